@@ -1,0 +1,48 @@
+"""Images, masks and labels in memory.
+
+Shapes: N images, C channels, H x W pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """A set of labelled images that lives whole in memory."""
+
+    images: Tensor
+    """float32 (N, C, H, W) in [0, 1]."""
+    masks: Tensor
+    """bool (N, 1, H, W), True inside the region of interest; all True for an image without a mask."""
+    has_mask: Tensor
+    """bool (N,), False where the data set gives no mask."""
+    labels: Tensor
+    """int64 (N,), the class of each image."""
+    subjects: tuple[str, ...]
+    """Whom each image shows; nobody's images fall in two splits."""
+    sites: tuple[str, ...]
+    """Where each image was made; empty strings when unknown."""
+    names: tuple[str, ...]
+    """The image's file name relative to its data set, or its number."""
+
+    def __len__(self) -> int:
+        """The number of images N."""
+        return len(self.labels)
+
+    def subset(self, indices: Sequence[int]) -> "Samples":
+        """The images at `indices`, in that order."""
+        picked = torch.as_tensor(indices, dtype=torch.int64)
+        return replace(
+            self,
+            images=self.images[picked],
+            masks=self.masks[picked],
+            has_mask=self.has_mask[picked],
+            labels=self.labels[picked],
+            subjects=tuple(self.subjects[i] for i in indices),
+            sites=tuple(self.sites[i] for i in indices),
+            names=tuple(self.names[i] for i in indices),
+        )

@@ -1,0 +1,42 @@
+"""Where the command line prints, and how failures become sentences and exit codes.
+
+Results go to stdout, talk and progress to stderr. Exit codes: 2 wrong use, 3 bad data,
+configuration or checkpoint, 4 diverged training, 130 interrupted; 1 is a defect of ours.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+from activmask.errors import ActivmaskError, TrainingDiverged, UsageError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def exit_code(error: ActivmaskError) -> int:
+    """The process exit code that tells a script what kind of failure this was."""
+    if isinstance(error, UsageError):
+        return 2
+    return 4 if isinstance(error, TrainingDiverged) else 3
+
+
+@contextmanager
+def failures_as_sentences() -> Iterator[None]:
+    """Print a user's failure as one sentence on stderr and leave with its exit code."""
+    try:
+        yield
+    except ActivmaskError as error:
+        err.print(f"[bold red]error:[/] {_plain(error)}")
+        raise typer.Exit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        raise typer.Exit(130) from None
+
+
+def _plain(error: ActivmaskError) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))
