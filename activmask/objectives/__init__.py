@@ -1,0 +1,1 @@
+"""The objectives: small functions from tensors to a scalar, each citing its source."""

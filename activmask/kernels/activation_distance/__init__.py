@@ -1,0 +1,32 @@
+"""How far apart the activations of two passes are."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from activmask.config import ActdiffNorm
+from activmask.kernels.activation_distance import reference
+
+
+def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: ActdiffNorm) -> Tensor:
+    """The mean Euclidean distance between two lists of activations.
+
+    Three readings of paper Eq. 1 differ in what one norm runs over:
+        `layer`: all of a sample's activations in a layer, as Eq. 1 is written; mean over samples,
+            then over layers.
+        `channel`: the channels at one position (axis 1); mean over all distances of all layers
+            together, so that layers with many positions weigh more. This is what
+            `torch.nn.PairwiseDistance` computed in the release the authors ran.
+        `row`: the last axis; pooled like `channel`. This is what the same call computes today.
+
+    Where two activations are equal the distance is 0 and so is its gradient.
+
+    Args:
+        full: activations of the original images, each (B, ...).
+        shuffled: activations of the shuffled copies, the same shapes.
+        norm: `layer`, `channel` or `row`.
+
+    Returns:
+        A scalar, at least 0.
+    """
+    return reference.activation_distance(full, shuffled, norm)

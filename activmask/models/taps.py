@@ -1,0 +1,88 @@
+"""Read a network's pre-activations without leaving anything on it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+from activmask.errors import UsageError
+from activmask.models.output import ModelOutput
+
+ACTIVATIONS: tuple[type[nn.Module], ...] = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Hardswish,
+)
+"""Modules whose inputs count as pre-activations; gates such as sigmoids inside attention do not."""
+
+
+class Tapped(nn.Module):
+    """Any classifier, wrapped so that a pass also returns the inputs of its activation modules.
+
+    A module that is called several times in a pass gives a tap for each call. Activations are
+    made out of place, so that a tap still holds what the activation saw.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        """Wrap `network`, which maps images (B, C, H, W) to logits (B, K)."""
+        super().__init__()
+        self.network = network
+        for module in network.modules():
+            if getattr(module, "inplace", False) is True:
+                module.inplace = False  # type: ignore[assignment]
+
+    def forward(self, images: Tensor, reconstruct: bool = True) -> ModelOutput:  # noqa: ARG002 - one signature for all models
+        """Classify images (B, C, H, W)."""
+        with _collecting(self.network) as taps:
+            logits = self.network(images)
+        return ModelOutput(logits, None, taps)
+
+
+@contextmanager
+def _collecting(network: nn.Module) -> Iterator[dict[str, Tensor]]:
+    taps: dict[str, Tensor] = {}
+    versions: dict[str, int] = {}
+    hooks = [
+        module.register_forward_pre_hook(_collector(name, taps, versions))
+        for name, module in network.named_modules()
+        if isinstance(module, ACTIVATIONS)
+    ]
+    try:
+        yield taps
+        for name, tap in taps.items():
+            if _version(tap) != versions[name]:
+                raise UsageError(
+                    f"this network overwrites the input of its activation '{name}' in place, so its "
+                    "pre-activations cannot be compared; choose another model or actdiff_layers"
+                )
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _version(tap: Tensor) -> int:
+    """How often a tensor was written to; inference tensors do not count."""
+    return 0 if tap.is_inference() else tap._version
+
+
+def _collector(
+    name: str, taps: dict[str, Tensor], versions: dict[str, int]
+) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    calls = 0
+
+    def collect(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal calls
+        key = name if calls == 0 else f"{name}:{calls + 1}"
+        calls += 1
+        taps[key] = inputs[0]
+        versions[key] = _version(inputs[0])
+
+    return collect

@@ -1,0 +1,97 @@
+"""Torchvision's classifiers on small single-channel images."""
+
+from typing import cast
+
+import torchvision
+from torch import nn
+from torchvision.models.resnet import BasicBlock, ResNet, conv1x1
+
+from activmask.config import nearest
+from activmask.errors import UsageError
+
+NARROWABLE = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+"""ResNets of basic blocks, with their blocks per stage; their first width can be chosen."""
+
+_RESNET_WIDTH = 64
+
+
+def torchvision_classifier(name: str, *, channels: int, classes: int, width: int) -> nn.Module:
+    """An untrained torchvision classifier for images (B, channels, H, W).
+
+    The ResNet and DenseNet families get the small-image stem: a 3x3 convolution of stride 1 and
+    no pooling after it. The first convolution of any other takes `channels` inputs as it stands.
+
+    Raises:
+        UsageError: unknown name, or a width for a network whose width is fixed.
+    """
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise UsageError(f"there is no model '{name}'; {nearest(name, ['cnn', 'ae', 'unet', *known])}")
+    if width != _RESNET_WIDTH and name not in NARROWABLE:
+        raise UsageError(
+            f"the width of {name} is fixed; leave width at {_RESNET_WIDTH} or use cnn, ae, unet, "
+            f"{', '.join(NARROWABLE)}"
+        )
+    no_side_outputs = {"aux_logits": False} if name in {"googlenet", "inception_v3"} else {}
+    init = {"init_weights": True} if name in {"googlenet", "inception_v3"} else {}
+    network: nn.Module = torchvision.models.get_model(
+        name, weights=None, num_classes=classes, **no_side_outputs, **init
+    )
+    if width != _RESNET_WIDTH:
+        _narrow(cast(ResNet, network), width, NARROWABLE[name], classes)
+    _small_image_stem(network, channels)
+    return network
+
+
+def _narrow(network: ResNet, width: int, blocks: tuple[int, ...], classes: int) -> None:
+    inputs = width
+    for stage, count in enumerate(blocks):
+        outputs, stride = width * 2**stage, 1 if stage == 0 else 2
+        layers = [_block(inputs, outputs, stride), *(_block(outputs, outputs, 1) for _ in range(count - 1))]
+        setattr(network, f"layer{stage + 1}", nn.Sequential(*layers))
+        inputs = outputs
+    network.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+    network.bn1 = nn.BatchNorm2d(width)
+    network.fc = nn.Linear(inputs, classes)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _block(inputs: int, outputs: int, stride: int) -> BasicBlock:
+    if stride == 1 and inputs == outputs:
+        return BasicBlock(inputs, outputs)
+    shortcut = nn.Sequential(conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
+    return BasicBlock(inputs, outputs, stride, shortcut)
+
+
+def _small_image_stem(network: nn.Module, channels: int) -> None:
+    if isinstance(network, ResNet):
+        network.conv1 = _stem(channels, network.conv1.out_channels)
+        network.maxpool = nn.Identity()
+    elif isinstance(network, torchvision.models.DenseNet):
+        features = cast(nn.Sequential, network.features)
+        features.conv0 = _stem(channels, cast(nn.Conv2d, features.conv0).out_channels)
+        features.pool0 = nn.Identity()
+    elif channels != 3:
+        _replace_first_conv(network, channels)
+
+
+def _stem(channels: int, outputs: int) -> nn.Conv2d:
+    conv = nn.Conv2d(channels, outputs, 3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return conv
+
+
+def _replace_first_conv(network: nn.Module, channels: int) -> None:
+    name, first = next((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
+    parent = network.get_submodule(name.rpartition(".")[0])
+    conv = nn.Conv2d(
+        channels,
+        first.out_channels,
+        cast(tuple[int, int], first.kernel_size),
+        stride=cast(tuple[int, int], first.stride),
+        padding=cast(tuple[int, int], first.padding),
+        bias=first.bias is not None,
+    )
+    setattr(parent, name.rpartition(".")[2], conv)

@@ -1,0 +1,48 @@
+"""Where and with what arithmetic a run computes."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from activmask.config import RunConfig
+from activmask.errors import UsageError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; `auto` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    if not available[name]:
+        raise UsageError(f"there is no {name} device here; use device auto or cpu")
+    return torch.device(name)
+
+
+def set_up_arithmetic(config: RunConfig, device: torch.device) -> None:
+    """Apply the thread count and the matrix precision, which torch keeps per process.
+
+    Raises:
+        UsageError: a precision that this device does not have.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    if config.precision == "tf32" and device.type != "cuda":
+        raise UsageError(f"precision tf32 exists on CUDA only, and this run computes on {device.type}")
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
+        torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+
+
+def autocast(config: RunConfig, device: torch.device) -> AbstractContextManager[object]:
+    """The context of the network's passes."""
+    if config.precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()

@@ -1,0 +1,119 @@
+"""One epoch of one replica.
+
+Shapes: B images a step, C channels, H x W pixels.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from activmask.data.augment import random_crop_flip
+from activmask.errors import TrainingDiverged
+from activmask.objectives.adversarial import discriminator_loss
+from activmask.objectives.terms import StepTerms, step_terms, term_names
+from activmask.training.device import autocast
+from activmask.training.randomness import derived_generator, network_randomness
+from activmask.training.replica import Replica
+from activmask.training.scoring import predict, score
+
+OnStep = Callable[[int, int], None]
+
+
+def train_epoch(replica: Replica, on_step: OnStep) -> dict[str, float]:
+    """Train one replica for its next epoch.
+
+    Args:
+        replica: is changed in place.
+        on_step: called with the number of steps done and to do, after each.
+
+    Returns:
+        The mean over images of the loss and of each weighted term.
+
+    Raises:
+        TrainingDiverged: a term is NaN or infinite; the weights are those before that step.
+    """
+    config, epoch, samples = replica.config, replica.next_epoch, replica.train
+    device = replica.device
+    order = torch.randperm(len(samples), generator=derived_generator(replica.seed, "order", epoch))
+    generator = derived_generator(replica.seed, "step", epoch, device)
+    batches = order.split(config.batch_size)
+    names = ["loss", *term_names(config)]
+    sums = torch.zeros(len(names), dtype=torch.float64)
+    replica.model.train()
+    with network_randomness(replica.seed, epoch, device):
+        for step, batch in enumerate(batches):
+            picked = batch.to(device)
+            images, masks = samples.images[picked], samples.masks[picked]
+            if config.augment == "crop-flip":
+                images, masks = random_crop_flip(images, masks, config.image_size, generator)
+            values = _train_step(replica, step, images, masks, samples.labels[picked], generator)
+            sums += values.cpu().double() * len(batch)
+            on_step(step + 1, len(batches))
+    return dict(zip(names, (sums / len(samples)).tolist(), strict=True))
+
+
+def _train_step(
+    replica: Replica, step: int, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator
+) -> Tensor:
+    """One optimizer step; the loss and its terms, detached, (1 + number of terms,)."""
+    with autocast(replica.config, replica.device):
+        result = step_terms(
+            replica.config, replica.model, images, masks, labels, generator, replica.judge
+        )
+    loss = result.loss
+    if not torch.isfinite(loss):
+        raise _diverged(replica, step, result)
+    replica.optimizer.zero_grad()
+    loss.backward(inputs=list(replica.model.parameters()))
+    replica.optimizer.step()
+    _train_judge(replica, result)
+    return torch.stack([loss, *result.terms.values()]).detach()
+
+
+def _train_judge(replica: Replica, result: StepTerms) -> None:
+    if replica.judge is None or replica.judge_optimizer is None or result.features is None:
+        return
+    for _ in range(replica.config.adversarial_steps):
+        replica.judge_optimizer.zero_grad()
+        discriminator_loss(replica.judge, *result.features).backward()
+        replica.judge_optimizer.step()
+
+
+def _diverged(replica: Replica, step: int, result: StepTerms) -> TrainingDiverged:
+    culprits = [f"{name} = {float(term)}" for name, term in result.terms.items() if not torch.isfinite(term)]
+    return TrainingDiverged(
+        f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, step {step} "
+        f"({', '.join(culprits) or 'the sum of finite terms overflows'}); the weights of the last good epoch "
+        f"are in {replica.folder}; lower lr or the term's weight"
+    )
+
+
+def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dict[str, Any]:
+    """The history's row of an epoch that just ended: losses, scores and speed.
+
+    Raises:
+        TrainingDiverged: the validation logits are not finite.
+    """
+    row: dict[str, Any] = {"epoch": replica.next_epoch, "loss": losses["loss"]}
+    row |= {f"loss_{name}": value for name, value in losses.items() if name != "loss"}
+    judged = ["train", "valid"] if replica.config.eval_train else ["valid"]
+    for split in judged:
+        samples = replica.splits[split]
+        logits = predict(replica.model, samples.images)
+        if not torch.isfinite(logits).all():
+            raise TrainingDiverged(
+                f"seed {replica.seed}: the {split} logits are no longer finite after epoch "
+                f"{replica.next_epoch}; the weights of the last good epoch are in {replica.folder}; lower lr"
+            )
+        scores = score(logits, samples.labels)
+        row |= {f"{split}_auc": scores.auc, f"{split}_accuracy": scores.accuracy}
+    row |= {"seconds": round(seconds, 4), "images_per_second": round(len(replica.train) / seconds, 1)}
+    return row
+
+
+def now() -> float:
+    """Seconds of a clock that never goes back."""
+    return time.perf_counter()

@@ -1,0 +1,132 @@
+"""One seed's network, data, optimizer and progress.
+
+Shapes: N images, C channels, H x W pixels.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from activmask.config import RunConfig, uses_shuffled_copy
+from activmask.data.samples import Samples
+from activmask.models import build_model
+from activmask.objectives.actdiff import choose_layers
+from activmask.objectives.adversarial import discriminator, features
+from activmask.training.checkpoint import Description
+from activmask.training.randomness import derived_seed
+from activmask.training.sources import (
+    as_seen,
+    fingerprint,
+    stored_splits,
+    with_dilated_masks,
+    with_share_of_masks,
+)
+
+
+@dataclass(kw_only=True)
+class Replica:
+    """Everything that one seed's training owns; replicas share nothing."""
+
+    config: RunConfig
+    seed: int
+    folder: Path
+    """Where its files go, for example `runs/name/seed-0`."""
+    device: torch.device
+    model: nn.Module
+    optimizer: torch.optim.Adam
+    judge: nn.Module | None
+    judge_optimizer: torch.optim.Adam | None
+    train: Samples
+    """Training samples at stored resolution on the device, masks dilated."""
+    splits: dict[str, Samples]
+    """Train, valid and test as evaluation sees them, on the CPU."""
+    data_digest: str
+    """Fingerprint of the training samples."""
+    next_epoch: int = 0
+    best_epoch: int = -1
+    best_score: float = -1.0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def description(self, epoch: int) -> Description:
+        """What a checkpoint of this replica after `epoch` says of itself."""
+        channels, size = self.splits["valid"].images.shape[1:3]
+        return Description(
+            config=self.config,
+            seed=self.seed,
+            epoch=epoch,
+            image_size=size,
+            channels=channels,
+            classes=class_count(self.splits),
+            dataset_name=Path(self.config.data).name,
+        )
+
+
+def class_count(splits: dict[str, Samples]) -> int:
+    """The number of classes that labels 0, 1, ... speak of."""
+    return 1 + max(int(samples.labels.max()) for samples in splits.values())
+
+
+def new_replica(config: RunConfig, seed: int, folder: Path, device: torch.device) -> Replica:
+    """Draw one seed's data and initial weights.
+
+    Raises:
+        DataError: the data set is missing, broken or cannot be split as asked.
+        UsageError: the model or the chosen layers do not exist or do not fit the images.
+    """
+    stored = stored_splits(config, seed)
+    seen = {name: as_seen(samples, config) for name, samples in stored.items()}
+    train = with_share_of_masks(with_dilated_masks(stored["train"], config), config, seed)
+    channels, size = seen["valid"].images.shape[1:3]
+    model = build_model(
+        config,
+        channels=channels,
+        classes=class_count(seen),
+        image_size=size,
+        seed=derived_seed(seed, "weights"),
+    )
+    taps = _check_taps(config, model, seen["valid"])
+    model = model.to(device)
+    judge = None
+    if config.adversarial:
+        judge = discriminator(features(taps[-1]).shape[1], derived_seed(seed, "judge")).to(device)
+    return Replica(
+        config=config,
+        seed=seed,
+        folder=folder,
+        device=device,
+        model=model,
+        optimizer=_adam(model, config.lr),
+        judge=judge,
+        judge_optimizer=_adam(judge, config.adversarial_lr) if judge else None,
+        train=_on_device(train, device),
+        splits=seen,
+        data_digest=fingerprint(train),
+    )
+
+
+def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
+    return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
+
+
+def _check_taps(config: RunConfig, model: nn.Module, samples: Samples) -> list[Tensor]:
+    if not (uses_shuffled_copy(config) and (config.actdiff or config.adversarial)):
+        return []
+    model.eval()
+    with torch.no_grad():
+        taps = model(samples.images[:1], reconstruct=False).pre_activations
+    model.train()
+    choose_layers(list(taps), config.actdiff_layers)
+    return list(taps.values())
+
+
+def _on_device(samples: Samples, device: torch.device) -> Samples:
+    return replace(
+        samples,
+        images=samples.images.to(device),
+        masks=samples.masks.to(device),
+        labels=samples.labels.to(device),
+    )

@@ -1,0 +1,214 @@
+"""Train one experiment for one or several seeds, and leave folders that explain themselves."""
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torchvision
+
+from activmask.config import RunConfig, run_name
+from activmask.errors import CheckpointError, UsageError
+from activmask.models import load_plain_weights
+from activmask.training.checkpoint import save_checkpoint, snapshot
+from activmask.training.device import choose_device, set_up_arithmetic
+from activmask.training.epoch import epoch_row, now, train_epoch
+from activmask.training.files import write_json, write_whole
+from activmask.training.replica import Replica, new_replica
+from activmask.training.scoring import predict, score
+from activmask.training.state import LAST_FILE, MAY_CHANGE, STATE_FILE, restore_state, save_state
+
+METRICS_FILE = "metrics.json"
+"""Written last: a seed's folder that has it is finished."""
+
+
+class Progress(Protocol):
+    """Somebody who wants to know how training goes."""
+
+    def step(self, seed: int, epoch: int, done: int, total: int) -> None:
+        """`done` of `total` steps of one seed's epoch are over."""
+
+    def epoch(self, seed: int, row: dict[str, Any]) -> None:
+        """One seed finished an epoch, with this history row."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def step(self, seed: int, epoch: int, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def epoch(self, seed: int, row: dict[str, Any]) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedResult:
+    """What one seed's training came to."""
+
+    seed: int
+    folder: Path
+    metrics: dict[str, Any]
+    """`best_epoch`, and AUC and accuracy of `train`, `valid` and `test` at that epoch."""
+    trained: bool
+    """False where a finished run was found and nothing was done."""
+
+
+def train(
+    config: RunConfig,
+    seeds: Sequence[int] = (0,),
+    out: Path | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[SeedResult]:
+    """Train a replica for every seed and write one folder each under `out`.
+
+    A seed whose folder is finished is left as it is. The best epoch is the first with the highest
+    validation AUC; train and test scores are those of its weights.
+
+    Args:
+        config: what to train.
+        seeds: one replica each; a replica's result does not depend on the others.
+        out: the run's folder; `runs/<readable name>` by default.
+        resume: continue unfinished seeds from their last finished epoch.
+        overwrite: start anew where there already is a run.
+        progress: is told of every step and epoch.
+
+    Raises:
+        DataError, UsageError, CheckpointError: before anything is trained.
+        TrainingDiverged: a loss is NaN or infinite; the last good state is kept.
+    """
+    out = out or Path("runs") / run_name(config)
+    progress = progress or Silent()
+    device = choose_device(config.device)
+    set_up_arithmetic(config, device)
+    finished = {} if overwrite else _finished(config, seeds, out)
+    waiting = [seed for seed in seeds if seed not in finished]
+    if not (resume or overwrite):
+        _refuse_unfinished(waiting, out)
+    replicas = [_open_replica(config, seed, out, device, resume) for seed in waiting]
+    for epoch in range(config.epochs):
+        for replica in replicas:
+            if replica.next_epoch == epoch:
+                _advance(replica, progress)
+    results = {replica.seed: _finish(replica) for replica in replicas} | finished
+    return [results[seed] for seed in seeds]
+
+
+def seed_folder(out: Path, seed: int) -> Path:
+    """Where one seed's files lie."""
+    return out / f"seed-{seed}"
+
+
+def _finished(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
+    found = {}
+    for seed in seeds:
+        folder = seed_folder(out, seed)
+        metrics = read_json(folder / METRICS_FILE)
+        if metrics is None:
+            continue
+        written = (read_json(folder / "run.json") or {}).get("config", {})
+        changed = [n for n, v in asdict(config).items() if n not in MAY_CHANGE and written.get(n) != v]
+        if changed:
+            raise UsageError(
+                f"{folder} holds a finished run with other settings ({', '.join(changed)}); "
+                "use another out folder or overwrite it"
+            )
+        if written["epochs"] >= config.epochs:
+            found[seed] = SeedResult(seed=seed, folder=folder, metrics=metrics, trained=False)
+    return found
+
+
+def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
+    for seed in seeds:
+        folder = seed_folder(out, seed)
+        if (folder / STATE_FILE).exists():
+            raise UsageError(f"{folder} holds a run that was not finished; resume it or overwrite it")
+
+
+def _open_replica(config: RunConfig, seed: int, out: Path, device: torch.device, resume: bool) -> Replica:
+    replica = new_replica(config, seed, seed_folder(out, seed), device)
+    if resume and (replica.folder / STATE_FILE).exists():
+        restore_state(replica)
+        (replica.folder / METRICS_FILE).unlink(missing_ok=True)
+    else:
+        replica.folder.mkdir(parents=True, exist_ok=True)
+        for stale in (METRICS_FILE, STATE_FILE):
+            (replica.folder / stale).unlink(missing_ok=True)
+    write_json(replica.folder / "run.json", _run_description(replica))
+    return replica
+
+
+def _run_description(replica: Replica) -> dict[str, Any]:
+    return {
+        **replica.description(replica.config.epochs - 1).to_json(),
+        "device": replica.device.type,
+        "torch_threads": torch.get_num_threads(),
+        "parameters": sum(p.numel() for p in replica.model.parameters()),
+        "images": {name: len(samples) for name, samples in replica.splits.items()},
+        "training_data_sha256": replica.data_digest,
+        "selection": "first epoch with the highest AUC on the validation split",
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+        },
+    }
+
+
+def _advance(replica: Replica, progress: Progress) -> None:
+    """One epoch: train, evaluate, keep the best, save."""
+    epoch, start = replica.next_epoch, now()
+    losses = train_epoch(replica, lambda done, total: progress.step(replica.seed, epoch, done, total))
+    row = epoch_row(replica, losses, now() - start)
+    replica.history.append(row)
+    if row["valid_auc"] > replica.best_score:
+        replica.best_epoch, replica.best_score = epoch, row["valid_auc"]
+        replica.best_weights = snapshot(replica.model)
+    replica.next_epoch += 1
+    save_state(replica)
+    _write_history(replica)
+    progress.epoch(replica.seed, row)
+
+
+def _write_history(replica: Replica) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(replica.history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(replica.history)
+    write_whole(replica.folder / "history.csv", text.getvalue().encode())
+
+
+def _finish(replica: Replica) -> SeedResult:
+    last = replica.next_epoch - 1
+    save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.model), replica.description(last))
+    load_plain_weights(replica.model, replica.best_weights)
+    metrics: dict[str, Any] = {"seed": replica.seed, "best_epoch": replica.best_epoch, "epochs": last + 1}
+    for name, samples in replica.splits.items():
+        metrics[name] = score(predict(replica.model, samples.images), samples.labels).to_json()
+    write_json(replica.folder / METRICS_FILE, metrics)
+    return SeedResult(seed=replica.seed, folder=replica.folder, metrics=metrics, trained=True)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None where there is no such file.
+
+    Raises:
+        CheckpointError: the file holds something else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); remove its folder or overwrite it") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} is damaged (no JSON object); remove its folder or overwrite it")
+    return value

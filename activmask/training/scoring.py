@@ -1,0 +1,53 @@
+"""Predictions and the two scores that every epoch is judged by.
+
+Shapes: N images, C channels, H x W pixels, K classes.
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well logits tell the classes apart."""
+
+    auc: float
+    """Area under the ROC curve in [0, 1]; one-vs-rest macro average beyond two classes."""
+    accuracy: float
+    """Share of images whose highest logit is their class, in [0, 1]."""
+
+    def to_json(self) -> dict[str, float]:
+        """A plain dictionary."""
+        return asdict(self)
+
+
+def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
+    """Logits (N, K) on the CPU for images (N, C, H, W), without gradients, in evaluation mode.
+
+    The model's mode is restored.
+    """
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        batches = [
+            model(batch.to(device), reconstruct=False).logits.float().cpu()
+            for batch in images.split(batch_size)
+        ]
+    model.train(training)
+    return torch.cat(batches)
+
+
+def score(logits: Tensor, labels: Tensor) -> Scores:
+    """AUC and accuracy of finite logits (N, K) for classes (N,); both classes must occur."""
+    probabilities = logits.double().softmax(dim=1)
+    if logits.shape[1] == 2:
+        contrast = (logits[:, 1].double() - logits[:, 0].double()).numpy()
+        auc = roc_auc_score(labels.numpy(), contrast)
+    else:
+        auc = roc_auc_score(labels.numpy(), probabilities.numpy(), multi_class="ovr")
+    correct = logits.argmax(dim=1) == labels
+    return Scores(float(auc), float(correct.double().mean()))

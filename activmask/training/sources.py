@@ -1,0 +1,125 @@
+"""From a run's description to the samples it trains and is judged on."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from activmask.config import RunConfig, uses_masks
+from activmask.data.augment import centre_crop
+from activmask.data.dataset import load_samples, read_dataset
+from activmask.data.masks import circle, dilate, keep_share
+from activmask.data.samples import Samples
+from activmask.data.splits import split_indices
+from activmask.data.synthetic import SyntheticSpec, draw_synthetic, synthetic_samples
+from activmask.errors import DataError
+from activmask.training.randomness import derived_seed
+
+IN_MEMORY = "synthetic"
+"""The data name that draws the benchmark from the seed instead of reading a folder."""
+
+
+def stored_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
+    """Train, valid and test at their stored resolution, masks as given.
+
+    Raises:
+        DataError: a data set that is missing, broken or cannot be split as asked.
+    """
+    split_seed = seed if config.split_seed < 0 else config.split_seed
+    if config.data == IN_MEMORY:
+        drawn = draw_synthetic(SyntheticSpec(seed=split_seed))
+        splits = {name: synthetic_samples(split) for name, split in drawn.items()}
+    else:
+        dataset = read_dataset(Path(config.data))
+        indices = split_indices(
+            config,
+            labels=dataset.labels,
+            subjects=dataset.subjects,
+            sites=dataset.sites,
+            splits=dataset.splits,
+            names=dataset.file_names,
+            seed=split_seed,
+        )
+        splits = {name: load_samples(dataset, rows) for name, rows in indices.items()}
+    for name, samples in splits.items():
+        _check_split(name, samples, config)
+    return {name: _with_mask_source(samples, config) for name, samples in splits.items()}
+
+
+def load_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
+    """Train, valid and test as the network sees them: centre-cropped, masks dilated.
+
+    The dilation happens at the stored resolution, before the crop.
+    """
+    return {name: as_seen(samples, config) for name, samples in stored_splits(config, seed).items()}
+
+
+def as_seen(samples: Samples, config: RunConfig) -> Samples:
+    """Samples with dilated masks, cropped to the middle that the network sees."""
+    dilated = with_dilated_masks(samples, config)
+    if config.image_size in {0, samples.images.shape[-1]}:
+        return dilated
+    return replace(
+        dilated,
+        images=centre_crop(dilated.images, config.image_size),
+        masks=centre_crop(dilated.masks, config.image_size),
+    )
+
+
+def with_dilated_masks(samples: Samples, config: RunConfig) -> Samples:
+    """The same samples, their masks grown by the run's blur."""
+    if config.mask == "circle":
+        return samples
+    return replace(samples, masks=dilate(samples.masks, config.mask_blur))
+
+
+def with_share_of_masks(samples: Samples, config: RunConfig, seed: int) -> Samples:
+    """Training samples of which only a share keeps its mask (paper App. A)."""
+    if config.masks == 1:
+        return samples
+    rng = np.random.default_rng(derived_seed(seed, "masks"))
+    kept = keep_share(samples.labels, samples.has_mask, config.masks, rng)
+    masks = samples.masks | ~kept[:, None, None, None]
+    return replace(samples, masks=masks, has_mask=kept)
+
+
+def fingerprint(samples: Samples) -> str:
+    """A digest of images, masks and labels, by which a resumed run knows its data again."""
+    digest = hashlib.sha256()
+    for tensor in (samples.images, samples.masks, samples.labels):
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _with_mask_source(samples: Samples, config: RunConfig) -> Samples:
+    if config.mask == "file":
+        return samples
+    size = samples.images.shape[-1]
+    return replace(
+        samples,
+        masks=circle(size).expand(len(samples), 1, size, size),
+        has_mask=torch.ones(len(samples), dtype=torch.bool),
+    )
+
+
+def _check_split(name: str, samples: Samples, config: RunConfig) -> None:
+    height, width = samples.images.shape[-2:]
+    if height != width:
+        raise DataError(
+            f"{config.data}: images are {height} x {width} px, but training needs square ones; "
+            "prepare the data set with a size"
+        )
+    if config.image_size > width:
+        raise DataError(
+            f"{config.data}: images are {width} px a side, smaller than image_size {config.image_size}; "
+            "prepare the data set at that size or larger, or set image_size to 0"
+        )
+    if len(samples.labels.unique()) < 2:
+        raise DataError(f"{config.data}: the {name} split holds images of one class only, so it has no AUC")
+    if name == "train" and config.mask == "file" and uses_masks(config) and not samples.has_mask.any():
+        raise DataError(
+            f"{config.data}: no training image has a mask, which this run's objectives need; "
+            "prepare the data set with masks, or leave actdiff, gradmask and the masked controls out"
+        )

@@ -1,0 +1,1 @@
+"""Measurements: each script is one question, its output a file in `results/`."""
