@@ -1,0 +1,1 @@
+"""Attribution maps of single images, the numbers beside them, and the pictures of them."""

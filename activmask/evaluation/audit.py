@@ -1,0 +1,109 @@
+"""The shortcut audit: the same score with the background, then the region of interest, destroyed.
+
+Shapes: N images, C channels, H x W pixels, K classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from activmask.data.samples import Samples
+from activmask.evaluation.scores import accuracy, auc, chance_distance, check_finite, why_no_auc
+from activmask.evaluation.verdict import Verdict, verdict
+from activmask.kernels.masked_shuffle import masked_shuffle
+from activmask.training.scoring import predict
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRow:
+    """The score on one version of the images."""
+
+    images: str
+    """Which version: `full`, `background shuffled` or `ROI shuffled`."""
+    auc: float
+    """In [0, 1]."""
+    accuracy: float
+    """In [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What a model scores on full and on partly destroyed images."""
+
+    n: int
+    """Images that took part: those whose mask covers some, but not all, of the image."""
+    reason: str | None
+    """Why the audit is not available, or None."""
+    rows: tuple[AuditRow, ...]
+    """One per version of the images; empty when not available."""
+    mask_area_auc: float | None
+    """AUC of the mask's area as a score: how much the size of the ROI alone tells."""
+    chance_distance: float | None
+    """An AUC no further than this from 0.5 counts as chance (95 %)."""
+    verdict: Verdict | None
+    """The rows in words."""
+
+
+def partial_masks(masks: Tensor) -> Tensor:
+    """Which masks have an inside and an outside, bool (N,), of bool (N, 1, H, W)."""
+    inside = masks.flatten(1)
+    return inside.any(dim=1) & ~inside.all(dim=1)
+
+
+def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.Generator) -> Audit:
+    """Score the images that have a mask as they are and with each side of the mask shuffled.
+
+    Args:
+        model: in evaluation mode.
+        samples: N images with their masks, dilated as in training.
+        logits: (N, K) of the full images.
+        generator: on the CPU; draws the shuffles.
+
+    Raises:
+        CheckpointError: the model's scores of shuffled images are not finite.
+    """
+    chosen = torch.nonzero(samples.has_mask & partial_masks(samples.masks)).flatten()
+    labels, classes = samples.labels[chosen], logits.shape[1]
+    reason = _why_not(labels, classes)
+    if reason:
+        return Audit(
+            n=len(chosen), reason=reason, rows=(), mask_area_auc=None, chance_distance=None, verdict=None
+        )
+    images, roi = samples.images[chosen], samples.masks[chosen]
+    versions = {
+        "full": logits[chosen],
+        "background shuffled": predict(model, masked_shuffle(images, roi, generator)),
+        "ROI shuffled": predict(model, masked_shuffle(images, ~roi, generator)),
+    }
+    rows = tuple(_row(name, scores, labels) for name, scores in versions.items())
+    area, chance = _area_auc(roi, labels, classes), chance_distance(labels, classes)
+    return Audit(
+        n=len(chosen),
+        reason=None,
+        rows=rows,
+        mask_area_auc=area,
+        chance_distance=chance,
+        verdict=verdict(*(row.auc for row in rows), mask_area=area, chance_distance=chance),
+    )
+
+
+def _why_not(labels: Tensor, classes: int) -> str | None:
+    if len(labels) == 0:
+        return "no image has a mask that covers a part of it"
+    missing = why_no_auc(labels, classes)
+    return None if missing is None else f"{missing} has a mask that covers a part of it"
+
+
+def _row(name: str, logits: Tensor, labels: Tensor) -> AuditRow:
+    check_finite(logits)
+    return AuditRow(images=name, auc=auc(logits, labels), accuracy=accuracy(logits, labels))
+
+
+def _area_auc(masks: Tensor, labels: Tensor, classes: int) -> float:
+    """AUC of the area; with more than two classes, of the class it separates best from the rest."""
+    area = masks.flatten(1).sum(dim=1).numpy()
+    tested = [1] if classes == 2 else range(classes)
+    areas = [float(roc_auc_score((labels == k).numpy(), area)) for k in tested]
+    return max(areas, key=lambda value: abs(value - 0.5))

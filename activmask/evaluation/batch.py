@@ -1,0 +1,139 @@
+"""Evaluate checkpoints by path, and gather the seeds of a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from activmask.config import nearest
+from activmask.errors import UsageError
+from activmask.evaluation.checkpoints import run_folder
+from activmask.evaluation.evaluate import Evaluation, evaluate
+from activmask.evaluation.spread import Spread, spread
+from activmask.training.checkpoint import load_checkpoint
+from activmask.training.sources import load_splits
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """One checkpoint file, the data it was judged on, and what came out."""
+
+    path: Path
+    """The checkpoint."""
+    run: Path | None
+    """The folder of the run it is one seed of, or None."""
+    seed: int
+    """Of the run."""
+    epoch: int
+    """After which its weights were taken, counted from 0."""
+    data: str
+    """Data set folder, or `synthetic`."""
+    split: str
+    """`train`, `valid` or `test`."""
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpread:
+    """The scores of a run over its seeds."""
+
+    run: Path
+    kind: str
+    """`best` or `last`, the name of the checkpoint files."""
+    seeds: int
+    """How many seeds were evaluated."""
+    auc: Spread | None
+    """Over those that have an AUC."""
+    accuracy: Spread | None
+
+
+def evaluate_checkpoint(
+    path: Path, *, data: str | None = None, split: str = "test", device: torch.device | str = "cpu"
+) -> Evaluated:
+    """Evaluate a checkpoint on a split as its run drew it.
+
+    Args:
+        path: of the checkpoint.
+        data: data set folder to use instead of the run's own; its split is drawn by the run's policy
+            and seed.
+        split: `train`, `valid` or `test`.
+        device: where to compute.
+
+    Raises:
+        UsageError: an unknown split.
+        CheckpointError: a checkpoint that is missing, damaged or unusable.
+        DataError: data that is missing, broken, or unlike what the network was made for.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"there is no split '{split}'; {nearest(split, SPLITS)}")
+    checkpoint = load_checkpoint(path)
+    config = checkpoint.config if data is None else replace(checkpoint.config, data=data)
+    samples = load_splits(config, checkpoint.seed)[split]
+    return Evaluated(
+        path=path,
+        run=run_folder(path),
+        seed=checkpoint.seed,
+        epoch=checkpoint.epoch,
+        data=config.data,
+        split=split,
+        evaluation=evaluate(checkpoint, samples, seed=checkpoint.seed, device=device),
+    )
+
+
+def across_seeds(evaluated: Sequence[Evaluated]) -> list[RunSpread]:
+    """Mean and SD over seeds for every run of which there are several.
+
+    Best and last checkpoints are never mixed: each kind of a run is gathered by itself.
+    """
+    runs: dict[tuple[Path, str], list[Evaluation]] = {}
+    for one in evaluated:
+        if one.run is not None:
+            runs.setdefault((one.run, one.path.stem), []).append(one.evaluation)
+    return [
+        RunSpread(
+            run=run,
+            kind=kind,
+            seeds=len(of_run),
+            auc=spread([e.scores.auc for e in of_run]),
+            accuracy=spread([e.scores.accuracy for e in of_run]),
+        )
+        for (run, kind), of_run in runs.items()
+        if len(of_run) > 1
+    ]
+
+
+def to_json(evaluated: Sequence[Evaluated]) -> dict[str, Any]:
+    """Everything as plain dicts, lists, numbers, strings and None."""
+    return {
+        "checkpoints": [_one_to_json(one) for one in evaluated],
+        "runs": [
+            {
+                "run": str(row.run),
+                "kind": row.kind,
+                "seeds": row.seeds,
+                "auc": _spread_to_json(row.auc),
+                "accuracy": _spread_to_json(row.accuracy),
+            }
+            for row in across_seeds(evaluated)
+        ],
+    }
+
+
+def _one_to_json(one: Evaluated) -> dict[str, Any]:
+    return {
+        "checkpoint": str(one.path),
+        "run": None if one.run is None else str(one.run),
+        "seed": one.seed,
+        "epoch": one.epoch,
+        "data": one.data,
+        "split": one.split,
+        "evaluation": one.evaluation.to_json(),
+    }
+
+
+def _spread_to_json(value: Spread | None) -> dict[str, Any] | None:
+    return None if value is None else vars(value)

@@ -1,0 +1,172 @@
+"""Everything that is measured of one checkpoint on one set of images.
+
+Shapes: N images, C channels, H x W pixels, K classes.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from activmask.data.samples import Samples
+from activmask.errors import CheckpointError, DataError
+from activmask.evaluation.audit import Audit, audit, partial_masks
+from activmask.evaluation.gradient import contrast_gradient
+from activmask.evaluation.localisation import METRICS, PerImage
+from activmask.evaluation.scores import ScoreReport, accuracy, auc, score_report, why_no_auc
+from activmask.training.checkpoint import Checkpoint
+from activmask.training.scoring import predict
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteScores:
+    """The scores of one site's images."""
+
+    site: str
+    n: int
+    auc: float | None
+    """None when a class is missing at this site."""
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalisationRow:
+    """One localisation metric over a set of images."""
+
+    metric: str
+    mean: float
+    sd: float | None
+    """Over images (n - 1); None for one image."""
+    chance: float
+    """Mean over images of what a random map scores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Localisation:
+    """How much of the attribution lies in the masks."""
+
+    attribution: str
+    """Which map was measured."""
+    n: int
+    """Images with a mask that covers some, but not all, of the image."""
+    blank: int
+    """Those among them whose attribution is 0 everywhere; they count as chance."""
+    rows: tuple[LocalisationRow, ...]
+    """One per metric; empty when n is 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One checkpoint on one set of images."""
+
+    seed: int
+    """Of the audit's shuffles and the bootstrap."""
+    scores: ScoreReport
+    sites: tuple[SiteScores, ...]
+    """One per site, by name; empty where the data set knows no sites."""
+    audit: Audit
+    localisation: Localisation
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers, strings and None, ready for `json.dumps`."""
+        return dataclasses.asdict(self)
+
+
+def evaluate(
+    checkpoint: Checkpoint, samples: Samples, *, seed: int, device: torch.device | str = "cpu"
+) -> Evaluation:
+    """Score a checkpoint, audit it for shortcuts, and measure where it looks.
+
+    Audit and localisation take the masks as they come. `load_splits` gives them dilated as in
+    training, so that both judge the region that training was told of. The attribution is the
+    absolute input gradient of the contrast |y1 - y0|, averaged over channels.
+
+    Args:
+        checkpoint: the network and its run.
+        samples: images as the network sees them, with their masks.
+        seed: of the audit's shuffles and, for more than two classes, of the bootstrap.
+        device: where the network computes; it is left there.
+
+    Raises:
+        DataError: images or labels that the network was not made for.
+        CheckpointError: the network's scores or gradients are not finite.
+    """
+    check_fit(checkpoint, samples)
+    model = checkpoint.model.to(device).eval()
+    logits = predict(model, samples.images)
+    return Evaluation(
+        seed=seed,
+        scores=score_report(logits, samples.labels, np.random.default_rng(seed)),
+        sites=_by_site(logits, samples),
+        audit=audit(model, samples, logits, torch.Generator().manual_seed(seed)),
+        localisation=_localise(model, samples),
+    )
+
+
+def check_fit(checkpoint: Checkpoint, samples: Samples) -> None:
+    """Refuse images the network was not made for (raises DataError)."""
+    if len(samples) == 0:
+        raise DataError("there are no images to evaluate in this split; choose another split or data set")
+    size, channels = checkpoint.image_size, checkpoint.channels
+    expected, found = (channels, size, size), tuple(samples.images.shape[1:])
+    if found != expected:
+        raise DataError(
+            f"image {samples.names[0]} is {_shape(found)} but the checkpoint's network takes "
+            f"{_shape(expected)}; evaluate it on images like those it was trained on"
+        )
+    for name, label in zip(samples.names, samples.labels.tolist(), strict=True):
+        if not 0 <= label < checkpoint.classes:
+            raise DataError(
+                f"image {name} has label {label} but the checkpoint's network knows the classes 0 to "
+                f"{checkpoint.classes - 1}; evaluate it on data with the same classes"
+            )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    channels, height, width = shape
+    return f"{width} x {height} px with {channels} channel{'s' if channels != 1 else ''}"
+
+
+def _by_site(logits: Tensor, samples: Samples) -> tuple[SiteScores, ...]:
+    sites = np.array(samples.sites)
+    return tuple(
+        _site_scores(str(site), logits[torch.from_numpy(sites == site)], samples.labels[sites == site])
+        for site in np.unique(sites)
+        if site
+    )
+
+
+def _site_scores(site: str, logits: Tensor, labels: Tensor) -> SiteScores:
+    area = None if why_no_auc(labels, logits.shape[1]) else auc(logits, labels)
+    return SiteScores(site=site, n=len(labels), auc=area, accuracy=accuracy(logits, labels))
+
+
+def _localise(model: torch.nn.Module, samples: Samples) -> Localisation:
+    chosen = torch.nonzero(samples.has_mask & partial_masks(samples.masks)).flatten()
+    attribution = contrast_gradient(model, samples.images[chosen])
+    if not torch.isfinite(attribution).all():
+        raise CheckpointError(
+            "the network's input gradients are not finite numbers, so where it looks cannot be measured; the "
+            "checkpoint's weights are unusable, train again or take an earlier one"
+        )
+    maps, inside = attribution.double().numpy(), samples.masks[chosen, 0].numpy()
+    rows = [_row(name, metric(maps, inside)) for name, metric in METRICS.items()] if len(chosen) else []
+    return Localisation(
+        attribution="absolute input gradient of the contrast |y1 - y0|, mean over channels",
+        n=len(chosen),
+        blank=int((maps == 0).all(axis=(1, 2)).sum()),
+        rows=tuple(rows),
+    )
+
+
+def _row(name: str, result: PerImage) -> LocalisationRow:
+    values = result.values
+    return LocalisationRow(
+        metric=name,
+        mean=float(values.mean()),
+        sd=float(values.std(ddof=1)) if len(values) > 1 else None,
+        chance=float(result.chance.mean()),
+    )

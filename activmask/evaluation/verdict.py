@@ -1,0 +1,141 @@
+"""The shortcut audit in words: what the scores of shuffled images say about where the model looks."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Finding = Literal[
+    "reads the region of interest",
+    "reads the background",
+    "reads both",
+    "reads mostly the background",
+    "reads mostly the region of interest",
+    "needs both together",
+    "cannot be told",
+]
+
+
+MINOR_PART = 0.5
+"""Below this ratio of their distances from chance, one side of the mask is the minor one."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the audit found."""
+
+    finding: Finding
+    """The model in a few words."""
+    sentences: tuple[str, ...]
+    """The finding with its numbers, then cautions."""
+
+
+def verdict(
+    full: float, background_shuffled: float, roi_shuffled: float, *, mask_area: float, chance_distance: float
+) -> Verdict:
+    """Judge by the distances of AUCs from 0.5 where the model's information comes from.
+
+    An AUC near 0 carries as much information as one near 1: on a test set whose correlation is
+    reversed, a model that follows the shortcut scores 0. So only the distance from 0.5 counts, and
+    its side is compared between the full and the shuffled images.
+
+    Args:
+        full: AUC on the images as they are.
+        background_shuffled: AUC with everything outside the masks shuffled.
+        roi_shuffled: AUC with everything inside the masks shuffled.
+        mask_area: AUC of the masks' areas as a score.
+        chance_distance: an AUC no further than this from 0.5 counts as chance.
+    """
+    finding = _finding(full, background_shuffled, roi_shuffled, chance_distance)
+    sentences = [_finding_sentence(finding, full, background_shuffled, roi_shuffled)]
+    if _informs(full, chance_distance):
+        sentences += _side_sentences(full, background_shuffled, roi_shuffled, chance_distance)
+    elif finding != "cannot be told":
+        sentences.append(
+            f"On full images its AUC is at chance ({full:.2f}): there the two sides of the mask hide what "
+            "either tells it alone."
+        )
+    if _informs(mask_area, chance_distance):
+        sentences.append(
+            f"Caution: the mask's area alone predicts the label (AUC {mask_area:.2f}), and shuffled pixels "
+            "still tell it, so part of these scores may come from the size of the region of interest."
+        )
+    return Verdict(finding, tuple(sentences))
+
+
+def _informs(auc: float, chance_distance: float) -> bool:
+    return abs(auc - 0.5) > chance_distance
+
+
+def _finding(full: float, background_shuffled: float, roi_shuffled: float, chance_distance: float) -> Finding:
+    from_roi, from_background = abs(background_shuffled - 0.5), abs(roi_shuffled - 0.5)
+    match from_roi > chance_distance, from_background > chance_distance:
+        case True, True:
+            return _larger_part(from_roi, from_background)
+        case False, True:
+            return "reads the background"
+        case True, False:
+            return "reads the region of interest"
+    return "needs both together" if _informs(full, chance_distance) else "cannot be told"
+
+
+def _larger_part(from_roi: float, from_background: float) -> Finding:
+    if from_roi < MINOR_PART * from_background:
+        return "reads mostly the background"
+    if from_background < MINOR_PART * from_roi:
+        return "reads mostly the region of interest"
+    return "reads both"
+
+
+def _finding_sentence(finding: Finding, full: float, background_shuffled: float, roi_shuffled: float) -> str:
+    match finding:
+        case "reads the background":
+            return (
+                "The model reads the background: with the region of interest shuffled the AUC is "
+                f"{roi_shuffled:.2f} (full images {full:.2f}), with the background shuffled it is at chance "
+                f"({background_shuffled:.2f})."
+            )
+        case "reads the region of interest":
+            return (
+                "The model reads the region of interest: with the background shuffled the AUC is "
+                f"{background_shuffled:.2f} (full images {full:.2f}), with the region of interest shuffled "
+                f"it is at chance ({roi_shuffled:.2f})."
+            )
+        case "reads both" | "reads mostly the background" | "reads mostly the region of interest":
+            more = {
+                "reads both": "the background as well as the region of interest",
+                "reads mostly the background": "mostly the background, also the region of interest",
+                "reads mostly the region of interest": "mostly the region of interest, also the background",
+            }[finding]
+            return (
+                f"The model reads {more}: with the region of interest shuffled the AUC is still "
+                f"{roi_shuffled:.2f}, with the background shuffled {background_shuffled:.2f} (full images "
+                f"{full:.2f})."
+            )
+        case "needs both together":
+            return (
+                f"The model needs the region of interest and the background together: the AUC of {full:.2f} "
+                f"falls to chance with either shuffled ({background_shuffled:.2f} and {roi_shuffled:.2f}); "
+                "shuffled images may also be too unlike those it was trained on."
+            )
+        case "cannot be told":
+            return (
+                f"The model tells the classes apart on no version of the images (full images {full:.2f}), "
+                "so where it looks cannot be told."
+            )
+
+
+def _side_sentences(
+    full: float, background_shuffled: float, roi_shuffled: float, chance_distance: float
+) -> list[str]:
+    sentences = []
+    if full < 0.5:
+        sentences.append(
+            "The AUC on full images is below 0.5: the model ranks the classes the wrong way round, as it "
+            "does when what it learned is reversed in these images."
+        )
+    for auc, what in ((background_shuffled, "background"), (roi_shuffled, "region of interest")):
+        if _informs(auc, chance_distance) and (auc > 0.5) != (full > 0.5):
+            sentences.append(
+                f"Shuffling the {what} turns the ranking round ({full:.2f} to {auc:.2f}): on full images "
+                f"the {what} outvotes the rest."
+            )
+    return sentences

@@ -1,0 +1,120 @@
+"""What a checkpoint decides about images, and where it looks.
+
+Shapes: N images, H x W pixels of the network's size, K classes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from activmask.errors import CheckpointError
+from activmask.saliency.inputs import Inputs
+from activmask.saliency.methods import PIXELS_PER_PASS, attribute
+from activmask.training.checkpoint import Checkpoint
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """One image, the network's decision on it, and the attribution of that decision."""
+
+    path: Path
+    """The image file."""
+    image: Floats
+    """(H, W) in [0, 1], as the network saw it."""
+    mask: NDArray[np.bool_] | None
+    """(H, W), dilated as in training, or None."""
+    method: str
+    """Of attribution."""
+    target: int
+    """The class whose score was attributed."""
+    attribution: Floats
+    """(H, W), at least 0."""
+    probabilities: Floats
+    """(K,), softmax of the logits."""
+    reconstruction: Floats | None
+    """(H, W), from a network that was trained to reconstruct."""
+
+    @property
+    def predicted(self) -> int:
+        """The class of the highest probability."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def share_inside(self) -> float | None:
+        """Share of the attribution's sum inside the mask; None without a mask or any attribution.
+
+        Relevance mass accuracy, Arras et al. 2022 (arXiv 2003.07258).
+        """
+        total = float(self.attribution.sum(dtype=np.float64))
+        if self.mask is None or total == 0:
+            return None
+        return float(self.attribution[self.mask].sum(dtype=np.float64)) / total
+
+    @property
+    def chance_inside(self) -> float | None:
+        """What a random map would score: the mask's share of the image; None without a mask."""
+        return None if self.mask is None else float(self.mask.mean())
+
+
+def explain(
+    checkpoint: Checkpoint,
+    inputs: Inputs,
+    *,
+    method: str = "contrast",
+    target: int | None = None,
+    device: torch.device | str = "cpu",
+) -> list[Explanation]:
+    """Classify images and attribute each decision to pixels.
+
+    Args:
+        checkpoint: the network.
+        inputs: the images, as `read_inputs` makes them.
+        method: a name in `activmask.saliency.methods.METHODS`.
+        target: the class to explain; None explains each image's predicted class.
+        device: where the network computes; it is left there.
+
+    Raises:
+        UsageError: unknown method or class, or a method this network cannot be explained by.
+        CheckpointError: the network's outputs are not finite.
+    """
+    model = checkpoint.model.to(device).eval()
+    maps = attribute(model, inputs.images, method=method, target=target)
+    probabilities, reconstructions = _outputs(checkpoint, model, inputs.images)
+    if not (torch.isfinite(maps).all() and torch.isfinite(probabilities).all()):
+        raise CheckpointError(
+            "the network's outputs are not finite numbers, so they cannot be explained; the checkpoint's "
+            "weights are unusable, train again or take an earlier one"
+        )
+    return [
+        Explanation(
+            path=path,
+            image=inputs.images[i, 0].numpy(),
+            mask=None if inputs.masks is None else inputs.masks[i].numpy(),
+            method=method,
+            target=int(probabilities[i].argmax()) if target is None else target,
+            attribution=maps[i].numpy(),
+            probabilities=probabilities[i].numpy(),
+            reconstruction=None if reconstructions is None else reconstructions[i, 0].numpy(),
+        )
+        for i, path in enumerate(inputs.paths)
+    ]
+
+
+def _outputs(checkpoint: Checkpoint, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Probabilities (N, K) and, from a network trained to reconstruct, images (N, 1, H, W) in [0, 1]."""
+    device = next(model.parameters()).device
+    chunk = max(1, PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
+    with torch.no_grad():
+        outputs = [model(part.to(device)) for part in torch.split(images, chunk)]
+    probabilities = torch.cat([output.logits.softmax(dim=1).cpu() for output in outputs])
+    if checkpoint.config.recon == 0 or outputs[0].reconstruction is None:
+        return probabilities, None
+    decoded = torch.cat([output.reconstruction.cpu() for output in outputs])
+    bounded = decoded.sigmoid() if checkpoint.config.recon_loss == "bce" else decoded.clamp(0, 1)
+    return probabilities, bounded

@@ -1,0 +1,210 @@
+"""Attribution methods: how much each pixel matters to a network's decision.
+
+Shapes: B images, C channels, H x W pixels, K classes. All of the arithmetic is captum's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from captum.attr import (
+    IntegratedGradients,
+    LayerAttribution,
+    LayerGradCam,
+    NoiseTunnel,
+    Occlusion,
+    Saliency,
+)
+from torch import Tensor, nn
+
+from activmask.config import nearest
+from activmask.errors import UsageError
+from activmask.saliency.last_convolution import last_convolution
+
+PIXELS_PER_PASS = 2**17
+"""Bounds the memory of a pass: a ResNet-18 keeps about 8 kB of activations per pixel."""
+
+INTEGRATION_STEPS = 50
+SMOOTHING_DRAWS = 25
+SMOOTHING_NOISE = 0.15
+OCCLUSION_WINDOWS = 8
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one call of a method works on."""
+
+    model: nn.Module
+    """In evaluation mode."""
+    images: Tensor
+    """float (B, C, H, W) in [0, 1], on the model's device, requiring gradients."""
+    targets: Tensor
+    """int64 (B,), the class whose score is explained."""
+    seed: int
+    """Of the noise, where a method draws any."""
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Class scores (B, K), without a reconstruction."""
+        logits: Tensor = self.model(images, reconstruct=False).logits
+        return logits
+
+    @property
+    def images_per_pass(self) -> int:
+        """How many images of this size fit in one pass."""
+        return max(1, PIXELS_PER_PASS // (self.images.shape[-2] * self.images.shape[-1]))
+
+
+def input_gradient(request: Request) -> Tensor:
+    """|dy_t / dx|, averaged over channels (Simonyan et al. 2014, arXiv 1312.6034)."""
+    maps: Tensor = Saliency(request.logits).attribute(request.images, target=request.targets)
+    return maps.mean(dim=1)
+
+
+def contrast(request: Request) -> Tensor:
+    """|d(y_t - max of the others) / dx|, averaged over channels.
+
+    With two classes this is |d(y1 - y0) / dx| whatever the target, the gradient that gradmask
+    penalises outside the mask (paper Eq. 2).
+    """
+
+    def margin(images: Tensor, targets: Tensor) -> Tensor:
+        logits = request.logits(images)
+        own = nn.functional.one_hot(targets, logits.shape[1]).bool()
+        return logits[own] - logits.masked_fill(own, -torch.inf).amax(dim=1)
+
+    maps: Tensor = Saliency(margin).attribute(request.images, additional_forward_args=request.targets)
+    return maps.mean(dim=1)
+
+
+def integrated_gradients(request: Request) -> Tensor:
+    """|integrated gradient of y_t| from a black image, averaged over channels.
+
+    Sundararajan et al. 2017 (arXiv 1703.01365), 50 Gauss-Legendre steps.
+    """
+    maps: Tensor = IntegratedGradients(request.logits).attribute(
+        request.images,
+        target=request.targets,
+        n_steps=INTEGRATION_STEPS,
+        internal_batch_size=max(request.images_per_pass, len(request.images)),
+    )
+    return maps.abs().mean(dim=1)
+
+
+def smoothgrad(request: Request) -> Tensor:
+    """|mean of dy_t / dx over noisy copies|, averaged over channels.
+
+    Smilkov et al. 2017 (arXiv 1706.03825): 25 draws of Gaussian noise whose deviation is 0.15 of
+    the range of the pixels. The noise follows from the seed alone and is the same for every image.
+    """
+    tunnel = NoiseTunnel(Saliency(request.logits))
+    maps = []
+    devices = [request.images.device] if request.images.is_cuda else []
+    for image, target in zip(torch.split(request.images, 1), torch.split(request.targets, 1), strict=True):
+        # captum draws from the global generator; the fork gives its state back afterwards.
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(request.seed)
+            maps.append(
+                tunnel.attribute(
+                    image,
+                    nt_type="smoothgrad",
+                    nt_samples=SMOOTHING_DRAWS,
+                    nt_samples_batch_size=min(request.images_per_pass, SMOOTHING_DRAWS),
+                    stdevs=SMOOTHING_NOISE,
+                    target=target,
+                    abs=False,
+                )
+            )
+    return torch.cat(maps).abs().mean(dim=1)
+
+
+def gradcam(request: Request) -> Tensor:
+    """The positive part of Grad-CAM of y_t at the last convolution, scaled up bilinearly.
+
+    Selvaraju et al. 2017 (arXiv 1610.02391).
+    """
+    layer = last_convolution(request.model, request.images)
+    coarse = LayerGradCam(request.logits, layer).attribute(
+        request.images, target=request.targets, relu_attributions=True
+    )
+    height, width = request.images.shape[-2:]
+    maps: Tensor = LayerAttribution.interpolate(coarse, (height, width), interpolate_mode="bilinear")
+    return maps[:, 0]
+
+
+def occlusion(request: Request) -> Tensor:
+    """|change of y_t| when a black square of an eighth of the side covers a pixel, in steps of half of it.
+
+    Zeiler & Fergus 2014 (arXiv 1311.2901), averaged over the squares that cover the pixel.
+    """
+    channels, height, width = request.images.shape[1:]
+    window = max(1, min(height, width) // OCCLUSION_WINDOWS)
+    stride = max(1, window // 2)
+    maps: Tensor = Occlusion(request.logits).attribute(
+        request.images,
+        sliding_window_shapes=(channels, window, window),
+        strides=(channels, stride, stride),
+        target=request.targets,
+        perturbations_per_eval=max(1, request.images_per_pass // len(request.images)),
+    )
+    return maps.abs().mean(dim=1)
+
+
+METHODS: dict[str, Callable[[Request], Tensor]] = {
+    "input-gradient": input_gradient,
+    "contrast": contrast,
+    "integrated-gradients": integrated_gradients,
+    "smoothgrad": smoothgrad,
+    "gradcam": gradcam,
+    "occlusion": occlusion,
+}
+"""Each maps a `Request` to attribution (B, H, W), at least 0."""
+
+
+def attribute(
+    model: nn.Module, images: Tensor, *, method: str, target: int | None = None, seed: int = 0
+) -> Tensor:
+    """Attribute a network's class scores to pixels.
+
+    Every map is at least 0: absolute values for the gradient methods and occlusion, which so show
+    what matters in either direction, and the positive part for Grad-CAM, as its authors define it.
+
+    Args:
+        model: in evaluation mode, on any device; left as it was.
+        images: float (B, C, H, W) in [0, 1]; worked through in passes of bounded memory.
+        method: a name in `METHODS`.
+        target: the class to explain; None explains each image's predicted class.
+        seed: of the noise, where the method draws any.
+
+    Returns:
+        float (B, H, W) on the CPU, at least 0.
+
+    Raises:
+        UsageError: unknown method or class, a target the method cannot use, or a network without
+            the layer that the method needs.
+    """
+    if method not in METHODS:
+        raise UsageError(f"there is no attribution method '{method}'; {nearest(method, METHODS)}")
+    device = next(model.parameters()).device
+    chunk = max(1, PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
+    maps = []
+    for part in torch.split(images, chunk):
+        inputs = part.detach().to(device, copy=True).requires_grad_()
+        targets = _targets(model, inputs, method, target)
+        maps.append(METHODS[method](Request(model, inputs, targets, seed)).detach().cpu())
+    return torch.cat(maps)
+
+
+def _targets(model: nn.Module, images: Tensor, method: str, target: int | None) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = model(images, reconstruct=False).logits
+    if target is None:
+        return logits.argmax(dim=1)
+    classes = logits.shape[1]
+    if not 0 <= target < classes:
+        raise UsageError(f"there is no class {target}: the network knows the classes 0 to {classes - 1}")
+    if method == "contrast" and classes == 2:
+        raise UsageError(
+            "the contrast of two classes explains both at once, so a target has no effect; leave it out or "
+            "choose the method input-gradient"
+        )
+    return torch.full((len(images),), target, device=images.device)

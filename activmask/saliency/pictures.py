@@ -1,0 +1,104 @@
+"""Where pictures and raw maps are written; nothing is written before all of it can be."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from activmask.errors import DataError, UsageError
+from activmask.saliency.explain import Explanation
+from activmask.saliency.inputs import PICTURE_SUFFIX
+from activmask.saliency.render import draw, png_bytes
+from activmask.training.files import write_whole
+
+
+def picture_paths(images: Sequence[Path], out: Path | None = None) -> list[Path]:
+    """One picture's path per image: next to it, or where `out` says.
+
+    Args:
+        images: the image files.
+        out: a file ending in `.png` for a single image, or a folder, made if needed; None puts
+            `img.saliency.png` next to each `img.png`.
+
+    Raises:
+        UsageError: one file for several images, or two pictures that would be one file, or a
+            picture that would replace an image.
+    """
+    if out is not None and out.suffix.lower() == ".png" and not out.is_dir():
+        if len(images) > 1:
+            raise UsageError(
+                f"{out} is one file for the pictures of {len(images)} images; give a folder to write them to"
+            )
+        paths = [out]
+    else:
+        paths = [(out or image.parent) / f"{image.stem}{PICTURE_SUFFIX}" for image in images]
+    _refuse_collisions(images, paths)
+    return paths
+
+
+def _refuse_collisions(images: Sequence[Path], paths: Sequence[Path]) -> None:
+    sources = {image.resolve() for image in images}
+    first_of: dict[Path, Path] = {}
+    for image, path in zip(images, paths, strict=True):
+        place = path.resolve()
+        if place in sources:
+            raise UsageError(
+                f"the picture {path} would replace an image; choose another place for the pictures"
+            )
+        if place in first_of:
+            raise UsageError(
+                f"the pictures of {first_of[place]} and {image} would both be {path}; explain them one at a "
+                "time, each with a place of its own"
+            )
+        first_of[place] = image
+
+
+def check_raw_path(raw: Path, images: Sequence[Path]) -> None:
+    """Refuse a raw file that is no `.npy` or would replace an image (raises UsageError)."""
+    if raw.suffix.lower() != ".npy":
+        raise UsageError(
+            f"the raw attributions are one NumPy file, so its name must end in .npy; found {raw}"
+        )
+    if raw.resolve() in {image.resolve() for image in images}:
+        raise UsageError(f"the raw attributions {raw} would replace an image; choose another name")
+
+
+def write_pictures(explanations: Sequence[Explanation], paths: Sequence[Path], *, top: float) -> None:
+    """Draw and write one picture per explanation.
+
+    Args:
+        explanations: what to draw.
+        paths: of the PNG files; their folders are made.
+        top: share of the pixels that the overlay marks, in (0, 1].
+
+    Raises:
+        UsageError: `top` is no such share.
+        DataError: a file cannot be written.
+    """
+    if not 0 < top <= 1:
+        raise UsageError(
+            f"the pixels to mark must be above 0 % and at most 100 % of all; found {100 * top:g} %"
+        )
+    for explanation, path in zip(explanations, paths, strict=True):
+        _write(path, png_bytes(draw(explanation, top=top)))
+
+
+def write_raw(explanations: Sequence[Explanation], path: Path) -> None:
+    """Write the attributions as one `.npy` file, float32.
+
+    Its shape is (H, W) for a single image and (N, H, W) for several, in the order of
+    `explanations`. Raises DataError where the file cannot be written.
+    """
+    maps = [explanation.attribution for explanation in explanations]
+    buffer = io.BytesIO()
+    np.save(buffer, maps[0] if len(maps) == 1 else np.stack(maps), allow_pickle=False)
+    _write(path, buffer.getvalue())
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror}); choose another place") from error

@@ -1,0 +1,141 @@
+"""The picture of one explanation: what the network saw, where it looked, and what it said.
+
+Pixels are drawn as squares, never blurred, so that a 28 px image stays what it is. The colours
+are told apart with any colour vision: magma for the heat map, and sky blue and orange of Okabe &
+Ito (2008) for the mask's outline and the highest attributions.
+"""
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from numpy.typing import NDArray
+
+from activmask.saliency.explain import Explanation, Floats
+
+TOP_SHARE = 0.1
+"""Share of the pixels that the overlay marks (paper Figure 4)."""
+
+_HEAT, _MASK_COLOUR, _TOP_COLOUR = "magma", "#56B4E9", "#E69F00"
+_PANEL_INCHES, _DPI = 3.0, 150
+_TITLE_CHARACTERS = 60
+_CLASSES_IN_TITLE = 5
+
+
+def top_pixels(attribution: Floats, share: float) -> NDArray[np.bool_]:
+    """The `share` of pixels of highest attribution, bool (H, W), of attribution (H, W) at least 0.
+
+    Pixels that equal the lowest one chosen come along, pixels of attribution 0 never do.
+    """
+    k = max(1, round(share * attribution.size))
+    lowest = np.partition(attribution, -k, axis=None)[-k]
+    chosen: NDArray[np.bool_] = (attribution >= lowest) & (attribution > 0)
+    return chosen
+
+
+def draw(explanation: Explanation, *, top: float = TOP_SHARE) -> Figure:
+    """Draw input, heat map, overlay of the `top` share of pixels, and the reconstruction if any."""
+    panels = 3 + (explanation.reconstruction is not None)
+    figure = Figure(figsize=(_PANEL_INCHES * panels + 0.6, _PANEL_INCHES + 0.9), layout="constrained")
+    axes = figure.subplots(1, panels)
+    figure.suptitle(_title(explanation), parse_math=False, fontsize=11)
+    _draw_input(axes[0], explanation)
+    _draw_heat(figure, axes[1], explanation)
+    _draw_overlay(axes[2], explanation, top)
+    if explanation.reconstruction is not None:
+        _show_grey(axes[3], explanation.reconstruction)
+        axes[3].set_title("reconstruction", fontsize=10)
+    return figure
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as a PNG file, with at least one dot per pixel of the images in it."""
+    side = max(max(image.get_size()) for image in figure.axes[0].get_images())
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=max(_DPI, round(1.2 * side / _PANEL_INCHES)))
+    return buffer.getvalue()
+
+
+def _title(explanation: Explanation) -> str:
+    probabilities = explanation.probabilities
+    ranked = np.argsort(-probabilities, kind="stable")[:_CLASSES_IN_TITLE]
+    scores = ", ".join(f"class {k}: {probabilities[k]:.2f}" for k in ranked)
+    more = ", ..." if len(probabilities) > len(ranked) else ""
+    return f"{_drawable(_shortened(explanation.path.name))}\n{scores}{more}"
+
+
+def _shortened(name: str) -> str:
+    if len(name) <= _TITLE_CHARACTERS:
+        return name
+    half = _TITLE_CHARACTERS // 2
+    return f"{name[:half]}...{name[-half:]}"
+
+
+def _drawable(text: str) -> str:
+    """The text with a question mark for each character that the font does not have."""
+    known = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(letter if ord(letter) in known else "?" for letter in text)
+
+
+def _draw_input(axes: Axes, explanation: Explanation) -> None:
+    _show_grey(axes, explanation.image)
+    _outline(axes, explanation.mask)
+    axes.set_title("input" if explanation.mask is None else "input, mask as in training", fontsize=10)
+
+
+def _draw_heat(figure: Figure, axes: Axes, explanation: Explanation) -> None:
+    scale = _scale(explanation.attribution)
+    shown = axes.imshow(explanation.attribution / scale, cmap=_HEAT, vmin=0, vmax=1, interpolation="nearest")
+    _outline(axes, explanation.mask)
+    _clear(axes)
+    bar = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02, ticks=[0, 0.5, 1], extend="max")
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label(f"attribution / {scale:.2g}", fontsize=8)
+    axes.set_title(f"{explanation.method} of class {explanation.target}", fontsize=10)
+    share, chance = explanation.share_inside, explanation.chance_inside
+    if share is not None and chance is not None:
+        axes.set_xlabel(f"{share:.0%} inside the mask, by chance {chance:.0%}", fontsize=9)
+
+
+def _draw_overlay(axes: Axes, explanation: Explanation, top: float) -> None:
+    marked = top_pixels(explanation.attribution, top)
+    grey = np.repeat(0.15 + 0.7 * explanation.image[..., None], 3, axis=2)
+    blended = np.where(marked[..., None], 0.2 * grey + 0.8 * np.array(to_rgb(_TOP_COLOUR)), grey)
+    axes.imshow(blended, interpolation="nearest")
+    _outline(axes, explanation.mask)
+    _clear(axes)
+    axes.set_title(f"highest {100 * top:g} % of pixels", fontsize=10)
+
+
+def _scale(attribution: Floats) -> float:
+    """The value drawn as 1: the 99.5th percentile, so that a single pixel does not darken the rest."""
+    high, highest = float(np.quantile(attribution, 0.995)), float(attribution.max())
+    return high or highest or 1.0
+
+
+def _show_grey(axes: Axes, image: Floats) -> None:
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    _clear(axes)
+
+
+def _clear(axes: Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _outline(axes: Axes, mask: NDArray[np.bool_] | None) -> None:
+    """Draw the mask's border along the edges of its pixels."""
+    if mask is None:
+        return
+    padded = np.pad(mask, 1)
+    rows, columns = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    horizontal = [((c - 0.5, r - 0.5), (c + 0.5, r - 0.5)) for r, c in zip(rows, columns, strict=True)]
+    rows, columns = np.nonzero(padded[1:-1, 1:] != padded[1:-1, :-1])
+    vertical = [((c - 0.5, r - 0.5), (c - 0.5, r + 0.5)) for r, c in zip(rows, columns, strict=True)]
+    axes.add_collection(
+        LineCollection([*horizontal, *vertical], colors=_MASK_COLOUR, linewidths=1.4, capstyle="projecting")
+    )

@@ -1,0 +1,62 @@
+"""`activmask evaluate`: score checkpoints and audit them for shortcuts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from activmask.config import Device
+
+from .console import err, failures_as_sentences, out
+
+if TYPE_CHECKING:
+    from activmask.evaluation.batch import Evaluated
+
+
+def evaluate(
+    checkpoints: Annotated[
+        list[Path],
+        typer.Argument(help="Checkpoint files, run folders (all their seeds), or folders of runs."),
+    ],
+    *,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set folder; left out, the data each checkpoint was trained on.",
+            rich_help_panel="Data",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(help="train, valid or test, as the run drew it from its seed.", rich_help_panel="Data"),
+    ] = "test",
+    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel="Machine")] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of tables.", rich_help_panel="Output")
+    ] = False,
+) -> None:
+    """Score checkpoints, audit them for shortcuts, and measure where they look.
+
+    Example: activmask evaluate runs/demo --split test
+    """
+    with failures_as_sentences():
+        from activmask.evaluation.batch import evaluate_checkpoint, to_json
+        from activmask.evaluation.checkpoints import find_checkpoints
+        from activmask.training.device import choose_device
+
+        place = choose_device(device)
+        paths = list(dict.fromkeys(path for given in checkpoints for path in find_checkpoints(given)))
+        evaluated: list[Evaluated] = []
+        with err.status("evaluating") as status:
+            for number, path in enumerate(paths, 1):
+                status.update(f"evaluating {number} of {len(paths)}")
+                evaluated.append(evaluate_checkpoint(path, data=data, split=split, device=place))
+    if as_json:
+        import json
+
+        out.print(json.dumps(to_json(evaluated), indent=2, allow_nan=False), markup=False)
+        return
+    from .evaluation_tables import print_tables
+
+    print_tables(evaluated)

@@ -1,0 +1,105 @@
+"""The tables that `activmask evaluate` prints."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from activmask.evaluation.batch import Evaluated, across_seeds
+from activmask.evaluation.scores import Interval
+from activmask.evaluation.spread import Spread
+
+from .console import out
+from .tables import plain, print_table, result_table
+
+
+def print_tables(evaluated: Sequence[Evaluated]) -> None:
+    """Print scores, sites where there are any, the audit with its verdicts, and the localisation."""
+    print_table(_scores(evaluated))
+    if any(one.evaluation.sites for one in evaluated):
+        print_table(_sites(evaluated))
+    if any(one.evaluation.audit.rows for one in evaluated):
+        print_table(_audit(evaluated))
+    _print_verdicts(evaluated)
+    for one in evaluated:
+        if one.evaluation.localisation.rows:
+            print_table(_localisation(one))
+
+
+def _name(one: Evaluated) -> Text:
+    """The run and the seed where they are known, else the file."""
+    if one.run is None:
+        return plain(one.path)
+    kind = "" if one.path.stem == "best" else f", {one.path.stem}"
+    return plain(f"{one.run.name}, seed {one.seed}{kind}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _scores(evaluated: Sequence[Evaluated]) -> Table:
+    kinds = sorted({one.evaluation.scores.auc_kind for one in evaluated})
+    methods = sorted({i.method for one in evaluated if (i := one.evaluation.scores.interval)})
+    interval = f"95 % ({', '.join(methods)})" if methods else "95 %"
+    splits = ", ".join(sorted({f"{one.split} split of {one.data}" for one in evaluated}))
+    table = result_table(f"Scores, {splits}", "checkpoint", "n", " / ".join(kinds), interval, "accuracy")
+    for one in evaluated:
+        scores = one.evaluation.scores
+        area = scores.reason or _number(scores.auc)
+        table.add_row(_name(one), str(scores.n), area, _between(scores.interval), _number(scores.accuracy))
+    for row in across_seeds(evaluated):
+        kind = "" if row.kind == "best" else f", {row.kind}"
+        name = plain(f"{row.run.name}{kind}, mean ± SD of {row.seeds} seeds")
+        table.add_row(name, "", _spread(row.auc), "", _spread(row.accuracy))
+    return table
+
+
+def _between(interval: Interval | None) -> str:
+    if interval is None:
+        return "-"
+    if interval.low == interval.high:
+        return "degenerate"
+    return f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def _spread(value: Spread | None) -> str:
+    return "-" if value is None else f"{value.mean:.3f} ± {_number(value.sd)}"
+
+
+def _sites(evaluated: Sequence[Evaluated]) -> Table:
+    table = result_table("By site", "checkpoint", "site", "n", "AUC", "accuracy")
+    for one in evaluated:
+        for site in one.evaluation.sites:
+            table.add_row(
+                _name(one), plain(site.site), str(site.n), _number(site.auc), _number(site.accuracy)
+            )
+    return table
+
+
+def _audit(evaluated: Sequence[Evaluated]) -> Table:
+    table = result_table("Shortcut audit", "checkpoint", "images", "n", "AUC", "accuracy")
+    for one in evaluated:
+        audit = one.evaluation.audit
+        for row in audit.rows:
+            table.add_row(_name(one), row.images, str(audit.n), _number(row.auc), _number(row.accuracy))
+    return table
+
+
+def _print_verdicts(evaluated: Sequence[Evaluated]) -> None:
+    for one in evaluated:
+        audit = one.evaluation.audit
+        if audit.verdict is None:
+            sentences = f"The shortcut audit is not available: {audit.reason}."
+        else:
+            sentences = " ".join(audit.verdict.sentences)
+        out.print(Text.assemble((f"{_name(one)}: ", "bold"), sentences))
+
+
+def _localisation(one: Evaluated) -> Table:
+    localisation = one.evaluation.localisation
+    title = f"Where {_name(one)} looks ({localisation.attribution}; {localisation.n} images)"
+    table = result_table(title, "metric", "mean ± SD", "by chance")
+    for row in localisation.rows:
+        table.add_row(row.metric, f"{row.mean:.3f} ± {_number(row.sd)}", _number(row.chance))
+    return table

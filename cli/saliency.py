@@ -1,0 +1,116 @@
+"""`activmask saliency`: draw where a checkpoint looks in images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from activmask.config import Device
+
+from .console import err, failures_as_sentences
+from .tables import plain, print_table, result_table
+
+if TYPE_CHECKING:
+    from activmask.saliency.explain import Explanation
+
+
+def saliency(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A checkpoint that train wrote, such as runs/demo/seed-0/best.safetensors.")
+    ],
+    images: Annotated[
+        list[Path], typer.Argument(help="Image files, or folders whose images are all explained.")
+    ],
+    *,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="contrast, input-gradient, integrated-gradients, smoothgrad, gradcam or occlusion.",
+            rich_help_panel="What to explain",
+        ),
+    ] = "contrast",
+    target: Annotated[
+        int | None,
+        typer.Option(
+            help="Class whose score is explained; left out, each image's predicted class.",
+            rich_help_panel="What to explain",
+            show_default=False,
+        ),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="The image's mask, or a folder in which each image's mask has the image's name.",
+            rich_help_panel="What to explain",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        float,
+        typer.Option(
+            help="Percent of the pixels to mark in the overlay, those of highest attribution.",
+            rich_help_panel="What to write",
+        ),
+    ] = 10.0,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Picture file (one image) or folder; left out, img.saliency.png next to each image.",
+            rich_help_panel="What to write",
+            show_default=False,
+        ),
+    ] = None,
+    raw: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the attributions as float32 .npy: (H, W), or (N, H, W) for several images.",
+            rich_help_panel="What to write",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel="Machine")] = "auto",
+) -> None:
+    """Draw where a trained network looks, and print what it decides.
+
+    Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png --mask scan-mask.png
+    """
+    with failures_as_sentences(), err.status("explaining"):
+        from activmask.saliency.explain import explain
+        from activmask.saliency.inputs import image_files, read_inputs
+        from activmask.saliency.pictures import check_raw_path, picture_paths, write_pictures, write_raw
+        from activmask.training.checkpoint import load_checkpoint
+        from activmask.training.device import choose_device
+
+        place = choose_device(device)
+        files = image_files(images)
+        pictures = picture_paths(files, to)
+        if raw is not None:
+            check_raw_path(raw, files)
+        loaded = load_checkpoint(checkpoint)
+        inputs = read_inputs(loaded, files, mask)
+        explanations = explain(loaded, inputs, method=method, target=target, device=place)
+        write_pictures(explanations, pictures, top=top / 100)
+        if raw is not None:
+            write_raw(explanations, raw)
+    print_table(_table(explanations))
+    written = pictures if raw is None else [*pictures, raw]
+    err.print("wrote", *map(plain, written), sep="\n")
+
+
+def _table(explanations: "list[Explanation]") -> Table:
+    table = result_table("", "image", "predicted", "probability", "inside mask", "by chance")
+    for explanation in explanations:
+        table.add_row(
+            plain(explanation.path),
+            f"class {explanation.predicted}",
+            f"{explanation.probabilities[explanation.predicted]:.3f}",
+            _percent(explanation.share_inside),
+            _percent(explanation.chance_inside),
+        )
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

@@ -1,0 +1,119 @@
+import dataclasses
+
+import pytest
+import torch
+from tiny_checkpoints import samples_of
+from torch import nn
+
+from activmask.errors import CheckpointError
+from activmask.evaluation.audit import Audit, audit
+from activmask.models.output import ModelOutput
+from activmask.training.scoring import predict
+
+SIDE, N = 8, 80
+
+
+class ReadsOnePixel(nn.Module):
+    """Class 1 where one pixel is bright."""
+
+    def __init__(self, row: int, column: int, factor: float = 1.0) -> None:
+        super().__init__()
+        self.place = row, column
+        self.factor = nn.Parameter(torch.tensor(factor))
+
+    def forward(self, images, reconstruct=True):
+        score = self.factor * images[:, 0, self.place[0], self.place[1]]
+        return ModelOutput(torch.stack([-score, score], dim=1))
+
+
+def shortcut_samples(*, reverse_background: bool = False):
+    """Pixel (2, 2), inside, and pixel (6, 6), outside, are bright in class 1; the latter or in class 0."""
+    labels = [i % 2 for i in range(N)]
+    images, masks = torch.zeros(N, 1, SIDE, SIDE), torch.zeros(N, 1, SIDE, SIDE, dtype=torch.bool)
+    masks[:, :, 1:5, 1:5] = True
+    for i, label in enumerate(labels):
+        images[i, 0, 2, 2] = label
+        images[i, 0, 6, 6] = 1 - label if reverse_background else label
+    return samples_of(images, masks, labels)
+
+
+def run(model, samples) -> Audit:
+    return audit(model, samples, predict(model, samples.images), torch.Generator().manual_seed(0))
+
+
+def aucs(result: Audit) -> dict[str, float]:
+    return {row.images: row.auc for row in result.rows}
+
+
+def test_a_model_that_reads_the_background_is_found_out():
+    result = run(ReadsOnePixel(6, 6), shortcut_samples())
+    assert aucs(result)["full"] == 1
+    assert aucs(result)["ROI shuffled"] == 1
+    assert aucs(result)["background shuffled"] == pytest.approx(0.5, abs=0.06)
+    assert result.verdict is not None
+    assert result.verdict.finding == "reads the background"
+
+
+def test_a_model_that_reads_the_region_of_interest_is_cleared():
+    result = run(ReadsOnePixel(2, 2), shortcut_samples())
+    assert aucs(result)["background shuffled"] == 1
+    assert result.verdict is not None
+    assert result.verdict.finding == "reads the region of interest"
+    assert result.mask_area_auc == 0.5
+
+
+def test_a_shortcut_whose_correlation_is_reversed_is_found_out_at_an_auc_of_0():
+    result = run(ReadsOnePixel(6, 6), shortcut_samples(reverse_background=True))
+    assert aucs(result)["full"] == aucs(result)["ROI shuffled"] == 0
+    assert result.verdict is not None
+    assert result.verdict.finding == "reads the background"
+
+
+def test_shuffling_changes_only_one_side_of_the_mask_and_no_global_state():
+    samples = shortcut_samples()
+    before, state = samples.images.clone(), torch.get_rng_state()
+    first, second = run(ReadsOnePixel(6, 6), samples), run(ReadsOnePixel(6, 6), samples)
+    assert first == second
+    assert torch.equal(samples.images, before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_only_images_with_a_mask_take_part():
+    samples = shortcut_samples()
+    has_mask = samples.has_mask.clone()
+    has_mask[:10] = False
+    masks = samples.masks.clone()
+    masks[10:14], masks[14:16] = True, False
+    result = run(ReadsOnePixel(6, 6), dataclasses.replace(samples, has_mask=has_mask, masks=masks))
+    assert result.n == N - 16
+
+
+def test_masks_of_one_class_only_make_no_audit():
+    samples = shortcut_samples()
+    result = run(ReadsOnePixel(6, 6), dataclasses.replace(samples, has_mask=samples.labels == 1))
+    assert result.n == N // 2
+    assert result.reason == "no image of class 0 has a mask that covers a part of it"
+    assert (result.rows, result.verdict) == ((), None)
+
+
+def test_no_masks_make_no_audit():
+    samples = shortcut_samples()
+    result = run(ReadsOnePixel(6, 6), dataclasses.replace(samples, has_mask=torch.zeros(N, dtype=torch.bool)))
+    assert result.reason == "no image has a mask that covers a part of it"
+
+
+def test_a_mask_area_that_tells_the_label_is_reported():
+    samples = shortcut_samples()
+    masks = samples.masks.clone()
+    masks[samples.labels == 0, :, 0] = True
+    result = run(ReadsOnePixel(2, 2), dataclasses.replace(samples, masks=masks))
+    assert result.mask_area_auc == 0
+    assert result.verdict is not None
+    assert result.verdict.sentences[-1].startswith("Caution")
+
+
+def test_scores_of_shuffled_images_that_are_not_finite_are_refused():
+    samples = shortcut_samples()
+    model = ReadsOnePixel(2, 2, factor=float("nan"))
+    with pytest.raises(CheckpointError, match="not finite"):
+        audit(model, samples, torch.zeros(N, 2), torch.Generator())
