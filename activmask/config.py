@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from activmask.errors import ConfigError, UsageError
+from activmask.errors import UsageError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -75,7 +75,9 @@ class RunConfig:
     mask_blur: float = _setting(
         0.5, "Data", "Sigma in px of the Gaussian that dilates masks (blur, then anything above 0).", least=0
     )
-    masks: float = _setting(1.0, "Data", "Share of training images, per class, that keep their mask.", least=0)
+    masks: float = _setting(
+        1.0, "Data", "Share of training images, per class, that keep their mask.", least=0
+    )
 
     model: str = _setting("resnet18", "Model", "cnn, ae, unet, resnet18 or any torchvision classifier.")
     width: int = _setting(
@@ -115,7 +117,9 @@ class RunConfig:
     )
     adversarial_steps: int = _setting(1, "Objective", "Discriminator steps per training step.", least=1)
     adversarial_lr: float = _setting(1e-3, "Objective", "Learning rate of the discriminator.", least=0)
-    classify_masked: bool = _setting(False, "Objective", "Control: train on images that are 0 outside the mask.")
+    classify_masked: bool = _setting(
+        False, "Objective", "Control: train on images that are 0 outside the mask."
+    )
     classify_shuffled: bool = _setting(
         False, "Objective", "Control: train on images whose outside pixels are shuffled."
     )
@@ -131,7 +135,9 @@ class RunConfig:
     device: Device = _setting("auto", "Machine", "Where to compute.")
     precision: Precision = _setting("fp32", "Machine", "Arithmetic of the network's passes.")
     threads: int = _setting(0, "Machine", "CPU threads; 0 leaves torch's choice.", least=0)
-    compile: bool = _setting(False, "Machine", "Compile the network (torch.compile).")
+    compile: bool = _setting(
+        False, "Machine", "Compile the network's passes; takes a minute first and gains nothing on a CPU."
+    )
 
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(RunConfig)}
@@ -183,11 +189,10 @@ def make_config(**settings: Any) -> RunConfig:
     """Build a run's description from a preset and settings that win over it.
 
     Raises:
-        ConfigError: an unknown setting, or a value of the wrong type.
-        UsageError: settings that contradict each other or could not take effect.
+        UsageError: an unknown setting, a value of the wrong type, or settings that contradict
+            each other or could not take effect.
     """
-    for name, value in settings.items():
-        _check_value(name, value)
+    check_values(settings)
     preset = settings.get("preset", "synthetic")
     if preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}'; {nearest(preset, PRESETS)}")
@@ -202,23 +207,33 @@ def make_config(**settings: Any) -> RunConfig:
     return config
 
 
+def check_values(settings: dict[str, Any]) -> None:
+    """Check each setting by itself: its name, type, choices and range.
+
+    Raises:
+        UsageError: names the setting, what was expected and what was found.
+    """
+    for name, value in settings.items():
+        _check_value(name, value)
+
+
 def _check_value(name: str, value: Any) -> None:
     if name not in FIELDS:
-        raise ConfigError(f"there is no setting '{name}'; {nearest(name, FIELDS)}")
+        raise UsageError(f"there is no setting '{name}'; {nearest(name, FIELDS)}")
     kind = TYPES[name]
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             choices = ", ".join(get_args(kind))
-            raise ConfigError(f"{name} must be one of {choices}; found {value!r}")
+            raise UsageError(f"{name} must be one of {choices}; found {value!r}")
         return
     allowed = (int, float) if kind is float else (kind,)
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{name} must be of type {kind.__name__}; found {value!r}")
+        raise UsageError(f"{name} must be of type {kind.__name__}; found {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{name} must be finite; found {value!r}")
+        raise UsageError(f"{name} must be finite; found {value!r}")
     least = FIELDS[name].metadata["min"]
     if least is not None and value < least:
-        raise ConfigError(f"{name} must be at least {least}; found {value!r}")
+        raise UsageError(f"{name} must be at least {least}; found {value!r}")
 
 
 def _check_combination(config: RunConfig) -> None:
@@ -245,7 +260,7 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
         ),
         (
             config.recon > 0 and config.model not in AUTOENCODERS,
-            f"{config.model} has no decoder, so it cannot reconstruct; use the model ae or unet, or set recon to 0",
+            f"{config.model} has no decoder, so it cannot reconstruct; use ae or unet, or set recon to 0",
         ),
         (
             config.recon_masked and config.recon == 0,
@@ -302,12 +317,12 @@ def run_name(config: RunConfig) -> str:
     parts = [config.preset, config.model]
     if config.width != (CONVNET_WIDTH[config.preset] if config.model in CONVNETS else 64):
         parts[-1] += f"w{config.width}"
-    for name in ("actdiff", "gradmask", "rrr", "adversarial", "cutout"):
-        if getattr(config, name):
-            parts.append(f"{name}{getattr(config, name):g}")
-    for name in ("recon_masked", "classify_masked", "classify_shuffled"):
-        if getattr(config, name):
-            parts.append(name.replace("_", "-"))
+    weights = ("actdiff", "gradmask", "rrr", "adversarial", "cutout")
+    parts += [f"{name}{getattr(config, name):g}" for name in weights if getattr(config, name)]
+    forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target")
+    parts += [getattr(config, name) for name in forms if getattr(config, name) != FIELDS[name].default]
+    switches = ("recon_masked", "classify_masked", "classify_shuffled")
+    parts += [name.replace("_", "-") for name in switches if getattr(config, name)]
     if config.masks < 1:
         parts.append(f"masks{config.masks:g}")
     return "-".join(parts)

@@ -141,7 +141,8 @@ def _random_layouts(
     if crosses == 1:
         return layouts
     layouts[:, 1:] = np.sort(layouts[:, 1:], axis=1)
-    return layouts[_apart(layouts, spec)]
+    kept: NDArray[np.int64] = layouts[_apart(layouts, spec)]
+    return kept
 
 
 def _allowed_centres(extent: int, spec: SyntheticSpec) -> NDArray[np.bool_]:
@@ -162,7 +163,7 @@ def _apart(layouts: NDArray[np.int64], spec: SyntheticSpec) -> NDArray[np.bool_]
     """Whether the two crosses of each layout can be counted: at least one dark px between them."""
     first, second = layouts[:, 1], layouts[:, 2]
     if spec.overlap:
-        return first != second
+        return np.not_equal(first, second)
     down = second // spec.size - first // spec.size
     across = second % spec.size - first % spec.size
     apart = np.ones(len(layouts), dtype=bool)

@@ -45,9 +45,7 @@ def build_model(config: RunConfig, *, channels: int, classes: int, image_size: i
             return CONVNETS[config.model](
                 channels=channels, classes=classes, image_size=image_size, width=config.width
             )
-        network = torchvision_classifier(
-            config.model, channels=channels, classes=classes, width=config.width
-        )
+        network = torchvision_classifier(config.model, channels=channels, classes=classes, width=config.width)
         model = Tapped(network)
         _try_out(model, config.model, channels, image_size)
     return model

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from activmask.errors import UsageError
@@ -78,6 +79,7 @@ def _collector(
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     calls = 0
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def collect(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         nonlocal calls
         key = name if calls == 0 else f"{name}:{calls + 1}"
@@ -85,4 +87,5 @@ def _collector(
         taps[key] = inputs[0]
         versions[key] = _version(inputs[0])
 
-    return collect
+    hook: Callable[[nn.Module, tuple[Tensor, ...]], None] = collect
+    return hook

@@ -37,7 +37,8 @@ def gradmask(
     outside = _outside_gradient(score.abs(), images, masks)
     if norm == "l1":
         return outside.abs().sum()
-    return torch.linalg.vector_norm(outside.flatten(1), dim=1).mean()
+    lengths: Tensor = torch.linalg.vector_norm(outside.flatten(1), dim=1)
+    return lengths.mean()
 
 
 def rrr(logits: Tensor, images: Tensor, masks: Tensor) -> Tensor:

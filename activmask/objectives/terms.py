@@ -3,6 +3,7 @@
 Shapes: B images, C channels, H x W pixels, K classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,7 +36,7 @@ class StepTerms:
 
 def step_terms(
     config: RunConfig,
-    model: nn.Module,
+    model: Callable[..., ModelOutput],
     images: Tensor,
     masks: Tensor,
     labels: Tensor,
@@ -49,7 +50,7 @@ def step_terms(
 
     Args:
         config: the run's description.
-        model: maps images to a `ModelOutput`.
+        model: maps images, and whether to reconstruct them, to a `ModelOutput`.
         images: float (B, C, H, W) in [0, 1].
         masks: bool (B, 1, H, W), True inside the (dilated) region of interest.
         labels: int64 (B,).
@@ -87,9 +88,7 @@ def step_terms(
         terms["rrr"] = config.rrr * rrr(output.logits, seen, masks)
     if config.recon and output.reconstruction is not None:
         target = shuffled if config.recon_masked else seen.detach()
-        terms["recon"] = config.recon * reconstruction_loss(
-            output.reconstruction, target, config.recon_loss
-        )
+        terms["recon"] = config.recon * reconstruction_loss(output.reconstruction, target, config.recon_loss)
     pair = None
     if config.adversarial and other is not None and judge is not None:
         pair = (_last_features(output), _last_features(other))

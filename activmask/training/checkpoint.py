@@ -101,14 +101,16 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         CheckpointError: the file is missing or damaged.
     """
     if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}; train writes best.safetensors in its run folder")
+        raise CheckpointError(
+            f"there is no checkpoint {path}; train writes best.safetensors in its run folder"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
         raise CheckpointError(
-            f"{path} is no safetensors file or is damaged ({error}); train the run again or copy the file anew"
+            f"{path} is no safetensors file or is damaged ({error}); train again or copy it anew"
         ) from error
 
 

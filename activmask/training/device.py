@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from activmask.config import RunConfig
+from activmask.config import RunConfig, nearest
 from activmask.errors import UsageError
 
 
@@ -21,6 +21,8 @@ def choose_device(name: str) -> torch.device:
     }
     if name == "auto":
         return torch.device(next(kind for kind, there in available.items() if there))
+    if name not in available:
+        raise UsageError(f"there is no device '{name}'; {nearest(name, ['auto', *available])}")
     if not available[name]:
         raise UsageError(f"there is no {name} device here; use device auto or cpu")
     return torch.device(name)

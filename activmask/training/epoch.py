@@ -60,9 +60,7 @@ def _train_step(
 ) -> Tensor:
     """One optimizer step; the loss and its terms, detached, (1 + number of terms,)."""
     with autocast(replica.config, replica.device):
-        result = step_terms(
-            replica.config, replica.model, images, masks, labels, generator, replica.judge
-        )
+        result = step_terms(replica.config, replica.forward, images, masks, labels, generator, replica.judge)
     loss = result.loss
     if not torch.isfinite(loss):
         raise _diverged(replica, step, result)

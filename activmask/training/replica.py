@@ -3,6 +3,7 @@
 Shapes: N images, C channels, H x W pixels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from activmask.config import RunConfig, uses_shuffled_copy
 from activmask.data.samples import Samples
-from activmask.models import build_model
+from activmask.models import ModelOutput, build_model
 from activmask.objectives.actdiff import choose_layers
 from activmask.objectives.adversarial import discriminator, features
 from activmask.training.checkpoint import Description
@@ -36,6 +37,8 @@ class Replica:
     """Where its files go, for example `runs/name/seed-0`."""
     device: torch.device
     model: nn.Module
+    forward: Callable[..., ModelOutput]
+    """The model's pass in training, compiled where the run asks for it."""
     optimizer: torch.optim.Adam
     judge: nn.Module | None
     judge_optimizer: torch.optim.Adam | None
@@ -99,6 +102,7 @@ def new_replica(config: RunConfig, seed: int, folder: Path, device: torch.device
         folder=folder,
         device=device,
         model=model,
+        forward=torch.compile(model) if config.compile else model,
         optimizer=_adam(model, config.lr),
         judge=judge,
         judge_optimizer=_adam(judge, config.adversarial_lr) if judge else None,

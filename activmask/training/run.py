@@ -186,6 +186,12 @@ def _write_history(replica: Replica) -> None:
     write_whole(replica.folder / "history.csv", text.getvalue().encode())
 
 
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """The rows of a seed's `history.csv`, one an epoch."""
+    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
 def _finish(replica: Replica) -> SeedResult:
     last = replica.next_epoch - 1
     save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.model), replica.description(last))

@@ -10,6 +10,10 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 
+PIXELS_PER_PASS = 2**18
+"""Bounds the memory of an evaluation pass: 334 images of 28 px, one of 512 px."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """How well logits tell the classes apart."""
@@ -24,11 +28,12 @@ class Scores:
         return asdict(self)
 
 
-def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
+def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Logits (N, K) on the CPU for images (N, C, H, W), without gradients, in evaluation mode.
 
     The model's mode is restored.
     """
+    batch_size = max(1, PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
     device = next(model.parameters()).device
     training = model.training
     model.eval()

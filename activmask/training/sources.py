@@ -42,7 +42,7 @@ def stored_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
             names=dataset.file_names,
             seed=split_seed,
         )
-        splits = {name: load_samples(dataset, rows) for name, rows in indices.items()}
+        splits = {name: load_samples(dataset, rows.tolist()) for name, rows in indices.items()}
     for name, samples in splits.items():
         _check_split(name, samples, config)
     return {name: _with_mask_source(samples, config) for name, samples in splits.items()}

@@ -48,9 +48,7 @@ def save_state(replica: Replica) -> None:
 
 def save_best(replica: Replica) -> None:
     """Write the best epoch's weights."""
-    save_checkpoint(
-        replica.folder / BEST_FILE, replica.best_weights, replica.description(replica.best_epoch)
-    )
+    save_checkpoint(replica.folder / BEST_FILE, replica.best_weights, replica.description(replica.best_epoch))
 
 
 def restore_state(replica: Replica) -> None:
@@ -75,7 +73,9 @@ def restore_state(replica: Replica) -> None:
         replica.best_epoch, replica.best_score = progress["best_epoch"], progress["best_score"]
         replica.history = progress["history"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path} cannot be resumed ({type(error).__name__}: {error}); start anew") from error
+        raise CheckpointError(
+            f"{path} cannot be resumed ({type(error).__name__}: {error}); start anew"
+        ) from error
     _restore_best(replica)
 
 
@@ -93,7 +93,9 @@ def _check_same_run(replica: Replica, written: Description, progress: dict[str, 
     changed = [name for name in after if name not in MAY_CHANGE and before[name] != after[name]]
     if changed:
         listed = ", ".join(f"{name} was {before[name]}, is {after[name]}" for name in changed)
-        raise UsageError(f"{replica.folder} holds a run with other settings ({listed}); use another out folder")
+        raise UsageError(
+            f"{replica.folder} holds a run with other settings ({listed}); use another out folder"
+        )
     if progress["data_digest"] != replica.data_digest:
         raise UsageError(
             f"{replica.config.data} has changed since {replica.folder} began; restore it or start anew"

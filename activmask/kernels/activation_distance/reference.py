@@ -11,9 +11,9 @@ from activmask.config import ActdiffNorm
 def distances(difference: Tensor, norm: ActdiffNorm) -> Tensor:
     """The norms of one layer's difference (B, ...), flat; fp32 or wider whatever the input."""
     wide = difference if difference.dtype == torch.float64 else difference.float()
-    if norm == "layer":
-        return torch.linalg.vector_norm(wide.flatten(1), dim=1)
-    return torch.linalg.vector_norm(wide, dim=1 if norm == "channel" else -1).flatten()
+    axis = {"layer": 1, "channel": 1, "row": -1}[norm]
+    lengths: Tensor = torch.linalg.vector_norm(wide.flatten(1) if norm == "layer" else wide, dim=axis)
+    return lengths.flatten()
 
 
 def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: ActdiffNorm) -> Tensor:

@@ -1,0 +1,55 @@
+"""The root of the command line: its table of contents."""
+
+from typing import Annotated
+
+import typer
+
+from .demo import demo
+from .evaluate import evaluate
+from .make_synthetic import make_synthetic
+from .prepare_folder import prepare_folder
+from .saliency import saliency
+from .train import train
+
+app = typer.Typer(
+    name="activmask",
+    help="Does an image classifier look where the expert points, and does making it look there help?",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("activmask"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+app.command(rich_help_panel="Start")(demo)
+app.command(rich_help_panel="Data")(make_synthetic)
+app.command(rich_help_panel="Data")(prepare_folder)
+app.command(rich_help_panel="Experiments")(train)
+app.command(rich_help_panel="Experiments")(evaluate)
+app.command(rich_help_panel="Experiments")(saliency)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

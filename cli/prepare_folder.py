@@ -1,0 +1,104 @@
+"""`activmask prepare-folder`: a data set from anybody's folder of images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from .console import failures_as_sentences, out
+
+if TYPE_CHECKING:
+    from activmask.data.folder import FolderSummary
+
+SHOWN_SKIPPED = 10
+
+
+def prepare_folder(
+    images: Annotated[Path, typer.Argument(help="Folder of PNG, JPEG or TIFF images.", show_default=False)],
+    *,
+    labels: Annotated[
+        Path,
+        typer.Option(
+            help="CSV table with the columns file_name and label; mask_file_name, subject, site and split "
+            "may follow.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ],
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of PNG or TIFF masks, named like the images unless the table has mask_file_name.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ] = None,
+    colour: Annotated[
+        Literal["refuse", "convert"],
+        typer.Option(help="Skip colour images, or convert them to grey (luma).", rich_help_panel="Input"),
+    ] = "refuse",
+    data: Annotated[
+        Path, typer.Option("--out", help="Folder of the data set to make.", rich_help_panel="Output")
+    ] = Path("data/folder"),
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Resize all images to this side in px; left out, they must share one size.",
+            rich_help_panel="Output",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel="Output")
+    ] = False,
+) -> None:
+    """Make a data set from a folder of images, a table of labels and, if any, a folder of masks.
+
+    Example: activmask prepare-folder scans --masks rois --labels labels.csv --out data/scans
+    """
+    with failures_as_sentences():
+        from activmask.data.folder import prepare_folder as prepare
+
+        from .progress import counting
+
+        with counting("reading images") as progress:
+            summary = prepare(
+                images,
+                labels,
+                data,
+                masks=masks,
+                size=size,
+                colour=colour,
+                overwrite=overwrite,
+                progress=progress,
+            )
+    _print_summary(summary, data)
+
+
+def _print_summary(summary: "FolderSummary", data: Path) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    written = summary.written
+    table = Table("split", *(escape(f"{label} = {k}") for label, k in summary.classes.items()))
+    for split, counts in written.counts.items():
+        table.add_row(split, *(str(counts.get(k, 0)) for k in summary.classes.values()))
+    out.print(table)
+    out.print(
+        f"{written.images} images of {written.height} x {written.width} px, {written.bit_depth} bits; "
+        f"{written.masks} masks"
+    )
+    if summary.empty_masks:
+        out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
+    for name, reason in summary.skipped[:SHOWN_SKIPPED]:
+        out.print(f"skipped {escape(name)}: {escape(reason)}")
+    if summary.skipped:
+        out.print(f"{len(summary.skipped)} skipped in all, listed in {escape(str(data / 'skipped.csv'))}")
+    policy = "given" if "all" not in written.counts else "subject"
+    out.print(f"next: activmask train --data {escape(_quoted(data))} --split-policy {policy}")
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))

@@ -1,0 +1,80 @@
+"""Progress on stderr: bars where somebody watches, plain lines elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from .console import err
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar that counts items; None where nobody watches."""
+    if not err.is_terminal:
+        yield None
+        return
+    with Progress(console=err, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class TrainingProgress:
+    """What `train` tells of its steps and epochs, as one bar or as a line an epoch."""
+
+    def __init__(self, seeds: int, epochs: int) -> None:
+        """For `seeds` replicas of `epochs` epochs each."""
+        self._runs = seeds * epochs
+        self._epochs = epochs
+        self._finished = 0
+        self._seeds = seeds
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "TrainingProgress":
+        """Open the bar, if there is a terminal to draw it on."""
+        if err.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(elapsed_when_finished=False),
+                console=err,
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("starting", total=None)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def step(self, seed: int, epoch: int, done: int, total: int) -> None:
+        """Move the bar; the first epoch told of says how many were finished before this command."""
+        if self._bar is None or self._task is None:
+            return
+        if self._bar.tasks[0].total is None:
+            self._bar.update(self._task, total=(self._runs - epoch * self._seeds) * total)
+        self._bar.update(self._task, completed=self._finished * total + done)
+        if epoch == 0 and self._finished == 0:
+            self._bar.update(self._task, description=f"epoch 0/{self._epochs} seed {seed}")
+
+    def epoch(self, seed: int, row: dict[str, Any]) -> None:
+        """Show the epoch's losses and scores."""
+        self._finished += 1
+        line = _epoch_line(seed if self._seeds > 1 else None, row, self._epochs)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=line)
+        else:
+            err.print(Text(line))
+
+
+def _epoch_line(seed: int | None, row: dict[str, Any], epochs: int) -> str:
+    losses = " ".join(f"{name[5:]} {row[name]:.3g}" for name in row if name.startswith("loss_"))
+    who = "" if seed is None else f"seed {seed} "
+    return f"{who}epoch {row['epoch']}/{epochs} {losses} valid AUC {row['valid_auc']:.3f}"

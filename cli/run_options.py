@@ -1,0 +1,64 @@
+"""The flags of a run, made from the fields of `RunConfig` so that the two cannot drift apart."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import typer
+
+from activmask.config import CONVNET_WIDTH, FIELDS, PRESETS, RECON_WEIGHT, TYPES
+
+SHORT_CHOICES = {"preset": Literal["synthetic", "liver", "cardiac", "pancreas", "xray"]}
+
+
+def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command`, which takes the settings as keywords, one option for every field.
+
+    An option that is not given arrives as None, so that presets and files can have their say.
+    """
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    options = [_option(name) for name in FIELDS]
+    command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
+    return command
+
+
+def given_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Only the settings that the user gave."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _option(name: str) -> inspect.Parameter:
+    field = FIELDS[name]
+    flag = f"--{name.replace('_', '-')}"
+    if TYPES[name] is bool:
+        flag = f"{flag}/--no-{name.replace('_', '-')}"
+    option = typer.Option(
+        flag,
+        help=field.metadata["help"],
+        rich_help_panel=field.metadata["group"],
+        show_default=_default(name),
+    )
+    kind: Any = SHORT_CHOICES.get(name, TYPES[name])
+    annotation = Annotated[kind | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _default(name: str) -> str:
+    if name == "width":
+        return f"{CONVNET_WIDTH['synthetic']} for cnn, ae, unet ({CONVNET_WIDTH['liver']} medical), else 64"
+    if name == "recon":
+        return f"{RECON_WEIGHT['synthetic']:g} for ae, unet ({RECON_WEIGHT['liver']:g} medical), else 0"
+    default = FIELDS[name].default
+    by_value: dict[str, list[str]] = {}
+    for preset, changes in PRESETS.items():
+        if changes.get(name, default) != default:
+            by_value.setdefault(_shown(changes[name]), []).append(preset)
+    others = ", ".join(f"{value} in {'/'.join(presets)}" for value, presets in by_value.items())
+    return f"{_shown(default)}; {others}" if others else _shown(default)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,144 @@
+"""`activmask train`: one experiment, for one or several seeds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import err, failures_as_sentences, out
+from .run_options import given_settings, with_run_options
+from .tables import plain, print_table, result_table
+
+if TYPE_CHECKING:
+    from activmask.config import RunConfig
+    from activmask.training.run import SeedResult
+
+_RUN = "Run"
+
+
+@with_run_options
+def train(
+    *,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", help="TOML file of settings; flags win.", rich_help_panel=_RUN, show_default=False
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="Seeds to train, for example 0-9 or 0,3.", rich_help_panel=_RUN, show_default="0"),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder name under runs/.", rich_help_panel=_RUN, show_default="made from the settings"
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="The run's folder.", rich_help_panel=_RUN, show_default="runs/NAME"),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue from the last finished epoch.", rich_help_panel=_RUN),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start anew where there is a run.", rich_help_panel=_RUN)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the resolved run as TOML and stop.", rich_help_panel=_RUN),
+    ] = False,
+    **settings: Any,
+) -> None:
+    """Train a classifier whose attribution is controlled, and score its best epoch.
+
+    Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
+    """
+    with failures_as_sentences():
+        from activmask.config_file import format_config
+
+        config, chosen = _resolve(config_file, seeds, given_settings(settings))
+        target = _target(name, folder, config)
+        _check_flags(resume, overwrite)
+        if dry_run:
+            out.print(plain(format_config(config, chosen)), end="")
+            return
+        results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
+    print_results(results)
+    _print_next(results, target)
+
+
+def _resolve(
+    config_file: Path | None, seeds: str | None, settings: dict[str, Any]
+) -> tuple["RunConfig", tuple[int, ...]]:
+    from activmask.config import make_config
+    from activmask.config_file import parse_seeds, read_config
+
+    from_file, file_seeds = read_config(config_file) if config_file else ({}, None)
+    chosen = parse_seeds(seeds) if seeds is not None else file_seeds or (0,)
+    return make_config(**{**from_file, **settings}), chosen
+
+
+def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
+    from activmask.config import run_name
+    from activmask.errors import UsageError
+
+    if name and folder:
+        raise UsageError("--name and --out both say where the run goes; give one of them")
+    if name and Path(name).name != name:
+        raise UsageError(f"--name is a plain folder name under runs/, found {name!r}; use --out for a path")
+    return folder or Path("runs") / (name or run_name(config))
+
+
+def _check_flags(resume: bool, overwrite: bool) -> None:
+    from activmask.errors import UsageError
+
+    if resume and overwrite:
+        raise UsageError("--resume continues a run and --overwrite discards it; give one of them")
+
+
+def _run(
+    config: "RunConfig", seeds: tuple[int, ...], target: Path, *, resume: bool, overwrite: bool
+) -> list["SeedResult"]:
+    from activmask.training.run import train as train_run
+
+    from .progress import TrainingProgress
+
+    err.print(plain(f"training {config.model} for {config.epochs} epochs into {target}"))
+    try:
+        with TrainingProgress(len(seeds), config.epochs) as progress:
+            return train_run(config, seeds, target, resume=resume, overwrite=overwrite, progress=progress)
+    except KeyboardInterrupt:
+        err.print("stopped; the same command with --resume continues from the last finished epoch")
+        raise
+
+
+def print_results(results: list["SeedResult"]) -> None:
+    """The scores at the best epoch, as mean ± SD where there are several seeds."""
+    best = [float(result.metrics["best_epoch"]) for result in results]
+    seeds = "" if len(results) == 1 else f", {len(results)} seeds"
+    table = result_table(f"Best epoch {_spread(best, 0)}{seeds}", "split", "AUC", "accuracy")
+    for split in ("train", "valid", "test"):
+        scores = [result.metrics[split] for result in results]
+        table.add_row(split, *(_spread([score[key] for score in scores], 3) for key in ("auc", "accuracy")))
+    print_table(table)
+
+
+def _print_next(results: list["SeedResult"], target: Path) -> None:
+    import shlex
+
+    if not any(result.trained for result in results):
+        out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
+    out.print("the best epoch, counted from 0, is the first with the highest validation AUC")
+    out.print(plain(f"next: activmask evaluate {shlex.quote(str(target))}"))
+
+
+def _spread(values: list[float], digits: int) -> str:
+    import statistics
+
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    digits = digits or 1
+    return f"{statistics.fmean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
