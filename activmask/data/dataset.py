@@ -1,0 +1,245 @@
+"""A data set on disk: `metadata.csv`, the PNG files it names, and `card.json`.
+
+Shapes: N images of H x W pixels. Hugging Face `datasets` reads the same folder with
+`load_dataset("imagefolder", data_dir=root)`.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from activmask.data.images import image_size, read_grey, read_mask
+from activmask.data.splits import SPLITS
+from activmask.data.subjects import find_straddler
+from activmask.data.tables import Row, read_table, read_text, relative_path
+from activmask.errors import DataError
+
+if TYPE_CHECKING:
+    from activmask.data.samples import Samples
+
+COLUMNS = ("file_name", "mask_file_name", "label", "subject", "site", "split")
+REQUIRED = COLUMNS[:3]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What the table of a data set says; the pixels stay on disk."""
+
+    root: Path
+    """Its folder."""
+    file_names: tuple[str, ...]
+    """(N,) images, relative to the root."""
+    mask_file_names: tuple[str, ...]
+    """(N,) masks, relative to the root; empty where an image has none."""
+    labels: np.ndarray
+    """int64 (N,), the classes 0, 1, ..."""
+    subjects: tuple[str, ...]
+    """(N,) whom each image shows; the image's own file name where the table does not say."""
+    sites: tuple[str, ...]
+    """(N,) where each image was made; empty where the table does not say."""
+    splits: tuple[str, ...]
+    """(N,) train, valid or test; empty where the table does not say."""
+    height: int
+    """H in px, of every image and mask."""
+    width: int
+    """W in px, of every image and mask."""
+    card: dict[str, Any]
+    """How the data set was made; empty if its folder has no card.json."""
+
+    def __len__(self) -> int:
+        """The number of images N."""
+        return len(self.file_names)
+
+
+def read_dataset(root: Path) -> Dataset:
+    """Read and check a data set's table, its card, and the header of every file it names.
+
+    Raises:
+        DataError: anything missing, broken or contradictory, with its file and row.
+    """
+    if not root.is_dir():
+        raise DataError(f"the data set folder {root} does not exist; make-synthetic makes one")
+    table = root / "metadata.csv"
+    rows = read_table(table, REQUIRED)
+    _check_distinct(table, rows)
+    height, width = _common_size(root, table, rows)
+    return Dataset(
+        root=root,
+        file_names=_column(rows, "file_name"),
+        mask_file_names=_column(rows, "mask_file_name"),
+        labels=_labels(table, rows),
+        subjects=_subjects(table, rows),
+        sites=_column(rows, "site"),
+        splits=_splits(table, rows),
+        height=height,
+        width=width,
+        card=read_card(root),
+    )
+
+
+def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
+    """Read the images and masks at `indices`, in that order.
+
+    Returns:
+        Images float32 (n, 1, H, W) in [0, 1]; an image without a mask gets one that is all True.
+
+    Raises:
+        DataError: a file is broken or changed its size since the table was read.
+    """
+    import torch
+
+    from activmask.data.samples import Samples
+
+    shape = (len(indices), 1, dataset.height, dataset.width)
+    images, masks = np.empty(shape, np.float32), np.ones(shape, np.bool_)
+    for k, i in enumerate(indices):
+        images[k, 0] = _pixels(dataset, dataset.file_names[i], read_grey)
+        if dataset.mask_file_names[i]:
+            masks[k, 0] = _pixels(dataset, dataset.mask_file_names[i], read_mask)
+    return Samples(
+        images=torch.from_numpy(images),
+        masks=torch.from_numpy(masks),
+        has_mask=torch.tensor([dataset.mask_file_names[i] != "" for i in indices], dtype=torch.bool),
+        labels=torch.from_numpy(dataset.labels[np.asarray(indices, dtype=np.int64)]),
+        subjects=tuple(dataset.subjects[i] for i in indices),
+        sites=tuple(dataset.sites[i] for i in indices),
+        names=tuple(dataset.file_names[i] for i in indices),
+    )
+
+
+def read_card(root: Path) -> dict[str, Any]:
+    """What `card.json` says about how the data set was made; empty if there is none.
+
+    Raises:
+        DataError: the file is not a JSON object.
+    """
+    path = root / "card.json"
+    if not path.exists():
+        return {}
+    try:
+        card = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not valid JSON ({error}); mend or remove it") from error
+    if not isinstance(card, dict):
+        raise DataError(f"{path} must hold a JSON object; found {type(card).__name__}; mend or remove it")
+    return card
+
+
+def find_gap(labels: np.ndarray) -> int | None:
+    """The first class number that no label has although a greater one occurs."""
+    present = np.unique(labels)
+    wrong = np.flatnonzero(present != np.arange(len(present)))
+    return int(wrong[0]) if len(wrong) else None
+
+
+def _pixels(dataset: Dataset, name: str, read: Callable[[Path], np.ndarray]) -> np.ndarray:
+    pixels = read(dataset.root / name)
+    if pixels.shape != (dataset.height, dataset.width):
+        raise DataError(
+            f"{dataset.root / name} is {_shown(pixels.shape)}, expected "
+            f"{_shown((dataset.height, dataset.width))}; it changed since the table was read"
+        )
+    return pixels
+
+
+def _column(rows: Sequence[Row], name: str) -> tuple[str, ...]:
+    return tuple(row[name] for row in rows)
+
+
+def _check_distinct(table: Path, rows: Sequence[Row]) -> None:
+    first: dict[str, int] = {}
+    for row in rows:
+        known = first.setdefault(row["file_name"], row.number)
+        if known != row.number:
+            raise DataError(f"{table}, row {row.number}: {row['file_name']!r} is already in row {known}")
+
+
+def _common_size(root: Path, table: Path, rows: Sequence[Row]) -> tuple[int, int]:
+    find = _finder(root)
+    expected: tuple[int, int] | None = None
+    for row in rows:
+        for column in ("file_name", "mask_file_name"):
+            if column == "mask_file_name" and not row[column]:
+                continue
+            try:
+                size = image_size(find(row[column]))
+            except DataError as error:
+                raise DataError(f"{table}, row {row.number}: {error}") from error
+            expected = expected or size
+            if size != expected:
+                raise DataError(
+                    f"{table}, row {row.number}: {row[column]!r} is {_shown(size)}, but the first image is "
+                    f"{_shown(expected)}; give all images and masks one size (prepare-folder resizes)"
+                )
+    assert expected is not None, "read_table returns at least one row"
+    return expected
+
+
+def _shown(size: tuple[int, ...]) -> str:
+    return f"{size[0]} x {size[1]} px"
+
+
+def _finder(root: Path) -> Callable[[str], Path]:
+    """A function that finds a named file and refuses one that lies outside the root."""
+    base = root.resolve()
+
+    @cache
+    def inside(folder: Path) -> bool:
+        return folder.resolve().is_relative_to(base)
+
+    def find(name: str) -> Path:
+        path = root / relative_path(name)
+        if not inside(path.parent) or (path.is_symlink() and not path.resolve().is_relative_to(base)):
+            raise DataError(f"the file {name!r} is a link that leads out of the data set; copy it there")
+        return path
+
+    return find
+
+
+def _labels(table: Path, rows: Sequence[Row]) -> np.ndarray:
+    for row in rows:
+        text = row["label"]
+        if not (text.isascii() and text.isdigit() and len(text) <= 9):
+            raise DataError(
+                f"{table}, row {row.number}: label must be a class number 0, 1, ...; found {text!r}"
+            )
+    labels = np.array([int(row["label"]) for row in rows], dtype=np.int64)
+    gap = find_gap(labels)
+    if gap is not None:
+        raise DataError(f"{table}: no image has label {gap}, but labels must be 0, 1, ... without a gap")
+    return labels
+
+
+def _subjects(table: Path, rows: Sequence[Row]) -> tuple[str, ...]:
+    if "subject" not in rows[0].cells:
+        return _column(rows, "file_name")
+    for row in rows:
+        if not row["subject"]:
+            raise DataError(
+                f"{table}, row {row.number}: subject is empty; fill it in every row or remove the column"
+            )
+    return _column(rows, "subject")
+
+
+def _splits(table: Path, rows: Sequence[Row]) -> tuple[str, ...]:
+    splits, subjects = _column(rows, "split"), _subjects(table, rows)
+    if not any(splits):
+        return splits
+    for row in rows:
+        if row["split"] not in SPLITS:
+            raise DataError(
+                f"{table}, row {row.number}: split must be train, valid or test; found {row['split']!r}"
+            )
+    pair = find_straddler(subjects, splits)
+    if pair is not None:
+        i, j = pair
+        raise DataError(
+            f"{table}, row {rows[j].number}: subject {subjects[j]!r} is in {splits[j]}, but in {splits[i]} "
+            f"in row {rows[i].number}; nobody's images may fall in two splits"
+        )
+    return splits

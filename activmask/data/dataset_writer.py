@@ -1,0 +1,286 @@
+"""Write a data set, whole or not at all, in constant memory.
+
+Shapes: H x W pixels. The same records give the same bytes.
+"""
+
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from activmask.data.dataset import COLUMNS, find_gap
+from activmask.data.png import encode_png
+from activmask.data.splits import SPLITS
+from activmask.data.subjects import find_straddler
+from activmask.data.tables import format_table
+from activmask.errors import DataError
+
+FORMAT_VERSION = 1
+SKIPPED_COLUMNS = ("file_name", "reason")
+_CONTENTS = {"metadata.csv", "card.json", "images", "masks", "preview.png", "skipped.csv"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}", re.ASCII)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+# Hugging Face guesses splits from these words in file names and would then ignore the table;
+# it looks for lower case only.
+_SPLIT_WORD = re.compile(
+    r"(?<![A-Za-z])(train|training|validation|valid|val|dev|test|testing|eval|evaluation)(?![A-Za-z])"
+)
+
+# It takes the type of a column from its first rows, so one mask must be among them.
+_HUGGING_FACE_CHUNK = 10_000
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image to write."""
+
+    name: str
+    """File name without a suffix: ASCII letters, digits, '.', '_' and '-'."""
+    image: np.ndarray
+    """uint8, uint16 or bool (H, W)."""
+    mask: np.ndarray | None
+    """bool (H, W), True inside the region of interest; None for no mask."""
+    label: int
+    """Class 0, 1, ..."""
+    subject: str
+    """Whom the image shows."""
+    site: str
+    """Where it was made, or empty."""
+    split: str
+    """train, valid, test, or empty in every record."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was written."""
+
+    root: Path
+    images: int
+    masks: int
+    counts: dict[str, dict[int, int]]
+    """Images by split ('all' where there is none) and class."""
+    height: int
+    width: int
+    bit_depth: int
+
+
+def write_dataset(
+    root: Path,
+    records: Iterable[Record],
+    *,
+    card: dict[str, Any],
+    overwrite: bool = False,
+    preview: bytes | None = None,
+    skipped: Sequence[tuple[str, str]] = (),
+) -> Summary:
+    """Write `metadata.csv`, `images/`, `masks/` and `card.json` into a new folder.
+
+    A word such as 'train' or 'test' in a record's name is capitalised in the file name, because
+    Hugging Face would take it for the split.
+
+    Args:
+        root: The folder to make; nothing of it exists until all of it does.
+        records: Taken one at a time; all of one size and depth.
+        card: How the data set was made. Counts, size, depth and the format's version are added.
+        overwrite: Replace a data set that lies at `root`; no other folder is ever replaced.
+        preview: Contact sheet, the bytes of a PNG file.
+        skipped: (file name, reason) of items left out. It is read after the last record, so what
+            yields the records may append to it.
+
+    Raises:
+        DataError: the target is taken, or the records do not make a data set.
+    """
+    _check_target(root, overwrite)
+    root = root.resolve()
+    partial = root.parent / f".{root.name}.{uuid4().hex[:12]}.partial"
+    try:
+        (partial / "images").mkdir(parents=True)
+        (partial / "masks").mkdir()
+        rows, size, depth = _write_images(partial, records)
+        _check_rows(root, rows)
+        summary = _summary(root, rows, size, depth)
+        (partial / "metadata.csv").write_bytes(_table(rows))
+        (partial / "card.json").write_bytes(_card(card, summary))
+        if preview is not None:
+            (partial / "preview.png").write_bytes(preview)
+        if skipped:
+            (partial / "skipped.csv").write_bytes(format_table(SKIPPED_COLUMNS, skipped))
+        _move_into_place(partial, root)
+    except OSError as error:
+        raise DataError(
+            f"the data set {root} cannot be written ({error.strerror}); free the disk or choose another place"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return summary
+
+
+def _check_target(root: Path, overwrite: bool) -> None:
+    if not root.exists() and not root.is_symlink():
+        return
+    if not root.is_dir() or root.is_symlink():
+        raise DataError(f"{root} exists and is not a plain folder; choose another place for the data set")
+    found = {path.name for path in root.iterdir()}
+    if not found:
+        return
+    foreign = sorted(found - _CONTENTS)
+    if foreign or not {"metadata.csv", "card.json"} <= found:
+        odd = f"it holds {foreign[0]!r}" if foreign else "it has no metadata.csv with a card.json"
+        raise DataError(f"{root} exists and is not a data set ({odd}); choose another place")
+    if not overwrite:
+        raise DataError(f"the data set {root} exists already; choose another place or ask for overwrite")
+
+
+def _move_into_place(partial: Path, root: Path) -> None:
+    if not root.exists():
+        partial.rename(root)
+        return
+    old = partial.with_suffix(".old")
+    root.rename(old)
+    try:
+        partial.rename(root)
+    except BaseException:
+        old.rename(root)
+        raise
+    shutil.rmtree(old)
+
+
+def _write_images(
+    partial: Path, records: Iterable[Record]
+) -> tuple[list[dict[str, Any]], tuple[int, ...], int]:
+    rows: list[dict[str, Any]] = []
+    taken: set[str] = set()
+    expected: tuple[tuple[int, ...], int] | None = None
+    for record in records:
+        pixels = _check_record(record)
+        found = (pixels.shape, 8 * pixels.dtype.itemsize)
+        expected = expected or found
+        if found != expected:
+            raise DataError(
+                f"image {record.name!r} is {_shown(*found)}, but the first is {_shown(*expected)}; "
+                "give all images one size and depth"
+            )
+        if record.name.casefold() in taken:
+            raise DataError(
+                f"the image name {record.name!r} occurs twice; names must differ in more than case"
+            )
+        taken.add(record.name.casefold())
+        rows.append(_write_one(partial, record, pixels))
+    if expected is None:
+        raise DataError("there is no image to write a data set of")
+    return rows, *expected
+
+
+def _shown(shape: tuple[int, ...], depth: int) -> str:
+    return f"{shape[0]} x {shape[1]} px of {depth} bits"
+
+
+def _check_record(record: Record) -> np.ndarray:
+    """The record's pixels as uint8 or uint16, once everything about it is sound."""
+    if not _NAME.fullmatch(record.name):
+        raise DataError(
+            f"the image name {record.name!r} must be at most 150 ASCII letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit"
+        )
+    for field in ("subject", "site", "split"):
+        if _UNPRINTABLE.search(getattr(record, field)):
+            raise DataError(f"image {record.name!r}: {field} contains control characters; remove them")
+    if not record.subject:
+        raise DataError(f"image {record.name!r} has no subject; its own name will do")
+    if record.split not in ("", *SPLITS):
+        raise DataError(f"image {record.name!r}: split must be train, valid or test; found {record.split!r}")
+    if record.label < 0:
+        raise DataError(f"image {record.name!r}: label must be 0, 1, ...; found {record.label}")
+    return _checked_pixels(record)
+
+
+def _checked_pixels(record: Record) -> np.ndarray:
+    image, mask = record.image, record.mask
+    if image.ndim != 2 or not image.size or image.dtype not in (np.bool_, np.uint8, np.uint16):
+        raise DataError(
+            f"image {record.name!r} must be uint8, uint16 or bool (H, W); found {image.dtype} {image.shape}"
+        )
+    if mask is not None and (mask.shape != image.shape or mask.dtype != np.bool_):
+        raise DataError(
+            f"the mask of {record.name!r} must be bool {image.shape}; found {mask.dtype} {mask.shape}"
+        )
+    return _as_bytes(image) if image.dtype == np.bool_ else image
+
+
+def _as_bytes(inside: np.ndarray) -> np.ndarray:
+    return inside.astype(np.uint8) * np.uint8(255)
+
+
+def _write_one(partial: Path, record: Record, pixels: np.ndarray) -> dict[str, Any]:
+    file = _SPLIT_WORD.sub(lambda word: word[0].capitalize(), record.name) + ".png"
+    _write(partial / "images" / file, encode_png(pixels))
+    if record.mask is not None:
+        _write(partial / "masks" / file, encode_png(_as_bytes(record.mask)))
+    return {
+        "file_name": f"images/{file}",
+        "mask_file_name": f"masks/{file}" if record.mask is not None else "",
+        "label": int(record.label),
+        "subject": record.subject,
+        "site": record.site,
+        "split": record.split,
+    }
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb", buffering=0) as file:
+        file.write(data)
+
+
+def _check_rows(root: Path, rows: Sequence[dict[str, Any]]) -> None:
+    gap = find_gap(np.array([row["label"] for row in rows]))
+    if gap is not None:
+        raise DataError(f"the data set {root} has no image of class {gap}; number classes without a gap")
+    splits = [row["split"] for row in rows]
+    if any(splits) and not all(splits):
+        raise DataError(f"image {rows[splits.index('')]['file_name']!r} has no split, but others have one")
+    pair = find_straddler([row["subject"] for row in rows], splits)
+    if pair is not None:
+        i, j = pair
+        raise DataError(
+            f"subject {rows[i]['subject']!r} is in {splits[i]} ({rows[i]['file_name']}) and in {splits[j]} "
+            f"({rows[j]['file_name']}); nobody's images may fall in two splits"
+        )
+
+
+def _table(rows: list[dict[str, Any]]) -> bytes:
+    columns = [name for name in COLUMNS if name in COLUMNS[:4] or any(row[name] for row in rows)]
+    masked = next((k for k, row in enumerate(rows) if row["mask_file_name"]), 0)
+    if masked >= _HUGGING_FACE_CHUNK:
+        rows = [rows[masked], *rows[:masked], *rows[masked + 1 :]]
+    return format_table(columns, ([row[name] for name in columns] for row in rows))
+
+
+def _summary(root: Path, rows: Sequence[dict[str, Any]], size: tuple[int, ...], depth: int) -> Summary:
+    tally = Counter((row["split"] or "all", row["label"]) for row in rows)
+    counts: dict[str, dict[int, int]] = {}
+    for split in ("all", *SPLITS):
+        classes = {label: n for (where, label), n in sorted(tally.items()) if where == split}
+        if classes:
+            counts[split] = classes
+    masks = sum(1 for row in rows if row["mask_file_name"])
+    return Summary(root, len(rows), masks, counts, size[0], size[1], depth)
+
+
+def _card(card: dict[str, Any], summary: Summary) -> bytes:
+    facts = {
+        "format": FORMAT_VERSION,
+        "images": summary.images,
+        "masks": summary.masks,
+        "height": summary.height,
+        "width": summary.width,
+        "bit_depth": summary.bit_depth,
+        "counts": summary.counts,
+    }
+    return (json.dumps({**card, **facts}, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

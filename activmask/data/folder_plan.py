@@ -1,0 +1,181 @@
+"""What a table of labels asks for: which images, with which masks, of which size and depth.
+
+Only file headers are read here.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from activmask.data.images import bit_depth, image_size
+from activmask.data.splits import SPLITS
+from activmask.data.tables import Row, read_table, relative_path
+from activmask.errors import DataError
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of the table that looks sound from outside."""
+
+    file_name: str
+    """As the table has it."""
+    name: str
+    """A safe name, distinct among all items."""
+    image: Path
+    mask: Path | None
+    label: str
+    subject: str
+    site: str
+    split: str
+    size: tuple[int, int]
+    """(height, width) in px."""
+    bit_depth: int
+    """8 or 16."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sound items and the others."""
+
+    items: tuple[Item, ...]
+    skipped: tuple[tuple[str, str], ...]
+    """(file name, reason)"""
+
+
+def plan_items(images: Path, labels: Path, masks: Path | None) -> Plan:
+    """Look up every row of a table of labels.
+
+    Raises:
+        DataError: the table is broken, or no mask belongs to any image.
+    """
+    rows = read_table(labels, ("file_name", "label"))
+    _check_splits(labels, rows)
+    find_mask = _mask_finder(rows, images, masks)
+    items: list[Item] = []
+    skipped: list[tuple[str, str]] = []
+    seen: dict[PurePosixPath, int] = {}
+    taken: set[str] = set()
+    for row in rows:
+        try:
+            path = _first_mention(row, seen)
+            items.append(_item(row, path, images, find_mask(row, path), taken))
+        except DataError as error:
+            skipped.append((row["file_name"], reason(error, (images, masks))))
+    return Plan(tuple(items), tuple(skipped))
+
+
+def reason(error: DataError, folders: Iterable[Path | None]) -> str:
+    """Why an item is left out, without the place of the folders on this machine."""
+    text = str(error)
+    for folder in folders:
+        text = text if folder is None else text.replace(f"{folder}/", "")
+    return text
+
+
+def number_classes(labels: set[str]) -> dict[str, int]:
+    """Number labels 0, 1, ... in order: by value where all are whole numbers, else by name."""
+    whole = all(_INTEGER.fullmatch(label) for label in labels)
+    ordered = sorted(labels, key=int) if whole else sorted(labels)
+    return {label: number for number, label in enumerate(ordered)}
+
+
+def _check_splits(labels: Path, rows: Sequence[Row]) -> None:
+    # A split by another name would leave out a third of the images, so it is no mere broken item.
+    if not any(row["split"] for row in rows):
+        return
+    for row in rows:
+        if row["split"] not in SPLITS:
+            raise DataError(
+                f"{labels}, row {row.number}: split must be train, valid or test; found {row['split']!r}"
+            )
+
+
+def _first_mention(row: Row, seen: dict[PurePosixPath, int]) -> PurePosixPath:
+    path = relative_path(row["file_name"])
+    first = seen.setdefault(path, row.number)
+    if first != row.number:
+        raise DataError(f"the image is listed already in row {first}")
+    return path
+
+
+def _item(row: Row, path: PurePosixPath, images: Path, mask: Path | None, taken: set[str]) -> Item:
+    if not row["label"]:
+        raise DataError("the label is empty")
+    if "subject" in row.cells and not row["subject"]:
+        raise DataError("the subject is empty; fill it in or remove the column")
+    image = images / path
+    size, depth = image_size(image), bit_depth(image)
+    if mask is not None and image_size(mask) != size:
+        raise DataError(f"the mask {mask} is of another size than its image")
+    return Item(
+        file_name=row["file_name"],
+        name=_safe_name(path, taken),
+        image=image,
+        mask=mask,
+        label=_canonical(row["label"]),
+        subject=row["subject"] or row["file_name"],
+        site=row["site"],
+        split=row["split"],
+        size=size,
+        bit_depth=depth,
+    )
+
+
+def _canonical(label: str) -> str:
+    """Whole numbers in one spelling, so that 1 and 01 are one class."""
+    return str(int(label)) if _INTEGER.fullmatch(label) else label
+
+
+def _safe_name(path: PurePosixPath, taken: set[str]) -> str:
+    """A file name made of the path's ASCII letters and digits, numbered where two would collide."""
+    flat = re.sub(r"[^A-Za-z0-9.-]+", "_", str(path.with_suffix("")))
+    base = flat.strip("._-")[:100] or "image"
+    name, number = base, 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{base}-{number}"
+    taken.add(name.casefold())
+    return name
+
+
+def _mask_finder(
+    rows: Sequence[Row], images: Path, masks: Path | None
+) -> Callable[[Row, PurePosixPath], Path | None]:
+    """A function from a row and its image's path to the mask, or None."""
+    if "mask_file_name" in rows[0].cells:
+        folder = masks or images
+        return lambda row, _: folder / relative_path(row["mask_file_name"]) if row["mask_file_name"] else None
+    if masks is None:
+        return lambda _row, _path: None
+    by_stem = _files_by_stem(masks)
+    stems = {
+        PurePosixPath(row["file_name"]).with_suffix("")
+        for row in rows
+        if PurePosixPath(row["file_name"]).name
+    }
+    if not stems & by_stem.keys():
+        raise DataError(
+            f"no image has a mask of its name in {masks}; expected for example {min(stems)}.png; "
+            "rename the masks or name them in a column mask_file_name"
+        )
+    return lambda _, path: _only_mask(by_stem, path)
+
+
+def _files_by_stem(masks: Path) -> dict[PurePosixPath, list[Path]]:
+    found: dict[PurePosixPath, list[Path]] = defaultdict(list)
+    for path in sorted(masks.rglob("*")):
+        if path.suffix.lower() in _SUFFIXES:
+            found[PurePosixPath(path.relative_to(masks).as_posix()).with_suffix("")].append(path)
+    return found
+
+
+def _only_mask(by_stem: dict[PurePosixPath, list[Path]], path: PurePosixPath) -> Path | None:
+    candidates = by_stem.get(path.with_suffix(""), [])
+    if len(candidates) > 1:
+        raise DataError(f"two masks have its name: {candidates[0]} and {candidates[1]}; keep one")
+    return candidates[0] if candidates else None

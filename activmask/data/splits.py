@@ -1,0 +1,283 @@
+"""Who goes to train, valid and test: pure functions of a table and a seed.
+
+Shapes: N images. Nobody's images fall in two splits, and the order of the rows decides nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from activmask.config import RunConfig, nearest
+from activmask.data.subjects import find_straddler, kind_counts, strata, whole_sizes
+from activmask.errors import DataError, UsageError
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The columns that a split is drawn from, in the order of the names."""
+
+    labels: np.ndarray
+    subjects: np.ndarray
+    sites: np.ndarray
+    splits: np.ndarray
+
+
+def split_indices(
+    config: RunConfig,
+    *,
+    names: Sequence[str],
+    labels: np.ndarray,
+    subjects: Sequence[str],
+    sites: Sequence[str],
+    splits: Sequence[str],
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Share the images out by `config.split_policy`.
+
+    `given` takes the split column. `subject` shuffles the subjects, stratified by the class most
+    of their images have, and shares them out by `config.split_ratio`. `site-correlated` does the
+    same within the four combinations of class and site, then takes as many images as the data
+    allow with the site-label correlation of the paper's X-ray experiment (sec. 6): of the two
+    sites, sorted by name, label 1 comes mostly from the second in train and mostly from the first
+    in valid and test. A number in `config.train_images`, `valid_images` or `test_images` then
+    draws that many, class-balanced.
+
+    Args:
+        config: The run's description.
+        names: (N,) distinct names of the images, which identify them whatever their order.
+        labels: int64 (N,) classes 0, 1, ...
+        subjects: (N,) whom each image shows.
+        sites: (N,) where each image was made.
+        splits: (N,) the data set's own split column; read by `given` only.
+        seed: Decides everything random.
+
+    Returns:
+        Sorted int64 row indices for train, valid and test. Rows may be left out.
+
+    Raises:
+        DataError: the table cannot give what the policy promises.
+        UsageError: the request makes no sense.
+    """
+    draw = _POLICIES.get(config.split_policy)
+    if draw is None:
+        raise UsageError(
+            f"there is no split policy '{config.split_policy}'; {nearest(config.split_policy, _POLICIES)}"
+        )
+    if seed < 0:
+        raise UsageError(f"the seed of a split must be at least 0; found {seed}")
+    order = np.argsort(np.asarray(names, dtype=object), kind="stable")
+    table = _Table(
+        np.asarray(labels)[order],
+        *(np.asarray(column, dtype=object)[order] for column in (subjects, sites, splits)),
+    )
+    _check_classes(table)
+    drawn = draw(config, table, np.random.default_rng(seed))
+    _check_split_classes(table, drawn)
+    return {split: np.sort(order[drawn[split]]) for split in SPLITS}
+
+
+def parse_ratio(text: str) -> np.ndarray:
+    """The shares of train, valid and test in a text such as '50/25/25'; they sum to 1.
+
+    Raises:
+        UsageError: not three positive numbers that sum to 100.
+    """
+    try:
+        shares = np.array([float(part) for part in text.split("/")])
+    except ValueError:
+        shares = np.array([])
+    if len(shares) != 3 or not (shares > 0).all() or abs(shares.sum() - 100) > 1e-6:
+        raise UsageError(
+            f"split_ratio must be three positive shares that sum to 100, such as 50/25/25; found '{text}'"
+        )
+    return np.asarray(shares / shares.sum())
+
+
+def _given(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    unknown = sorted({str(split) for split in table.splits} - set(SPLITS))
+    if unknown:
+        raise DataError(
+            f"the split policy 'given' needs train, valid or test in every row; found {unknown[0]!r}; "
+            "fill the column or choose the split policy 'subject'"
+        )
+    pair = find_straddler(list(table.subjects), list(table.splits))
+    if pair is not None:
+        raise DataError(
+            f"subject {table.subjects[pair[0]]!r} has images in {table.splits[pair[0]]} and in "
+            f"{table.splits[pair[1]]}; nobody's images may fall in two splits"
+        )
+    return _balanced(config, table, {split: np.flatnonzero(table.splits == split) for split in SPLITS}, rng)
+
+
+def _by_subject(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    shares = parse_ratio(config.split_ratio)
+    home: dict[str, int] = {}
+    owed = np.zeros(3)
+    for stratum in strata(table.subjects, table.labels):
+        shuffled = [stratum[i] for i in rng.permutation(len(stratum))]
+        owed += shares * len(shuffled)
+        sizes = whole_sizes(owed, len(shuffled))
+        owed -= sizes
+        home.update(zip(shuffled, np.repeat(range(3), sizes).tolist(), strict=True))
+    return _balanced(config, table, _rows_by_home(table, home), rng)
+
+
+def _rows_by_home(table: _Table, home: dict[str, int]) -> dict[str, np.ndarray]:
+    homes = np.array([home[subject] for subject in table.subjects])
+    return {split: np.flatnonzero(homes == k) for k, split in enumerate(SPLITS)}
+
+
+def _balanced(
+    config: RunConfig, table: _Table, rows: dict[str, np.ndarray], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Draw the requested number of each class in each split; 0 keeps the split as it is."""
+    classes = np.unique(table.labels)
+    for split, wanted in _wanted(config).items():
+        if wanted:
+            each = _per_class(split, wanted, len(classes))
+            rows[split] = np.concatenate(
+                [
+                    _draw(
+                        rng, rows[split][table.labels[rows[split]] == c], each, f"{split} images of class {c}"
+                    )
+                    for c in classes
+                ]
+            )
+    return rows
+
+
+def _wanted(config: RunConfig) -> dict[str, int]:
+    return {"train": config.train_images, "valid": config.valid_images, "test": config.test_images}
+
+
+def _per_class(split: str, wanted: int, classes: int) -> int:
+    if wanted < classes or wanted % classes:
+        raise UsageError(
+            f"{split}_images must be a multiple of the {classes} classes to be balanced; found {wanted}"
+        )
+    return wanted // classes
+
+
+def _draw(rng: np.random.Generator, rows: np.ndarray, number: int, what: str) -> np.ndarray:
+    if number > len(rows):
+        raise DataError(
+            f"{number} {what} are wanted, but only {len(rows)} available; ask for fewer or change split_ratio"
+        )
+    return np.asarray(rng.choice(rows, number, replace=False))
+
+
+def _site_correlated(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    kinds = _kinds(table)
+    aligned = np.array([config.correlation, 1 - config.correlation, 1 - config.correlation])
+    home = _share_kinds(table, kinds, parse_ratio(config.split_ratio), aligned, rng)
+    rows = _rows_by_home(table, home)
+    pairs = {
+        split: np.bincount(kinds[rows[split]], minlength=4).reshape(2, 2).min(axis=0) for split in SPLITS
+    }
+    sizes = _correlated_sizes(config, pairs, aligned)
+    drawn = {}
+    for split, share in zip(SPLITS, aligned, strict=True):
+        agreeing = _agreeing(share, sizes[split])
+        numbers = (sizes[split] - agreeing, agreeing)
+        drawn[split] = np.concatenate(
+            [
+                _draw(
+                    rng, rows[split][kinds[rows[split]] == kind], numbers[kind % 2], f"{split} {_KINDS[kind]}"
+                )
+                for kind in range(4)
+            ]
+        )
+    return drawn
+
+
+_KINDS = (
+    "images of class 0 from the second site",
+    "images of class 0 from the first site",
+    "images of class 1 from the first site",
+    "images of class 1 from the second site",
+)
+
+
+def _kinds(table: _Table) -> np.ndarray:
+    """(N,) 2 * label + whether site and label agree: class 1 with the second site, 0 with the first."""
+    if not np.array_equal(np.unique(table.labels), [0, 1]):
+        raise DataError("site-correlated splits need exactly the classes 0 and 1")
+    sites = sorted(set(table.sites))
+    if len(sites) != 2 or "" in sites:
+        found = ", ".join(repr(site) for site in sites[:5])
+        raise DataError(
+            f"site-correlated splits need exactly two named sites in the site column; found {found}"
+        )
+    agrees = (table.sites == sites[1]) == (table.labels == 1)
+    return np.asarray(2 * table.labels + agrees.astype(np.int64))
+
+
+def _share_kinds(
+    table: _Table, kinds: np.ndarray, shares: np.ndarray, aligned: np.ndarray, rng: np.random.Generator
+) -> dict[str, int]:
+    """Give each subject, whole, to the split that still lacks most images of the subject's main kind."""
+    demand = np.stack([shares * (1 - aligned), shares * aligned, shares * (1 - aligned), shares * aligned])
+    lacking = (
+        demand / demand.sum(axis=1, keepdims=True).clip(1e-12) * np.bincount(kinds, minlength=4)[:, None]
+    )
+    counts = kind_counts(table.subjects, kinds)
+    home: dict[str, int] = {}
+    for stratum in strata(table.subjects, kinds):
+        for i in rng.permutation(len(stratum)):
+            own = np.array([counts[stratum[i]].get(kind, 0) for kind in range(4)])
+            split = int(np.argmax(lacking[np.argmax(own)]))
+            lacking[:, split] -= own
+            home[stratum[i]] = split
+    return home
+
+
+def _correlated_sizes(config: RunConfig, pairs: dict[str, np.ndarray], aligned: np.ndarray) -> dict[str, int]:
+    """Images per class in each split: what is asked for, else the most that keeps the split ratio."""
+    shares = parse_ratio(config.split_ratio)
+    wanted = _wanted(config)
+    free = [k for k, split in enumerate(SPLITS) if not wanted[split]]
+    limit = min((_most(pairs[SPLITS[k]], aligned[k]) / shares[k] for k in free), default=0.0)
+    sizes = {split: _per_class(split, wanted[split], 2) for split in SPLITS if wanted[split]}
+    for k in free:
+        # The tolerance keeps 0.3 * 10 images from becoming 2.
+        size = int(limit * shares[k] + 1e-9)
+        while size and not _fits(pairs[SPLITS[k]], aligned[k], size):
+            size -= 1
+        sizes[SPLITS[k]] = size
+    return sizes
+
+
+def _most(pair: np.ndarray, share: float) -> int:
+    """The greatest number per class of which `share` can agree with the site and the rest not."""
+    return max((n for n in range(int(pair.sum()) + 1) if _fits(pair, share, n)), default=0)
+
+
+def _fits(pair: np.ndarray, share: float, size: int) -> bool:
+    agreeing = _agreeing(share, size)
+    return bool(agreeing <= pair[1] and size - agreeing <= pair[0])
+
+
+def _agreeing(share: float, size: int) -> int:
+    return int(np.floor(share * size + 0.5))
+
+
+def _check_classes(table: _Table) -> None:
+    if len(np.unique(table.labels)) < 2:
+        raise DataError(f"a split needs images of at least two classes; found {len(np.unique(table.labels))}")
+
+
+def _check_split_classes(table: _Table, drawn: dict[str, np.ndarray]) -> None:
+    classes = np.unique(table.labels)
+    for split in SPLITS:
+        missing = np.setdiff1d(classes, table.labels[drawn[split]])
+        if len(missing):
+            raise DataError(
+                f"the split {split} has no image of class {missing[0]}; add images or change split_ratio"
+            )
+
+
+_Draw = Callable[[RunConfig, _Table, np.random.Generator], dict[str, np.ndarray]]
+_POLICIES: dict[str, _Draw] = {"given": _given, "subject": _by_subject, "site-correlated": _site_correlated}

@@ -1,0 +1,104 @@
+import subprocess
+import sys
+
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+from user_folder import Folder, cats_and_dogs, grey, half
+
+from activmask.data.dataset import load_samples
+from activmask.errors import ActivmaskError
+from cli.prepare_folder import prepare_folder as command
+
+
+@pytest.fixture
+def folder(tmp_path) -> Folder:
+    return cats_and_dogs(tmp_path)
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command_prints_a_summary_and_the_next_step(folder):
+    with folder.labels.open("a") as table:
+        table.write("gone[1].png,cat,\n")
+    code, stdout, stderr = run(
+        folder.images, "--masks", folder.masks, "--labels", folder.labels, "--out", folder.out
+    )
+    assert (code, stderr) == (0, "")
+    assert "cat = 0" in stdout
+    assert "4 images of 8 x 8 px, 8 bits; 2 masks" in stdout
+    assert "skipped gone[1].png: gone[1].png does not exist" in stdout
+    assert f"next: activmask train --data {folder.out} --split-policy subject" in stdout
+
+
+def test_the_command_proposes_the_given_splits(folder):
+    folder.table("file_name,label,split", "a.png,0,train", "b.tif,1,test")
+    assert "--split-policy given" in run(folder.images, "--labels", folder.labels, "--out", folder.out)[1]
+
+
+def test_the_command_fails_with_one_sentence(folder, tmp_path):
+    code, stdout, stderr = run(folder.images, "--labels", tmp_path / "none.csv", "--out", folder.out)
+    assert (code, stdout) == (3, "")
+    assert stderr.startswith("error: ")
+    assert len(stderr.strip().splitlines()) == 1
+    code, _, stderr = run(folder.images, "--labels", folder.labels, "--out", folder.out, "--size", 0)
+    assert code == 2
+    assert "size must be from 1" in stderr
+
+
+def test_the_command_imports_nothing_heavy_until_it_runs():
+    code = "import sys, cli.prepare_folder; print({'torch', 'numpy', 'skimage', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_preparing_needs_no_torch():
+    code = "import sys, activmask.data.folder; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False True"
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory) -> Folder:
+    made = Folder(tmp_path_factory.mktemp("fuzzed"))
+    for k, name in enumerate(("a.png", "b.tif", "c.jpg", "d.png")):
+        made.image(name, grey(50 * k))
+    made.mask("a.png", half())
+    made.table("file_name,label,split", "a.png,0,train", "b.tif,1,test", "c.jpg,1,train", "d.png,0,valid")
+    return made
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    which=st.sampled_from(["images/a.png", "images/b.tif", "images/c.jpg", "masks/a.png", "labels.csv"]),
+    edits=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), max_size=4),
+    keep=st.one_of(st.just(1.0), st.floats(0, 1)),
+    size=st.sampled_from([None, 5]),
+)
+def test_damaged_input_is_skipped_or_a_user_failure(fuzzed, which, edits, keep, size):
+    path = fuzzed.labels.parent / which
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    for place, value in edits:
+        damaged[place % len(damaged)] = value
+    path.write_bytes(damaged[: round(keep * len(damaged))])
+    try:
+        fuzzed.prepare(overwrite=True, size=size)
+        load_samples(fuzzed.written(), range(len(fuzzed.written())))
+    except ActivmaskError:
+        pass
+    finally:
+        path.write_bytes(whole)
+    assert {entry.name for entry in fuzzed.labels.parent.iterdir()} <= {
+        "images",
+        "masks",
+        "labels.csv",
+        "out",
+    }
