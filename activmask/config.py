@@ -81,7 +81,7 @@ class RunConfig:
 
     model: str = _setting("resnet18", "Model", "cnn, ae, unet, resnet18 or any torchvision classifier.")
     width: int = _setting(
-        64, "Model", "Channels of the first layer (cnn, ae, unet and the ResNets of basic blocks).", least=0
+        64, "Model", "Channels of the first layer (cnn, ae, unet and the ResNets of basic blocks).", least=1
     )
 
     actdiff: float = _setting(

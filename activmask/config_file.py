@@ -1,5 +1,6 @@
 """A run's description as TOML: read with every mistake named, written so that it reads back the same."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,6 +9,9 @@ from typing import Any
 
 from activmask.config import RunConfig, check_values
 from activmask.errors import ConfigError, UsageError
+
+_LONGEST_RANGE = 10_000
+_SEEDS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", re.ASCII)
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
@@ -18,7 +22,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
     """
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as TOML ({error})") from error
     try:
         seeds = settings.pop("seeds", None)
@@ -43,11 +47,11 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """
     seeds: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isascii() or not first.isdigit() or (dash and not (last.isascii() and last.isdigit())):
+        found = _SEEDS.fullmatch(part.strip())
+        if not found:
             raise UsageError(f"seeds are numbers and ranges such as 0-9 or 0,3,7; found {text!r}")
-        start, stop = int(first), int(last or first)
-        if stop < start or stop - start >= 10_000 or stop >= 2**32:
+        start, stop = int(found[1]), int(found[2] or found[1])
+        if stop < start or stop - start >= _LONGEST_RANGE or stop >= 2**32:
             raise UsageError(f"seeds: the range {part.strip()} is empty or too long")
         seeds.extend(range(start, stop + 1))
     if len(set(seeds)) != len(seeds):
@@ -59,7 +63,7 @@ def format_seeds(seeds: Sequence[int]) -> str:
     """The inverse of `parse_seeds`, consecutive seeds as one range."""
     groups: list[list[int]] = []
     for seed in seeds:
-        if groups and seed == groups[-1][-1] + 1:
+        if groups and seed == groups[-1][-1] + 1 and len(groups[-1]) < _LONGEST_RANGE:
             groups[-1].append(seed)
         else:
             groups.append([seed])

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from activmask.config import make_config
-from activmask.training.run import SeedResult, train
+from activmask.training.run import SeedResult, read_history, train
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "no penalty": {},
@@ -29,7 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gradmask 10, l1": {"gradmask": 10.0, "gradmask_norm": "l1"},
 }
 
-COLUMNS = ("valid AUC", "valid accuracy", "test AUC", "test accuracy", "train AUC", "best epoch")
+COLUMNS = ("last valid AUC", "last valid accuracy", "valid AUC", "valid accuracy", "test AUC", "test accuracy", "train AUC", "best epoch")
 
 
 def main(arguments: Sequence[str] | None = None) -> str:
@@ -71,7 +71,8 @@ def _header(args: argparse.Namespace) -> list[str]:
         f"(torch {torch.__version__}, CPU, {args.threads} thread, seeds 0 to {args.seeds - 1}, "
         f"each with its own data and weights).",
         "",
-        "At the best epoch (first with the highest validation AUC), mean ± SD over seeds:",
+        "Mean ± SD over seeds; the columns after the first two are those of the best epoch, the first with "
+        "the highest validation AUC.",
         "",
         "| variant | " + " | ".join(COLUMNS) + " |",
         "| --- |" + " ---: |" * len(COLUMNS),
@@ -79,7 +80,9 @@ def _header(args: argparse.Namespace) -> list[str]:
 
 
 def _row(name: str, results: list[SeedResult]) -> str:
-    values = [
+    histories = [read_history(result.folder)[-1] for result in results]
+    values = [[row[key] for row in histories] for key in ("valid_auc", "valid_accuracy")]
+    values += [
         [result.metrics[split][key] for result in results]
         for split, key in (
             ("valid", "auc"),

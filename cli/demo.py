@@ -80,7 +80,7 @@ def _conclude(folder: Path, seed: int) -> None:
             name,
             f"{read_history(run)[-1]['valid_auc']:.3f}",
             f"{result.scores.auc:.3f}",
-            f"{mass.score:.0%} (chance {mass.chance:.0%})",
+            f"{mass.mean:.0%} (chance {mass.chance:.0%})",
         )
     picture = folder / "demo.png"
     shown = valid.subset(SHOWN)

@@ -10,13 +10,19 @@ from activmask.errors import UsageError
 from activmask.models.convnet import SMALLEST_SIDE, ConvNet
 from activmask.models.output import ModelOutput
 from activmask.models.taps import Tapped
-from activmask.models.torchvision_models import torchvision_classifier
+from activmask.models.torchvision_models import check_torchvision_model, torchvision_classifier
 
 CONVNETS = {
     "cnn": partial(ConvNet),
     "ae": partial(ConvNet, decoder=True),
     "unet": partial(ConvNet, decoder=True, skips=True),
 }
+
+
+def check_model(config: RunConfig) -> None:
+    """Raise a UsageError for a model or width that does not exist, before any data is read."""
+    if config.model not in CONVNETS:
+        check_torchvision_model(config.model, config.width)
 
 
 def build_model(config: RunConfig, *, channels: int, classes: int, image_size: int, seed: int) -> nn.Module:

@@ -15,6 +15,18 @@ NARROWABLE = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 _RESNET_WIDTH = 64
 
 
+def check_torchvision_model(name: str, width: int) -> None:
+    """Raise a UsageError for an unknown name, or a width for a network whose width is fixed."""
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise UsageError(f"there is no model '{name}'; {nearest(name, ['cnn', 'ae', 'unet', *known])}")
+    if width != _RESNET_WIDTH and name not in NARROWABLE:
+        raise UsageError(
+            f"the width of {name} is fixed; leave width at {_RESNET_WIDTH} or use cnn, ae, unet, "
+            f"{', '.join(NARROWABLE)}"
+        )
+
+
 def torchvision_classifier(name: str, *, channels: int, classes: int, width: int) -> nn.Module:
     """An untrained torchvision classifier for images (B, channels, H, W).
 
@@ -24,14 +36,7 @@ def torchvision_classifier(name: str, *, channels: int, classes: int, width: int
     Raises:
         UsageError: unknown name, or a width for a network whose width is fixed.
     """
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        raise UsageError(f"there is no model '{name}'; {nearest(name, ['cnn', 'ae', 'unet', *known])}")
-    if width != _RESNET_WIDTH and name not in NARROWABLE:
-        raise UsageError(
-            f"the width of {name} is fixed; leave width at {_RESNET_WIDTH} or use cnn, ae, unet, "
-            f"{', '.join(NARROWABLE)}"
-        )
+    check_torchvision_model(name, width)
     no_side_outputs = {"aux_logits": False} if name in {"googlenet", "inception_v3"} else {}
     init = {"init_weights": True} if name in {"googlenet", "inception_v3"} else {}
     network: nn.Module = torchvision.models.get_model(

@@ -26,9 +26,7 @@ def comparison(
         method: of attribution, see `attribute`.
     """
     maps = [attribute(one.model, samples.images, method=method).numpy() for one in checkpoints]
-    figure = Figure(
-        figsize=(2.6 * (1 + len(checkpoints)), 2.6 * len(samples) + 0.4), layout="constrained"
-    )
+    figure = Figure(figsize=(2.6 * (1 + len(checkpoints)), 2.6 * len(samples) + 0.4), layout="constrained")
     grid = figure.subplots(len(samples), 1 + len(checkpoints), squeeze=False)
     for row in range(len(samples)):
         mask = samples.masks[row, 0].numpy()

@@ -81,7 +81,7 @@ def _train_judge(replica: Replica, result: StepTerms) -> None:
 
 
 def _diverged(replica: Replica, step: int, result: StepTerms) -> TrainingDiverged:
-    culprits = [f"{name} = {float(term)}" for name, term in result.terms.items() if not torch.isfinite(term)]
+    culprits = [f"{name} = {term.item()}" for name, term in result.terms.items() if not torch.isfinite(term)]
     return TrainingDiverged(
         f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, step {step} "
         f"({', '.join(culprits) or 'the sum of finite terms overflows'}); the weights of the last good epoch "

@@ -14,7 +14,7 @@ import torchvision
 
 from activmask.config import RunConfig, run_name
 from activmask.errors import CheckpointError, UsageError
-from activmask.models import load_plain_weights
+from activmask.models import check_model, load_plain_weights
 from activmask.training.checkpoint import save_checkpoint, snapshot
 from activmask.training.device import choose_device, set_up_arithmetic
 from activmask.training.epoch import epoch_row, now, train_epoch
@@ -87,6 +87,7 @@ def train(
     """
     out = out or Path("runs") / run_name(config)
     progress = progress or Silent()
+    check_model(config)
     device = choose_device(config.device)
     set_up_arithmetic(config, device)
     finished = {} if overwrite else _finished(config, seeds, out)

@@ -1,0 +1,197 @@
+"""The command line as a user and as a script meet it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(sys.executable).with_name("activmask")
+COMMANDS = ("demo", "make-synthetic", "prepare-folder", "train", "evaluate", "saliency")
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
+QUICK = ("--model", "cnn", "--width", "4", "--lr", "1e-3")
+
+
+def run(*arguments: object, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(
+        [PROGRAM, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, check=False
+    )
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return result
+
+
+def test_help_answers_at_once():
+    run("--help")
+    fastest = min(_seconds("--help") for _ in range(3))
+    assert fastest < 0.5 * max(1.0, _slowness())
+
+
+def _seconds(*arguments: str) -> float:
+    start = time.perf_counter()
+    run(*arguments)
+    return time.perf_counter() - start
+
+
+def _slowness() -> float:
+    """How much longer than usual (0.03 s) an empty Python takes here and now."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-I", "-c", "pass"], check=True)
+    return (time.perf_counter() - start) / 0.03
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example_and_defaults(command):
+    text = run(command, "--help").stdout
+    assert f"Example: activmask {command}" in " ".join(text.split())
+    assert "default:" in text
+
+
+def test_train_help_shows_every_setting():
+    from activmask.config import FIELDS
+
+    text = run("train", "--help").stdout
+    assert all(f"--{name.replace('_', '-')}" in text for name in FIELDS)
+    assert all(group in text for group in ("Data", "Model", "Objective", "Training", "Machine", "Run"))
+
+
+def test_version_and_completion():
+    assert run("--version").stdout.strip() == "0.1.0"
+    assert "complete" in run("--show-completion", "bash", code=0).stdout.lower()
+
+
+def test_the_stages_chain_in_a_shell_script(tmp_path):
+    script = f"""
+    set -euo pipefail
+    export PATH="{PROGRAM.parent}:$PATH"
+    activmask make-synthetic --n 48 --valid 16 --test 16 --seed 1
+    activmask train {" ".join(QUICK)} --epochs 2 --actdiff 1 --seeds 0-1 --out runs/penalty
+    activmask evaluate runs/penalty --json > scores.json
+    activmask saliency runs/penalty/seed-0/best.safetensors data/synthetic/images/Test-000000.png \
+        --mask data/synthetic/masks/Test-000000.png
+    """
+    subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True, text=True
+    )
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores
+    assert (tmp_path / "data/synthetic/images/Test-000000.saliency.png").stat().st_size > 1000
+    for seed in (0, 1):
+        names = {path.name for path in (tmp_path / f"runs/penalty/seed-{seed}").iterdir()}
+        assert names == {
+            "best.safetensors", "last.safetensors", "state.safetensors",
+            "run.json", "history.csv", "metrics.json",
+        }  # fmt: skip
+
+
+def test_results_go_to_stdout_and_talk_to_stderr(crosses, tmp_path):
+    result = run("train", *QUICK, "--data", crosses, "--epochs", 2, "--out", tmp_path / "run")
+    assert "Best epoch" in result.stdout
+    assert "valid AUC" not in result.stdout
+    assert result.stderr.count("valid AUC") == 2
+    assert "\x1b[" not in result.stdout + result.stderr
+
+
+def test_seeds_are_summed_up_as_mean_and_deviation(crosses, tmp_path):
+    result = run("train", *QUICK, "--data", crosses, "--epochs", 1, "--seeds", "0,2", "--out", tmp_path / "r")
+    assert "±" in result.stdout
+    assert "2 seeds" in result.stdout
+
+
+def test_a_dry_run_can_be_fed_back_and_changes_nothing(crosses, tmp_path):
+    flags = ("train", *QUICK, "--data", crosses, "--actdiff", 3, "--seeds", "1-2", "--epochs", 1, "--dry-run")
+    text = run(*flags, cwd=tmp_path).stdout
+    assert list(tmp_path.iterdir()) == []
+    file = tmp_path / "run.toml"
+    file.write_text(text)
+    assert run("train", "--config", file, "--dry-run").stdout == text
+    assert tomllib.loads(text)["actdiff"] == 3.0
+    changed = run("train", "--config", file, "--actdiff", 5, "--seeds", 0, "--dry-run").stdout
+    assert tomllib.loads(changed) == {**tomllib.loads(text), "actdiff": 5.0, "seeds": "0"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("train", "--model", "resnet19"), 2, "did you mean 'resnet18'"),
+        (("train", "--recon", "1"), 2, "has no decoder"),
+        (("train", "--actdiff-norm", "layer"), 2, "has no effect while actdiff is 0"),
+        (("train", "--actdiff-norm", "column"), 2, "--actdiff-norm"),
+        (("train", "--epochs", "0"), 2, "epochs must be at least 1"),
+        (("train", "--seeds", "3-1"), 2, "range 3-1"),
+        (("train", "--resume", "--overwrite"), 2, "give one of them"),
+        (("train", "--name", "a/b"), 2, "plain folder name"),
+        (("train", "--no-such-flag"), 2, "No such option"),
+        (("train", "--config", "missing.toml"), 3, "missing.toml"),
+        (("train", "--data", "nowhere"), 3, "nowhere"),
+        (("train",), 3, "make-synthetic"),
+        (("make-synthetic", "--size", "8"), 2, "at least 16 px"),
+        (("make-synthetic", "--correlation", "2"), 2, "between 0 and 1"),
+        (("make-synthetic", "--valid", "5000"), 2, "too few"),
+        (("evaluate", "none.safetensors"), 3, "none.safetensors"),
+        (("saliency", "none.safetensors", "img.png"), 3, "img.png"),
+        (("prepare-folder", "images", "--labels", "l.csv"), 3, "images"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_wrong_use_and_bad_data_are_told_in_a_sentence(tmp_path, arguments, code, sentence):
+    result = run(*arguments, cwd=tmp_path, code=code)
+    assert sentence in " ".join(result.stderr.replace("│", " ").split())
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_set_is_not_overwritten_unasked(crosses):
+    assert "exists already" in run("make-synthetic", "--out", crosses, code=3).stderr
+
+
+def test_an_occupied_disk_place_is_told(tmp_path):
+    (tmp_path / "data").write_text("a file")
+    run("make-synthetic", "--n", 4, "--valid", 4, "--test", 4, cwd=tmp_path, code=3)
+    assert (tmp_path / "data").read_text() == "a file"
+
+
+def test_a_diverged_run_exits_4(crosses, tmp_path):
+    result = run(
+        "train", "--model", "cnn", "--lr", 1e18, "--epochs", 3, "--data", crosses, "--out", tmp_path, code=4
+    )
+    assert "no longer finite" in result.stderr
+
+
+def test_a_finished_run_says_so(crosses, tmp_path):
+    command = ("train", *QUICK, "--data", crosses, "--epochs", 1, "--out", tmp_path / "run")
+    run(*command)
+    assert "finished already" in run(*command).stdout
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_stopped_command_resumes_to_the_same_bits(crosses, tmp_path, sent, code):
+    command = ["train", *QUICK, "--data", str(crosses), "--epochs", "40", "--actdiff", "1"]
+    process = subprocess.Popen(
+        [PROGRAM, *command, "--out", tmp_path / "stopped"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    seen = ""
+    while "epoch 3/" not in seen:
+        seen = process.stderr.readline()
+    process.send_signal(sent)
+    told = process.communicate()[1]
+    assert process.returncode == code
+    assert "Traceback" not in told
+    assert sent != signal.SIGINT or "--resume" in told
+    run(*command, "--out", tmp_path / "stopped", "--resume")
+    run(*command, "--out", tmp_path / "straight")
+    for name in ("best.safetensors", "last.safetensors", "metrics.json"):
+        one, other = (tmp_path / which / "seed-0" / name for which in ("stopped", "straight"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("model", ["cnn", "ae", "unet", "resnet18"])
+@pytest.mark.parametrize("preset", ["liver", "xray"])
+def test_medical_presets_resolve(model, preset, tmp_path):
+    text = run("train", "--preset", preset, "--model", model, "--dry-run", cwd=tmp_path).stdout
+    assert tomllib.loads(text)["preset"] == preset

@@ -1,0 +1,254 @@
+"""Training: what a run leaves on disk, and that nothing but its description decides it."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from activmask.config import make_config
+from activmask.errors import CheckpointError, DataError, TrainingDiverged, UsageError
+from activmask.training import epoch as epoch_module
+from activmask.training import run as run_module
+from activmask.training.checkpoint import load_checkpoint
+from activmask.training.device import choose_device
+from activmask.training.run import train
+from activmask.training.scoring import predict, score
+from activmask.training.sources import load_splits
+
+FILES = ("best.safetensors", "last.safetensors")
+OBJECTIVES = {
+    "plain": {"model": "cnn"},
+    "actdiff": {"model": "resnet18", "actdiff": 10.0},
+    "actdiff detached": {"model": "cnn", "actdiff": 1.0, "actdiff_detach": True, "actdiff_layers": "last"},
+    "gradmask": {"model": "cnn", "gradmask": 1.0},
+    "reconstruct masked": {"model": "unet", "recon_masked": True},
+    "rrr": {"model": "cnn", "rrr": 1.0},
+    "adversarial": {"model": "cnn", "adversarial": 1.0, "adversarial_steps": 2},
+    "classify masked": {"model": "ae", "classify_masked": True},
+    "classify shuffled": {"model": "cnn", "classify_shuffled": True},
+    "cutout": {"model": "cnn", "cutout": 9},
+    "share of masks": {"model": "cnn", "actdiff": 1.0, "masks": 0.5},
+    "dropout": {"model": "mobilenet_v3_small", "width": 64},
+}
+
+
+def small(crosses: Path, **settings):
+    settings = {"model": "cnn", "width": 4, "epochs": 3, "lr": 1e-3, **settings}
+    return make_config(data=str(crosses), **settings)
+
+
+def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    return load_file(folder / name)
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if k not in {"seconds", "images_per_second"}} for row in rows]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert history(one) == history(other)
+    assert (one / "metrics.json").read_bytes() == (other / "metrics.json").read_bytes()
+    for name in FILES:
+        left, right = weights(one, name), weights(other, name)
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[key], right[key]) for key in left)
+
+
+@pytest.mark.parametrize("settings", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_an_interrupted_run_resumes_to_the_same_bits(crosses, tmp_path, settings, monkeypatch):
+    config = small(crosses, **settings)
+    [straight] = train(config, out=tmp_path / "straight")
+
+    def interrupt_in_the_last_epoch(replica, on_step):
+        if replica.next_epoch == 2:
+            raise KeyboardInterrupt
+        return epoch_module.train_epoch(replica, on_step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "train_epoch", interrupt_in_the_last_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out=tmp_path / "resumed")
+    assert not (tmp_path / "resumed/seed-0/metrics.json").exists()
+    [resumed] = train(config, out=tmp_path / "resumed", resume=True)
+    assert_same_run(straight.folder, resumed.folder)
+
+
+def test_a_best_file_lost_to_a_power_cut_is_written_again(crosses, tmp_path):
+    config = small(crosses, epochs=2)
+    [straight] = train(config, out=tmp_path / "straight")
+    shorter = small(crosses, epochs=1)
+    train(shorter, out=tmp_path / "cut")
+    folder = tmp_path / "cut/seed-0"
+    (folder / "best.safetensors").unlink()
+    (folder / "metrics.json").unlink()
+    train(config, out=tmp_path / "cut", resume=True)
+    assert_same_run(straight.folder, folder)
+
+
+def test_a_replica_does_not_depend_on_its_neighbours(crosses, tmp_path):
+    config = small(crosses, model="resnet18", actdiff=1.0, epochs=2)
+    train(config, seeds=(0, 1, 2), out=tmp_path / "together")
+    train(config, seeds=(1,), out=tmp_path / "alone")
+    assert_same_run(tmp_path / "together/seed-1", tmp_path / "alone/seed-1")
+
+
+def test_training_leaves_the_global_generators_alone(crosses, tmp_path):
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002 - the global generator is the subject
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    train(small(crosses, model="mobilenet_v3_small", width=64, epochs=1), out=tmp_path / "run")
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_seeds_differ(crosses, tmp_path):
+    one, other = train(small(crosses, epochs=1), seeds=(0, 1), out=tmp_path / "run")
+    assert history(one.folder) != history(other.folder)
+
+
+def test_metrics_are_those_of_the_best_weights(crosses, tmp_path):
+    config = small(crosses, epochs=4)
+    [result] = train(config, out=tmp_path / "run")
+    rows = history(result.folder)
+    aucs = [float(row["valid_auc"]) for row in rows]
+    assert result.metrics["best_epoch"] == aucs.index(max(aucs))
+    checkpoint = load_checkpoint(result.folder / "best.safetensors")
+    assert checkpoint.epoch == result.metrics["best_epoch"]
+    for split, samples in load_splits(config, 0).items():
+        again = score(predict(checkpoint.model, samples.images), samples.labels)
+        assert again.to_json() == result.metrics[split]
+
+
+def test_ties_keep_the_earlier_epoch(crosses, tmp_path):
+    [result] = train(small(crosses, lr=1e-12, epochs=3), out=tmp_path / "run")
+    assert len({row["valid_auc"] for row in history(result.folder)}) == 1
+    assert result.metrics["best_epoch"] == 0
+
+
+def test_history_names_every_term_and_they_sum_to_the_loss(crosses, tmp_path):
+    config = small(crosses, model="unet", actdiff=10.0, gradmask=1.0, epochs=1, eval_train=True)
+    [result] = train(config, out=tmp_path / "run")
+    [row] = history(result.folder)
+    terms = {name: float(value) for name, value in row.items() if name.startswith("loss_")}
+    assert list(terms) == ["loss_classify", "loss_actdiff", "loss_gradmask", "loss_recon"]
+    assert sum(terms.values()) == pytest.approx(float(row["loss"]), rel=1e-5)
+    assert {"train_auc", "train_accuracy", "valid_auc", "valid_accuracy"} <= row.keys()
+
+
+def test_repeating_a_finished_run_does_nothing(crosses, tmp_path):
+    config = small(crosses, epochs=1)
+    train(config, out=tmp_path / "run")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+    [again] = train(config, out=tmp_path / "run")
+    assert not again.trained
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+
+
+def test_another_run_is_not_mistaken_for_ones_own(crosses, tmp_path):
+    train(small(crosses, epochs=1), out=tmp_path / "run")
+    with pytest.raises(UsageError, match=r"other settings.*lr"):
+        train(small(crosses, epochs=1, lr=0.1), out=tmp_path / "run")
+    [anew] = train(small(crosses, epochs=1, lr=0.1), out=tmp_path / "run", overwrite=True)
+    assert anew.trained
+
+
+def test_a_longer_run_continues_a_finished_one(crosses, tmp_path):
+    train(small(crosses, epochs=1), out=tmp_path / "grown")
+    [grown] = train(small(crosses, epochs=3), out=tmp_path / "grown", resume=True)
+    [straight] = train(small(crosses, epochs=3), out=tmp_path / "straight")
+    assert_same_run(grown.folder, straight.folder)
+
+
+def test_an_unfinished_run_is_neither_lost_nor_resumed_unasked(crosses, tmp_path):
+    train(small(crosses, epochs=1), out=tmp_path / "run")
+    (tmp_path / "run/seed-0/metrics.json").unlink()
+    with pytest.raises(UsageError, match="not finished"):
+        train(small(crosses, epochs=1), out=tmp_path / "run")
+
+
+def test_changed_data_cannot_be_resumed(crosses, tmp_path, monkeypatch):
+    train(small(crosses, epochs=1), out=tmp_path / "run")
+    monkeypatch.setattr("activmask.training.replica.fingerprint", lambda samples: "other")
+    with pytest.raises(UsageError, match="has changed since"):
+        train(small(crosses, epochs=2), out=tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "empty", "noise", "remove best"])
+def test_a_damaged_state_is_refused(crosses, tmp_path, damage):
+    train(small(crosses, epochs=2, lr=0.03), out=tmp_path / "run")
+    folder = tmp_path / "run/seed-0"
+    state = folder / "state.safetensors"
+    content = state.read_bytes()
+    if damage == "truncate":
+        state.write_bytes(content[: len(content) // 2])
+    elif damage == "empty":
+        state.write_bytes(b"")
+    elif damage == "noise":
+        state.write_bytes(bytes(range(256)) * 40)
+    else:
+        header = json.loads((folder / "metrics.json").read_text())
+        if header["best_epoch"] == 1:
+            pytest.skip("the state is its own best epoch")
+        (folder / "best.safetensors").unlink()
+    with pytest.raises(CheckpointError):
+        train(small(crosses, epochs=3, lr=0.03), out=tmp_path / "run", resume=True)
+
+
+def test_a_loss_that_explodes_stops_before_the_step(crosses, tmp_path):
+    config = small(crosses, model="cnn", lr=1e18, epochs=5)
+    with pytest.raises(TrainingDiverged, match=r"seed 0: the loss.*epoch \d+, step \d+ \(classify = "):
+        train(config, out=tmp_path / "run")
+    assert not (tmp_path / "run/seed-0/metrics.json").exists()
+
+
+def test_divergence_keeps_the_last_good_epoch(crosses, tmp_path, monkeypatch):
+    config = small(crosses, epochs=3)
+
+    def poison(replica, on_step):
+        if replica.next_epoch == 2:
+            with torch.no_grad():
+                next(replica.model.parameters()).fill_(float("nan"))
+        return epoch_module.train_epoch(replica, on_step)
+
+    monkeypatch.setattr(run_module, "train_epoch", poison)
+    with pytest.raises(TrainingDiverged, match="epoch 2, step 0"):
+        train(config, out=tmp_path / "run")
+    folder = tmp_path / "run/seed-0"
+    assert len(history(folder)) == 2
+    assert all(t.isfinite().all() for t in weights(folder, "best.safetensors").values())
+    assert all(t.isfinite().all() for t in weights(folder, "state.safetensors").values())
+
+
+def test_actdiff_is_refused_without_activation_modules(tmp_path):
+    with pytest.raises(UsageError, match="no activation modules"):
+        train(make_config(data="synthetic", model="googlenet", actdiff=1.0, epochs=1), out=tmp_path / "run")
+
+
+def test_missing_data_names_the_command_that_makes_it(tmp_path):
+    with pytest.raises(DataError, match="make-synthetic"):
+        train(make_config(data=str(tmp_path / "none")), out=tmp_path / "run")
+
+
+def test_each_seed_draws_its_own_benchmark_unless_the_split_seed_is_fixed():
+    free, fixed = (make_config(data="synthetic", split_seed=seed) for seed in (-1, 7))
+    assert not torch.equal(load_splits(free, 0)["train"].images, load_splits(free, 1)["train"].images)
+    assert torch.equal(load_splits(fixed, 0)["train"].images, load_splits(fixed, 1)["train"].images)
+
+
+def test_bf16_passes_train_too(crosses, tmp_path):
+    config = small(crosses, epochs=1, actdiff=1.0, precision="bf16")
+    [result] = train(config, out=tmp_path / "run")
+    assert np.isfinite(result.metrics["valid"]["auc"])
+
+
+def test_precision_without_hardware_is_refused(crosses, tmp_path):
+    with pytest.raises(UsageError, match="CUDA only"):
+        train(small(crosses, precision="tf32", device="cpu"), out=tmp_path / "run")
+    with pytest.raises(UsageError, match="no device 'tpu'"):
+        choose_device("tpu")
