@@ -3,7 +3,7 @@
     python -m benchmarks.variants resnet18 --width 16 --epochs 15 --lr 1e-3 --seeds 3
 
 trains every variant below for every seed (each seed draws its own data and weights), skips what
-is finished, and writes a Markdown table of mean ± standard deviation over seeds.
+is finished, and writes a Markdown table of mean ± standard deviation over seeds to --out.
 """
 
 import argparse
@@ -29,7 +29,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gradmask 10, l1": {"gradmask": 10.0, "gradmask_norm": "l1"},
 }
 
-COLUMNS = ("last valid AUC", "last valid accuracy", "valid AUC", "valid accuracy", "test AUC", "test accuracy", "train AUC", "best epoch")
+COLUMNS = (
+    "last valid AUC",
+    "last valid accuracy",
+    "valid AUC",
+    "valid accuracy",
+    "test AUC",
+    "test accuracy",
+    "train AUC",
+    "best epoch",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> str:
@@ -97,8 +106,9 @@ def _row(name: str, results: list[SeedResult]) -> str:
 
 
 def _spread(values: list[float]) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.fmean(values):.2f} ± {deviation:.2f}"
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from .console import err, failures_as_sentences, out
 from .tables import plain, print_table, result_table
 
 SETTINGS = "--model resnet18 --width 16 --lr 1e-3 --batch-size 32"
-SHOWN = (0, 1, 2, 3)
+SHOWN = {0: 2, 1: 1}
+"""Images of each class in the picture."""
 
 
 def demo(
@@ -20,9 +21,7 @@ def demo(
     epochs: Annotated[
         int, typer.Option(help="Epochs of both networks.", min=1, rich_help_panel="Training")
     ] = 12,
-    seed: Annotated[
-        int, typer.Option(help="Of data and networks.", min=0, rich_help_panel="Training")
-    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of data and networks.", min=0, rich_help_panel="Training")] = 0,
 ) -> None:
     """Show in a few minutes what attribution control does: one shortcut taken, one resisted.
 
@@ -83,10 +82,14 @@ def _conclude(folder: Path, seed: int) -> None:
             f"{mass.mean:.0%} (chance {mass.chance:.0%})",
         )
     picture = folder / "demo.png"
-    shown = valid.subset(SHOWN)
+    shown = valid.subset(
+        [i for label, count in SHOWN.items() for i in (valid.labels == label).nonzero()[:count, 0].tolist()]
+    )
     comparison(checkpoints, names, shown).savefig(picture, dpi=120)
     out.print()
     print_table(table)
-    out.print("In training the box agrees with the class, in validation it is reversed:")
-    out.print("the baseline reads the box, actdiff counts the crosses.")
-    out.print(plain(f"the heat on the box and on the crosses: {picture}"))
+    out.print(
+        "In training the box agrees with the class, in validation it is reversed: a network that reads the "
+        "box falls to an AUC of 0, one that counts the crosses rises to 1."
+    )
+    out.print(plain(f"where each looks: {picture}"))

@@ -195,3 +195,12 @@ def test_a_stopped_command_resumes_to_the_same_bits(crosses, tmp_path, sent, cod
 def test_medical_presets_resolve(model, preset, tmp_path):
     text = run("train", "--preset", preset, "--model", model, "--dry-run", cwd=tmp_path).stdout
     assert tomllib.loads(text)["preset"] == preset
+
+
+def test_the_demo_ends_with_its_table_and_picture(tmp_path):
+    result = run("demo", "--epochs", 1, "--out", "try it", cwd=tmp_path)
+    assert result.stderr.count("\n$ activmask ") == 5
+    assert "Does it look where the expert points?" in result.stdout
+    assert "attribution on the crosses" in result.stdout
+    assert (tmp_path / "try it/demo.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.iterdir()} == {"try it"}

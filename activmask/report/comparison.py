@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from activmask.data.samples import Samples
 from activmask.saliency.methods import attribute
+from activmask.saliency.render import outline
 from activmask.training.checkpoint import Checkpoint
 
 HEAT = "magma"
-OUTLINE = "#56B4E9"
 
 
 def comparison(
@@ -39,9 +40,8 @@ def comparison(
     return figure
 
 
-def _show(axes: Axes, image: NDArray, mask: NDArray, colours: str) -> None:  # type: ignore[type-arg]
+def _show(axes: Axes, image: NDArray[np.float32], mask: NDArray[np.bool_], colours: str) -> None:
     axes.imshow(image, cmap=colours, interpolation="nearest")
-    if mask.any() and not mask.all():
-        axes.contour(mask, levels=[0.5], colors=OUTLINE, linewidths=1)
+    outline(axes, mask)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -83,14 +83,14 @@ def _drawable(text: str) -> str:
 
 def _draw_input(axes: Axes, explanation: Explanation) -> None:
     _show_grey(axes, explanation.image)
-    _outline(axes, explanation.mask)
+    outline(axes, explanation.mask)
     axes.set_title("input" if explanation.mask is None else "input, mask as in training", fontsize=10)
 
 
 def _draw_heat(figure: Figure, axes: Axes, explanation: Explanation) -> None:
     scale = _scale(explanation.attribution)
     shown = axes.imshow(explanation.attribution / scale, cmap=_HEAT, vmin=0, vmax=1, interpolation="nearest")
-    _outline(axes, explanation.mask)
+    outline(axes, explanation.mask)
     _clear(axes)
     bar = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02, ticks=[0, 0.5, 1], extend="max")
     bar.ax.tick_params(labelsize=8)
@@ -106,7 +106,7 @@ def _draw_overlay(axes: Axes, explanation: Explanation, top: float) -> None:
     grey = np.repeat(0.15 + 0.7 * explanation.image[..., None], 3, axis=2)
     blended = np.where(marked[..., None], 0.2 * grey + 0.8 * np.array(to_rgb(_TOP_COLOUR)), grey)
     axes.imshow(blended, interpolation="nearest")
-    _outline(axes, explanation.mask)
+    outline(axes, explanation.mask)
     _clear(axes)
     axes.set_title(f"highest {100 * top:g} % of pixels", fontsize=10)
 
@@ -127,7 +127,7 @@ def _clear(axes: Axes) -> None:
     axes.set_yticks([])
 
 
-def _outline(axes: Axes, mask: NDArray[np.bool_] | None) -> None:
+def outline(axes: Axes, mask: NDArray[np.bool_] | None) -> None:
     """Draw the mask's border along the edges of its pixels."""
     if mask is None:
         return

@@ -9,7 +9,6 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-
 PIXELS_PER_PASS = 2**18
 """Bounds the memory of an evaluation pass: 334 images of 28 px, one of 512 px."""
 
