@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from activmask.config import make_config
-from activmask.training.run import SeedResult, read_history, train
+from activmask.training.run import SeedResult, train
+from activmask.training.run_folder import read_history
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "no penalty": {},

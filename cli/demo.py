@@ -58,7 +58,7 @@ def _conclude(folder: Path, seed: int) -> None:
     from activmask.evaluation.evaluate import evaluate
     from activmask.report.comparison import comparison
     from activmask.training.checkpoint import load_checkpoint
-    from activmask.training.run import read_history
+    from activmask.training.run_folder import read_history
     from activmask.training.sources import load_splits
 
     names = ("baseline", "actdiff")

@@ -109,6 +109,8 @@ def _check(spec: SyntheticSpec) -> None:
     for name in ("n", "valid", "test"):
         if getattr(spec, name) < 2:
             raise UsageError(f"{name} must be at least 2, one image a class; found {getattr(spec, name)}")
+    if spec.seed < 0:
+        raise UsageError(f"seed must be at least 0; found {spec.seed}")
     for name in ("correlation", "valid_correlation"):
         if not 0 <= getattr(spec, name) <= 1:
             raise UsageError(f"{name} is a share between 0 and 1; found {getattr(spec, name)}")

@@ -2,10 +2,10 @@
 
 import csv
 import io
-import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,18 +13,22 @@ import torch
 import torchvision
 
 from activmask.config import RunConfig, run_name
-from activmask.errors import CheckpointError, UsageError
+from activmask.errors import UsageError
 from activmask.models import check_model, load_plain_weights
 from activmask.training.checkpoint import save_checkpoint, snapshot
 from activmask.training.device import choose_device, set_up_arithmetic
 from activmask.training.epoch import epoch_row, now, train_epoch
 from activmask.training.files import write_json, write_whole
 from activmask.training.replica import Replica, new_replica
+from activmask.training.run_folder import (
+    METRICS_FILE,
+    RUN_FILE,
+    read_metrics,
+    read_written_config,
+    seed_folder,
+)
 from activmask.training.scoring import predict, score
 from activmask.training.state import LAST_FILE, MAY_CHANGE, STATE_FILE, restore_state, save_state
-
-METRICS_FILE = "metrics.json"
-"""Written last: a seed's folder that has it is finished."""
 
 
 class Progress(Protocol):
@@ -103,26 +107,21 @@ def train(
     return [results[seed] for seed in seeds]
 
 
-def seed_folder(out: Path, seed: int) -> Path:
-    """Where one seed's files lie."""
-    return out / f"seed-{seed}"
-
-
 def _finished(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
     found = {}
     for seed in seeds:
         folder = seed_folder(out, seed)
-        metrics = read_json(folder / METRICS_FILE)
+        metrics = read_metrics(folder)
         if metrics is None:
             continue
-        written = (read_json(folder / "run.json") or {}).get("config", {})
-        changed = [n for n, v in asdict(config).items() if n not in MAY_CHANGE and written.get(n) != v]
+        written = read_written_config(folder)
+        changed = [n for n, v in asdict(config).items() if n not in MAY_CHANGE and getattr(written, n) != v]
         if changed:
             raise UsageError(
                 f"{folder} holds a finished run with other settings ({', '.join(changed)}); "
                 "use another out folder or overwrite it"
             )
-        if written["epochs"] >= config.epochs:
+        if written.epochs >= config.epochs:
             found[seed] = SeedResult(seed=seed, folder=folder, metrics=metrics, trained=False)
     return found
 
@@ -143,7 +142,7 @@ def _open_replica(config: RunConfig, seed: int, out: Path, device: torch.device,
         replica.folder.mkdir(parents=True, exist_ok=True)
         for stale in (METRICS_FILE, STATE_FILE):
             (replica.folder / stale).unlink(missing_ok=True)
-    write_json(replica.folder / "run.json", _run_description(replica))
+    write_json(replica.folder / RUN_FILE, _run_description(replica))
     return replica
 
 
@@ -157,6 +156,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "training_data_sha256": replica.data_digest,
         "selection": "first epoch with the highest AUC on the validation split",
         "versions": {
+            "activmask": version("activmask"),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
@@ -187,12 +187,6 @@ def _write_history(replica: Replica) -> None:
     write_whole(replica.folder / "history.csv", text.getvalue().encode())
 
 
-def read_history(folder: Path) -> list[dict[str, float]]:
-    """The rows of a seed's `history.csv`, one an epoch."""
-    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-
-
 def _finish(replica: Replica) -> SeedResult:
     last = replica.next_epoch - 1
     save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.model), replica.description(last))
@@ -202,20 +196,3 @@ def _finish(replica: Replica) -> SeedResult:
         metrics[name] = score(predict(replica.model, samples.images), samples.labels).to_json()
     write_json(replica.folder / METRICS_FILE, metrics)
     return SeedResult(seed=replica.seed, folder=replica.folder, metrics=metrics, trained=True)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None where there is no such file.
-
-    Raises:
-        CheckpointError: the file holds something else.
-    """
-    if not path.is_file():
-        return None
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); remove its folder or overwrite it") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} is damaged (no JSON object); remove its folder or overwrite it")
-    return value

@@ -1,0 +1,87 @@
+"""What a finished or interrupted run left in its folder."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from activmask.config import RunConfig, make_config
+from activmask.errors import ActivmaskError, CheckpointError
+
+METRICS_FILE = "metrics.json"
+"""Written last: a seed's folder that has it is finished."""
+
+RUN_FILE = "run.json"
+"""The complete description, written first."""
+
+SPLITS = ("train", "valid", "test")
+
+
+def seed_folder(out: Path, seed: int) -> Path:
+    """Where one seed's files lie."""
+    return out / f"seed-{seed}"
+
+
+def read_metrics(folder: Path) -> dict[str, Any] | None:
+    """The scores of a finished seed, or None where it is not finished.
+
+    Returns:
+        `best_epoch`, and `auc` and `accuracy` of `train`, `valid` and `test`.
+
+    Raises:
+        CheckpointError: the file holds something else.
+    """
+    path = folder / METRICS_FILE
+    if not path.is_file():
+        return None
+    metrics = _read_object(path)
+    try:
+        numbers = [metrics["best_epoch"], *(metrics[s][k] for s in SPLITS for k in ("auc", "accuracy"))]
+    except (KeyError, TypeError) as error:
+        raise _damaged(path, f"lacks {error}") from error
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise _damaged(path, "a score is no number")
+    return metrics
+
+
+def read_written_config(folder: Path) -> RunConfig:
+    """The description a seed's folder was written under.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    path = folder / RUN_FILE
+    try:
+        return make_config(**_read_object(path)["config"])
+    except (KeyError, TypeError, ActivmaskError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """The rows of a seed's `history.csv`, one an epoch.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    path = folder / "history.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(value, dict):
+        raise _damaged(path, "no JSON object")
+    return value
+
+
+def _damaged(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is missing or damaged ({why}); overwrite the run or use another out folder"
+    )

@@ -1,0 +1,73 @@
+"""A run's folder that was damaged is refused in a sentence, whatever is in it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from activmask.config import make_config
+from activmask.errors import ActivmaskError, CheckpointError
+from activmask.training.checkpoint import load_checkpoint
+from activmask.training.run import train
+from activmask.training.run_folder import read_history, read_metrics, read_written_config
+
+READERS = {
+    "metrics.json": lambda path: read_metrics(path.parent),
+    "run.json": lambda path: read_written_config(path.parent),
+    "history.csv": lambda path: read_history(path.parent),
+    "best.safetensors": load_checkpoint,
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(crosses, tmp_path_factory) -> Path:
+    config = make_config(data=str(crosses), model="cnn", width=2, epochs=1)
+    [result] = train(config, out=tmp_path_factory.mktemp("runs") / "run")
+    return result.folder
+
+
+def fed(reader, path: Path) -> None:
+    """Read `path`; anything but success and a user's error fails the test."""
+    try:
+        reader(path)
+    except ActivmaskError as error:
+        assert str(path) in str(error)  # noqa: PT017 - success is as good
+
+
+@pytest.mark.parametrize("name", READERS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_mutated_files_never_crash_a_reader(finished, tmp_path, name, data):
+    content = bytearray((finished / name).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, min(len(content), 2000) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / name
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    fed(READERS[name], path)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "run.json"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=JSON)
+def test_any_json_is_refused_or_read(tmp_path, name, value):
+    path = tmp_path / name
+    path.write_text(json.dumps(value))
+    with pytest.raises(CheckpointError, match=name):
+        READERS[name](path)
+
+
+def test_a_damaged_result_is_not_taken_for_a_finished_run(crosses, tmp_path):
+    config = make_config(data=str(crosses), model="cnn", width=2, epochs=1)
+    [result] = train(config, out=tmp_path / "run")
+    (result.folder / "metrics.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"metrics\.json"):
+        train(config, out=tmp_path / "run")
+    [anew] = train(config, out=tmp_path / "run", overwrite=True)
+    assert anew.trained
