@@ -1,0 +1,482 @@
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from activmask.config import (
+    FIELDS,
+    PRESETS,
+    TYPES,
+    RunConfig,
+    make_config,
+    nearest,
+    run_name,
+    uses_masks,
+    uses_shuffled_copy,
+)
+from activmask.config_file import format_config, format_seeds, parse_seeds, read_config
+from activmask.errors import ConfigError, UsageError
+
+MSD = {
+    "image_size": 100,
+    "train_images": 128,
+    "valid_images": 256,
+    "test_images": 256,
+    "epochs": 500,
+    "batch_size": 32,
+    "augment": "crop-flip",
+    "recon_loss": "mse",
+    "split_policy": "subject",
+    "split_ratio": "30/30/40",
+    "mask": "file",
+}
+PAPER: dict[str, dict[str, Any]] = {
+    "synthetic": {
+        "epochs": 500,
+        "batch_size": 32,
+        "augment": "none",
+        "recon_loss": "bce",
+        "mask": "file",
+        "mask_blur": 0.5,
+        "lr": 1e-4,
+        "split_policy": "given",
+    },
+    "liver": {**MSD, "mask_blur": 16.0, "lr": 1e-4},
+    "cardiac": {**MSD, "mask_blur": 8.0, "lr": 4e-3},
+    "pancreas": {**MSD, "mask_blur": 16.0, "lr": 1e-4},
+    "xray": {
+        "image_size": 128,
+        "epochs": 100,
+        "batch_size": 32,
+        "augment": "none",
+        "mask": "circle",
+        "lr": 1e-3,
+        "split_policy": "site-correlated",
+        "split_ratio": "50/25/25",
+    },
+}
+
+
+@pytest.mark.parametrize("preset", PAPER)
+def test_presets_hold_the_papers_values(preset):
+    config = make_config(preset=preset)
+    assert {name: getattr(config, name) for name in PAPER[preset]} == PAPER[preset]
+    assert config.model == "resnet18"
+    assert config.width == 64
+
+
+def test_there_is_no_preset_beside_the_papers():
+    assert set(PRESETS) == set(PAPER)
+
+
+@pytest.mark.parametrize(
+    ("preset", "width", "recon"),
+    [("synthetic", 16, 10.0), ("liver", 64, 1.0), ("cardiac", 64, 1.0), ("pancreas", 64, 1.0)],
+)
+def test_convnets_start_at_the_papers_width_and_autoencoders_reconstruct(preset, width, recon):
+    for model in ("cnn", "ae", "unet"):
+        config = make_config(preset=preset, model=model)
+        assert config.width == width
+        assert config.recon == (0.0 if model == "cnn" else recon)
+    resnet = make_config(preset=preset)
+    assert (resnet.width, resnet.recon) == (64, 0.0)
+
+
+def test_the_default_penalties_are_off_and_the_masks_all_kept():
+    config = make_config()
+    assert not any((config.actdiff, config.gradmask, config.rrr, config.adversarial, config.cutout))
+    assert config.masks == 1
+    assert config == make_config(preset="synthetic")
+
+
+@pytest.mark.parametrize("preset", PAPER)
+def test_settings_win_over_the_preset(preset):
+    config = make_config(
+        preset=preset, model="unet", lr=0.5, epochs=3, width=5, recon=2.5, mask_blur=1.5, data="elsewhere"
+    )
+    assert (config.lr, config.epochs, config.width, config.recon) == (0.5, 3, 5, 2.5)
+    assert (config.mask_blur, config.data, config.preset) == (1.5, "elsewhere", preset)
+    assert config.batch_size == PAPER[preset]["batch_size"]
+
+
+def test_a_setting_equal_to_the_general_default_still_wins():
+    assert make_config(preset="liver", model="unet", recon=0.0, width=64, augment="none").recon == 0
+    assert make_config(preset="cardiac", lr=1e-4).lr == 1e-4
+
+
+def test_a_description_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        make_config().lr = 1.0  # type: ignore[misc]
+
+
+PENALTIES = ("actdiff", "gradmask", "rrr", "adversarial")
+CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"lr": 0.0}, "lr is 0: nothing would be learned"),
+    ({"masks": 1.1, "actdiff": 1.0}, "masks is a share between 0 and 1; found 1.1"),
+    ({"correlation": 2.0}, "correlation is a share between 0 and 1; found 2.0"),
+    ({"classify_masked": True, "classify_shuffled": True}, "both replace the training images; choose one"),
+    *(
+        ({control: True, penalty: 1.0}, "act on the surroundings, cannot go with them")
+        for control in ("classify_masked", "classify_shuffled")
+        for penalty in PENALTIES
+    ),
+    ({"recon": 1.0}, "resnet18 has no decoder, so it cannot reconstruct"),
+    ({"model": "cnn", "recon": 1.0}, "cnn has no decoder"),
+    ({"recon_masked": True}, "recon_masked needs a reconstruction"),
+    ({"model": "unet", "recon": 0.0, "recon_masked": True}, "recon_masked needs a reconstruction"),
+    ({"model": "ae", "recon_masked": True, "classify_masked": True}, "never show; choose one"),
+    ({"model": "ae", "recon_masked": True, "classify_shuffled": True}, "never show; choose one"),
+    ({"compile": True, "gradmask": 1.0}, "compile cannot differentiate twice"),
+    ({"compile": True, "rrr": 1.0}, "compile cannot differentiate twice"),
+    ({"augment": "crop-flip"}, "crop-flip needs image_size"),
+    ({"masks": 0.5}, "masks has no effect: no objective of this run looks at masks"),
+    ({"masks": 0.5, "model": "unet"}, "masks has no effect"),
+    ({"actdiff_norm": "layer"}, "actdiff_norm has no effect while actdiff is 0"),
+    ({"actdiff_at": "post"}, "actdiff_at has no effect while actdiff is 0"),
+    ({"actdiff_layers": "last"}, "actdiff_layers has no effect while actdiff is 0"),
+    ({"actdiff_detach": True}, "actdiff_detach has no effect while actdiff is 0"),
+    ({"gradmask_norm": "l1"}, "gradmask_norm has no effect while gradmask is 0"),
+    ({"gradmask_target": "positive", "actdiff": 1.0}, "gradmask_target has no effect while gradmask is 0"),
+    ({"adversarial_steps": 2}, "adversarial_steps has no effect while adversarial is 0"),
+    ({"adversarial_lr": 0.1}, "adversarial_lr has no effect while adversarial is 0"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "reason"), CONTRADICTIONS, ids=str)
+def test_settings_that_contradict_or_cannot_act_are_refused(wrong, reason):
+    with pytest.raises(UsageError) as caught:
+        make_config(**wrong)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"masks": 0.5, "actdiff": 1.0},
+        {"masks": 0.5, "gradmask": 1.0},
+        {"masks": 0.5, "rrr": 1.0},
+        {"masks": 0.5, "adversarial": 1.0},
+        {"masks": 0.5, "classify_masked": True},
+        {"masks": 0.5, "classify_shuffled": True},
+        {"masks": 0.5, "model": "unet", "recon_masked": True},
+        {"masks": 0.0, "actdiff": 1.0},
+        {"classify_masked": True, "model": "unet"},
+        {"augment": "crop-flip", "image_size": 24},
+        {"compile": True, "actdiff": 1.0},
+        {"actdiff": 1.0, "actdiff_norm": "layer", "actdiff_at": "post", "actdiff_layers": "last"},
+        {"gradmask": 1.0, "gradmask_norm": "l1", "gradmask_target": "positive"},
+        {"adversarial": 1.0, "adversarial_steps": 5, "adversarial_lr": 0.1},
+    ],
+    ids=str,
+)
+def test_the_same_settings_are_taken_where_they_act(right):
+    config = make_config(**right)
+    assert {name: getattr(config, name) for name in right} == right
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"epochs": 1.5}, "epochs must be of type int; found 1.5"),
+        ({"epochs": True}, "epochs must be of type int; found True"),
+        ({"epochs": "10"}, "epochs must be of type int; found '10'"),
+        ({"epochs": 0}, "epochs must be at least 1; found 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1; found 0"),
+        ({"width": 0}, "width must be at least 1; found 0"),
+        ({"split_seed": -2}, "split_seed must be at least -1; found -2"),
+        ({"lr": "fast"}, "lr must be of type float; found 'fast'"),
+        ({"lr": True}, "lr must be of type float; found True"),
+        ({"lr": None}, "lr must be of type float; found None"),
+        ({"lr": float("nan")}, "lr must be finite; found nan"),
+        ({"actdiff": float("inf")}, "actdiff must be finite; found inf"),
+        ({"actdiff": -1}, "actdiff must be at least 0; found -1"),
+        ({"compile": 1}, "compile must be of type bool; found 1"),
+        ({"model": 18}, "model must be of type str; found 18"),
+        ({"actdiff_norm": "rows"}, "actdiff_norm must be one of layer, channel, row; found 'rows'"),
+        ({"device": ["cpu"]}, "device must be one of auto, cpu, cuda, mps; found ['cpu']"),
+    ],
+    ids=str,
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_name(wrong, reason):
+    with pytest.raises(UsageError) as caught:
+        make_config(**wrong)
+    assert str(caught.value) == reason
+
+
+def test_no_amount_can_be_negative():
+    amounts = [name for name in FIELDS if TYPES[name] in {int, float}]
+    assert len(amounts) > 20
+    for name in amounts:
+        with pytest.raises(UsageError, match=f"{name} must be at least"):
+            make_config(**{name: -2})
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest():
+    with pytest.raises(
+        UsageError, match=r"no setting 'gradmsk'; did you mean 'gradmask'\?.*Known: preset, data"
+    ):
+        make_config(gradmsk=1.0)
+
+
+def test_an_unknown_preset_is_refused_with_the_nearest():
+    with pytest.raises(
+        UsageError, match=r"no preset 'livre'; did you mean 'liver'\? Known: synthetic, liver"
+    ):
+        make_config(preset="livre")
+
+
+def test_nothing_is_suggested_for_a_name_that_is_far_from_all():
+    assert nearest("zzz", ["unet", "cnn"]) == "Known: unet, cnn"
+    assert nearest("umet", ["unet", "cnn"]) == "did you mean 'unet'? Known: unet, cnn"
+
+
+def test_every_setting_has_a_help_text_a_group_and_a_default():
+    for name, field in FIELDS.items():
+        assert field.metadata["help"].endswith("."), name
+        assert field.metadata["group"] in {"Data", "Model", "Objective", "Training", "Machine"}
+        assert field.default is not dataclasses.MISSING
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shuffles", "masks"),
+    [
+        ({}, False, False),
+        ({"cutout": 4}, False, False),
+        ({"model": "unet"}, False, False),
+        ({"actdiff": 1.0}, True, True),
+        ({"adversarial": 1.0}, True, True),
+        ({"classify_shuffled": True}, True, True),
+        ({"model": "unet", "recon_masked": True}, True, True),
+        ({"gradmask": 1.0}, False, True),
+        ({"rrr": 1.0}, False, True),
+        ({"classify_masked": True}, False, True),
+    ],
+    ids=str,
+)
+def test_which_runs_shuffle_and_which_look_at_masks(chosen, shuffles, masks):
+    config = make_config(**chosen)
+    assert (uses_shuffled_copy(config), uses_masks(config)) == (shuffles, masks)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "name"),
+    [
+        ({}, "synthetic-resnet18"),
+        ({"actdiff": 10.0}, "synthetic-resnet18-actdiff10"),
+        ({"actdiff": 10, "gradmask": 0.1}, "synthetic-resnet18-actdiff10-gradmask0.1"),
+        (
+            {"actdiff": 1.0, "actdiff_norm": "layer", "masks": 0.25},
+            "synthetic-resnet18-actdiff1-layer-masks0.25",
+        ),
+        ({"preset": "liver", "model": "unet", "recon_masked": True}, "liver-unet-recon-masked"),
+        ({"model": "unet", "width": 8, "classify_masked": True}, "synthetic-unetw8-classify-masked"),
+    ],
+)
+def test_a_runs_name_says_what_sets_it_apart(chosen, name):
+    assert run_name(make_config(**chosen)) == name
+
+
+amount = st.one_of(st.integers(1, 100), st.floats(1e-6, 1e6))
+
+
+@st.composite
+def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """Settings that make sense together, every field among them."""
+
+    def some(**strategies: st.SearchStrategy[Any]) -> dict[str, Any]:
+        return draw(st.fixed_dictionaries({}, optional=strategies))
+
+    chosen: dict[str, Any] = {
+        "preset": draw(st.sampled_from(list(PRESETS))),
+        "model": draw(st.sampled_from(["resnet18", "cnn", "ae", "unet"])),
+        **some(
+            data=st.text(st.characters(exclude_categories=["Cs"])),
+            split_policy=st.sampled_from(["given", "subject", "site-correlated"]),
+            split_seed=st.integers(-1, 2**31),
+            split_ratio=st.just("40/30/30"),
+            train_images=st.integers(0, 999),
+            valid_images=st.integers(0, 999),
+            test_images=st.integers(0, 999),
+            correlation=st.floats(0, 1),
+            image_size=st.integers(8, 512),
+            mask=st.sampled_from(["file", "circle"]),
+            mask_blur=st.floats(0, 64),
+            width=st.integers(1, 128),
+            cutout=st.integers(0, 20),
+            epochs=st.integers(1, 9999),
+            batch_size=st.integers(1, 999),
+            lr=amount,
+            eval_train=st.booleans(),
+            device=st.sampled_from(["auto", "cpu", "cuda", "mps"]),
+            precision=st.sampled_from(["fp32", "tf32", "bf16"]),
+            threads=st.integers(0, 64),
+            recon_loss=st.sampled_from(["bce", "mse"]),
+        ),
+    }
+    if chosen.get("image_size"):
+        chosen |= some(augment=st.sampled_from(["none", "crop-flip"]))
+    control = draw(st.sampled_from(["", "", "classify_masked", "classify_shuffled"]))
+    decodes = chosen["model"] in {"ae", "unet"}
+    if decodes:
+        chosen |= some(recon=amount, recon_masked=st.just(value=not control))
+    if control:
+        return chosen | {control: True}
+    if draw(st.booleans()):
+        chosen |= {"actdiff": draw(amount), "masks": draw(st.floats(0, 1))} | some(
+            actdiff_norm=st.sampled_from(["layer", "channel", "row"]),
+            actdiff_at=st.sampled_from(["pre", "post"]),
+            actdiff_layers=st.text(st.characters(exclude_categories=["Cs"])),
+            actdiff_detach=st.booleans(),
+        )
+    if draw(st.booleans()):
+        chosen |= {"adversarial": draw(amount)} | some(
+            adversarial_steps=st.integers(1, 20), adversarial_lr=amount
+        )
+    if draw(st.booleans()):
+        return chosen | some(compile=st.booleans())
+    chosen |= some(rrr=amount)
+    return (
+        chosen
+        | {"gradmask": draw(amount)}
+        | some(
+            gradmask_norm=st.sampled_from(["l2", "l1"]),
+            gradmask_target=st.sampled_from(["contrast", "positive"]),
+        )
+    )
+
+
+seed_tuples = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=6, unique=True).map(tuple)
+
+
+@settings(max_examples=100, deadline=None)
+@given(chosen=valid_settings(), seeds=seed_tuples)
+def test_a_description_written_as_toml_reads_back_the_same(tmp_path_factory, chosen, seeds):
+    config = make_config(**chosen)
+    path = tmp_path_factory.getbasetemp() / "round-trip.toml"
+    path.write_bytes(format_config(config, seeds).encode())
+    read, read_seeds = read_config(path)
+    assert set(read) == set(FIELDS)
+    assert make_config(**read) == config
+    assert RunConfig(**read) == config
+    assert read_seeds == seeds
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    path = folder / "run.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_a_file_may_name_a_few_settings_and_no_seeds(tmp_path):
+    path = written(tmp_path, '# a comment\nmodel = "unet"\nactdiff = 10\n')
+    assert read_config(path) == ({"model": "unet", "actdiff": 10}, None)
+    assert make_config(**read_config(path)[0]).actdiff == 10
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("seeds = 3", (3,)), ('seeds = "0-2,7"', (0, 1, 2, 7))])
+def test_seeds_are_a_number_or_ranges(tmp_path, text, seeds):
+    assert read_config(written(tmp_path, text)) == ({}, seeds)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("actdiff = ", "cannot be read as TOML"),
+        ("epochs = 1\nepochs = 2", "cannot be read as TOML"),
+        (b"\xff\xfe\x00", "cannot be read as TOML"),
+        ("a = " + "[" * 5000, "cannot be read as TOML"),
+        ("epochs = " + "9" * 5000, "cannot be read as TOML"),
+        ("epoch = 3", "no setting 'epoch'; did you mean 'epochs'"),
+        ("epochs = 2.5", "epochs must be of type int; found 2.5"),
+        ("lr = inf", "lr must be finite"),
+        ("[epochs]\nmany = 1", "epochs must be of type int"),
+        ("epochs = 1979-05-27", "epochs must be of type int"),
+        ('precision = "fp16"', "precision must be one of fp32, tf32, bf16; found 'fp16'"),
+        ("seeds = [0, 1]", "seeds are numbers and ranges"),
+        ('seeds = "9-0"', "the range 9-0 is empty"),
+        (f'seeds = "{"9" * 5000}"', "seeds are numbers and ranges"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_mistake(tmp_path, text, reason):
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    assert str(caught.value).startswith(str(path))
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_a_file_that_is_not_there_is_named(tmp_path, name):
+    with pytest.raises(ConfigError, match=r"cannot be read as TOML"):
+        read_config(tmp_path / name)
+
+
+@settings(max_examples=200, deadline=None)
+@given(garbage=st.one_of(st.binary(), st.text(st.characters(codec="utf-8")).map(str.encode)))
+def test_garbage_is_either_settings_or_a_config_error(tmp_path_factory, garbage):
+    path = tmp_path_factory.getbasetemp() / "garbage.toml"
+    path.write_bytes(garbage)
+    try:
+        read, _ = read_config(path)
+    except ConfigError:
+        return
+    assert set(read) <= set(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("0", (0,)),
+        ("0-3", (0, 1, 2, 3)),
+        ("0,3,7-8", (0, 3, 7, 8)),
+        (" 4 , 1 ", (4, 1)),
+        ("5-5", (5,)),
+        ("4294967295", (2**32 - 1,)),
+    ],
+)
+def test_seeds_by_hand(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *(
+            (text, "numbers and ranges such as")
+            for text in ("", ",", "1,", "a", "-1", "1-", "1--2", "1-2-3", "1.5")
+        ),
+        *((text, "numbers and ranges such as") for text in ("²", "٣", "1 - 2", "+1", "1_0", "9" * 5000)),
+        ("3-1", "range 3-1 is empty or too long"),
+        ("0-10000", "range 0-10000 is empty or too long"),
+        ("4294967296", "range 4294967296 is empty or too long"),
+        ("1,2,1", "names a seed twice"),
+        ("0-3,2", "names a seed twice"),
+    ],
+)
+def test_other_seeds_are_refused(text, reason):
+    with pytest.raises(UsageError, match=reason):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "text"), [((0,), "0"), ((0, 1), "0-1"), ((0, 1, 2, 5), "0-2,5"), ((3, 2, 1), "3,2,1"), ((), "")]
+)
+def test_consecutive_seeds_are_written_as_one_range(seeds, text):
+    assert format_seeds(seeds) == text
+
+
+near = st.integers(0, 30)
+
+
+@given(seeds=st.lists(st.one_of(near, near, st.integers(0, 2**32 - 1)), min_size=1, max_size=20, unique=True))
+def test_format_seeds_is_the_inverse_of_parse_seeds(seeds):
+    assert parse_seeds(format_seeds(seeds)) == tuple(seeds)
+
+
+def test_more_seeds_than_one_range_may_hold_are_written_as_two():
+    seeds = tuple(range(10_001))
+    assert format_seeds(seeds) == "0-9999,10000"
+    assert parse_seeds(format_seeds(seeds)) == seeds
