@@ -173,7 +173,12 @@ def test_a_finished_run_says_so(crosses, tmp_path):
 def test_a_stopped_command_resumes_to_the_same_bits(crosses, tmp_path, sent, code):
     command = ["train", *QUICK, "--data", str(crosses), "--epochs", "40", "--actdiff", "1"]
     process = subprocess.Popen(
-        [PROGRAM, *command, "--out", tmp_path / "stopped"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [PROGRAM, *command, "--out", tmp_path / "stopped"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        # A shell's background jobs ignore SIGINT and so would their children; a user's terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     seen = ""
     while "epoch 3/" not in seen:

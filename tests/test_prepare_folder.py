@@ -3,6 +3,7 @@ import sys
 
 import pytest
 import typer
+from activmask_cli.prepare_folder import prepare_folder as command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -10,7 +11,6 @@ from user_folder import Folder, cats_and_dogs, grey, half
 
 from activmask.data.dataset import load_samples
 from activmask.errors import ActivmaskError
-from cli.prepare_folder import prepare_folder as command
 
 
 @pytest.fixture
