@@ -247,8 +247,16 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
     penalties = config.actdiff or config.gradmask or config.rrr or config.adversarial
     return [
         (config.lr == 0, "lr is 0: nothing would be learned; give a positive learning rate"),
+        (
+            config.adversarial_lr == 0,
+            "adversarial_lr is 0: the discriminator would not learn; give a positive learning rate",
+        ),
         (config.masks > 1, f"masks is a share between 0 and 1; found {config.masks}"),
         (config.correlation > 1, f"correlation is a share between 0 and 1; found {config.correlation}"),
+        (
+            config.correlation != FIELDS["correlation"].default and config.split_policy != "site-correlated",
+            "correlation has no effect: it belongs to the split policy site-correlated",
+        ),
         (
             config.classify_masked and config.classify_shuffled,
             "classify_masked and classify_shuffled both replace the training images; choose one",

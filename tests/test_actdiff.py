@@ -129,3 +129,8 @@ def test_the_gradient_of_a_network_through_both_passes_equals_finite_differences
                     parameter.view(-1)[index] -= step
             slope = (values[0] - values[1]) / 2e-6
             assert float(parameter.grad.view(-1)[index]) == pytest.approx(slope, abs=1e-7)
+
+
+def test_a_layer_named_twice_is_refused():
+    with pytest.raises(UsageError, match="twice"):
+        choose_layers(["a", "b"], "a, a")

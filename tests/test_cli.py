@@ -197,7 +197,7 @@ def test_a_stopped_command_resumes_to_the_same_bits(crosses, tmp_path, sent, cod
 
 @pytest.mark.parametrize("model", ["cnn", "ae", "unet", "resnet18"])
 @pytest.mark.parametrize("preset", ["liver", "xray"])
-def test_medical_presets_resolve(model, preset, tmp_path):
+def test_presets_resolve_for_every_model(model, preset, tmp_path):
     text = run("train", "--preset", preset, "--model", model, "--dry-run", cwd=tmp_path).stdout
     assert tomllib.loads(text)["preset"] == preset
 

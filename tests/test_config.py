@@ -117,6 +117,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"lr": 0.0}, "lr is 0: nothing would be learned"),
     ({"masks": 1.1, "actdiff": 1.0}, "masks is a share between 0 and 1; found 1.1"),
     ({"correlation": 2.0}, "correlation is a share between 0 and 1; found 2.0"),
+    ({"correlation": 0.5}, "belongs to the split policy site-correlated"),
+    ({"adversarial": 1.0, "adversarial_lr": 0.0}, "the discriminator would not learn"),
     ({"classify_masked": True, "classify_shuffled": True}, "both replace the training images; choose one"),
     *(
         ({control: True, penalty: 1.0}, "act on the surroundings, cannot go with them")
@@ -300,7 +302,6 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
             train_images=st.integers(0, 999),
             valid_images=st.integers(0, 999),
             test_images=st.integers(0, 999),
-            correlation=st.floats(0, 1),
             image_size=st.integers(8, 512),
             mask=st.sampled_from(["file", "circle"]),
             mask_blur=st.floats(0, 64),
@@ -316,6 +317,8 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
             recon_loss=st.sampled_from(["bce", "mse"]),
         ),
     }
+    if chosen.get("split_policy") == "site-correlated":
+        chosen |= some(correlation=st.floats(0, 1))
     if chosen.get("image_size"):
         chosen |= some(augment=st.sampled_from(["none", "crop-flip"]))
     control = draw(st.sampled_from(["", "", "classify_masked", "classify_shuffled"]))

@@ -177,6 +177,19 @@ def test_pixels_inside_the_mask_may_matter_at_no_cost(name):
     assert PENALTIES[name](ignored, images, inside).item() == 0
 
 
+def test_each_images_contrast_is_taken_absolute_before_the_batch_is_summed():
+    # Batch statistics couple images. Here the contrasts are x0 - x1 and 2 (x1 - x0): |.| sums to
+    # 3 |x0 - x1|, of slope 3 in each pixel, where the plain sum would have slope 1.
+    images = torch.tensor([3.0, 1.0]).view(2, 1, 1, 1).requires_grad_()
+    difference = images[0] - images[1]
+    contrasts = torch.stack([difference, -2 * difference]).view(2, 1)
+    logits = torch.cat([torch.zeros(2, 1), contrasts], dim=1)
+    outside = torch.zeros(2, 1, 1, 1, dtype=torch.bool)
+    for target in ("contrast", "positive"):
+        assert gradmask(logits, images, outside, norm="l2", target=target).item() == 3
+        assert gradmask(logits, images, outside, norm="l1", target=target).item() == 6
+
+
 def test_equal_logits_have_a_finite_gradient():
     images = torch.zeros(1, 1, 1, 2, dtype=torch.float64, requires_grad=True)
     weight = torch.eye(2, dtype=torch.float64, requires_grad=True)

@@ -246,6 +246,15 @@ def test_training_images_repeat_evenly_where_the_size_has_too_few():
     assert train.isdisjoint(held_out)
 
 
+def test_a_repeated_arrangement_gets_its_boxes_independently():
+    split = draw_synthetic(SyntheticSpec(n=4000, valid=100, test=100, correlation=0.5))["train"]
+    sides: dict[bytes, list[bool]] = {}
+    for mask, right in zip(split.masks[split.labels == 1], split.box_right[split.labels == 1], strict=True):
+        sides.setdefault(mask.tobytes(), []).append(bool(right))
+    both = sum(len(set(pair)) == 2 for pair in sides.values())
+    assert both == pytest.approx(500, abs=4 * 250**0.5)
+
+
 def test_two_crosses_run_out_at_their_number_of_pairs_that_keep_apart():
     size, extents = 16, (3, 5)
     pairs = 0
@@ -408,3 +417,8 @@ def test_progress_ends_at_the_total(tmp_path):
     make_synthetic(SMALL, tmp_path / "set", progress=lambda done, total: calls.append((done, total)))
     assert calls == [(22, 22)]
     assert Path(tmp_path / "set").is_dir()
+
+
+def test_more_than_memory_holds_is_refused_before_it_is_drawn():
+    with pytest.raises(UsageError, match="more than fits in memory"):
+        draw_synthetic(SyntheticSpec(size=100_000))

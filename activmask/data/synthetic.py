@@ -20,6 +20,7 @@ from activmask.errors import UsageError
 
 EXTENTS = (3, 5)
 SMALLEST_SIZE = 16
+LARGEST_PIXELS = 2**31
 SPLITS = ("train", "valid", "test")
 
 _BOX_HEIGHT, _BOX_WIDTH, _BOX_MARGIN = 2, 3, 3
@@ -106,6 +107,11 @@ def synthetic_samples(split: SyntheticSplit) -> Samples:
 def _check(spec: SyntheticSpec) -> None:
     if spec.size < SMALLEST_SIZE:
         raise UsageError(f"synthetic images need at least {SMALLEST_SIZE} px a side; found {spec.size}")
+    images = spec.n + spec.valid + spec.test
+    if images * spec.size**2 > LARGEST_PIXELS:
+        raise UsageError(
+            f"{images} images of {spec.size} px are more than fits in memory; ask for fewer or smaller ones"
+        )
     for name in ("n", "valid", "test"):
         if getattr(spec, name) < 2:
             raise UsageError(f"{name} must be at least 2, one image a class; found {getattr(spec, name)}")

@@ -42,7 +42,7 @@ def build_model(config: RunConfig, *, channels: int, classes: int, image_size: i
         UsageError: unknown model, or images too small for it.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         if config.model in CONVNETS:
             if image_size < SMALLEST_SIDE:
                 raise UsageError(

@@ -28,6 +28,8 @@ def choose_layers(names: list[str], layers: str) -> list[str]:
     if layers == "last":
         return names[-1:]
     chosen = [name.strip() for name in layers.split(",")]
+    if len(set(chosen)) != len(chosen):
+        raise UsageError(f"actdiff_layers names an activation twice: {layers}")
     for name in chosen:
         if name not in names:
             raise UsageError(f"actdiff_layers: there is no activation '{name}'; {nearest(name, names)}")

@@ -13,7 +13,7 @@ HIDDEN = 64
 def discriminator(features: int, seed: int) -> nn.Sequential:
     """A two-layer classifier of feature vectors (B, features) into shuffled and full, logits (B, 1)."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return nn.Sequential(nn.Linear(features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
 
 

@@ -33,5 +33,7 @@ def network_randomness(seed: int, epoch: int, device: torch.device) -> Iterator[
     """Give dropout and its like, which know only torch's global generators, this epoch's own stream."""
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(derived_seed(seed, "network", epoch))
+        torch.default_generator.manual_seed(derived_seed(seed, "network", epoch))
+        if cuda:
+            torch.cuda.manual_seed(derived_seed(seed, "network", epoch))
         yield
