@@ -21,7 +21,7 @@ from activmask.training.sources import load_splits
 KINDS = ("best", "last")
 SHOWN = 3
 """Test images in the picture."""
-DPI = 60
+DPI = 72
 
 MEASURED: dict[str, Callable[[Evaluated], float | None]] = {
     "AUC": lambda one: one.evaluation.scores.auc,

@@ -1,7 +1,7 @@
 """`activmask evaluate`: score checkpoints and audit them for shortcuts."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -31,6 +31,14 @@ def evaluate(
         str,
         typer.Option(help="train, valid or test, as the run drew it from its seed.", rich_help_panel="Data"),
     ] = "test",
+    epoch: Annotated[
+        Literal["best", "last"],
+        typer.Option(
+            help="The epoch that folders stand for. Where a shortcut is learned, the best is the first, "
+            "before it was.",
+            rich_help_panel="Data",
+        ),
+    ] = "best",
     device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel="Machine")] = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of tables.", rich_help_panel="Output")
@@ -46,7 +54,7 @@ def evaluate(
         from activmask.training.device import choose_device
 
         place = choose_device(device)
-        paths = list(dict.fromkeys(path for given in checkpoints for path in find_checkpoints(given)))
+        paths = list(dict.fromkeys(path for given in checkpoints for path in find_checkpoints(given, epoch)))
         evaluated: list[Evaluated] = []
         with err.status("evaluating") as status:
             for number, path in enumerate(paths, 1):

@@ -106,7 +106,7 @@ def _run(
 
     from .progress import TrainingProgress
 
-    err.print(plain(f"training {config.model} for {config.epochs} epochs into {target}"))
+    err.print(plain(f"{config.model}, {config.epochs} epochs, into {target}"))
     try:
         with TrainingProgress(len(seeds), config.epochs) as progress:
             return train_run(config, seeds, target, resume=resume, overwrite=overwrite, progress=progress)

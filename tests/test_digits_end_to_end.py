@@ -9,21 +9,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks.digits import draw_digits, write_digits
+from benchmarks.digits_report import main as report
 
 PER_CLASS = {"train": 20, "valid": 10, "test": 10}
-TRAIN = "train --data data/digits --model resnet18 --width 4 --lr 1e-3 --epochs 2 --device cpu"
+TRAIN = "train --data digits/data --model resnet18 --width 4 --lr 1e-3 --epochs 2 --device cpu"
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("somewhere")
-    write_digits(draw_digits(0, PER_CLASS), folder / "digits")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _there(place, monkeypatch):
-    monkeypatch.chdir(place)
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    write_digits(draw_digits(0, PER_CLASS), tmp_path / "digits")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def activmask(command: str) -> str:
@@ -32,30 +28,32 @@ def activmask(command: str) -> str:
     return result.stdout
 
 
-def test_the_chain_runs_from_a_users_folder_to_a_picture(place):
+def test_the_chain_runs_from_a_users_folder_to_a_picture(place, capsys):
     check_preparation(
         activmask(
-            "prepare-folder digits/images --masks digits/masks --labels digits/labels.csv --out data/digits"
+            "prepare-folder digits/images --masks digits/masks --labels digits/labels.csv --out digits/data"
         )
     )
     assert "activmask evaluate runs/baseline" in activmask(f"{TRAIN} --name baseline")
     assert "activmask evaluate runs/actdiff" in activmask(f"{TRAIN} --name actdiff --actdiff 10")
     check_evaluation(activmask("evaluate runs/baseline runs/actdiff --device cpu --json"))
     check_saliency(place)
+    report(["runs/baseline", "runs/actdiff", "--picture", "both.png"])
+    check_report(capsys.readouterr().out, place)
 
 
 def check_preparation(printed: str) -> None:
     assert "80 images of 32 x 32 px, 8 bits; 80 masks" in printed
     assert "3 = 0" in printed
     assert "8 = 1" in printed
-    assert "next: activmask train --data data/digits --split-policy given" in printed
+    assert "next: activmask train --data digits/data --split-policy given" in printed
 
 
 def check_evaluation(printed: str) -> None:
     checkpoints = json.loads(printed)["checkpoints"]
     assert [one["run"] for one in checkpoints] == ["runs/baseline", "runs/actdiff"]
     for one in checkpoints:
-        assert (one["data"], one["split"]) == ("data/digits", "test")
+        assert (one["data"], one["split"]) == ("digits/data", "test")
         audit = one["evaluation"]["audit"]
         assert audit["n"] == 20
         assert [row["images"] for row in audit["rows"]] == ["full", "background shuffled", "ROI shuffled"]
@@ -72,3 +70,13 @@ def check_saliency(place: Path) -> None:
     assert "inside mask" in printed
     with Image.open(place / "picture.png") as picture:
         assert picture.width > picture.height > 100
+
+
+def check_report(printed: str, place: Path) -> None:
+    _, _, *rows = printed.splitlines()
+    assert [row.split(" (")[0] for row in rows] == [
+        f"| {run}, {kind}" for run in ("baseline", "actdiff") for kind in ("best", "last")
+    ]
+    assert not any(" - |" in row for row in rows)
+    with Image.open(place / "both.png") as picture:
+        assert picture.width > 300

@@ -159,3 +159,11 @@ def test_seeds_of_a_run_are_gathered_and_kinds_kept_apart(tmp_path):
 def test_an_unknown_split_suggests_the_nearest(tmp_path):
     with pytest.raises(UsageError, match="no split 'tset'; did you mean 'test'"):
         evaluate_checkpoint(tmp_path / "none", split="tset")
+
+
+def test_folders_stand_for_the_epoch_that_is_asked_for(tmp_path):
+    seed = tmp_path / "run" / "seed-0"
+    seed.mkdir(parents=True)
+    for name in ("best", "last"):
+        (seed / f"{name}.safetensors").touch()
+    assert find_checkpoints(tmp_path, "last") == find_checkpoints(seed, "last") == [seed / "last.safetensors"]

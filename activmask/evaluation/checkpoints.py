@@ -2,34 +2,35 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from activmask.errors import CheckpointError
 
-BEST = "best.safetensors"
 
-
-def find_checkpoints(path: Path) -> list[Path]:
-    """The best checkpoints under a path, by run and then by seed.
+def find_checkpoints(path: Path, epoch: Literal["best", "last"] = "best") -> list[Path]:
+    """The checkpoints under a path, by run and then by seed.
 
     Args:
         path: a checkpoint file, a folder `seed-<k>`, a run's folder that holds such folders, or any
             folder above.
+        epoch: which of a seed's two checkpoints a folder means.
 
     Raises:
         CheckpointError: nothing is there, or it holds no finished checkpoint.
     """
+    name = f"{epoch}.safetensors"
     if path.is_file():
         return [path]
     if not path.exists():
         raise CheckpointError(
             f"{path} does not exist; give a checkpoint file, a run's folder, or a folder of runs"
         )
-    if (path / BEST).is_file():
-        return [path / BEST]
-    found = sorted(path.rglob(f"seed-*/{BEST}"), key=_run_and_seed)
+    if (path / name).is_file():
+        return [path / name]
+    found = sorted(path.rglob(f"seed-*/{name}"), key=_run_and_seed)
     if not found:
         raise CheckpointError(
-            f"{path} holds no checkpoint: expected seed-<k>/{BEST} in it or below; train first"
+            f"{path} holds no checkpoint: expected seed-<k>/{name} in it or below; train first"
         )
     return found
 

@@ -106,7 +106,7 @@ def _finding_sentence(finding: Finding, full: float, background_shuffled: float,
                 "reads mostly the region of interest": "mostly the region of interest, also the background",
             }[finding]
             return (
-                f"The model reads {more}: with the region of interest shuffled the AUC is still "
+                f"The model reads {more}: with the region of interest shuffled the AUC is "
                 f"{roi_shuffled:.2f}, with the background shuffled {background_shuffled:.2f} (full images "
                 f"{full:.2f})."
             )

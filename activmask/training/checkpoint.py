@@ -102,7 +102,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if not path.is_file():
         raise CheckpointError(
-            f"there is no checkpoint {path}; train writes best.safetensors in its run folder"
+            f"there is no checkpoint file {path}; a run's lie in its folder as seed-<k>/best.safetensors"
         )
     try:
         with safe_open(path, framework="pt") as file:
