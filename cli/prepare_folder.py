@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .console import failures_as_sentences, out
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.folder import FolderSummary
@@ -77,13 +78,12 @@ def prepare_folder(
 
 def _print_summary(summary: "FolderSummary", data: Path) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     written = summary.written
-    table = Table("split", *(escape(f"{label} = {k}") for label, k in summary.classes.items()))
+    table = result_table("", "split", *(escape(f"{label} = {k}") for label, k in summary.classes.items()))
     for split, counts in written.counts.items():
         table.add_row(split, *(str(counts.get(k, 0)) for k in summary.classes.values()))
-    out.print(table)
+    print_table(table)
     out.print(
         f"{written.images} images of {written.height} x {written.width} px, {written.bit_depth} bits; "
         f"{written.masks} masks"
