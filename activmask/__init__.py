@@ -1,13 +1,28 @@
 """activmask: does an image classifier look where the expert points, and does making it help?
 
-The stages of the command line as functions; nothing heavy is imported before it is used.
+The stages of the command line as functions; nothing heavy is imported before it is used. Every
+name once, from images to numbers:
 
+    from pathlib import Path
     import activmask as am
-    am.make_synthetic(am.SyntheticSpec(n=500), Path("data/synthetic"))
-    config = am.make_config(model="resnet18", actdiff=10.0, width=16, lr=1e-3, epochs=10)
-    [result] = am.train(config, out=Path("runs/actdiff"))
+
+    spec = am.SyntheticSpec(n=32, valid=16, test=16)  # the benchmark to draw
+    arrays = am.draw_synthetic(spec)["train"].images  # ... as arrays, bool (32, 28, 28)
+    am.make_synthetic(spec, Path("crosses"))  # ... as a data set on disk
+    am.prepare_folder(Path("crosses"), Path("crosses/metadata.csv"), Path("own"), masks=Path("crosses"))
+    labels = am.read_dataset(Path("own")).labels  # checked, pixels still on disk
+
+    try:
+        am.make_config(model="resnet18", recon=1.0)
+    except am.ActivmaskError as error:
+        print(error)  # resnet18 has no decoder, so it cannot reconstruct; ...
+    config: am.RunConfig = am.make_config(data="crosses", model="cnn", actdiff=1.0, epochs=1)
+    [result] = am.train(config, seeds=[0], out=Path("run"))
+
     checkpoint = am.load_checkpoint(result.folder / "best.safetensors")
-    print(am.evaluate(checkpoint, am.load_splits(config, seed=0)["test"], seed=0))
+    test: am.Samples = am.load_splits(config, seed=0)["test"]
+    print(am.evaluate(checkpoint, test, seed=0).scores)  # AUC with its interval, accuracy
+    heat = am.attribute(checkpoint.model, test.images, method="contrast")  # (16, 28, 28)
 """
 
 from importlib import import_module

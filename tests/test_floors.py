@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import textwrap
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -70,3 +71,13 @@ def test_every_public_name_is_there():
     assert all(one < other for one, other in pairwise(sorted(activmask.__all__)))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = activmask.nonsense
+
+
+def test_the_documented_example_uses_every_public_name_and_runs(tmp_path, monkeypatch, capsys):
+    import activmask
+
+    example = textwrap.dedent(activmask.__doc__.split("numbers:\n", 1)[1])
+    assert all(f"am.{name}" in example for name in activmask.__all__)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "example", "exec"), {})
+    assert "has no decoder" in capsys.readouterr().out
