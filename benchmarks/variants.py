@@ -1,4 +1,4 @@
-"""Which forms of actdiff and gradmask reproduce the paper on the synthetic benchmark?
+"""Which forms of actdiff and gradmask reproduce the paper, and what do their peers do?
 
     python -m benchmarks.variants resnet18 --width 16 --epochs 15 --lr 1e-3 --seeds 3
 
@@ -28,6 +28,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "actdiff 10, channel, after ReLU": {"actdiff": 10.0, "actdiff_norm": "channel", "actdiff_at": "post"},
     "gradmask 10, l2": {"gradmask": 10.0, "gradmask_norm": "l2"},
     "gradmask 10, l1": {"gradmask": 10.0, "gradmask_norm": "l1"},
+    "actdiff 10 and gradmask 10": {"actdiff": 10.0, "gradmask": 10.0},
+    "actdiff 10, last layer": {"actdiff": 10.0, "actdiff_layers": "last"},
+    "classify masked": {"classify_masked": True},
+    "classify shuffled": {"classify_shuffled": True},
+    "rrr 10": {"rrr": 10.0},
+    "adversarial 10": {"adversarial": 10.0},
+    "cutout 8": {"cutout": 8},
 }
 
 COLUMNS = (
