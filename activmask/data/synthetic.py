@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from activmask.data.samples import Samples
+from activmask.data.splits import SPLITS
 from activmask.errors import UsageError
 
 EXTENTS = (3, 5)
 SMALLEST_SIZE = 16
 LARGEST_PIXELS = 2**31
-SPLITS = ("train", "valid", "test")
 
 _BOX_HEIGHT, _BOX_WIDTH, _BOX_MARGIN = 2, 3, 3
 _FRUITLESS_ROUNDS = 8

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 
 from activmask.config import nearest
+from activmask.data.splits import SPLITS
 from activmask.errors import UsageError
 from activmask.evaluation.checkpoints import run_folder
 from activmask.evaluation.evaluate import Evaluation, evaluate
 from activmask.evaluation.spread import Spread, spread
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.sources import load_splits
-
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 Shapes: B images a step, C channels, H x W pixels.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -110,8 +109,3 @@ def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dic
         row |= {f"{split}_auc": scores.auc, f"{split}_accuracy": scores.accuracy}
     row |= {"seconds": round(seconds, 4), "images_per_second": round(len(replica.train) / seconds, 1)}
     return row
-
-
-def now() -> float:
-    """Seconds of a clock that never goes back."""
-    return time.perf_counter()

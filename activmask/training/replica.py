@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from activmask.config import RunConfig, uses_shuffled_copy
+from activmask.config import RunConfig
 from activmask.data.samples import Samples
 from activmask.models import ModelOutput, build_model
 from activmask.objectives.actdiff import choose_layers
@@ -117,7 +117,7 @@ def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
 
 
 def _check_taps(config: RunConfig, model: nn.Module, samples: Samples) -> list[Tensor]:
-    if not (uses_shuffled_copy(config) and (config.actdiff or config.adversarial)):
+    if not (config.actdiff or config.adversarial):
         return []
     model.eval()
     with torch.no_grad():

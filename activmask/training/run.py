@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Protocol
 
 import torch
@@ -17,7 +18,7 @@ from activmask.errors import UsageError
 from activmask.models import check_model, load_plain_weights
 from activmask.training.checkpoint import save_checkpoint, snapshot
 from activmask.training.device import choose_device, set_up_arithmetic
-from activmask.training.epoch import epoch_row, now, train_epoch
+from activmask.training.epoch import epoch_row, train_epoch
 from activmask.training.files import write_json, write_whole
 from activmask.training.replica import Replica, new_replica
 from activmask.training.run_folder import (
@@ -166,9 +167,9 @@ def _run_description(replica: Replica) -> dict[str, Any]:
 
 def _advance(replica: Replica, progress: Progress) -> None:
     """One epoch: train, evaluate, keep the best, save."""
-    epoch, start = replica.next_epoch, now()
+    epoch, start = replica.next_epoch, perf_counter()
     losses = train_epoch(replica, lambda done, total: progress.step(replica.seed, epoch, done, total))
-    row = epoch_row(replica, losses, now() - start)
+    row = epoch_row(replica, losses, perf_counter() - start)
     replica.history.append(row)
     if row["valid_auc"] > replica.best_score:
         replica.best_epoch, replica.best_score = epoch, row["valid_auc"]

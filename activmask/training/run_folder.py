@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from activmask.config import RunConfig, make_config
+from activmask.data.splits import SPLITS
 from activmask.errors import ActivmaskError, CheckpointError
 
 METRICS_FILE = "metrics.json"
@@ -13,8 +14,6 @@ METRICS_FILE = "metrics.json"
 
 RUN_FILE = "run.json"
 """The complete description, written first."""
-
-SPLITS = ("train", "valid", "test")
 
 
 def seed_folder(out: Path, seed: int) -> Path:
