@@ -18,6 +18,7 @@ Precision = Literal["fp32", "tf32", "bf16"]
 ActdiffNorm = Literal["layer", "channel", "row"]
 ActdiffAt = Literal["pre", "post"]
 GradmaskNorm = Literal["l2", "l1"]
+ClassifyMasked = Literal["off", "train", "all"]
 GradmaskTarget = Literal["contrast", "positive"]
 SplitPolicy = Literal["given", "subject", "site-correlated"]
 
@@ -117,8 +118,11 @@ class RunConfig:
     )
     adversarial_steps: int = _setting(1, "Objective", "Discriminator steps per training step.", least=1)
     adversarial_lr: float = _setting(1e-3, "Objective", "Learning rate of the discriminator.", least=0)
-    classify_masked: bool = _setting(
-        False, "Objective", "Control: train on images that are 0 outside the mask."
+    classify_masked: ClassifyMasked = _setting(
+        "off",
+        "Objective",
+        "Control: images that are 0 outside the mask, in training only (train) or in validation and test "
+        "too (all), the paper's upper bound.",
     )
     classify_shuffled: bool = _setting(
         False, "Objective", "Control: train on images whose outside pixels are shuffled."
@@ -258,11 +262,11 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
             "correlation has no effect: it belongs to the split policy site-correlated",
         ),
         (
-            config.classify_masked and config.classify_shuffled,
+            masks_images(config) and config.classify_shuffled,
             "classify_masked and classify_shuffled both replace the training images; choose one",
         ),
         (
-            bool((config.classify_masked or config.classify_shuffled) and penalties),
+            bool((masks_images(config) or config.classify_shuffled) and penalties),
             "classify_masked and classify_shuffled train on images without their surroundings, so "
             "actdiff, gradmask, rrr and adversarial, which act on the surroundings, cannot go with them",
         ),
@@ -275,7 +279,7 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
             "recon_masked needs a reconstruction: use the model ae or unet with recon above 0",
         ),
         (
-            config.recon_masked and (config.classify_masked or config.classify_shuffled),
+            config.recon_masked and (masks_images(config) or config.classify_shuffled),
             "recon_masked reconstructs the shuffled copy from the full image, which classify_masked and "
             "classify_shuffled never show; choose one",
         ),
@@ -312,7 +316,12 @@ def _check_inert(config: RunConfig) -> None:
 
 def uses_masks(config: RunConfig) -> bool:
     """Whether training under this description looks at masks at all."""
-    return bool(uses_shuffled_copy(config) or config.gradmask or config.rrr or config.classify_masked)
+    return bool(uses_shuffled_copy(config) or config.gradmask or config.rrr or masks_images(config))
+
+
+def masks_images(config: RunConfig) -> bool:
+    """Whether training shows images that are 0 outside their masks."""
+    return config.classify_masked != "off"
 
 
 def uses_shuffled_copy(config: RunConfig) -> bool:
@@ -329,8 +338,11 @@ def run_name(config: RunConfig) -> str:
     parts += [f"{name}{getattr(config, name):g}" for name in weights if getattr(config, name)]
     forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target")
     parts += [getattr(config, name) for name in forms if getattr(config, name) != FIELDS[name].default]
-    switches = ("recon_masked", "classify_masked", "classify_shuffled")
-    parts += [name.replace("_", "-") for name in switches if getattr(config, name)]
+    parts += ["recon-masked"] if config.recon_masked else []
+    parts += {"off": [], "train": ["classify-masked"], "all": ["classify-masked-all"]}[config.classify_masked]
+    parts += ["classify-shuffled"] if config.classify_shuffled else []
     if config.masks < 1:
         parts.append(f"masks{config.masks:g}")
+    if config.correlation != FIELDS["correlation"].default:
+        parts.append(f"correlation{config.correlation:g}")
     return "-".join(parts)

@@ -30,7 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gradmask 10, l1": {"gradmask": 10.0, "gradmask_norm": "l1"},
     "actdiff 10 and gradmask 10": {"actdiff": 10.0, "gradmask": 10.0},
     "actdiff 10, last layer": {"actdiff": 10.0, "actdiff_layers": "last"},
-    "classify masked": {"classify_masked": True},
+    "classify masked": {"classify_masked": "train"},
     "classify shuffled": {"classify_shuffled": True},
     "rrr 10": {"rrr": 10.0},
     "adversarial 10": {"adversarial": 10.0},

@@ -8,6 +8,7 @@ from .demo import demo
 from .evaluate import evaluate
 from .make_synthetic import make_synthetic
 from .prepare_folder import prepare_folder
+from .run_options import BareFlags
 from .saliency import saliency
 from .train import train
 
@@ -41,7 +42,7 @@ def _root(
 app.command(rich_help_panel="Start")(demo)
 app.command(rich_help_panel="Data")(make_synthetic)
 app.command(rich_help_panel="Data")(prepare_folder)
-app.command(rich_help_panel="Experiments")(train)
+app.command(rich_help_panel="Experiments", cls=BareFlags)(train)
 app.command(rich_help_panel="Experiments")(evaluate)
 app.command(rich_help_panel="Experiments")(saliency)
 

@@ -2,13 +2,30 @@
 
 import inspect
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from activmask.config import CONVNET_WIDTH, FIELDS, PRESETS, RECON_WEIGHT, TYPES
 
 SHORT_CHOICES = {"preset": Literal["synthetic", "liver", "cardiac", "pancreas", "xray"]}
+
+
+BARE = {"--classify-masked": "train"}
+"""What a flag that is given without a value means."""
+
+
+class BareFlags(TyperCommand):
+    """A command some of whose options may stand without their value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give each bare flag its value, then parse as ever."""
+        full = []
+        for arg, following in pairwise([*args, "--"]):
+            full += [arg, BARE[arg]] if arg in BARE and following.startswith("-") else [arg]
+        return super().parse_args(ctx, full)
 
 
 def with_run_options(command: Callable[..., None]) -> Callable[..., None]:

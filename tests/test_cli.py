@@ -209,3 +209,10 @@ def test_the_demo_ends_with_its_table_and_picture(tmp_path):
     assert "attribution on the crosses" in result.stdout
     assert (tmp_path / "try it/demo.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in tmp_path.iterdir()} == {"try it"}
+
+
+@pytest.mark.parametrize(("given", "meant"), [((), "train"), (("train",), "train"), (("all",), "all")])
+def test_classify_masked_may_stand_alone(given, meant, tmp_path):
+    text = run("train", "--classify-masked", *given, "--epochs", 3, "--dry-run", cwd=tmp_path).stdout
+    assert f'classify_masked = "{meant}"' in text
+    assert "epochs = 3" in text

@@ -119,17 +119,17 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"correlation": 2.0}, "correlation is a share between 0 and 1; found 2.0"),
     ({"correlation": 0.5}, "belongs to the split policy site-correlated"),
     ({"adversarial": 1.0, "adversarial_lr": 0.0}, "the discriminator would not learn"),
-    ({"classify_masked": True, "classify_shuffled": True}, "both replace the training images; choose one"),
+    ({"classify_masked": "train", "classify_shuffled": True}, "both replace the training images; choose one"),
     *(
-        ({control: True, penalty: 1.0}, "act on the surroundings, cannot go with them")
-        for control in ("classify_masked", "classify_shuffled")
+        ({**control, penalty: 1.0}, "act on the surroundings, cannot go with them")
+        for control in ({"classify_masked": "train"}, {"classify_masked": "all"}, {"classify_shuffled": True})
         for penalty in PENALTIES
     ),
     ({"recon": 1.0}, "resnet18 has no decoder, so it cannot reconstruct"),
     ({"model": "cnn", "recon": 1.0}, "cnn has no decoder"),
     ({"recon_masked": True}, "recon_masked needs a reconstruction"),
     ({"model": "unet", "recon": 0.0, "recon_masked": True}, "recon_masked needs a reconstruction"),
-    ({"model": "ae", "recon_masked": True, "classify_masked": True}, "never show; choose one"),
+    ({"model": "ae", "recon_masked": True, "classify_masked": "train"}, "never show; choose one"),
     ({"model": "ae", "recon_masked": True, "classify_shuffled": True}, "never show; choose one"),
     ({"compile": True, "gradmask": 1.0}, "compile cannot differentiate twice"),
     ({"compile": True, "rrr": 1.0}, "compile cannot differentiate twice"),
@@ -161,11 +161,11 @@ def test_settings_that_contradict_or_cannot_act_are_refused(wrong, reason):
         {"masks": 0.5, "gradmask": 1.0},
         {"masks": 0.5, "rrr": 1.0},
         {"masks": 0.5, "adversarial": 1.0},
-        {"masks": 0.5, "classify_masked": True},
+        {"masks": 0.5, "classify_masked": "train"},
         {"masks": 0.5, "classify_shuffled": True},
         {"masks": 0.5, "model": "unet", "recon_masked": True},
         {"masks": 0.0, "actdiff": 1.0},
-        {"classify_masked": True, "model": "unet"},
+        {"classify_masked": "train", "model": "unet"},
         {"augment": "crop-flip", "image_size": 24},
         {"compile": True, "actdiff": 1.0},
         {"actdiff": 1.0, "actdiff_norm": "layer", "actdiff_at": "post", "actdiff_layers": "last"},
@@ -254,7 +254,7 @@ def test_every_setting_has_a_help_text_a_group_and_a_default():
         ({"model": "unet", "recon_masked": True}, True, True),
         ({"gradmask": 1.0}, False, True),
         ({"rrr": 1.0}, False, True),
-        ({"classify_masked": True}, False, True),
+        ({"classify_masked": "train"}, False, True),
     ],
     ids=str,
 )
@@ -274,7 +274,9 @@ def test_which_runs_shuffle_and_which_look_at_masks(chosen, shuffles, masks):
             "synthetic-resnet18-actdiff1-layer-masks0.25",
         ),
         ({"preset": "liver", "model": "unet", "recon_masked": True}, "liver-unet-recon-masked"),
-        ({"model": "unet", "width": 8, "classify_masked": True}, "synthetic-unetw8-classify-masked"),
+        ({"model": "unet", "width": 8, "classify_masked": "train"}, "synthetic-unetw8-classify-masked"),
+        ({"preset": "xray", "classify_masked": "all"}, "xray-resnet18-classify-masked-all"),
+        ({"preset": "xray", "actdiff": 1.0, "correlation": 0.5}, "xray-resnet18-actdiff1-correlation0.5"),
     ],
 )
 def test_a_runs_name_says_what_sets_it_apart(chosen, name):
@@ -321,12 +323,16 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
         chosen |= some(correlation=st.floats(0, 1))
     if chosen.get("image_size"):
         chosen |= some(augment=st.sampled_from(["none", "crop-flip"]))
-    control = draw(st.sampled_from(["", "", "classify_masked", "classify_shuffled"]))
+    control: dict[str, Any] = draw(
+        st.sampled_from(
+            [{}, {"classify_masked": "train"}, {"classify_masked": "all"}, {"classify_shuffled": True}]
+        )
+    )
     decodes = chosen["model"] in {"ae", "unet"}
     if decodes:
         chosen |= some(recon=amount, recon_masked=st.just(value=not control))
     if control:
-        return chosen | {control: True}
+        return chosen | control
     if draw(st.booleans()):
         chosen |= {"actdiff": draw(amount), "masks": draw(st.floats(0, 1))} | some(
             actdiff_norm=st.sampled_from(["layer", "channel", "row"]),

@@ -98,7 +98,7 @@ def same(passes: list[Tensor], expected: list[Tensor]) -> bool:
         ({"adversarial": 1.0}, ["classify", "adversarial"], [SHUFFLED, IMAGES]),
         ({"actdiff": 1.0, "adversarial": 1.0}, ["classify", "actdiff", "adversarial"], [SHUFFLED, IMAGES]),
         ({"actdiff": 1.0, "gradmask": 2.0}, ["classify", "actdiff", "gradmask"], [SHUFFLED, IMAGES]),
-        ({"classify_masked": True}, ["classify"], [IMAGES * MASKS]),
+        ({"classify_masked": "train"}, ["classify"], [IMAGES * MASKS]),
         ({"classify_shuffled": True}, ["classify"], [SHUFFLED]),
         ({"model": "cnn"}, ["classify"], [IMAGES]),
         ({"model": "ae"}, ["classify", "recon"], [IMAGES]),
@@ -227,7 +227,7 @@ def test_the_shuffled_pass_never_reconstructs_and_the_full_one_only_for_a_weight
         ({"recon_masked": True}, SHUFFLED),
         ({"recon_masked": True, "actdiff": 1.0}, SHUFFLED),
         ({"gradmask": 1.0}, IMAGES),
-        ({"classify_masked": True}, IMAGES * MASKS),
+        ({"classify_masked": "train"}, IMAGES * MASKS),
         ({"classify_shuffled": True}, SHUFFLED),
     ],
     ids=str,
@@ -242,7 +242,7 @@ def test_what_is_reconstructed(settings, target, loss):
 
 
 def test_classify_masked_sees_zeros_outside_and_the_image_inside():
-    [seen] = step(classify_masked=True).seen
+    [seen] = step(classify_masked="train").seen
     assert bool((seen[~MASKS] == 0).all())
     assert torch.equal(seen[MASKS], IMAGES[MASKS])
 

@@ -28,7 +28,7 @@ OBJECTIVES = {
     "reconstruct masked": {"model": "unet", "recon_masked": True},
     "rrr": {"model": "cnn", "rrr": 1.0},
     "adversarial": {"model": "cnn", "adversarial": 1.0, "adversarial_steps": 2},
-    "classify masked": {"model": "ae", "classify_masked": True},
+    "classify masked": {"model": "ae", "classify_masked": "train"},
     "classify shuffled": {"model": "cnn", "classify_shuffled": True},
     "cutout": {"model": "cnn", "cutout": 9},
     "share of masks": {"model": "cnn", "actdiff": 1.0, "masks": 0.5},
@@ -252,3 +252,12 @@ def test_precision_without_hardware_is_refused(crosses, tmp_path):
         train(small(crosses, precision="tf32", device="cpu"), out=tmp_path / "run")
     with pytest.raises(UsageError, match="no device 'tpu'"):
         choose_device("tpu")
+
+
+@pytest.mark.parametrize("choice", ["off", "train", "all"])
+def test_classify_masked_all_alone_masks_what_evaluation_sees(crosses, choice):
+    config = make_config(data=str(crosses), model="cnn", width=4, classify_masked=choice)
+    for samples in load_splits(config, 0).values():
+        outside = samples.images[~samples.masks]
+        assert bool((outside == 0).all()) == (choice == "all")
+        assert (samples.images[samples.masks] > 0).any()

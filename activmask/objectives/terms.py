@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from activmask.config import RunConfig, uses_shuffled_copy
+from activmask.config import RunConfig, masks_images, uses_shuffled_copy
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.models.output import ModelOutput
 from activmask.objectives.actdiff import actdiff
@@ -63,7 +63,7 @@ def step_terms(
     if config.actdiff or config.adversarial:
         other = model(shuffled, reconstruct=False)
     seen = images
-    if config.classify_masked:
+    if masks_images(config):
         seen = keep_inside(images, masks)
     elif config.classify_shuffled:
         seen = shuffled

@@ -15,6 +15,7 @@ from activmask.data.samples import Samples
 from activmask.data.splits import split_indices
 from activmask.data.synthetic import SyntheticSpec, draw_synthetic, synthetic_samples
 from activmask.errors import DataError
+from activmask.objectives.classification import keep_inside
 from activmask.training.randomness import derived_seed
 
 IN_MEMORY = "synthetic"
@@ -57,15 +58,17 @@ def load_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
 
 
 def as_seen(samples: Samples, config: RunConfig) -> Samples:
-    """Samples with dilated masks, cropped to the middle that the network sees."""
-    dilated = with_dilated_masks(samples, config)
-    if config.image_size in {0, samples.images.shape[-1]}:
-        return dilated
-    return replace(
-        dilated,
-        images=centre_crop(dilated.images, config.image_size),
-        masks=centre_crop(dilated.masks, config.image_size),
-    )
+    """Samples as evaluation shows them to the network: masks dilated, cropped to the middle.
+
+    With `classify_masked` "all", images are 0 outside their masks here as in training.
+    """
+    seen = with_dilated_masks(samples, config)
+    if config.image_size not in {0, samples.images.shape[-1]}:
+        images, masks = (centre_crop(stack, config.image_size) for stack in (seen.images, seen.masks))
+        seen = replace(seen, images=images, masks=masks)
+    if config.classify_masked == "all":
+        seen = replace(seen, images=keep_inside(seen.images, seen.masks))
+    return seen
 
 
 def with_dilated_masks(samples: Samples, config: RunConfig) -> Samples:
