@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from activmask.evaluation.batch import Evaluated, across_seeds
+from activmask.evaluation.audit import Audit
+from activmask.evaluation.batch import Evaluated, RunSpread, across_seeds
 from activmask.evaluation.scores import Interval
 from activmask.evaluation.spread import Spread
 
@@ -24,6 +25,9 @@ def print_tables(evaluated: Sequence[Evaluated]) -> None:
     for one in evaluated:
         if one.evaluation.localisation.rows:
             print_table(_localisation(one))
+    for row in across_seeds(evaluated):
+        if row.localisation:
+            print_table(_localisation_of_run(row))
 
 
 def _name(one: Evaluated) -> Text:
@@ -49,10 +53,13 @@ def _scores(evaluated: Sequence[Evaluated]) -> Table:
         area = scores.reason or _number(scores.auc)
         table.add_row(_name(one), str(scores.n), area, _between(scores.interval), _number(scores.accuracy))
     for row in across_seeds(evaluated):
-        kind = "" if row.kind == "best" else f", {row.kind}"
-        name = plain(f"{row.run.name}{kind}, mean ± SD of {row.seeds} seeds")
-        table.add_row(name, "", _spread(row.auc), "", _spread(row.accuracy))
+        table.add_row(plain(_run_name(row)), "", _spread(row.auc), "", _spread(row.accuracy))
     return table
+
+
+def _run_name(row: RunSpread) -> str:
+    kind = "" if row.kind == "best" else f", {row.kind}"
+    return f"{row.run.name}{kind}, mean ± SD of {row.seeds} seeds"
 
 
 def _between(interval: Interval | None) -> str:
@@ -83,6 +90,9 @@ def _audit(evaluated: Sequence[Evaluated]) -> Table:
         audit = one.evaluation.audit
         for row in audit.rows:
             table.add_row(_name(one), row.images, str(audit.n), _number(row.auc), _number(row.accuracy))
+    for run in across_seeds(evaluated):
+        for images, area in run.audit.items():
+            table.add_row(plain(_run_name(run)), images, "", _spread(area), "")
     return table
 
 
@@ -92,8 +102,16 @@ def _print_verdicts(evaluated: Sequence[Evaluated]) -> None:
         if audit.verdict is None:
             sentences = f"The shortcut audit is not available: {audit.reason}."
         else:
-            sentences = " ".join(audit.verdict.sentences)
+            sentences = " ".join([*audit.verdict.sentences, *_borrowing(audit)])
         out.print(Text.assemble((f"{_name(one)}: ", "bold"), sentences))
+
+
+def _borrowing(audit: Audit) -> list[str]:
+    if not audit.borrowed:
+        return []
+    return [
+        f"{audit.borrowed} images of a class without masks were shuffled by the masks of random other images."
+    ]
 
 
 def _localisation(one: Evaluated) -> Table:
@@ -102,4 +120,11 @@ def _localisation(one: Evaluated) -> Table:
     table = result_table(title, "metric", "mean ± SD", "by chance")
     for row in localisation.rows:
         table.add_row(row.metric, f"{row.mean:.3f} ± {_number(row.sd)}", _number(row.chance))
+    return table
+
+
+def _localisation_of_run(row: RunSpread) -> Table:
+    table = result_table(f"Where {_run_name(row)} look", "metric", "mean ± SD", "by chance")
+    for metric, value in row.localisation.items():
+        table.add_row(metric, _spread(value), _number(row.chance[metric]))
     return table

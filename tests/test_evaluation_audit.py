@@ -88,12 +88,30 @@ def test_only_images_with_a_mask_take_part():
     assert result.n == N - 16
 
 
-def test_masks_of_one_class_only_make_no_audit():
+def masks_of_class_1_only():
+    """The samples with masks that differ and are missing in class 0, as slices without an organ."""
     samples = shortcut_samples()
-    result = run(ReadsOnePixel(6, 6), dataclasses.replace(samples, has_mask=samples.labels == 1))
-    assert result.n == N // 2
-    assert result.reason == "no image of class 0 has a mask that covers a part of it"
-    assert (result.rows, result.verdict) == ((), None)
+    masks = samples.masks.clone()
+    masks[: N // 2, :, 4] = False
+    has_mask = samples.labels == 1
+    return dataclasses.replace(samples, has_mask=has_mask, masks=masks | ~has_mask[:, None, None, None])
+
+
+@pytest.mark.parametrize(("place", "kept"), [((2, 2), "background shuffled"), ((6, 6), "ROI shuffled")])
+def test_a_class_without_masks_borrows_those_of_the_other(place, kept):
+    result = run(ReadsOnePixel(*place), masks_of_class_1_only())
+    assert (result.n, result.borrowed, result.reason) == (N, N // 2, None)
+    assert result.mask_area_auc == pytest.approx(0.5, abs=0.2)
+    for images, area in aucs(result).items():
+        assert area == 1 if images in {"full", kept} else area == pytest.approx(0.5, abs=0.06)
+
+
+def test_nothing_is_borrowed_where_both_classes_have_masks():
+    samples = shortcut_samples()
+    has_mask = samples.has_mask.clone()
+    has_mask[:10] = False
+    result = run(ReadsOnePixel(6, 6), dataclasses.replace(samples, has_mask=has_mask))
+    assert (result.n, result.borrowed) == (N - 10, 0)
 
 
 def test_no_masks_make_no_audit():

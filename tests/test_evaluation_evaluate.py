@@ -151,6 +151,11 @@ def test_seeds_of_a_run_are_gathered_and_kinds_kept_apart(tmp_path):
     assert (row.run, row.kind, row.seeds) == (tmp_path / "a", "best", 2)
     assert row.auc is not None
     assert row.auc.mean == pytest.approx(sum(one.evaluation.scores.auc for one in evaluated[:2]) / 2)
+    full = [one.evaluation.audit.rows[0].auc for one in evaluated[:2]]
+    assert row.audit["full"].mean == pytest.approx(sum(full) / 2)
+    pixel = [one.evaluation.localisation.rows[0] for one in evaluated[:2]]
+    assert row.localisation[pixel[0].metric].mean == pytest.approx(sum(p.mean for p in pixel) / 2)
+    assert row.chance[pixel[0].metric] == pytest.approx(sum(p.chance for p in pixel) / 2)
     written = json.loads(json.dumps(to_json(evaluated), allow_nan=False))
     assert len(written["checkpoints"]) == 4
     assert written["runs"][0]["auc"]["n"] == 2

@@ -34,6 +34,8 @@ class Audit:
 
     n: int
     """Images that took part: those whose mask covers some, but not all, of the image."""
+    borrowed: int
+    """Those among them that had no mask and borrowed another image's, as their whole class has none."""
     reason: str | None
     """Why the audit is not available, or None."""
     rows: tuple[AuditRow, ...]
@@ -55,23 +57,35 @@ def partial_masks(masks: Tensor) -> Tensor:
 def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.Generator) -> Audit:
     """Score the images that have a mask as they are and with each side of the mask shuffled.
 
+    Where every image with a mask is of one class, as with organs and the slices without them, the
+    images of the other classes borrow the masks of random images that have one: then both classes
+    are shuffled alike, and the mask itself tells nothing.
+
     Args:
         model: in evaluation mode.
         samples: N images with their masks, dilated as in training.
         logits: (N, K) of the full images.
-        generator: on the CPU; draws the shuffles.
+        generator: on the CPU; draws the shuffles and who borrows from whom.
 
     Raises:
         CheckpointError: the model's scores of shuffled images are not finite.
     """
-    chosen = torch.nonzero(samples.has_mask & partial_masks(samples.masks)).flatten()
+    owners = samples.has_mask & partial_masks(samples.masks)
+    borrowers = _borrowers(samples, owners)
+    chosen = torch.nonzero(owners | borrowers).flatten()
     labels, classes = samples.labels[chosen], logits.shape[1]
     reason = _why_not(labels, classes)
     if reason:
         return Audit(
-            n=len(chosen), reason=reason, rows=(), mask_area_auc=None, chance_distance=None, verdict=None
+            n=len(chosen),
+            borrowed=0,
+            reason=reason,
+            rows=(),
+            mask_area_auc=None,
+            chance_distance=None,
+            verdict=None,
         )
-    images, roi = samples.images[chosen], samples.masks[chosen]
+    images, roi = samples.images[chosen], _lend(samples.masks, owners, borrowers, generator)[chosen]
     versions = {
         "full": logits[chosen],
         "background shuffled": predict(model, masked_shuffle(images, roi, generator)),
@@ -81,12 +95,30 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
     area, chance = _area_auc(roi, labels, classes), chance_distance(labels, classes)
     return Audit(
         n=len(chosen),
+        borrowed=int(borrowers.sum()),
         reason=None,
         rows=rows,
         mask_area_auc=area,
         chance_distance=chance,
         verdict=verdict(*(row.auc for row in rows), mask_area=area, chance_distance=chance),
     )
+
+
+def _borrowers(samples: Samples, owners: Tensor) -> Tensor:
+    """Images (N,) without a mask of the classes that have none, if one class has all the masks."""
+    owning = samples.labels[owners].unique()
+    if len(owning) != 1:
+        return torch.zeros_like(owners)
+    return ~samples.has_mask & samples.labels.ne(owning)
+
+
+def _lend(masks: Tensor, owners: Tensor, borrowers: Tensor, generator: torch.Generator) -> Tensor:
+    """Masks (N, 1, H, W) of which each borrower's is that of a random owner."""
+    lenders = torch.nonzero(owners).flatten()
+    drawn = torch.randint(len(lenders), (int(borrowers.sum()),), generator=generator)
+    lent = masks.clone()
+    lent[borrowers] = masks[lenders[drawn]]
+    return lent
 
 
 def _why_not(labels: Tensor, classes: int) -> str | None:

@@ -1,6 +1,6 @@
 """Evaluate checkpoints by path, and gather the seeds of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,12 @@ class RunSpread:
     auc: Spread | None
     """Over those that have an AUC."""
     accuracy: Spread | None
+    audit: dict[str, Spread]
+    """AUC of each version of the images in the shortcut audit; empty without one."""
+    localisation: dict[str, Spread]
+    """Mean over images of each localisation metric; empty without masks."""
+    chance: dict[str, float]
+    """What a random map scores in each localisation metric, mean over seeds."""
 
 
 def evaluate_checkpoint(
@@ -92,17 +98,30 @@ def across_seeds(evaluated: Sequence[Evaluated]) -> list[RunSpread]:
     for one in evaluated:
         if one.run is not None:
             runs.setdefault((one.run, one.path.stem), []).append(one.evaluation)
-    return [
-        RunSpread(
-            run=run,
-            kind=kind,
-            seeds=len(of_run),
-            auc=spread([e.scores.auc for e in of_run]),
-            accuracy=spread([e.scores.accuracy for e in of_run]),
-        )
-        for (run, kind), of_run in runs.items()
-        if len(of_run) > 1
-    ]
+    return [_run_spread(run, kind, of_run) for (run, kind), of_run in runs.items() if len(of_run) > 1]
+
+
+def _run_spread(run: Path, kind: str, seeds: Sequence[Evaluation]) -> RunSpread:
+    metrics = [row for seed in seeds for row in seed.localisation.rows]
+    chances = _by_name((row.metric, row.chance) for row in metrics)
+    return RunSpread(
+        run=run,
+        kind=kind,
+        seeds=len(seeds),
+        auc=spread([seed.scores.auc for seed in seeds]),
+        accuracy=spread([seed.scores.accuracy for seed in seeds]),
+        audit=_by_name((row.images, row.auc) for seed in seeds for row in seed.audit.rows),
+        localisation=_by_name((row.metric, row.mean) for row in metrics),
+        chance={name: chance.mean for name, chance in chances.items()},
+    )
+
+
+def _by_name(values: Iterable[tuple[str, float]]) -> dict[str, Spread]:
+    found: dict[str, list[float]] = {}
+    for name, value in values:
+        found.setdefault(name, []).append(value)
+    spreads = {name: spread(of_name) for name, of_name in found.items()}
+    return {name: value for name, value in spreads.items() if value is not None}
 
 
 def to_json(evaluated: Sequence[Evaluated]) -> dict[str, Any]:
@@ -116,6 +135,9 @@ def to_json(evaluated: Sequence[Evaluated]) -> dict[str, Any]:
                 "seeds": row.seeds,
                 "auc": _spread_to_json(row.auc),
                 "accuracy": _spread_to_json(row.accuracy),
+                "audit": {name: vars(value) for name, value in row.audit.items()},
+                "localisation": {name: vars(value) for name, value in row.localisation.items()},
+                "chance": row.chance,
             }
             for row in across_seeds(evaluated)
         ],
