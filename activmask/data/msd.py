@@ -1,0 +1,248 @@
+"""A data set from a task of the Medical Segmentation Decathlon.
+
+Source: Antonelli et al., "The Medical Segmentation Decathlon" (2022); the paper's section 5.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from activmask.data.dataset_writer import Record, Summary, write_dataset
+from activmask.data.folder_plan import reason
+from activmask.data.msd_archive import is_archive, unpacked
+from activmask.data.msd_folder import Case, Task, chosen_values, read_task
+from activmask.data.msd_volume import CT_WINDOW, ORIENTATION, PERCENTILES, SliceRules, Slices, cut
+from activmask.data.parallel import in_order
+from activmask.errors import DataError, UsageError
+
+Progress = Callable[[int, int], None]
+
+BLURS = {"liver": 16.0, "pancreas": 16.0, "cardiac": 8.0}
+"""Sigma in px by which the paper blurs the masks of its tasks (sec. 5)."""
+
+_OTHER_BLUR = 0.5
+_MAX_SIZE = 8192
+_WORDS = {
+    "liver": "liver",
+    "lits": "liver",
+    "pancreas": "pancreas",
+    "heart": "cardiac",
+    "atrium": "cardiac",
+    "cardiac": "cardiac",
+}
+
+
+@dataclass(frozen=True)
+class MsdSummary:
+    """What was written, and what was left out."""
+
+    written: Summary
+    task: str
+    volumes: int
+    """How many gave slices."""
+    skipped: tuple[tuple[str, str], ...]
+    """(file name, reason) of volumes and slices left out."""
+    mask_blur: float
+    mask_radius: int
+    """By how many px of the stored resolution the blur grows a mask."""
+    seconds_decompressing: float
+    """Summed over the volumes, as is the next."""
+    seconds_elsewhere: float
+
+
+@dataclass
+class _Tally:
+    """What the volumes have come to so far."""
+
+    skipped: list[tuple[str, str]]
+    volumes: int = 0
+    decompressing: float = 0.0
+    elsewhere: float = 0.0
+    classes: set[int] = field(default_factory=set)
+
+
+def source_name(source: Path) -> str:
+    """The task's name as its folder or archive has it, 'Task03_Liver'."""
+    path = source.resolve()
+    if path.name == "dataset.json":
+        path = path.parent
+    return re.sub(r"\.(tar|tar\.gz|tgz)$", "", path.name, flags=re.IGNORECASE)
+
+
+def preset_of(name: str) -> str | None:
+    """The paper's preset for a task: 'liver', 'pancreas', 'cardiac' or None."""
+    return next((preset for word, preset in _WORDS.items() if word in name.casefold()), None)
+
+
+def default_out(source: Path) -> Path:
+    """Where a task's data set belongs if nobody says otherwise."""
+    name = source_name(source)
+    short = re.sub(r"^(Task|Dataset)\d+_", "", name).lower()
+    return Path("data") / (preset_of(name) or re.sub(r"[^a-z0-9._-]+", "_", short).strip("._-") or "msd")
+
+
+def prepare_msd(
+    source: Path,
+    out: Path,
+    *,
+    labels: tuple[str, ...] = (),
+    channel: int = 0,
+    size: int = 110,
+    window: tuple[float, float] | None = None,
+    slices_per_volume: int = 0,
+    mask_blur: float | None = None,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> MsdSummary:
+    """Make a data set of the axial slices of a task's labelled volumes.
+
+    A slice has class 1, and a mask, when the organ has more than one voxel in it, else class 0.
+    Values are clipped to the window and scaled to [0, 1]; a slice is padded to a square, in mm,
+    with the window's low end around it, and resized (image anti-aliased, mask nearest neighbour),
+    so nothing is stretched. A broken volume is left out and named in the summary and in
+    `skipped.csv`. The same input gives the same bytes, whatever the number of workers.
+
+    Args:
+        source: A task's folder, its dataset.json, its .tar as downloaded, or an nnU-Net v2 folder.
+        out: The data set's folder. An archive is unpacked beside it for as long as this takes.
+        labels: Names or numbers of the labels that make the organ; none for all.
+        channel: Which modality of a multi-channel task to take.
+        size: Side of the stored slices in px.
+        window: Values that become 0 and 1. By default soft tissue (-160 to 240 HU) for CT, and the
+            0.5 to 99.5 percentile of each volume for anything else.
+        slices_per_volume: Draw this many of each volume, half of each class (an odd one more with
+            the organ; a class that has fewer gives all it has); 0 takes all.
+        mask_blur: Sigma in px that training will dilate masks by, at the stored resolution; by
+            default the paper's for the task. It is only noted: masks are stored as they are.
+        workers: Processes, each holding one volume.
+        overwrite: Replace a data set that lies at `out`.
+        progress: Called with the number of volumes done and their total.
+
+    Raises:
+        DataError: the task is broken, or what is left after skipping cannot make a data set.
+        UsageError: the arguments make no sense, alone or for this task.
+    """
+    _check_request(size, window, slices_per_volume, mask_blur)
+    if is_archive(source):
+        _check_place(out, overwrite)
+    with unpacked(source, out) if is_archive(source) else nullcontext(source) as folder:
+        task = read_task(folder, channel=channel)
+        is_ct = task.modality.strip().casefold() == "ct"
+        rules = SliceRules(
+            organ=chosen_values(task, labels),
+            declared=task.values,
+            size=size,
+            window=window or (CT_WINDOW if is_ct else None),
+            per_volume=slices_per_volume,
+        )
+        blur = _blur(source, task) if mask_blur is None else mask_blur
+        tally = _Tally(list(task.skipped))
+        written = write_dataset(
+            out,
+            _records(task, rules, tally, workers, progress),
+            card={**_card(task, rules, blur), "channel": channel},
+            overwrite=overwrite,
+            skipped=tally.skipped,
+        )
+    return MsdSummary(
+        written=written,
+        task=task.name,
+        volumes=tally.volumes,
+        skipped=tuple(tally.skipped),
+        mask_blur=blur,
+        mask_radius=_radius(blur),
+        seconds_decompressing=tally.decompressing,
+        seconds_elsewhere=tally.elsewhere,
+    )
+
+
+def _check_request(
+    size: int, window: tuple[float, float] | None, slices_per_volume: int, mask_blur: float | None
+) -> None:
+    if not 1 <= size <= _MAX_SIZE:
+        raise UsageError(f"size must be from 1 to {_MAX_SIZE} px; found {size}")
+    if window is not None and not (all(map(math.isfinite, window)) and window[0] < window[1]):
+        raise UsageError(f"window must rise from a low to a high value; found {window[0]:g} to {window[1]:g}")
+    if slices_per_volume < 0 or slices_per_volume == 1:
+        raise UsageError(f"slices_per_volume must be 0 or at least 2; found {slices_per_volume}")
+    if mask_blur is not None and not 0 <= mask_blur <= _MAX_SIZE:
+        raise UsageError(f"mask_blur must be from 0 to {_MAX_SIZE} px; found {mask_blur:g}")
+
+
+def _check_place(out: Path, overwrite: bool) -> None:
+    # The writer says so too, but only after an archive was unpacked, which takes minutes.
+    if not overwrite and out.is_dir() and any(out.iterdir()):
+        raise DataError(f"{out} exists already; choose another place or ask for overwrite")
+
+
+def _blur(source: Path, task: Task) -> float:
+    preset = preset_of(source_name(source)) or preset_of(task.name)
+    return _OTHER_BLUR if preset is None else BLURS[preset]
+
+
+def _radius(blur: float) -> int:
+    from activmask.data.masks import dilation_radius
+
+    return dilation_radius(blur)
+
+
+def _card(task: Task, rules: SliceRules, blur: float) -> dict[str, Any]:
+    low, high = rules.window or PERCENTILES
+    unit = "percentile of each volume" if rules.window is None else "value"
+    return {
+        "source": "msd",
+        "task": task.name,
+        "modality": task.modality,
+        "labels": list(rules.organ),
+        "classes": {"absent": 0, "present": 1},
+        "window": {"low": low, "high": high, "unit": unit},
+        "orientation": ORIENTATION,
+        "slices_per_volume": rules.per_volume,
+        "mask_blur": {"sigma_px": blur, "radius_px": _radius(blur), "stored": False},
+        "licence": task.licence,
+        "reference": task.reference,
+    }
+
+
+def _records(
+    task: Task, rules: SliceRules, tally: _Tally, workers: int, progress: Progress | None
+) -> Iterator[Record]:
+    """Cut one volume after the other; what cannot be used is appended to the tally."""
+    cuts = in_order(partial(cut, rules=rules), task.cases, workers=workers, ahead=1)
+    for done, (case, slices) in enumerate(zip(task.cases, cuts, strict=True), 1):
+        _count(task, case, slices, tally)
+        for one in slices.slices:
+            label = int(one.mask is not None)
+            tally.classes.add(label)
+            yield Record(f"{case.subject}-z{one.z:03d}", one.image, one.mask, label, case.subject, "", "")
+        if progress is not None:
+            progress(done, len(task.cases))
+    if tally.classes != {0, 1}:
+        _refuse(task, tally)
+
+
+def _count(task: Task, case: Case, slices: Slices, tally: _Tally) -> None:
+    tally.decompressing += slices.seconds_decompressing
+    tally.elsewhere += slices.seconds_elsewhere
+    if slices.failure:
+        why = reason(DataError(slices.failure), (task.root,))
+        tally.skipped.append((case.image.relative_to(task.root).as_posix(), why))
+    tally.skipped.extend(
+        (f"{case.subject}-z{z:03d}", "the organ vanishes at the stored size") for z in slices.vanished
+    )
+    tally.volumes += bool(slices.slices)
+
+
+def _refuse(task: Task, tally: _Tally) -> None:
+    found = {0: "none with the organ", 1: "none without the organ"}
+    what = found[tally.classes.pop()] if tally.classes else "no slice at all"
+    why = "; choose other labels"
+    if tally.skipped:
+        why = f"; {len(tally.skipped)} items were skipped, the first because {tally.skipped[0][1]}"
+    raise DataError(f"the task {task.name} leaves {what}, but a data set needs slices of both classes{why}")

@@ -1,0 +1,156 @@
+"""`activmask prepare-msd`: a data set from a task of the Medical Segmentation Decathlon."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from activmask.errors import UsageError
+
+from .console import failures_as_sentences, out
+from .tables import plain, print_table, result_table
+
+if TYPE_CHECKING:
+    from activmask.data.msd import MsdSummary
+
+SHOWN_SKIPPED = 10
+
+
+def prepare_msd(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Task folder, its dataset.json, its .tar as downloaded, or an nnU-Net v2 folder.",
+            show_default=False,
+        ),
+    ],
+    *,
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="Names or numbers of the labels that make the organ, separated by commas; all if left out.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ] = "",
+    channel: Annotated[
+        int, typer.Option(min=0, help="Which modality of a multi-channel task.", rich_help_panel="Input")
+    ] = 0,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder of the data set to make; data/liver, data/cardiac, data/pancreas or data/TASK if "
+            "left out.",
+            rich_help_panel="Output",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        int, typer.Option(help="Side of the stored slices in px.", rich_help_panel="Output")
+    ] = 110,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LO,HI",
+            help="Values that become black and white; -160,240 HU for CT and the 0.5 to 99.5 percentile of "
+            "each volume for others if left out.",
+            rich_help_panel="Output",
+            show_default=False,
+        ),
+    ] = None,
+    slices_per_volume: Annotated[
+        int,
+        typer.Option(
+            help="Draw this many slices of each volume, half of each class; 0 takes all.",
+            rich_help_panel="Output",
+        ),
+    ] = 0,
+    mask_blur: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SIGMA",
+            help="Sigma in px by which training will dilate the masks; only noted, with the radius that "
+            "results. The paper's value for the task if left out.",
+            rich_help_panel="Output",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel="Output")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes, each holding one volume.", rich_help_panel="Run")
+    ] = 1,
+) -> None:
+    """Make a data set of the axial slices of a task of the Medical Segmentation Decathlon.
+
+    Example: activmask prepare-msd Task03_Liver --workers 2
+    """
+    with failures_as_sentences():
+        ends = None if window is None else _ends(window)
+        from activmask.data.msd import BLURS, default_out, preset_of, source_name
+        from activmask.data.msd import prepare_msd as prepare
+
+        from .progress import counting
+
+        data = data or default_out(source)
+        with counting("reading volumes") as progress:
+            summary = prepare(
+                source,
+                data,
+                labels=tuple(label.strip() for label in labels.split(",") if label.strip()),
+                channel=channel,
+                size=size,
+                window=ends,
+                slices_per_volume=slices_per_volume,
+                mask_blur=mask_blur,
+                workers=workers,
+                overwrite=overwrite,
+                progress=progress,
+            )
+        preset = preset_of(source_name(source)) or preset_of(summary.task) or "cardiac"
+        _print_summary(summary, data)
+        # The preset brings its own blur, which may not be the one that was asked for.
+        blur = "" if BLURS[preset] == summary.mask_blur else f" --mask-blur {summary.mask_blur:g}"
+        out.print(plain(f"next: activmask train --preset {preset} --data {_quoted(data)}{blur}"))
+
+
+def _ends(window: str) -> tuple[float, float]:
+    try:
+        low, high = map(float, window.split(","))
+    except ValueError:
+        raise UsageError(f"--window must be two numbers LO,HI; found {window!r}") from None
+    return low, high
+
+
+def _print_summary(summary: "MsdSummary", data: Path) -> None:
+    written = summary.written
+    counts = written.counts["all"]
+    table = result_table("", "task", "volumes", "slices with organ", "without")
+    table.add_row(plain(summary.task), str(summary.volumes), str(counts[1]), str(counts[0]))
+    print_table(table)
+    out.print(f"{written.images} slices of {written.height} x {written.width} px, 16 bits")
+    seconds = summary.seconds_decompressing + summary.seconds_elsewhere
+    out.print(
+        f"{seconds:.1f} s of work on volumes, {summary.seconds_elsewhere / seconds:.0%} of it "
+        "outside decompression"
+    )
+    out.print(
+        f"mask blur {summary.mask_blur:g} px grows masks by {summary.mask_radius} of {written.width} px "
+        "in training; they are stored as they are"
+    )
+    _print_skipped(summary, data)
+
+
+def _print_skipped(summary: "MsdSummary", data: Path) -> None:
+    for name, reason in summary.skipped[:SHOWN_SKIPPED]:
+        out.print(plain(f"skipped {name}: {reason}"))
+    if summary.skipped:
+        out.print(plain(f"{len(summary.skipped)} skipped in all, listed in {data / 'skipped.csv'}"))
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
