@@ -20,7 +20,10 @@ def saliency(
         Path, typer.Argument(help="A checkpoint that train wrote, such as runs/demo/seed-0/best.safetensors.")
     ],
     images: Annotated[
-        list[Path], typer.Argument(help="Image files, or folders whose images are all explained.")
+        list[Path],
+        typer.Argument(
+            help="PNG, JPEG, TIFF or DICOM files, folders whose images are all explained, or NIfTI volumes."
+        ),
     ],
     *,
     method: Annotated[
@@ -41,7 +44,17 @@ def saliency(
     mask: Annotated[
         Path | None,
         typer.Option(
-            help="The image's mask, or a folder in which each image's mask has the image's name.",
+            help="The image's mask (of a volume, its labels), or a folder of masks named as the images.",
+            rich_help_panel="What to explain",
+            show_default=False,
+        ),
+    ] = None,
+    slice_number: Annotated[
+        int | None,
+        typer.Option(
+            "--slice",
+            metavar="N",
+            help="Axial slice of NIfTI volumes to explain, counted from 0 at the patient's feet.",
             rich_help_panel="What to explain",
             show_default=False,
         ),
@@ -85,11 +98,11 @@ def saliency(
 
         place = choose_device(device)
         files = image_files(images)
-        pictures = picture_paths(files, to)
+        pictures = picture_paths(files, to, slice_number=slice_number)
         if raw is not None:
             check_raw_path(raw, files)
         loaded = load_checkpoint(checkpoint)
-        inputs = read_inputs(loaded, files, mask)
+        inputs = read_inputs(loaded, files, mask, slice_number=slice_number)
         explanations = explain(loaded, inputs, method=method, target=target, device=place)
         write_pictures(explanations, pictures, top=top / 100)
         if raw is not None:

@@ -192,6 +192,17 @@ def test_negative_seed_and_unknown_policy_are_wrong_use():
         split_indices(replace(RunConfig(), split_policy="subjects"), **table([0, 1]), seed=0)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("config", [by_subject(), correlated(correlation=0.8)], ids=["subject", "correlated"])
+def test_a_subject_of_two_sites_stays_in_one_split(config):
+    data = two_sites(40)
+    data["subjects"] = tuple(f"{i % 2}-{i // 4}" for i in range(160))
+    drawn = split_indices(config, **data, seed=5)
+    check_disjoint(drawn, data)
+    check_balance(config, drawn, data)
+    again = split_indices(config, **data, seed=5)
+    assert all(drawn[split].tolist() == again[split].tolist() for split in SPLITS)
+
+
 def test_seeds_differ():
     data = table([0, 1] * 50)
     first, second = (split_indices(by_subject(), **data, seed=seed)["train"] for seed in (0, 1))

@@ -11,14 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from activmask.data.dataset import read_card
+from activmask.data.dicom import is_dicom, read_dicom
 from activmask.data.images import read_grey, read_mask
 from activmask.data.masks import circle
+from activmask.data.nifti_slice import StoredSlices, is_nifti, read_nifti_slice, stored_slices, volume_name
 from activmask.data.samples import Samples
+from activmask.data.xray_pixels import quantised, read_xray_mask, resized
 from activmask.errors import CheckpointError, DataError, UsageError
 from activmask.training.checkpoint import Checkpoint
 from activmask.training.sources import as_seen
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm")
 PICTURE_SUFFIX = ".saliency.png"
 """What the pictures of this package are called, so that a folder of images can hold them."""
 
@@ -56,7 +60,11 @@ def _images_in(folder: Path) -> list[Path]:
     images = [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() in SUFFIXES and not path.name.endswith(PICTURE_SUFFIX) and path.is_file()
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.endswith(PICTURE_SUFFIX)
+        # macOS leaves a file ._NAME beside each NAME in archives.
+        and not path.name.startswith(".")
+        and path.is_file()
     ]
     if not images:
         raise DataError(
@@ -66,23 +74,37 @@ def _images_in(folder: Path) -> list[Path]:
     return images
 
 
-def read_inputs(checkpoint: Checkpoint, paths: Sequence[Path], mask: Path | None = None) -> Inputs:
+def read_inputs(
+    checkpoint: Checkpoint,
+    paths: Sequence[Path],
+    mask: Path | None = None,
+    *,
+    slice_number: int | None = None,
+) -> Inputs:
     """Read images, and their masks if any, as evaluation shows them to the network.
 
     An image of the network's size is taken as it is. Where the run crops (`image_size`), a larger
     square image is cropped to its middle, and masks are dilated before the crop, as in evaluation.
     A run whose masks are circles needs no mask file.
 
+    A DICOM file, known by its content, is cropped to its middle square and resized as
+    `prepare_xray` does, and so is its mask, an image of the DICOM file's own size. Of a NIfTI file
+    one axial slice is cut as `prepare_msd` does; its mask is a NIfTI file too, or an image of the
+    slice as stored.
+
     Args:
         checkpoint: whose network will see them.
         paths: image files.
         mask: a mask file for a single image, or a folder in which each image's mask has its name.
+        slice_number: of the axial slice of NIfTI files, from the patient's feet, counted from 0.
 
     Raises:
         DataError: an image or mask is unreadable or of another size, or a mask is missing.
         CheckpointError: a network of other than one channel.
-        UsageError: one mask file for several images.
+        UsageError: one mask file for several images, a slice of what is not NIfTI, or NIfTI
+            without one.
     """
+    _check_slice(paths, slice_number)
     if checkpoint.channels != 1:
         raise CheckpointError(
             f"the checkpoint's network takes {checkpoint.channels} channels, but image files are read as "
@@ -93,7 +115,7 @@ def read_inputs(checkpoint: Checkpoint, paths: Sequence[Path], mask: Path | None
             f"the mask {mask} is one file for {len(paths)} images; give a folder that holds a mask of each "
             "image's name"
         )
-    read = [_read_one(checkpoint, path, mask) for path in paths]
+    read = [_read_one(checkpoint, path, mask, slice_number) for path in paths]
     masks = [inside for _, inside in read if inside is not None]
     return Inputs(
         paths=tuple(paths),
@@ -102,17 +124,73 @@ def read_inputs(checkpoint: Checkpoint, paths: Sequence[Path], mask: Path | None
     )
 
 
-def _read_one(checkpoint: Checkpoint, path: Path, mask: Path | None) -> tuple[Tensor, Tensor | None]:
+def _check_slice(paths: Sequence[Path], slice_number: int | None) -> None:
+    for path in paths:
+        if is_nifti(path) and slice_number is None:
+            raise UsageError(f"{path} is a volume; give the number of the axial slice to explain")
+        if not is_nifti(path) and slice_number is not None:
+            raise UsageError(
+                f"{path} is no NIfTI volume (.nii or .nii.gz), so it has no slice {slice_number}; leave the "
+                "slice out"
+            )
+
+
+def _read_one(
+    checkpoint: Checkpoint, path: Path, mask: Path | None, slice_number: int | None
+) -> tuple[Tensor, Tensor | None]:
     """Image (1, H, W) and mask (H, W) as the network sees them."""
-    pixels = read_grey(path, colour="refuse")
+    mask_file = _mask_of(path, mask) if mask is not None and mask.is_dir() else mask
+    pixels, inside = _read_pair(checkpoint, path, mask_file, slice_number)
     _check_size(checkpoint, path, pixels.shape)
-    inside: Tensor | None = None
-    if mask is not None:
-        inside = _read_mask(mask if not mask.is_dir() else _mask_of(path, mask), path, pixels.shape)
-    elif checkpoint.config.mask == "circle":
+    if inside is None and checkpoint.config.mask == "circle":
         inside = circle(pixels.shape[0])[0]
     seen = as_seen(_as_samples(path, pixels, inside), checkpoint.config)
     return seen.images[0], None if inside is None else seen.masks[0, 0]
+
+
+def _read_pair(
+    checkpoint: Checkpoint, path: Path, mask: Path | None, slice_number: int | None
+) -> tuple[np.ndarray, Tensor | None]:
+    """Image (S, S) and mask (S, S) as a data set stores them."""
+    if slice_number is not None:
+        label = mask if mask is not None and is_nifti(mask) else None
+        pixels, inside = read_nifti_slice(path, slice_number, _stored_slices(checkpoint), label)
+        if inside is not None:
+            return pixels, torch.from_numpy(inside)
+    elif path.is_file() and is_dicom(path):
+        return _read_dicom_pair(path, mask, _stored_side(checkpoint))
+    else:
+        pixels = read_grey(path, colour="refuse")
+    return pixels, None if mask is None else _read_mask(mask, path, pixels.shape)
+
+
+def _read_dicom_pair(path: Path, mask: Path | None, side: int) -> tuple[np.ndarray, Tensor | None]:
+    """Image (S, S) and mask (S, S): the middle squares, resized and rounded as stored."""
+    original = read_dicom(path)
+    stored = quantised(resized(original, side))
+    pixels = stored.astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
+    if mask is None:
+        return pixels, None
+    height, width = original.shape
+    return pixels, torch.from_numpy(read_xray_mask(mask, (height, width), side))
+
+
+def _stored_side(checkpoint: Checkpoint) -> int:
+    """Side in px of the images that a run's data set stores, as far as it is still there."""
+    width = read_card(Path(checkpoint.config.data)).get("width")
+    crops = checkpoint.config.image_size > 0
+    return (
+        width if crops and isinstance(width, int) and width > checkpoint.image_size else checkpoint.image_size
+    )
+
+
+def _stored_slices(checkpoint: Checkpoint) -> StoredSlices:
+    return stored_slices(
+        Path(checkpoint.config.data),
+        preset=checkpoint.config.preset,
+        network_size=checkpoint.image_size,
+        crops=checkpoint.config.image_size > 0,
+    )
 
 
 def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None) -> Samples:
@@ -144,7 +222,8 @@ def _check_size(checkpoint: Checkpoint, path: Path, shape: tuple[int, ...]) -> N
 
 def _mask_of(image: Path, folder: Path) -> Path:
     """The file in `folder` that is called like the image, whatever kind of image it is."""
-    candidates = [folder / image.name, *(folder / f"{image.stem}{suffix}" for suffix in SUFFIXES)]
+    stem = volume_name(image) if is_nifti(image) else image.stem
+    candidates = [folder / image.name, *(folder / f"{stem}{suffix}" for suffix in SUFFIXES)]
     for candidate in candidates:
         if candidate.is_file():
             return candidate

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from activmask.data.nifti_slice import volume_name
 from activmask.errors import DataError, UsageError
 from activmask.saliency.explain import Explanation
 from activmask.saliency.inputs import PICTURE_SUFFIX
@@ -13,13 +14,16 @@ from activmask.saliency.render import draw, png_bytes
 from activmask.training.files import write_whole
 
 
-def picture_paths(images: Sequence[Path], out: Path | None = None) -> list[Path]:
+def picture_paths(
+    images: Sequence[Path], out: Path | None = None, *, slice_number: int | None = None
+) -> list[Path]:
     """One picture's path per image: next to it, or where `out` says.
 
     Args:
         images: the image files.
         out: a file ending in `.png` for a single image, or a folder, made if needed; None puts
             `img.saliency.png` next to each `img.png`.
+        slice_number: of volumes; `vol.nii.gz` then gives `vol-z007.saliency.png`.
 
     Raises:
         UsageError: one file for several images, or two pictures that would be one file, or a
@@ -32,9 +36,15 @@ def picture_paths(images: Sequence[Path], out: Path | None = None) -> list[Path]
             )
         paths = [out]
     else:
-        paths = [(out or image.parent) / f"{image.stem}{PICTURE_SUFFIX}" for image in images]
+        paths = [(out or image.parent) / f"{_stem(image, slice_number)}{PICTURE_SUFFIX}" for image in images]
     _refuse_collisions(images, paths)
     return paths
+
+
+def _stem(image: Path, slice_number: int | None) -> str:
+    if slice_number is None:
+        return image.stem
+    return f"{volume_name(image)}-z{slice_number:03d}"
 
 
 def _refuse_collisions(images: Sequence[Path], paths: Sequence[Path]) -> None:

@@ -1,0 +1,78 @@
+"""A chest X-ray as a data set stores it: one square size, 16 bits.
+
+Shapes: H x W pixels of the file, S x S stored.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from activmask.data.dicom import is_dicom, read_dicom
+from activmask.data.images import bit_depth, read_grey, read_mask
+from activmask.errors import DataError
+
+SCALING = (
+    "8-bit images over 255; 16-bit and DICOM images from their own minimum to their own maximum, because "
+    "scanners differ in how many of the bits they use"
+)
+CROP = "the largest square in the middle, resized with anti-aliasing"
+
+
+def read_xray(path: Path, size: int) -> np.ndarray:
+    """Read an X-ray from a PNG, JPEG, TIFF or DICOM file.
+
+    The largest square in the middle is taken and resized, anti-aliased.
+
+    Returns:
+        float32 (S, S) in [0, 1]: 8-bit values over 255, deeper ones from the image's own minimum
+        to its own maximum.
+
+    Raises:
+        DataError: the file is broken or not one grey image.
+    """
+    if is_dicom(path):
+        return resized(read_dicom(path), size)
+    pixels = read_grey(path)
+    if bit_depth(path) == 16:
+        low, high = float(pixels.min()), float(pixels.max())
+        pixels = (pixels - low) / max(high - low, 1e-12)
+    return resized(pixels, size)
+
+
+def read_xray_mask(path: Path, shape: tuple[int, int], size: int) -> np.ndarray:
+    """Read the mask of an X-ray, cropped like it and resized by nearest neighbour, bool (S, S).
+
+    Args:
+        path: a PNG or TIFF file; anything above 0 is inside.
+        shape: (H, W) of the X-ray's file.
+        size: S.
+
+    Raises:
+        DataError: the file is broken, of another shape than its image, or empty at that size.
+    """
+    mask = read_mask(path)
+    if mask.shape != shape:
+        raise DataError(f"the mask {path} is of another size than its image")
+    side = min(shape)
+    picked = (np.arange(size) + 0.5) * side / size
+    rows, columns = ((length - side) // 2 + picked.astype(np.int64) for length in shape)
+    small = mask[np.ix_(rows, columns)]
+    if not small.any():
+        raise DataError(f"nothing is inside the mask {path} at {size} px; mend or remove it")
+    return np.asarray(small)
+
+
+def resized(pixels: np.ndarray, size: int) -> np.ndarray:
+    """The largest square in the middle of float32 (H, W), resized to (S, S), anti-aliased."""
+    height, width = pixels.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = Image.fromarray(np.ascontiguousarray(pixels[top : top + side, left : left + side], np.float32))
+    small = square.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(np.clip(np.asarray(small), 0, 1))
+
+
+def quantised(pixels: np.ndarray) -> np.ndarray:
+    """Pixels (S, S) in [0, 1] as uint16."""
+    return np.rint(pixels * np.float32(65535)).astype(np.uint16)
