@@ -8,6 +8,8 @@ from .demo import demo
 from .evaluate import evaluate
 from .make_synthetic import make_synthetic
 from .prepare_folder import prepare_folder
+from .prepare_msd import prepare_msd
+from .prepare_xray import prepare_xray
 from .run_options import BareFlags
 from .saliency import saliency
 from .train import train
@@ -42,6 +44,8 @@ def _root(
 app.command(rich_help_panel="Start")(demo)
 app.command(rich_help_panel="Data")(make_synthetic)
 app.command(rich_help_panel="Data")(prepare_folder)
+app.command(rich_help_panel="Data")(prepare_msd)
+app.command(rich_help_panel="Data")(prepare_xray)
 app.command(rich_help_panel="Experiments", cls=BareFlags)(train)
 app.command(rich_help_panel="Experiments")(evaluate)
 app.command(rich_help_panel="Experiments")(saliency)

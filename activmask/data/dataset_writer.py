@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def write_dataset(
     *,
     card: dict[str, Any],
     overwrite: bool = False,
-    preview: bytes | None = None,
+    preview: bytes | Callable[[], bytes] | None = None,
     skipped: Sequence[tuple[str, str]] = (),
 ) -> Summary:
     """Write `metadata.csv`, `images/`, `masks/` and `card.json` into a new folder.
@@ -90,7 +90,7 @@ def write_dataset(
         records: Taken one at a time; all of one size and depth.
         card: How the data set was made. Counts, size, depth and the format's version are added.
         overwrite: Replace a data set that lies at `root`; no other folder is ever replaced.
-        preview: Contact sheet, the bytes of a PNG file.
+        preview: Contact sheet, the bytes of a PNG file, or what draws it after the last record.
         skipped: (file name, reason) of items left out. It is read after the last record, so what
             yields the records may append to it.
 
@@ -109,7 +109,7 @@ def write_dataset(
         (partial / "metadata.csv").write_bytes(_table(rows))
         (partial / "card.json").write_bytes(_card(card, summary))
         if preview is not None:
-            (partial / "preview.png").write_bytes(preview)
+            (partial / "preview.png").write_bytes(preview() if callable(preview) else preview)
         if skipped:
             (partial / "skipped.csv").write_bytes(format_table(SKIPPED_COLUMNS, skipped))
         _move_into_place(partial, root)

@@ -1,27 +1,35 @@
-"""Work on many items in several processes, results in the order of the items, in bounded memory."""
+"""Work on many items at once, results in the order of the items, in bounded memory."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from activmask.errors import DataError, UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Engine = Literal["local", "ray"]
 
 _AHEAD = 4
 """Items in flight per worker: enough that none waits for the slowest, few enough to bound memory."""
 
 
 def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int = _AHEAD
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    ahead: int = _AHEAD,
+    engine: Engine = "local",
+    address: str | None = None,
 ) -> Iterator[Result]:
     """Yield `work(item)` for every item, in their order, computed by `workers` processes.
 
-    One worker computes in this process. `work` and the items have to be picklable; a closed
+    One local worker computes in this process. `work` and the items have to be picklable; a closed
     iterator stops its workers.
 
     Args:
@@ -29,16 +37,23 @@ def in_order(
         items: taken as they are needed.
         workers: processes, at least 1.
         ahead: results that may wait per worker, at least 1.
+        engine: processes of this machine, or tasks on a Ray cluster whose nodes all see the files.
+        address: of the Ray cluster; None starts one on this machine.
 
     Raises:
         DataError: a worker process was killed.
-        UsageError: fewer than one worker.
+        UsageError: fewer than one worker, or Ray is not installed.
     """
     if workers < 1:
         raise UsageError(f"workers must be at least 1; found {workers}")
-    if workers == 1:
-        yield from map(work, items)
-        return
+    if engine == "ray":
+        return _on_ray(work, items, workers, ahead, address)
+    return map(work, items) if workers == 1 else _in_processes(work, items, workers, ahead)
+
+
+def _in_processes(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
+) -> Iterator[Result]:
     # Forking a process whose libraries run threads can hang it.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     waiting: deque[Future[Result]] = deque()
@@ -50,8 +65,46 @@ def in_order(
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise DataError(
-            "a worker process was killed, perhaps for want of memory; run again with fewer workers"
-        ) from error
+        raise _killed() from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _on_ray(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int, address: str | None
+) -> Iterator[Result]:
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError("the engine ray needs Ray: pip install 'activmask[ray]'") from error
+    cpus = None if address else workers
+    ray.init(
+        address=address,
+        num_cpus=cpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    waiting: deque[Any] = deque()
+    try:
+        # Ray runs a task again elsewhere when its worker or node is lost.
+        task: Any = ray.remote(work_on).options(num_cpus=1, max_retries=3)
+        for item in items:
+            waiting.append(task.remote(work, item))
+            if len(waiting) >= workers * ahead:
+                yield ray.get(waiting.popleft())
+        while waiting:
+            yield ray.get(waiting.popleft())
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+        raise _killed() from error
+    finally:
+        ray.shutdown()
+
+
+def work_on(work: Callable[[Item], Result], item: Item) -> Result:
+    """Call `work` on an item; Ray takes plain functions alone, and `work` may be a partial."""
+    return work(item)
+
+
+def _killed() -> DataError:
+    return DataError("a worker process was killed, perhaps for want of memory; run again with fewer workers")

@@ -3,10 +3,11 @@
 Shapes: H x W pixels of the file, S x S stored.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from scipy import sparse
 
 from activmask.data.dicom import is_dicom, read_dicom
 from activmask.data.images import bit_depth, read_grey, read_mask
@@ -68,9 +69,29 @@ def resized(pixels: np.ndarray, size: int) -> np.ndarray:
     height, width = pixels.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = Image.fromarray(np.ascontiguousarray(pixels[top : top + side, left : left + side], np.float32))
-    small = square.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(np.clip(np.asarray(small), 0, 1))
+    weights = _triangles(side, size)
+    square = pixels[top : top + side, left : left + side]
+    return np.asarray(np.clip(weights @ (weights @ square).T, 0, 1).T)
+
+
+@lru_cache(maxsize=64)
+def _triangles(length: int, size: int) -> sparse.csr_array:
+    """The weights, float32 (S, length), of Pillow's bilinear resize along one axis.
+
+    Pillow itself takes three times as long on floats, and would round 8-bit images to 8 bits.
+    """
+    scale = length / size
+    reach = max(scale, 1.0)
+    centres = (np.arange(size) + 0.5)[:, None] * scale
+    columns = np.floor(centres - reach).astype(np.int64) + np.arange(int(2 * reach) + 2)
+    weights = np.clip(1 - np.abs(columns + 0.5 - centres) / reach, 0, None)
+    weights[(columns < 0) | (columns >= length)] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows = np.broadcast_to(np.arange(size)[:, None], columns.shape)
+    inside = weights > 0
+    return sparse.csr_array(
+        (weights[inside].astype(np.float32), (rows[inside], columns[inside])), shape=(size, length)
+    )
 
 
 def quantised(pixels: np.ndarray) -> np.ndarray:

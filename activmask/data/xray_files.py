@@ -1,0 +1,58 @@
+"""Where the images of a chest X-ray collection lie, whatever folders they were unpacked into."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from activmask.data.xray_tables import Candidate
+from activmask.errors import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm")
+
+
+def index_images(folder: Path) -> dict[str, list[Path]]:
+    """The image files anywhere below a folder, by name without suffix.
+
+    Hidden files are left out, macOS's `._` files among them; links to folders are not followed.
+
+    Raises:
+        DataError: the folder does not exist or holds no image.
+    """
+    if not folder.is_dir():
+        raise DataError(f"the folder {folder} does not exist; name the folder of the images")
+    found: dict[str, list[Path]] = {}
+    for path in _files(folder):
+        if path.suffix.lower() in SUFFIXES:
+            found.setdefault(path.stem, []).append(path)
+    if not found:
+        raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)}) at any depth; unpack the archives")
+    return found
+
+
+def find_image(index: dict[str, list[Path]], image: Candidate) -> Path:
+    """The file of an eligible image.
+
+    Of several, the one in the folder that the collection's table names, else the only one.
+
+    Raises:
+        DataError: there is none, or it cannot be told which.
+    """
+    paths = index.get(Path(image.file_name).stem, [])
+    if len(paths) > 1:
+        paths = [path for path in paths if path.parent.name == image.folder] or paths
+    if not paths:
+        raise DataError("the image is not in the folder")
+    if len(paths) > 1:
+        raise DataError(f"the image lies in {len(paths)} folders; keep one")
+    return paths[0]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise DataError(f"{error.filename} cannot be read ({error.strerror}); check its permissions")
+
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(parent, name)

@@ -1,0 +1,248 @@
+"""`activmask prepare-xray`: a data set from NIH ChestX-ray14 and PadChest."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from activmask.errors import UsageError
+
+from .console import err, failures_as_sentences, out
+from .tables import plain, print_table, result_table
+
+if TYPE_CHECKING:
+    from activmask.data.xray import Eligible, Sources, XraySummary
+
+SHOWN_SKIPPED = 10
+_COLLECTIONS, _ELIGIBLE, _OUTPUT, _RUN = "Collections", "Eligible images", "Output", "Run"
+
+
+def prepare_xray(
+    *,
+    nih: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder below which the NIH ChestX-ray14 images lie.",
+            rich_help_panel=_COLLECTIONS,
+            show_default=False,
+        ),
+    ] = None,
+    padchest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder below which the PadChest images lie.",
+            rich_help_panel=_COLLECTIONS,
+            show_default=False,
+        ),
+    ] = None,
+    nih_table: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data_Entry_2017.csv, if it is not in, above or just below its folder.",
+            rich_help_panel=_COLLECTIONS,
+            show_default=False,
+        ),
+    ] = None,
+    padchest_table: Annotated[
+        Path | None,
+        typer.Option(
+            help="PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv, likewise.",
+            rich_help_panel=_COLLECTIONS,
+            show_default=False,
+        ),
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of masks named like the images; left out, training draws the paper's circle.",
+            rich_help_panel=_COLLECTIONS,
+            show_default=False,
+        ),
+    ] = None,
+    finding: Annotated[
+        str, typer.Option(help="What class 1 shows; class 0 is healthy.", rich_help_panel=_ELIGIBLE)
+    ] = "emphysema",
+    views: Annotated[
+        Literal["PA", "all"],
+        typer.Option(help="NIH views; PadChest is always PA.", rich_help_panel=_ELIGIBLE),
+    ] = "PA",
+    paper_views: Annotated[
+        bool,
+        typer.Option(
+            "--paper-views",
+            help="The paper's rules: every NIH view, PadChest's PA by DICOM view and label substrings.",
+            rich_help_panel=_ELIGIBLE,
+        ),
+    ] = False,
+    per_cell: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images of each site and class (the paper: 500); left out, as many as all four have.",
+            rich_help_panel=_ELIGIBLE,
+            show_default=False,
+        ),
+    ] = None,
+    paper_sampling: Annotated[
+        bool,
+        typer.Option(
+            "--paper-sampling",
+            help="With --dry-run: draw and split by image as the paper's code did, leaking patients.",
+            rich_help_panel=_ELIGIBLE,
+        ),
+    ] = False,
+    data: Annotated[
+        Path, typer.Option("--out", help="Folder of the data set to make.", rich_help_panel=_OUTPUT)
+    ] = Path("data/xray"),
+    size: Annotated[
+        int, typer.Option(help="Side of the stored images in px.", rich_help_panel=_OUTPUT)
+    ] = 128,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel=_OUTPUT)
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.", rich_help_panel=_RUN)] = 1,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(
+            help="Processes here, or tasks on a Ray cluster that sees the folders.", rich_help_panel=_RUN
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the Ray cluster, or auto; left out, Ray starts here.",
+            rich_help_panel=_RUN,
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print what each rule leaves, reading tables only, and stop.",
+            rich_help_panel=_RUN,
+        ),
+    ] = False,
+) -> None:
+    """Make a data set of chest X-rays, equally many of each site and class, drawn by patient.
+
+    Example: activmask prepare-xray --nih NIH --padchest PadChest --per-cell 500 --workers 2
+    """
+    with failures_as_sentences():
+        from activmask.data.xray import Sources, eligible_xrays
+        from activmask.data.xray import prepare_xray as prepare
+
+        from .progress import counting
+
+        _check_flags(paper_sampling, dry_run, engine, address)
+        sources = Sources(nih=nih, padchest=padchest, nih_table=nih_table, padchest_table=padchest_table)
+        if dry_run:
+            with err.status("reading tables"):
+                eligible = eligible_xrays(
+                    sources, finding=finding, views=views, paper_views=paper_views or paper_sampling
+                )
+            _print_eligible(eligible)
+            _print_draw(eligible, per_cell, sources, paper_sampling=paper_sampling)
+            return
+        with counting("reading images") as progress:
+            summary = prepare(
+                sources,
+                data,
+                finding=finding,
+                views=views,
+                paper_views=paper_views,
+                per_cell=per_cell,
+                size=size,
+                masks=masks,
+                workers=workers,
+                engine=engine,
+                address=address,
+                overwrite=overwrite,
+                progress=progress,
+            )
+    _print_eligible(summary.eligible)
+    _print_summary(summary, data)
+
+
+def _check_flags(paper_sampling: bool, dry_run: bool, engine: str, address: str | None) -> None:
+    if paper_sampling and not dry_run:
+        raise UsageError(
+            "--paper-sampling puts patients in two splits, which no data set here may do; "
+            "use it with --dry-run, or --paper-views --per-cell 500 for the same images split by patient"
+        )
+    if address is not None and engine != "ray":
+        raise UsageError("--address belongs to --engine ray")
+
+
+def _print_eligible(eligible: "Eligible") -> None:
+    finding = eligible.finding
+    out.print(plain(f"{finding.name}: '{finding.nih}' at NIH, '{finding.padchest}' at PadChest"))
+    table = result_table(
+        "Eligible images / patients", "site", "after the rule", "all", finding.name, "healthy"
+    )
+    for step in eligible.steps:
+        table.add_row(
+            step.site,
+            step.rule,
+            f"{step.images:,} / {step.patients:,}",
+            f"{step.positives:,} / {step.positive_patients:,}",
+            f"{step.healthy:,} / {step.healthy_patients:,}",
+        )
+    print_table(table)
+
+
+def _print_draw(
+    eligible: "Eligible", per_cell: int | None, sources: "Sources", *, paper_sampling: bool
+) -> None:
+    from activmask.data.xray_sampling import paper_sampling as draw_as_paper
+    from activmask.data.xray_sampling import patient_level_sizes, sample
+
+    if paper_sampling:
+        drawn = draw_as_paper(eligible.candidates)
+        sizes = " / ".join(str(len(images)) for images in drawn.splits.values())
+        out.print(f"the paper's sampling: train / valid / test {sizes} images")
+        out.print(
+            f"it leaks: {drawn.leaking['valid']} valid and {drawn.leaking['test']} test images show patients "
+            "who are in train too"
+        )
+        return
+    images = sample(eligible.candidates, per_cell)
+    cells = len({(image.site, image.label) for image in images})
+    patients = len({image.subject for image in images})
+    out.print(
+        f"drawn: {len(images) // cells} of each site and class, {len(images)} images, {patients} patients"
+    )
+    if len(sources.folders()) == 2:
+        sizes = " / ".join(map(str, patient_level_sizes(images).values()))
+        out.print(
+            f"split by patient with correlation 0.9 (seed 0): train / valid / test {sizes} images "
+            "(the paper: 998 / 498 / 504 by image)"
+        )
+
+
+def _print_summary(summary: "XraySummary", data: Path) -> None:
+    written = summary.written
+    print_table(_cells(summary))
+    out.print(
+        f"{written.images} images of {written.height} x {written.width} px, 16 bits; {written.masks} masks; "
+        f"mean image per site in {plain(data / 'preview.png')}"
+    )
+    for name, why in summary.skipped[:SHOWN_SKIPPED]:
+        out.print(plain(f"skipped {name}: {why}"))
+    if summary.skipped:
+        out.print(plain(f"{len(summary.skipped)} skipped in all, listed in {data / 'skipped.csv'}"))
+    out.print(plain(f"next: activmask train --preset xray --data {_quoted(data)}"))
+
+
+def _cells(summary: "XraySummary") -> Table:
+    table = result_table("", "site", summary.eligible.finding.name, "healthy")
+    for site in sorted({site for site, _ in summary.cells}):
+        table.add_row(site, *(str(summary.cells.get((site, label), 0)) for label in (1, 0)))
+    return table
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))

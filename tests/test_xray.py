@@ -1,0 +1,219 @@
+"""prepare_xray: two collections in their released forms, to a data set."""
+
+import struct
+import subprocess
+import sys
+import time
+import zlib
+
+import numpy as np
+import pytest
+from dataset_records import contents
+from dicom_files import PATIENT, PATIENT_ID
+from PIL import Image
+from xray_files import SECRET, Collections, png, xray
+
+from activmask.data.dataset import read_dataset
+from activmask.data.xray import Sources, prepare_xray
+from activmask.data.xray_pixels import read_xray, read_xray_mask, resized
+from activmask.errors import DataError, UsageError
+
+
+def prepared(made: Collections, **options):
+    return prepare_xray(made.sources, made.root / "out", **{"size": 16, **options})
+
+
+def test_equal_cells_of_both_sites_with_their_pixels(tmp_path):
+    made = Collections(tmp_path)
+    summary = prepared(made)
+    assert set(summary.cells.values()) == {4}
+    dataset = read_dataset(tmp_path / "out")
+    assert (len(dataset), dataset.height, set(dataset.sites)) == (16, 16, {"nih", "padchest"})
+    assert not any(dataset.mask_file_names)
+    assert all(
+        subject.startswith(site) for subject, site in zip(dataset.subjects, dataset.sites, strict=True)
+    )
+    stored = np.asarray(Image.open(tmp_path / "out/images/nih-00000001_000.png"))
+    assert stored == pytest.approx(read_xray(made.image("00000001_000.png"), 16) * 65535, abs=0.5)
+    assert dataset.card["labels"] == {"nih": "Emphysema", "padchest": "emphysema"}
+    with Image.open(tmp_path / "out/preview.png") as preview:
+        assert preview.width > 300
+
+
+def test_per_cell_and_the_number_of_workers_decide_as_they_should(tmp_path):
+    made = Collections(tmp_path)
+    assert prepared(made, per_cell=2).written.images == 8
+    one = contents(tmp_path / "out")
+    prepared(made, per_cell=2, workers=2, overwrite=True)
+    assert contents(tmp_path / "out") == one
+    with pytest.raises(DataError, match="only 4 are eligible"):
+        prepared(made, per_cell=5, overwrite=True)
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_one_collection_alone_flat_folders_and_resized_copies(tmp_path):
+    made = Collections(tmp_path)
+    flat = tmp_path / "flat"
+    for path in made.nih.rglob("*.png"):
+        png(flat / path.name, np.asarray(Image.open(path).resize((20, 20))))
+    sources = Sources(nih=flat, nih_table=made.nih_table)
+    assert prepare_xray(sources, tmp_path / "out", size=16).written.images == 8
+
+
+def broken(path, kind):
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:300])
+    elif kind == "missing":
+        path.unlink()
+    elif kind == "huge":
+        header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+        )
+    else:
+        path.write_bytes(b"\0" * 128 + b"DICM" + b"nonsense")
+
+
+@pytest.mark.parametrize("kind", ["truncated", "missing", "huge", "no dicom"])
+def test_a_broken_image_is_skipped_and_named(kind, tmp_path):
+    made = Collections(tmp_path)
+    broken(made.image("00000003_000.png"), kind)
+    png(made.nih / "images_001/images/._00000001_000.png", xray(0, 255)).write_bytes(b"\0\5\x16\7 Mac OS X")
+    summary = prepared(made)
+    ((name, why),) = summary.skipped
+    assert name == "00000003_000.png"
+    assert str(tmp_path) not in why
+    assert summary.cells["nih", 1] == 3
+    assert b"00000003_000.png" in (tmp_path / "out/skipped.csv").read_bytes()
+
+
+def test_an_image_in_two_folders_is_told_apart_by_the_table_or_skipped(tmp_path):
+    made = Collections(tmp_path)
+    png(made.padchest / "elsewhere/216840_scan.png", xray(1, 4095, kind=np.uint16))
+    png(made.nih / "images_009/images/00000001_000.png", xray(1, 255))
+    assert prepared(made).skipped == (("00000001_000.png", "the image lies in 2 folders; keep one"),)
+
+
+def test_dicom_colour_oddities_and_16_bits(tmp_path):
+    grey = xray(3, 255)
+    rgba = np.dstack([grey, grey, grey, np.full_like(grey, 255)])
+    plain = read_xray(png(tmp_path / "grey.png", grey), 16)
+    assert np.array_equal(read_xray(png(tmp_path / "rgba.png", rgba), 16), plain)
+    deep = read_xray(png(tmp_path / "deep.png", grey.astype(np.uint16) * 8), 16)
+    stretched = (grey - float(grey.min())) / (float(grey.max()) - float(grey.min()))
+    assert read_xray(png(tmp_path / "s.png", (stretched * 60000).astype(np.uint16)), 16) == pytest.approx(
+        deep, abs=1e-4
+    )
+    assert plain == pytest.approx(grey.mean() / 255, abs=0.5)
+    made = Collections(tmp_path)
+    made.as_dicom("216840_scan.png", PhotometricInterpretation="MONOCHROME1")
+    assert prepared(made).cells["padchest", 1] == 4
+
+
+def test_resizing_keeps_means_and_crops_to_the_middle(tmp_path):
+    image = np.zeros((32, 64), np.uint8)
+    image[:, 16:48] = 100
+    assert read_xray(png(tmp_path / "wide.png", image), 8) == pytest.approx(
+        np.full((8, 8), 100 / 255), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(("side", "size"), [(40, 16), (1024, 128), (331, 128), (20, 33), (16, 16)])
+def test_resizing_is_that_of_pillow(side, size):
+    pixels = xray(0, 1, side, np.float32)
+    expected = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
+    assert resized(pixels, size) == pytest.approx(np.asarray(expected), abs=1e-5)
+
+
+def test_masks_of_files_are_cropped_and_resized_like_their_images(tmp_path):
+    made = Collections(tmp_path)
+    mask = np.zeros((40, 40), np.uint8)
+    mask[:20] = 1
+    png(tmp_path / "masks/a/00000001_000.png", mask)
+    assert prepared(made, masks=tmp_path / "masks").written.masks == 1
+    stored = np.asarray(Image.open(tmp_path / "out/masks/nih-00000001_000.png")) > 0
+    assert stored[:8].all()
+    assert not stored[8:].any()
+    wide = png(tmp_path / "wide.png", np.pad(mask, ((0, 0), (10, 10))))
+    assert np.array_equal(read_xray_mask(wide, (40, 60), 16), stored)
+    with pytest.raises(DataError, match="another size"):
+        read_xray_mask(wide, (40, 40), 16)
+
+
+def test_nothing_of_a_header_reaches_an_output(tmp_path):
+    made = Collections(tmp_path)
+    made.as_dicom("216840_scan.png")
+    made.as_dicom("216842_scan.png", PixelData=None)
+    summary = prepared(made)
+    everything = b"".join(contents(tmp_path / "out").values()) + repr(summary).encode()
+    for word in (SECRET, PATIENT, PATIENT_ID):
+        assert word.encode() not in everything
+
+
+def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(tmp_path):
+    made = Collections(tmp_path, n=30)
+    prepared(made)
+    whole = contents(tmp_path / "out")
+    call = (
+        "import sys; from pathlib import Path; from activmask.data.xray import Sources, prepare_xray;"
+        "r = Path(sys.argv[1]);"
+        "prepare_xray(Sources(nih=r/'NIH', padchest=r/'PadChest'), r/'again', size=16)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", call, tmp_path])
+    while len(list(tmp_path.glob(".again*.cache/*.npy"))) < 20:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    finished = {path.name: path.stat().st_ino for path in tmp_path.glob(".again*.cache/*.npy")}
+    assert not (tmp_path / "again").exists()
+    assert len(finished) < 120
+    prepare_xray(made.sources, tmp_path / "again", size=16)
+    assert contents(tmp_path / "again") == whole
+    assert not list(tmp_path.glob(".again*.cache"))
+
+
+def test_finished_images_are_not_read_again(tmp_path, monkeypatch):
+    import activmask.data.xray as module
+
+    made = Collections(tmp_path)
+    real, read = module.read_xray, []
+
+    def stops_at_the_fifth(path, size):
+        if len(read) == 5:
+            raise KeyboardInterrupt
+        read.append(path)
+        return real(path, size)
+
+    monkeypatch.setattr(module, "read_xray", stops_at_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(made)
+    monkeypatch.setattr(module, "read_xray", lambda path, size: read.append(path) or real(path, size))
+    prepared(made)
+    assert len(read) == len(set(read)) == 16
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    import activmask.data.dataset_writer as writer
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer, "_write", full)
+    with pytest.raises(DataError, match="No space left"):
+        prepared(Collections(tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
+def test_requests_that_make_no_sense(tmp_path):
+    with pytest.raises(UsageError, match="neither nih nor padchest"):
+        prepare_xray(Sources(), tmp_path / "out")
+    with pytest.raises(UsageError, match="size must be"):
+        prepared(Collections(tmp_path), size=0)
+    with pytest.raises(DataError, match="does not exist"):
+        prepare_xray(Sources(nih=tmp_path / "nowhere"), tmp_path / "out")
+    png(tmp_path / "other/1.png", xray(0, 255))
+    with pytest.raises(DataError, match="none of the 8 eligible images"):
+        prepare_xray(
+            Sources(nih=tmp_path / "other", nih_table=tmp_path / "NIH/Data_Entry_2017.csv"), tmp_path / "o"
+        )
