@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(sys.executable).with_name("activmask")
-COMMANDS = ("demo", "make-synthetic", "prepare-folder", "train", "evaluate", "saliency")
+COMMANDS = (
+    "demo",
+    "make-synthetic",
+    "prepare-folder",
+    "prepare-msd",
+    "prepare-xray",
+    "train",
+    "evaluate",
+    "saliency",
+)
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
 QUICK = ("--model", "cnn", "--width", "4", "--lr", "1e-3")
 
