@@ -91,7 +91,7 @@ def test_an_image_in_two_folders_is_told_apart_by_the_table_or_skipped(tmp_path)
     made = Collections(tmp_path)
     png(made.padchest / "elsewhere/216840_scan.png", xray(1, 4095, kind=np.uint16))
     png(made.nih / "images_009/images/00000001_000.png", xray(1, 255))
-    assert prepared(made).skipped == (("00000001_000.png", "the image lies in 2 folders; keep one"),)
+    assert prepared(made).skipped == (("00000001_000.png", "00000001_000.png lies in 2 folders; keep one"),)
 
 
 def test_dicom_colour_oddities_and_16_bits(tmp_path):
@@ -134,10 +134,21 @@ def test_masks_of_files_are_cropped_and_resized_like_their_images(tmp_path):
     stored = np.asarray(Image.open(tmp_path / "out/masks/nih-00000001_000.png")) > 0
     assert stored[:8].all()
     assert not stored[8:].any()
+    dicom = made.as_dicom("216840_scan.png")
+    png(tmp_path / "masks/b" / f"{dicom.stem}.png", mask)
+    assert prepared(made, masks=tmp_path / "masks", overwrite=True).written.masks == 2
     wide = png(tmp_path / "wide.png", np.pad(mask, ((0, 0), (10, 10))))
     assert np.array_equal(read_xray_mask(wide, (40, 60), 16), stored)
     with pytest.raises(DataError, match="another size"):
         read_xray_mask(wide, (40, 40), 16)
+
+
+def test_two_masks_of_one_name_leave_their_image_out(tmp_path):
+    made = Collections(tmp_path)
+    for folder in "bc":
+        png(tmp_path / "masks" / folder / "00000002_000.png", xray(0, 255))
+    summary = prepared(made, masks=tmp_path / "masks")
+    assert summary.skipped == (("00000002_000.png", "00000002_000.png lies in 2 folders; keep one"),)
 
 
 def test_nothing_of_a_header_reaches_an_output(tmp_path):
@@ -160,14 +171,14 @@ def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(tmp_path):
         "prepare_xray(Sources(nih=r/'NIH', padchest=r/'PadChest'), r/'again', size=16)"
     )
     process = subprocess.Popen([sys.executable, "-c", call, tmp_path])
-    while len(list(tmp_path.glob(".again*.cache/*.npy"))) < 20:
+    while not any(path.stat().st_size for path in tmp_path.glob(".again*.cache")):
         assert process.poll() is None
-        time.sleep(0.01)
+        time.sleep(0.005)
     process.kill()
     process.wait()
-    finished = {path.name: path.stat().st_ino for path in tmp_path.glob(".again*.cache/*.npy")}
+    (cache,) = tmp_path.glob(".again*.cache")
+    cache.write_bytes(cache.read_bytes() + b"P half a record")
     assert not (tmp_path / "again").exists()
-    assert len(finished) < 120
     prepare_xray(made.sources, tmp_path / "again", size=16)
     assert contents(tmp_path / "again") == whole
     assert not list(tmp_path.glob(".again*.cache"))
@@ -177,20 +188,24 @@ def test_finished_images_are_not_read_again(tmp_path, monkeypatch):
     import activmask.data.xray as module
 
     made = Collections(tmp_path)
-    real, read = module.read_xray, []
+    png(tmp_path / "masks/00000001_000.png", np.full((40, 40), 255, np.uint8))
+    prepared(made, masks=tmp_path / "masks")
+    whole = contents(tmp_path / "out")
+    real, read = module.read_intensities, []
 
-    def stops_at_the_fifth(path, size):
-        if len(read) == 5:
+    def stops_at_the_tenth(path):
+        if len(read) == 9:
             raise KeyboardInterrupt
         read.append(path)
-        return real(path, size)
+        return real(path)
 
-    monkeypatch.setattr(module, "read_xray", stops_at_the_fifth)
+    monkeypatch.setattr(module, "read_intensities", stops_at_the_tenth)
     with pytest.raises(KeyboardInterrupt):
-        prepared(made)
-    monkeypatch.setattr(module, "read_xray", lambda path, size: read.append(path) or real(path, size))
-    prepared(made)
+        prepared(made, masks=tmp_path / "masks", overwrite=True)
+    monkeypatch.setattr(module, "read_intensities", lambda path: read.append(path) or real(path))
+    prepared(made, masks=tmp_path / "masks", overwrite=True)
     assert len(read) == len(set(read)) == 16
+    assert contents(tmp_path / "out") == whole
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):

@@ -78,13 +78,7 @@ def _on_ray(
     except ImportError as error:
         raise UsageError("the engine ray needs Ray: pip install 'activmask[ray]'") from error
     cpus = None if address else workers
-    ray.init(
-        address=address,
-        num_cpus=cpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    _join(ray, address, cpus)
     waiting: deque[Any] = deque()
     try:
         # Ray runs a task again elsewhere when its worker or node is lost.
@@ -99,6 +93,20 @@ def _on_ray(
         raise _killed() from error
     finally:
         ray.shutdown()
+
+
+def _join(ray: Any, address: str | None, cpus: int | None) -> None:
+    try:
+        ray.init(
+            address=address,
+            num_cpus=cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        where = f"at {address}" if address else "on this machine"
+        raise DataError(f"no Ray cluster can be reached {where}; start one, or give its address") from error
 
 
 def work_on(work: Callable[[Item], Result], item: Item) -> Result:

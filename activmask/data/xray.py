@@ -4,8 +4,6 @@ Shapes: S x S pixels as stored.
 """
 
 import hashlib
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +14,19 @@ import numpy as np
 
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.folder_plan import reason
-from activmask.data.images import MAX_PIXELS, image_size
+from activmask.data.images import MAX_PIXELS
 from activmask.data.parallel import Engine, in_order
+from activmask.data.xray_cache import Made, continued
 from activmask.data.xray_files import find_image, index_images
 from activmask.data.xray_findings import Finding, find_finding
-from activmask.data.xray_pixels import CROP, SCALING, quantised, read_xray, read_xray_mask
+from activmask.data.xray_pixels import (
+    CROP,
+    SCALING,
+    quantised,
+    read_intensities,
+    read_xray_mask,
+    resized,
+)
 from activmask.data.xray_preview import SiteMeans
 from activmask.data.xray_sampling import sample
 from activmask.data.xray_tables import (
@@ -91,14 +97,6 @@ class _Item:
         return f"{self.image.site}-{Path(self.image.file_name).stem}"
 
 
-@dataclass(frozen=True)
-class _Made:
-    pixels: np.ndarray | None
-    """uint16 (S, S), or None for an image that was left out."""
-    mask: np.ndarray | None
-    reason: str
-
-
 def eligible_xrays(
     sources: Sources, *, finding: str = "emphysema", views: Views = "PA", paper_views: bool = False
 ) -> Eligible:
@@ -152,7 +150,7 @@ def prepare_xray(
     """Make a data set of eligible images, equally many of each site and class, drawn by patient.
 
     Only images whose files are there take part in the draw. A broken image is left out, named in
-    `skipped.csv`, and makes its cell smaller. Finished images wait in a hidden folder beside
+    `skipped.csv`, and makes its cell smaller. Finished images wait in a hidden file beside
     `out`, so that the same call continues after an interruption and ends with the same bytes.
 
     Args:
@@ -182,11 +180,12 @@ def prepare_xray(
     items = _drawn(sources, eligible, masks, per_cell, skipped)
     cache = _cache(out, items, size)
     means, cells = SiteMeans(), dict[tuple[str, int], int]()
-    make = partial(_make, size=size, cache=cache, folders=(*sources.folders().values(), masks))
+    make = partial(_make, size=size, folders=(*sources.folders().values(), masks))
+    compute = partial(in_order, make, workers=workers, engine=engine, address=address)
 
     def records() -> Iterator[Record]:
-        cache.mkdir(parents=True, exist_ok=True)
-        made = in_order(make, items, workers=workers, engine=engine, address=address)
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        made = continued(cache, items, compute, size)
         for done, (item, result) in enumerate(zip(items, made, strict=True), 1):
             if result.pixels is None:
                 skipped.append((item.image.file_name, result.reason))
@@ -198,11 +197,11 @@ def prepare_xray(
             if progress is not None:
                 progress(done, len(items))
 
-    card = _card(eligible, size, per_cell)
+    card = _card(eligible, size, len(items) // len({(item.image.site, item.image.label) for item in items}))
     written = write_dataset(
         out, records(), card=card, overwrite=overwrite, preview=means.draw, skipped=skipped
     )
-    shutil.rmtree(cache)
+    cache.unlink()
     return XraySummary(written, eligible, cells, tuple(skipped))
 
 
@@ -216,10 +215,11 @@ def _drawn(
     """The images of the draw with their files; eligible ones without a file are skipped."""
     indices = {site: index_images(folder) for site, folder in sources.folders().items()}
     mask_index = index_images(masks) if masks is not None else {}
-    paths: dict[tuple[str, str], Path] = {}
+    paths: dict[tuple[str, str], tuple[Path, Path | None]] = {}
     for image in eligible.candidates:
         try:
-            paths[image.site, image.file_name] = find_image(indices[image.site], image)
+            path = find_image(indices[image.site], image)
+            paths[image.site, image.file_name] = (path, _mask_of(mask_index, image))
         except DataError as error:
             skipped.append((image.file_name, str(error)))
     present = [image for image in eligible.candidates if (image.site, image.file_name) in paths]
@@ -228,10 +228,7 @@ def _drawn(
             f"none of the {len(eligible.candidates)} eligible images lies in "
             f"{' or '.join(map(str, sources.folders().values()))}; name the folders that hold them"
         )
-    return [
-        _Item(image, paths[image.site, image.file_name], _mask_of(mask_index, image))
-        for image in sample(present, per_cell)
-    ]
+    return [_Item(image, *paths[image.site, image.file_name]) for image in sample(present, per_cell)]
 
 
 def _mask_of(index: dict[str, list[Path]], image: Candidate) -> Path | None:
@@ -240,32 +237,24 @@ def _mask_of(index: dict[str, list[Path]], image: Candidate) -> Path | None:
 
 
 def _cache(out: Path, items: Sequence[_Item], size: int) -> Path:
-    """The folder of finished images, which another plan or changed files never share."""
-    digest = hashlib.sha256(str(size).encode())
+    """The file of finished images, which another plan or changed files never share."""
+    digest = hashlib.sha256(f"{size}\n{SCALING}\n{CROP}".encode())
     for item in items:
-        stat = item.path.stat()
-        digest.update(f"\n{item.name}\t{item.path}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
+        for path in (item.path, item.mask):
+            if path is not None:
+                stat = path.stat()
+                digest.update(f"\n{item.name}\t{path}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
     root = out.resolve()
     return root.parent / f".{root.name}.{digest.hexdigest()[:16]}.cache"
 
 
-def _make(item: _Item, *, size: int, cache: Path, folders: tuple[Path | None, ...]) -> _Made:
-    """One image, from the cache where it is finished already."""
+def _make(item: _Item, *, size: int, folders: tuple[Path | None, ...]) -> Made:
     try:
-        mask = None
-        if item.mask is not None:
-            mask = read_xray_mask(item.mask, image_size(item.path), size)
-        finished = cache / f"{item.name}.npy"
-        if finished.is_file():
-            return _Made(np.load(finished, allow_pickle=False), mask, "")
-        pixels = quantised(read_xray(item.path, size))
+        pixels = read_intensities(item.path)
+        mask = None if item.mask is None else read_xray_mask(item.mask, pixels.shape, size)
+        return Made(quantised(resized(pixels, size)), mask, "")
     except DataError as error:
-        return _Made(None, None, reason(error, folders))
-    partial_file = finished.with_suffix(f".{os.getpid()}.partial")
-    with partial_file.open("wb") as file:
-        np.save(file, pixels, allow_pickle=False)
-    partial_file.replace(finished)
-    return _Made(pixels, mask, "")
+        return Made(None, None, reason(error, folders))
 
 
 def _record(item: _Item, pixels: np.ndarray, mask: np.ndarray | None) -> Record:
@@ -273,7 +262,7 @@ def _record(item: _Item, pixels: np.ndarray, mask: np.ndarray | None) -> Record:
     return Record(item.name, pixels, mask, image.label, image.subject, image.site, "")
 
 
-def _card(eligible: Eligible, size: int, per_cell: int | None) -> dict[str, Any]:
+def _card(eligible: Eligible, size: int, per_cell: int) -> dict[str, Any]:
     return {
         "source": "xray",
         "finding": eligible.finding.name,

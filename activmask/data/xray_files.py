@@ -41,9 +41,9 @@ def find_image(index: dict[str, list[Path]], image: Candidate) -> Path:
     if len(paths) > 1:
         paths = [path for path in paths if path.parent.name == image.folder] or paths
     if not paths:
-        raise DataError("the image is not in the folder")
+        raise DataError("no file of that name is in the folder")
     if len(paths) > 1:
-        raise DataError(f"the image lies in {len(paths)} folders; keep one")
+        raise DataError(f"{paths[0].name} lies in {len(paths)} folders; keep one")
     return paths[0]
 
 

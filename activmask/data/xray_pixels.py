@@ -21,24 +21,27 @@ CROP = "the largest square in the middle, resized with anti-aliasing"
 
 
 def read_xray(path: Path, size: int) -> np.ndarray:
+    """Read an X-ray as a data set stores it: `read_intensities`, then `resized`, float32 (S, S)."""
+    return resized(read_intensities(path), size)
+
+
+def read_intensities(path: Path) -> np.ndarray:
     """Read an X-ray from a PNG, JPEG, TIFF or DICOM file.
 
-    The largest square in the middle is taken and resized, anti-aliased.
-
     Returns:
-        float32 (S, S) in [0, 1]: 8-bit values over 255, deeper ones from the image's own minimum
+        float32 (H, W) in [0, 1]: 8-bit values over 255, deeper ones from the image's own minimum
         to its own maximum.
 
     Raises:
         DataError: the file is broken or not one grey image.
     """
     if is_dicom(path):
-        return resized(read_dicom(path), size)
+        return read_dicom(path)
     pixels = read_grey(path)
     if bit_depth(path) == 16:
         low, high = float(pixels.min()), float(pixels.max())
         pixels = (pixels - low) / max(high - low, 1e-12)
-    return resized(pixels, size)
+    return pixels
 
 
 def read_xray_mask(path: Path, shape: tuple[int, int], size: int) -> np.ndarray:
