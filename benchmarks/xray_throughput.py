@@ -62,7 +62,7 @@ def bare(paths: list[Path], workers: int) -> float:
 def prepared(folder: Path, out: Path, workers: int) -> float:
     """Seconds, start of the workers, table and preview included."""
     start = time.perf_counter()
-    prepare_xray(Sources(nih=folder), out, size=SIZE, workers=workers, overwrite=True)
+    prepare_xray(Sources(nih=folder), out, size=SIZE, workers=workers)
     return time.perf_counter() - start
 
 
@@ -76,9 +76,9 @@ def main() -> None:
         write_collection(folder, images)
         paths = sorted(folder.glob("*.png"))
         megabytes = sum(path.stat().st_size for path in paths) / images / 1e6
-        prepared(folder, Path(name) / "out", workers)
+        prepared(folder, Path(name) / "warm", workers)
         rounds = [
-            (bare(paths, workers), prepared(folder, Path(name) / "out", workers)) for _ in range(ROUNDS)
+            (bare(paths, workers), prepared(folder, Path(name) / f"out-{k}", workers)) for k in range(ROUNDS)
         ]
     shares = sorted(one / other for one, other in rounds)
     own = statistics.median(other for _, other in rounds)
