@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .console import failures_as_sentences, out
+from .preparing import print_next, print_skipped
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.folder import FolderSummary
-
-SHOWN_SKIPPED = 10
 
 
 def prepare_folder(
@@ -90,15 +89,6 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
     )
     if summary.empty_masks:
         out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
-    for name, reason in summary.skipped[:SHOWN_SKIPPED]:
-        out.print(f"skipped {escape(name)}: {escape(reason)}")
-    if summary.skipped:
-        out.print(f"{len(summary.skipped)} skipped in all, listed in {escape(str(data / 'skipped.csv'))}")
+    print_skipped(summary.skipped, data)
     policy = "given" if "all" not in written.counts else "subject"
-    out.print(f"next: activmask train --data {escape(_quoted(data))} --split-policy {policy}")
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))
+    print_next(data, "", f"--split-policy {policy}")

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activmask.config import PRESETS
 from activmask.errors import UsageError
 
 from .console import failures_as_sentences, out
+from .preparing import print_next, print_skipped
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.msd import MsdSummary
-
-SHOWN_SKIPPED = 10
 
 
 def prepare_msd(
@@ -89,7 +89,7 @@ def prepare_msd(
     """
     with failures_as_sentences():
         ends = None if window is None else _ends(window)
-        from activmask.data.msd import BLURS, default_out, preset_of, source_name
+        from activmask.data.msd import default_out
         from activmask.data.msd import prepare_msd as prepare
 
         from .progress import counting
@@ -109,11 +109,11 @@ def prepare_msd(
                 overwrite=overwrite,
                 progress=progress,
             )
-        preset = preset_of(source_name(source)) or preset_of(summary.task) or "cardiac"
+        preset = summary.preset or "cardiac"
         _print_summary(summary, data)
         # The preset brings its own blur, which may not be the one that was asked for.
-        blur = "" if BLURS[preset] == summary.mask_blur else f" --mask-blur {summary.mask_blur:g}"
-        out.print(plain(f"next: activmask train --preset {preset} --data {_quoted(data)}{blur}"))
+        usual = PRESETS[preset]["mask_blur"] == summary.mask_blur
+        print_next(data, f"--preset {preset}", "" if usual else f"--mask-blur {summary.mask_blur:g}")
 
 
 def _ends(window: str) -> tuple[float, float]:
@@ -140,17 +140,4 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
         f"mask blur {summary.mask_blur:g} px grows masks by {summary.mask_radius} of {written.width} px "
         "in training; they are stored as they are"
     )
-    _print_skipped(summary, data)
-
-
-def _print_skipped(summary: "MsdSummary", data: Path) -> None:
-    for name, reason in summary.skipped[:SHOWN_SKIPPED]:
-        out.print(plain(f"skipped {name}: {reason}"))
-    if summary.skipped:
-        out.print(plain(f"{len(summary.skipped)} skipped in all, listed in {data / 'skipped.csv'}"))
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))
+    print_skipped(summary.skipped, data)

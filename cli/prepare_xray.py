@@ -9,12 +9,12 @@ from rich.table import Table
 from activmask.errors import UsageError
 
 from .console import err, failures_as_sentences, out
+from .preparing import print_next, print_skipped
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.xray import Eligible, Sources, XraySummary
 
-SHOWN_SKIPPED = 10
 _COLLECTIONS, _ELIGIBLE, _OUTPUT, _RUN = "Collections", "Eligible images", "Output", "Run"
 
 
@@ -228,11 +228,8 @@ def _print_summary(summary: "XraySummary", data: Path) -> None:
         f"{written.images} images of {written.height} x {written.width} px, 16 bits; {written.masks} masks; "
         f"mean image per site in {plain(data / 'preview.png')}"
     )
-    for name, why in summary.skipped[:SHOWN_SKIPPED]:
-        out.print(plain(f"skipped {name}: {why}"))
-    if summary.skipped:
-        out.print(plain(f"{len(summary.skipped)} skipped in all, listed in {data / 'skipped.csv'}"))
-    out.print(plain(f"next: activmask train --preset xray --data {_quoted(data)}"))
+    print_skipped(summary.skipped, data)
+    print_next(data, "--preset xray")
 
 
 def _cells(summary: "XraySummary") -> Table:
@@ -240,9 +237,3 @@ def _cells(summary: "XraySummary") -> Table:
     for site in sorted({site for site, _ in summary.cells}):
         table.add_row(site, *(str(summary.cells.get((site, label), 0)) for label in (1, 0)))
     return table
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))

@@ -13,9 +13,10 @@ from tiny_checkpoints import SIDE, tiny_checkpoint, write_checkpoint, write_imag
 from typer.testing import CliRunner
 
 from activmask.data.dataset import load_samples, read_dataset
+from activmask.data.images import to_stored
 from activmask.data.msd import prepare_msd
 from activmask.data.nifti_slice import StoredSlices, read_nifti_slice, stored_slices
-from activmask.data.xray_pixels import quantised, read_xray
+from activmask.data.xray_pixels import read_intensities, resized
 from activmask.errors import DataError, UsageError
 from activmask.saliency.inputs import image_files, read_inputs
 from activmask.saliency.pictures import picture_paths
@@ -192,7 +193,7 @@ def test_a_dicom_is_cropped_to_its_middle_square_and_resized(tmp_path):
 def test_a_dicom_is_seen_as_prepare_xray_stores_it(tmp_path):
     path = write_dicom(tmp_path / "scan", gradient(70, 50), PhotometricInterpretation="MONOCHROME1")
     inputs = read_inputs(tiny_checkpoint(tmp_path / "run"), [path])
-    stored = quantised(read_xray(path, SIDE))
+    stored = to_stored(resized(read_intensities(path), SIDE))
     np.testing.assert_array_equal(inputs.images[0, 0], stored / np.float32(65535))
 
 

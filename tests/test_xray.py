@@ -15,8 +15,13 @@ from xray_files import SECRET, Collections, png, xray
 
 from activmask.data.dataset import read_dataset
 from activmask.data.xray import Sources, prepare_xray
-from activmask.data.xray_pixels import read_xray, read_xray_mask, resized
+from activmask.data.xray_cache import Made, continued
+from activmask.data.xray_pixels import read_intensities, read_xray_mask, resized
 from activmask.errors import DataError, UsageError
+
+
+def read_xray(path, size):
+    return resized(read_intensities(path), size)
 
 
 def prepared(made: Collections, **options):
@@ -232,3 +237,27 @@ def test_requests_that_make_no_sense(tmp_path):
         prepare_xray(
             Sources(nih=tmp_path / "other", nih_table=tmp_path / "NIH/Data_Entry_2017.csv"), tmp_path / "o"
         )
+
+
+def test_what_was_left_out_is_made_again_in_this_process(tmp_path):
+    made = {
+        k: Made(None if k == 1 else np.full((2, 2), k, np.uint16), None, "broken" * (k == 1))
+        for k in range(4)
+    }
+    batches, singles = [], []
+
+    def make(k):
+        singles.append(k)
+        return made[k]
+
+    def make_all(rest):
+        batches.append(list(rest))
+        return (made[k] for k in rest)
+
+    first = continued(tmp_path / "cache", range(4), make, make_all, 2)
+    assert [next(first).reason for _ in range(3)] == ["", "broken", ""]
+    first.close()
+    again = list(continued(tmp_path / "cache", range(4), make, make_all, 2))
+    assert [one.reason for one in again] == ["", "broken", "", ""]
+    assert [int(one.pixels[0, 0]) for one in again if one.pixels is not None] == [0, 2, 3]
+    assert (singles, batches) == ([1], [[0, 1, 2, 3], [3]])

@@ -97,7 +97,7 @@ def write_dataset(
     Raises:
         DataError: the target is taken, or the records do not make a data set.
     """
-    _check_target(root, overwrite)
+    check_target(root, overwrite)
     root = root.resolve()
     partial = root.parent / f".{root.name}.{uuid4().hex[:12]}.partial"
     try:
@@ -122,7 +122,8 @@ def write_dataset(
     return summary
 
 
-def _check_target(root: Path, overwrite: bool) -> None:
+def check_target(root: Path, overwrite: bool) -> None:
+    """Refuse a place that holds something a new data set must not replace (raises DataError)."""
     if not root.exists() and not root.is_symlink():
         return
     if not root.is_dir() or root.is_symlink():

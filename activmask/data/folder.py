@@ -12,7 +12,7 @@ from skimage import transform
 
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.folder_plan import Item, number_classes, plan_items, reason
-from activmask.data.images import MAX_PIXELS, Colour, read_grey, read_mask
+from activmask.data.images import Colour, check_side, read_grey, read_mask, to_stored
 from activmask.errors import DataError, UsageError
 
 Progress = Callable[[int, int], None]
@@ -105,8 +105,8 @@ def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, si
     for source in (images, labels, masks):
         if source is not None and source.resolve().is_relative_to(out.resolve()):
             raise UsageError(f"{source} lies in {out}, which would be replaced; choose another place")
-    if size is not None and not (size >= 1 and size * size <= MAX_PIXELS):
-        raise UsageError(f"size must be from 1 to {int(MAX_PIXELS**0.5)} px; found {size}")
+    if size is not None:
+        check_side(size)
 
 
 def _check_one_size(items: Sequence[Item]) -> None:
@@ -167,7 +167,7 @@ def _record(item: Item, label: int, job: _Job) -> Record:
     if job.size is not None and image.shape != (job.size, job.size):
         image = _resized_image(image, job.size)
         mask = None if mask is None else _resized_mask(item, mask, job.size)
-    pixels = _quantised(image, job.bit_depth)
+    pixels = to_stored(image, job.bit_depth)
     return Record(item.name, pixels, mask, label, item.subject, item.site, item.split)
 
 
@@ -181,8 +181,3 @@ def _resized_mask(item: Item, mask: np.ndarray, size: int) -> np.ndarray:
     if not resized.any():
         raise DataError(f"the region in the mask {item.mask} vanishes at {size} px; choose a larger size")
     return resized
-
-
-def _quantised(image: np.ndarray, bit_depth: int) -> np.ndarray:
-    kind = np.uint16 if bit_depth == 16 else np.uint8
-    return np.rint(image * np.float32(np.iinfo(kind).max)).astype(kind)

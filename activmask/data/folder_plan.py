@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from activmask.data.images import bit_depth, image_size
+from activmask.data.images import SUFFIXES, bit_depth, image_size
 from activmask.data.splits import SPLITS
 from activmask.data.tables import Row, read_table, relative_path
 from activmask.errors import DataError
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 
 
@@ -169,7 +168,7 @@ def _mask_finder(
 def _files_by_stem(masks: Path) -> dict[PurePosixPath, list[Path]]:
     found: dict[PurePosixPath, list[Path]] = defaultdict(list)
     for path in sorted(masks.rglob("*")):
-        if path.suffix.lower() in _SUFFIXES:
+        if path.suffix.lower() in SUFFIXES:
             found[PurePosixPath(path.relative_to(masks).as_posix()).with_suffix("")].append(path)
     return found
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from activmask.errors import DataError
+from activmask.errors import DataError, UsageError
 
 Colour = Literal["refuse", "convert"]
 
@@ -22,6 +22,9 @@ MAX_PIXELS = 2**26
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue (ITU-R BT.601)."""
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+"""Of the files that folders are searched for."""
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 # JPEG leaves small values around every edge, all of which would count as inside.
@@ -49,7 +52,25 @@ def read_grey(path: Path, *, colour: Colour = "refuse") -> np.ndarray:
         pixels = _without_colour(path, pixels, colour)
     if pixels.dtype.kind == "f":
         return _checked_floats(path, pixels)
+    return from_stored(pixels)
+
+
+def from_stored(pixels: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 of any shape as float32 in [0, 1]: over the largest value of their depth."""
     return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def to_stored(shares: np.ndarray, bits: int = 16) -> np.ndarray:
+    """Values in [0, 1], of any shape, as uint8 or uint16: the nearest that `from_stored` gives back."""
+    kind = np.uint16 if bits == 16 else np.uint8
+    return np.asarray(np.rint(shares * np.float32(np.iinfo(kind).max)), kind)
+
+
+def check_side(size: int) -> None:
+    """Refuse a side in px that no square image can be stored with (raises UsageError)."""
+    most = int(MAX_PIXELS**0.5)
+    if not 1 <= size <= most:
+        raise UsageError(f"size must be from 1 to {most} px; found {size}")
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -12,8 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from activmask.data.dataset_writer import Record, Summary, write_dataset
+from activmask.config import PRESETS
+from activmask.data.dataset_writer import Record, Summary, check_target, write_dataset
 from activmask.data.folder_plan import reason
+from activmask.data.images import check_side
 from activmask.data.msd_archive import is_archive, unpacked
 from activmask.data.msd_folder import Case, Task, chosen_values, read_task
 from activmask.data.msd_volume import CT_WINDOW, ORIENTATION, PERCENTILES, SliceRules, Slices, cut
@@ -22,11 +24,8 @@ from activmask.errors import DataError, UsageError
 
 Progress = Callable[[int, int], None]
 
-BLURS = {"liver": 16.0, "pancreas": 16.0, "cardiac": 8.0}
-"""Sigma in px by which the paper blurs the masks of its tasks (sec. 5)."""
-
 _OTHER_BLUR = 0.5
-_MAX_SIZE = 8192
+_MAX_BLUR = 8192
 _WORDS = {
     "liver": "liver",
     "lits": "liver",
@@ -43,6 +42,8 @@ class MsdSummary:
 
     written: Summary
     task: str
+    preset: str | None
+    """The paper's for this task; None for a task that is not in it."""
     volumes: int
     """How many gave slices."""
     skipped: tuple[tuple[str, str], ...]
@@ -130,7 +131,8 @@ def prepare_msd(
     """
     _check_request(size, window, slices_per_volume, mask_blur)
     if is_archive(source):
-        _check_place(out, overwrite)
+        # The writer checks it too, but only after minutes of unpacking.
+        check_target(out, overwrite)
     with unpacked(source, out) if is_archive(source) else nullcontext(source) as folder:
         task = read_task(folder, channel=channel)
         is_ct = task.modality.strip().casefold() == "ct"
@@ -141,18 +143,20 @@ def prepare_msd(
             window=window or (CT_WINDOW if is_ct else None),
             per_volume=slices_per_volume,
         )
-        blur = _blur(source, task) if mask_blur is None else mask_blur
+        preset = preset_of(source_name(source)) or preset_of(task.name)
+        blur = _blur(preset) if mask_blur is None else mask_blur
         tally = _Tally(list(task.skipped))
         written = write_dataset(
             out,
             _records(task, rules, tally, workers, progress),
-            card={**_card(task, rules, blur), "channel": channel},
+            card=_card(task, rules, blur, channel),
             overwrite=overwrite,
             skipped=tally.skipped,
         )
     return MsdSummary(
         written=written,
         task=task.name,
+        preset=preset,
         volumes=tally.volumes,
         skipped=tuple(tally.skipped),
         mask_blur=blur,
@@ -165,25 +169,17 @@ def prepare_msd(
 def _check_request(
     size: int, window: tuple[float, float] | None, slices_per_volume: int, mask_blur: float | None
 ) -> None:
-    if not 1 <= size <= _MAX_SIZE:
-        raise UsageError(f"size must be from 1 to {_MAX_SIZE} px; found {size}")
+    check_side(size)
     if window is not None and not (all(map(math.isfinite, window)) and window[0] < window[1]):
         raise UsageError(f"window must rise from a low to a high value; found {window[0]:g} to {window[1]:g}")
     if slices_per_volume < 0 or slices_per_volume == 1:
         raise UsageError(f"slices_per_volume must be 0 or at least 2; found {slices_per_volume}")
-    if mask_blur is not None and not 0 <= mask_blur <= _MAX_SIZE:
-        raise UsageError(f"mask_blur must be from 0 to {_MAX_SIZE} px; found {mask_blur:g}")
+    if mask_blur is not None and not 0 <= mask_blur <= _MAX_BLUR:
+        raise UsageError(f"mask_blur must be from 0 to {_MAX_BLUR} px; found {mask_blur:g}")
 
 
-def _check_place(out: Path, overwrite: bool) -> None:
-    # The writer says so too, but only after an archive was unpacked, which takes minutes.
-    if not overwrite and out.is_dir() and any(out.iterdir()):
-        raise DataError(f"{out} exists already; choose another place or ask for overwrite")
-
-
-def _blur(source: Path, task: Task) -> float:
-    preset = preset_of(source_name(source)) or preset_of(task.name)
-    return _OTHER_BLUR if preset is None else BLURS[preset]
+def _blur(preset: str | None) -> float:
+    return _OTHER_BLUR if preset is None else float(PRESETS[preset]["mask_blur"])
 
 
 def _radius(blur: float) -> int:
@@ -192,7 +188,7 @@ def _radius(blur: float) -> int:
     return dilation_radius(blur)
 
 
-def _card(task: Task, rules: SliceRules, blur: float) -> dict[str, Any]:
+def _card(task: Task, rules: SliceRules, blur: float, channel: int) -> dict[str, Any]:
     low, high = rules.window or PERCENTILES
     unit = "percentile of each volume" if rules.window is None else "value"
     return {
@@ -207,6 +203,7 @@ def _card(task: Task, rules: SliceRules, blur: float) -> dict[str, Any]:
         "mask_blur": {"sigma_px": blur, "radius_px": _radius(blur), "stored": False},
         "licence": task.licence,
         "reference": task.reference,
+        "channel": channel,
     }
 
 

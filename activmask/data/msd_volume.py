@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 from skimage import transform
 
+from activmask.data.images import to_stored
 from activmask.data.msd_folder import Case
 from activmask.data.nifti import Volume, read_volume
 from activmask.errors import DataError
@@ -182,7 +183,7 @@ def resized_image(image: Volume, z: int, window: tuple[float, float], size: int)
         scaled = np.clip((image.values(z) - low) / (high - low), 0, 1).astype(np.float32)
     square = _square(_upright(scaled), image.spacing)
     resized = _operator(square.shape[0], size) @ square @ _operator(square.shape[1], size).T
-    return np.asarray(np.rint(np.clip(resized, 0, 1) * np.float32(np.iinfo(np.uint16).max)), np.uint16)
+    return to_stored(np.clip(resized, 0, 1))
 
 
 def resized_mask(inside: np.ndarray, spacing: np.ndarray, size: int) -> np.ndarray:

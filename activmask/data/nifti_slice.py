@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from activmask.data.dataset import read_card
+from activmask.data.images import from_stored
 from activmask.data.msd_folder import Case
 from activmask.data.msd_volume import (
     CT_WINDOW,
@@ -103,8 +104,7 @@ def read_nifti_slice(
     organ = None if label is None else read_volume(label)
     check_pair(Case(path.name, path, label or path, stored.channel), image, organ or image)
     window = stored.window or percentile_window(path, image)
-    pixels = resized_image(image, number, window, stored.size)
-    scaled = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    scaled = from_stored(resized_image(image, number, window, stored.size))
     if organ is None:
         return scaled, None
     return scaled, resized_mask(organ.values(number) > 0, image.spacing, stored.size)

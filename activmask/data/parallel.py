@@ -3,7 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, Literal, TypeVar
@@ -12,6 +12,7 @@ from activmask.errors import DataError, UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Ticket = TypeVar("Ticket")
 Engine = Literal["local", "ray"]
 
 _AHEAD = 4
@@ -56,14 +57,10 @@ def _in_processes(
 ) -> Iterator[Result]:
     # Forking a process whose libraries run threads can hang it.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    waiting: deque[Future[Result]] = deque()
     try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= workers * ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from _windowed(
+            items, lambda item: pool.submit(work, item), lambda future: future.result(), workers * ahead
+        )
     except BrokenProcessPool as error:
         raise _killed() from error
     finally:
@@ -77,22 +74,32 @@ def _on_ray(
         import ray
     except ImportError as error:
         raise UsageError("the engine ray needs Ray: pip install 'activmask[ray]'") from error
-    cpus = None if address else workers
-    _join(ray, address, cpus)
-    waiting: deque[Any] = deque()
+    _join(ray, address, None if address else workers)
     try:
         # Ray runs a task again elsewhere when its worker or node is lost.
         task: Any = ray.remote(work_on).options(num_cpus=1, max_retries=3)
-        for item in items:
-            waiting.append(task.remote(work, item))
-            if len(waiting) >= workers * ahead:
-                yield ray.get(waiting.popleft())
-        while waiting:
-            yield ray.get(waiting.popleft())
+        get: Callable[[Any], Result] = ray.get
+        yield from _windowed(items, lambda item: task.remote(work, item), get, workers * ahead)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
         raise _killed() from error
     finally:
         ray.shutdown()
+
+
+def _windowed(
+    items: Iterable[Item],
+    submit: Callable[[Item], Ticket],
+    result: Callable[[Ticket], Result],
+    most: int,
+) -> Iterator[Result]:
+    """The results in the order of the items, with at most `most` of them submitted and not yet taken."""
+    waiting: deque[Ticket] = deque()
+    for item in items:
+        waiting.append(submit(item))
+        if len(waiting) >= most:
+            yield result(waiting.popleft())
+    while waiting:
+        yield result(waiting.popleft())
 
 
 def _join(ray: Any, address: str | None, cpus: int | None) -> None:

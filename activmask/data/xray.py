@@ -14,7 +14,7 @@ import numpy as np
 
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.folder_plan import reason
-from activmask.data.images import MAX_PIXELS
+from activmask.data.images import check_side, to_stored
 from activmask.data.parallel import Engine, in_order
 from activmask.data.xray_cache import Made, continued
 from activmask.data.xray_files import find_image, index_images
@@ -22,7 +22,6 @@ from activmask.data.xray_findings import Finding, find_finding
 from activmask.data.xray_pixels import (
     CROP,
     SCALING,
-    quantised,
     read_intensities,
     read_xray_mask,
     resized,
@@ -173,19 +172,23 @@ def prepare_xray(
         DataError: tables or images are missing, or what is left cannot make a data set.
         UsageError: the arguments make no sense.
     """
-    if not (size >= 1 and size * size <= MAX_PIXELS):
-        raise UsageError(f"size must be from 1 to {int(MAX_PIXELS**0.5)} px; found {size}")
+    check_side(size)
     eligible = eligible_xrays(sources, finding=finding, views=views, paper_views=paper_views)
     skipped = list(eligible.skipped)
     items = _drawn(sources, eligible, masks, per_cell, skipped)
     cache = _cache(out, items, size)
     means, cells = SiteMeans(), dict[tuple[str, int], int]()
     make = partial(_make, size=size, folders=(*sources.folders().values(), masks))
-    compute = partial(in_order, make, workers=workers, engine=engine, address=address)
 
     def records() -> Iterator[Record]:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        made = continued(cache, items, compute, size)
+        made = continued(
+            cache,
+            items,
+            make,
+            lambda rest: in_order(make, rest, workers=workers, engine=engine, address=address),
+            size,
+        )
         for done, (item, result) in enumerate(zip(items, made, strict=True), 1):
             if result.pixels is None:
                 skipped.append((item.image.file_name, result.reason))
@@ -252,7 +255,7 @@ def _make(item: _Item, *, size: int, folders: tuple[Path | None, ...]) -> Made:
     try:
         pixels = read_intensities(item.path)
         mask = None if item.mask is None else read_xray_mask(item.mask, pixels.shape, size)
-        return Made(quantised(resized(pixels, size)), mask, "")
+        return Made(to_stored(resized(pixels, size)), mask, "")
     except DataError as error:
         return Made(None, None, reason(error, folders))
 

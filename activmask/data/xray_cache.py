@@ -30,11 +30,16 @@ class Made:
 
 
 def continued(
-    cache: Path, items: Sequence[Item], compute: Callable[[Sequence[Item]], Iterator[Made]], size: int
+    cache: Path,
+    items: Sequence[Item],
+    make: Callable[[Item], Made],
+    make_all: Callable[[Sequence[Item]], Iterator[Made]],
+    size: int,
 ) -> Iterator[Made]:
     """What becomes of each item: from the file as far as it goes, computed and added to it after that.
 
-    An item that was left out is computed again, because the file does not keep its reason.
+    An item that was left out is made again, because the file does not keep its reason: by `make`
+    in this process, since `make_all` may start others.
     """
     length = 1 + 3 * size * size
     cache.touch()
@@ -43,9 +48,9 @@ def continued(
         file.truncate(finished * length)
         for item in items[:finished]:
             known = _decoded(file.read(length), size)
-            yield next(iter(compute([item]))) if known is None else known
+            yield make(item) if known is None else known
     with cache.open("ab") as file:
-        for made in compute(items[finished:]):
+        for made in make_all(items[finished:]):
             file.write(_encoded(made, size))
             yield made
 

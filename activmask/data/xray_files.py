@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from activmask.data.images import SUFFIXES
 from activmask.data.xray_tables import Candidate
 from activmask.errors import DataError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm")
+_SUFFIXES = (*SUFFIXES, ".dcm")
 
 
 def index_images(folder: Path) -> dict[str, list[Path]]:
@@ -22,10 +23,10 @@ def index_images(folder: Path) -> dict[str, list[Path]]:
         raise DataError(f"the folder {folder} does not exist; name the folder of the images")
     found: dict[str, list[Path]] = {}
     for path in _files(folder):
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in _SUFFIXES:
             found.setdefault(path.stem, []).append(path)
     if not found:
-        raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)}) at any depth; unpack the archives")
+        raise DataError(f"{folder} holds no image ({', '.join(_SUFFIXES)}) at any depth; unpack the archives")
     return found
 
 

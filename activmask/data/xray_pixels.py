@@ -20,11 +20,6 @@ SCALING = (
 CROP = "the largest square in the middle, resized with anti-aliasing"
 
 
-def read_xray(path: Path, size: int) -> np.ndarray:
-    """Read an X-ray as a data set stores it: `read_intensities`, then `resized`, float32 (S, S)."""
-    return resized(read_intensities(path), size)
-
-
 def read_intensities(path: Path) -> np.ndarray:
     """Read an X-ray from a PNG, JPEG, TIFF or DICOM file.
 
@@ -95,8 +90,3 @@ def _triangles(length: int, size: int) -> sparse.csr_array:
     return sparse.csr_array(
         (weights[inside].astype(np.float32), (rows[inside], columns[inside])), shape=(size, length)
     )
-
-
-def quantised(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (S, S) in [0, 1] as uint16."""
-    return np.rint(pixels * np.float32(65535)).astype(np.uint16)

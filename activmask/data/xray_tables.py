@@ -70,10 +70,10 @@ class Step:
     site: str
     rule: str
     positives: int
-    """Images with the finding; 0 before labels are looked at."""
+    """Images with the finding."""
     positive_patients: int
     healthy: int
-    """Images of healthy chests; 0 before labels are looked at."""
+    """Images of healthy chests."""
     healthy_patients: int
     images: int
     """All that are left, whatever they show."""

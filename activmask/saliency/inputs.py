@@ -13,16 +13,16 @@ from torch import Tensor
 
 from activmask.data.dataset import read_card
 from activmask.data.dicom import is_dicom, read_dicom
-from activmask.data.images import read_grey, read_mask
+from activmask.data.images import SUFFIXES, from_stored, read_grey, read_mask, to_stored
 from activmask.data.masks import circle
 from activmask.data.nifti_slice import StoredSlices, is_nifti, read_nifti_slice, stored_slices, volume_name
 from activmask.data.samples import Samples
-from activmask.data.xray_pixels import quantised, read_xray_mask, resized
+from activmask.data.xray_pixels import read_xray_mask, resized
 from activmask.errors import CheckpointError, DataError, UsageError
 from activmask.training.checkpoint import Checkpoint
 from activmask.training.sources import as_seen
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm")
+_SUFFIXES = (*SUFFIXES, ".dcm")
 PICTURE_SUFFIX = ".saliency.png"
 """What the pictures of this package are called, so that a folder of images can hold them."""
 
@@ -60,7 +60,7 @@ def _images_in(folder: Path) -> list[Path]:
     images = [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in _SUFFIXES
         and not path.name.endswith(PICTURE_SUFFIX)
         # macOS leaves a file ._NAME beside each NAME in archives.
         and not path.name.startswith(".")
@@ -68,7 +68,7 @@ def _images_in(folder: Path) -> list[Path]:
     ]
     if not images:
         raise DataError(
-            f"{folder} holds no image: expected files ending in {', '.join(SUFFIXES)}; name the files "
+            f"{folder} holds no image: expected files ending in {', '.join(_SUFFIXES)}; name the files "
             "themselves"
         )
     return images
@@ -167,8 +167,7 @@ def _read_pair(
 def _read_dicom_pair(path: Path, mask: Path | None, side: int) -> tuple[np.ndarray, Tensor | None]:
     """Image (S, S) and mask (S, S): the middle squares, resized and rounded as stored."""
     original = read_dicom(path)
-    stored = quantised(resized(original, side))
-    pixels = stored.astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
+    pixels = from_stored(to_stored(resized(original, side)))
     if mask is None:
         return pixels, None
     height, width = original.shape
@@ -223,7 +222,7 @@ def _check_size(checkpoint: Checkpoint, path: Path, shape: tuple[int, ...]) -> N
 def _mask_of(image: Path, folder: Path) -> Path:
     """The file in `folder` that is called like the image, whatever kind of image it is."""
     stem = volume_name(image) if is_nifti(image) else image.stem
-    candidates = [folder / image.name, *(folder / f"{stem}{suffix}" for suffix in SUFFIXES)]
+    candidates = [folder / image.name, *(folder / f"{stem}{suffix}" for suffix in _SUFFIXES)]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
