@@ -1,0 +1,220 @@
+"""A grid of experiments: axes of named settings, what is left out, and what a paper printed.
+
+A grid is a TOML file. Its axes are tables of named groups of settings; a cell takes one group of
+every axis, on top of the settings in `base`:
+
+    name = "weights"
+    title = "How strong should actdiff be?"
+    seeds = 3
+
+    [base]
+    data = "synthetic"
+
+    [axes.model]
+    "ResNet" = { model = "resnet18" }
+
+    [axes.weight]
+    "weak" = { actdiff = 1.0 }
+    "strong" = { actdiff = 10.0 }
+
+Optional are `[[exclude]]`, each naming values of some axes whose combinations are left out, and
+`[printed]`, the means and standard deviations of the table that the grid repeats.
+"""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from activmask.config import RunConfig, make_config, nearest
+from activmask.errors import UsageError
+from activmask.experiments.printed import Printed, printed_values
+
+NAMED = ("table1", "table2", "figure5", "figure6")
+"""The paper's own grids, which lie in this package."""
+
+_KEYS = {"name", "title", "seeds", "base", "axes", "exclude", "printed"}
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One experiment of a grid."""
+
+    labels: dict[str, str]
+    """The name of its value on every axis, in the order of the axes."""
+    config: RunConfig
+    printed: dict[str, Printed] = field(default_factory=dict)
+    """The paper's value of a measure (`train`, `valid`, `test`, `best_epoch`), where it printed one."""
+
+    @property
+    def title(self) -> str:
+        """For people, for example `ResNet Actdiff`."""
+        return " ".join(self.labels.values())
+
+    @property
+    def name(self) -> str:
+        """For folders, for example `resnet-actdiff-gradmask`."""
+        return slug(self.title)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A grid as its file describes it."""
+
+    name: str
+    title: str
+    seeds: int
+    """How many seeds each cell asks for, counted from 0."""
+    base: Settings
+    axes: dict[str, dict[str, Settings]]
+    exclude: tuple[dict[str, tuple[str, ...]], ...] = ()
+    printed: dict[frozenset[tuple[str, str]], dict[str, Printed]] = field(default_factory=dict)
+    """Keyed by the axis values that a printed row and column name."""
+    source: str = ""
+    """Where the printed values stand."""
+
+
+def slug(text: str) -> str:
+    """A name for a folder: lower-case ASCII letters, digits, dots and hyphens."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9.]+", "-", plain).strip("-.")
+
+
+def read_grid(which: str) -> Grid:
+    """Read one of the paper's grids by name, or a grid file.
+
+    Args:
+        which: a name in `NAMED`, or a path ending in `.toml`.
+
+    Raises:
+        UsageError: there is no such grid, or the file is not one.
+    """
+    path = Path(which)
+    if which in NAMED:
+        text = (files("activmask.experiments") / "grids" / f"{which}.toml").read_text(encoding="utf-8")
+    elif path.suffix == ".toml":
+        text = _read_text(path)
+    else:
+        raise UsageError(f"there is no grid '{which}'; {nearest(which, NAMED)}, or a .toml file of your own")
+    try:
+        return _parse(tomllib.loads(text), which)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{which} is not TOML ({error}); mend the file") from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the grid {path} cannot be read ({error}); give a TOML file") from error
+
+
+def _parse(table: dict[str, Any], where: str) -> Grid:
+    if unknown := sorted(set(table) - _KEYS):
+        raise UsageError(f"{where}: there is no key '{unknown[0]}' in a grid; {nearest(unknown[0], _KEYS)}")
+    name = _expect(table.get("name", Path(where).stem), str, where, "name")
+    seeds = _expect(table.get("seeds", 1), int, where, "seeds")
+    if seeds < 1 or not slug(name):
+        raise UsageError(f"{where}: seeds must be at least 1 and the name must have a letter or digit")
+    axes = _axes(_expect(table.get("axes", {}), dict, where, "axes"), where)
+    printed = _expect(table.get("printed", {}), dict, where, "printed")
+    return Grid(
+        name=name,
+        title=_expect(table.get("title", name), str, where, "title"),
+        seeds=seeds,
+        base=_expect(table.get("base", {}), dict, where, "base"),
+        axes=axes,
+        exclude=tuple(_exclusion(entry, axes, where) for entry in table.get("exclude", [])),
+        printed=printed_values(printed, axes, where),
+        source=_expect(printed.get("source", ""), str, where, "printed.source"),
+    )
+
+
+def _expect(value: Any, kind: type, where: str, what: str) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise UsageError(f"{where}: {what} must be of type {kind.__name__}; found {value!r}")
+    return value
+
+
+def _axes(table: dict[str, Any], where: str) -> dict[str, dict[str, Settings]]:
+    if not table:
+        raise UsageError(f"{where}: a grid needs axes, for example [axes.method] with named settings")
+    for axis, values in table.items():
+        if not _expect(values, dict, where, f"axes.{axis}"):
+            raise UsageError(f"{where}: the axis {axis} has no values; name at least one")
+        for label, settings in values.items():
+            _expect(settings, dict, where, f"axes.{axis}.{label}")
+    return table
+
+
+def _exclusion(
+    entry: dict[str, Any], axes: dict[str, dict[str, Settings]], where: str
+) -> dict[str, tuple[str, ...]]:
+    chosen = {axis: labels if isinstance(labels, list) else [labels] for axis, labels in entry.items()}
+    for axis, labels in chosen.items():
+        _check_labels(axis, labels, axes, f"{where}: exclude")
+    return {axis: tuple(labels) for axis, labels in chosen.items()}
+
+
+def _check_labels(
+    axis: str, labels: Sequence[str], axes: Mapping[str, Mapping[str, Settings]], where: str
+) -> None:
+    if axis not in axes:
+        raise UsageError(f"{where}: there is no axis '{axis}'; {nearest(axis, axes)}")
+    for label in labels:
+        if label not in axes[axis]:
+            raise UsageError(f"{where}: there is no {axis} '{label}'; {nearest(str(label), axes[axis])}")
+
+
+def grid_cells(
+    grid: Grid, *, keep: Mapping[str, Sequence[str]] | None = None, settings: Settings | None = None
+) -> list[Cell]:
+    """The cells of a grid, in the order of its axes.
+
+    Args:
+        grid: the grid.
+        keep: of some axes, the only values to keep.
+        settings: win over those of the grid in every cell.
+
+    Raises:
+        UsageError: an unknown axis or value, settings that do not go together in some cell, or
+            two cells that would share a folder.
+    """
+    keep = keep or {}
+    for axis, labels in keep.items():
+        _check_labels(axis, labels, grid.axes, grid.name)
+    chosen = [[label for label in grid.axes[axis] if label in keep.get(axis, [label])] for axis in grid.axes]
+    all_labels = [dict(zip(grid.axes, labels, strict=True)) for labels in product(*chosen)]
+    cells = [_cell(grid, labels, settings or {}) for labels in all_labels if not _excluded(grid, labels)]
+    names = [cell.name for cell in cells]
+    for cell in cells:
+        if names.count(cell.name) > 1:
+            raise UsageError(f"{grid.name}: two cells would share the folder {cell.name}; name them apart")
+    if not cells:
+        raise UsageError(f"{grid.name}: no cell is left; keep more of its {', '.join(grid.axes)}")
+    return cells
+
+
+def _excluded(grid: Grid, labels: dict[str, str]) -> bool:
+    return any(all(labels[axis] in values for axis, values in rule.items()) for rule in grid.exclude)
+
+
+def _cell(grid: Grid, labels: dict[str, str], settings: Settings) -> Cell:
+    merged = dict(grid.base)
+    for axis, label in labels.items():
+        merged |= grid.axes[axis][label]
+    try:
+        config = make_config(**{**merged, **settings})
+    except UsageError as error:
+        raise UsageError(f"{grid.name}, {' '.join(labels.values())}: {error}") from error
+    printed: dict[str, Printed] = {}
+    for key, measures in grid.printed.items():
+        if key <= set(labels.items()):
+            printed |= measures
+    return Cell(labels=labels, config=config, printed=printed)

@@ -1,0 +1,103 @@
+"""What a run is called in tables and figures, read off its settings."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from activmask.config import FIELDS, RunConfig
+from activmask.training.state import MAY_CHANGE
+
+MODEL_NAMES = {"cnn": "CNN", "ae": "Conv AE", "unet": "UNet", "resnet18": "ResNet"}
+"""The paper's names; any other model is called as in `train`."""
+
+METHOD_FIELDS = (
+    "actdiff",
+    "actdiff_norm",
+    "actdiff_at",
+    "actdiff_layers",
+    "actdiff_detach",
+    "gradmask",
+    "gradmask_norm",
+    "gradmask_target",
+    "rrr",
+    "adversarial",
+    "adversarial_steps",
+    "adversarial_lr",
+    "recon_masked",
+    "classify_masked",
+    "classify_shuffled",
+    "cutout",
+    "masks",
+)
+"""The settings in which a method differs from its baseline."""
+
+_UNSEEN = {*MAY_CHANGE, *METHOD_FIELDS, "preset", "data", "model", "correlation"}
+_VARIANTS = ("actdiff_norm", "actdiff_at", "actdiff_layers", "gradmask_norm", "gradmask_target")
+
+
+def data_name(config: RunConfig) -> str:
+    """The data set, by the last part of its folder, for example `Liver`."""
+    name = Path(config.data).name
+    return name if name != name.lower() else name.capitalize()
+
+
+def model_name(config: RunConfig) -> str:
+    """The network, for example `ResNet`."""
+    return MODEL_NAMES.get(config.model, config.model)
+
+
+def method_name(config: RunConfig) -> str:
+    """The objective, for example `Actdiff & Gradmask`, with what sets it apart from the usual form."""
+    weights = {"actdiff": "Actdiff", "gradmask": "Gradmask", "rrr": "RRR", "adversarial": "Adversarial"}
+    parts = [name for field, name in weights.items() if getattr(config, field)]
+    parts += {"off": [], "train": ["Classify Masked"], "all": ["Masked Everywhere"]}[config.classify_masked]
+    parts += ["Classify Shuffled"] if config.classify_shuffled else []
+    parts += ["Reconstruct Masked"] if config.recon_masked else []
+    parts += [f"Cutout {config.cutout}"] if config.cutout else []
+    details = [str(getattr(config, name)) for name in _VARIANTS if _unusual(config, name)]
+    details += ["detached"] if config.actdiff_detach else []
+    details += [f"{config.masks:.0%} of masks"] if config.masks < 1 else []
+    details += [f"site correlation {config.correlation:g}"] if _unusual(config, "correlation") else []
+    return ", ".join([" & ".join(parts) or "Classify", *details])
+
+
+def _unusual(config: RunConfig, name: str) -> bool:
+    return bool(getattr(config, name) != FIELDS[name].default)
+
+
+def baseline(config: RunConfig) -> RunConfig:
+    """The same run without any method: classification alone."""
+    defaults: dict[str, Any] = {name: FIELDS[name].default for name in METHOD_FIELDS}
+    return replace(config, **defaults)
+
+
+def is_baseline(config: RunConfig) -> bool:
+    """Whether a run is classification alone."""
+    return baseline(config) == config
+
+
+def same_experiment(one: RunConfig, other: RunConfig) -> bool:
+    """Whether two descriptions differ at most in what may change when a run is resumed."""
+    return all(getattr(one, name) == getattr(other, name) for name in FIELDS if name not in MAY_CHANGE)
+
+
+def distinctions(configs: Sequence[RunConfig]) -> list[str]:
+    """For each run, the settings that tell it from another run of the same names.
+
+    Weights count where they differ between runs of one method. An empty text means that data,
+    model and method already name the run.
+    """
+    return [_distinction(config, configs) for config in configs]
+
+
+def _distinction(config: RunConfig, configs: Sequence[RunConfig]) -> str:
+    namesakes = [other for other in configs if _names(other) == _names(config)]
+    weights = ("actdiff", "gradmask", "rrr", "adversarial", "adversarial_steps", "adversarial_lr")
+    watched = [name for name in FIELDS if name not in _UNSEEN or name in (*weights, "data", "epochs")]
+    varying = [name for name in watched if len({getattr(other, name) for other in namesakes}) > 1]
+    return ", ".join(f"{name} {getattr(config, name)}" for name in varying)
+
+
+def _names(config: RunConfig) -> tuple[str, str, str]:
+    return data_name(config), model_name(config), method_name(config)

@@ -1,0 +1,79 @@
+"""The paper's cell that a run repeats, and in what the run departs from it."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from activmask.config import FIELDS, RunConfig
+from activmask.experiments.grid import NAMED, Cell, grid_cells, read_grid
+from activmask.experiments.labels import METHOD_FIELDS, data_name
+from activmask.experiments.printed import Printed
+from activmask.training.state import MAY_CHANGE
+
+_FORMS = {
+    "actdiff_norm",
+    "actdiff_at",
+    "gradmask_norm",
+    "gradmask_target",
+    "actdiff_layers",
+    "actdiff_detach",
+    "adversarial_steps",
+    "adversarial_lr",
+}
+"""How a method is computed, on which the paper is not clear or not alone: reported, not matched."""
+
+_MATCHED = (
+    "preset",
+    "model",
+    "recon",
+    "correlation",
+    *(name for name in METHOD_FIELDS if name not in _FORMS),
+)
+_NEVER_REPORTED = {"data", *MAY_CHANGE} - {"epochs"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperCell:
+    """What the paper printed for the experiment a run repeats."""
+
+    grid: str
+    """The name of the paper's grid, for example `table1`."""
+    source: str
+    """Where the values stand, for example `paper Table 2`."""
+    printed: dict[str, Printed]
+    """By measure: `train`, `valid`, `test` (called AUC, measured as accuracy), `best_epoch`."""
+    departures: dict[str, tuple[object, object]]
+    """Settings in which the run departs from the paper: its own value and the paper's."""
+
+
+def paper_cell(config: RunConfig) -> PaperCell | None:
+    """The paper's printed values for a run, or None where it printed none.
+
+    A run repeats a cell when it has its preset, a data set of the same name, its model and its
+    method; anything else, such as fewer epochs, is a departure.
+    """
+    for grid, source, cell in _printed_cells():
+        if _identity(cell.config) == _identity(config):
+            return PaperCell(
+                grid=grid, source=source, printed=cell.printed, departures=_departures(config, cell.config)
+            )
+    return None
+
+
+@cache
+def _printed_cells() -> tuple[tuple[str, str, Cell], ...]:
+    grids = [read_grid(name) for name in NAMED]
+    return tuple(
+        (grid.name, grid.source, cell) for grid in grids for cell in grid_cells(grid) if cell.printed
+    )
+
+
+def _identity(config: RunConfig) -> tuple[object, ...]:
+    return (data_name(config).lower(), *(getattr(config, name) for name in _MATCHED))
+
+
+def _departures(config: RunConfig, paper: RunConfig) -> dict[str, tuple[object, object]]:
+    return {
+        name: (getattr(config, name), getattr(paper, name))
+        for name in FIELDS
+        if name not in _NEVER_REPORTED and getattr(config, name) != getattr(paper, name)
+    }

@@ -1,0 +1,102 @@
+"""The run folders under a folder: what was trained, and what it scored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from activmask.config import RunConfig
+from activmask.errors import UsageError
+from activmask.experiments.labels import same_experiment
+from activmask.training.run_folder import (
+    RUN_FILE,
+    read_history,
+    read_metrics,
+    read_written_config,
+    seed_folder,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One experiment: the seeds of a run folder that share a description."""
+
+    folder: Path
+    config: RunConfig
+    metrics: dict[int, dict[str, Any]]
+    """By finished seed: `best_epoch`, and `auc` and `accuracy` of `train`, `valid` and `test`."""
+    unfinished: tuple[int, ...] = ()
+    """Seeds that were begun and have no result yet."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The finished seeds, in order."""
+        return tuple(self.metrics)
+
+    def values(self, split: str, measure: str) -> list[float]:
+        """`auc` or `accuracy` of a split at the best epoch, one number a finished seed."""
+        return [float(metrics[split][measure]) for metrics in self.metrics.values()]
+
+    def best_epochs(self) -> list[int]:
+        """The epoch of the best validation AUC, counted from 0, one a finished seed."""
+        return [int(metrics["best_epoch"]) for metrics in self.metrics.values()]
+
+    def histories(self) -> dict[int, list[dict[str, float]]]:
+        """The rows of every epoch, by finished seed.
+
+        Raises:
+            CheckpointError: a history is missing or damaged.
+        """
+        return {seed: read_history(seed_folder(self.folder, seed)) for seed in self.metrics}
+
+
+def find_runs(places: Sequence[Path]) -> list[Run]:
+    """All experiments under some folders, in the order of their paths.
+
+    Args:
+        places: run folders, or folders that hold run folders at any depth.
+
+    Raises:
+        UsageError: a place does not exist, or none of them holds a run.
+        CheckpointError: a run folder is damaged.
+    """
+    found: dict[Path, list[Path]] = {}
+    for place in places:
+        if not place.is_dir():
+            raise UsageError(f"there is no folder {place}; give a folder of runs, such as runs/")
+        for description in place.rglob(f"seed-*/{RUN_FILE}"):
+            found.setdefault(description.parent.parent, []).append(description.parent)
+    if not found:
+        listed = ", ".join(str(place) for place in places)
+        raise UsageError(f"there is no run under {listed}; train one first, or give another folder")
+    return [run for folder in sorted(found) for run in _runs_of(folder, found[folder])]
+
+
+def _runs_of(folder: Path, seed_folders: Sequence[Path]) -> list[Run]:
+    groups: list[tuple[RunConfig, list[int]]] = []
+    for seed, place in sorted((_seed(place), place) for place in set(seed_folders)):
+        config = read_written_config(place)
+        for known, seeds in groups:
+            if same_experiment(known, config):
+                seeds.append(seed)
+                break
+        else:
+            groups.append((config, [seed]))
+    return [_run(folder, config, seeds) for config, seeds in groups]
+
+
+def _seed(folder: Path) -> int:
+    number = folder.name.removeprefix("seed-")
+    if not number.isdecimal():
+        raise UsageError(f"{folder} is no seed's folder; a run's folders are called seed-0, seed-1 and so on")
+    return int(number)
+
+
+def _run(folder: Path, config: RunConfig, seeds: Sequence[int]) -> Run:
+    metrics = {seed: read_metrics(seed_folder(folder, seed)) for seed in seeds}
+    return Run(
+        folder=folder,
+        config=config,
+        metrics={seed: found for seed, found in metrics.items() if found is not None},
+        unfinished=tuple(seed for seed, found in metrics.items() if found is None),
+    )

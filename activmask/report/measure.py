@@ -1,0 +1,38 @@
+"""What the report measures of a run beyond its scores: the audit, and where each network looks."""
+
+from dataclasses import dataclass
+
+import torch
+
+from activmask.errors import CheckpointError, DataError
+from activmask.evaluation.batch import evaluate_checkpoint
+from activmask.evaluation.evaluate import Evaluation
+from activmask.experiments.results import Run
+from activmask.training.run_folder import seed_folder
+from activmask.training.state import BEST_FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A run and the evaluation of its best epochs on the test split."""
+
+    run: Run
+    evaluations: dict[int, Evaluation]
+    """By finished seed; lacks those that could not be evaluated."""
+    problems: tuple[str, ...] = ()
+    """Why seeds are missing in `evaluations`, a sentence each, for example that the data is not here."""
+
+
+def measure(run: Run, *, device: torch.device | str = "cpu") -> Measured:
+    """Evaluate every finished seed of a run on its own test images.
+
+    Data or checkpoints that are gone do not end a report: the reason is kept for the reader.
+    """
+    evaluations, problems = {}, []
+    for seed in run.seeds:
+        path = seed_folder(run.folder, seed) / BEST_FILE
+        try:
+            evaluations[seed] = evaluate_checkpoint(path, device=device).evaluation
+        except (DataError, CheckpointError) as error:
+            problems.append(str(error))
+    return Measured(run=run, evaluations=evaluations, problems=tuple(dict.fromkeys(problems)))
