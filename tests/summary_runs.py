@@ -1,0 +1,51 @@
+"""Run folders with made-up scores, for the tests of the summary and its formats."""
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from activmask.config import make_config
+
+PAPERS: dict[str, dict[str, Any]] = {
+    "synthetic": {"data": "synthetic", "model": "cnn", "width": 16},
+    "liver": {"preset": "liver", "model": "resnet18"},
+}
+
+
+def write_run(
+    folder: Path,
+    test_auc: Mapping[int, float],
+    *,
+    preset: str = "synthetic",
+    unfinished: tuple[int, ...] = (),
+    **settings: Any,
+) -> Path:
+    """One experiment whose seeds score these test AUCs at epoch 3, and 0.1 in the last, epoch 4.
+
+    Accuracies lie at half their AUC; train AUC is 1, valid AUC 0.4.
+    """
+    config = make_config(**{**PAPERS[preset], **settings})
+    for seed in [*test_auc, *unfinished]:
+        place = folder / f"seed-{seed}"
+        place.mkdir(parents=True)
+        _write_json(place / "run.json", {"config": asdict(config)})
+        _write_history(place)
+    for seed, auc in test_auc.items():
+        scores = {"train": 1.0, "valid": 0.4, "test": auc}
+        metrics = {split: {"auc": value, "accuracy": value / 2} for split, value in scores.items()}
+        _write_json(folder / f"seed-{seed}" / "metrics.json", {"best_epoch": 3, **metrics})
+    return folder
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def _write_history(place: Path) -> None:
+    with (place / "history.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", "valid_auc", "valid_accuracy"])
+        writer.writerows([[3, 0.4, 0.2], [4, 0.1, 0.05]])

@@ -1,0 +1,193 @@
+"""Runs tabulated: order, names, the paper's values, baselines and notes."""
+
+import pytest
+from summary_runs import write_run
+
+from activmask.errors import CheckpointError
+from activmask.evaluation.spread import Spread
+from activmask.experiments.results import find_runs
+from activmask.report.summary import summarise
+
+THREE = {0: 0.3, 1: 0.4, 2: 0.5}
+BETTER = {0: 0.6, 1: 0.6, 2: 0.9}
+
+
+def summary_of(folder):
+    return summarise(find_runs([folder]))
+
+
+def only(folder, title):
+    found = [row for row in summary_of(folder).rows if row.title == title]
+    assert len(found) == 1
+    return found[0]
+
+
+def notes(folder):
+    return "\n".join(summary_of(folder).notes)
+
+
+def test_rows_come_in_the_papers_order_whatever_the_folders_are_called(tmp_path):
+    runs = [
+        {"model": "unet", "recon_masked": True},
+        {"model": "unet"},
+        {"model": "resnet18", "width": 64, "actdiff": 10.0, "masks": 0.2},
+        {"model": "resnet18", "width": 64, "actdiff": 10.0, "masks": 0.8},
+        {"model": "resnet18", "width": 64, "actdiff": 10.0},
+        {"model": "vgg11", "width": 64},
+        {"model": "ae", "cutout": 4},
+        {"model": "ae", "classify_masked": "train"},
+        {"model": "ae", "gradmask": 10.0},
+        {"data": "data/abdomen"},
+    ]
+    for number, settings in enumerate(runs):
+        write_run(tmp_path / f"{number}", {0: 0.5}, **settings)
+    write_run(tmp_path / "a", {0: 0.5}, preset="liver")
+    summary = summary_of(tmp_path)
+    assert summary.data_sets == ["Synthetic", "Liver", "Abdomen"]
+    assert [row.title for row in summary.of("Synthetic")] == [
+        "Conv AE Gradmask",
+        "Conv AE Classify Masked",
+        "Conv AE Cutout 4",
+        "ResNet Actdiff",
+        "ResNet Actdiff, 80% of masks",
+        "ResNet Actdiff, 20% of masks",
+        "UNet Classify",
+        "UNet Reconstruct Masked",
+        "vgg11 Classify",
+    ]
+
+
+def test_a_row_holds_the_spread_of_its_seeds_and_the_last_epoch(tmp_path):
+    write_run(tmp_path / "run", THREE, unfinished=(7,))
+    row = only(tmp_path, "CNN Classify")
+    assert (row.run.seeds, row.run.unfinished) == ((0, 1, 2), (7,))
+    assert row.scores["test"]["auc"] == Spread(pytest.approx(0.4), pytest.approx(0.1), 3)
+    assert row.scores["test"]["accuracy"] == Spread(pytest.approx(0.2), pytest.approx(0.05), 3)
+    assert row.scores["train"]["auc"] == Spread(1.0, 0.0, 3)
+    assert row.best_epoch == Spread(3.0, 0.0, 3)
+    assert row.last["auc"] == Spread(pytest.approx(0.1), pytest.approx(0.0), 3)
+    assert row.last["accuracy"].mean == pytest.approx(0.05)
+    assert "Unfinished seeds are left out: CNN Classify 7." in notes(tmp_path)
+
+
+def test_distances_are_in_the_papers_sds_or_plain_where_it_printed_none(tmp_path):
+    write_run(tmp_path / "run", THREE)
+    row = only(tmp_path, "CNN Classify")
+    beside = {(one.measure, one.ours): one for one in row.beside}
+    # Paper Tables 1 and 2: train 1.00 ± 0.00, test 0.35 ± 0.20, best epoch 38.10 ± 120.13.
+    assert beside["test", "auc"].sds == pytest.approx((0.4 - 0.35) / 0.20)
+    assert beside["test", "accuracy"].sds == pytest.approx((0.2 - 0.35) / 0.20)
+    assert beside["train", "accuracy"].sds is None
+    assert beside["train", "accuracy"].difference == pytest.approx(-0.5)
+    assert beside["best_epoch", "epoch"].sds == pytest.approx((3 - 38.10) / 120.13)
+    assert row.source == "paper Tables 1 and 2"
+
+
+def test_runs_that_the_paper_did_not_print_stand_alone(tmp_path):
+    write_run(tmp_path / "run", {0: 0.5}, cutout=4)
+    row = only(tmp_path, "CNN Cutout 4")
+    assert (row.paper, row.beside, row.departures, row.source) == ({}, (), {}, "")
+    assert "printed" not in notes(tmp_path)
+
+
+def test_departures_are_said_once_for_all_rows_that_share_them(tmp_path):
+    for model in ("cnn", "ae"):
+        write_run(tmp_path / model, {0: 0.5}, model=model, width=4, epochs=30)
+    write_run(tmp_path / "resnet", {0: 0.5}, model="resnet18", width=64, epochs=30)
+    write_run(tmp_path / "act", {0: 0.5}, model="resnet18", width=64, epochs=30, actdiff=10.0, lr=0.01)
+    said = [note for note in summary_of(tmp_path).notes if note.startswith("Departing")]
+    assert said == [
+        "Departing from the paper, every row that it printed: epochs 30 (paper 500).",
+        "Departing from the paper, every row of Conv AE, CNN: width 4 (paper 16).",
+        "Departing from the paper, ResNet Actdiff: lr 0.01 (paper 0.0001).",
+    ]
+
+
+def test_a_method_is_paired_with_its_baseline_on_the_seeds_both_finished(tmp_path):
+    write_run(tmp_path / "base", {**THREE, 3: 0.99})
+    write_run(tmp_path / "act", {**BETTER, 8: 0.0}, actdiff=10.0)
+    row = only(tmp_path, "CNN Actdiff")
+    assert row.comparison.baseline.folder == tmp_path / "base"
+    assert row.comparison.difference.n == 3
+    assert row.comparison.difference.mean == pytest.approx((0.3 + 0.2 + 0.4) / 3)
+    assert row.comparison.difference.p == 0.25
+    assert only(tmp_path, "CNN Classify").comparison is None
+
+
+def test_p_values_are_adjusted_over_all_data_sets_together(tmp_path):
+    ten = dict.fromkeys(range(10), 0.4)
+    write_run(tmp_path / "base", ten)
+    write_run(tmp_path / "act", {seed: 0.5 + seed / 100 for seed in ten}, actdiff=10.0)
+    write_run(tmp_path / "grad", {seed: 0.3 + 0.2 * (seed % 2) for seed in ten}, gradmask=10.0)
+    write_run(tmp_path / "liver", ten, preset="liver")
+    write_run(tmp_path / "liver-act", ten, preset="liver", actdiff=1.0)
+    adjusted = {row.title: row.comparison.adjusted_p for row in summary_of(tmp_path).rows if row.comparison}
+    assert adjusted == {
+        "CNN Actdiff": pytest.approx(3 * 2 / 2**10),
+        "CNN Gradmask": 1.0,
+        "ResNet Actdiff": 1.0,
+    }
+    assert "With 10 paired seeds p cannot fall below 0.00195" in notes(tmp_path)
+    assert "for 3 comparisons, below 0.00586" in notes(tmp_path)
+
+
+@pytest.mark.parametrize("other", [{"epochs": 30}, {"lr": 0.01}, {"model": "ae"}, {"data": "data/synthetic"}])
+def test_a_baseline_trained_otherwise_is_none(tmp_path, other):
+    write_run(tmp_path / "base", THREE, **other)
+    write_run(tmp_path / "act", BETTER, actdiff=10.0)
+    rows = [row for row in summary_of(tmp_path).rows if row.method == "Actdiff"]
+    assert [row.comparison for row in rows] == [None]
+    assert "Not compared" in notes(tmp_path)
+
+
+def test_without_a_common_seed_there_is_no_comparison(tmp_path):
+    write_run(tmp_path / "base", {5: 0.5}, unfinished=(0,))
+    write_run(tmp_path / "act", BETTER, actdiff=10.0)
+    assert only(tmp_path, "CNN Actdiff").comparison is None
+    assert "CNN Actdiff." in notes(tmp_path)
+
+
+def test_of_two_baselines_the_one_with_more_common_seeds_counts(tmp_path):
+    write_run(tmp_path / "a", {0: 0.1})
+    write_run(tmp_path / "b", THREE)
+    write_run(tmp_path / "c", BETTER, actdiff=10.0)
+    assert only(tmp_path, "CNN Actdiff").comparison.baseline.folder == tmp_path / "b"
+
+
+def test_namesakes_are_told_apart_by_settings_or_else_by_folder(tmp_path):
+    write_run(tmp_path / "a", {0: 0.5}, epochs=4)
+    write_run(tmp_path / "b", {0: 0.5}, epochs=4)
+    write_run(tmp_path / "c", {0: 0.5}, epochs=9)
+    titles = {row.title for row in summary_of(tmp_path).rows}
+    assert titles == {
+        f"CNN Classify (epochs 4, in {tmp_path / 'a'})",
+        f"CNN Classify (epochs 4, in {tmp_path / 'b'})",
+        "CNN Classify (epochs 9)",
+    }
+
+
+def test_a_run_without_a_finished_seed_is_a_row_of_nothing(tmp_path):
+    write_run(tmp_path / "run", {}, unfinished=(0, 1))
+    row = only(tmp_path, "CNN Classify")
+    assert row.scores["test"]["auc"] is row.best_epoch is row.last["auc"] is row.comparison is None
+    assert row.paper
+    assert not row.beside
+
+
+def test_the_notes_warn_of_shifted_validation_only_where_it_is(tmp_path):
+    write_run(tmp_path / "synthetic", {0: 0.5})
+    write_run(tmp_path / "liver", {0: 0.5}, preset="liver")
+    assert "validation images of Synthetic are shifted" in notes(tmp_path)
+    assert "shifted" not in notes(tmp_path / "liver")
+    assert "optimistic" in notes(tmp_path / "liver")
+
+
+@pytest.mark.parametrize("content", ["epoch,valid_auc,valid_accuracy\n", "epoch,valid_auc\n0,0.5\n"])
+def test_a_history_without_its_last_epoch_is_named(tmp_path, content):
+    (write_run(tmp_path / "run", THREE) / "seed-1" / "history.csv").write_text(content)
+    with pytest.raises(CheckpointError, match=r"history of seed 1 in .*run lacks the validation scores"):
+        summary_of(tmp_path)
+
+
+def test_nothing_makes_an_empty_table():
+    assert summarise([]).rows == ()
