@@ -1,0 +1,285 @@
+"""What the networks of one data set make of the same validation images.
+
+Shapes: H x W pixels of the network's size.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from activmask.config import RunConfig
+from activmask.data.samples import Samples
+from activmask.errors import CheckpointError, DataError, UsageError
+from activmask.evaluation.evaluate import check_fit
+from activmask.experiments.labels import MODEL_NAMES, model_name, same_experiment
+from activmask.experiments.results import Run
+from activmask.report.chart import METHOD_STYLE
+from activmask.report.series import series_names
+from activmask.saliency.explain import Explanation, Floats, explain
+from activmask.saliency.inputs import Inputs
+from activmask.saliency.render import top_pixels
+from activmask.training.checkpoint import load_checkpoint
+from activmask.training.run_folder import seed_folder
+from activmask.training.sources import IN_MEMORY, as_seen, stored_splits
+from activmask.training.state import BEST_FILE, LAST_FILE
+
+Epoch = Literal["last", "best"]
+Place = tuple[str, str]
+"""Row and column: model and method."""
+Chosen = tuple[Run, int]
+"""A run and the seed that stands for it."""
+
+_FILES: dict[Epoch, str] = {"last": LAST_FILE, "best": BEST_FILE}
+_DECIDES_SPLIT = (
+    "data",
+    "split_policy",
+    "split_seed",
+    "split_ratio",
+    "train_images",
+    "valid_images",
+    "test_images",
+    "correlation",
+    "image_size",
+    "mask",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A validation image as the data set holds it, at the size the network sees."""
+
+    name: str
+    label: int
+    image: Floats
+    """(H, W) in [0, 1]."""
+    given: NDArray[np.bool_] | None
+    """(H, W), the mask before its dilation, or None."""
+    dilated: NDArray[np.bool_] | None
+    """(H, W), the mask of training, or None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One network's decision on one image, and the pixels that mattered most to it."""
+
+    shown: Shown
+    explanation: Explanation
+    top: NDArray[np.bool_]
+    """(H, W), the pixels of highest attribution."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the predicted class is the image's."""
+        return self.explanation.predicted == self.shown.label
+
+    @property
+    def inside(self) -> float | None:
+        """Share of the top pixels in the dilated mask; None without a mask or any attribution."""
+        if self.shown.dilated is None or not self.top.any():
+            return None
+        return float(self.shown.dilated[self.top].mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """The networks of one data set, by model and method."""
+
+    config: RunConfig
+    """Of one of the runs, for what they share."""
+    rows: tuple[str, ...]
+    """Models in the paper's order, then others."""
+    columns: tuple[str, ...]
+    """Methods in the paper's order, then others, with what else sets runs of one name apart."""
+    shown: tuple[Shown, ...]
+    """The images every network looks at; empty where none is common, so each has its own."""
+    looks: dict[Place, tuple[Look, ...]]
+    """By row and column, one an image; lacks what was not trained."""
+    seeds: tuple[int, ...]
+    """The seeds whose networks are shown; one unless no seed is finished everywhere."""
+    notes: tuple[str, ...]
+    """Sentences on what a reader would not expect."""
+
+    @property
+    def count(self) -> int:
+        """How many images every network looks at."""
+        return min(map(len, self.looks.values()))
+
+
+def look(
+    runs: Sequence[Run],
+    *,
+    images: int,
+    seed: int | None,
+    epoch: Epoch,
+    top: float,
+    device: torch.device | str = "cpu",
+) -> Cells:
+    """Let every network of one data set explain its decision on a few validation images.
+
+    Args:
+        runs: of one data set. Those without a finished seed are left out, and so are those with
+            fewer masks wherever others are there to show.
+        images: how many, classes in turn from the highest; images with masks where there are any.
+        seed: of the networks; None takes the lowest that all runs have finished.
+        epoch: which checkpoint, the last epoch's or the best's.
+        top: share of the pixels that count as the highest, in (0, 1].
+        device: where to compute.
+
+    Raises:
+        UsageError: no run has finished the seed, or `images` or `top` makes no sense.
+        DataError: the data are missing, broken, or unlike what the networks were made for, or no
+            network is left.
+    """
+    if images < 1 or not 0 < top <= 1:
+        raise UsageError(
+            f"images must be at least 1 and top above 0 and at most 1; found {images} and {top:g}"
+        )
+    chosen, notes = _chosen(runs, seed)
+    valid = _validation(chosen)
+    common = _pick(valid[0], _common(chosen, valid), images)
+    notes += [] if common else ["The runs share no validation image, so each cell shows its own."]
+    looks: dict[Place, tuple[Look, ...]] = {}
+    places = _places(chosen)
+    for place, (run, own), samples in zip(places, chosen, valid, strict=True):
+        names = common or _pick(samples, set(samples.names), images)
+        path = seed_folder(run.folder, own) / _FILES[epoch]
+        try:
+            looks[place] = _looks(path, samples.subset(_indices(samples, names)), top, device)
+        except CheckpointError as error:
+            notes.append(f"{' '.join(place)} is missing: {error}.")
+    if not looks:
+        raise DataError(f"no network of {chosen[0][0].config.data} can be shown; {notes[-1].rstrip('.')}")
+    first = chosen[0][0].config
+    return Cells(
+        config=first,
+        rows=_ordered((row for row, _ in places), [*MODEL_NAMES.values()]),
+        columns=_ordered((column for _, column in places), [*METHOD_STYLE]),
+        shown=_shown(valid[0].subset(_indices(valid[0], common)), first),
+        looks=looks,
+        seeds=tuple(sorted({own for _, own in chosen})),
+        notes=(*notes, *_unlike([run.config for run, _ in chosen])),
+    )
+
+
+def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[Chosen], list[str]]:
+    """Each run with the seed that stands for it, and a sentence where some repeat others."""
+    finished = [run for run in runs if run.seeds and seed in {None, *run.seeds}]
+    if not finished:
+        raise UsageError(
+            f"no run of {runs[0].config.data} has finished {'a seed' if seed is None else f'seed {seed}'}; "
+            "resume them, or choose another seed"
+        )
+    kept = _distinct([run for run in finished if run.config.masks == 1] or finished)
+    shared = set.intersection(*(set(run.seeds) for run in kept))
+    lowest = min(shared, default=None) if seed is None else seed
+    chosen = [(run, min(run.seeds) if lowest is None else lowest) for run in kept]
+    return chosen, [] if lowest is not None else [
+        "No seed is finished in all runs, so each shows its lowest."
+    ]
+
+
+def _distinct(runs: Sequence[Run]) -> list[Run]:
+    """The first run of every experiment, which several grids can hold."""
+    kept: list[Run] = []
+    for run in runs:
+        if not any(same_experiment(run.config, other.config) for other in kept):
+            kept.append(run)
+    return kept
+
+
+def _validation(chosen: Sequence[Chosen]) -> list[Samples]:
+    """The validation images of every run as stored; runs with one split share one reading."""
+    read: dict[tuple[object, ...], Samples] = {}
+    for run, seed in chosen:
+        key = _split_key(run.config, seed)
+        if key not in read:
+            read[key] = stored_splits(run.config, seed)["valid"]
+    return [read[_split_key(run.config, seed)] for run, seed in chosen]
+
+
+def _split_key(config: RunConfig, seed: int) -> tuple[object, ...]:
+    return seed, *(getattr(config, name) for name in _DECIDES_SPLIT)
+
+
+def _common(chosen: Sequence[Chosen], valid: Sequence[Samples]) -> set[str]:
+    """The names of the images that all runs validate on."""
+    sources = {_source(run.config, seed) for run, seed in chosen}
+    return set.intersection(*(set(samples.names) for samples in valid)) if len(sources) == 1 else set()
+
+
+def _source(config: RunConfig, seed: int) -> object:
+    """Within one source, a name means one image."""
+    if config.data == IN_MEMORY:
+        return seed if config.split_seed < 0 else config.split_seed
+    return Path(config.data).resolve()
+
+
+def _pick(samples: Samples, allowed: set[str], number: int) -> tuple[str, ...]:
+    """Names of allowed images, the classes in turn from the highest, masked ones where there are any."""
+    rows = [i for i, name in enumerate(samples.names) if name in allowed]
+    rows = [i for i in rows if samples.has_mask[i]] or rows
+    labels = samples.labels.tolist()
+    classes = sorted({labels[i] for i in rows}, reverse=True)
+    turns = zip_longest(*([i for i in rows if labels[i] == label] for label in classes))
+    return tuple(samples.names[i] for turn in turns for i in turn if i is not None)[:number]
+
+
+def _indices(samples: Samples, names: Sequence[str]) -> list[int]:
+    place = {name: i for i, name in enumerate(samples.names)}
+    return [place[name] for name in names]
+
+
+def _places(chosen: Sequence[Chosen]) -> list[Place]:
+    runs = [run for run, _ in chosen]
+    return [(model_name(run.config), name) for run, name in zip(runs, series_names(runs), strict=True)]
+
+
+def _ordered(names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Distinct names, known ones and what is said of them first."""
+    ranks = {name: rank for rank, name in enumerate(known)}
+    distinct = dict.fromkeys(names)
+    return tuple(sorted(distinct, key=lambda name: ranks.get(re.split(r", | \(| in ", name)[0], len(ranks))))
+
+
+def _shown(stored: Samples, config: RunConfig) -> tuple[Shown, ...]:
+    unmasked = replace(config, classify_masked="off")
+    given, dilated = as_seen(stored, replace(unmasked, mask_blur=0.0)), as_seen(stored, unmasked)
+    return tuple(
+        Shown(
+            name=stored.names[i],
+            label=int(stored.labels[i]),
+            image=given.images[i, 0].numpy(),
+            given=given.masks[i, 0].numpy() if stored.has_mask[i] else None,
+            dilated=dilated.masks[i, 0].numpy() if stored.has_mask[i] else None,
+        )
+        for i in range(len(stored))
+    )
+
+
+def _looks(path: Path, stored: Samples, top: float, device: torch.device | str) -> tuple[Look, ...]:
+    checkpoint = load_checkpoint(path)
+    seen = as_seen(stored, checkpoint.config)
+    check_fit(checkpoint, seen)
+    names = tuple(Path(name) for name in seen.names)
+    explained = explain(checkpoint, Inputs(names, seen.images, seen.masks[:, 0]), device=device)
+    return tuple(
+        Look(shown=shown, explanation=explanation, top=top_pixels(explanation.attribution, top))
+        for shown, explanation in zip(_shown(stored, checkpoint.config), explained, strict=True)
+    )
+
+
+def _unlike(configs: Sequence[RunConfig]) -> list[str]:
+    """What the runs do differently to the images, where the pictures could not show it."""
+    if len({(config.mask, config.mask_blur, config.image_size) for config in configs}) == 1:
+        return []
+    return [
+        "The runs crop the images or dilate the masks differently: each outline is the run's own, "
+        "the panels on the left are the first run's."
+    ]
