@@ -139,6 +139,9 @@ class RunConfig:
     device: Device = _setting("auto", "Machine", "Where to compute.")
     precision: Precision = _setting("fp32", "Machine", "Arithmetic of the network's passes.")
     threads: int = _setting(0, "Machine", "CPU threads; 0 leaves torch's choice.", least=0)
+    sync_batchnorm: bool = _setting(
+        False, "Machine", "Under torchrun, normalise batches by the images of all processes together."
+    )
     compile: bool = _setting(
         False, "Machine", "Compile the network's passes; takes a minute first and gains nothing on a CPU."
     )

@@ -25,5 +25,9 @@ class CheckpointError(ActivmaskError):
     """A checkpoint or a run folder is missing, broken or does not fit the request."""
 
 
+class PeerLost(ActivmaskError):
+    """Another process of the same training ended; the last good state is on disk."""
+
+
 class TrainingDiverged(ActivmaskError):
     """A loss became NaN or infinite; the last good state is on disk."""

@@ -1,7 +1,8 @@
 """Where the command line prints, and how failures become sentences and exit codes.
 
 Results go to stdout, talk and progress to stderr. Exit codes: 2 wrong use, 3 bad data,
-configuration or checkpoint, 4 diverged training, 130 interrupted; 1 is a defect of ours.
+configuration or checkpoint, 4 training that diverged or lost one of its processes, 130
+interrupted; 1 is a sweep of which some cells failed, and, with a traceback, a defect of ours.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 
-from activmask.errors import ActivmaskError, TrainingDiverged, UsageError
+from activmask.errors import ActivmaskError, PeerLost, TrainingDiverged, UsageError
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -20,7 +21,7 @@ def exit_code(error: ActivmaskError) -> int:
     """The process exit code that tells a script what kind of failure this was."""
     if isinstance(error, UsageError):
         return 2
-    return 4 if isinstance(error, TrainingDiverged) else 3
+    return 4 if isinstance(error, TrainingDiverged | PeerLost) else 3
 
 
 @contextmanager

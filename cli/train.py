@@ -66,6 +66,8 @@ def train(
             out.print(plain(format_config(config, chosen)), end="")
             return
         results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
+    if not results:
+        return
     print_results(results)
     _print_next(results, target)
 
@@ -103,9 +105,12 @@ def _run(
     config: "RunConfig", seeds: tuple[int, ...], target: Path, *, resume: bool, overwrite: bool
 ) -> list["SeedResult"]:
     from activmask.training.run import train as train_run
+    from activmask.training.world import read_world
 
     from .progress import TrainingProgress
 
+    if not read_world().writes:
+        return train_run(config, seeds, target, resume=resume, overwrite=overwrite)
     err.print(plain(f"{config.model}, {config.epochs} epochs, into {target}"))
     try:
         with TrainingProgress(len(seeds), config.epochs) as progress:

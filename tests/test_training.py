@@ -15,6 +15,7 @@ from activmask.training import epoch as epoch_module
 from activmask.training import run as run_module
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.device import choose_device
+from activmask.training.replica import new_replica
 from activmask.training.run import train
 from activmask.training.scoring import predict, score
 from activmask.training.sources import load_splits
@@ -261,3 +262,13 @@ def test_classify_masked_all_alone_masks_what_evaluation_sees(crosses, choice):
         outside = samples.images[~samples.masks]
         assert bool((outside == 0).all()) == (choice == "all")
         assert (samples.images[samples.masks] > 0).any()
+
+
+@pytest.mark.parametrize("model", ["cnn", "resnet18"])
+def test_training_images_are_cropped_without_augmentation_too(crosses, model):
+    config = small(crosses, model=model, image_size=24, actdiff=1.0)
+    replica = new_replica(config, 0, crosses, torch.device("cpu"))
+    assert replica.train.images.shape[-2:] == replica.train.masks.shape[-2:] == (24, 24)
+    assert torch.equal(replica.train.images, replica.splits["train"].images)
+    train_epoch = epoch_module.train_epoch(replica, lambda done, total: None)
+    assert train_epoch["loss"] > 0

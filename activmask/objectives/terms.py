@@ -18,6 +18,8 @@ from activmask.objectives.classification import cross_entropy, cutout, keep_insi
 from activmask.objectives.input_gradient import gradmask, rrr
 from activmask.objectives.reconstruction import reconstruction_loss
 
+_ALL = slice(None)
+
 
 @dataclass(frozen=True)
 class StepTerms:
@@ -42,6 +44,7 @@ def step_terms(
     labels: Tensor,
     generator: torch.Generator,
     judge: nn.Module | None = None,
+    part: slice = _ALL,
 ) -> StepTerms:
     """Run the passes that `config` asks for and weigh their terms.
 
@@ -56,9 +59,12 @@ def step_terms(
         labels: int64 (B,).
         generator: draws the shuffles and cutouts.
         judge: the discriminator, with `adversarial` alone.
+        part: of the batch that is computed here; shuffles and cutouts are drawn for the whole of it, so
+            that they do not depend on who computes which part.
     """
     images = cutout(images, config.cutout, generator) if config.cutout else images
     shuffled = masked_shuffle(images, masks, generator) if uses_shuffled_copy(config) else images
+    images, shuffled, masks, labels = images[part], shuffled[part], masks[part], labels[part]
     other: ModelOutput | None = None
     if config.actdiff or config.adversarial:
         other = model(shuffled, reconstruct=False)
@@ -98,6 +104,11 @@ def step_terms(
 
 def _last_features(output: ModelOutput) -> Tensor:
     return features(list(output.pre_activations.values())[-1])
+
+
+def is_summed(config: RunConfig, term: str) -> bool:
+    """Whether a term is a sum over the batch; all others are means."""
+    return term == "gradmask" and config.gradmask_norm == "l1"
 
 
 def term_names(config: RunConfig) -> list[str]:

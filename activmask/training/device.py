@@ -1,5 +1,6 @@
 """Where and with what arithmetic a run computes."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -48,3 +49,14 @@ def autocast(config: RunConfig, device: torch.device) -> AbstractContextManager[
     if config.precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def visible_gpus(name: str) -> tuple[str, ...]:
+    """The CUDA devices that a run on the device called `name` could use, as CUDA_VISIBLE_DEVICES names them.
+
+    Empty where it would not compute on CUDA. Raises UsageError where the device is not there.
+    """
+    if choose_device(name).type != "cuda":
+        return ()
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return tuple(listed.split(",")) if listed else tuple(str(n) for n in range(torch.cuda.device_count()))

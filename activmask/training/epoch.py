@@ -3,7 +3,7 @@
 Shapes: B images a step, C channels, H x W pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
@@ -12,11 +12,12 @@ from torch import Tensor
 from activmask.data.augment import random_crop_flip
 from activmask.errors import TrainingDiverged
 from activmask.objectives.adversarial import discriminator_loss
-from activmask.objectives.terms import StepTerms, step_terms, term_names
+from activmask.objectives.terms import StepTerms, is_summed, term_names
 from activmask.training.device import autocast
 from activmask.training.randomness import derived_generator, network_randomness
 from activmask.training.replica import Replica
 from activmask.training.scoring import predict, score
+from activmask.training.world import average_gradients, mean_of_all, share
 
 OnStep = Callable[[int, int], None]
 
@@ -34,48 +35,83 @@ def train_epoch(replica: Replica, on_step: OnStep) -> dict[str, float]:
     Raises:
         TrainingDiverged: a term is NaN or infinite; the weights are those before that step.
     """
+    names = ["loss", *term_names(replica.config)]
+    sums = torch.zeros(len(names), dtype=torch.float64)
+    count = step_count(replica)
+    for step, (values, images) in enumerate(training_steps(replica)):
+        sums += values.cpu().double() * images
+        on_step(step + 1, count)
+    return dict(zip(names, (sums / len(replica.train)).tolist(), strict=True))
+
+
+def step_count(replica: Replica) -> int:
+    """Optimizer steps of an epoch."""
+    return -(-len(replica.train) // replica.config.batch_size)
+
+
+def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
+    """Take the optimizer steps of the replica's next epoch, one each time the next is asked for.
+
+    Yields:
+        The step's loss and weighted terms, detached, (1 + number of terms,), and its number of images.
+    """
     config, epoch, samples = replica.config, replica.next_epoch, replica.train
     device = replica.device
     order = torch.randperm(len(samples), generator=derived_generator(replica.seed, "order", epoch))
     generator = derived_generator(replica.seed, "step", epoch, device)
-    batches = order.split(config.batch_size)
-    names = ["loss", *term_names(config)]
-    sums = torch.zeros(len(names), dtype=torch.float64)
     replica.model.train()
     with network_randomness(replica.seed, epoch, device):
-        for step, batch in enumerate(batches):
+        for step, batch in enumerate(order.split(config.batch_size)):
             picked = batch.to(device)
             images, masks = samples.images[picked], samples.masks[picked]
             if config.augment == "crop-flip":
                 images, masks = random_crop_flip(images, masks, config.image_size, generator)
             values = _train_step(replica, step, images, masks, samples.labels[picked], generator)
-            sums += values.cpu().double() * len(batch)
-            on_step(step + 1, len(batches))
-    return dict(zip(names, (sums / len(samples)).tolist(), strict=True))
+            yield values, len(batch)
 
 
 def _train_step(
     replica: Replica, step: int, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """One optimizer step; the loss and its terms, detached, (1 + number of terms,)."""
+    """One optimizer step; the loss and its terms over the whole batch, detached, (1 + number of terms,)."""
+    part = share(len(images), replica.world)
     with autocast(replica.config, replica.device):
-        result = step_terms(replica.config, replica.forward, images, masks, labels, generator, replica.judge)
-    loss = result.loss
-    if not torch.isfinite(loss):
+        result = replica.objective(images, masks, labels, generator, part=part)
+    weight = (part.stop - part.start) * replica.world.size / len(images)
+    loss, values = _over_all(replica, result, weight)
+    if not torch.isfinite(values[0]):
         raise _diverged(replica, step, result)
     replica.optimizer.zero_grad()
     loss.backward(inputs=list(replica.model.parameters()))
     replica.optimizer.step()
-    _train_judge(replica, result)
-    return torch.stack([loss, *result.terms.values()]).detach()
+    _train_judge(replica, result, weight)
+    return values
 
 
-def _train_judge(replica: Replica, result: StepTerms) -> None:
+def _over_all(replica: Replica, result: StepTerms, weight: float) -> tuple[Tensor, Tensor]:
+    """The loss to differentiate here, and the loss and terms of all processes' images, detached.
+
+    Gradients are averaged over processes. A mean over this process's images therefore counts by
+    its share of the batch times the number of processes, `weight`; a sum by that number alone.
+    """
+    if replica.world.size == 1:
+        loss = result.loss
+        return loss, torch.stack([loss, *result.terms.values()]).detach()
+    terms = [
+        term * (replica.world.size if is_summed(replica.config, name) else weight)
+        for name, term in result.terms.items()
+    ]
+    loss = torch.stack(terms).sum()
+    return loss, mean_of_all(torch.stack([loss, *terms]).detach(), replica.world)
+
+
+def _train_judge(replica: Replica, result: StepTerms, weight: float) -> None:
     if replica.judge is None or replica.judge_optimizer is None or result.features is None:
         return
     for _ in range(replica.config.adversarial_steps):
         replica.judge_optimizer.zero_grad()
-        discriminator_loss(replica.judge, *result.features).backward()
+        (weight * discriminator_loss(replica.judge, *result.features)).backward()
+        average_gradients(replica.judge, replica.world)
         replica.judge_optimizer.step()
 
 

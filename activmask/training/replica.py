@@ -5,26 +5,31 @@ Shapes: N images, C channels, H x W pixels.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from activmask.config import RunConfig
+from activmask.config import AUTOENCODERS, RunConfig
 from activmask.data.samples import Samples
-from activmask.models import ModelOutput, build_model
+from activmask.errors import UsageError
+from activmask.models import ModelOutput, build_model, prepare_double_backward
+from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.objectives.actdiff import choose_layers
 from activmask.objectives.adversarial import discriminator, features
+from activmask.objectives.terms import StepTerms, step_terms
 from activmask.training.checkpoint import Description
 from activmask.training.randomness import derived_seed
 from activmask.training.sources import (
     as_seen,
     fingerprint,
     stored_splits,
-    with_dilated_masks,
-    with_share_of_masks,
+    to_train_on,
 )
+from activmask.training.world import ALONE, World
 
 
 @dataclass(kw_only=True)
@@ -37,8 +42,8 @@ class Replica:
     """Where its files go, for example `runs/name/seed-0`."""
     device: torch.device
     model: nn.Module
-    forward: Callable[..., ModelOutput]
-    """The model's pass in training, compiled where the run asks for it."""
+    objective: Callable[..., StepTerms]
+    """A step's terms from images, masks, labels, a generator and the part that is computed here."""
     optimizer: torch.optim.Adam
     judge: nn.Module | None
     judge_optimizer: torch.optim.Adam | None
@@ -48,6 +53,8 @@ class Replica:
     """Train, valid and test as evaluation sees them, on the CPU."""
     data_digest: str
     """Fingerprint of the training samples."""
+    world: World = ALONE
+    """The processes that train it together."""
     next_epoch: int = 0
     best_epoch: int = -1
     best_score: float = -1.0
@@ -73,8 +80,10 @@ def class_count(splits: dict[str, Samples]) -> int:
     return 1 + max(int(samples.labels.max()) for samples in splits.values())
 
 
-def new_replica(config: RunConfig, seed: int, folder: Path, device: torch.device) -> Replica:
-    """Draw one seed's data and initial weights.
+def new_replica(
+    config: RunConfig, seed: int, folder: Path, device: torch.device, world: World = ALONE
+) -> Replica:
+    """Draw one seed's data and initial weights, the same in every process of the world.
 
     Raises:
         DataError: the data set is missing, broken or cannot be split as asked.
@@ -82,7 +91,7 @@ def new_replica(config: RunConfig, seed: int, folder: Path, device: torch.device
     """
     stored = stored_splits(config, seed)
     seen = {name: as_seen(samples, config) for name, samples in stored.items()}
-    train = with_share_of_masks(with_dilated_masks(stored["train"], config), config, seed)
+    train = to_train_on(stored["train"], config, seed)
     channels, size = seen["valid"].images.shape[1:3]
     model = build_model(
         config,
@@ -91,8 +100,14 @@ def new_replica(config: RunConfig, seed: int, folder: Path, device: torch.device
         image_size=size,
         seed=derived_seed(seed, "weights"),
     )
+    _check_batches(config, len(train), world)
     taps = _check_taps(config, model, seen["valid"])
+    if config.sync_batchnorm:
+        sync_batch_norm(model)
     model = model.to(device)
+    # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
+    if (config.gradmask or config.rrr) and device.type == "cuda":
+        prepare_double_backward(model)
     judge = None
     if config.adversarial:
         judge = discriminator(features(taps[-1]).shape[1], derived_seed(seed, "judge")).to(device)
@@ -102,18 +117,55 @@ def new_replica(config: RunConfig, seed: int, folder: Path, device: torch.device
         folder=folder,
         device=device,
         model=model,
-        forward=torch.compile(model) if config.compile else model,
+        objective=_objective(config, model, judge, world),
         optimizer=_adam(model, config.lr),
         judge=judge,
         judge_optimizer=_adam(judge, config.adversarial_lr) if judge else None,
         train=_on_device(train, device),
         splits=seen,
         data_digest=fingerprint(train),
+        world=world,
     )
+
+
+def _objective(
+    config: RunConfig, model: nn.Module, judge: nn.Module | None, world: World
+) -> Callable[..., StepTerms]:
+    forward = torch.compile(model) if config.compile else model
+    if world.size == 1:
+        return partial(step_terms, config, forward, judge=judge)
+    unused = config.model in AUTOENCODERS and config.recon == 0
+    return DistributedDataParallel(_Objective(config, forward, judge), find_unused_parameters=unused)
+
+
+class _Objective(nn.Module):
+    """All passes of a step as one module, so that gradients are averaged once, after the last."""
+
+    def __init__(self, config: RunConfig, model: Callable[..., ModelOutput], judge: nn.Module | None) -> None:
+        super().__init__()
+        self.config, self.model = config, model
+        # In a tuple the discriminator is no part of this module: it has an optimizer of its own.
+        self.judge = (judge,)
+
+    def forward(
+        self, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator, part: slice
+    ) -> StepTerms:
+        return step_terms(
+            self.config, self.model, images, masks, labels, generator, judge=self.judge[0], part=part
+        )
 
 
 def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
+
+
+def _check_batches(config: RunConfig, images: int, world: World) -> None:
+    smallest = images % config.batch_size or config.batch_size
+    if min(smallest, images) < world.size:
+        raise UsageError(
+            f"the last batch of an epoch has {smallest} images, fewer than the {world.size} processes that "
+            "share it; choose another batch_size or fewer processes"
+        )
 
 
 def _check_taps(config: RunConfig, model: nn.Module, samples: Samples) -> list[Tensor]:

@@ -22,6 +22,7 @@ from activmask.training.epoch import epoch_row, train_epoch
 from activmask.training.files import write_json, write_whole
 from activmask.training.replica import Replica, new_replica
 from activmask.training.run_folder import (
+    HISTORY_FILE,
     METRICS_FILE,
     RUN_FILE,
     read_metrics,
@@ -30,6 +31,7 @@ from activmask.training.run_folder import (
 )
 from activmask.training.scoring import predict, score
 from activmask.training.state import LAST_FILE, MAY_CHANGE, STATE_FILE, restore_state, save_state
+from activmask.training.world import World, joined, read_world, wait_for_all
 
 
 class Progress(Protocol):
@@ -75,8 +77,9 @@ def train(
 ) -> list[SeedResult]:
     """Train a replica for every seed and write one folder each under `out`.
 
-    A seed whose folder is finished is left as it is. The best epoch is the first with the highest
-    validation AUC; train and test scores are those of its weights.
+    Under torchrun all its processes train each seed together, on the same global batches; the first
+    of them evaluates and writes. A seed whose folder is finished is left as it is. The best epoch is
+    the first with the highest validation AUC; train and test scores are those of its weights.
 
     Args:
         config: what to train.
@@ -89,9 +92,15 @@ def train(
     Raises:
         DataError, UsageError, CheckpointError: before anything is trained.
         TrainingDiverged: a loss is NaN or infinite; the last good state is kept.
+        PeerLost: another of torchrun's processes ended; likewise.
+
+    Returns:
+        One result a seed; none in a process that does not write.
     """
     out = out or Path("runs") / run_name(config)
-    progress = progress or Silent()
+    world = read_world()
+    if config.sync_batchnorm and world.size == 1:
+        raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
     check_model(config)
     device = choose_device(config.device)
     set_up_arithmetic(config, device)
@@ -99,13 +108,20 @@ def train(
     waiting = [seed for seed in seeds if seed not in finished]
     if not (resume or overwrite):
         _refuse_unfinished(waiting, out)
-    replicas = [_open_replica(config, seed, out, device, resume) for seed in waiting]
-    for epoch in range(config.epochs):
+    with joined(world, device):
+        replicas = [_open_replica(config, seed, out, device, resume, world) for seed in waiting]
+        _train_all(replicas, config.epochs, progress or Silent())
+        if not world.writes:
+            return []
+        results = {replica.seed: _finish(replica) for replica in replicas} | finished
+    return [results[seed] for seed in seeds]
+
+
+def _train_all(replicas: Sequence[Replica], epochs: int, progress: Progress) -> None:
+    for epoch in range(epochs):
         for replica in replicas:
             if replica.next_epoch == epoch:
                 _advance(replica, progress)
-    results = {replica.seed: _finish(replica) for replica in replicas} | finished
-    return [results[seed] for seed in seeds]
 
 
 def _finished(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
@@ -134,10 +150,17 @@ def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
             raise UsageError(f"{folder} holds a run that was not finished; resume it or overwrite it")
 
 
-def _open_replica(config: RunConfig, seed: int, out: Path, device: torch.device, resume: bool) -> Replica:
-    replica = new_replica(config, seed, seed_folder(out, seed), device)
-    if resume and (replica.folder / STATE_FILE).exists():
+def _open_replica(
+    config: RunConfig, seed: int, out: Path, device: torch.device, resume: bool, world: World
+) -> Replica:
+    replica = new_replica(config, seed, seed_folder(out, seed), device, world)
+    going_on = resume and (replica.folder / STATE_FILE).exists()
+    if going_on:
         restore_state(replica)
+    wait_for_all(world)
+    if not world.writes:
+        return replica
+    if going_on:
         (replica.folder / METRICS_FILE).unlink(missing_ok=True)
     else:
         replica.folder.mkdir(parents=True, exist_ok=True)
@@ -151,6 +174,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
     return {
         **replica.description(replica.config.epochs - 1).to_json(),
         "device": replica.device.type,
+        "processes": replica.world.size,
         "torch_threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in replica.model.parameters()),
         "images": {name: len(samples) for name, samples in replica.splits.items()},
@@ -169,6 +193,9 @@ def _advance(replica: Replica, progress: Progress) -> None:
     """One epoch: train, evaluate, keep the best, save."""
     epoch, start = replica.next_epoch, perf_counter()
     losses = train_epoch(replica, lambda done, total: progress.step(replica.seed, epoch, done, total))
+    if not replica.world.writes:
+        replica.next_epoch += 1
+        return
     row = epoch_row(replica, losses, perf_counter() - start)
     replica.history.append(row)
     if row["valid_auc"] > replica.best_score:
@@ -185,7 +212,7 @@ def _write_history(replica: Replica) -> None:
     writer = csv.DictWriter(text, fieldnames=list(replica.history[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(replica.history)
-    write_whole(replica.folder / "history.csv", text.getvalue().encode())
+    write_whole(replica.folder / HISTORY_FILE, text.getvalue().encode())
 
 
 def _finish(replica: Replica) -> SeedResult:

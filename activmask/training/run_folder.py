@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ METRICS_FILE = "metrics.json"
 
 RUN_FILE = "run.json"
 """The complete description, written first."""
+
+HISTORY_FILE = "history.csv"
+"""One row an epoch, replaced whole after each."""
 
 
 def seed_folder(out: Path, seed: int) -> Path:
@@ -38,8 +42,8 @@ def read_metrics(folder: Path) -> dict[str, Any] | None:
         numbers = [metrics["best_epoch"], *(metrics[s][k] for s in SPLITS for k in ("auc", "accuracy"))]
     except (KeyError, TypeError) as error:
         raise _damaged(path, f"lacks {error}") from error
-    if not all(isinstance(number, int | float) for number in numbers):
-        raise _damaged(path, "a score is no number")
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        raise _damaged(path, "a score is no finite number")
     return metrics
 
 
@@ -62,12 +66,15 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     Raises:
         CheckpointError: it is missing or damaged.
     """
-    path = folder / "history.csv"
+    path = folder / HISTORY_FILE
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise _damaged(path, str(error)) from error
+    if not all(math.isfinite(value) for row in rows for value in row.values()):
+        raise _damaged(path, "a value is no finite number")
+    return rows
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -62,13 +62,27 @@ def as_seen(samples: Samples, config: RunConfig) -> Samples:
 
     With `classify_masked` "all", images are 0 outside their masks here as in training.
     """
-    seen = with_dilated_masks(samples, config)
-    if config.image_size not in {0, samples.images.shape[-1]}:
-        images, masks = (centre_crop(stack, config.image_size) for stack in (seen.images, seen.masks))
-        seen = replace(seen, images=images, masks=masks)
+    seen = _cropped(with_dilated_masks(samples, config), config)
     if config.classify_masked == "all":
         seen = replace(seen, images=keep_inside(seen.images, seen.masks))
     return seen
+
+
+def to_train_on(samples: Samples, config: RunConfig, seed: int) -> Samples:
+    """Training samples, masks dilated and only the run's share of them kept.
+
+    They stay at their stored resolution where random crops are to be taken of them in training, and
+    are cropped to the middle where none are.
+    """
+    kept = with_share_of_masks(with_dilated_masks(samples, config), config, seed)
+    return _cropped(kept, config) if config.augment == "none" else kept
+
+
+def _cropped(samples: Samples, config: RunConfig) -> Samples:
+    if config.image_size in {0, samples.images.shape[-1]}:
+        return samples
+    images, masks = (centre_crop(stack, config.image_size) for stack in (samples.images, samples.masks))
+    return replace(samples, images=images, masks=masks)
 
 
 def with_dilated_masks(samples: Samples, config: RunConfig) -> Samples:

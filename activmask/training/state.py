@@ -76,7 +76,8 @@ def restore_state(replica: Replica) -> None:
         raise CheckpointError(
             f"{path} cannot be resumed ({type(error).__name__}: {error}); start anew"
         ) from error
-    _restore_best(replica)
+    if replica.world.writes:
+        _restore_best(replica)
 
 
 def _restore_best(replica: Replica) -> None:

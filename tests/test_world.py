@@ -1,0 +1,213 @@
+"""Several processes that train one network: their gradients are those of one process."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activmask.config import make_config
+from activmask.data.samples import Samples
+from activmask.errors import UsageError
+from activmask.training import replica as replica_module
+from activmask.training import sources
+from activmask.training.epoch import training_steps
+from activmask.training.replica import new_replica
+from activmask.training.run import train
+from activmask.training.world import ALONE, World, joined, read_world, share
+
+OBJECTIVES = {
+    "plain": {},
+    "actdiff layer": {"actdiff": 1.0, "actdiff_norm": "layer"},
+    "actdiff channel": {"actdiff": 1.0, "actdiff_norm": "channel"},
+    "actdiff row": {"actdiff": 1.0},
+    "gradmask l2": {"gradmask": 1.0},
+    "gradmask l1": {"gradmask": 1.0, "gradmask_norm": "l1"},
+    "both": {"actdiff": 1.0, "gradmask": 1.0},
+    "rrr": {"rrr": 1.0},
+    "adversarial": {"adversarial": 1.0, "adversarial_steps": 2},
+    "reconstruct": {"model": "ae"},
+    "reconstruct masked": {"model": "unet", "recon_masked": True},
+    "unused decoder": {"model": "unet", "recon": 0.0},
+    "classify masked": {"classify_masked": "train"},
+    "classify shuffled": {"classify_shuffled": True},
+    "cutout": {"cutout": 9},
+    "crop and flip": {"augment": "crop-flip", "image_size": 24, "actdiff": 1.0},
+    "batch norm": {"model": "resnet18", "sync_batchnorm": True, "actdiff": 1.0},
+    "batch norm twice": {"model": "resnet18", "sync_batchnorm": True, "gradmask": 1.0},
+}
+BATCH = 31
+"""Does not divide by two."""
+
+
+def configs(data: Path):
+    settings = {"model": "cnn", "width": 4, "lr": 1e-3, "batch_size": BATCH, "data": str(data)}
+    return {name: make_config(**{**settings, **objective}) for name, objective in OBJECTIVES.items()}
+
+
+@contextmanager
+def double_precision():
+    """Build replicas of double weights and images, so that nothing but a wrong sum can differ."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        with (
+            patch.object(replica_module, "as_seen", lambda *given: wide(sources.as_seen(*given))),
+            patch.object(replica_module, "to_train_on", lambda *given: wide(sources.to_train_on(*given))),
+        ):
+            yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def wide(samples: Samples) -> Samples:
+    return replace(samples, images=samples.images.double())
+
+
+def first_step(config, world: World) -> list[list[float]]:
+    """The loss and its terms, then every gradient; Adam's step after it turns rounding into more."""
+    # The discriminator computes in single precision whatever its input.
+    with nullcontext() if config.adversarial else double_precision():
+        replica = new_replica(config, 0, Path("nowhere"), torch.device("cpu"), world)
+    values, _ = next(training_steps(replica))
+    modules = [replica.model, *([replica.judge] if replica.judge else [])]
+    gradients = [p.grad.flatten().tolist() for m in modules for p in m.parameters() if p.grad is not None]
+    return [values.tolist(), *gradients]
+
+
+def take_part(rank: int, size: int, port: int, data: Path, answer) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank)}
+    world = World(rank=rank, size=size, local_rank=rank)
+    with joined(world, torch.device("cpu")):
+        answer.send({name: first_step(config, world) for name, config in configs(data).items()})
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def together(crosses):
+    """What each of two processes saw of every objective."""
+    context, port = get_context("spawn"), free_port()
+    pipes = [context.Pipe(duplex=False) for _ in range(2)]
+    processes = [
+        context.Process(target=take_part, args=(rank, 2, port, crosses, pipe[1]))
+        for rank, pipe in enumerate(pipes)
+    ]
+    for process in processes:
+        process.start()
+    found = [pipe[0].recv() if pipe[0].poll(240) else None for pipe in pipes]
+    for process in processes:
+        process.join(60)
+    return found
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_gradients_of_two_processes_are_those_of_one(crosses, together, name):
+    config = replace(configs(crosses)[name], sync_batchnorm=False)
+    alone = first_step(config, ALONE)
+    for found in together:
+        for left, right in zip(alone, found[name], strict=True):
+            expected, other = (torch.tensor(side, dtype=torch.float64) for side in (left, right))
+            tolerance = 1e-3 if config.adversarial else 1e-10
+            assert (other - expected).norm() <= tolerance * expected.norm() + 1e-12
+
+
+def test_a_wrong_weight_would_be_seen(crosses):
+    """The comparison above can fail: halves of an uneven batch do not average to the whole."""
+    config = configs(crosses)["plain"]
+    parts = [first_step(replace(config, batch_size=size), ALONE)[0][0] for size in (15, 31)]
+    assert abs(parts[0] - parts[1]) > 1e-6 * parts[1]
+
+
+@given(count=st.integers(1, 200), size=st.integers(1, 9))
+def test_shares_cover_a_batch_evenly(count, size):
+    parts = [share(count, World(rank=rank, size=size)) for rank in range(size)]
+    assert [n for part in parts for n in range(count)[part]] == list(range(count))
+    sizes = [part.stop - part.start for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_the_world_is_read_from_torchruns_variables():
+    assert read_world({}) == ALONE
+    assert read_world({"RANK": "1", "WORLD_SIZE": "4"}) == ALONE
+    there = {"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
+    assert read_world(there) == World(rank=3, size=4, local_rank=1)
+    with pytest.raises(UsageError, match="no number"):
+        read_world({**there, "RANK": "three"})
+
+
+def test_a_batch_smaller_than_the_world_is_refused(crosses):
+    config = replace(configs(crosses)["plain"], batch_size=47)
+    with pytest.raises(UsageError, match="the last batch of an epoch has 1 images"):
+        new_replica(config, 0, Path("nowhere"), torch.device("cpu"), World(rank=0, size=2))
+
+
+def test_synced_statistics_need_a_world(crosses, tmp_path):
+    with pytest.raises(UsageError, match="sync_batchnorm has no effect in a single process"):
+        train(configs(crosses)["batch norm"], out=tmp_path)
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+
+
+def command(data: Path, out: Path, epochs: int, *more: str) -> list[str]:
+    options = ["--nproc-per-node", "2", "--master-port", str(free_port()), "-m", "activmask_cli.app", "train"]
+    settings = ["--data", data, "--model", "cnn", "--width", "4", "--epochs", epochs, "--device", "cpu"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", *options]
+    return [*launcher, *map(str, settings), "--out", str(out), *more]
+
+
+def test_torchrun_trains_one_network_and_one_process_speaks(crosses, tmp_path):
+    done = subprocess.run(
+        command(crosses, tmp_path / "run", 2), env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("Best epoch") == 1
+    assert done.stderr.count("epoch 1/2") == 1
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["seed-0"]
+    assert '"processes": 2' in (tmp_path / "run/seed-0/run.json").read_text()
+
+
+def test_a_dead_peer_ends_the_training_in_a_sentence_and_it_resumes(crosses, tmp_path):
+    out = tmp_path / "run"
+    history = out / "seed-0" / "history.csv"
+    with subprocess.Popen(
+        command(crosses, out, 100_000), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    ) as launcher:
+        deadline = time.monotonic() + 180
+        while not history.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(process_of_rank(launcher.pid, 1), signal.SIGKILL)
+        _, said = launcher.communicate(timeout=120)
+    assert launcher.returncode != 0
+    assert "another process of this training has ended" in said
+    epochs = len(history.read_text().splitlines()) - 1
+    again = command(crosses, out, epochs + 1, "--resume")
+    subprocess.run(again, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert (out / "seed-0" / "metrics.json").exists()
+
+
+def process_of_rank(launcher: int, rank: int) -> int:
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(launcher)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    for child in children:
+        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        if f"RANK={rank}".encode() in environment:
+            return int(child)
+    raise AssertionError("torchrun has no such process")
