@@ -1,0 +1,146 @@
+"""Who trains against whom: the package, the plain loop and the tidy eager one, on the same files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from activmask.config import RunConfig, make_config
+from activmask.data.synthetic import SyntheticSpec
+from activmask.data.synthetic_dataset import make_synthetic
+from activmask.training.device import set_up_arithmetic
+from activmask.training.epoch import epoch_row, train_epoch
+from activmask.training.replica import Replica, new_replica
+from activmask.training.sources import IN_MEMORY
+from benchmarks.figure import Effort
+from benchmarks.floors import copy_work, epoch_flops, matrix_work, network
+from benchmarks.good_eager import good_epoch, new_good_eager
+from benchmarks.paper_loop import new_paper_loop, paper_epoch
+from benchmarks.side_by_side import Contestant, clocked
+
+OURS, PAPER, PAPER_NO_GC, EAGER = "activmask", "paper_loop", "paper_loop without gc", "good_eager"
+MATRIX, COPY = "matrix product", "copy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is trained, on how many images."""
+
+    settings: dict[str, Any]
+    """Of the run, as `make_config` takes them."""
+    train: int = 500
+    """Training images an epoch."""
+    held_out: int = 128
+    """Validation images, and as many test images."""
+    side: int = 28
+    """Of the images in px."""
+
+
+QUICK = Task(settings={"width": 2, "batch_size": 4}, train=8, held_out=4, side=16)
+"""Just enough to see the code run."""
+
+
+def shrunk(task: Task, effort: Effort) -> Task:
+    """The task as it is, or a tiny form of it where only the code is tried."""
+    if not effort.quick:
+        return task
+    return Task(
+        settings=task.settings | QUICK.settings, train=QUICK.train, held_out=QUICK.held_out, side=QUICK.side
+    )
+
+
+def usable_precision(precision: str, device: torch.device) -> str:
+    """tf32 exists on CUDA alone; a trial elsewhere takes fp32 and its figure says so."""
+    return "fp32" if precision == "tf32" and device.type != "cuda" else precision
+
+
+@contextmanager
+def data_of(task: Task) -> Iterator[RunConfig]:
+    """Write the task's images to a folder that goes away, and describe the run on them."""
+    with TemporaryDirectory() as name:
+        folder = Path(name) / "crosses"
+        spec = SyntheticSpec(n=task.train, valid=task.held_out, test=task.held_out, size=task.side)
+        make_synthetic(spec, folder)
+        yield make_config(data=str(folder), **task.settings)
+
+
+@contextmanager
+def own_data(effort: Effort) -> Iterator[dict[str, Any]]:
+    """Settings under which each seed draws its own benchmark; in a trial, of a tiny run on disk."""
+    if not effort.quick:
+        yield {"data": IN_MEMORY}
+        return
+    with data_of(QUICK) as config:
+        yield {"data": config.data, **QUICK.settings}
+
+
+def ours(config: RunConfig, effort: Effort, replicas: int = 1) -> Contestant:
+    """Images a second of whole epochs of so many seeds, scored as `train` scores them."""
+    own = _replicas(config, effort, replicas)
+
+    def epoch() -> float:
+        set_up_arithmetic(config, effort.device)
+        return float(sum(_our_epoch(replica) for replica in own))
+
+    return clocked(epoch, effort.device)
+
+
+def _replicas(config: RunConfig, effort: Effort, count: int) -> list[Replica]:
+    set_up_arithmetic(config, effort.device)
+    return [new_replica(config, seed, Path("unused"), effort.device) for seed in range(count)]
+
+
+def _our_epoch(replica: Replica) -> int:
+    start = perf_counter()
+    losses = train_epoch(replica, lambda _done, _total: None)
+    replica.history.append(epoch_row(replica, losses, perf_counter() - start))
+    replica.next_epoch += 1
+    return len(replica.train)
+
+
+def paper(config: RunConfig, effort: Effort, *, collect: bool = True) -> Contestant:
+    """Images a second of the plain loop, with the matrix precision torch starts with."""
+    loop = new_paper_loop(config, effort.device, collect=collect)
+
+    def epoch() -> float:
+        if effort.device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = False
+        return float(paper_epoch(loop))
+
+    return clocked(epoch, effort.device)
+
+
+def eager(config: RunConfig, effort: Effort) -> Contestant:
+    """Images a second of the tidy eager loop, in the same precision as ours."""
+    run = new_good_eager(config, effort.device)
+    return clocked(lambda: float(good_epoch(run)), effort.device)
+
+
+def matrix_product(config: RunConfig, effort: Effort) -> Contestant:
+    """FLOPs a second of large matrix products in the run's precision."""
+    side, repeats = (256, 2) if effort.quick else (8192, 10) if effort.device.type == "cuda" else (2048, 4)
+    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    work = matrix_work(effort.device, dtype, side, repeats)
+
+    def products() -> float:
+        set_up_arithmetic(config, effort.device)
+        return work()
+
+    return clocked(products, effort.device)
+
+
+def device_copy(effort: Effort) -> Contestant:
+    """Bytes a second of large copies within the device."""
+    elements = 2**16 if effort.quick else 2**29 if effort.device.type == "cuda" else 2**26
+    return clocked(copy_work(effort.device, elements, repeats=10), effort.device)
+
+
+def flops_per_image(config: RunConfig, task: Task) -> float:
+    """FLOPs of a whole epoch, validation included, by training image."""
+    layers = network(config, task.side)
+    return epoch_flops(config, layers, task.train, task.held_out) / task.train
