@@ -2,6 +2,7 @@
 
 from activmask.models.build import build_model, check_model, load_plain_weights, plain_weights
 from activmask.models.convnet import ConvNet
+from activmask.models.double_backward import prepare_double_backward
 from activmask.models.output import ModelOutput
 from activmask.models.taps import Tapped
 
@@ -13,4 +14,5 @@ __all__ = [
     "check_model",
     "load_plain_weights",
     "plain_weights",
+    "prepare_double_backward",
 ]

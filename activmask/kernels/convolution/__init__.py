@@ -1,0 +1,50 @@
+"""Convolution whose second derivative costs no more arithmetic than it has."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from activmask.kernels.convolution import operators
+
+
+def conv2d(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: Sequence[int] = (1, 1),
+    padding: Sequence[int] = (0, 0),
+    dilation: Sequence[int] = (1, 1),
+    groups: int = 1,
+) -> Tensor:
+    """`torch.nn.functional.conv2d`, the same values, differentiable any number of times at equal cost.
+
+    PyTorch's own second derivative forms the weight's part as a convolution whose kernel is a
+    whole feature map. Here a convolution and its gradients in the images and in the weight are
+    three operators and each one's derivatives are the other two (see `reference`), so that the
+    gradient of an input gradient is made of convolutions of the forward pass's kind. It can be
+    compiled and autocast like torch's. There is no forward-mode derivative.
+
+    Shapes: B images, C channels in, D channels out, H x W pixels, K x L kernel.
+
+    Args:
+        images: (B, C, H, W).
+        weight: (D, C / groups, K, L).
+        bias: (D,).
+        stride: of both axes in px.
+        padding: zeros on both sides of both axes in px.
+        dilation: of both axes in px.
+        groups: into which the channels fall.
+
+    Returns:
+        (B, D, H', W'), channels-last if `images` or `weight` is.
+    """
+    # An operator's own autocast rule is for one type, where the context chooses among several.
+    kind = images.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        dtype = torch.get_autocast_dtype(kind)
+        images, weight = images.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    output: Tensor = operators.conv2d(images, weight, bias, stride, padding, dilation, groups)
+    return output

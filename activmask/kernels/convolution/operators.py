@@ -1,0 +1,81 @@
+"""Convolution and its two gradients as operators, each differentiated by calling the others.
+
+As operators, and not as `autograd.Function`, because `torch.compile` gets nested derivatives of
+the latter silently wrong.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from activmask.kernels.convolution import reference
+
+# The shapes and strides of tensors without values follow from the same code.
+conv2d = custom_op("activmask::conv2d", reference.conv2d, mutates_args=())
+conv2d.register_fake(reference.conv2d)
+data_gradient = custom_op("activmask::conv2d_data_gradient", reference.data_gradient, mutates_args=())
+data_gradient.register_fake(reference.data_gradient)
+weight_gradient = custom_op("activmask::conv2d_weight_gradient", reference.weight_gradient, mutates_args=())
+weight_gradient.register_fake(reference.weight_gradient)
+
+Gradients = tuple[Tensor | None, ...]
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001 - torch's signature
+    """Save the two tensors that an operator multiplies, and how."""
+    ctx.save_for_backward(inputs[0], inputs[1])
+    ctx.geometry = tuple(inputs[3:])
+
+
+def _wanted(ctx: Any, index: int) -> bool:
+    """Whether the pass that runs now asks for the gradient in an operator's input.
+
+    `needs_input_grad` only says that somebody might: it would have the input gradient of a
+    network also compute the gradients of all its weights.
+    """
+    if not ctx.needs_input_grad[index]:
+        return False
+    try:
+        return bool(torch._C._will_engine_execute_node(ctx.next_functions[index][0]))
+    except RuntimeError:
+        # Of a leaf, the engine answers so when `autograd.grad` asks for that very leaf.
+        return True
+
+
+def _conv2d_backward(ctx: Any, gradient: Tensor) -> Gradients:
+    images, weight = ctx.saved_tensors
+    geometry: tuple[Sequence[int], Sequence[int], Sequence[int], int] = ctx.geometry
+    return (
+        data_gradient(gradient, weight, images.shape, *geometry) if _wanted(ctx, 0) else None,
+        weight_gradient(images, gradient, weight.shape, *geometry) if _wanted(ctx, 1) else None,
+        gradient.sum((0, 2, 3)) if _wanted(ctx, 2) else None,
+        *[None] * len(geometry),
+    )
+
+
+def _data_gradient_backward(ctx: Any, tangent: Tensor) -> Gradients:
+    gradient, weight = ctx.saved_tensors
+    geometry: tuple[Sequence[int], Sequence[int], Sequence[int], int] = ctx.geometry
+    return (
+        conv2d(tangent, weight, None, *geometry) if _wanted(ctx, 0) else None,
+        weight_gradient(tangent, gradient, weight.shape, *geometry) if _wanted(ctx, 1) else None,
+        *[None] * (1 + len(geometry)),
+    )
+
+
+def _weight_gradient_backward(ctx: Any, tangent: Tensor) -> Gradients:
+    images, gradient = ctx.saved_tensors
+    geometry: tuple[Sequence[int], Sequence[int], Sequence[int], int] = ctx.geometry
+    return (
+        data_gradient(gradient, tangent, images.shape, *geometry) if _wanted(ctx, 0) else None,
+        conv2d(images, tangent, None, *geometry) if _wanted(ctx, 1) else None,
+        *[None] * (1 + len(geometry)),
+    )
+
+
+conv2d.register_autograd(_conv2d_backward, setup_context=_keep)
+data_gradient.register_autograd(_data_gradient_backward, setup_context=_keep)
+weight_gradient.register_autograd(_weight_gradient_backward, setup_context=_keep)
