@@ -68,3 +68,24 @@ def format_seeds(seeds: Sequence[int]) -> str:
         else:
             groups.append([seed])
     return ",".join(f"{g[0]}-{g[-1]}" if len(g) > 1 else str(g[0]) for g in groups)
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Settings written as `name=value`, values as in TOML; a bare word is a string.
+
+    Raises:
+        UsageError: an entry that is no pair, or an unknown or wrong setting.
+    """
+    settings = dict(_pair(pair) for pair in pairs)
+    check_values(settings)
+    return settings
+
+
+def _pair(pair: str) -> tuple[str, Any]:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise UsageError(f"a setting is written name=value, such as width=16; found {pair!r}")
+    try:
+        return name.strip().replace("-", "_"), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip().replace("-", "_"), value.strip()

@@ -10,8 +10,11 @@ from .make_synthetic import make_synthetic
 from .prepare_folder import prepare_folder
 from .prepare_msd import prepare_msd
 from .prepare_xray import prepare_xray
+from .report import report
 from .run_options import BareFlags
 from .saliency import saliency
+from .sweep import sweep
+from .table import table
 from .train import train
 
 app = typer.Typer(
@@ -49,6 +52,9 @@ app.command(rich_help_panel="Data")(prepare_xray)
 app.command(rich_help_panel="Experiments", cls=BareFlags)(train)
 app.command(rich_help_panel="Experiments")(evaluate)
 app.command(rich_help_panel="Experiments")(saliency)
+app.command(rich_help_panel="Grids")(sweep)
+app.command(rich_help_panel="Grids")(table)
+app.command(rich_help_panel="Grids")(report)
 
 
 def main() -> None:

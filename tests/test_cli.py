@@ -21,6 +21,9 @@ COMMANDS = (
     "train",
     "evaluate",
     "saliency",
+    "sweep",
+    "table",
+    "report",
 )
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
 QUICK = ("--model", "cnn", "--width", "4", "--lr", "1e-3")

@@ -25,7 +25,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -172,6 +172,30 @@ def _check_labels(
             raise UsageError(f"{where}: there is no {axis} '{label}'; {nearest(str(label), axes[axis])}")
 
 
+def axis_labels(grid: Grid, axis: str, names: Sequence[str]) -> list[str]:
+    """The values of an axis that people mean by `names`: in any case, with or without punctuation.
+
+    Raises:
+        UsageError: there is no such axis or value.
+    """
+    if axis not in grid.axes:
+        raise UsageError(f"{grid.name} has no {axis} to choose from; its axes are {', '.join(grid.axes)}")
+    by_slug = {slug(label): label for label in grid.axes[axis]}
+    for name in names:
+        if slug(name) not in by_slug:
+            raise UsageError(f"{grid.name}: there is no {axis} '{name}'; {nearest(slug(name), by_slug)}")
+    return [by_slug[slug(name)] for name in names]
+
+
+def with_folders(grid: Grid, folders: Mapping[str, str]) -> Grid:
+    """The grid with other data set folders for some values of its `data` axis."""
+    data = {
+        label: {**settings, "data": folders[label]} if label in folders else settings
+        for label, settings in grid.axes["data"].items()
+    }
+    return replace(grid, axes={**grid.axes, "data": data})
+
+
 def grid_cells(
     grid: Grid, *, keep: Mapping[str, Sequence[str]] | None = None, settings: Settings | None = None
 ) -> list[Cell]:
@@ -194,6 +218,8 @@ def grid_cells(
     cells = [_cell(grid, labels, settings or {}) for labels in all_labels if not _excluded(grid, labels)]
     names = [cell.name for cell in cells]
     for cell in cells:
+        if not cell.name:
+            raise UsageError(f"{grid.name}: {cell.title!r} gives no folder name; use letters or digits")
         if names.count(cell.name) > 1:
             raise UsageError(f"{grid.name}: two cells would share the folder {cell.name}; name them apart")
     if not cells:

@@ -1,0 +1,55 @@
+"""How long a job will take, from a few of its own steps."""
+
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from activmask.experiments.jobs import Job, progress_of, with_threads
+from activmask.models import check_model
+from activmask.training.device import choose_device, set_up_arithmetic
+from activmask.training.epoch import step_count, training_steps
+from activmask.training.replica import Replica, new_replica
+from activmask.training.scoring import predict
+
+_STEPS = 3
+"""Steps that are timed; their median stands for all. The first of an epoch, which is slower, is not."""
+
+
+def epochs_left(job: Job) -> int:
+    """Epochs that a job still has to train, of all its seeds together."""
+    return len(job.seeds) * job.config.epochs - progress_of(job).epochs
+
+
+def seconds_per_epoch(job: Job, *, threads: int = 1) -> float:
+    """Measure one seed's epoch: a few training steps, scaled up, and a pass over the validation images.
+
+    Args:
+        job: nothing of it is written.
+        threads: of the CPU, where the job does not say.
+
+    Raises:
+        DataError, UsageError: the job could not be trained either.
+    """
+    config = with_threads(job, threads).config
+    check_model(config)
+    device = choose_device(config.device)
+    set_up_arithmetic(config, device)
+    replica = new_replica(config, job.seeds[0], Path(job.folder), device)
+    return _step_seconds(replica) * step_count(replica) + _valid_seconds(replica)
+
+
+def _step_seconds(replica: Replica) -> float:
+    steps, durations = training_steps(replica), []
+    for _ in range(min(_STEPS + 1, step_count(replica))):
+        start = perf_counter()
+        values, _ = next(steps)
+        values.cpu()
+        durations.append(perf_counter() - start)
+    steps.close()
+    return median(durations[1:] or durations)
+
+
+def _valid_seconds(replica: Replica) -> float:
+    start = perf_counter()
+    predict(replica.model, replica.splits["valid"].images)
+    return perf_counter() - start

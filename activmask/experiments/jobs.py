@@ -1,0 +1,134 @@
+"""A cell of a grid as work to do: an ordinary run into an ordinary run folder.
+
+Everything known of a job's progress is read from its run folder; there is no other state.
+"""
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from activmask.config import RunConfig
+from activmask.errors import ActivmaskError, CheckpointError
+from activmask.experiments.grid import Cell
+from activmask.experiments.labels import same_experiment
+from activmask.training.run_folder import (
+    HISTORY_FILE,
+    read_history,
+    read_metrics,
+    read_written_config,
+    seed_folder,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One cell to train."""
+
+    name: str
+    """Of its folder, unique in a sweep."""
+    title: str
+    """For people."""
+    config: RunConfig
+    seeds: tuple[int, ...]
+    folder: Path
+    """Its run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A job that is no longer running."""
+
+    name: str
+    error: str = ""
+    """Why it failed; empty where it is done."""
+
+
+class Engine(Protocol):
+    """Somewhere to run jobs."""
+
+    slots: int
+    """How many jobs may run at once."""
+
+    def start(self, job: Job) -> None:
+        """Begin a job; at most `slots` of them run at once."""
+
+    def ended(self, seconds: float) -> list[Ended]:
+        """Jobs that ended since the last call; waits at most `seconds` for the first."""
+
+    def close(self) -> None:
+        """Stop whatever still runs."""
+
+
+def make_jobs(cells: Sequence[Cell], seeds: Sequence[int], out: Path) -> list[Job]:
+    """One job for every cell, its folder under `out`."""
+    return [
+        Job(name=cell.name, title=cell.title, config=cell.config, seeds=tuple(seeds), folder=out / cell.name)
+        for cell in cells
+    ]
+
+
+def with_threads(job: Job, threads: int) -> Job:
+    """The job with so many CPU threads, unless its settings ask for a number themselves."""
+    return job if job.config.threads else replace(job, config=replace(job.config, threads=threads))
+
+
+def run_job(job: Job) -> str:
+    """Train what is missing of a job.
+
+    Returns:
+        Empty when it is done, else why it failed: a sentence, or the traceback of a defect.
+    """
+    from activmask.training.run import train
+
+    try:
+        train(job.config, job.seeds, job.folder, resume=True)
+    except ActivmaskError as error:
+        return str(error)
+    except Exception:  # noqa: BLE001 - one cell's defect must not end the others; it is reported whole
+        return traceback.format_exc()
+    return ""
+
+
+def is_finished(job: Job) -> bool:
+    """Whether every seed of the job has its result, under the job's own settings.
+
+    A folder that cannot be read, or holds another experiment, counts as unfinished: running the
+    job says what is wrong with it.
+    """
+    try:
+        return all(_seed_finished(job, seed_folder(job.folder, seed)) for seed in job.seeds)
+    except CheckpointError:
+        return False
+
+
+def _seed_finished(job: Job, folder: Path) -> bool:
+    if read_metrics(folder) is None:
+        return False
+    written = read_written_config(folder)
+    return same_experiment(written, job.config) and written.epochs >= job.config.epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a job is, as its folder tells."""
+
+    epochs: int
+    """Epochs over, of all its seeds together."""
+    valid_auc: float | None
+    """Mean over seeds of the latest epoch's validation AUC; None before the first."""
+
+
+def progress_of(job: Job) -> Progress:
+    """Read how far a job is; a history that is just being made counts as not begun."""
+    histories = [_history(seed_folder(job.folder, seed)) for seed in job.seeds]
+    latest = [history[-1]["valid_auc"] for history in histories if history]
+    return Progress(
+        epochs=sum(min(len(history), job.config.epochs) for history in histories),
+        valid_auc=sum(latest) / len(latest) if latest else None,
+    )
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    return read_history(folder) if (folder / HISTORY_FILE).is_file() else []

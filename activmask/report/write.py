@@ -1,0 +1,131 @@
+"""Write the report: one folder with a page, its figures and its tables, whole or not at all."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import torch
+
+from activmask.errors import DataError, UsageError
+from activmask.experiments.results import Run
+from activmask.report.contents import Contents, gather
+from activmask.report.measure import Measured, measure
+from activmask.report.page import GENERATOR, render
+from activmask.report.series import finished
+
+PAGE_FILE = "index.html"
+_CONTENTS = {PAGE_FILE, "figures", "tables"}
+_HEAD_BYTES = 2000
+
+Progress = Callable[[int, int], None]
+
+
+def write_report(
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    device: torch.device | str = "cpu",
+    overwrite: bool = False,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Path:
+    """Measure the best epochs of runs, draw everything and write it into a new folder.
+
+    Args:
+        runs: what `find_runs` found.
+        out: the folder; nothing of it exists until all of it does. A report that lies there is
+            replaced.
+        device: where networks are evaluated.
+        overwrite: also replace a report that does not say that it is one. A folder that holds
+            anything else is never replaced.
+        command: what the page names as its origin; empty leaves that out.
+        progress: is told how many of the runs have been measured.
+
+    Returns:
+        The page, `index.html` in the folder.
+
+    Raises:
+        UsageError: no run has a finished seed, or the place is taken.
+        CheckpointError: a run folder is damaged.
+        DataError: the folder cannot be written.
+    """
+    check_target(out, overwrite=overwrite)
+    if not finished(runs):
+        raise UsageError(
+            f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
+            "resume their training"
+        )
+    contents = gather(_measure_all(runs, device, progress), device=device, command=command)
+    _write(contents, out.resolve())
+    return out / PAGE_FILE
+
+
+def _measure_all(
+    runs: Sequence[Run], device: torch.device | str, progress: Progress | None
+) -> list[Measured]:
+    measured = []
+    for number, run in enumerate(runs):
+        if progress is not None:
+            progress(number, len(runs))
+        measured.append(measure(run, device=device))
+    if progress is not None:
+        progress(len(runs), len(runs))
+    return measured
+
+
+def check_target(out: Path, *, overwrite: bool) -> None:
+    """Refuse a place that holds something a report must not replace (raises UsageError)."""
+    if not out.exists() and not out.is_symlink():
+        return
+    if not out.is_dir() or out.is_symlink():
+        raise UsageError(f"{out} exists and is not a plain folder; choose another place for the report")
+    found = {path.name for path in out.iterdir()}
+    if foreign := sorted(found - _CONTENTS):
+        raise UsageError(
+            f"{out} exists and is not a report (it holds {foreign[0]!r}); choose another place for the report"
+        )
+    if found and not (overwrite or _says_report(out / PAGE_FILE)):
+        raise UsageError(
+            f"{out} exists and its {PAGE_FILE} does not say that it is a report of ours; "
+            "choose another place or ask for overwrite"
+        )
+
+
+def _says_report(page: Path) -> bool:
+    if not page.is_file():
+        return False
+    with page.open("rb") as file:
+        return GENERATOR.encode() in file.read(_HEAD_BYTES)
+
+
+def _write(contents: Contents, out: Path) -> None:
+    partial = out.parent / f".{out.name}.{uuid4().hex[:12]}.partial"
+    try:
+        partial.mkdir(parents=True)
+        (partial / PAGE_FILE).write_text(render(contents.page), encoding="utf-8")
+        for name, content in contents.files.items():
+            path = partial / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        _move_into_place(partial, out)
+    except OSError as error:
+        raise DataError(
+            f"the report {out} cannot be written ({error.strerror}); free the disk or choose another place"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _move_into_place(partial: Path, out: Path) -> None:
+    if not out.exists():
+        partial.rename(out)
+        return
+    old = partial.with_suffix(".old")
+    out.rename(old)
+    try:
+        partial.rename(out)
+    except BaseException:
+        old.rename(out)
+        raise
+    shutil.rmtree(old)

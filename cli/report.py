@@ -1,0 +1,83 @@
+"""`activmask report`: one page that shows what a set of runs says."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from activmask.config import Device
+
+from .console import err, failures_as_sentences, out
+from .progress import counting
+from .tables import plain
+
+
+def report(
+    places: Annotated[
+        list[Path], typer.Argument(help="Run folders, or folders that hold runs at any depth.")
+    ],
+    *,
+    device: Annotated[
+        Device, typer.Option(help="Where networks are evaluated.", rich_help_panel="Machine")
+    ] = "auto",
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            help="Folder of the report; a report that lies there is replaced.",
+            rich_help_panel="Output",
+        ),
+    ] = Path("report"),
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Also replace a report whose page does not say that it is one.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
+    open_it: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser.", rich_help_panel="Output")
+    ] = False,
+) -> None:
+    """Write a page with the tables, curves, audits and saliency maps of runs, beside the paper's.
+
+    The page is one file that needs no network; figures (SVG, PNG) and tables (CSV, LaTeX) lie
+    beside it.
+
+    Example: activmask report runs/ --out report/
+    """
+    with failures_as_sentences():
+        from activmask.experiments.results import find_runs
+        from activmask.report.write import write_report
+        from activmask.training.device import choose_device
+
+        runs = find_runs(places)
+        with counting("evaluating runs") as progress:
+            page = write_report(
+                runs,
+                folder,
+                device=choose_device(device),
+                overwrite=overwrite,
+                command=_command(places, folder, device),
+                progress=progress,
+            )
+    out.print(plain(page))
+    if open_it:
+        _open(page)
+    else:
+        err.print(plain(f"open it in a browser: {page.resolve().as_uri()} (--open does so next time)"))
+
+
+def _command(places: list[Path], folder: Path, device: str) -> str:
+    import shlex
+
+    where = ["--device", device] if device != "auto" else []
+    return shlex.join(["activmask", "report", *map(str, places), "--out", str(folder), *where])
+
+
+def _open(page: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        err.print(plain(f"no browser could be started here; open {page.resolve().as_uri()} in one"))

@@ -1,0 +1,215 @@
+"""`activmask sweep`: train a grid of experiments."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from activmask.config import Device
+
+from .console import err, failures_as_sentences, out
+from .sweep_table import SweepTable, print_plan
+from .tables import plain
+
+if TYPE_CHECKING:
+    from activmask.experiments.grid import Cell, Grid
+    from activmask.experiments.jobs import Engine, Job
+    from activmask.experiments.sweep import CellState
+
+_GRID = "Grid"
+_MACHINE = "Machine"
+
+
+def sweep(
+    grid: Annotated[
+        str, typer.Argument(help="table1, table2, figure5, figure6, or a TOML file of your own.")
+    ],
+    *,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="How many seeds each cell gets, or which: 10, 0-9 or 0,3.",
+            rich_help_panel=_GRID,
+            show_default="the grid's, 10 in the paper's",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Epochs of every cell.", rich_help_panel=_GRID, show_default="the preset's"),
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these models of the grid, comma-separated.", rich_help_panel=_GRID, show_default="all"
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Only these methods of the grid.", rich_help_panel=_GRID, show_default="all"),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set folder of every cell. In a grid over data sets: the ones to take, each with its "
+            "folder if you like, such as liver=/data/liver,cardiac.",
+            rich_help_panel=_GRID,
+            show_default="the grid's",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Any other setting of train for every cell, such as width=16; can be repeated.",
+            rich_help_panel=_GRID,
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Folder of the run folders.", rich_help_panel="Output", show_default="runs/GRID"
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print cells, runs and an estimate of the time, and stop.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
+    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=_MACHINE)] = "auto",
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Processes of this machine, or a Ray cluster.", rich_help_panel=_MACHINE),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the Ray cluster.", rich_help_panel=_MACHINE, show_default="one is started here"
+        ),
+    ] = None,
+    max_parallel: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Cells at once.", rich_help_panel=_MACHINE, show_default="one a GPU, else one a core"
+        ),
+    ] = None,
+) -> None:
+    """Train every cell of a grid; the same command again finishes what is missing.
+
+    A cell is an ordinary run folder with a folder for each seed. A cell that fails is tried once
+    more, then reported, and the others go on; the exit code is then 1.
+
+    Example: activmask sweep table1 --models resnet,unet --epochs 30 --seeds 3
+    """
+    with failures_as_sentences():
+        from activmask.experiments.grid import read_grid
+        from activmask.experiments.jobs import make_jobs
+
+        chosen = read_grid(grid)
+        given = _settings(settings or [], epochs=epochs, device=device)
+        cells = _cells(chosen, models, methods, data, given)
+        place = folder or Path("runs") / chosen.name
+        jobs = make_jobs(cells, _seeds(seeds, chosen.seeds), place)
+        if dry_run:
+            print_plan(chosen.title, jobs, max_parallel or _parallel(jobs))
+            return
+        states = _run(chosen.title, jobs, _engine(engine, address, max_parallel, jobs), place)
+    _conclude(states, place)
+    if any(state.status == "failed" for state in states):
+        raise typer.Exit(1)
+
+
+def _seeds(text: str | None, default: int) -> tuple[int, ...]:
+    from activmask.config_file import parse_seeds
+    from activmask.errors import UsageError
+
+    text = text or str(default)
+    if text == "0":
+        raise UsageError("--seeds is how many seeds each cell gets; 0 would train nothing")
+    return tuple(range(int(text))) if text.isdecimal() else parse_seeds(text)
+
+
+def _settings(pairs: list[str], **flags: Any) -> dict[str, Any]:
+    from activmask.config_file import parse_settings
+
+    return parse_settings(pairs) | {name: value for name, value in flags.items() if value is not None}
+
+
+def _cells(
+    grid: "Grid", models: str | None, methods: str | None, data: str | None, settings: dict[str, Any]
+) -> list["Cell"]:
+    from activmask.experiments.grid import axis_labels, grid_cells, with_folders
+
+    keep = {}
+    for axis, names in (("model", models), ("method", methods)):
+        if names is not None:
+            keep[axis] = axis_labels(grid, axis, names.split(","))
+    if data is not None and "data" in grid.axes:
+        pairs = [entry.partition("=") for entry in data.split(",")]
+        labels = axis_labels(grid, "data", [name for name, _, _ in pairs])
+        keep["data"] = labels
+        folders = {label: place for label, (_, _, place) in zip(labels, pairs, strict=True) if place}
+        grid = with_folders(grid, folders)
+    elif data is not None:
+        settings = {**settings, "data": data}
+    return grid_cells(grid, keep=keep, settings=settings)
+
+
+def _parallel(jobs: list["Job"]) -> int:
+    import os
+
+    gpus = _gpus(jobs)
+    return len(gpus) or os.cpu_count() or 1
+
+
+def _gpus(jobs: list["Job"]) -> tuple[str, ...]:
+    from activmask.training.device import visible_gpus
+
+    return visible_gpus(jobs[0].config.device)
+
+
+def _engine(
+    name: Literal["local", "ray"], address: str | None, max_parallel: int | None, jobs: list["Job"]
+) -> "Engine":
+    from activmask.errors import UsageError
+
+    if name == "ray":
+        from activmask.experiments.ray_engine import RayEngine
+
+        return RayEngine(address, max_parallel, device=jobs[0].config.device)
+    if address is not None:
+        raise UsageError("--address is of a Ray cluster; give --engine ray too")
+    from activmask.experiments.local_engine import LocalEngine
+
+    return LocalEngine(max_parallel or _parallel(jobs), gpus=_gpus(jobs))
+
+
+def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["CellState"]:
+    from activmask.experiments.sweep import run_sweep
+
+    err.print(plain(f"{title}: {len(jobs)} cells of {len(jobs[0].seeds)} seeds, into {place}"))
+    try:
+        with SweepTable(title) as table:
+            return run_sweep(jobs, engine, table.show)
+    except KeyboardInterrupt:
+        err.print("stopped; the same command again finishes what is missing")
+        raise
+
+
+def _conclude(states: list["CellState"], place: Path) -> None:
+    import shlex
+
+    for state in states:
+        if state.status == "failed":
+            err.print(plain(f"failed twice: {state.job.title}: {state.error}"), style="red")
+    found = sum(state.found for state in states)
+    failed = sum(state.status == "failed" for state in states)
+    already = f" ({found} of them were before)" if found else ""
+    out.print(f"{len(states) - failed} of {len(states)} cells are done{already}, {failed} failed")
+    if failed < len(states):
+        where = shlex.quote(str(place))
+        out.print(plain(f"next: activmask table {where}"))
+        out.print(plain(f"      activmask report {where} --out report"))

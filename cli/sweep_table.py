@@ -1,0 +1,133 @@
+"""What a sweep shows: its plan, and its cells while they run."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.live import Live
+from rich.table import Table
+
+from .console import err, out
+from .tables import plain, print_table, result_table
+
+if TYPE_CHECKING:
+    from activmask.experiments.jobs import Job
+    from activmask.experiments.sweep import CellState
+
+_COLOURS = {"queued": "dim", "running": "cyan", "done": "green", "failed": "bold red"}
+_ROWS_AROUND = 6
+"""Lines of the terminal that the live table leaves to its own frame and to the prompt."""
+
+
+class SweepTable:
+    """The cells of a sweep: a live table where somebody watches, a line a change elsewhere."""
+
+    def __init__(self, title: str) -> None:
+        """Nothing is shown before the first call of `show`."""
+        self._title = title
+        self._told: dict[str, str] = {}
+        self._live = Live(console=err, auto_refresh=False, transient=True) if err.is_terminal else None
+
+    def __enter__(self) -> "SweepTable":
+        """Begin the live display."""
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Take the live display away."""
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, cells: Sequence["CellState"]) -> None:
+        """Show how the cells stand now."""
+        if self._live is not None:
+            self._live.update(_live_table(self._title, cells, err.height - _ROWS_AROUND), refresh=True)
+            return
+        for state in cells:
+            line = _line(state)
+            if self._told.get(state.job.name, "queued") != line:
+                err.print(plain(f"{state.job.title}: {line}"))
+                self._told[state.job.name] = line
+
+
+def _line(state: "CellState") -> str:
+    if state.found:
+        return "done before"
+    if state.status == "queued" and state.failures:
+        return f"failed, will be tried again: {state.error.splitlines()[-1]}"
+    return state.status
+
+
+def _live_table(title: str, cells: Sequence["CellState"], height: int) -> Table:
+    done = sum(state.status == "done" for state in cells)
+    table = result_table(f"{title}: {done} of {len(cells)} done", "cell", "status", "epoch", "valid AUC")
+    order = ["running", "failed", "queued", "done"]
+    shown = list(cells)
+    if len(cells) > height:
+        shown = sorted(cells, key=lambda state: order.index(state.status))[: max(1, height)]
+    for state in shown:
+        table.add_row(plain(state.job.title), *_cells(state), style=_COLOURS[state.status])
+    if len(shown) < len(cells):
+        table.caption = f"and {len(cells) - len(shown)} more"
+    return table
+
+
+def _cells(state: "CellState") -> tuple[str, str, str]:
+    from activmask.experiments.jobs import progress_of
+
+    if state.status == "queued":
+        return ("failed once" if state.failures else "queued", "", "")
+    progress = progress_of(state.job)
+    total = state.job.config.epochs * len(state.job.seeds)
+    score = "" if progress.valid_auc is None else f"{progress.valid_auc:.3f}"
+    return state.status, f"{progress.epochs}/{total}", score
+
+
+def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
+    """Print the cells, how many runs they are, and how long they would take on this machine."""
+    import os
+
+    table = result_table(title, "cell", "seeds", "epochs", "left", "seconds an epoch", "time")
+    total, problems = 0.0, []
+    threads = max(1, (os.cpu_count() or 1) // parallel)
+    for number, job in enumerate(jobs, 1):
+        with err.status(f"measuring {number} of {len(jobs)}"):
+            left, seconds, problem = _estimate(job, threads)
+        problems += [problem] if problem else []
+        total += left * (seconds or 0)
+        table.add_row(
+            plain(job.title),
+            str(len(job.seeds)),
+            str(job.config.epochs),
+            str(left),
+            "" if seconds is None else f"{seconds:.2f}",
+            "" if seconds is None else _duration(left * seconds),
+        )
+    print_table(table)
+    for problem in dict.fromkeys(problems):
+        err.print(plain(f"not measured: {problem}"))
+    runs = sum(len(job.seeds) for job in jobs)
+    out.print(
+        f"{len(jobs)} cells, {runs} runs; about {_duration(total / parallel)} with {parallel} at once, "
+        "scaled up from a few steps of each cell measured alone"
+        + ("; cells that could not be measured are not in it" if problems else "")
+    )
+
+
+def _estimate(job: "Job", threads: int) -> tuple[int, float | None, str]:
+    from activmask.errors import ActivmaskError
+    from activmask.experiments.estimate import epochs_left, seconds_per_epoch
+
+    left = epochs_left(job)
+    try:
+        return left, seconds_per_epoch(job, threads=threads), ""
+    except ActivmaskError as error:
+        return left, None, str(error)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

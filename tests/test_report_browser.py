@@ -1,0 +1,223 @@
+"""The page in a real browser: a headless Chromium that opens it from the disk."""
+
+import base64
+import shutil
+
+import pytest
+from report_runs import train_runs
+
+from activmask.experiments.results import find_runs
+from activmask.report.write import write_report
+
+pytest.importorskip("selenium", reason="selenium is not installed")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not both installed"
+)
+
+PORTRAIT, LANDSCAPE = 688, 1017
+"""Width in px of what an A4 sheet shows between its margins."""
+
+SCORES = "table[aria-labelledby=table-scores-synthetic]"
+DIFFERENCES = "table[aria-labelledby=table-differences-synthetic]"
+QUIET = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser")
+    return write_report(find_runs([train_runs(folder, epochs=1)]), folder / "report")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, page):
+    emulate(browser, width=1600)
+    browser.get(page.as_uri())
+    return browser
+
+
+def emulate(browser, *, width, dark=False, media=""):
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {
+            "media": media,
+            "features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        },
+    )
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def all_of(browser, selector):
+    return browser.find_elements("css selector", selector)
+
+
+def texts(browser, selector):
+    return [element.text for element in all_of(browser, selector)]
+
+
+def test_it_opens_without_errors_and_asks_nobody_for_anything(opened, page):
+    assert "activmask" in opened.title
+    assert opened.get_log("browser") == []
+    loaded = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+    assert [name for name in opened.execute_script(loaded) if not name.startswith("data:")] == []
+    log = " ".join(entry["message"] for entry in opened.get_log("performance"))
+    assert page.as_uri() in log
+    assert '"url":"http' not in log
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_never_scrolls_sideways(opened, width, dark):
+    emulate(opened, width=width, dark=dark)
+    wide, inner = opened.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= inner == width
+    cut = """return [...document.querySelectorAll("h1, h2, h3, p, dd, li, figcaption, form")]
+        .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
+        .map((one) => one.textContent)"""
+    assert opened.execute_script(cut) == []
+
+
+def test_tables_sort_by_click_and_by_key_and_say_so(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    table = SCORES
+    heading = all_of(opened, f"{table} th[data-column='2']")[0]
+    cells = (
+        f"return [...document.querySelectorAll('{table} tbody td:nth-child(3)')].map((td) => td.dataset.key)"
+    )
+    heading.find_element("css selector", "button").click()
+    rising = [float(key) for key in opened.execute_script(cells)]
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert rising == sorted(rising)
+    heading.find_element("css selector", "button").send_keys(Keys.ENTER)
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert [float(key) for key in opened.execute_script(cells)] == rising[::-1]
+    all_of(opened, f"{table} th[data-column='0'] button")[0].click()
+    assert len(all_of(opened, f"{table} [aria-sort]")) == 1
+    assert texts(opened, f"{table} tbody th") == ["CNN Actdiff", "CNN Classify", "CNN Gradmask"]
+
+
+def test_empty_cells_sort_last_both_ways(opened):
+    table = DIFFERENCES
+    opened.execute_script(f"delete document.querySelector('{table} tbody td:nth-child(3)').dataset.key")
+    empty = texts(opened, f"{table} tbody th")[0]
+    button = all_of(opened, f"{table} th[data-column='2'] button")[0]
+    for _ in range(2):
+        button.click()
+        assert texts(opened, f"{table} tbody th")[-1] == empty
+
+
+def test_rows_can_be_filtered_by_words_model_and_method(opened):
+    from selenium.webdriver.support.ui import Select
+
+    def shown():
+        return [row for row in texts(opened, f"{SCORES} tbody th") if row]
+
+    assert shown() == ["CNN Classify", "CNN Actdiff", "CNN Gradmask"]
+    words = all_of(opened, "input[name=words]")[0]
+    words.send_keys("cnn GRAD")
+    assert shown() == ["CNN Gradmask"]
+    total = len(all_of(opened, "tr[data-model]"))
+    assert f"of {total} rows" in all_of(opened, "output")[0].text
+    all_of(opened, "button[type=reset]")[0].click()
+    opened.execute_async_script("setTimeout(arguments[0], 20)")
+    assert len(shown()) == 3
+    assert all_of(opened, "output")[0].text == ""
+    Select(all_of(opened, "select[name=method]")[0]).select_by_visible_text("Actdiff")
+    assert shown() == ["CNN Actdiff"]
+    Select(all_of(opened, "select[name=model]")[0]).select_by_visible_text("CNN")
+    assert shown() == ["CNN Actdiff"]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_theme_follows_the_system_and_the_button_turns_it(opened, dark):
+    emulate(opened, width=1600, dark=dark)
+    ground = "return getComputedStyle(document.documentElement).backgroundColor"
+    ink = "return getComputedStyle(document.querySelector('figure svg text')).fill"
+    before, button = opened.execute_script(ground), all_of(opened, "#theme")[0]
+    assert is_dark(before) == dark
+    assert is_dark(opened.execute_script(ink)) != dark
+    assert button.get_attribute("aria-pressed") == str(dark).lower()
+    button.click()
+    assert is_dark(opened.execute_script(ground)) != dark
+    assert is_dark(opened.execute_script(ink)) == dark
+    assert button.get_attribute("aria-pressed") == str(not dark).lower()
+    button.click()
+    assert opened.execute_script(ground) == before
+
+
+def is_dark(colour):
+    numbers = [float(number) for number in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+    return sum(numbers) < 3 * 128
+
+
+def test_print_shows_every_row_and_no_controls_on_white(opened):
+    all_of(opened, "input[name=words]")[0].send_keys("gradmask")
+    emulate(opened, width=PORTRAIT, dark=True, media="print")
+    assert not any(one.is_displayed() for one in all_of(opened, ".controls, nav, .skip"))
+    assert all(row.is_displayed() for row in all_of(opened, "tr[data-model]"))
+    ink = "return getComputedStyle(document.querySelector('table')).color"
+    assert is_dark(opened.execute_script(ink))
+    assert cut_off(opened, "section:not(.scores)") == []
+    emulate(opened, width=LANDSCAPE, media="print")
+    assert cut_off(opened, "section.scores") == []
+    printed = opened.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    assert base64.b64decode(printed["data"]).startswith(b"%PDF")
+
+
+def cut_off(browser, part):
+    """What reaches beyond its own box or the sheet."""
+    return browser.execute_script(
+        """return [...document.querySelectorAll(arguments[0])]
+        .flatMap((part) => [...part.querySelectorAll(".scroll, table, pre, svg[role=img]")])
+        .filter((one) => one.scrollWidth > one.clientWidth + 1
+            || one.getBoundingClientRect().right > innerWidth)
+        .map((one) => one.outerHTML.slice(0, 80))""",
+        part,
+    )
+
+
+def test_without_scripts_everything_is_there_but_the_controls(browser, page):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(page.as_uri())
+        assert len(all_of(browser, "table.sortable tbody tr")) >= 11
+        assert not any(one.is_displayed() for one in all_of(browser, ".controls"))
+        assert all_of(browser, "th button") == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_keyboard_reaches_the_results_and_the_wide_tables(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    all_of(opened, "body")[0].send_keys(Keys.TAB)
+    skip = opened.switch_to.active_element
+    assert skip.text == "Skip to the results"
+    assert skip.rect["x"] >= 0
+    skip.send_keys(Keys.ENTER)
+    assert opened.execute_script("return document.activeElement.id") == "main"
+    assert {one.get_attribute("tabindex") for one in all_of(opened, ".scroll:has(table)")} == {"0"}

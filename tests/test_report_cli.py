@@ -1,0 +1,70 @@
+"""`activmask report` as a user and as a script meet it."""
+
+import subprocess
+import sys
+import webbrowser
+
+import pytest
+import typer
+from activmask_cli.report import report
+from report_runs import train_runs
+from typer.testing import CliRunner
+
+app = typer.Typer()
+app.command()(report)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train_runs(tmp_path_factory.mktemp("my runs"), seeds=(0,), epochs=1)
+
+
+def test_the_path_is_all_of_stdout_and_the_command_stands_on_the_page(trained, tmp_path):
+    out = tmp_path / "a report"
+    result = run(trained, "--out", out, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{out / 'index.html'}\n"
+    assert f"open it in a browser: {(out / 'index.html').as_uri()}" in result.stderr
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert f"activmask report &#39;{trained}&#39; --out &#39;{out}&#39; --device cpu" in page
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(("starts", "message"), [(True, ""), (False, "no browser could be started")])
+def test_open_starts_the_browser_or_says_why_not(trained, tmp_path, monkeypatch, starts, message):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or starts)
+    result = run(trained / "classify", "--out", tmp_path / "report", "--device", "cpu", "--open")
+    assert result.exit_code == 0
+    assert opened == [(tmp_path / "report" / "index.html").as_uri()]
+    assert message in result.stderr
+
+
+def test_failures_are_one_sentence_with_their_exit_code(trained, tmp_path):
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "thesis.tex").write_text("years of work")
+    for arguments, message in (
+        ([tmp_path / "nowhere"], "there is no folder"),
+        ([taken], "there is no run under"),
+        ([trained, "--out", taken, "--overwrite"], "is not a report (it holds 'thesis.tex')"),
+    ):
+        result = run(*arguments, "--device", "cpu")
+        assert result.exit_code == 2, result.output
+        assert result.stderr.startswith("error: ")
+        assert message in result.stderr.replace("\n", "")
+        assert result.stdout == ""
+    assert (taken / "thesis.tex").read_text() == "years of work"
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from activmask_cli.report import report; "
+        "print([m for m in ('torch', 'matplotlib', 'jinja2', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

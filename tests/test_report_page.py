@@ -1,0 +1,214 @@
+"""The page as text: escaping, structure, contrast, and the numbers that stand on it."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_runs import train_runs
+
+from activmask.experiments.results import find_runs
+from activmask.report import write
+from activmask.report.page import Cell, Fact, Page, Part, Row, Table, columns, render
+from activmask.report.write import write_report
+
+HOSTILE = "<script>alert('&')</script>\"'"
+VOID = {"meta", "link", "input", "br", "img"}
+
+
+class Document(HTMLParser):
+    """The elements of a page with their attributes, and the text of some."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def runs_folder(tmp_path_factory):
+    return train_runs(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def folder(runs_folder):
+    out = runs_folder.parent / "page"
+    write_report(find_runs([runs_folder]), out, command="activmask report 'my runs'")
+    return out
+
+
+@pytest.fixture(scope="module")
+def text(folder):
+    return (folder / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def document(text):
+    return Document(text)
+
+
+def small_page(**changes) -> Page:
+    row = Row(title=HOSTILE, model="m", method=HOSTILE, cells=(Cell(text="0.50 ± 0.10", key="0.5"),))
+    table = Table(
+        name="t",
+        title=HOSTILE,
+        groups=columns(("Experiment", ()), ("Seeds", ())),
+        rows=(row,),
+        notes=(HOSTILE,),
+    )
+    part = Part(
+        name="p",
+        title=HOSTILE,
+        paragraphs=(HOSTILE,),
+        problems=(HOSTILE,),
+        facts=(Fact(title=HOSTILE, lines=(HOSTILE, HOSTILE)),),
+        filtered=True,
+        tables=(table,),
+        notes=(HOSTILE,),
+        command=HOSTILE,
+    )
+    return Page(title=HOSTILE, question=HOSTILE, answer=(HOSTILE,), parts=(part,))
+
+
+def test_whatever_runs_are_called_is_text_and_never_markup():
+    page = render(small_page())
+    assert HOSTILE not in page
+    assert page.count("alert(") >= 12
+    assert len(Document(page).all("script")) == 1
+
+
+def test_only_our_own_script_may_run(text):
+    script = re.search(r"<script>(.*)</script>", text, re.DOTALL).group(1)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text).group(1)
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+
+
+def test_columns_are_numbered_across_groups_and_those_of_the_paper_are_marked():
+    groups = columns(("Name", ()), ("Test", ("AUC", "paper")), ("Why", ()), text=frozenset({"Why"}))
+    flat = [column for group in groups for column in group.columns]
+    assert [column.number for column in flat] == [0, 1, 2, 3]
+    assert [column.kind for column in flat] == ["text", "number", "number", "text"]
+    assert [column.printed for column in flat] == [False, False, True, False]
+    assert [column.opens for column in flat] == [False, True, False, False]
+
+
+def test_every_link_is_an_anchor_or_a_file_that_is_there(document, folder):
+    ids = {attributes["id"] for _, attributes in document.elements if "id" in attributes}
+    paths = set()
+    for tag, attributes in document.elements:
+        assert "src" not in attributes
+        target = attributes.get("href") or attributes.get("xlink:href") or ""
+        if target.startswith("#"):
+            assert target[1:] in ids, target
+        elif tag == "a":
+            assert (folder / target).is_file(), target
+            paths.add(target)
+        else:
+            assert not target or target.startswith("data:"), target
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*.*")} - {"index.html"}
+    assert paths == files
+    assert {Path(path).suffix for path in files} == {".svg", ".png", ".csv", ".tex"}
+
+
+def test_the_page_is_well_formed_and_named_for_those_who_hear_it(document, text):
+    assert document.open == []
+    assert document.all("html")[0]["lang"] == "en"
+    assert "<title>activmask report" in text
+    ids = [attributes["id"] for _, attributes in document.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in document.elements:
+        for name in ("aria-labelledby", "aria-describedby"):
+            assert attributes.get(name, ids[0]) in ids
+    levels = [int(tag[1]) for tag, _ in document.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    drawings = [one for one in document.all("svg") if one.get("role") == "img"]
+    assert len(drawings) == len(document.all("figure")) >= 4
+    assert all(len(one["aria-label"]) > 60 for one in drawings)
+
+
+def table_rows(text: str, name: str) -> list[list[str]]:
+    table = f'<table class="sortable" aria-labelledby="table-{name}">'
+    body = re.search(rf"{table}.*?<tbody>(.*?)</tbody>", text, re.DOTALL).group(1)
+    rows = body.split("<tr ")[1:]
+    strip = re.compile(r"<small>.*?</small>|<[^>]*>")
+    return [[strip.sub("", cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row)] for row in rows]
+
+
+def test_scores_are_the_means_of_the_seeds_beside_the_printed_ones(text, runs_folder):
+    rows = table_rows(text, "scores-synthetic")
+    assert [row[0] for row in rows] == ["CNN Classify", "CNN Actdiff", "CNN Gradmask"]
+    seeds = [json.loads((runs_folder / "actdiff" / f"seed-{k}" / "metrics.json").read_text()) for k in (0, 1)]
+    for column, split, measure in ((2, "train", "auc"), (6, "valid", "accuracy"), (8, "test", "auc")):
+        values = [seed[split][measure] for seed in seeds]
+        assert rows[1][column] == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+    assert rows[0][4] == "1.00 ± 0.00"  # paper Table 1, CNN Classify, train
+    assert rows[0][10] == "0.35 ± 0.20"  # paper Table 2, CNN Classify, synthetic test
+
+
+def test_every_row_has_as_many_cells_as_the_table_has_columns(text):
+    for table in text.split('<table class="sortable"')[1:]:
+        head, body = table.split("</thead>")
+        numbers = [int(number) for number in re.findall(r'data-column="(\d+)"', head)]
+        assert sorted(numbers) == list(range(len(numbers)))
+        for row in body.split("</tbody>")[0].split("<tr ")[1:]:
+            assert len(re.findall(r"<t[dh][ >]", row)) == len(numbers)
+
+
+def test_the_page_says_what_was_run_and_by_which_command(text):
+    for expected in (
+        "3 experiments, 6 trained networks in all",
+        "train 48, valid 16, test 16 images of 28 x 28 px",
+        "3 of 3, in paper Tables 1 and 2",
+        "None of 2 comparisons with classification alone shows a difference",
+        "With 2 seeds none could",
+        "activmask report &#39;my runs&#39;",
+        "epochs 2 (paper 500)",
+    ):
+        assert expected in text
+
+
+def test_text_stands_out_from_every_ground_in_both_themes():
+    style = (Path(write.__file__).parent / "page.css").read_text(encoding="utf-8")
+    found = dict(re.findall(r"--([\w-]+): (light-dark\([^)]*\))", style))
+    colours = {name: re.findall(r"#\w{6}", pair) for name, pair in found.items()}
+    for theme in (0, 1):
+        for ground in ("paper", "raised"):
+            for ink, least in (("ink", 7), ("muted", 4.5), ("link", 4.5), ("control", 3), ("chart-muted", 3)):
+                assert contrast(colours[ink][theme], colours[ground][theme]) >= least, (ink, ground, theme)
+        assert contrast(colours["ink"][theme], colours["mark"][theme]) >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, by WCAG 2.2."""
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
