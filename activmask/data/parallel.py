@@ -1,6 +1,8 @@
 """Work on many items at once, results in the order of the items, in bounded memory."""
 
 import logging
+import socket
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +19,9 @@ Engine = Literal["local", "ray"]
 
 _AHEAD = 4
 """Items in flight per worker: enough that none waits for the slowest, few enough to bound memory."""
+
+_KNOCK = 10.0
+"""Seconds in which a Ray cluster has to answer."""
 
 
 def in_order(
@@ -70,11 +75,8 @@ def _in_processes(
 def _on_ray(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int, address: str | None
 ) -> Iterator[Result]:
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError("the engine ray needs Ray: pip install 'activmask[ray]'") from error
-    _join(ray, address, None if address else workers)
+    ray = import_ray()
+    join_ray(ray, address, None if address else workers)
     try:
         # Ray runs a task again elsewhere when its worker or node is lost.
         task: Any = ray.remote(work_on).options(num_cpus=1, max_retries=3)
@@ -102,18 +104,49 @@ def _windowed(
         yield result(waiting.popleft())
 
 
-def _join(ray: Any, address: str | None, cpus: int | None) -> None:
+def import_ray() -> Any:
+    """The module `ray`.
+
+    Raises:
+        UsageError: Ray is not installed.
+    """
     try:
+        import ray
+    except ImportError as error:
+        raise UsageError("the engine ray needs Ray: pip install 'activmask[ray]'") from error
+    return ray
+
+
+def join_ray(ray: Any, address: str | None, cpus: int | None = None) -> None:
+    """Join the Ray cluster at `address`; None starts one on this machine, with `cpus` or all of its cores.
+
+    Raises:
+        DataError: no cluster answers there, or it wants a token.
+    """
+    try:
+        _knock(address or "")
         ray.init(
-            address=address,
+            address=address or "local",
             num_cpus=cpus,
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, OverflowError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         where = f"at {address}" if address else "on this machine"
+        # Ray tells a refusal in the text of other errors alone.
+        if "AuthenticationError" in traceback.format_exc():
+            raise DataError(
+                f"the Ray cluster {where} wants its token; set RAY_AUTH_MODE=token where that token is stored"
+            ) from error
         raise DataError(f"no Ray cluster can be reached {where}; start one, or give its address") from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself would keep trying for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
 
 
 def work_on(work: Callable[[Item], Result], item: Item) -> Result:

@@ -1,0 +1,215 @@
+"""`activmask sweep` as a user runs it: killed, resumed, wrong, planned."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from activmask.experiments.grid import NAMED
+
+COMMAND = [sys.executable, "-m", "activmask_cli.app"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
+QUICK = ("--set", "width=4", "--set", "lr=1e-3", "--device", "cpu")
+GRID = """
+seeds = 2
+[base]
+data = "synthetic"
+model = "cnn"
+width = 4
+lr = 1e-3
+epochs = 4
+threads = 1
+[axes.method]
+"Classify" = {}
+"Actdiff" = { actdiff = 1.0 }
+"""
+
+
+def run(*arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    (tmp_path / "own.toml").write_text(GRID)
+    return tmp_path
+
+
+def outcome(folder: Path) -> tuple[object, ...]:
+    with (folder / "history.csv").open() as file:
+        rows = [
+            {name: value for name, value in row.items() if name not in {"seconds", "images_per_second"}}
+            for row in csv.DictReader(file)
+        ]
+    weights = {
+        name: tensor.numpy().tobytes() for name, tensor in load_file(folder / "best.safetensors").items()
+    }
+    return rows, (folder / "metrics.json").read_text(), weights
+
+
+def test_killed_at_any_moment_and_started_again_equals_the_straight_one(place):
+    run("sweep", "own.toml", "--out", "straight", cwd=place)
+    command = [*COMMAND, "sweep", "own.toml", "--out", "killed", "--max-parallel", "1"]
+    with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+        history = place / "killed" / "actdiff" / "seed-1" / "history.csv"
+        deadline = time.monotonic() + 120
+        while not history.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    finished = place / "killed" / "classify" / "seed-0" / "metrics.json"
+    stamp = finished.stat().st_mtime_ns
+    assert not (place / "killed" / "actdiff" / "seed-1" / "metrics.json").exists()
+    again = run("sweep", "own.toml", "--out", "killed", cwd=place)
+    assert "2 of 2 cells are done (1 of them were before), 0 failed" in again.stdout
+    assert finished.stat().st_mtime_ns == stamp
+    for cell in ("classify", "actdiff"):
+        for seed in ("seed-0", "seed-1"):
+            assert outcome(place / "killed" / cell / seed) == outcome(place / "straight" / cell / seed)
+
+
+def test_a_killed_sweep_leaves_nobody_training(place):
+    command = [*COMMAND, "sweep", "own.toml", "--out", "runs", "--max-parallel", "1", "--epochs", "100000"]
+    with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+        history = place / "runs" / "classify" / "seed-0" / "history.csv"
+        deadline = time.monotonic() + 120
+        while not history.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    time.sleep(3)
+    rows = history.read_bytes()
+    time.sleep(3)
+    assert history.read_bytes() == rows
+
+
+def test_a_failed_cell_is_reported_at_the_end_and_the_exit_code_is_1(place):
+    (place / "own.toml").write_text(
+        GRID.replace("{}", "{ data = 'nowhere' }").replace("epochs = 4", "epochs = 1")
+    )
+    done = run("sweep", "own.toml", "--seeds", "1", cwd=place, code=1)
+    assert "Classify: failed, will be tried again" in done.stderr
+    assert "failed twice: Classify: the data set folder nowhere" in done.stderr
+    assert "1 of 2 cells are done, 1 failed" in done.stdout
+    assert (place / "runs" / "own" / "actdiff" / "seed-0" / "metrics.json").exists()
+
+
+def test_ctrl_c_leaves_a_sweep_that_goes_on(place):
+    command = [*COMMAND, "sweep", "own.toml", "--epochs", "100000"]
+    with subprocess.Popen(
+        command,
+        cwd=place,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell's background jobs ignore SIGINT and so would their children; a user's terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(place.rglob("history.csv")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command again finishes what is missing" in said
+    assert "Traceback" not in said
+    run("sweep", "own.toml", "--epochs", "2", cwd=place)
+
+
+@pytest.mark.parametrize(("name", "cells", "runs"), [("table1", 22, 220), ("figure5", 5, 50)])
+def test_a_dry_run_counts_cells_and_runs_and_trains_nothing(tmp_path, name, cells, runs):
+    done = run(
+        "sweep", name, "--dry-run", "--device", "cpu", *(QUICK[:4] if name == "table1" else ()), cwd=tmp_path
+    )
+    assert f"{cells} cells, {runs} runs" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+    if name == "figure5":
+        assert "not measured: the data set folder data/xray" in done.stderr
+    else:
+        assert "about 0 s" not in done.stdout
+
+
+def test_the_papers_grid_runs_as_one_line(tmp_path):
+    done = run(
+        "sweep",
+        "table1",
+        "--models",
+        "cnn",
+        "--methods",
+        "classify,actdiff-gradmask",
+        "--epochs",
+        "1",
+        "--seeds",
+        "2",
+        *QUICK,
+        cwd=tmp_path,
+    )
+    folders = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("metrics.json"))
+    assert folders == [
+        f"runs/table1/cnn-{method}/seed-{seed}/metrics.json"
+        for method in ("actdiff-gradmask", "classify")
+        for seed in (0, 1)
+    ]
+    assert "next: activmask table runs/table1" in done.stdout
+
+
+def test_seeds_are_a_count_or_a_choice(tmp_path):
+    for text, seeds in (("2", "2"), ("3-5", "3"), ("1,7", "2")):
+        done = run(
+            "sweep",
+            "table1",
+            "--models",
+            "cnn",
+            "--methods",
+            "classify",
+            "--epochs",
+            "1",
+            "--seeds",
+            text,
+            "--dry-run",
+            *QUICK,
+            cwd=tmp_path,
+        )
+        assert f"1 cells, {seeds} runs" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("table3",), "did you mean 'table"),
+        (("table1", "--models", "vgg"), "there is no model 'vgg'"),
+        (("table1", "--methods", "Gradmusk"), "did you mean 'gradmask'"),
+        (("figure5", "--models", "unet"), "has no model to choose from"),
+        (("table1", "--set", "widht=3"), "did you mean 'width'"),
+        (("table1", "--set", "width"), "name=value"),
+        (("table1", "--seeds", "0"), "would train nothing"),
+        (("table1", "--seeds", "x"), "seeds are numbers"),
+        (("table1", "--address", "auto"), "--engine ray"),
+        (("table2", "--data", "lung"), "there is no data 'lung'"),
+    ],
+)
+def test_wrong_use_is_one_sentence(tmp_path, arguments, sentence):
+    done = run("sweep", *arguments, cwd=tmp_path, code=2)
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_named_grids_are_named_in_the_help(tmp_path):
+    text = run("sweep", "--help", cwd=tmp_path).stdout
+    assert all(name in text for name in NAMED)
