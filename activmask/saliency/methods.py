@@ -38,8 +38,8 @@ class Request:
     """In evaluation mode."""
     images: Tensor
     """float (B, C, H, W) in [0, 1], on the model's device, requiring gradients."""
-    targets: Tensor
-    """int64 (B,), the class whose score is explained."""
+    target: int | None
+    """The class whose score is explained; None for each image's predicted class."""
     seed: int
     """Of the noise, where a method draws any."""
 
@@ -47,6 +47,24 @@ class Request:
         """Class scores (B, K), without a reconstruction."""
         logits: Tensor = self.model(images, reconstruct=False).logits
         return logits
+
+    def own(self, logits: Tensor) -> Tensor:
+        """The explained scores (B,) among logits (B, K)."""
+        return logits.max(dim=1).values if self.target is None else logits[:, self.target]
+
+    def others(self, logits: Tensor) -> Tensor:
+        """The highest of the scores that are not explained, (B,), of logits (B, K)."""
+        if self.target is None:
+            return logits.topk(2, dim=1).values[:, 1]
+        return torch.cat([logits[:, : self.target], logits[:, self.target + 1 :]], dim=1).amax(dim=1)
+
+    @property
+    def targets(self) -> Tensor:
+        """The explained classes, int64 (B,); finding the predicted ones takes a pass."""
+        if self.target is not None:
+            return torch.full((len(self.images),), self.target, device=self.images.device)
+        with torch.no_grad():
+            return self.logits(self.images).argmax(dim=1)
 
     @property
     def images_per_pass(self) -> int:
@@ -56,7 +74,9 @@ class Request:
 
 def input_gradient(request: Request) -> Tensor:
     """|dy_t / dx|, averaged over channels (Simonyan et al. 2014, arXiv 1312.6034)."""
-    maps: Tensor = Saliency(request.logits).attribute(request.images, target=request.targets)
+    # The highest score is the predicted class's, so that no pass is spent on finding the class.
+    score = Saliency(lambda images: request.own(request.logits(images)))
+    maps: Tensor = score.attribute(request.images)
     return maps.mean(dim=1)
 
 
@@ -67,12 +87,11 @@ def contrast(request: Request) -> Tensor:
     penalises outside the mask (paper Eq. 2).
     """
 
-    def margin(images: Tensor, targets: Tensor) -> Tensor:
+    def margin(images: Tensor) -> Tensor:
         logits = request.logits(images)
-        own = nn.functional.one_hot(targets, logits.shape[1]).bool()
-        return logits[own] - logits.masked_fill(own, -torch.inf).amax(dim=1)
+        return request.own(logits) - request.others(logits)
 
-    maps: Tensor = Saliency(margin).attribute(request.images, additional_forward_args=request.targets)
+    maps: Tensor = Saliency(margin).attribute(request.images)
     return maps.mean(dim=1)
 
 
@@ -186,20 +205,18 @@ def attribute(
         raise UsageError(f"there is no attribution method '{method}'; {nearest(method, METHODS)}")
     device = next(model.parameters()).device
     chunk = max(1, PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
+    if target is not None:
+        _check_target(model, images[:1].to(device), method, target)
     maps = []
     for part in torch.split(images, chunk):
-        inputs = part.detach().to(device, copy=True).requires_grad_()
-        targets = _targets(model, inputs, method, target)
-        maps.append(METHODS[method](Request(model, inputs, targets, seed)).detach().cpu())
+        inputs = part.detach().to(device, copy=True, memory_format=torch.channels_last).requires_grad_()
+        maps.append(METHODS[method](Request(model, inputs, target, seed)).detach().cpu())
     return torch.cat(maps)
 
 
-def _targets(model: nn.Module, images: Tensor, method: str, target: int | None) -> Tensor:
+def _check_target(model: nn.Module, image: Tensor, method: str, target: int) -> None:
     with torch.no_grad():
-        logits: Tensor = model(images, reconstruct=False).logits
-    if target is None:
-        return logits.argmax(dim=1)
-    classes = logits.shape[1]
+        classes = model(image, reconstruct=False).logits.shape[1]
     if not 0 <= target < classes:
         raise UsageError(f"there is no class {target}: the network knows the classes 0 to {classes - 1}")
     if method == "contrast" and classes == 2:
@@ -207,4 +224,3 @@ def _targets(model: nn.Module, images: Tensor, method: str, target: int | None) 
             "the contrast of two classes explains both at once, so a target has no effect; leave it out or "
             "choose the method input-gradient"
         )
-    return torch.full((len(images),), target, device=images.device)
