@@ -29,7 +29,8 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         normal = centred * (variance + self.eps).rsqrt()[:, None, None]
         if self.weight is not None and self.bias is not None:
             normal = normal * self.weight[:, None, None] + self.bias[:, None, None]
-        return normal.to(input.dtype)
+        narrow: Tensor = normal.to(input.dtype)
+        return narrow
 
     def _update_running(self, mean: Tensor, variance: Tensor) -> None:
         tracked = (self.running_mean, self.running_var, self.num_batches_tracked)

@@ -1,11 +1,14 @@
 """How far apart the activations of two passes are."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from torch import Tensor
 
 from activmask.config import ActdiffNorm
 from activmask.kernels.activation_distance import reference
+
+_HAS_TRITON = find_spec("triton") is not None
 
 
 def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: ActdiffNorm) -> Tensor:
@@ -19,7 +22,8 @@ def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm
             `torch.nn.PairwiseDistance` computed in the release the authors ran.
         `row`: the last axis; pooled like `channel`. This is what the same call computes today.
 
-    Where two activations are equal the distance is 0 and so is its gradient.
+    Where two activations are equal the distance is 0 and so is its gradient. Half-precision inputs
+    are accumulated in fp32. On CUDA the gradient cannot be differentiated again, and says so.
 
     Args:
         full: activations of the original images, each (B, ...).
@@ -29,4 +33,8 @@ def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm
     Returns:
         A scalar, at least 0.
     """
+    if _HAS_TRITON and all(tap.is_cuda for tap in (*full, *shuffled)):
+        from activmask.kernels.activation_distance import triton
+
+        return triton.activation_distance(full, shuffled, norm)
     return reference.activation_distance(full, shuffled, norm)

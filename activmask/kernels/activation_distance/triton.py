@@ -1,0 +1,226 @@
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
+"""The activation distance in Triton, registered as the operator `activmask::distances`.
+
+A pair of dense activations is read in memory order as (outer, axis, inner), whatever their layout,
+and a norm runs over `axis`: channels-last activations under `channel` have the channels on `axis`
+and inner = 1, contiguous ones have inner = H * W. One pass over memory forward, one backward.
+
+The distance hangs off the activations as a side branch that no second differentiation enters, so
+its gradient is not differentiable itself, and says so when asked.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import triton  # type: ignore[import-untyped, unused-ignore]
+from torch import Tensor
+from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
+
+from activmask.config import ActdiffNorm
+from activmask.kernels.activation_distance.tiling import norm_axis, tiling
+
+_TYPES = {torch.float32: tl.float32, torch.float64: tl.float64}
+
+
+@triton.jit
+def _tile(outer, axis, inner, norms_a_tile: tl.constexpr, inner_is_one: tl.constexpr):
+    """Of this program's norms: their numbers, where each begins in memory, and which exist."""
+    if inner_is_one:
+        norm = tl.program_id(0).to(tl.int64) * norms_a_tile + tl.arange(0, norms_a_tile)
+        return norm, norm * axis, norm < outer
+    blocks = tl.cdiv(inner, norms_a_tile)
+    row = (tl.program_id(0) // blocks).to(tl.int64)
+    column = (tl.program_id(0) % blocks) * norms_a_tile + tl.arange(0, norms_a_tile)
+    return row * inner + column, row * axis * inner + column, column < inner
+
+
+@triton.jit
+def _difference(full, shuffled, where, wanted, accumulator: tl.constexpr):
+    ours = tl.load(full + where, mask=wanted, other=0).to(accumulator)
+    return ours - tl.load(shuffled + where, mask=wanted, other=0).to(accumulator)
+
+
+@triton.jit
+def _measure(
+    full, shuffled, lengths, sums, outer, axis, inner, accumulator: tl.constexpr,
+    norms_a_tile: tl.constexpr, axis_a_tile: tl.constexpr, tiles: tl.constexpr, inner_is_one: tl.constexpr,
+    in_parts: tl.constexpr,
+):  # fmt: skip
+    """The lengths of a program's norms and their sum; of norms in parts, the squares of its part."""
+    norm, start, exists = _tile(outer, axis, inner, norms_a_tile, inner_is_one)
+    step = tl.program_id(1) * (tiles * axis_a_tile) + tl.arange(0, axis_a_tile)
+    squares = tl.zeros((norms_a_tile, axis_a_tile), accumulator)
+    for _ in range(tiles):
+        wanted = exists[:, None] & (step < axis)[None, :]
+        where = start[:, None] + step[None, :].to(tl.int64) * inner
+        difference = _difference(full, shuffled, where, wanted, accumulator)
+        squares += difference * difference
+        step += axis_a_tile
+    length = tl.sum(squares, 1)
+    if not in_parts:
+        length = tl.sqrt(length)
+        tl.store(sums + tl.program_id(0), tl.sum(length, 0))
+    tl.store(lengths + tl.program_id(1).to(tl.int64) * outer * inner + norm, length, mask=exists)
+
+
+@triton.jit
+def _spread(
+    gradient, full, shuffled, lengths, to_full, to_shuffled, outer, axis, inner, accumulator: tl.constexpr,
+    norms_a_tile: tl.constexpr, axis_a_tile: tl.constexpr, tiles: tl.constexpr, inner_is_one: tl.constexpr,
+    wants_full: tl.constexpr, wants_shuffled: tl.constexpr,
+):  # fmt: skip
+    """The gradient of the sum of all lengths: each difference over its length, and the negative of that."""
+    norm, start, exists = _tile(outer, axis, inner, norms_a_tile, inner_is_one)
+    step = tl.program_id(1) * (tiles * axis_a_tile) + tl.arange(0, axis_a_tile)
+    length = tl.load(lengths + norm, mask=exists, other=0)
+    scale = tl.where(length == 0, 0, tl.load(gradient))
+    divisor = tl.where(length == 0, 1, length)
+    for _ in range(tiles):
+        wanted = exists[:, None] & (step < axis)[None, :]
+        where = start[:, None] + step[None, :].to(tl.int64) * inner
+        difference = _difference(full, shuffled, where, wanted, accumulator)
+        slope = difference / divisor[:, None] * scale[:, None]
+        if wants_full:
+            tl.store(to_full + where, slope, mask=wanted)
+        if wants_shuffled:
+            tl.store(to_shuffled + where, -slope, mask=wanted)
+        step += axis_a_tile
+
+
+def _is_channels_last(activations: Tensor) -> bool:
+    return not activations.is_contiguous() and activations.is_contiguous(memory_format=torch.channels_last)
+
+
+def _layout(full: Tensor, shuffled: Tensor) -> torch.memory_format:
+    """Channels-last where both are; any other pair is read, and copied where it must be, as contiguous."""
+    both = full.ndim == 4 and _is_channels_last(full) and _is_channels_last(shuffled)
+    return torch.channels_last if both else torch.contiguous_format
+
+
+def _accumulator(full: Tensor, shuffled: Tensor) -> torch.dtype:
+    return torch.float64 if torch.float64 in {full.dtype, shuffled.dtype} else torch.float32
+
+
+@torch.library.custom_op("activmask::distances", mutates_args=())
+def distances(full: Tensor, shuffled: Tensor, norm: str) -> tuple[Tensor, Tensor]:
+    """The lengths of the differences between two activations.
+
+    Accumulates in fp32, in fp64 where an input is, and returns that under autocast too.
+
+    Args:
+        full: (B, ...).
+        shuffled: the same shape; another float type is allowed.
+        norm: `layer`, `channel` or `row`, see `activation_distance`.
+
+    Returns:
+        The sum of all lengths, a scalar, differentiable once; and the lengths, flat and in the
+        order of memory, not differentiable.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if full.shape != shuffled.shape:
+        raise ValueError(f"activations differ in shape: {tuple(full.shape)} and {tuple(shuffled.shape)}")
+    layout, wide = _layout(full, shuffled), _accumulator(full, shuffled)
+    plan = tiling(full.shape, layout == torch.channels_last, norm)
+    lengths = full.new_empty((plan.parts, plan.outer * plan.inner), dtype=wide)
+    sums = full.new_empty(plan.grid[0], dtype=wide)
+    with torch.cuda.device_of(full):
+        _measure[plan.grid](
+            full.contiguous(memory_format=layout), shuffled.contiguous(memory_format=layout), lengths, sums,
+            *plan.sizes, _TYPES[wide], *plan.constants, plan.parts > 1,
+        )  # fmt: skip
+    if plan.parts == 1:
+        return sums.sum(), lengths.view(-1)
+    whole = lengths.sum(dim=0).sqrt()
+    return whole.sum(), whole
+
+
+@distances.register_fake
+def _(full: Tensor, shuffled: Tensor, norm: str) -> tuple[Tensor, Tensor]:
+    wide = _accumulator(full, shuffled)
+    count = full.shape[0] if norm == "layer" else full.numel() // full.shape[norm_axis(full.shape, norm)]
+    return full.new_empty((), dtype=wide), full.new_empty(count, dtype=wide)
+
+
+@torch.library.custom_op("activmask::distances_backward", mutates_args=())
+def distances_backward(
+    gradient: Tensor,
+    full: Tensor,
+    shuffled: Tensor,
+    lengths: Tensor,
+    norm: str,
+    wants_full: bool,
+    wants_shuffled: bool,
+) -> tuple[Tensor, Tensor]:
+    """The gradient of the sum of `distances`, in one pass; an empty tensor where none is wanted.
+
+    Args:
+        gradient: the scalar gradient of the sum.
+        full: as given to `distances`.
+        shuffled: as given to `distances`.
+        lengths: as `distances` returned them.
+        norm: as given to `distances`.
+        wants_full: compute the gradient of `full`.
+        wants_shuffled: compute the gradient of `shuffled`.
+    """
+    layout, wide = _layout(full, shuffled), _accumulator(full, shuffled)
+    plan = tiling(full.shape, layout == torch.channels_last, norm)
+    to_full, to_shuffled = _gradients(full, shuffled, wants_full, wants_shuffled)
+    with torch.cuda.device_of(full):
+        _spread[plan.grid](
+            gradient, full.contiguous(memory_format=layout), shuffled.contiguous(memory_format=layout),
+            lengths, to_full, to_shuffled, *plan.sizes, _TYPES[wide], *plan.constants,
+            wants_full, wants_shuffled,
+        )  # fmt: skip
+    return to_full, to_shuffled
+
+
+def _gradients(
+    full: Tensor, shuffled: Tensor, wants_full: bool, wants_shuffled: bool
+) -> tuple[Tensor, Tensor]:
+    layout = _layout(full, shuffled)
+    return (
+        torch.empty_like(full, memory_format=layout) if wants_full else full.new_empty(0),
+        torch.empty_like(shuffled, memory_format=layout) if wants_shuffled else shuffled.new_empty(0),
+    )
+
+
+@distances_backward.register_fake
+def _(_: Tensor, full: Tensor, shuffled: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return _gradients(full, shuffled, *rest[-2:])
+
+
+def _save(ctx: Any, inputs: tuple[Tensor, Tensor, str], output: tuple[Tensor, Tensor]) -> None:
+    full, shuffled, ctx.norm = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(full, shuffled, output[1])
+
+
+def _backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    full, shuffled, lengths = ctx.saved_tensors
+    wanted = ctx.needs_input_grad[:2]
+    pair = distances_backward(gradient, full, shuffled, lengths, ctx.norm, *wanted)
+    to_full, to_shuffled = (slope if wants else None for slope, wants in zip(pair, wanted, strict=True))
+    return to_full, to_shuffled, None
+
+
+def _refuse(ctx: Any, *_: Tensor) -> None:
+    raise NotImplementedError(
+        "activation_distance can be differentiated once only on CUDA; take second derivatives on the CPU"
+    )
+
+
+distances.register_autograd(_backward, setup_context=_save)
+distances_backward.register_autograd(_refuse)
+
+
+def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: ActdiffNorm) -> Tensor:
+    """The Triton form of `activmask.kernels.activation_distance.activation_distance`; same arguments."""
+    per_layer = [distances(a, b, norm) for a, b in zip(full, shuffled, strict=True)]
+    if norm == "layer":
+        return torch.stack([total / lengths.numel() for total, lengths in per_layer]).mean()
+    count = sum(lengths.numel() for _, lengths in per_layer)
+    pooled: Tensor = torch.stack([total for total, _ in per_layer]).sum() / count
+    return pooled

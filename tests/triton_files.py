@@ -1,0 +1,53 @@
+"""Run Triton code in tests: in a process of its own, or only compiled, for a GPU that need not be here."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+WHERE = {} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python, with Triton's interpreter where there is no CUDA; that must be set before its import."""
+    return subprocess.run(
+        [sys.executable, *arguments], env=os.environ | WHERE, capture_output=True, text=True, check=False
+    )
+
+
+def run_cases(path: Path) -> None:
+    """Run the tests of one file and fail with what they print."""
+    run = python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(path))
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def machine_code(kernel: Any, warps: int = 4, **arguments: Any) -> bytes:
+    """What `kernel` becomes for a Hopper GPU, with no GPU.
+
+    Args:
+        kernel: a function under `triton.jit`.
+        warps: warps a program.
+        arguments: by name a type such as `*fp32` or `i32`, or the value of a constant; a tuple of those.
+    """
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    if triton.knobs.runtime.interpret:
+        pytest.skip("Triton compiles nothing where TRITON_INTERPRET is set")
+    signature, constants = {}, {}
+    for index, name in enumerate(kernel.arg_names):
+        given = arguments[name]
+        entries = given if isinstance(given, tuple) else (given,)
+        types = tuple(entry if isinstance(entry, str) else "constexpr" for entry in entries)
+        signature[name] = types if isinstance(given, tuple) else types[0]
+        for place, entry in enumerate(entries):
+            if not isinstance(entry, str):
+                constants[(index, place) if isinstance(given, tuple) else (index,)] = entry
+    source = ASTSource(kernel, signature, constants)
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps})
+    return compiled.asm["cubin"]
