@@ -330,22 +330,3 @@ def masks_images(config: RunConfig) -> bool:
 def uses_shuffled_copy(config: RunConfig) -> bool:
     """Whether a training step needs the copy whose pixels outside the mask are shuffled."""
     return bool(config.actdiff or config.adversarial or config.recon_masked or config.classify_shuffled)
-
-
-def run_name(config: RunConfig) -> str:
-    """A readable folder name made of what sets the run apart, for example `synthetic-resnet18-actdiff10`."""
-    parts = [config.preset, config.model]
-    if config.width != (CONVNET_WIDTH[config.preset] if config.model in CONVNETS else 64):
-        parts[-1] += f"w{config.width}"
-    weights = ("actdiff", "gradmask", "rrr", "adversarial", "cutout")
-    parts += [f"{name}{getattr(config, name):g}" for name in weights if getattr(config, name)]
-    forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target")
-    parts += [getattr(config, name) for name in forms if getattr(config, name) != FIELDS[name].default]
-    parts += ["recon-masked"] if config.recon_masked else []
-    parts += {"off": [], "train": ["classify-masked"], "all": ["classify-masked-all"]}[config.classify_masked]
-    parts += ["classify-shuffled"] if config.classify_shuffled else []
-    if config.masks < 1:
-        parts.append(f"masks{config.masks:g}")
-    if config.correlation != FIELDS["correlation"].default:
-        parts.append(f"correlation{config.correlation:g}")
-    return "-".join(parts)

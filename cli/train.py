@@ -84,7 +84,7 @@ def _resolve(
 
 
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
-    from activmask.config import run_name
+    from activmask.training.run_folder import run_name
     from activmask.errors import UsageError
 
     if name and folder:

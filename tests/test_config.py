@@ -13,12 +13,12 @@ from activmask.config import (
     RunConfig,
     make_config,
     nearest,
-    run_name,
     uses_masks,
     uses_shuffled_copy,
 )
 from activmask.config_file import format_config, format_seeds, parse_seeds, read_config
 from activmask.errors import ConfigError, UsageError
+from activmask.training.run_folder import run_name
 
 MSD = {
     "image_size": 100,

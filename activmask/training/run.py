@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 import torchvision
 
-from activmask.config import RunConfig, run_name
+from activmask.config import RunConfig
 from activmask.errors import UsageError
 from activmask.models import check_model, load_plain_weights
 from activmask.training.checkpoint import save_checkpoint, snapshot
@@ -27,6 +27,7 @@ from activmask.training.run_folder import (
     RUN_FILE,
     read_metrics,
     read_written_config,
+    run_name,
     seed_folder,
 )
 from activmask.training.scoring import predict, score

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from activmask.config import RunConfig, make_config
+from activmask.config import CONVNET_WIDTH, CONVNETS, FIELDS, RunConfig, make_config
 from activmask.data.splits import SPLITS
 from activmask.errors import ActivmaskError, CheckpointError
 
@@ -18,6 +18,25 @@ RUN_FILE = "run.json"
 
 HISTORY_FILE = "history.csv"
 """One row an epoch, replaced whole after each."""
+
+
+def run_name(config: RunConfig) -> str:
+    """A readable folder name made of what sets the run apart, for example `synthetic-resnet18-actdiff10`."""
+    parts = [config.preset, config.model]
+    if config.width != (CONVNET_WIDTH[config.preset] if config.model in CONVNETS else 64):
+        parts[-1] += f"w{config.width}"
+    weights = ("actdiff", "gradmask", "rrr", "adversarial", "cutout")
+    parts += [f"{name}{getattr(config, name):g}" for name in weights if getattr(config, name)]
+    forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target")
+    parts += [getattr(config, name) for name in forms if getattr(config, name) != FIELDS[name].default]
+    parts += ["recon-masked"] if config.recon_masked else []
+    parts += {"off": [], "train": ["classify-masked"], "all": ["classify-masked-all"]}[config.classify_masked]
+    parts += ["classify-shuffled"] if config.classify_shuffled else []
+    if config.masks < 1:
+        parts.append(f"masks{config.masks:g}")
+    if config.correlation != FIELDS["correlation"].default:
+        parts.append(f"correlation{config.correlation:g}")
+    return "-".join(parts)
 
 
 def seed_folder(out: Path, seed: int) -> Path:
