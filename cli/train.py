@@ -84,8 +84,8 @@ def _resolve(
 
 
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
-    from activmask.training.run_folder import run_name
     from activmask.errors import UsageError
+    from activmask.training.run_folder import run_name
 
     if name and folder:
         raise UsageError("--name and --out both say where the run goes; give one of them")
