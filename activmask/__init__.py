@@ -23,6 +23,12 @@ name once, from images to numbers:
     test: am.Samples = am.load_splits(config, seed=0)["test"]
     print(am.evaluate(checkpoint, test, seed=0).scores)  # AUC with its interval, accuracy
     heat = am.attribute(checkpoint.model, test.images, method="contrast")  # (16, 28, 28)
+
+    for cell in am.grid_cells(am.read_grid("table1"), settings={"epochs": 1}):
+        print(cell.title, cell.config.actdiff, cell.printed["test"])  # ... and am.train(cell.config, ...)
+    runs = am.find_runs([Path("run")])
+    print(am.summarise(runs).rows[0].title)  # CNN Actdiff, with its scores and the paper's
+    am.write_report(runs, Path("report"))  # ... and all of it as a page
 """
 
 from importlib import import_module
@@ -38,6 +44,10 @@ if TYPE_CHECKING:
     from activmask.data.synthetic import SyntheticSpec, draw_synthetic
     from activmask.data.synthetic_dataset import make_synthetic
     from activmask.evaluation.evaluate import evaluate
+    from activmask.experiments.grid import grid_cells, read_grid
+    from activmask.experiments.results import find_runs
+    from activmask.report.summary import summarise
+    from activmask.report.write import write_report
     from activmask.saliency.methods import attribute
     from activmask.training.checkpoint import load_checkpoint
     from activmask.training.run import train
@@ -53,13 +63,18 @@ __all__ = [
     "attribute",
     "draw_synthetic",
     "evaluate",
+    "find_runs",
+    "grid_cells",
     "load_checkpoint",
     "load_splits",
     "make_config",
     "make_synthetic",
     "prepare_folder",
     "read_dataset",
+    "read_grid",
+    "summarise",
     "train",
+    "write_report",
 ]
 
 _HOME = {
@@ -68,12 +83,17 @@ _HOME = {
     "attribute": "activmask.saliency.methods",
     "draw_synthetic": "activmask.data.synthetic",
     "evaluate": "activmask.evaluation.evaluate",
+    "find_runs": "activmask.experiments.results",
+    "grid_cells": "activmask.experiments.grid",
     "load_checkpoint": "activmask.training.checkpoint",
     "load_splits": "activmask.training.sources",
     "make_synthetic": "activmask.data.synthetic_dataset",
     "prepare_folder": "activmask.data.folder",
     "read_dataset": "activmask.data.dataset",
+    "read_grid": "activmask.experiments.grid",
+    "summarise": "activmask.report.summary",
     "train": "activmask.training.run",
+    "write_report": "activmask.report.write",
 }
 
 

@@ -60,7 +60,7 @@ def _line(state: "CellState") -> str:
 
 def _live_table(title: str, cells: Sequence["CellState"], height: int) -> Table:
     done = sum(state.status == "done" for state in cells)
-    table = result_table(f"{title}: {done} of {len(cells)} done", "cell", "status", "epoch", "valid AUC")
+    table = result_table(f"{title}: {done} of {len(cells)} done", "cell", "status", "epochs", "valid AUC")
     order = ["running", "failed", "queued", "done"]
     shown = list(cells)
     if len(cells) > height:

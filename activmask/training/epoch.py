@@ -17,6 +17,8 @@ from activmask.training.device import autocast
 from activmask.training.randomness import derived_generator, network_randomness
 from activmask.training.replica import Replica
 from activmask.training.scoring import predict, score
+from activmask.training.stream import batches
+from activmask.training.workers import worker_losses_named
 from activmask.training.world import average_gradients, mean_of_all, share
 
 OnStep = Callable[[int, int], None]
@@ -55,19 +57,17 @@ def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
     Yields:
         The step's loss and weighted terms, detached, (1 + number of terms,), and its number of images.
     """
-    config, epoch, samples = replica.config, replica.next_epoch, replica.train
-    device = replica.device
-    order = torch.randperm(len(samples), generator=derived_generator(replica.seed, "order", epoch))
+    config, epoch, device = replica.config, replica.next_epoch, replica.device
+    order = torch.randperm(len(replica.train), generator=derived_generator(replica.seed, "order", epoch))
     generator = derived_generator(replica.seed, "step", epoch, device)
     replica.model.train()
-    with network_randomness(replica.seed, epoch, device):
-        for step, batch in enumerate(order.split(config.batch_size)):
-            picked = batch.to(device)
-            images, masks = samples.images[picked], samples.masks[picked]
+    with network_randomness(replica.seed, epoch, device), worker_losses_named():
+        epoch_batches = batches(replica.train, order.split(config.batch_size), device)
+        for step, (images, masks, labels) in enumerate(epoch_batches):
+            seen = images, masks
             if config.augment == "crop-flip":
-                images, masks = random_crop_flip(images, masks, config.image_size, generator)
-            values = _train_step(replica, step, images, masks, samples.labels[picked], generator)
-            yield values, len(batch)
+                seen = random_crop_flip(images, masks, config.image_size, generator)
+            yield _train_step(replica, step, *seen, labels, generator), len(labels)
 
 
 def _train_step(

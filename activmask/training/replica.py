@@ -3,7 +3,7 @@
 Shapes: N images, C channels, H x W pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,8 @@ from activmask.objectives.adversarial import discriminator, features
 from activmask.objectives.terms import StepTerms, step_terms
 from activmask.training.checkpoint import Description
 from activmask.training.randomness import derived_seed
-from activmask.training.sources import (
-    as_seen,
-    fingerprint,
-    stored_splits,
-    to_train_on,
-)
+from activmask.training.sources import as_seen, fingerprint, to_train_on
+from activmask.training.stream import AnySamples, Stream, file_digest, open_stored
 from activmask.training.world import ALONE, World
 
 
@@ -47,10 +43,10 @@ class Replica:
     optimizer: torch.optim.Adam
     judge: nn.Module | None
     judge_optimizer: torch.optim.Adam | None
-    train: Samples
-    """Training samples at stored resolution on the device, masks dilated."""
-    splits: dict[str, Samples]
-    """Train, valid and test as evaluation sees them, on the CPU."""
+    train: AnySamples
+    """Training samples at stored resolution on the device, masks dilated; or a stream of them."""
+    splits: dict[str, AnySamples]
+    """Train, valid and test as evaluation sees them, on the CPU; or streams of them."""
     data_digest: str
     """Fingerprint of the training samples."""
     world: World = ALONE
@@ -75,7 +71,7 @@ class Replica:
         )
 
 
-def class_count(splits: dict[str, Samples]) -> int:
+def class_count(splits: Mapping[str, AnySamples]) -> int:
     """The number of classes that labels 0, 1, ... speak of."""
     return 1 + max(int(samples.labels.max()) for samples in splits.values())
 
@@ -89,9 +85,7 @@ def new_replica(
         DataError: the data set is missing, broken or cannot be split as asked.
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
-    stored = stored_splits(config, seed)
-    seen = {name: as_seen(samples, config) for name, samples in stored.items()}
-    train = to_train_on(stored["train"], config, seed)
+    train, seen, digest = _data(config, seed, device, world)
     channels, size = seen["valid"].images.shape[1:3]
     model = build_model(
         config,
@@ -101,7 +95,7 @@ def new_replica(
         seed=derived_seed(seed, "weights"),
     )
     _check_batches(config, len(train), world)
-    taps = _check_taps(config, model, seen["valid"])
+    taps = _check_taps(config, model, (channels, size, size))
     if config.sync_batchnorm:
         sync_batch_norm(model)
     model = model.to(device)
@@ -121,11 +115,23 @@ def new_replica(
         optimizer=_adam(model, config.lr),
         judge=judge,
         judge_optimizer=_adam(judge, config.adversarial_lr) if judge else None,
-        train=_on_device(train, device),
+        train=train,
         splits=seen,
-        data_digest=fingerprint(train),
+        data_digest=digest,
         world=world,
     )
+
+
+def _data(
+    config: RunConfig, seed: int, device: torch.device, world: World
+) -> tuple[AnySamples, dict[str, AnySamples], str]:
+    """What the replica trains on, what it is judged on, and the fingerprint of the former."""
+    stored = open_stored(config, seed, device, world)
+    if isinstance(stored, Stream):
+        return stored.train, {**stored.splits}, file_digest(stored.train)
+    train = to_train_on(stored["train"], config, seed)
+    seen: dict[str, AnySamples] = {name: as_seen(samples, config) for name, samples in stored.items()}
+    return _on_device(train, device), seen, fingerprint(train)
 
 
 def _objective(
@@ -168,12 +174,12 @@ def _check_batches(config: RunConfig, images: int, world: World) -> None:
         )
 
 
-def _check_taps(config: RunConfig, model: nn.Module, samples: Samples) -> list[Tensor]:
+def _check_taps(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> list[Tensor]:
     if not (config.actdiff or config.adversarial):
         return []
     model.eval()
     with torch.no_grad():
-        taps = model(samples.images[:1], reconstruct=False).pre_activations
+        taps = model(torch.zeros(1, *shape), reconstruct=False).pre_activations
     model.train()
     choose_layers(list(taps), config.actdiff_layers)
     return list(taps.values())

@@ -9,6 +9,9 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
+from activmask.training.stream import StreamedImages
+from activmask.training.workers import worker_losses_named
+
 PIXELS_PER_PASS = 2**18
 """Bounds the memory of an evaluation pass: 334 images of 28 px, one of 512 px."""
 
@@ -27,7 +30,7 @@ class Scores:
         return asdict(self)
 
 
-def predict(model: nn.Module, images: Tensor) -> Tensor:
+def predict(model: nn.Module, images: Tensor | StreamedImages) -> Tensor:
     """Logits (N, K) on the CPU for images (N, C, H, W), without gradients, in evaluation mode.
 
     The model's mode is restored.
@@ -36,7 +39,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     device = next(model.parameters()).device
     training = model.training
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), worker_losses_named():
         batches = [
             model(batch.to(device), reconstruct=False).logits.float().cpu()
             for batch in images.split(batch_size)

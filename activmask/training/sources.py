@@ -1,15 +1,17 @@
 """From a run's description to the samples it trains and is judged on."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from activmask.config import RunConfig, uses_masks
 from activmask.data.augment import centre_crop
-from activmask.data.dataset import load_samples, read_dataset
+from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.masks import circle, dilate, keep_share
 from activmask.data.samples import Samples
 from activmask.data.splits import split_indices
@@ -28,25 +30,48 @@ def stored_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
     Raises:
         DataError: a data set that is missing, broken or cannot be split as asked.
     """
-    split_seed = seed if config.split_seed < 0 else config.split_seed
-    if config.data == IN_MEMORY:
-        drawn = draw_synthetic(SyntheticSpec(seed=split_seed))
-        splits = {name: synthetic_samples(split) for name, split in drawn.items()}
-    else:
+    if config.data != IN_MEMORY:
         dataset = read_dataset(Path(config.data))
-        indices = split_indices(
-            config,
-            labels=dataset.labels,
-            subjects=dataset.subjects,
-            sites=dataset.sites,
-            splits=dataset.splits,
-            names=dataset.file_names,
-            seed=split_seed,
-        )
-        splits = {name: load_samples(dataset, rows.tolist()) for name, rows in indices.items()}
+        return read_splits(config, dataset, split_rows(config, dataset, seed))
+    drawn = draw_synthetic(SyntheticSpec(seed=_split_seed(config, seed)))
+    return _checked({name: synthetic_samples(split) for name, split in drawn.items()}, config)
+
+
+def split_rows(config: RunConfig, dataset: Dataset, seed: int) -> dict[str, np.ndarray]:
+    """Which rows of the data set's table, int64 (N,), are train, valid and test.
+
+    Raises:
+        DataError: the data set cannot be split as asked.
+    """
+    return split_indices(
+        config,
+        labels=dataset.labels,
+        subjects=dataset.subjects,
+        sites=dataset.sites,
+        splits=dataset.splits,
+        names=dataset.file_names,
+        seed=_split_seed(config, seed),
+    )
+
+
+def read_splits(config: RunConfig, dataset: Dataset, rows: Mapping[str, np.ndarray]) -> dict[str, Samples]:
+    """Train, valid and test at their stored resolution, masks as given, from `split_rows`.
+
+    Raises:
+        DataError: a file is broken, or a split cannot be trained or judged on.
+    """
+    return _checked({name: load_samples(dataset, chosen.tolist()) for name, chosen in rows.items()}, config)
+
+
+def _split_seed(config: RunConfig, seed: int) -> int:
+    return seed if config.split_seed < 0 else config.split_seed
+
+
+def _checked(splits: dict[str, Samples], config: RunConfig) -> dict[str, Samples]:
     for name, samples in splits.items():
-        _check_split(name, samples, config)
-    return {name: _with_mask_source(samples, config) for name, samples in splits.items()}
+        height, width = samples.images.shape[-2:]
+        check_split(name, config, (height, width), samples.labels, samples.has_mask)
+    return {name: with_mask_source(samples, config) for name, samples in splits.items()}
 
 
 def load_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
@@ -74,8 +99,15 @@ def to_train_on(samples: Samples, config: RunConfig, seed: int) -> Samples:
     They stay at their stored resolution where random crops are to be taken of them in training, and
     are cropped to the middle where none are.
     """
-    kept = with_share_of_masks(with_dilated_masks(samples, config), config, seed)
-    return _cropped(kept, config) if config.augment == "none" else kept
+    kept = kept_masks(samples.labels, samples.has_mask, config, seed)
+    return with_kept_masks(samples, config, kept)
+
+
+def with_kept_masks(samples: Samples, config: RunConfig, kept: Tensor) -> Samples:
+    """`to_train_on` for any part of the training samples, given which of them keep their mask, bool (N,)."""
+    dilated = with_dilated_masks(samples, config)
+    some = replace(dilated, masks=dilated.masks | ~kept[:, None, None, None], has_mask=kept)
+    return _cropped(some, config) if config.augment == "none" else some
 
 
 def _cropped(samples: Samples, config: RunConfig) -> Samples:
@@ -92,14 +124,12 @@ def with_dilated_masks(samples: Samples, config: RunConfig) -> Samples:
     return replace(samples, masks=dilate(samples.masks, config.mask_blur))
 
 
-def with_share_of_masks(samples: Samples, config: RunConfig, seed: int) -> Samples:
-    """Training samples of which only a share keeps its mask (paper App. A)."""
+def kept_masks(labels: Tensor, has_mask: Tensor, config: RunConfig, seed: int) -> Tensor:
+    """Which training images keep their mask, bool (N,), where only a share of them does (paper App. A)."""
     if config.masks == 1:
-        return samples
+        return has_mask
     rng = np.random.default_rng(derived_seed(seed, "masks"))
-    kept = keep_share(samples.labels, samples.has_mask, config.masks, rng)
-    masks = samples.masks | ~kept[:, None, None, None]
-    return replace(samples, masks=masks, has_mask=kept)
+    return keep_share(labels, has_mask, config.masks, rng)
 
 
 def fingerprint(samples: Samples) -> str:
@@ -110,7 +140,8 @@ def fingerprint(samples: Samples) -> str:
     return digest.hexdigest()
 
 
-def _with_mask_source(samples: Samples, config: RunConfig) -> Samples:
+def with_mask_source(samples: Samples, config: RunConfig) -> Samples:
+    """The same samples with the masks the run asks for: those of the data set, or circles."""
     if config.mask == "file":
         return samples
     size = samples.images.shape[-1]
@@ -121,8 +152,15 @@ def _with_mask_source(samples: Samples, config: RunConfig) -> Samples:
     )
 
 
-def _check_split(name: str, samples: Samples, config: RunConfig) -> None:
-    height, width = samples.images.shape[-2:]
+def check_split(
+    name: str, config: RunConfig, stored: tuple[int, int], labels: Tensor, has_mask: Tensor
+) -> None:
+    """Refuse a split of images of `stored` height and width in px that a run cannot use.
+
+    Raises:
+        DataError: images that are not square or too small, a single class, or no masks to train with.
+    """
+    height, width = stored
     if height != width:
         raise DataError(
             f"{config.data}: images are {height} x {width} px, but training needs square ones; "
@@ -133,9 +171,9 @@ def _check_split(name: str, samples: Samples, config: RunConfig) -> None:
             f"{config.data}: images are {width} px a side, smaller than image_size {config.image_size}; "
             "prepare the data set at that size or larger, or set image_size to 0"
         )
-    if len(samples.labels.unique()) < 2:
+    if len(labels.unique()) < 2:
         raise DataError(f"{config.data}: the {name} split holds images of one class only, so it has no AUC")
-    if name == "train" and config.mask == "file" and uses_masks(config) and not samples.has_mask.any():
+    if name == "train" and config.mask == "file" and uses_masks(config) and not has_mask.any():
         raise DataError(
             f"{config.data}: no training image has a mask, which this run's objectives need; "
             "prepare the data set with masks, or leave actdiff, gradmask and the masked controls out"
