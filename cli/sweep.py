@@ -79,7 +79,12 @@ def sweep(
             rich_help_panel="Output",
         ),
     ] = False,
-    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=_MACHINE)] = "auto",
+    device: Annotated[
+        Device | None,
+        typer.Option(
+            help="Where to compute.", rich_help_panel=_MACHINE, show_default="the grid's, which is auto"
+        ),
+    ] = None,
     engine: Annotated[
         Literal["local", "ray"],
         typer.Option(help="Processes of this machine, or a Ray cluster.", rich_help_panel=_MACHINE),
@@ -114,7 +119,7 @@ def sweep(
         place = folder or Path("runs") / chosen.name
         jobs = make_jobs(cells, _seeds(seeds, chosen.seeds), place)
         if dry_run:
-            print_plan(chosen.title, jobs, max_parallel or _parallel(jobs))
+            print_plan(chosen.title, jobs, min(max_parallel or _parallel(jobs), len(jobs)))
             return
         states = _run(chosen.title, jobs, _engine(engine, address, max_parallel, jobs), place)
     _conclude(states, place)
@@ -127,7 +132,7 @@ def _seeds(text: str | None, default: int) -> tuple[int, ...]:
     from activmask.errors import UsageError
 
     text = text or str(default)
-    if text == "0":
+    if text.isdecimal() and int(text) == 0:
         raise UsageError("--seeds is how many seeds each cell gets; 0 would train nothing")
     return tuple(range(int(text))) if text.isdecimal() else parse_seeds(text)
 
@@ -159,10 +164,9 @@ def _cells(
 
 
 def _parallel(jobs: list["Job"]) -> int:
-    import os
+    from activmask.training.device import cores
 
-    gpus = _gpus(jobs)
-    return len(gpus) or os.cpu_count() or 1
+    return min(len(_gpus(jobs)) or cores(), len(jobs))
 
 
 def _gpus(jobs: list["Job"]) -> tuple[str, ...]:
@@ -184,7 +188,7 @@ def _engine(
         raise UsageError("--address is of a Ray cluster; give --engine ray too")
     from activmask.experiments.local_engine import LocalEngine
 
-    return LocalEngine(max_parallel or _parallel(jobs), gpus=_gpus(jobs))
+    return LocalEngine(min(max_parallel or _parallel(jobs), len(jobs)), gpus=_gpus(jobs))
 
 
 def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["CellState"]:

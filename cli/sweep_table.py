@@ -60,7 +60,9 @@ def _line(state: "CellState") -> str:
 
 def _live_table(title: str, cells: Sequence["CellState"], height: int) -> Table:
     done = sum(state.status == "done" for state in cells)
-    table = result_table(f"{title}: {done} of {len(cells)} done", "cell", "status", "epochs", "valid AUC")
+    table = result_table(
+        f"{title}: {done} of {len(cells)} done", "cell", "status", "epochs of all seeds", "valid AUC"
+    )
     order = ["running", "failed", "queued", "done"]
     shown = list(cells)
     if len(cells) > height:
@@ -77,39 +79,42 @@ def _cells(state: "CellState") -> tuple[str, str, str]:
 
     if state.status == "queued":
         return ("failed once" if state.failures else "queued", "", "")
-    progress = progress_of(state.job)
     total = state.job.config.epochs * len(state.job.seeds)
+    if state.status == "done":
+        return "done before" if state.found else "done", f"{total}/{total}", ""
+    progress = progress_of(state.job)
     score = "" if progress.valid_auc is None else f"{progress.valid_auc:.3f}"
     return state.status, f"{progress.epochs}/{total}", score
 
 
 def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
     """Print the cells, how many runs they are, and how long they would take on this machine."""
-    import os
+    from activmask.training.device import cores
 
     table = result_table(title, "cell", "seeds", "epochs", "left", "seconds an epoch", "time")
-    total, problems = 0.0, []
-    threads = max(1, (os.cpu_count() or 1) // parallel)
+    times, problems = [0.0], []
+    threads = max(1, cores() // parallel)
     for number, job in enumerate(jobs, 1):
         with err.status(f"measuring {number} of {len(jobs)}"):
             left, seconds, problem = _estimate(job, threads)
         problems += [problem] if problem else []
-        total += left * (seconds or 0)
+        times.append(left * (seconds or 0))
         table.add_row(
             plain(job.title),
             str(len(job.seeds)),
             str(job.config.epochs),
             str(left),
             "" if seconds is None else f"{seconds:.2f}",
-            "" if seconds is None else _duration(left * seconds),
+            "" if seconds is None else _duration(times[-1]),
         )
     print_table(table)
     for problem in dict.fromkeys(problems):
         err.print(plain(f"not measured: {problem}"))
     runs = sum(len(job.seeds) for job in jobs)
+    total = _duration(max(sum(times) / parallel, *times))
     out.print(
-        f"{len(jobs)} cells, {runs} runs; about {_duration(total / parallel)} with {parallel} at once, "
-        "scaled up from a few steps of each cell measured alone"
+        f"{len(jobs)} cells, {runs} runs; about {total} with {parallel} at once on this machine, "
+        "scaled up from a few steps of each cell measured alone, saving not counted"
         + ("; cells that could not be measured are not in it" if problems else "")
     )
 

@@ -115,7 +115,7 @@ def test_a_defect_comes_back_as_its_traceback(tmp_path, monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("activmask.training.run.train", broken)
+    monkeypatch.setattr("activmask.experiments.jobs.train", broken)
     [job] = jobs_of(tmp_path, 1)
     assert "ZeroDivisionError: a defect" in run_job(job)
 
@@ -191,3 +191,12 @@ def test_waiting_returns_after_its_time(tmp_path):
         assert time.perf_counter() - start < 30
     finally:
         engine.close()
+
+
+def test_a_damaged_history_counts_as_not_begun(tmp_path):
+    [job] = jobs_of(tmp_path, 1)
+    run_job(job)
+    history = job.folder / "seed-0" / "history.csv"
+    for text in ("epoch,valid_auc\n0,much\n", "epoch\n0\n"):
+        history.write_text(text)
+        assert progress_of(job).epochs == 0

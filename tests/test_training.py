@@ -272,3 +272,10 @@ def test_training_images_are_cropped_without_augmentation_too(crosses, model):
     assert torch.equal(replica.train.images, replica.splits["train"].images)
     train_epoch = epoch_module.train_epoch(replica, lambda done, total: None)
     assert train_epoch["loss"] > 0
+
+
+def test_resuming_for_fewer_epochs_than_were_trained_is_refused(crosses, tmp_path):
+    train(small(crosses), out=tmp_path)
+    (tmp_path / "seed-0/metrics.json").unlink()
+    with pytest.raises(UsageError, match="has trained 3 epochs already, more than the 2 asked for"):
+        train(small(crosses, epochs=2), out=tmp_path, resume=True)

@@ -18,7 +18,8 @@ every axis, on top of the settings in `base`:
     "strong" = { actdiff = 10.0 }
 
 Optional are `[[exclude]]`, each naming values of some axes whose combinations are left out, and
-`[printed]`, the means and standard deviations of the table that the grid repeats.
+`[printed]`, the means and standard deviations of the table that the grid repeats. They come with
+the cells; tables and reports set runs beside the paper's own grids.
 """
 
 import re
@@ -124,13 +125,14 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
         raise UsageError(f"{where}: seeds must be at least 1 and the name must have a letter or digit")
     axes = _axes(_expect(table.get("axes", {}), dict, where, "axes"), where)
     printed = _expect(table.get("printed", {}), dict, where, "printed")
+    exclude = _expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
     return Grid(
         name=name,
         title=_expect(table.get("title", name), str, where, "title"),
         seeds=seeds,
         base=_expect(table.get("base", {}), dict, where, "base"),
         axes=axes,
-        exclude=tuple(_exclusion(entry, axes, where) for entry in table.get("exclude", [])),
+        exclude=tuple(_exclusion(entry, axes, where) for entry in exclude),
         printed=printed_values(printed, axes, where),
         source=_expect(printed.get("source", ""), str, where, "printed.source"),
     )
@@ -153,9 +155,8 @@ def _axes(table: dict[str, Any], where: str) -> dict[str, dict[str, Settings]]:
     return table
 
 
-def _exclusion(
-    entry: dict[str, Any], axes: dict[str, dict[str, Settings]], where: str
-) -> dict[str, tuple[str, ...]]:
+def _exclusion(entry: Any, axes: dict[str, dict[str, Settings]], where: str) -> dict[str, tuple[str, ...]]:
+    _expect(entry, dict, where, "exclude")
     chosen = {axis: labels if isinstance(labels, list) else [labels] for axis, labels in entry.items()}
     for axis, labels in chosen.items():
         _check_labels(axis, labels, axes, f"{where}: exclude")

@@ -13,6 +13,7 @@ from activmask.config import RunConfig
 from activmask.errors import ActivmaskError, CheckpointError
 from activmask.experiments.grid import Cell
 from activmask.experiments.labels import same_experiment
+from activmask.training.run import train
 from activmask.training.run_folder import (
     HISTORY_FILE,
     read_history,
@@ -80,8 +81,6 @@ def run_job(job: Job) -> str:
     Returns:
         Empty when it is done, else why it failed: a sentence, or the traceback of a defect.
     """
-    from activmask.training.run import train
-
     try:
         train(job.config, job.seeds, job.folder, resume=True)
     except ActivmaskError as error:
@@ -121,7 +120,7 @@ class Progress:
 
 
 def progress_of(job: Job) -> Progress:
-    """Read how far a job is; a history that is just being made counts as not begun."""
+    """Read how far a job is; a history that cannot be read counts as not begun, training replaces it."""
     histories = [_history(seed_folder(job.folder, seed)) for seed in job.seeds]
     latest = [history[-1]["valid_auc"] for history in histories if history]
     return Progress(
@@ -131,4 +130,8 @@ def progress_of(job: Job) -> Progress:
 
 
 def _history(folder: Path) -> list[dict[str, float]]:
-    return read_history(folder) if (folder / HISTORY_FILE).is_file() else []
+    try:
+        rows = read_history(folder) if (folder / HISTORY_FILE).is_file() else []
+    except CheckpointError:
+        return []
+    return [row for row in rows if "valid_auc" in row]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from activmask.config import FIELDS, RunConfig
-from activmask.training.state import MAY_CHANGE
+from activmask.training.state import MAY_CHANGE, changed_settings
 
 MODEL_NAMES = {"cnn": "CNN", "ae": "Conv AE", "unet": "UNet", "resnet18": "ResNet"}
 """The paper's names; any other model is called as in `train`."""
@@ -79,25 +79,49 @@ def is_baseline(config: RunConfig) -> bool:
 
 def same_experiment(one: RunConfig, other: RunConfig) -> bool:
     """Whether two descriptions differ at most in what may change when a run is resumed."""
-    return all(getattr(one, name) == getattr(other, name) for name in FIELDS if name not in MAY_CHANGE)
+    return not changed_settings(one, other)
 
 
-def distinctions(configs: Sequence[RunConfig]) -> list[str]:
-    """For each run, the settings that tell it from another run of the same names.
+def alike(one: RunConfig, other: RunConfig) -> bool:
+    """Whether two descriptions are of one experiment, trained for equally many epochs."""
+    return one.epochs == other.epochs and same_experiment(one, other)
 
-    Weights count where they differ between runs of one method. An empty text means that data,
-    model and method already name the run.
+
+def names(config: RunConfig) -> tuple[str, str, str]:
+    """Data set, model and method."""
+    return data_name(config), model_name(config), method_name(config)
+
+
+def distinctions(configs: Sequence[RunConfig], folders: Sequence[Path]) -> list[str]:
+    """For each run, what tells it from other runs of the same names.
+
+    These are the settings that differ, weights among them where they differ between runs of one
+    method, and where all agree as much of the folder's end as differs. An empty text means that
+    data, model and method already name the run.
+
+    Args:
+        configs: one a run.
+        folders: the run folders, one a run.
     """
-    return [_distinction(config, configs) for config in configs]
+    settings = [_distinction(config, configs) for config in configs]
+    keys = [(*names(config), text) for config, text in zip(configs, settings, strict=True)]
+    namesakes = [[folder for folder, other in zip(folders, keys, strict=True) if other == key] for key in keys]
+    return [
+        ", ".join(filter(None, [text, f"in {_ending(folder, others)}" if len(others) > 1 else ""]))
+        for text, folder, others in zip(settings, folders, namesakes, strict=True)
+    ]
+
+
+def _ending(folder: Path, others: Sequence[Path]) -> str:
+    """The last parts of a folder, as many as it takes for all of them to differ."""
+    most = max(len(other.parts) for other in others)
+    lengths = (n for n in range(1, most) if len({other.parts[-n:] for other in others}) == len(others))
+    return str(Path(*folder.parts[-next(lengths, most) :]))
 
 
 def _distinction(config: RunConfig, configs: Sequence[RunConfig]) -> str:
-    namesakes = [other for other in configs if _names(other) == _names(config)]
+    namesakes = [other for other in configs if names(other) == names(config)]
     weights = ("actdiff", "gradmask", "rrr", "adversarial", "adversarial_steps", "adversarial_lr")
     watched = [name for name in FIELDS if name not in _UNSEEN or name in (*weights, "data", "epochs")]
     varying = [name for name in watched if len({getattr(other, name) for other in namesakes}) > 1]
     return ", ".join(f"{name} {getattr(config, name)}" for name in varying)
-
-
-def _names(config: RunConfig) -> tuple[str, str, str]:
-    return data_name(config), model_name(config), method_name(config)

@@ -6,6 +6,7 @@ from multiprocessing.context import SpawnProcess
 from threading import Thread
 
 from activmask.experiments.jobs import Ended, Job, run_job, with_threads
+from activmask.training.device import cores
 
 
 class LocalEngine:
@@ -14,7 +15,7 @@ class LocalEngine:
     def __init__(self, slots: int, *, gpus: tuple[str, ...] = ()) -> None:
         """For at most `slots` jobs at once, which take turns on `gpus`, as CUDA numbers them."""
         self.slots = slots
-        self._threads = max(1, (os.cpu_count() or 1) // slots)
+        self._threads = max(1, cores() // slots)
         self._gpus = gpus
         self._context = get_context("spawn")
         self._running: dict[str, tuple[SpawnProcess, connection.Connection, str | None]] = {}

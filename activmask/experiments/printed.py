@@ -37,6 +37,8 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
         UsageError: a column, label or number that does not fit the grid.
     """
     columns, rows = table.get("columns", []), table.get("rows", [])
+    if not isinstance(rows, list) or not all(isinstance(column, str) for column in columns):
+        raise UsageError(f"{where}: printed needs columns, a list of names, and rows, a list of lists")
     leading = [column for column in columns if column in axes]
     measures = [_measure(column, axes, where) for column in columns[len(leading) :]]
     found: dict[Key, dict[str, Printed]] = {}
@@ -68,7 +70,7 @@ def _known_measure(name: str, where: str) -> str:
 
 
 def _check_label(axis: str, label: Any, axes: Axes, where: str) -> None:
-    if label not in axes.get(axis, {}):
+    if not isinstance(label, str) or label not in axes.get(axis, {}):
         raise UsageError(f"{where}: the printed values name an unknown {axis} {label!r}")
 
 

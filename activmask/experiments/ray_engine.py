@@ -86,7 +86,8 @@ class RayEngine:
         self._most = max_parallel
         self._running: dict[Any, tuple[Job, int]] = {}
         self._beacons: dict[Path, str] = {}
-        self._work: Any = self._ray.remote(work_on_node)
+        # A process sees the GPU of its first task for good, so each gets a process of its own.
+        self._work: Any = self._ray.remote(max_calls=1)(work_on_node)
         gpus = self._ray.cluster_resources().get("GPU", 0)
         self._kind = "GPU" if device == "cuda" or (device == "auto" and gpus) else "CPU"
         if self._units() < 1:

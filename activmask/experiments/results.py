@@ -19,7 +19,7 @@ from activmask.training.run_folder import (
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One experiment: the seeds of a run folder that share a description."""
+    """One experiment: the seeds of a run folder that share a description, its epochs included."""
 
     folder: Path
     config: RunConfig
@@ -61,11 +61,14 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
         CheckpointError: a run folder is damaged.
     """
     found: dict[Path, list[Path]] = {}
+    spelling: dict[Path, Path] = {}
     for place in places:
         if not place.is_dir():
             raise UsageError(f"there is no folder {place}; give a folder of runs, such as runs/")
-        for description in place.rglob(f"seed-*/{RUN_FILE}"):
-            found.setdefault(description.parent.parent, []).append(description.parent)
+        for description in sorted(place.rglob(f"seed-*/{RUN_FILE}")):
+            folder = description.parent.parent
+            if spelling.setdefault(folder.resolve(), folder) == folder:
+                found.setdefault(folder, []).append(description.parent)
     if not found:
         listed = ", ".join(str(place) for place in places)
         raise UsageError(f"there is no run under {listed}; train one first, or give another folder")
@@ -77,7 +80,7 @@ def _runs_of(folder: Path, seed_folders: Sequence[Path]) -> list[Run]:
     for seed, place in sorted((_seed(place), place) for place in set(seed_folders)):
         config = read_written_config(place)
         for known, seeds in groups:
-            if same_experiment(known, config):
+            if known.epochs == config.epochs and same_experiment(known, config):
                 seeds.append(seed)
                 break
         else:

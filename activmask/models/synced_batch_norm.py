@@ -43,8 +43,13 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
 
 
-def sync_batch_norm(model: nn.Module) -> None:
-    """Have a network's batch normalisations use the statistics of all processes; names stay the same."""
-    for module in model.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = SyncedBatchNorm2d
+def sync_batch_norm(model: nn.Module) -> int:
+    """Have a network's batch normalisations use the statistics of all processes; names stay the same.
+
+    Returns:
+        How many there are.
+    """
+    found = [module for module in model.modules() if type(module) is nn.BatchNorm2d]
+    for module in found:
+        module.__class__ = SyncedBatchNorm2d
+    return len(found)

@@ -29,6 +29,13 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def cores() -> int:
+    """How many CPU cores this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def set_up_arithmetic(config: RunConfig, device: torch.device) -> None:
     """Apply the thread count and the matrix precision, which torch keeps per process.
 

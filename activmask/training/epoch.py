@@ -3,6 +3,7 @@
 Shapes: B images a step, C channels, H x W pixels.
 """
 
+import math
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -80,7 +81,7 @@ def _train_step(
     weight = (part.stop - part.start) * replica.world.size / len(images)
     loss, values = _over_all(replica, result, weight)
     if not torch.isfinite(values[0]):
-        raise _diverged(replica, step, result)
+        raise _diverged(replica, step, dict(zip(result.terms, values[1:].tolist(), strict=True)))
     replica.optimizer.zero_grad()
     loss.backward(inputs=list(replica.model.parameters()))
     replica.optimizer.step()
@@ -115,8 +116,8 @@ def _train_judge(replica: Replica, result: StepTerms, weight: float) -> None:
         replica.judge_optimizer.step()
 
 
-def _diverged(replica: Replica, step: int, result: StepTerms) -> TrainingDiverged:
-    culprits = [f"{name} = {term.item()}" for name, term in result.terms.items() if not torch.isfinite(term)]
+def _diverged(replica: Replica, step: int, terms: dict[str, float]) -> TrainingDiverged:
+    culprits = [f"{name} = {value}" for name, value in terms.items() if not math.isfinite(value)]
     return TrainingDiverged(
         f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, step {step} "
         f"({', '.join(culprits) or 'the sum of finite terms overflows'}); the weights of the last good epoch "

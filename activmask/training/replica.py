@@ -96,8 +96,8 @@ def new_replica(
     )
     _check_batches(config, len(train), world)
     taps = _check_taps(config, model, (channels, size, size))
-    if config.sync_batchnorm:
-        sync_batch_norm(model)
+    if config.sync_batchnorm and sync_batch_norm(model) == 0:
+        raise UsageError(f"sync_batchnorm has no effect: {config.model} has no batch normalisation")
     model = model.to(device)
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
     if (config.gradmask or config.rrr) and device.type == "cuda":

@@ -4,7 +4,7 @@ import csv
 import io
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -31,8 +31,8 @@ from activmask.training.run_folder import (
     seed_folder,
 )
 from activmask.training.scoring import predict, score
-from activmask.training.state import LAST_FILE, MAY_CHANGE, STATE_FILE, restore_state, save_state
-from activmask.training.world import World, joined, read_world, wait_for_all
+from activmask.training.state import LAST_FILE, STATE_FILE, changed_settings, restore_state, save_state
+from activmask.training.world import World, check_all_agree, joined, read_world
 
 
 class Progress(Protocol):
@@ -110,6 +110,7 @@ def train(
     if not (resume or overwrite):
         _refuse_unfinished(waiting, out)
     with joined(world, device):
+        check_all_agree(len(finished), device, world)
         replicas = [_open_replica(config, seed, out, device, resume, world) for seed in waiting]
         _train_all(replicas, config.epochs, progress or Silent())
         if not world.writes:
@@ -133,8 +134,7 @@ def _finished(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, S
         if metrics is None:
             continue
         written = read_written_config(folder)
-        changed = [n for n, v in asdict(config).items() if n not in MAY_CHANGE and getattr(written, n) != v]
-        if changed:
+        if changed := changed_settings(written, config):
             raise UsageError(
                 f"{folder} holds a finished run with other settings ({', '.join(changed)}); "
                 "use another out folder or overwrite it"
@@ -158,7 +158,12 @@ def _open_replica(
     going_on = resume and (replica.folder / STATE_FILE).exists()
     if going_on:
         restore_state(replica)
-    wait_for_all(world)
+    if replica.next_epoch > config.epochs:
+        raise UsageError(
+            f"{replica.folder} has trained {replica.next_epoch} epochs already, more than the "
+            f"{config.epochs} asked for; ask for at least as many, or use another out folder"
+        )
+    check_all_agree(replica.next_epoch, device, world)
     if not world.writes:
         return replica
     if going_on:

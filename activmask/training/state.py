@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from activmask.config import FIELDS, RunConfig
 from activmask.errors import CheckpointError, UsageError
 from activmask.models import load_plain_weights, plain_weights
 from activmask.training.checkpoint import Description, read_safetensors, save_checkpoint, snapshot
@@ -24,6 +25,12 @@ LAST_FILE = "last.safetensors"
 
 MAY_CHANGE = ("epochs", "threads", "device", "compile")
 """Settings a resumed run may change: they do not alter what was computed so far."""
+
+
+def changed_settings(one: RunConfig, other: RunConfig) -> list[str]:
+    """The settings in which two runs differ, without those that a resumed run may change."""
+    names = [name for name in FIELDS if name not in MAY_CHANGE]
+    return [name for name in names if getattr(one, name) != getattr(other, name)]
 
 
 def save_state(replica: Replica) -> None:
@@ -91,8 +98,7 @@ def _restore_best(replica: Replica) -> None:
 
 def _check_same_run(replica: Replica, written: Description, progress: dict[str, Any]) -> None:
     before, after = vars(written.config), vars(replica.config)
-    changed = [name for name in after if name not in MAY_CHANGE and before[name] != after[name]]
-    if changed:
+    if changed := changed_settings(written.config, replica.config):
         listed = ", ".join(f"{name} was {before[name]}, is {after[name]}" for name in changed)
         raise UsageError(
             f"{replica.folder} holds a run with other settings ({listed}); use another out folder"

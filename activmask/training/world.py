@@ -53,15 +53,14 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
     """Connect to the other processes for as long as the context lasts: NCCL on CUDA, else Gloo.
 
     Raises:
+        UsageError: the processes do not find each other, or there are more of them than GPUs.
         PeerLost: another process ended before this one.
     """
     if world.size == 1:
         yield
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(world.local_rank)
+    _connect(world, device)
     try:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         yield
     except RuntimeError as error:
         if not _is_of_peers(error):
@@ -73,6 +72,22 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def _connect(world: World, device: torch.device) -> None:
+    if device.type == "cuda":
+        if world.local_rank >= torch.cuda.device_count():
+            raise UsageError(
+                f"process {world.local_rank} of this machine has no GPU, there are "
+                f"{torch.cuda.device_count()}; start as many processes as there are GPUs"
+            )
+        torch.cuda.set_device(world.local_rank)
+    try:
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"the processes cannot reach each other ({error}); check MASTER_ADDR and MASTER_PORT"
+        ) from error
 
 
 def _is_of_peers(error: RuntimeError) -> bool:
@@ -101,7 +116,19 @@ def average_gradients(module: nn.Module, world: World) -> None:
             parameter.grad.copy_(mean_of_all(parameter.grad, world))
 
 
-def wait_for_all(world: World) -> None:
-    """Return when every process has come here."""
-    if world.size > 1:
-        distributed.barrier()
+def check_all_agree(number: int, device: torch.device, world: World) -> None:
+    """Return when every process is here with the same number, of runs or epochs that are done.
+
+    Raises:
+        UsageError: they have different ones.
+    """
+    if world.size == 1:
+        return
+    extremes = torch.tensor([number, -number], device=device)
+    distributed.all_reduce(extremes, distributed.ReduceOp.MAX)
+    most, least = extremes.tolist()
+    if most != -least:
+        raise UsageError(
+            f"the processes see different run folders, in which {-least} to {most} runs or epochs are done; "
+            "put it where all of them see it"
+        )
