@@ -75,7 +75,7 @@ def print_summary(summary: "Summary", console: "Console") -> None:
 
     for data in summary.data_sets:
         rows = summary.of(data)
-        for found in (score_table(rows, data), baseline_table(rows, data)):
+        for found in (score_table(rows, data, compact=True), baseline_table(rows, data)):
             if found is not None:
                 for part in _parts(found, console):
                     print_table(part, console)
@@ -129,7 +129,9 @@ def _as_plain_tables(summary: "Summary") -> str:
     from rich.console import Console
 
     file = io.StringIO()
-    print_summary(summary, Console(file=file, highlight=False, soft_wrap=True))
+    # FORCE_COLOR and the like speak of the terminal, not of a file.
+    console = Console(file=file, highlight=False, soft_wrap=True, force_terminal=False, color_system=None)
+    print_summary(summary, console)
     return file.getvalue()
 
 

@@ -12,6 +12,7 @@ from activmask.config import make_config
 PAPERS: dict[str, dict[str, Any]] = {
     "synthetic": {"data": "synthetic", "model": "cnn", "width": 16},
     "liver": {"preset": "liver", "model": "resnet18"},
+    "xray": {"preset": "xray", "model": "resnet18", "data": "data/xray"},
 }
 
 

@@ -39,7 +39,7 @@ def example(name: str = "example") -> Chart:
         chance_line(axes, 0.5)
         axes.plot([0, 1], [0, 1], marker="o", color=PALETTE[1])
         axes.set_title("cost of $5 & $6")
-    return Chart(name=name, title="An <example>", caption="c", alt=CHOSEN, figure=figure)
+    return Chart(kind=name, title="An <example>", caption="c", alt=CHOSEN, figure=figure)
 
 
 def test_files_do_not_depend_on_time_order_or_surroundings() -> None:
@@ -142,7 +142,8 @@ def test_a_repeated_experiment_is_drawn_once(tmp_path: Path) -> None:
     full = chart_run(tmp_path / "b" / "x", auc=(0.1, 0.2))
     kept, note = drawn([short, full], itself)
     assert kept == [full]
-    assert "1 run " in note
+    assert note == " Left out: 1 run that repeats another."
+    assert "2 runs that repeat others" in drawn([short, full, short], itself)[1]
     assert drawn([full], itself) == ([full], "")
 
 
@@ -159,7 +160,7 @@ def test_what_tells_runs_apart_is_in_their_names(tmp_path: Path) -> None:
     weak, strong = (chart_run(tmp_path / f"{w}", actdiff=w) for w in (1.0, 10.0))
     assert series_names([weak, strong]) == ["Actdiff (actdiff 1.0)", "Actdiff (actdiff 10.0)"]
     twice = [chart_run(tmp_path / where / "run") for where in ("here", "there")]
-    assert series_names(twice) == ["Classify in here/run", "Classify in there/run"]
+    assert series_names(twice) == ["Classify (in here/run)", "Classify (in there/run)"]
 
 
 def test_methods_are_drawn_in_the_papers_order(tmp_path: Path) -> None:

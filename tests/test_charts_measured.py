@@ -1,5 +1,6 @@
 """The charts of what is measured: audit, localisation, and AUC against attribution."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,13 @@ from activmask.report import reliance
 from activmask.report.audit_chart import VERSIONS, audit_chart, localisation_chart
 from activmask.report.chart import svg
 from activmask.report.measure import Measured
-from activmask.report.reliance import Point, auc_against_attribution, correlation, network_points
+from activmask.report.reliance import (
+    Point,
+    auc_against_attribution,
+    comparable_points,
+    correlation,
+    network_points,
+)
 
 AUDIT = {"full": (0.9, 0.7), "background shuffled": (0.8, 0.6), "ROI shuffled": (0.5, 0.4)}
 
@@ -52,8 +59,16 @@ def test_what_cannot_be_audited_is_counted(tmp_path: Path) -> None:
     hidden = measured(chart_run(tmp_path / "2", actdiff=1.0), inside=(0.3,))
     (chart,) = audit_chart([shown, hidden])
     assert [label.get_text() for label in chart.figure.axes[0].get_yticklabels()] == ["Classify"]
-    assert "1 run without" in chart.caption
+    assert "Not drawn: 1 run that could not be measured." in chart.caption
     assert audit_chart([hidden]) == []
+
+
+def test_unfinished_runs_are_not_called_unmeasured(tmp_path: Path) -> None:
+    shown = measured(chart_run(tmp_path / "1"), inside=(0.3,), audit=dict.fromkeys(AUDIT, (0.5,)))
+    begun = replace(chart_run(tmp_path / "2", actdiff=1.0), metrics={}, unfinished=(0,))
+    for draw in (audit_chart, localisation_chart):
+        (chart,) = draw([shown, Measured(run=begun, evaluations={})])
+        assert "Not drawn" not in chart.caption
 
 
 def test_localisation_draws_every_metric_and_its_chance(tmp_path: Path) -> None:
@@ -106,6 +121,28 @@ def test_a_repeated_run_counts_once(tmp_path: Path) -> None:
     (chart,) = auc_against_attribution(some)
     assert "of 2 networks" in chart.alt
     assert "repeat" in chart.caption
+
+
+def test_networks_tested_on_other_images_are_left_out_and_named(tmp_path: Path) -> None:
+    xray = {"preset": "xray", "model": "resnet18", "data": "data/xray"}
+    others = ({"correlation": 0.5}, {"classify_masked": "all"})
+    some = [
+        measured(chart_run(tmp_path / "spc", auc=(0.1, 0.2, 0.3), **xray), inside=(0.1, 0.2, 0.3)),
+        measured(chart_run(tmp_path / "act", auc=(0.4,), actdiff=1.0, **xray), inside=(0.4,)),
+        *(
+            measured(chart_run(tmp_path / f"{i}", auc=(0.9, 0.8), **xray, **other), inside=(0.1, 0.2))
+            for i, other in enumerate(others)
+        ),
+    ]
+    found, note = comparable_points(some)
+    assert [point.auc for point in found] == [0.1, 0.2, 0.3, 0.4]
+    assert note == (
+        " Left out, as they were tested on other images: ResNet Classify, site correlation 0.5; "
+        "ResNet Masked Everywhere."
+    )
+    (chart,) = auc_against_attribution(some)
+    assert "of 4 networks" in chart.alt
+    assert note in chart.caption
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=3, max_size=30))

@@ -79,19 +79,23 @@ def unlatex(text):
 
 def test_the_cells_say_what_was_measured(summary):
     base, act = summary.of("Synthetic")
-    assert score_table([base], "Synthetic").rows == (
-        (
-            "CNN Classify",
-            "3",
-            "1.00 ± 0.00",
-            "0.40 ± 0.00",
-            "0.40 ± 0.10",
-            "0.20 ± 0.05",
-            "3.0 ± 0.0",
-            "0.35 ± 0.20",
-            "+0.3 / -0.7",
-        ),
-    )
+    scores = score_table([base], "Synthetic")
+    assert dict(zip(scores.header, scores.rows[0], strict=True)) == {
+        "Experiment Name": "CNN Classify",
+        "Seeds": "3",
+        "Train AUC": "1.00 ± 0.00",
+        "Train Accuracy": "0.50 ± 0.00",
+        "Valid AUC": "0.40 ± 0.00",
+        "Valid Accuracy": "0.20 ± 0.00",
+        "Test AUC": "0.40 ± 0.10",
+        "Test Accuracy": "0.20 ± 0.05",
+        "Best Epoch": "3.0 ± 0.0",
+        "Paper": "0.35 ± 0.20",
+        "Distance": "+0.3 / -0.7",
+    }
+    compact = score_table([base], "Synthetic", compact=True)
+    assert [name for name in compact.header if "Accuracy" in name] == ["Test Accuracy"]
+    assert compact.rows[0][2:6] == ("1.00 ± 0.00", "0.40 ± 0.00", "0.40 ± 0.10", "0.20 ± 0.05")
     # Paper: CNN Actdiff scores 0.50 ± 0.00 on test, so only plain distances exist.
     assert score_table([act], "Synthetic").rows[0][-1] == "Δ+0.20 / Δ-0.15"
     # Differences 0.3, 0.2, 0.4: 0.3 ± 4.3027 * 0.1 / sqrt(3).
@@ -102,7 +106,7 @@ def test_the_cells_say_what_was_measured(summary):
 
 def test_what_does_not_exist_is_a_dash_or_no_table(summary):
     liver = summary.of("Liver")
-    assert score_table(liver, "Liver").rows[1] == ("ResNet Actdiff", "0", *["-"] * 5, "0.86 ± 0.02", "-")
+    assert score_table(liver, "Liver").rows[1] == ("ResNet Actdiff", "0", *["-"] * 7, "0.86 ± 0.02", "-")
     assert score_table(liver, "Liver").rows[0][2] == "1.00"
     assert baseline_table(liver, "Liver") is None
     others = [row for row in summary.rows if not row.paper]

@@ -1,6 +1,7 @@
 """The page as text: escaping, structure, contrast, and the numbers that stand on it."""
 
 import base64
+import csv
 import hashlib
 import json
 import re
@@ -169,6 +170,17 @@ def test_scores_are_the_means_of_the_seeds_beside_the_printed_ones(text, runs_fo
     assert rows[0][10] == "0.35 ± 0.20"  # paper Table 2, CNN Classify, synthetic test
 
 
+def test_files_of_what_was_measured_say_what_chance_is(folder):
+    numbers = (folder / "tables" / "localisation-synthetic.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(numbers.splitlines()))
+    assert all(0 < float(row["chance"]) < 1 for row in rows)
+    assert len({row["quantity"] for row in rows}) == 5
+    latex = (folder / "tables" / "localisation-synthetic.tex").read_text(encoding="utf-8")
+    assert "A map that knows nothing scores: relevance mass accuracy" in latex.split(r"\end{table}")[1]
+    audit = (folder / "tables" / "audit-synthetic.csv").read_text(encoding="utf-8")
+    assert audit.splitlines()[0].endswith(",quantity,value")
+
+
 def test_every_row_has_as_many_cells_as_the_table_has_columns(text):
     for table in text.split('<table class="sortable"')[1:]:
         head, body = table.split("</thead>")
@@ -184,7 +196,7 @@ def test_the_page_says_what_was_run_and_by_which_command(text):
         "train 48, valid 16, test 16 images of 28 x 28 px",
         "3 of 3, in paper Tables 1 and 2",
         "None of 2 comparisons with classification alone shows a difference",
-        "With 2 seeds none could",
+        "On Synthetic none could, however large: with 2 seeds",
         "activmask report &#39;my runs&#39;",
         "epochs 2 (paper 500)",
     ):

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from tiny_checkpoints import samples_of, tiny_config
 
 from activmask.errors import DataError, UsageError
+from activmask.experiments.labels import data_name
 from activmask.experiments.results import find_runs
 from activmask.report.chart import MUTED, drawing, svg
 from activmask.report.saliency_cells import Cells, Look, Shown, _pick, look
-from activmask.report.saliency_grid import _draw, overlay, saliency_grid
+from activmask.report.saliency_grid import _chart, _draw, overlay, saliency_grid
 from activmask.saliency.explain import Explanation
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.run import train
@@ -147,7 +148,7 @@ def test_what_was_not_trained_is_a_dash_and_only_decoders_decode(runs):
 def test_words_give_the_numbers_of_every_cell(runs):
     cells = look(runs, **CHOICE)
     chart = saliency_grid(runs)[0]
-    assert chart.name == "figure-3-crosses"
+    assert chart.name == "saliency-crosses"
     for (row, column), looks in cells.looks.items():
         for one in looks:
             verdict = "right" if one.right else "wrong"
@@ -157,6 +158,19 @@ def test_words_give_the_numbers_of_every_cell(runs):
     assert f"the dilated mask has {cells.shown[0].dilated.mean():.0%} of the pixels" in chart.alt
     assert "after the last epoch (seed 1)" in chart.caption
     assert all(shown.name in chart.caption for shown in cells.shown)
+
+
+@pytest.mark.parametrize(
+    ("preset", "data", "kind"),
+    [
+        ("xray", "data/xray", "figure-5a"),
+        ("liver", "my/Liver", "figure-4"),
+        ("xray", "data/mine", "saliency"),
+    ],
+)
+def test_only_the_papers_data_set_has_the_name_of_its_figure(preset, data, kind):
+    cells = made_cells(("CNN",), METHODS[:1], config=tiny_config(preset=preset, data=data))
+    assert _chart(data_name(cells.config), cells, 0.1, "last").kind == kind
 
 
 def test_runs_without_a_common_seed_still_share_a_given_split(runs):
@@ -189,6 +203,9 @@ def test_repeated_experiments_and_fewer_masks_are_left_out(runs):
     fewer = replace(run, config=replace(run.config, actdiff=1.0, masks=0.5))
     cells = look([run, replace(run), fewer], **CHOICE)
     assert cells.columns == ("Classify",)
+    assert cells.notes == ("Left out: 1 run that repeats another.",)
+    longer = replace(run, config=replace(run.config, epochs=9))
+    assert look([run, longer], **CHOICE).columns == ("Classify (epochs 1)", "Classify (epochs 9)")
     assert look([fewer], **CHOICE).columns == ("Actdiff, 50% of masks",)
 
 

@@ -114,7 +114,7 @@ def test_a_method_is_paired_with_its_baseline_on_the_seeds_both_finished(tmp_pat
     assert only(tmp_path, "CNN Classify").comparison is None
 
 
-def test_p_values_are_adjusted_over_all_data_sets_together(tmp_path):
+def test_p_values_are_adjusted_within_a_data_set(tmp_path):
     ten = dict.fromkeys(range(10), 0.4)
     write_run(tmp_path / "base", ten)
     write_run(tmp_path / "act", {seed: 0.5 + seed / 100 for seed in ten}, actdiff=10.0)
@@ -123,12 +123,38 @@ def test_p_values_are_adjusted_over_all_data_sets_together(tmp_path):
     write_run(tmp_path / "liver-act", ten, preset="liver", actdiff=1.0)
     adjusted = {row.title: row.comparison.adjusted_p for row in summary_of(tmp_path).rows if row.comparison}
     assert adjusted == {
-        "CNN Actdiff": pytest.approx(3 * 2 / 2**10),
+        "CNN Actdiff": pytest.approx(2 * 2 / 2**10),
         "CNN Gradmask": 1.0,
         "ResNet Actdiff": 1.0,
     }
-    assert "With 10 paired seeds p cannot fall below 0.00195" in notes(tmp_path)
-    assert "for 3 comparisons, below 0.00586" in notes(tmp_path)
+    said = notes(tmp_path)
+    assert "On Synthetic, with 10 paired seeds, p cannot fall below 0.00195, nor, after Holm's" in said
+    assert "for 2 comparisons, below 0.00391. On Liver, with 10 paired seeds, p cannot" in said
+    assert "for 1 comparison, below 0.00195." in said
+
+
+def test_a_repeated_experiment_is_tested_once(tmp_path):
+    for where in ("table1", "figure6"):
+        write_run(tmp_path / where / "base", THREE)
+        write_run(tmp_path / where / "act", BETTER, actdiff=10.0)
+    write_run(tmp_path / "again" / "act", {**BETTER, 2: 0.8}, actdiff=10.0)
+    write_run(tmp_path / "other", BETTER, gradmask=10.0)
+    summary = summary_of(tmp_path)
+    compared = [row.comparison for row in summary.rows if row.comparison]
+    assert len(compared) == 4
+    assert {one.family for one in compared} == {3}
+    assert [row.run.folder.relative_to(tmp_path).parts[0] for row in summary.compared] == [
+        "again",
+        "figure6",
+        "other",
+    ]
+
+
+def test_seeds_that_differ_between_comparisons_are_a_maximum(tmp_path):
+    write_run(tmp_path / "base", THREE)
+    write_run(tmp_path / "act", BETTER, actdiff=10.0)
+    write_run(tmp_path / "grad", {0: 0.3}, gradmask=10.0)
+    assert "On Synthetic, with at most 3 paired seeds, p cannot fall below 0.25" in notes(tmp_path)
 
 
 @pytest.mark.parametrize("other", [{"epochs": 30}, {"lr": 0.01}, {"model": "ae"}, {"data": "data/synthetic"}])
@@ -160,8 +186,8 @@ def test_namesakes_are_told_apart_by_settings_or_else_by_folder(tmp_path):
     write_run(tmp_path / "c", {0: 0.5}, epochs=9)
     titles = {row.title for row in summary_of(tmp_path).rows}
     assert titles == {
-        f"CNN Classify (epochs 4, in {tmp_path / 'a'})",
-        f"CNN Classify (epochs 4, in {tmp_path / 'b'})",
+        "CNN Classify (epochs 4, in a)",
+        "CNN Classify (epochs 4, in b)",
         "CNN Classify (epochs 9)",
     }
 
@@ -180,6 +206,12 @@ def test_the_notes_warn_of_shifted_validation_only_where_it_is(tmp_path):
     assert "validation images of Synthetic are shifted" in notes(tmp_path)
     assert "shifted" not in notes(tmp_path / "liver")
     assert "optimistic" in notes(tmp_path / "liver")
+
+
+@pytest.mark.parametrize(("correlation", "shifted"), [(0.5, False), (0.9, True)])
+def test_sites_that_tell_nothing_in_training_are_no_shift(tmp_path, correlation, shifted):
+    write_run(tmp_path / "run", {0: 0.5}, preset="xray", correlation=correlation)
+    assert ("validation images of Xray are shifted" in notes(tmp_path)) is shifted
 
 
 @pytest.mark.parametrize("content", ["epoch,valid_auc,valid_accuracy\n", "epoch,valid_auc\n0,0.5\n"])

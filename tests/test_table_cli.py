@@ -78,6 +78,12 @@ def test_a_file_holds_what_would_have_been_printed(runs, tmp_path, kind):
     assert [path.name for path in tmp_path.iterdir()] == ["table"]
 
 
+def test_a_file_holds_no_colours_whatever_the_terminal_wants(runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run(runs, "--out", tmp_path / "table.txt").exit_code == 0
+    assert "\x1b" not in (tmp_path / "table.txt").read_text(encoding="utf-8")
+
+
 def test_places_add_up_and_one_given_twice_counts_once(runs):
     result = run(runs / "base", runs / "ae", runs / "base", "--format", "json")
     assert len(json.loads(result.stdout)["rows"]) == 2

@@ -105,7 +105,9 @@ def distinctions(configs: Sequence[RunConfig], folders: Sequence[Path]) -> list[
     """
     settings = [_distinction(config, configs) for config in configs]
     keys = [(*names(config), text) for config, text in zip(configs, settings, strict=True)]
-    namesakes = [[folder for folder, other in zip(folders, keys, strict=True) if other == key] for key in keys]
+    namesakes = [
+        [folder for folder, other in zip(folders, keys, strict=True) if other == key] for key in keys
+    ]
     return [
         ", ".join(filter(None, [text, f"in {_ending(folder, others)}" if len(others) > 1 else ""]))
         for text, folder, others in zip(settings, folders, namesakes, strict=True)

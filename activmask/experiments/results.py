@@ -7,7 +7,7 @@ from typing import Any
 
 from activmask.config import RunConfig
 from activmask.errors import UsageError
-from activmask.experiments.labels import same_experiment
+from activmask.experiments.labels import alike
 from activmask.training.run_folder import (
     RUN_FILE,
     read_history,
@@ -80,7 +80,7 @@ def _runs_of(folder: Path, seed_folders: Sequence[Path]) -> list[Run]:
     for seed, place in sorted((_seed(place), place) for place in set(seed_folders)):
         config = read_written_config(place)
         for known, seeds in groups:
-            if known.epochs == config.epochs and same_experiment(known, config):
+            if alike(known, config):
                 seeds.append(seed)
                 break
         else:

@@ -9,7 +9,8 @@ from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
 from activmask.report.page import Fact
 from activmask.report.series import grouped
-from activmask.report.summary import Summary
+from activmask.report.summary import Summary, full_titles
+from activmask.report.words import count
 from activmask.training.run_folder import RUN_FILE, seed_folder
 from activmask.training.sources import IN_MEMORY
 
@@ -24,7 +25,7 @@ def account(summary: Summary) -> tuple[Fact, ...]:
         CheckpointError: a run's description is missing or damaged.
     """
     runs = [row.run for row in summary.rows]
-    described, titles = [_description(run) for run in runs], full_titles(summary)
+    described, titles = [_description(run) for run in runs], full_titles(summary.rows, summary.rows)
     facts = {
         "Experiments": [_extent(runs)],
         "Data": _data(runs, described),
@@ -44,12 +45,6 @@ def account(summary: Summary) -> tuple[Fact, ...]:
     return tuple(Fact(title=title, lines=tuple(lines)) for title, lines in facts.items() if lines)
 
 
-def full_titles(summary: Summary) -> list[str]:
-    """The rows' titles, with the data set where there are several."""
-    several = len(summary.data_sets) > 1
-    return [f"{row.data} {row.title}" if several else row.title for row in summary.rows]
-
-
 def _description(run: Run) -> dict[str, Any]:
     folder = seed_folder(run.folder, (*run.seeds, *run.unfinished)[0])
     path = folder / RUN_FILE
@@ -64,13 +59,13 @@ def _description(run: Run) -> dict[str, Any]:
 
 def _extent(runs: Sequence[Run]) -> str:
     networks = sum(len(run.seeds) for run in runs)
-    return f"{_count(len(runs), 'experiment')}, {_count(networks, 'trained network')} in all"
+    return f"{count(len(runs), 'experiment')}, {count(networks, 'trained network')} in all"
 
 
 def _data(runs: Sequence[Run], described: Sequence[dict[str, Any]]) -> list[str]:
     lines = []
     for run, one in zip(runs, described, strict=True):
-        images = ", ".join(f"{split} {count}" for split, count in one["images"].items())
+        images = ", ".join(f"{split} {number}" for split, number in one["images"].items())
         side = one["image_size"]
         source = "drawn in memory" if run.config.data == IN_MEMORY else run.config.data
         lines.append(f"{data_name(run.config)} ({source}): {images} images of {side} x {side} px")
@@ -79,10 +74,12 @@ def _data(runs: Sequence[Run], described: Sequence[dict[str, Any]]) -> list[str]
 
 def _repeated(summary: Summary) -> str:
     sources = _listed(row.source for row in summary.rows if row.paper)
-    count = sum(bool(row.paper) for row in summary.rows)
-    if not count:
+    repeated = sum(bool(row.paper) for row in summary.rows)
+    if not repeated:
         return "no value is printed for any of these experiments"
-    return f"{count} of {len(summary.rows)}, in {sources}; how they depart from it stands under their scores"
+    return (
+        f"{repeated} of {len(summary.rows)}, in {sources}; how they depart from it stands under their scores"
+    )
 
 
 def _versions(versions: dict[str, str]) -> str:
@@ -114,7 +111,3 @@ def _seeds(seeds: Sequence[int]) -> str:
     if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]} to {seeds[-1]}"
     return ", ".join(map(str, seeds))
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' if number != 1 else ''}"

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from activmask.evaluation.paired import smallest_p
+from activmask.report.baselines import PFloor
 from activmask.report.measure import Measured
 from activmask.report.page_tables import SIGNIFICANT, interval, signed
-from activmask.report.reliance import Correlation, correlation, network_points
+from activmask.report.reliance import FEWEST_POINTS, Correlation, comparable_points, correlation
 from activmask.report.series import grouped
-from activmask.report.summary import Row, Summary
+from activmask.report.summary import Row, Summary, p_floors
+from activmask.report.words import count, joined
 
 QUESTION = "Does a classifier that looks where the expert points classify better?"
 
@@ -42,14 +43,14 @@ def _extent(summary: Summary) -> str:
 
 
 def _differences(summary: Summary) -> str:
-    compared = [row for row in summary.rows if row.comparison is not None]
+    compared = summary.compared
     if not compared:
         return "None could be compared with classification alone, which takes a baseline with the same seeds."
     found = [row for row in compared if row.comparison and row.comparison.adjusted_p < SIGNIFICANT]
     if not found:
         return (
             f"{_of_comparisons('None', len(compared))} a difference in test AUC that survives Holm's "
-            f"correction ({_LEVEL}).{_hopeless(compared)}"
+            f"correction ({_LEVEL}).{_hopeless(summary)}"
         )
     better = sum(row.comparison.difference.mean > 0 for row in found if row.comparison)
     listed = "; ".join(_difference(row, summary) for row in found[:MOST_NAMED])
@@ -57,6 +58,7 @@ def _differences(summary: Summary) -> str:
     return (
         f"{_of_comparisons(str(len(found)), len(compared))} a difference in test AUC that survives Holm's "
         f"correction ({_LEVEL}), {better} better and {len(found) - better} worse: {listed}{more}."
+        f"{_hopeless(summary)}"
     )
 
 
@@ -73,22 +75,31 @@ def _difference(row: Row, summary: Summary) -> str:
     return f"{data}{row.title} {signed(found.mean)}{between}"
 
 
-def _hopeless(compared: Sequence[Row]) -> str:
-    """That the seeds are too few for any difference to survive, where they are."""
-    seeds = max(row.comparison.difference.n for row in compared if row.comparison)
-    if smallest_p(seeds) * len(compared) < SIGNIFICANT:
-        return ""
-    return (
-        f" With {count(seeds, 'seed')} none could, however large: the smallest p that the test can give is "
-        f"{smallest_p(seeds):.2g}. More seeds would tell."
+def _hopeless(summary: Summary) -> str:
+    """On which data sets the seeds are too few for any difference to survive."""
+    floors = {data: floor for data, floor in p_floors(summary.rows).items() if floor.adjusted >= SIGNIFICANT}
+    said = grouped(floors, lambda data: _floor_in_words(floors[data]))
+    sentences = [
+        f" On {joined(data_sets)} none could, however large: {words}" for words, data_sets in said.items()
+    ]
+    return "".join([*sentences, " More seeds would tell."]) if sentences else ""
+
+
+def _floor_in_words(floor: PFloor) -> str:
+    corrected = (
+        f", which the correction for {floor.family} comparisons makes {floor.adjusted:.2g}"
+        if floor.family > 1
+        else ""
     )
+    seeds = floor.seeds_in_words("seed")
+    return f"with {seeds} the smallest p that the test can give is {floor.p:.2g}{corrected}."
 
 
 def _correlations(summary: Summary, measured: Sequence[Measured]) -> str:
     pairs = list(zip(summary.rows, measured, strict=True))
     said = []
     for data, group in grouped(pairs, lambda pair: pair[0].data).items():
-        points = network_points([one for _, one in group])
+        points, _ = comparable_points([one for _, one in group])
         if points:
             said.append(f"On {data} {_in_words(correlation(points, np.random.default_rng(0)))}.")
     if not said:
@@ -100,6 +111,12 @@ def _correlations(summary: Summary, measured: Sequence[Measured]) -> str:
 
 
 def _in_words(found: Correlation) -> str:
+    if found.points < FEWEST_POINTS:
+        return (
+            "no correlation between attribution inside the mask and test AUC can be given: it takes "
+            f"{FEWEST_POINTS} networks, and only {found.points} could be measured on the "
+            "same images"
+        )
     if found.rho is None:
         return (
             "no correlation between attribution inside the mask and test AUC can be given, as one of them "
@@ -121,13 +138,3 @@ def _strength(rho: float, low: float, high: float) -> str:
     strength = "weakly " if abs(rho) < _WEAK else ""
     side = "higher" if rho > 0 else "lower"
     return f"networks that look there {strength}tend to score {side}"
-
-
-def count(number: int, thing: str) -> str:
-    """A number with its noun, for example `2 seeds`."""
-    return f"{number} {thing}{'s' if number != 1 else ''}"
-
-
-def joined(names: Sequence[str]) -> str:
-    """Names as prose lists them, for example `Liver, Cardiac and Pancreas`."""
-    return " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]])

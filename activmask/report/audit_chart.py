@@ -10,15 +10,9 @@ from activmask.experiments.labels import data_name, model_name
 from activmask.report.chart import BLUE, GREY, VERMILLION, Chart, Style, chance_line, drawing
 from activmask.report.dots import dot_panels, dots, in_words, marks_explained
 from activmask.report.measure import Measured
-from activmask.report.series import (
-    chart_name,
-    drawn,
-    family,
-    grouped,
-    legend_below,
-    row_styles,
-    series_names,
-)
+from activmask.report.series import drawn, family, grouped, legend_below, row_styles, series_names
+from activmask.report.stems import stem
+from activmask.report.words import count
 
 VERSIONS = {
     "full": Style(GREY, "o", "-"),
@@ -34,7 +28,7 @@ Values = Callable[[Measured], list[float]]
 def audit_chart(measured: Sequence[Measured]) -> list[Chart]:
     """Draw the AUC on each version of the images by method, one chart per data set.
 
-    Runs whose data cannot be audited are left out; the caption counts them.
+    Finished runs that could not be audited are left out; the caption counts them.
     """
     groups = _by_data(measured, lambda one: _aucs(one, "full"))
     return [_audit_chart(data, group, note) for data, (group, note) in groups.items()]
@@ -43,7 +37,8 @@ def audit_chart(measured: Sequence[Measured]) -> list[Chart]:
 def localisation_chart(measured: Sequence[Measured]) -> list[Chart]:
     """Draw how much of the attribution lies in the masks by method, one chart per data set.
 
-    Runs whose test images have no masks are left out; the caption counts them.
+    Finished runs whose test images could not be read or have no masks are left out; the caption
+    counts them.
     """
     groups = _by_data(measured, lambda one: _localised(one, next(iter(METRICS))))
     return [_localisation_chart(data, group, note) for data, (group, note) in groups.items()]
@@ -53,11 +48,12 @@ def _by_data(measured: Sequence[Measured], values: Values) -> dict[str, tuple[li
     """By data set, the runs that have values, with their names, and a sentence on those left out."""
     found = {}
     for data, group in grouped(measured, lambda one: data_name(one.run.config)).items():
-        filled = [one for one in group if values(one)]
+        ended = [one for one in group if one.run.seeds]
+        filled = [one for one in ended if values(one)]
         chosen, note = drawn(filled, lambda one: one.run)
         names = series_names([one.run for one in chosen])
         if chosen:
-            found[data] = (list(zip(names, chosen, strict=True)), note + _left_out(len(group) - len(filled)))
+            found[data] = (list(zip(names, chosen, strict=True)), note + _left_out(len(ended) - len(filled)))
     return found
 
 
@@ -89,7 +85,8 @@ def _audit_chart(data: str, named: list[Named], note: str) -> Chart:
                     dots(axes, y + shift, values, _spread(values), style)
         legend_below(figure, VERSIONS, lines=False)
     return Chart(
-        name=chart_name("audit", data),
+        kind="audit",
+        stem=stem(data),
         title=f"Shortcut audit, {data}",
         caption=(
             "AUC on the test images as they are, with the pixels outside the mask shuffled, and with those "
@@ -115,7 +112,8 @@ def _localisation_chart(data: str, named: list[Named], note: str) -> Chart:
                     values = _localised(one, metric)
                     dots(axes, y, values, _spread(values), styles[family(one.run)])
     return Chart(
-        name=chart_name("localisation", data),
+        kind="localisation",
+        stem=stem(data),
         title=f"Attribution inside the masks, {data}",
         caption=(
             "How well the absolute input gradient of the contrast falls into the dilated masks of the test "
@@ -141,10 +139,10 @@ def _marks(named: list[Named]) -> str:
     return marks_explained(several=any(len(one.evaluations) > 1 for _, one in named))
 
 
-def _left_out(count: int) -> str:
-    if not count:
+def _left_out(number: int) -> str:
+    if not number:
         return ""
-    return f" Not drawn: {count} run{'s' if count > 1 else ''} without images or masks to measure on."
+    return f" Not drawn: {count(number, 'run')} that could not be measured."
 
 
 def _audit_alt(data: str, models: dict[str, list[Named]]) -> str:

@@ -9,15 +9,8 @@ from activmask.experiments.printed import Printed
 from activmask.experiments.results import Run
 from activmask.report.chart import Chart, chance_line, drawing
 from activmask.report.dots import dot_panels, dots, in_words, marks_explained, printed_mark
-from activmask.report.series import (
-    chart_name,
-    drawn,
-    family,
-    finished,
-    grouped,
-    row_styles,
-    series_names,
-)
+from activmask.report.series import drawn, family, finished, grouped, row_styles, series_names
+from activmask.report.stems import stem
 
 MEASURES = {"auc": "test AUC", "accuracy": "test accuracy"}
 """What the two columns show, by its name in a run's metrics."""
@@ -52,7 +45,8 @@ def _chart(data: str, runs: list[Run]) -> Chart:
                     if printed := _printed(run):
                         printed_mark(axes, y, printed.mean)
     return Chart(
-        name=chart_name("figure-5b", data),
+        kind="figure-5b",
+        stem=stem(data),
         title=f"Test scores with sites, {data}",
         caption=_caption(chosen) + note,
         alt=_alt(data, models),

@@ -1,11 +1,12 @@
 """Every method against classification alone, paired over seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from activmask.evaluation.paired import Difference, holm, paired_difference
-from activmask.experiments.labels import baseline, is_baseline, same_experiment
+from activmask.evaluation.paired import Difference, holm, paired_difference, smallest_p
+from activmask.experiments.labels import alike, baseline, data_name, is_baseline
 from activmask.experiments.results import Run
+from activmask.report.words import count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +17,48 @@ class Comparison:
     difference: Difference
     """Of the test AUC, over the seeds that both finished."""
     adjusted_p: float
-    """Its p after Holm's correction for all comparisons made together."""
+    """Its p after Holm's correction for all comparisons on the same data set."""
+    family: int
+    """How many these are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PFloor:
+    """The smallest p that comparisons on one data set can reach, however large the differences."""
+
+    seeds: int
+    """Paired seeds of the comparison that has the most."""
+    varying: bool
+    """Whether others have fewer."""
+    family: int
+    """How many comparisons are corrected together."""
+
+    @property
+    def p(self) -> float:
+        """Before the correction."""
+        return smallest_p(self.seeds)
+
+    @property
+    def adjusted(self) -> float:
+        """After it."""
+        return min(1.0, self.family * self.p)
+
+    def seeds_in_words(self, thing: str) -> str:
+        """For example `at most 10 seeds`."""
+        return f"{'at most ' if self.varying else ''}{count(self.seeds, thing)}"
+
+
+def p_floor(comparisons: Sequence[Comparison]) -> PFloor:
+    """How small p can get among the comparisons on one data set."""
+    seeds = {one.difference.n for one in comparisons}
+    return PFloor(seeds=max(seeds), varying=len(seeds) > 1, family=comparisons[0].family)
 
 
 def against_baselines(runs: Sequence[Run]) -> list[Comparison | None]:
     """Compare the test AUC of each run with that of its baseline among the runs.
+
+    Each data set is a question of its own, so p values are corrected within it. A run that repeats
+    another, scores included, is no further test: both get the same comparison.
 
     Returns:
         One a run; None for a baseline, and where none of the runs is its baseline, trained for as
@@ -29,15 +67,32 @@ def against_baselines(runs: Sequence[Run]) -> list[Comparison | None]:
     Raises:
         UsageError: a test AUC is no number from 0 to 1.
     """
-    pairs = [_baseline_of(run, runs) for run in runs]
-    differences = [_difference(run, other) if other else None for run, other in zip(runs, pairs, strict=True)]
-    adjusted = iter(holm([difference.p for difference in differences if difference]))
-    return [
-        Comparison(baseline=other, difference=difference, adjusted_p=next(adjusted))
-        if other and difference
-        else None
-        for other, difference in zip(pairs, differences, strict=True)
-    ]
+    first = [next(k for k, other in enumerate(runs) if _repeats(run, other)) for run in runs]
+    found: dict[int, Comparison] = {}
+    for data in dict.fromkeys(data_name(run.config) for run in runs):
+        found |= _compared({k: runs[k] for k in first if data_name(runs[k].config) == data}, runs)
+    return [found.get(k) for k in first]
+
+
+def _compared(tested: Mapping[int, Run], runs: Sequence[Run]) -> dict[int, Comparison]:
+    """The comparisons of one data set, which are corrected together, by the number of the run."""
+    pairs = {number: (run, _baseline_of(run, runs)) for number, run in tested.items()}
+    found = {number: (other, _difference(run, other)) for number, (run, other) in pairs.items() if other}
+    adjusted = holm([difference.p for _, difference in found.values()])
+    return {
+        number: Comparison(baseline=other, difference=difference, adjusted_p=p, family=len(found))
+        for (number, (other, difference)), p in zip(found.items(), adjusted, strict=True)
+    }
+
+
+def _repeats(run: Run, other: Run) -> bool:
+    return run is other or (
+        alike(run.config, other.config) and _aucs(run, run.seeds) == _aucs(other, other.seeds)
+    )
+
+
+def _aucs(run: Run, seeds: Sequence[int]) -> dict[int, float]:
+    return {seed: float(run.metrics[seed]["test"]["auc"]) for seed in seeds}
 
 
 def _baseline_of(run: Run, runs: Sequence[Run]) -> Run | None:
@@ -45,13 +100,7 @@ def _baseline_of(run: Run, runs: Sequence[Run]) -> Run | None:
     if is_baseline(run.config):
         return None
     wanted = baseline(run.config)
-    found = [
-        other
-        for other in runs
-        if same_experiment(other.config, wanted)
-        and other.config.epochs == wanted.epochs
-        and _common(run, other)
-    ]
+    found = [other for other in runs if alike(other.config, wanted) and _common(run, other)]
     return max(found, key=lambda other: len(_common(run, other)), default=None)
 
 
@@ -61,5 +110,4 @@ def _common(run: Run, other: Run) -> list[int]:
 
 def _difference(run: Run, other: Run) -> Difference:
     seeds = _common(run, other)
-    ours, theirs = ([float(one.metrics[seed]["test"]["auc"]) for seed in seeds] for one in (run, other))
-    return paired_difference(ours, theirs)
+    return paired_difference(list(_aucs(run, seeds).values()), list(_aucs(other, seeds).values()))

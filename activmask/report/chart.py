@@ -74,8 +74,10 @@ _STYLE: dict[Any, Any] = {
 class Chart:
     """A figure and the words that go with it."""
 
-    name: str
-    """Stem of its files, unique in a report, for example `figure-7-synthetic`."""
+    kind: str
+    """What it shows, for example `figure-7`."""
+    stem: str = ""
+    """What its data set is called in names; empty where it shows several."""
     title: str
     """A heading."""
     caption: str
@@ -84,6 +86,11 @@ class Chart:
     """What is seen, with the numbers that matter, for readers who do not see it."""
     figure: Figure
     """Drawn inside `drawing`, in the inks of this module."""
+
+    @property
+    def name(self) -> str:
+        """Of its files and its anchor, for example `figure-7-synthetic`."""
+        return f"{self.kind}-{self.stem}" if self.stem else self.kind
 
 
 Dash = Literal["-", "--", "-.", ":"] | tuple[float, tuple[float, ...]]

@@ -1,14 +1,15 @@
 """What a report consists of: the page's parts, and the files that lie beside it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import torch
 
 from activmask.errors import CheckpointError, DataError
-from activmask.experiments.grid import slug
+from activmask.experiments.results import Run
 from activmask.report import formats
 from activmask.report.account import account
 from activmask.report.answer import QUESTION, answer
@@ -19,13 +20,15 @@ from activmask.report.curves import valid_curves
 from activmask.report.fewer_masks import fewer_masks
 from activmask.report.measure import Measured
 from activmask.report.measured_tables import MeasuredTable, Pair, audit_table, localisation_table
-from activmask.report.page import Figure, Link, Page, Part
+from activmask.report.page import Figure, Link, Page, Part, Table
 from activmask.report.page_tables import difference_table, score_table
 from activmask.report.reliance import auc_against_attribution
 from activmask.report.saliency_grid import saliency_grid
-from activmask.report.series import grouped
 from activmask.report.site_means import site_means
-from activmask.report.summary import Summary, summarise
+from activmask.report.stems import stems
+from activmask.report.summary import Row, Summary, summarise
+
+Item = TypeVar("Item")
 
 PX_PER_INCH = 96
 
@@ -44,8 +47,8 @@ HOW_TO_READ = (
 
 PAIRED = (
     "Each method against classification alone, with the same network, data and seeds: the mean difference in "
-    "test AUC, its 95 % interval, and a sign-flip test over seeds, corrected for all comparisons on this "
-    "page by Holm's method."
+    "test AUC, its 95 % interval, and a sign-flip test over seeds, corrected for all comparisons of its "
+    "data set by Holm's method."
 )
 
 
@@ -56,6 +59,27 @@ class Contents:
     page: Page
     files: dict[str, bytes]
     """By path beside the page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DataSet:
+    """The experiments of one data set, and what it is called in names."""
+
+    name: str
+    stem: str
+    pairs: list[Pair]
+
+    @property
+    def rows(self) -> list[Row]:
+        return [row for row, _ in self.pairs]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [row.run for row, _ in self.pairs]
+
+    @property
+    def measured(self) -> list[Measured]:
+        return [one for _, one in self.pairs]
 
 
 def gather(
@@ -73,22 +97,24 @@ def gather(
     """
     summary = summarise([one.run for one in measured])
     pairs = [(row, next(one for one in measured if one.run is row.run)) for row in summary.rows]
-    tables = [*_per_data_set(pairs, audit_table), *_per_data_set(pairs, localisation_table)]
-    training = _training_charts(summary)
-    attention, problems = _attention_charts(pairs, device)
+    data_sets = [
+        _DataSet(name=name, stem=stem, pairs=[pair for pair in pairs if pair[0].data == name])
+        for name, stem in stems(summary.data_sets).items()
+    ]
+    tables = [*_measured_tables(data_sets, audit_table), *_measured_tables(data_sets, localisation_table)]
+    training = _training_charts(data_sets)
+    attention, problems = _attention_charts(data_sets, device)
     parts = (
         Part(name="what", title="What was run", facts=account(summary)),
         Part(name="reading", title="How to read it", paragraphs=HOW_TO_READ),
-        _scores(summary),
-        _differences(summary),
+        _scores(data_sets, summary.notes),
+        _differences(data_sets),
         Part(name="training", title="How training went", figures=_figures(training)),
         Part(
             name="attention",
             title="Where the networks look",
             problems=problems,
-            tables=tuple(
-                replace(one.table, files=_links("tables", one.table.name, _TABLE)) for one in tables
-            ),
+            tables=tuple(one.table for one in tables),
             figures=_figures(attention),
         ),
         Part(name="origin", title="How this page was made", command=command),
@@ -99,58 +125,63 @@ def gather(
         answer=answer(summary, [one for _, one in pairs]),
         parts=tuple(part for part in parts if part.says_something),
     )
-    return Contents(
-        page=page, files=_score_files(summary) | _measured_files(tables) | _drawn([*training, *attention])
-    )
+    files = _score_files(data_sets, summary) | _measured_files(tables) | _drawn([*training, *attention])
+    return Contents(page=page, files=files)
 
 
-def _training_charts(summary: Summary) -> list[Chart]:
-    runs = [row.run for row in summary.rows]
-    return [*valid_curves(runs), *site_bars(runs), *fewer_masks(runs)]
+def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:
+    runs = [(one.stem, one.runs) for one in data_sets]
+    everything = [run for one in data_sets for run in one.runs]
+    return [*_charts(valid_curves, runs), *_charts(site_bars, runs), *fewer_masks(everything)]
 
 
 def _attention_charts(
-    pairs: Sequence[Pair], device: torch.device | str
+    data_sets: Sequence[_DataSet], device: torch.device | str
 ) -> tuple[list[Chart], tuple[str, ...]]:
     """The charts, and in sentences why others could not be drawn."""
-    measured = [one for _, one in pairs]
-    charts = [*auc_against_attribution(measured), *audit_chart(measured), *localisation_chart(measured)]
-    problems = [problem for one in measured for problem in one.problems]
-    for group in grouped(pairs, lambda pair: pair[0].data).values():
-        for draw in (partial(saliency_grid, device=device), site_means):
+    measured = [(one.stem, one.measured) for one in data_sets]
+    draws = (auc_against_attribution, audit_chart, localisation_chart)
+    charts = [chart for draw in draws for chart in _charts(draw, measured)]
+    problems = [problem for one in data_sets for found in one.measured for problem in found.problems]
+    for one in data_sets:
+        for look in (partial(saliency_grid, device=device), site_means):
             try:
-                charts += draw([row.run for row, _ in group])
+                charts += _charts(look, [(one.stem, one.runs)])
             except (DataError, CheckpointError) as error:
                 problems.append(str(error))
     return charts, tuple(dict.fromkeys(problems))
 
 
-def _per_data_set(
-    pairs: Sequence[Pair], tabulate: Callable[[Sequence[Pair]], MeasuredTable | None]
+def _charts(draw: Callable[[Item], list[Chart]], parts: Iterable[tuple[str, Item]]) -> list[Chart]:
+    """What is drawn of each data set, under its stem."""
+    return [replace(chart, stem=stem) for stem, part in parts for chart in draw(part)]
+
+
+def _measured_tables(
+    data_sets: Sequence[_DataSet], tabulate: Callable[[Sequence[Pair]], MeasuredTable | None]
 ) -> list[MeasuredTable]:
-    tables = [tabulate(group) for group in grouped(pairs, lambda pair: pair[0].data).values()]
-    return [table for table in tables if table is not None]
+    found = [(one.stem, tabulate(one.pairs)) for one in data_sets]
+    return [replace(made, table=_named(made.table, stem, made.table.name)) for stem, made in found if made]
 
 
-def _scores(summary: Summary) -> Part:
+def _named(table: Table, stem: str, kind: str) -> Table:
+    """A table with an anchor of its own and links to the files of a kind."""
+    return replace(table, name=f"{table.name}-{stem}", files=_links("tables", f"{kind}-{stem}", _TABLE))
+
+
+def _scores(data_sets: Sequence[_DataSet], notes: tuple[str, ...]) -> Part:
     return Part(
         name="scores",
         title="Scores",
         filtered=True,
-        tables=tuple(
-            score_table(data, summary.of(data), _links("tables", _score_stem(data), _TABLE))
-            for data in summary.data_sets
-        ),
-        notes=summary.notes,
+        tables=tuple(_named(score_table(one.name, one.rows), one.stem, "scores") for one in data_sets),
+        notes=notes,
     )
 
 
-def _differences(summary: Summary) -> Part:
-    tables = [
-        difference_table(data, summary.of(data), _links("tables", _score_stem(data), _TABLE))
-        for data in summary.data_sets
-    ]
-    found = tuple(table for table in tables if table is not None)
+def _differences(data_sets: Sequence[_DataSet]) -> Part:
+    tables = [(one.stem, difference_table(one.name, one.rows)) for one in data_sets]
+    found = tuple(_named(table, stem, "scores") for stem, table in tables if table is not None)
     return Part(
         name="differences", title="Against the baseline", paragraphs=(PAIRED,) if found else (), tables=found
     )
@@ -164,16 +195,12 @@ def _links(folder: str, stem: str, kinds: dict[str, str]) -> tuple[Link, ...]:
     return tuple(Link(title=title, path=f"{folder}/{stem}.{suffix}") for title, suffix in kinds.items())
 
 
-def _score_stem(data: str) -> str:
-    return f"scores-{slug(data)}"
-
-
-def _score_files(summary: Summary) -> dict[str, bytes]:
+def _score_files(data_sets: Sequence[_DataSet], summary: Summary) -> dict[str, bytes]:
     files = {}
-    for data in summary.data_sets:
-        part = replace(summary, rows=tuple(summary.of(data)))
-        files[f"tables/{_score_stem(data)}.csv"] = formats.csv(part).encode()
-        files[f"tables/{_score_stem(data)}.tex"] = formats.latex(part).encode()
+    for one in data_sets:
+        part = replace(summary, rows=tuple(one.rows))
+        files[f"tables/scores-{one.stem}.csv"] = formats.csv(part).encode()
+        files[f"tables/scores-{one.stem}.tex"] = formats.latex(part).encode()
     return files
 
 

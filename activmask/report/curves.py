@@ -11,16 +11,8 @@ from numpy.typing import NDArray
 from activmask.experiments.labels import data_name, model_name
 from activmask.experiments.results import Run
 from activmask.report.chart import Chart, Style, chance_line, drawing, series_styles
-from activmask.report.series import (
-    chart_name,
-    drawn,
-    finished,
-    grouped,
-    in_order,
-    legend_below,
-    panels,
-    series_names,
-)
+from activmask.report.series import drawn, finished, grouped, in_order, legend_below, panels, series_names
+from activmask.report.stems import stem
 
 FEW_EPOCHS = 20
 """Up to here each epoch gets its marker; more would hide the line."""
@@ -65,7 +57,8 @@ def _chart(data: str, runs: list[Run]) -> Chart:
             panel.set_xlabel("epoch")
         legend_below(figure, styles)
     return Chart(
-        name=chart_name("figure-7", data),
+        kind="figure-7",
+        stem=stem(data),
         title=f"Valid AUC per epoch, {data}",
         caption=_caption(curves) + note,
         alt=_alt(data, models),

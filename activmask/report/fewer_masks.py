@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
 from activmask.evaluation.spread import Spread, spread
-from activmask.experiments.labels import data_name, model_name
+from activmask.experiments.labels import alike, data_name, model_name
 from activmask.experiments.results import Run
 from activmask.report.chart import Chart, Style, chance_line, drawing, series_styles
 from activmask.report.dots import in_words
-from activmask.report.series import alike, finished, grouped, in_order, legend_below, panels, series_names
+from activmask.report.series import finished, grouped, in_order, legend_below, panels, series_names
 
 DODGE = 0.012
 """Share of masks by which lines stand beside each other, so that their error bars can be seen."""
@@ -77,7 +77,7 @@ def _line(name: str, group: list[Run]) -> Line:
     )
 
 
-def _chart(lines: list[Line], name: str, axis: str, measure: Measure, *, places: int) -> Chart:
+def _chart(lines: list[Line], kind: str, axis: str, measure: Measure, *, places: int) -> Chart:
     data_sets = grouped(lines, lambda line: line.data)
     styles = series_styles(in_order(line.name for line in lines))
     with drawing():
@@ -97,7 +97,7 @@ def _chart(lines: list[Line], name: str, axis: str, measure: Measure, *, places:
             panel.set_xlabel("training images with a mask")
         legend_below(figure, styles)
     return Chart(
-        name=name,
+        kind=kind,
         title=f"{axis[0].upper()}{axis[1:]} against the share of masks",
         caption=_caption(lines, axis),
         alt=_alt(data_sets, axis, measure, places),

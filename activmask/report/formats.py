@@ -42,18 +42,18 @@ def one_line(text: str) -> str:
 def latex(summary: Summary) -> str:
     """The tables with rules of the package booktabs, then the notes as paragraphs."""
     parts = [latex_table(table) for table in text_tables(summary)]
-    notes = "\n\n".join(_latex_text(note) for note in summary.notes)
+    notes = "\n\n".join(latex_text(note) for note in summary.notes)
     return "\n\n".join(["% \\usepackage{booktabs}", *parts, notes]) + "\n"
 
 
 def latex_table(table: TextTable) -> str:
     """A table with rules of the package booktabs, captioned with its title."""
-    lines = [" & ".join(_latex_text(cell) for cell in row) + r" \\" for row in (table.header, *table.rows)]
+    lines = [" & ".join(latex_text(cell) for cell in row) + r" \\" for row in (table.header, *table.rows)]
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_latex_text(table.title)}}}",
+            rf"\caption{{{latex_text(table.title)}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
             *(r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"),
             r"\end{tabular}",
@@ -77,7 +77,8 @@ _LATEX = {
 """The last three would belong to a line break that they follow."""
 
 
-def _latex_text(text: str) -> str:
+def latex_text(text: str) -> str:
+    """A text whose characters LaTeX prints as they are."""
     escaped = "".join(_LATEX.get(char, char) for char in one_line(text))
     return re.sub(r"(?<![\w.])-(?=\d)", "$-$", escaped)
 

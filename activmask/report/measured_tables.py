@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from activmask.data.tables import format_table
 from activmask.evaluation.evaluate import Evaluation
 from activmask.evaluation.spread import spread
-from activmask.experiments.grid import slug
-from activmask.report.formats import latex_table, not_a_formula
+from activmask.report.formats import latex_table, latex_text, not_a_formula
 from activmask.report.measure import Measured
 from activmask.report.page import Cell, Table, columns
 from activmask.report.page_tables import EMPTY, experiment_row, spread_cell
@@ -32,8 +31,9 @@ class MeasuredTable:
 
     @property
     def latex(self) -> str:
-        """The table with booktabs rules."""
-        return "% \\usepackage{booktabs}\n\n" + latex_table(_as_text(self.table)) + "\n"
+        """The table with booktabs rules, then its notes as paragraphs."""
+        notes = map(latex_text, self.table.notes)
+        return "\n\n".join(["% \\usepackage{booktabs}", latex_table(_as_text(self.table)), *notes]) + "\n"
 
 
 def audit_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
@@ -55,7 +55,7 @@ def audit_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
         "gone and their brightness is not. An AUC near 0 tells as much as one near 1. In brackets, the "
         "networks of which a finding holds."
     )
-    return MeasuredTable(table=replace(table, notes=(note,)), csv=_csv(found, _audited))
+    return MeasuredTable(table=replace(table, notes=(note,)), csv=_csv(found, _audited, {}))
 
 
 def localisation_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
@@ -71,7 +71,8 @@ def localisation_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
     if not found:
         return None
     table = _table("localisation", "attribution inside the mask", found, _localised, findings=False)
-    return MeasuredTable(table=replace(table, notes=(_chance(found),)), csv=_csv(found, _localised))
+    table = replace(table, notes=(_chance(found),))
+    return MeasuredTable(table=table, csv=_csv(found, _localised, {"chance": _chances}))
 
 
 def _audited(evaluation: Evaluation) -> dict[str, float]:
@@ -84,26 +85,30 @@ def _localised(evaluation: Evaluation) -> dict[str, float]:
     return {row.metric: row.mean for row in evaluation.localisation.rows}
 
 
+def _chances(evaluation: Evaluation) -> dict[str, float]:
+    return {row.metric: row.chance for row in evaluation.localisation.rows}
+
+
 def _holding(pairs: Sequence[Pair], numbers: Numbers) -> list[Pair]:
     return [(row, one) for row, one in pairs if any(map(numbers, one.evaluations.values()))]
 
 
-def _table(stem: str, title: str, found: Sequence[Pair], numbers: Numbers, *, findings: bool) -> Table:
+def _table(name: str, title: str, found: Sequence[Pair], numbers: Numbers, *, findings: bool) -> Table:
     evaluations = [evaluation for _, one in found for evaluation in one.evaluations.values()]
-    names = list(dict.fromkeys(name for evaluation in evaluations for name in numbers(evaluation)))
+    quantities = list(dict.fromkeys(name for evaluation in evaluations for name in numbers(evaluation)))
     data = found[0][0].data
     return Table(
-        name=f"{stem}-{slug(data)}",
+        name=name,
         title=f"{data}, {title}",
         groups=columns(
             ("Experiment", ()),
             ("Networks", ()),
-            *((name[0].upper() + name[1:], ()) for name in names),
+            *((quantity[0].upper() + quantity[1:], ()) for quantity in quantities),
             *([(FINDING, ())] if findings else []),
             text=frozenset({FINDING}),
         ),
         rows=tuple(
-            experiment_row(row, [*_cells(one, names, numbers), *([_finding(one)] if findings else [])])
+            experiment_row(row, [*_cells(one, quantities, numbers), *([_finding(one)] if findings else [])])
             for row, one in found
         ),
     )
@@ -148,14 +153,16 @@ def _as_text(table: Table) -> TextTable:
     )
 
 
-def _csv(found: Sequence[Pair], numbers: Numbers) -> bytes:
-    header = ("data", "model", "method", "distinction", "seed", "quantity", "value")
-    return format_table(header, _lines(found, numbers))
+def _csv(found: Sequence[Pair], numbers: Numbers, further: dict[str, Numbers]) -> bytes:
+    """A line for each network and quantity, with further columns of numbers by their titles."""
+    header = ("data", "model", "method", "distinction", "seed", "quantity", "value", *further)
+    return format_table(header, _lines(found, [numbers, *further.values()]))
 
 
-def _lines(found: Sequence[Pair], numbers: Numbers) -> Iterator[tuple[object, ...]]:
+def _lines(found: Sequence[Pair], numbers: Sequence[Numbers]) -> Iterator[tuple[object, ...]]:
     for row, one in found:
         names = [not_a_formula(name) for name in (row.data, row.model, row.method, row.distinction)]
         for seed, evaluation in one.evaluations.items():
-            for quantity, value in numbers(evaluation).items():
-                yield (*names, seed, quantity, round(value, 6))
+            values = [each(evaluation) for each in numbers]
+            for quantity in values[0]:
+                yield (*names, seed, quantity, *(round(each[quantity], 6) for each in values))

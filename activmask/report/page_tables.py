@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
-from activmask.experiments.grid import slug
 from activmask.experiments.printed import Printed
 from activmask.report.baselines import Comparison
-from activmask.report.page import Cell, Group, Link, Row, Table, columns
+from activmask.report.page import Cell, Group, Row, Table, columns
 from activmask.report.summary import Beside
 from activmask.report.summary import Row as Experiment
 
@@ -19,23 +18,21 @@ EMPTY = Cell(text="–")
 _DISTANCES = "Small print under a number is its distance to the printed one."
 
 
-def score_table(data: str, experiments: Sequence[Experiment], files: tuple[Link, ...] = ()) -> Table:
+def score_table(data: str, experiments: Sequence[Experiment]) -> Table:
     """The scores of one data set's experiments beside the printed ones.
 
     Args:
         data: its name.
         experiments: at least one.
-        files: where the same table lies.
     """
     printed = {measure for one in experiments for measure in one.paper}
     sources = dict.fromkeys(one.source for one in experiments if one.source)
     return Table(
-        name=f"scores-{slug(data)}",
+        name="scores",
         title=f"{data}, beside {' and '.join(sources)}" if sources else data,
         groups=_score_columns(printed),
         rows=tuple(experiment_row(one, _scores(one, printed)) for one in experiments),
         notes=(_DISTANCES,) if printed else (),
-        files=files,
     )
 
 
@@ -98,7 +95,7 @@ def _distance(one: Experiment, measure: str, ours: str) -> str:
 
 def _in_words(beside: Beside) -> str:
     if beside.sds is None:
-        return signed(beside.difference)
+        return f"Δ{signed(beside.difference)}"
     return f"{signed(beside.sds, digits=1)} SD"
 
 
@@ -108,21 +105,18 @@ def signed(number: float, *, digits: int = 2) -> str:
     return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
 
 
-def difference_table(
-    data: str, experiments: Sequence[Experiment], files: tuple[Link, ...] = ()
-) -> Table | None:
+def difference_table(data: str, experiments: Sequence[Experiment]) -> Table | None:
     """How far each experiment of one data set lies from its baseline, or None without a comparison.
 
     Args:
         data: its name.
         experiments: of that data set.
-        files: where the same numbers lie.
     """
     compared = [(one, one.comparison) for one in experiments if one.comparison is not None]
     if not compared:
         return None
     return Table(
-        name=f"differences-{slug(data)}",
+        name="differences",
         title=f"{data}, difference from the baseline",
         groups=columns(
             ("Experiment", ()),
@@ -133,7 +127,6 @@ def difference_table(
             ("p after Holm", ()),
         ),
         rows=tuple(experiment_row(one, _comparison(comparison)) for one, comparison in compared),
-        files=files,
     )
 
 

@@ -9,11 +9,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from activmask.config import RunConfig
 from activmask.evaluation.localisation import METRICS
 from activmask.experiments.labels import data_name, model_name
 from activmask.report.chart import MUTED, WIDTH, Chart, Style, chance_line, drawing, series_styles
 from activmask.report.measure import Measured
-from activmask.report.series import chart_name, drawn, family, grouped, in_order, legend_below
+from activmask.report.series import drawn, family, grouped, in_order, legend_below, series_names
+from activmask.report.stems import stem
+from activmask.report.words import count
 
 METRIC = next(iter(METRICS))
 """Relevance mass accuracy: the share of the attribution that lies inside the mask."""
@@ -65,10 +68,36 @@ def auc_against_attribution(measured: Sequence[Measured], *, seed: int = 0) -> l
     """
     charts = []
     for data, group in grouped(measured, lambda one: data_name(one.run.config)).items():
-        chosen, note = drawn(group, lambda one: one.run)
-        if points := network_points(chosen):
+        points, note = comparable_points(group)
+        if points:
             charts.append(_chart(data, points, seed, note))
     return charts
+
+
+def comparable_points(measured: Sequence[Measured]) -> tuple[list[Point], str]:
+    """The networks of one data set that were tested on the same images.
+
+    Scores on other images, say unshifted or masked ones, differ for reasons that have nothing to
+    do with where a network looks. Of several sets of images, that of the most networks is kept.
+
+    Returns:
+        A point a network, and a sentence for captions on the runs that were left out.
+    """
+    chosen, note = drawn([one for one in measured if network_points([one])], lambda one: one.run)
+    tested = grouped(chosen, lambda one: repr(_test_images(one.run.config)))
+    if not tested:
+        return [], note
+    kept = max(tested.values(), key=lambda group: len(network_points(group)))
+    others = [one.run for group in tested.values() if group is not kept for one in group]
+    if others:
+        names = zip(others, series_names(others), strict=True)
+        listed = "; ".join(f"{model_name(run.config)} {name}" for run, name in names)
+        note += f" Left out, as they were tested on other images: {listed}."
+    return network_points(kept), note
+
+
+def _test_images(config: RunConfig) -> tuple[object, ...]:
+    return config.data, config.split_policy, config.correlation, config.classify_masked == "all"
 
 
 def network_points(measured: Sequence[Measured]) -> list[Point]:
@@ -135,7 +164,8 @@ def _chart(data: str, points: list[Point], seed: int, note: str) -> Chart:
     words = "; ".join(f"{name} {_in_words(one)}" for name, one in found.items())
     chance = float(np.mean([point.chance for point in points]))
     return Chart(
-        name=chart_name("attribution-and-auc", data),
+        kind="attribution-and-auc",
+        stem=stem(data),
         title=f"Test AUC against attribution inside the mask, {data}",
         caption=_caption(found, words, seed) + note,
         alt=(
@@ -179,13 +209,13 @@ def _scatter(axes: Axes, points: list[Point], styles: dict[str, Style]) -> None:
 
 
 def _in_words(found: Correlation) -> str:
-    count = f"{found.points} networks of {found.runs} run{'s' if found.runs > 1 else ''}"
+    over = f"{count(found.points, 'network')} of {count(found.runs, 'run')}"
     if found.rho is None:
-        return f"undefined ({count})"
+        return f"undefined ({over})"
     if found.interval is None:
-        return f"{found.rho:.2f} ({count}, too few runs for an interval)"
+        return f"{found.rho:.2f} ({over}, too few runs for an interval)"
     low, high = found.interval
-    return f"{found.rho:.2f} (95 % interval {low:.2f} to {high:.2f}, {count})"
+    return f"{found.rho:.2f} (95 % interval {low:.2f} to {high:.2f}, {over})"
 
 
 def _means(points: list[Point]) -> str:

@@ -18,10 +18,10 @@ from activmask.config import RunConfig
 from activmask.data.samples import Samples
 from activmask.errors import CheckpointError, DataError, UsageError
 from activmask.evaluation.evaluate import check_fit
-from activmask.experiments.labels import MODEL_NAMES, model_name, same_experiment
+from activmask.experiments.labels import MODEL_NAMES, model_name
 from activmask.experiments.results import Run
 from activmask.report.chart import METHOD_STYLE
-from activmask.report.series import series_names
+from activmask.report.series import drawn, series_names
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.render import top_pixels
@@ -169,29 +169,19 @@ def look(
 
 
 def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[Chosen], list[str]]:
-    """Each run with the seed that stands for it, and a sentence where some repeat others."""
+    """Each run with the seed that stands for it, and sentences on what a reader would not expect."""
     finished = [run for run in runs if run.seeds and seed in {None, *run.seeds}]
     if not finished:
         raise UsageError(
             f"no run of {runs[0].config.data} has finished {'a seed' if seed is None else f'seed {seed}'}; "
             "resume them, or choose another seed"
         )
-    kept = _distinct([run for run in finished if run.config.masks == 1] or finished)
+    kept, note = drawn([run for run in finished if run.config.masks == 1] or finished, lambda run: run)
     shared = set.intersection(*(set(run.seeds) for run in kept))
     lowest = min(shared, default=None) if seed is None else seed
     chosen = [(run, min(run.seeds) if lowest is None else lowest) for run in kept]
-    return chosen, [] if lowest is not None else [
-        "No seed is finished in all runs, so each shows its lowest."
-    ]
-
-
-def _distinct(runs: Sequence[Run]) -> list[Run]:
-    """The first run of every experiment, which several grids can hold."""
-    kept: list[Run] = []
-    for run in runs:
-        if not any(same_experiment(run.config, other.config) for other in kept):
-            kept.append(run)
-    return kept
+    apart = "" if lowest is not None else "No seed is finished in all runs, so each shows its lowest."
+    return chosen, [words for words in (note.strip(), apart) if words]
 
 
 def _validation(chosen: Sequence[Chosen]) -> list[Samples]:

@@ -16,7 +16,8 @@ from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
 from activmask.report.chart import MUTED, ORANGE, Chart, drawing
 from activmask.report.saliency_cells import Cells, Epoch, Look, Shown, look
-from activmask.report.series import chart_name, finished, grouped
+from activmask.report.series import finished, grouped
+from activmask.report.stems import stem
 from activmask.saliency.explain import Floats
 from activmask.saliency.render import TOP_SHARE, outline
 
@@ -26,10 +27,14 @@ Picture = Floats | NDArray[np.bool_]
 Painter = Callable[[Axes, Look], bool]
 """Paints a cell and says whether there was anything to paint."""
 
-FIGURES = {"synthetic": "figure-3", "liver": "figure-4", "cardiac": "figure-4", "pancreas": "figure-8"}
-"""The paper's figure for each preset, as the stem of a file; X-rays have `XRAY_FIGURE`."""
-
-XRAY_FIGURE = "figure-5a"
+FIGURES = {
+    "synthetic": "figure-3",
+    "liver": "figure-4",
+    "cardiac": "figure-4",
+    "pancreas": "figure-8",
+    "xray": "figure-5a",
+}
+"""The paper's figure for the data set of each preset."""
 
 _CELL, _ACROSS, _DOWN = 0.95, 1.02, 1.16
 """In inches: side of a picture, and from one to the next with the words under it."""
@@ -79,10 +84,12 @@ def saliency_grid(
 
 
 def _chart(data: str, cells: Cells, top: float, epoch: Epoch) -> Chart:
+    preset = cells.config.preset
     with drawing():
         figure = _draw(cells)
     return Chart(
-        name=chart_name(FIGURES.get(cells.config.preset, XRAY_FIGURE), data),
+        kind=FIGURES.get(preset, "saliency") if data.lower() == preset else "saliency",
+        stem=stem(data),
         title=f"Where the networks look, {data}",
         caption=_caption(cells, top, epoch),
         alt=_alt(data, cells, top),

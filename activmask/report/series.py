@@ -7,9 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from activmask.config import RunConfig
-from activmask.experiments.grid import slug
-from activmask.experiments.labels import data_name, distinctions, method_name, model_name, same_experiment
+from activmask.experiments.labels import alike, distinctions, method_name, model_name
 from activmask.experiments.results import Run
 from activmask.report.chart import METHOD_STYLE, WIDTH, Style, series_styles
 
@@ -44,7 +42,8 @@ def drawn(items: Sequence[Item], run_of: Callable[[Item], Run]) -> tuple[list[It
         if not any(_repeats(run_of(item), run_of(other)) for other in kept):
             kept.append(item)
     dropped = len(items) - len(kept)
-    note = f" Left out: {dropped} run{'s' if dropped > 1 else ''} that repeat others." if dropped else ""
+    repeats = "1 run that repeats another" if dropped == 1 else f"{dropped} runs that repeat others"
+    note = f" Left out: {repeats}." if dropped else ""
     left = [item for item in items if any(item is one for one in kept)]
     methods = in_order(family(run_of(item)) for item in left)
     models = grouped(left, lambda item: model_name(run_of(item).config))
@@ -59,27 +58,12 @@ def _repeats(run: Run, other: Run) -> bool:
     return alike(run.config, other.config) and set(run.seeds) <= set(other.seeds)
 
 
-def alike(one: RunConfig, other: RunConfig) -> bool:
-    """Whether two descriptions are of one experiment, trained for equally many epochs."""
-    return one.epochs == other.epochs and same_experiment(one, other)
-
-
 def series_names(runs: Sequence[Run]) -> list[str]:
-    """For each run, its method and whatever tells it from runs of the same names.
-
-    The same experiment in two folders is told apart by its folder.
-    """
-    details = distinctions([run.config for run in runs])
-    plain = [
+    """For each run, its method and whatever tells it from runs of the same names, see `distinctions`."""
+    details = distinctions([run.config for run in runs], [run.folder for run in runs])
+    return [
         f"{method_name(run.config)} ({detail})" if detail else method_name(run.config)
         for run, detail in zip(runs, details, strict=True)
-    ]
-    full = [
-        (data_name(run.config), model_name(run.config), name) for run, name in zip(runs, plain, strict=True)
-    ]
-    return [
-        name if full.count(key) == 1 else f"{name} in {run.folder.parent.name}/{run.folder.name}"
-        for run, name, key in zip(runs, plain, full, strict=True)
     ]
 
 
@@ -91,11 +75,6 @@ def row_styles(runs: Iterable[Run]) -> dict[str, Style]:
 def family(run: Run) -> str:
     """The method of a run without what varies it, for example `Actdiff` of `Actdiff, layer`."""
     return method_name(run.config).split(", ", maxsplit=1)[0]
-
-
-def chart_name(stem: str, data: str) -> str:
-    """A file's stem, for example `figure-7-synthetic`."""
-    return f"{stem}-{slug(data)}"
 
 
 def in_order(names: Iterable[str]) -> list[str]:

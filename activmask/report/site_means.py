@@ -22,7 +22,8 @@ from activmask.data.splits import split_indices
 from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
 from activmask.report.chart import WIDTH, Chart, drawing
-from activmask.report.series import chart_name, finished, grouped
+from activmask.report.series import finished, grouped
+from activmask.report.stems import stem
 from activmask.training.sources import IN_MEMORY, as_seen
 
 BATCH = 64
@@ -131,7 +132,8 @@ def _chart(data: str, means: Sequence[SiteMean], seed: int) -> Chart:
     with drawing():
         figure = _draw(means, pair)
     return Chart(
-        name=chart_name("figure-9", data),
+        kind="figure-9",
+        stem=stem(data),
         title=f"Mean image per site, {data}",
         caption=_caption(means, pair, seed),
         alt=_alt(data, means, pair),

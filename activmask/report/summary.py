@@ -3,23 +3,17 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from activmask.config import PRESETS, RunConfig
+from activmask.config import PRESETS
 from activmask.data.splits import SPLITS
 from activmask.errors import CheckpointError
-from activmask.evaluation.paired import smallest_p
 from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.grid import read_grid
-from activmask.experiments.labels import (
-    data_name,
-    distinctions,
-    is_baseline,
-    method_name,
-    model_name,
-)
+from activmask.experiments.labels import distinctions, is_baseline, names
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.experiments.results import Run
-from activmask.report.baselines import Comparison, against_baselines
+from activmask.report.baselines import Comparison, PFloor, against_baselines, p_floor
+from activmask.report.words import count, joined
 
 MEASURES = ("auc", "accuracy")
 
@@ -32,7 +26,6 @@ class Beside:
     """`train`, `valid`, `test` or `best_epoch`."""
     ours: str
     """What is set against it: `auc`, `accuracy`, or `epoch` for the best epoch."""
-    printed: Printed
     difference: float
     """Our mean minus the printed one."""
     sds: float | None
@@ -91,6 +84,15 @@ class Summary:
         """The rows of one data set."""
         return [row for row in self.rows if row.data == data]
 
+    @property
+    def compared(self) -> list[Row]:
+        """The rows with a comparison; of rows that share one, as repeats do, the first."""
+        first: dict[int, Row] = {}
+        for row in self.rows:
+            if row.comparison:
+                first.setdefault(id(row.comparison), row)
+        return list(first.values())
+
 
 def summarise(runs: Sequence[Run]) -> Summary:
     """Tabulate runs: scores over seeds, the paper's values, and the paired test against each baseline.
@@ -99,28 +101,15 @@ def summarise(runs: Sequence[Run]) -> Summary:
         CheckpointError: a finished seed's history is missing, empty or damaged.
         UsageError: a test AUC is no number from 0 to 1.
     """
-    known_by = zip(runs, _apart(runs), against_baselines(runs), strict=True)
+    apart = distinctions([run.config for run in runs], [run.folder for run in runs])
+    known_by = zip(runs, apart, against_baselines(runs), strict=True)
     unsorted = [_row(run, distinction, comparison) for run, distinction, comparison in known_by]
     rows = tuple(sorted(unsorted, key=_papers_order()))
     return Summary(rows=rows, notes=tuple(_notes(rows)))
 
 
-def _apart(runs: Sequence[Run]) -> list[str]:
-    """What tells each run from its namesakes: settings, or the folder where all settings agree."""
-    settings = distinctions([run.config for run in runs])
-    names = [(*_names(run.config), text) for run, text in zip(runs, settings, strict=True)]
-    return [
-        text if names.count(name) == 1 else ", ".join(filter(None, [text, f"in {run.folder}"]))
-        for run, name, text in zip(runs, names, settings, strict=True)
-    ]
-
-
-def _names(config: RunConfig) -> tuple[str, str, str]:
-    return data_name(config), model_name(config), method_name(config)
-
-
 def _row(run: Run, distinction: str, comparison: Comparison | None) -> Row:
-    data, model, method = _names(run.config)
+    data, model, method = names(run.config)
     scores = {split: {name: spread(run.values(split, name)) for name in MEASURES} for split in SPLITS}
     best_epoch = spread(run.best_epochs())
     cell = paper_cell(run.config)
@@ -161,7 +150,7 @@ def _beside(
             if found is not None:
                 gap = found.mean - value.mean
                 sds = gap / value.sd if value.sd else None
-                yield Beside(measure=measure, ours=name, printed=value, difference=gap, sds=sds)
+                yield Beside(measure=measure, ours=name, difference=gap, sds=sds)
 
 
 def _papers_order() -> Callable[[Row], tuple[object, ...]]:
@@ -192,22 +181,22 @@ def _notes(rows: Sequence[Row]) -> Iterable[str]:
     yield from _departure_notes(rows)
     if any(row.beside for row in rows):
         yield (
-            "Distances (AUC, then accuracy) are ours minus the printed mean in printed SDs, or plain (Δ) "
-            "where none or 0.00 was printed; the paper's released code computes accuracy under the name "
-            "AUC, so its values are set against both."
+            "Distances are ours minus the printed mean in printed SDs, or plain and marked Δ where none or "
+            "0.00 was printed; the paper's released code computes accuracy under the name AUC, so its "
+            "values are set against both, AUC first."
         )
     yield _selection_note(rows)
     yield from _comparison_notes(rows)
     if unfinished := [row for row in rows if row.run.unfinished]:
         listed = "; ".join(
             f"{name} {', '.join(str(seed) for seed in row.run.unfinished)}"
-            for name, row in zip(_named(unfinished, rows), unfinished, strict=True)
+            for name, row in zip(full_titles(unfinished, rows), unfinished, strict=True)
         )
         yield f"Unfinished seeds are left out: {listed}."
 
 
-def _named(some: Sequence[Row], rows: Sequence[Row]) -> list[str]:
-    """Titles, with the data set where the rows are of several."""
+def full_titles(some: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+    """The titles of some rows, with the data set where all the rows are of several."""
     several = len({row.data for row in rows}) > 1
     return [f"{row.data} {row.title}" if several else row.title for row in some]
 
@@ -232,7 +221,7 @@ def _subject(some: Sequence[Row], printed: Sequence[Row]) -> str:
     models = {row.model for row in some}
     if len(some) == sum(row.model in models for row in printed):
         return f"every row of {', '.join(dict.fromkeys(row.model for row in some))}"
-    return ", ".join(_named(some, printed))
+    return ", ".join(full_titles(some, printed))
 
 
 def _setting(value: object) -> str:
@@ -249,30 +238,42 @@ def _selection_note(rows: Sequence[Row]) -> str:
     if not shifted:
         return note
     return (
-        f"{note} The validation images of {' and '.join(dict.fromkeys(shifted))} are shifted from training "
+        f"{note} The validation images of {joined(list(dict.fromkeys(shifted)))} are shifted from training "
         "as the test images are, so the choice of the epoch already knows of the shift."
     )
 
 
 def _site_correlated(row: Row) -> bool:
-    return row.run.config.split_policy == "site-correlated"
+    """Whether the site tells the class in training; at 0.5 it tells nothing, there or elsewhere."""
+    config = row.run.config
+    return config.split_policy == "site-correlated" and config.correlation != 0.5
+
+
+def p_floors(rows: Sequence[Row]) -> dict[str, PFloor]:
+    """How small p can get, by data set, of those with a comparison."""
+    compared: dict[str, list[Comparison]] = {}
+    for row in rows:
+        if row.comparison:
+            compared.setdefault(row.data, []).append(row.comparison)
+    return {data: p_floor(group) for data, group in compared.items()}
 
 
 def _comparison_notes(rows: Sequence[Row]) -> Iterable[str]:
-    compared = [row.comparison for row in rows if row.comparison]
-    if compared:
-        seeds = max(one.difference.n for one in compared)
-        least, times = smallest_p(seeds), len(compared)
+    floors = p_floors(rows)
+    if floors:
+        reached = " ".join(
+            f"On {data}, with {floor.seeds_in_words('paired seed')}, p cannot fall below {floor.p:.3g}, nor, "
+            f"after Holm's correction for {count(floor.family, 'comparison')}, below {floor.adjusted:.3g}."
+            for data, floor in floors.items()
+        )
         yield (
-            f"With {seeds} paired seed{'s' * (seeds > 1)} p cannot fall below {least:.3g}, nor, after Holm's "
-            f"correction for {times} comparison{'s' * (times > 1)}, below {min(1.0, times * least):.3g}. "
-            "The intervals are Student's, which few seeds can make too narrow; none is given where all seeds "
-            "differ alike. Where interval and p disagree, trust p."
+            f"{reached} The intervals are Student's, which few seeds can make too narrow; none is given "
+            "where all seeds differ alike. Where interval and p disagree, trust p."
         )
     if alone := [
         row for row in rows if row.run.seeds and not (row.comparison or is_baseline(row.run.config))
     ]:
         yield (
             f"Not compared, for want of classification alone with the same data, network and settings and "
-            f"a common finished seed: {', '.join(_named(alone, rows))}."
+            f"a common finished seed: {', '.join(full_titles(alone, rows))}."
         )

@@ -13,7 +13,7 @@ NOTHING = "-"
 """The cell of a number that does not exist."""
 
 
-_NAMES = ("AUC", "Accuracy")
+_NAMES = {"auc": "AUC", "accuracy": "Accuracy"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,22 +32,33 @@ def text_tables(summary: Summary) -> list[TextTable]:
     return [table for table in tables if table is not None]
 
 
-def score_table(rows: Sequence[Row], data: str) -> TextTable:
-    """The scores of one data set's rows, mean ± SD over seeds, beside the paper's test score."""
-    header = ("Train AUC", "Valid AUC", "Test AUC", "Test Accuracy", "Best Epoch", "Paper", "Distance")
+def score_table(rows: Sequence[Row], data: str, *, compact: bool = False) -> TextTable:
+    """The scores of one data set's rows, mean ± SD over seeds, beside the paper's test score.
+
+    Args:
+        rows: of that data set.
+        data: its name.
+        compact: with accuracy on the test images alone, for a terminal.
+    """
+    shown = [
+        (split, name)
+        for split in SPLITS
+        for name in MEASURES
+        if not compact or name == "auc" or split == "test"
+    ]
+    titles = (f"{split.title()} {_NAMES[name]}" for split, name in shown)
     return TextTable(
         title=data,
-        header=("Experiment Name", "Seeds", *header),
-        rows=tuple(_score_cells(row) for row in rows),
+        header=("Experiment Name", "Seeds", *titles, "Best Epoch", "Paper", "Distance"),
+        rows=tuple(_score_cells(row, shown) for row in rows),
     )
 
 
-def _score_cells(row: Row) -> tuple[str, ...]:
+def _score_cells(row: Row, shown: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     return (
         row.title,
         str(len(row.run.seeds)),
-        *(mean_sd(row.scores[split]["auc"]) for split in SPLITS),
-        mean_sd(row.scores["test"]["accuracy"]),
+        *(mean_sd(row.scores[split][name]) for split, name in shown),
         mean_sd(row.best_epoch, digits=1),
         mean_sd(row.paper.get("test")),
         distances(row, "test"),
@@ -58,7 +69,10 @@ def last_epoch_table(rows: Sequence[Row], data: str) -> TextTable:
     """The validation scores at the best epoch, which chose it, and at the last, which did not."""
     return TextTable(
         title=f"{data}: best and last epoch",
-        header=("Experiment Name", *(f"{when} Valid {what}" for when in ("Best", "Last") for what in _NAMES)),
+        header=(
+            "Experiment Name",
+            *(f"{when} Valid {what}" for when in ("Best", "Last") for what in _NAMES.values()),
+        ),
         rows=tuple(
             (
                 row.title,
