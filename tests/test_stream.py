@@ -12,6 +12,7 @@ import torch
 from dataset_records import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_training import assert_same_run, small
 
 from activmask.config import make_config
 from activmask.data.dataset import read_dataset
@@ -29,7 +30,6 @@ from activmask.training.sources import as_seen, read_splits, split_rows, to_trai
 from activmask.training.stream import StreamedSamples, batches, file_digest, open_stored, open_stream
 from activmask.training.workers import MOST_WORKERS, worker_count
 from activmask.training.world import World
-from test_training import assert_same_run, small
 
 CPU = torch.device("cpu")
 RUNS = {
@@ -49,7 +49,7 @@ def streaming(monkeypatch):
 
     def stream(count: int) -> None:
         monkeypatch.setattr(stream_module, "RESIDENT_BYTES", 0)
-        monkeypatch.setattr(stream_module, "worker_count", lambda world: count)
+        monkeypatch.setattr(stream_module, "worker_count", lambda config, world: count)
 
     return stream
 
@@ -110,7 +110,7 @@ def test_a_streamed_run_resumes_to_the_same_bits(crosses, tmp_path, streaming, m
 
 
 def test_streamed_replicas_do_not_depend_on_each_other(crosses, tmp_path, streaming):
-    config = small(crosses, actdiff=1.0, masks=0.5, epochs=2)
+    config = small(crosses, actdiff=1.0, epochs=1)
     train(config, seeds=(0, 1), out=tmp_path / "resident")
     streaming(1)
     train(config, seeds=(0, 1), out=tmp_path / "streamed")
@@ -127,10 +127,10 @@ def test_worker_processes_leave_the_global_generators_alone(crosses):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"masks": 0.4}, {"actdiff": 0.0}, {"image_size": 16}, {"augment": "crop-flip", "image_size": 16}],
+    [{"masks": 0.4}, {"actdiff": 0.0, "image_size": 16}, {"augment": "crop-flip", "image_size": 16}],
     ids=str,
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 def test_any_batches_are_those_in_memory(scans, changes, data):
     stream, stored, config = opened(scans, **changes)
@@ -143,12 +143,11 @@ def test_any_batches_are_those_in_memory(scans, changes, data):
         inside = train.masks[picked] if config.actdiff else torch.ones_like(masks)
         assert torch.equal(masks, inside)
     assert stream.train.images.shape == train.images.shape
-    assert torch.equal(stream.train.has_mask, train.has_mask)
 
 
-@pytest.mark.parametrize("choice", ["off", "all"])
-def test_every_split_is_judged_on_the_images_in_memory(scans, choice):
-    stream, stored, config = opened(scans, count=2, classify_masked=choice, actdiff=0.0, image_size=16)
+@pytest.mark.parametrize(("choice", "count"), [("off", 2), ("all", 0)])
+def test_every_split_is_judged_on_the_images_in_memory(scans, choice, count):
+    stream, stored, config = opened(scans, count, classify_masked=choice, actdiff=0.0, image_size=16)
     for name, samples in stream.splits.items():
         seen = as_seen(stored[name], config)
         assert torch.equal(torch.cat(list(samples.images.split(5))), seen.images)
@@ -233,9 +232,8 @@ def test_an_abandoned_pass_does_not_reach_into_the_next(crosses, streaming, coun
     assert torch.equal(predict(replica.model, replica.splits["valid"].images), expected)
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_two_passes_at_once_are_refused(crosses, count):
-    stream, _, _ = opened(crosses, count)
+def test_two_passes_at_once_are_refused(crosses):
+    stream, _, _ = opened(crosses, count=1)
     one = stream.splits["valid"].images.split(4)
     next(one)
     next(stream.splits["test"].images.split(4))
@@ -279,8 +277,9 @@ def test_a_stream_is_checked_like_data_in_memory(crosses, streaming):
 
 
 @pytest.mark.parametrize(
-    ("cores", "size", "expected"), [(1, 1, 0), (2, 1, 1), (2, 2, 0), (64, 1, 8), (16, 4, 3)]
+    ("cores", "size", "threads", "expected"),
+    [(1, 1, 0, 0), (2, 1, 0, 1), (2, 2, 0, 0), (64, 1, 0, 8), (16, 4, 0, 3), (16, 1, 1, 0), (2, 1, 9, 1)],
 )
-def test_one_core_is_left_for_training(monkeypatch, cores, size, expected):
+def test_one_core_of_the_share_is_left_for_training(monkeypatch, cores, size, threads, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
-    assert worker_count(World(size=size)) == expected <= MOST_WORKERS
+    assert worker_count(make_config(threads=threads), World(size=size)) == expected <= MOST_WORKERS

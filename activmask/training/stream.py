@@ -10,7 +10,7 @@ Shapes: N images, B of a batch, T the network's side in px.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ from activmask.training.world import ALONE, World
 RESIDENT_BYTES = 2**31
 """The most that the pixels of a run's three splits may take in memory (26,000 images of 128 px).
 
-Each seed of a run holds its own, and while they are loaded there are two copies.
+Each seed of a run holds its own, and while masks are dilated the process needs four times as much.
 """
 
 _BYTES_PER_PIXEL = 4 + 1
@@ -75,8 +75,6 @@ class StreamedSamples:
     images: StreamedImages
     labels: Tensor
     """int64 (N,), the class of each image."""
-    has_mask: Tensor
-    """bool (N,), False where the data set gives no mask."""
 
     def __len__(self) -> int:
         """The number of images N."""
@@ -111,7 +109,7 @@ def open_stored(
     images = sum(len(chosen) for chosen in rows.values())
     if images * dataset.height * dataset.width * _BYTES_PER_PIXEL <= RESIDENT_BYTES:
         return read_splits(config, dataset, rows)
-    return open_stream(config, dataset, rows, seed, device, worker_count(world))
+    return open_stream(config, dataset, rows, seed, device, worker_count(config, world))
 
 
 def open_stream(
@@ -132,18 +130,17 @@ def open_stream(
     chosen = {name: torch.from_numpy(of_split) for name, of_split in rows.items()}
     for name, own in chosen.items():
         check_split(name, config, (dataset.height, dataset.width), labels[own], has_mask[own])
-    kept = has_mask.clone()
-    kept[chosen["train"]] = kept_masks(labels[chosen["train"]], has_mask[chosen["train"]], config, seed)
+    kept, of_train = has_mask.clone(), chosen["train"]
+    kept[of_train] = kept_masks(labels[of_train], has_mask[of_train], config, seed)
     workers = new_workers(new_reader(config, dataset, kept), device, count)
     middle = config.image_size or dataset.width
 
     def streamed(own: Tensor, training: bool, side: int) -> StreamedSamples:
         images = StreamedImages(workers=workers, training=training, rows=own, side=side)
-        return StreamedSamples(images=images, labels=labels[own], has_mask=has_mask[own])
+        return StreamedSamples(images=images, labels=labels[own])
 
-    train_side = middle if config.augment == "none" else dataset.width
     return Stream(
-        train=replace(streamed(chosen["train"], True, train_side), has_mask=kept[chosen["train"]]),
+        train=streamed(of_train, True, middle if config.augment == "none" else dataset.width),
         splits={name: streamed(own, False, middle) for name, own in chosen.items()},
     )
 

@@ -3,7 +3,6 @@
 Shapes: B images of a batch, T the network's side in px.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from activmask.config import RunConfig, uses_masks
 from activmask.data.dataset import Dataset, load_samples
 from activmask.data.samples import Samples
 from activmask.errors import ActivmaskError, DataError
+from activmask.training.device import cores
 from activmask.training.sources import as_seen, with_kept_masks, with_mask_source
 from activmask.training.world import ALONE, World
 
@@ -83,21 +83,28 @@ class Workers:
         """The batches of one pass, in order; it must not begin while another one goes on.
 
         Raises:
-            DataError: a file is broken or changed its size since the table was read.
+            DataError: a file is broken or changed its size since the table was read, or a process was killed.
         """
         self.requests[:] = requests
         first = self.requests[0]
-        for answer in self.loader:
-            assert self.requests[0] is first, "another pass began before this one had ended"
-            if isinstance(answer, ActivmaskError):
-                raise answer
-            yield answer
+        try:
+            for answer in self.loader:
+                assert self.requests[0] is first, "another pass began before this one had ended"
+                if isinstance(answer, ActivmaskError):
+                    raise answer
+                yield answer
+        except (ConnectionError, FileNotFoundError, EOFError) as error:
+            # The memory of an answer is fetched from its worker, which is no longer there.
+            raise _killed() from error
 
 
-def worker_count(world: World = ALONE) -> int:
-    """How many processes read for one that trains: a core each, but for the core that trains."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(cores // world.size - 1, 0), MOST_WORKERS)
+def worker_count(config: RunConfig, world: World = ALONE) -> int:
+    """How many processes read for one that trains: all of its share of the cores but one.
+
+    The share is the run's `threads` or, where they are left open, what each process of the world gets.
+    """
+    share = min(config.threads or cores() // world.size, cores())
+    return min(max(share - 1, 0), MOST_WORKERS)
 
 
 @contextmanager
@@ -112,9 +119,7 @@ def worker_losses_named() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise DataError(
-            "a process that reads images was killed, perhaps for want of memory; free some and resume the run"
-        ) from error
+        raise _killed() from error
 
 
 def new_reader(config: RunConfig, dataset: Dataset, kept: Tensor) -> Reader:
@@ -173,6 +178,13 @@ def _context() -> Any:
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context
+
+
+def _killed() -> DataError:
+    return DataError(
+        "a process that reads images was killed, perhaps for want of memory (in a container also of shared "
+        "memory, /dev/shm); free some and resume the run"
+    )
 
 
 def _as_it_is(answer: Any) -> Any:

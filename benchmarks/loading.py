@@ -1,0 +1,205 @@
+"""How fast worker processes read a data set that stays on disk, and how much memory that takes.
+
+    python -m benchmarks.loading [images]
+
+Writes images of 128 px and 16 bits with their masks, and a set of a quarter of them. Speed: readers
+of no, one and two processes take turns with training steps of ResNet-18 in this process, which is
+what they have to keep up with. Memory: fresh processes read every image of either set once, from
+disk as training on a stream does, or by holding all of them as training in memory does.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from activmask.config import RunConfig, make_config
+from activmask.data.dataset import read_dataset
+from activmask.data.dataset_writer import Record, write_dataset
+from activmask.training.sources import as_seen, split_rows, stored_splits, to_train_on
+from activmask.training.stream import Stream, batches, file_digest, open_stream
+from benchmarks.machine import processor
+
+SIDE, BATCH, ROUNDS, READ, STEPS = 128, 32, 3, 1024, 2
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The memory that processes held, in MiB."""
+
+    empty: float
+    """The training process with all libraries and the table loaded, but no image."""
+    training: float
+    """The training process at its most."""
+    workers: float
+    """Its workers together after their last image; pages that several processes share count in parts."""
+
+
+def write_set(folder: Path, images: int) -> RunConfig:
+    """A data set of smooth fields with noise and discs for masks; a run that needs both."""
+    write_dataset(folder, _records(images), card={"name": "fields"})
+    return make_config(data=str(folder), actdiff=1.0, batch_size=BATCH, device="cpu")
+
+
+def _records(images: int) -> Iterator[Record]:
+    axis = np.linspace(0, np.pi, SIDE)
+    for k in range(images):
+        rng = np.random.default_rng(k)
+        field = 0.4 * np.outer(np.sin(axis), np.sin(axis * (1 + k % 3))) + 0.45
+        noisy = np.clip(field + rng.normal(0, 0.005, field.shape), 0, 1)
+        top, left = rng.integers(20, SIDE - 20, 2)
+        rows, columns = np.ogrid[:SIDE, :SIDE]
+        yield Record(
+            name=f"field-{k:06d}",
+            image=np.asarray(noisy * 65535, np.uint16),
+            mask=(rows - top) ** 2 + (columns - left) ** 2 < 200,
+            label=k // 10 % 2,
+            subject=f"{k}",
+            site="",
+            split="valid" if k % 10 == 8 else "test" if k % 10 == 9 else "train",
+        )
+
+
+def streamed(config: RunConfig, workers: int) -> Stream:
+    """The set as training streams it, whatever its size."""
+    dataset = read_dataset(Path(config.data))
+    return open_stream(config, dataset, split_rows(config, dataset, 0), 0, CPU, workers)
+
+
+def reader(config: RunConfig, workers: int) -> Callable[[], float]:
+    """Reads some training images in random order, each time others; images a second."""
+    stream, generator = streamed(config, workers), torch.Generator().manual_seed(0)
+
+    def read() -> float:
+        order = torch.randperm(len(stream.train), generator=generator)[:READ].split(BATCH)
+        start = perf_counter()
+        images = sum(len(labels) for _, _, labels in batches(stream.train, order, CPU))
+        return images / (perf_counter() - start)
+
+    return read
+
+
+def network(config: RunConfig) -> Callable[[], float]:
+    """A few training steps of ResNet-18 without penalties, from memory; images a second."""
+    # Worker processes import this module too, and would show the memory of libraries they do not use.
+    from activmask.training.epoch import training_steps
+    from activmask.training.replica import new_replica
+
+    replica = new_replica(config, 0, Path("unused"), CPU)
+
+    def learn() -> float:
+        steps = training_steps(replica)
+        next(steps)
+        start = perf_counter()
+        images = sum(next(steps)[1] for _ in range(STEPS))
+        seconds = perf_counter() - start
+        steps.close()
+        return images / seconds
+
+    return learn
+
+
+def streaming_peak(config: RunConfig, workers: int) -> Peak:
+    """Read every training and validation image once, as an epoch does."""
+    stream = streamed(config, workers)
+    empty = _mebibytes("self", "VmRSS")
+    file_digest(stream.train)
+    order = torch.randperm(len(stream.train)).split(BATCH)
+    for _ in batches(stream.train, order, CPU):
+        pass
+    for _ in stream.splits["valid"].images.split(BATCH):
+        pass
+    iterator = stream.train.images.workers.loader._iterator
+    processes = [str(worker.pid) for worker in getattr(iterator, "_workers", [])]
+    held = sum(_mebibytes(process, "Pss", "smaps_rollup") for process in processes)
+    return Peak(empty, _mebibytes("self", "VmHWM"), held)
+
+
+def resident_peak(config: RunConfig) -> Peak:
+    """Hold what training in memory holds."""
+    empty = _mebibytes("self", "VmRSS")
+    stored = stored_splits(config, 0)
+    held = to_train_on(stored["train"], config, 0), [as_seen(one, config) for one in stored.values()]
+    del stored, held
+    return Peak(empty, _mebibytes("self", "VmHWM"), 0.0)
+
+
+def _mebibytes(process: str, field: str, table: str = "status") -> float:
+    for line in Path(f"/proc/{process}/{table}").read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError(field)
+
+
+def print_speeds(config: RunConfig, trained: RunConfig) -> None:
+    """One row a contestant of a Markdown table."""
+    contestants = {
+        "no worker": reader(config, 0),
+        "1 worker": reader(config, 1),
+        "2 workers": reader(config, 2),
+        "ResNet-18 (64) steps": network(trained),
+    }
+    for warm_up in contestants.values():
+        warm_up()
+    rounds = [{name: run() for name, run in contestants.items()} for _ in range(ROUNDS)]
+    print("| | images/s: min, median, max |\n| --- | ---: |")
+    for name in contestants:
+        speeds = sorted(one[name] for one in rounds)
+        print(f"| {name} | {speeds[0]:.3g}, {statistics.median(speeds):.3g}, {speeds[-1]:.3g} |")
+
+
+def print_memory(configs: dict[int, RunConfig]) -> None:
+    """One row a set and way of a Markdown table."""
+    print("| images | their pixels, MiB | | empty, MiB | peak, MiB | workers, MiB |")
+    print("| ---: | ---: | --- | ---: | ---: | ---: |")
+    for images, config in configs.items():
+        for name, measure in (
+            ("in memory", (resident_peak, config)),
+            ("streamed, 2 workers", (streaming_peak, config, 2)),
+        ):
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+                peak: Peak = fresh.submit(*measure).result()
+            pixels = images * SIDE**2 * 5 / 2**20
+            print(
+                f"| {images} | {pixels:.0f} | {name} | {peak.empty:.0f} | {peak.training:.0f} | "
+                f"{peak.workers:.0f} |"
+            )
+
+
+def main() -> None:
+    """Print both tables, and how busy the machine was."""
+    images = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    with tempfile.TemporaryDirectory() as name:
+        configs = {count: write_set(Path(name) / str(count), count) for count in (images // 4, images)}
+        few = write_set(Path(name) / "few", BATCH * 10)
+        trained = make_config(data=few.data, batch_size=BATCH, device="cpu")
+        files = (Path(name) / str(images)).rglob("*.png")
+        kilobytes = sum(path.stat().st_size for path in files) / images / 1e3
+        load = os.getloadavg()[0]
+        start = perf_counter()
+        stream = streamed(configs[images], 0)
+        opened = perf_counter() - start
+        file_digest(stream.train)
+        digested = perf_counter() - start - opened
+        print_speeds(configs[images], trained)
+        print_memory(configs)
+    print(
+        f"{images} images of {SIDE} px, {kilobytes:.0f} kB each with its mask; table read and checked in "
+        f"{opened:.1f} s, training files digested in {digested:.1f} s; {processor()}, "
+        f"{os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads; "
+        f"load {load:.1f} before, {os.getloadavg()[0]:.1f} after"
+    )
+
+
+if __name__ == "__main__":
+    main()
