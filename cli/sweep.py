@@ -119,7 +119,7 @@ def sweep(
         place = folder or Path("runs") / chosen.name
         jobs = make_jobs(cells, _seeds(seeds, chosen.seeds), place)
         if dry_run:
-            print_plan(chosen.title, jobs, min(max_parallel or _parallel(jobs), len(jobs)))
+            print_plan(chosen.title, jobs, _slots(max_parallel, jobs))
             return
         states = _run(chosen.title, jobs, _engine(engine, address, max_parallel, jobs), place)
     _conclude(states, place)
@@ -163,10 +163,10 @@ def _cells(
     return grid_cells(grid, keep=keep, settings=settings)
 
 
-def _parallel(jobs: list["Job"]) -> int:
+def _slots(most: int | None, jobs: list["Job"]) -> int:
     from activmask.training.device import cores
 
-    return min(len(_gpus(jobs)) or cores(), len(jobs))
+    return min(most or len(_gpus(jobs)) or cores(), len(jobs))
 
 
 def _gpus(jobs: list["Job"]) -> tuple[str, ...]:
@@ -188,7 +188,7 @@ def _engine(
         raise UsageError("--address is of a Ray cluster; give --engine ray too")
     from activmask.experiments.local_engine import LocalEngine
 
-    return LocalEngine(min(max_parallel or _parallel(jobs), len(jobs)), gpus=_gpus(jobs))
+    return LocalEngine(_slots(max_parallel, jobs), gpus=_gpus(jobs))
 
 
 def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["CellState"]:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,12 @@ def place(tmp_path) -> Path:
     return tmp_path
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def outcome(folder: Path) -> tuple[object, ...]:
     with (folder / "history.csv").open() as file:
         rows = [
@@ -68,9 +75,7 @@ def test_killed_at_any_moment_and_started_again_equals_the_straight_one(place):
     command = [*COMMAND, "sweep", "own.toml", "--out", "killed", "--max-parallel", "1"]
     with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
         history = place / "killed" / "actdiff" / "seed-1" / "history.csv"
-        deadline = time.monotonic() + 120
-        while not history.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(history.exists)
         process.kill()
     finished = place / "killed" / "classify" / "seed-0" / "metrics.json"
     stamp = finished.stat().st_mtime_ns
@@ -87,9 +92,7 @@ def test_a_killed_sweep_leaves_nobody_training(place):
     command = [*COMMAND, "sweep", "own.toml", "--out", "runs", "--max-parallel", "1", "--epochs", "100000"]
     with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
         history = place / "runs" / "classify" / "seed-0" / "history.csv"
-        deadline = time.monotonic() + 120
-        while not history.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(history.exists)
         process.kill()
     time.sleep(3)
     rows = history.read_bytes()
@@ -120,9 +123,7 @@ def test_ctrl_c_leaves_a_sweep_that_goes_on(place):
         # A shell's background jobs ignore SIGINT and so would their children; a user's terminal does not.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
-        deadline = time.monotonic() + 120
-        while not list(place.rglob("history.csv")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: bool(list(place.rglob("history.csv"))))
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130

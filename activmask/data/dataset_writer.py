@@ -17,6 +17,7 @@ import numpy as np
 
 from activmask.data.dataset import COLUMNS, find_gap
 from activmask.data.png import encode_png
+from activmask.data.replace_folder import replace_folder
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
 from activmask.data.tables import format_table
@@ -112,7 +113,7 @@ def write_dataset(
             (partial / "preview.png").write_bytes(preview() if callable(preview) else preview)
         if skipped:
             (partial / "skipped.csv").write_bytes(format_table(SKIPPED_COLUMNS, skipped))
-        _move_into_place(partial, root)
+        replace_folder(partial, root)
     except OSError as error:
         raise DataError(
             f"the data set {root} cannot be written ({error.strerror}); free the disk or choose another place"
@@ -137,20 +138,6 @@ def check_target(root: Path, overwrite: bool) -> None:
         raise DataError(f"{root} exists and is not a data set ({odd}); choose another place")
     if not overwrite:
         raise DataError(f"the data set {root} exists already; choose another place or ask for overwrite")
-
-
-def _move_into_place(partial: Path, root: Path) -> None:
-    if not root.exists():
-        partial.rename(root)
-        return
-    old = partial.with_suffix(".old")
-    root.rename(old)
-    try:
-        partial.rename(root)
-    except BaseException:
-        old.rename(root)
-        raise
-    shutil.rmtree(old)
 
 
 def _write_images(

@@ -10,17 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from activmask.config import RunConfig
-from activmask.errors import ActivmaskError, CheckpointError
+from activmask.errors import ActivmaskError, CheckpointError, UsageError
 from activmask.experiments.grid import Cell
-from activmask.experiments.labels import same_experiment
-from activmask.training.run import train
-from activmask.training.run_folder import (
-    HISTORY_FILE,
-    read_history,
-    read_metrics,
-    read_written_config,
-    seed_folder,
-)
+from activmask.training.run import finished_seeds, train
+from activmask.training.run_folder import HISTORY_FILE, read_history, seed_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,16 +90,9 @@ def is_finished(job: Job) -> bool:
     job says what is wrong with it.
     """
     try:
-        return all(_seed_finished(job, seed_folder(job.folder, seed)) for seed in job.seeds)
-    except CheckpointError:
+        return len(finished_seeds(job.config, job.seeds, job.folder)) == len(job.seeds)
+    except (UsageError, CheckpointError):
         return False
-
-
-def _seed_finished(job: Job, folder: Path) -> bool:
-    if read_metrics(folder) is None:
-        return False
-    written = read_written_config(folder)
-    return same_experiment(written, job.config) and written.epochs >= job.config.epochs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,9 +53,11 @@ def run_sweep(jobs: Sequence[Job], engine: Engine, watch: Watch) -> list[CellSta
         while any(state.status in {"queued", "running"} for state in cells):
             _start(waiting, cells, engine)
             watch(cells)
-            for ended in engine.ended(_TICK):
-                _note(states[ended.name], ended.error, waiting)
-            watch(cells)
+            ended = engine.ended(_TICK)
+            for one in ended:
+                _note(states[one.name], one.error, waiting)
+            if ended:
+                watch(cells)
     finally:
         engine.close()
     return cells

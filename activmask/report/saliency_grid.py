@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
-from activmask.report.chart import MUTED, ORANGE, Chart, drawing
+from activmask.report.chart import MUTED, Chart, drawing
 from activmask.report.saliency_cells import Cells, Epoch, Look, Shown, look
 from activmask.report.series import finished, grouped
 from activmask.report.stems import stem
 from activmask.saliency.explain import Floats
-from activmask.saliency.render import TOP_SHARE, outline
+from activmask.saliency.render import TOP_SHARE, blend, outline
 
 Picture = Floats | NDArray[np.bool_]
 """(H, W), values in [0, 1]."""
@@ -99,8 +98,7 @@ def _chart(data: str, cells: Cells, top: float, epoch: Epoch) -> Chart:
 
 def overlay(one: Look) -> NDArray[np.float64]:
     """The image as the network saw it with its top pixels in orange, (H, W, 3) in [0, 1]."""
-    grey = np.repeat(0.15 + 0.7 * one.explanation.image[..., None], 3, axis=2)
-    return np.asarray(np.where(one.top[..., None], 0.2 * grey + 0.8 * np.array(to_rgb(ORANGE)), grey))
+    return blend(one.explanation.image, one.top)
 
 
 @dataclass(frozen=True)

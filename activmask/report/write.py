@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import torch
 
+from activmask.data.replace_folder import replace_folder
 from activmask.errors import DataError, UsageError
 from activmask.experiments.results import Run
 from activmask.report.contents import Contents, gather
@@ -108,24 +109,10 @@ def _write(contents: Contents, out: Path) -> None:
             path = partial / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-        _move_into_place(partial, out)
+        replace_folder(partial, out)
     except OSError as error:
         raise DataError(
             f"the report {out} cannot be written ({error.strerror}); free the disk or choose another place"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _move_into_place(partial: Path, out: Path) -> None:
-    if not out.exists():
-        partial.rename(out)
-        return
-    old = partial.with_suffix(".old")
-    out.rename(old)
-    try:
-        partial.rename(out)
-    except BaseException:
-        old.rename(out)
-        raise
-    shutil.rmtree(old)

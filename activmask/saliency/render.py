@@ -37,6 +37,12 @@ def top_pixels(attribution: Floats, share: float) -> NDArray[np.bool_]:
     return chosen
 
 
+def blend(image: Floats, marked: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """An image (H, W) in [0, 1] with its marked pixels in orange, (H, W, 3) in [0, 1]."""
+    grey = np.repeat(0.15 + 0.7 * image[..., None], 3, axis=2)
+    return np.asarray(np.where(marked[..., None], 0.2 * grey + 0.8 * np.array(to_rgb(_TOP_COLOUR)), grey))
+
+
 def draw(explanation: Explanation, *, top: float = TOP_SHARE) -> Figure:
     """Draw input, heat map, overlay of the `top` share of pixels, and the reconstruction if any."""
     panels = 3 + (explanation.reconstruction is not None)
@@ -103,9 +109,7 @@ def _draw_heat(figure: Figure, axes: Axes, explanation: Explanation) -> None:
 
 def _draw_overlay(axes: Axes, explanation: Explanation, top: float) -> None:
     marked = top_pixels(explanation.attribution, top)
-    grey = np.repeat(0.15 + 0.7 * explanation.image[..., None], 3, axis=2)
-    blended = np.where(marked[..., None], 0.2 * grey + 0.8 * np.array(to_rgb(_TOP_COLOUR)), grey)
-    axes.imshow(blended, interpolation="nearest")
+    axes.imshow(blend(explanation.image, marked), interpolation="nearest")
     outline(axes, explanation.mask)
     _clear(axes)
     axes.set_title(f"highest {100 * top:g} % of pixels", fontsize=10)

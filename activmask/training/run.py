@@ -105,7 +105,7 @@ def train(
     check_model(config)
     device = choose_device(config.device)
     set_up_arithmetic(config, device)
-    finished = {} if overwrite else _finished(config, seeds, out)
+    finished = {} if overwrite else finished_seeds(config, seeds, out)
     waiting = [seed for seed in seeds if seed not in finished]
     if not (resume or overwrite):
         _refuse_unfinished(waiting, out)
@@ -126,7 +126,13 @@ def _train_all(replicas: Sequence[Replica], epochs: int, progress: Progress) -> 
                 _advance(replica, progress)
 
 
-def _finished(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
+def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
+    """What `train` would leave as it is: the seeds under `out` that have a result for as many epochs.
+
+    Raises:
+        UsageError: a seed finished under other settings.
+        CheckpointError: a seed's files are damaged.
+    """
     found = {}
     for seed in seeds:
         folder = seed_folder(out, seed)

@@ -47,19 +47,8 @@ def data_gradient(
     layout = _layout(gradient, weight)
     # Of the images themselves only the shape is read; the memory is never written to.
     images = torch.empty(size, dtype=gradient.dtype, device=gradient.device, memory_format=layout)
-    found: Tensor = _BACKWARD(
-        gradient,
-        images,
-        weight,
-        None,
-        stride,
-        padding,
-        dilation,
-        False,
-        [0, 0],
-        groups,
-        [True, False, False],
-    )[0]
+    geometry = (stride, padding, dilation, False, [0, 0], groups)
+    found: Tensor = _BACKWARD(gradient, images, weight, None, *geometry, [True, False, False])[0]
     return found.contiguous(memory_format=layout)
 
 
@@ -75,19 +64,8 @@ def weight_gradient(
     """The gradient in the weight, of shape `size`, given that in the output, (B, D, H', W')."""
     layout = _layout(images, gradient)
     weight = torch.empty(size, dtype=gradient.dtype, device=gradient.device, memory_format=layout)
-    found: Tensor = _BACKWARD(
-        gradient,
-        images,
-        weight,
-        None,
-        stride,
-        padding,
-        dilation,
-        False,
-        [0, 0],
-        groups,
-        [False, True, False],
-    )[1]
+    geometry = (stride, padding, dilation, False, [0, 0], groups)
+    found: Tensor = _BACKWARD(gradient, images, weight, None, *geometry, [False, True, False])[1]
     return found.contiguous(memory_format=layout)
 
 
