@@ -111,7 +111,8 @@ def test_a_failed_cell_is_reported_at_the_end_and_the_exit_code_is_1(place):
     assert (place / "runs" / "own" / "actdiff" / "seed-0" / "metrics.json").exists()
 
 
-def test_ctrl_c_leaves_a_sweep_that_goes_on(place):
+@pytest.mark.parametrize("moment", ["starting", "training"])
+def test_ctrl_c_leaves_a_sweep_that_goes_on(place, moment):
     command = [*COMMAND, "sweep", "own.toml", "--epochs", "100000"]
     with subprocess.Popen(
         command,
@@ -123,7 +124,11 @@ def test_ctrl_c_leaves_a_sweep_that_goes_on(place):
         # A shell's background jobs ignore SIGINT and so would their children; a user's terminal does not.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
-        wait_until(lambda: bool(list(place.rglob("history.csv"))))
+        assert process.stderr is not None
+        while "running" not in process.stderr.readline():
+            pass
+        if moment == "training":
+            wait_until(lambda: bool(list(place.rglob("history.csv"))))
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -5,12 +5,13 @@ import socket
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, Literal, TypeVar
 
 from activmask.errors import DataError, UsageError
+from activmask.interrupts import children_deaf_to_interrupts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -62,10 +63,13 @@ def _in_processes(
 ) -> Iterator[Result]:
     # Forking a process whose libraries run threads can hang it.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+    def submit(item: Item) -> Future[Result]:
+        with children_deaf_to_interrupts():
+            return pool.submit(work, item)
+
     try:
-        yield from _windowed(
-            items, lambda item: pool.submit(work, item), lambda future: future.result(), workers * ahead
-        )
+        yield from _windowed(items, submit, lambda future: future.result(), workers * ahead)
     except BrokenProcessPool as error:
         raise _killed() from error
     finally:

@@ -6,6 +6,7 @@ from multiprocessing.context import SpawnProcess
 from threading import Thread
 
 from activmask.experiments.jobs import Ended, Job, run_job, with_threads
+from activmask.interrupts import children_deaf_to_interrupts
 from activmask.training.device import cores
 
 
@@ -27,7 +28,8 @@ class LocalEngine:
         process = self._context.Process(
             target=_work, args=(with_threads(job, self._threads), theirs, gpu), name=job.name
         )
-        process.start()
+        with children_deaf_to_interrupts():
+            process.start()
         theirs.close()
         self._running[job.name] = (process, ours, gpu)
 
@@ -65,10 +67,6 @@ def _how(code: int | None) -> str:
 
 
 def _work(job: Job, answer: connection.Connection, gpu: str | None) -> None:
-    import signal
-
-    # Ctrl-C reaches every process of the terminal; the sweep alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu

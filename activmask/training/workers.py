@@ -17,6 +17,7 @@ from activmask.config import RunConfig, uses_masks
 from activmask.data.dataset import Dataset, load_samples
 from activmask.data.samples import Samples
 from activmask.errors import ActivmaskError, DataError
+from activmask.interrupts import children_deaf_to_interrupts
 from activmask.training.device import cores
 from activmask.training.sources import as_seen, with_kept_masks, with_mask_source
 from activmask.training.world import ALONE, World
@@ -88,7 +89,9 @@ class Workers:
         self.requests[:] = requests
         first = self.requests[0]
         try:
-            for answer in self.loader:
+            with children_deaf_to_interrupts():
+                answers = iter(self.loader)
+            for answer in answers:
                 assert self.requests[0] is first, "another pass began before this one had ended"
                 if isinstance(answer, ActivmaskError):
                     raise answer
