@@ -73,6 +73,10 @@ class TrainingProgress:
         else:
             err.print(Text(line))
 
+    def note(self, sentence: str) -> None:
+        """Print it above the bar."""
+        err.print(Text(sentence))
+
 
 def _epoch_line(seed: int | None, row: dict[str, Any], epochs: int) -> str:
     losses = " ".join(f"{name[5:]} {row[name]:.3g}" for name in row if name.startswith("loss_"))

@@ -41,7 +41,7 @@ def train(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Continue from the last finished epoch.", rich_help_panel=_RUN),
+        typer.Option("--resume", help="Continue from the last saved epoch.", rich_help_panel=_RUN),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew where there is a run.", rich_help_panel=_RUN)
@@ -116,7 +116,7 @@ def _run(
         with TrainingProgress(len(seeds), config.epochs) as progress:
             return train_run(config, seeds, target, resume=resume, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
-        err.print("stopped; the same command with --resume continues from the last finished epoch")
+        err.print("stopped; the same command with --resume continues from the last saved epoch")
         raise
 
 

@@ -19,8 +19,8 @@ from activmask.data.dataset import read_dataset
 from activmask.data.dataset_writer import write_dataset
 from activmask.data.samples import Samples
 from activmask.errors import DataError, UsageError
+from activmask.training import advance as advance_module
 from activmask.training import epoch as epoch_module
-from activmask.training import run as run_module
 from activmask.training import stream as stream_module
 from activmask.training.epoch import training_steps
 from activmask.training.replica import new_replica
@@ -102,7 +102,7 @@ def test_a_streamed_run_resumes_to_the_same_bits(crosses, tmp_path, streaming, m
         return epoch_module.train_epoch(replica, on_step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "train_epoch", interrupt_in_the_last_epoch)
+        patch.setattr(advance_module, "train_epoch", interrupt_in_the_last_epoch)
         with pytest.raises(KeyboardInterrupt):
             train(config, out=tmp_path / "resumed")
     [resumed] = train(config, out=tmp_path / "resumed", resume=True)

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from activmask.config import make_config
 from activmask.errors import CheckpointError, DataError, TrainingDiverged, UsageError
+from activmask.training import advance as advance_module
 from activmask.training import epoch as epoch_module
-from activmask.training import run as run_module
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.device import choose_device
 from activmask.training.replica import new_replica
@@ -72,7 +72,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(crosses, tmp_path, settings
         return epoch_module.train_epoch(replica, on_step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "train_epoch", interrupt_in_the_last_epoch)
+        patch.setattr(advance_module, "train_epoch", interrupt_in_the_last_epoch)
         with pytest.raises(KeyboardInterrupt):
             train(config, out=tmp_path / "resumed")
     assert not (tmp_path / "resumed/seed-0/metrics.json").exists()
@@ -217,7 +217,7 @@ def test_divergence_keeps_the_last_good_epoch(crosses, tmp_path, monkeypatch):
                 next(replica.model.parameters()).fill_(float("nan"))
         return epoch_module.train_epoch(replica, on_step)
 
-    monkeypatch.setattr(run_module, "train_epoch", poison)
+    monkeypatch.setattr(advance_module, "train_epoch", poison)
     with pytest.raises(TrainingDiverged, match="epoch 2, step 0"):
         train(config, out=tmp_path / "run")
     folder = tmp_path / "run/seed-0"

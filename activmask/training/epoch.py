@@ -4,12 +4,14 @@ Shapes: B images a step, C channels, H x W pixels.
 """
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from activmask.config import RunConfig
 from activmask.data.augment import random_crop_flip
 from activmask.errors import TrainingDiverged
 from activmask.objectives.adversarial import discriminator_loss
@@ -17,10 +19,13 @@ from activmask.objectives.terms import StepTerms, is_summed, term_names
 from activmask.training.device import autocast
 from activmask.training.randomness import derived_generator, network_randomness
 from activmask.training.replica import Replica
-from activmask.training.scoring import predict, score
+from activmask.training.scoring import Scores, predict, score
 from activmask.training.stream import batches
 from activmask.training.workers import worker_losses_named
 from activmask.training.world import average_gradients, mean_of_all, share
+
+SAME_AUC = 1e-12
+"""AUCs nearer than this are equal: it is far below one pair of images and far above rounding."""
 
 OnStep = Callable[[int, int], None]
 
@@ -38,13 +43,24 @@ def train_epoch(replica: Replica, on_step: OnStep) -> dict[str, float]:
     Raises:
         TrainingDiverged: a term is NaN or infinite; the weights are those before that step.
     """
-    names = ["loss", *term_names(replica.config)]
-    sums = torch.zeros(len(names), dtype=torch.float64)
     count = step_count(replica)
-    for step, (values, images) in enumerate(training_steps(replica)):
-        sums += values.cpu().double() * images
-        on_step(step + 1, count)
-    return dict(zip(names, (sums / len(replica.train)).tolist(), strict=True))
+
+    def told() -> Iterator[tuple[Tensor, int]]:
+        for step, (values, images) in enumerate(training_steps(replica)):
+            yield values.cpu(), images
+            on_step(step + 1, count)
+
+    return mean_losses(replica.config, told())
+
+
+def mean_losses(config: RunConfig, steps: Iterable[tuple[Tensor, int]]) -> dict[str, float]:
+    """The means over images of the loss and its terms, from each step's values and number of images."""
+    names = ["loss", *term_names(config)]
+    sums, count = torch.zeros(len(names), dtype=torch.float64), 0
+    for values, images in steps:
+        sums += values.double() * images
+        count += images
+    return dict(zip(names, (sums / count).tolist(), strict=True))
 
 
 def step_count(replica: Replica) -> int:
@@ -65,28 +81,46 @@ def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
     with network_randomness(replica.seed, epoch, device), worker_losses_named():
         epoch_batches = batches(replica.train, order.split(config.batch_size), device)
         for step, (images, masks, labels) in enumerate(epoch_batches):
-            seen = images, masks
-            if config.augment == "crop-flip":
-                seen = random_crop_flip(images, masks, config.image_size, generator)
-            yield _train_step(replica, step, *seen, labels, generator), len(labels)
+            passed = forward_step(replica, images, masks, labels, generator)
+            if not torch.isfinite(passed.values[0]):
+                raise diverged(replica, step, passed.values)
+            update(replica, passed)
+            yield passed.values, len(labels)
 
 
-def _train_step(
-    replica: Replica, step: int, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator
-) -> Tensor:
-    """One optimizer step; the loss and its terms over the whole batch, detached, (1 + number of terms,)."""
+@dataclass(frozen=True, kw_only=True)
+class ForwardStep:
+    """What a step computed, before anything was changed by it."""
+
+    result: StepTerms
+    loss: Tensor
+    """The scalar to differentiate in this process."""
+    values: Tensor
+    """The loss and its weighted terms over the whole batch, detached, (1 + number of terms,)."""
+    weight: float
+    """By which a mean over this process's images counts."""
+
+
+def forward_step(
+    replica: Replica, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator
+) -> ForwardStep:
+    """The passes of one step over a batch as stored, augmented here; reads nothing back from the device."""
+    if replica.config.augment == "crop-flip":
+        images, masks = random_crop_flip(images, masks, replica.config.image_size, generator)
     part = share(len(images), replica.world)
     with autocast(replica.config, replica.device):
         result = replica.objective(images, masks, labels, generator, part=part)
     weight = (part.stop - part.start) * replica.world.size / len(images)
     loss, values = _over_all(replica, result, weight)
-    if not torch.isfinite(values[0]):
-        raise _diverged(replica, step, dict(zip(result.terms, values[1:].tolist(), strict=True)))
+    return ForwardStep(result=result, loss=loss, values=values, weight=weight)
+
+
+def update(replica: Replica, passed: ForwardStep) -> None:
+    """Change the weights by what the passes came to, and then the discriminator's."""
     replica.optimizer.zero_grad()
-    loss.backward(inputs=list(replica.model.parameters()))
+    passed.loss.backward(inputs=list(replica.model.parameters()))
     replica.optimizer.step()
-    _train_judge(replica, result, weight)
-    return values
+    _train_judge(replica, passed.result, passed.weight)
 
 
 def _over_all(replica: Replica, result: StepTerms, weight: float) -> tuple[Tensor, Tensor]:
@@ -116,13 +150,20 @@ def _train_judge(replica: Replica, result: StepTerms, weight: float) -> None:
         replica.judge_optimizer.step()
 
 
-def _diverged(replica: Replica, step: int, terms: dict[str, float]) -> TrainingDiverged:
-    culprits = [f"{name} = {value}" for name, value in terms.items() if not math.isfinite(value)]
+def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
+    """What to raise when a step's values, loss first, are no longer finite."""
+    terms = zip(term_names(replica.config), values[1:].tolist(), strict=True)
+    culprits = [f"{name} = {value}" for name, value in terms if not math.isfinite(value)]
     return TrainingDiverged(
         f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, step {step} "
         f"({', '.join(culprits) or 'the sum of finite terms overflows'}); the weights of the last good epoch "
         f"are in {replica.folder}; lower lr or the term's weight"
     )
+
+
+def judged_splits(config: RunConfig) -> list[str]:
+    """The splits that every epoch is scored on."""
+    return ["train", "valid"] if config.eval_train else ["valid"]
 
 
 def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dict[str, Any]:
@@ -131,18 +172,31 @@ def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dic
     Raises:
         TrainingDiverged: the validation logits are not finite.
     """
-    row: dict[str, Any] = {"epoch": replica.next_epoch, "loss": losses["loss"]}
-    row |= {f"loss_{name}": value for name, value in losses.items() if name != "loss"}
-    judged = ["train", "valid"] if replica.config.eval_train else ["valid"]
-    for split in judged:
+    scores = {}
+    for split in judged_splits(replica.config):
         samples = replica.splits[split]
         logits = predict(replica.model, samples.images)
         if not torch.isfinite(logits).all():
-            raise TrainingDiverged(
-                f"seed {replica.seed}: the {split} logits are no longer finite after epoch "
-                f"{replica.next_epoch}; the weights of the last good epoch are in {replica.folder}; lower lr"
-            )
-        scores = score(logits, samples.labels)
-        row |= {f"{split}_auc": scores.auc, f"{split}_accuracy": scores.accuracy}
+            raise logits_diverged(replica, split)
+        scores[split] = score(logits, samples.labels)
+    return history_row(replica, losses, scores, seconds)
+
+
+def logits_diverged(replica: Replica, split: str) -> TrainingDiverged:
+    """What to raise when a split's logits are no longer finite after an epoch."""
+    return TrainingDiverged(
+        f"seed {replica.seed}: the {split} logits are no longer finite after epoch "
+        f"{replica.next_epoch}; the weights of the last good epoch are in {replica.folder}; lower lr"
+    )
+
+
+def history_row(
+    replica: Replica, losses: dict[str, float], scores: dict[str, Scores], seconds: float
+) -> dict[str, Any]:
+    """The history's row of the replica's next epoch from what it came to."""
+    row: dict[str, Any] = {"epoch": replica.next_epoch, "loss": losses["loss"]}
+    row |= {f"loss_{name}": value for name, value in losses.items() if name != "loss"}
+    for split, of_split in scores.items():
+        row |= {f"{split}_auc": of_split.auc, f"{split}_accuracy": of_split.accuracy}
     row |= {"seconds": round(seconds, 4), "images_per_second": round(len(replica.train) / seconds, 1)}
     return row

@@ -55,6 +55,8 @@ class Replica:
     best_epoch: int = -1
     best_score: float = -1.0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    best_on_disk: int = -1
+    """The epoch whose weights the best file holds."""
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def description(self, epoch: int) -> Description:
@@ -162,7 +164,8 @@ class _Objective(nn.Module):
 
 
 def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
-    return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
+    on_cuda = next(module.parameters()).is_cuda
+    return torch.optim.Adam(module.parameters(), lr=lr, fused=True, capturable=on_cuda)
 
 
 def _check_batches(config: RunConfig, images: int, world: World) -> None:

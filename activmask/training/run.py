@@ -1,14 +1,11 @@
 """Train one experiment for one or several seeds, and leave folders that explain themselves."""
 
-import csv
-import io
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torchvision
@@ -18,11 +15,10 @@ from activmask.errors import UsageError
 from activmask.models import check_model, load_plain_weights
 from activmask.training.checkpoint import save_checkpoint, snapshot
 from activmask.training.device import choose_device, set_up_arithmetic
-from activmask.training.epoch import epoch_row, train_epoch
-from activmask.training.files import write_json, write_whole
+from activmask.training.files import write_json
+from activmask.training.progress import Progress, Silent
 from activmask.training.replica import Replica, new_replica
 from activmask.training.run_folder import (
-    HISTORY_FILE,
     METRICS_FILE,
     RUN_FILE,
     read_metrics,
@@ -31,28 +27,9 @@ from activmask.training.run_folder import (
     seed_folder,
 )
 from activmask.training.scoring import predict, score
-from activmask.training.state import LAST_FILE, STATE_FILE, changed_settings, restore_state, save_state
+from activmask.training.state import LAST_FILE, STATE_FILE, changed_settings, restore_state
+from activmask.training.together import train_together
 from activmask.training.world import World, check_all_agree, joined, read_world
-
-
-class Progress(Protocol):
-    """Somebody who wants to know how training goes."""
-
-    def step(self, seed: int, epoch: int, done: int, total: int) -> None:
-        """`done` of `total` steps of one seed's epoch are over."""
-
-    def epoch(self, seed: int, row: dict[str, Any]) -> None:
-        """One seed finished an epoch, with this history row."""
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def step(self, seed: int, epoch: int, done: int, total: int) -> None:
-        """Say nothing."""
-
-    def epoch(self, seed: int, row: dict[str, Any]) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +63,7 @@ def train(
         config: what to train.
         seeds: one replica each; a replica's result does not depend on the others.
         out: the run's folder; `runs/<readable name>` by default.
-        resume: continue unfinished seeds from their last finished epoch.
+        resume: continue unfinished seeds from their last saved epoch.
         overwrite: start anew where there already is a run.
         progress: is told of every step and epoch.
 
@@ -112,18 +89,11 @@ def train(
     with joined(world, device):
         check_all_agree(len(finished), device, world)
         replicas = [_open_replica(config, seed, out, device, resume, world) for seed in waiting]
-        _train_all(replicas, config.epochs, progress or Silent())
+        train_together(replicas, config.epochs, progress or Silent())
         if not world.writes:
             return []
         results = {replica.seed: _finish(replica) for replica in replicas} | finished
     return [results[seed] for seed in seeds]
-
-
-def _train_all(replicas: Sequence[Replica], epochs: int, progress: Progress) -> None:
-    for epoch in range(epochs):
-        for replica in replicas:
-            if replica.next_epoch == epoch:
-                _advance(replica, progress)
 
 
 def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
@@ -199,32 +169,6 @@ def _run_description(replica: Replica) -> dict[str, Any]:
             "torchvision": torchvision.__version__,
         },
     }
-
-
-def _advance(replica: Replica, progress: Progress) -> None:
-    """One epoch: train, evaluate, keep the best, save."""
-    epoch, start = replica.next_epoch, perf_counter()
-    losses = train_epoch(replica, lambda done, total: progress.step(replica.seed, epoch, done, total))
-    if not replica.world.writes:
-        replica.next_epoch += 1
-        return
-    row = epoch_row(replica, losses, perf_counter() - start)
-    replica.history.append(row)
-    if row["valid_auc"] > replica.best_score:
-        replica.best_epoch, replica.best_score = epoch, row["valid_auc"]
-        replica.best_weights = snapshot(replica.model)
-    replica.next_epoch += 1
-    save_state(replica)
-    _write_history(replica)
-    progress.epoch(replica.seed, row)
-
-
-def _write_history(replica: Replica) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(replica.history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(replica.history)
-    write_whole(replica.folder / HISTORY_FILE, text.getvalue().encode())
 
 
 def _finish(replica: Replica) -> SeedResult:

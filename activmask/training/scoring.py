@@ -35,7 +35,7 @@ def predict(model: nn.Module, images: Tensor | StreamedImages) -> Tensor:
 
     The model's mode is restored.
     """
-    batch_size = max(1, PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
+    batch_size = evaluation_batch(images)
     device = next(model.parameters()).device
     training = model.training
     model.eval()
@@ -46,6 +46,11 @@ def predict(model: nn.Module, images: Tensor | StreamedImages) -> Tensor:
         ]
     model.train(training)
     return torch.cat(batches)
+
+
+def evaluation_batch(images: Tensor | StreamedImages) -> int:
+    """How many images (N, C, H, W) a pass without gradients takes at once."""
+    return max(1, PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
 
 
 def score(logits: Tensor, labels: Tensor) -> Scores:

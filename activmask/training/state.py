@@ -1,8 +1,9 @@
 """A replica's complete state between two epochs, in one file that is replaced in one step.
 
 `state.safetensors` holds the current weights and the optimizers; the best weights are in
-`best.safetensors`, which is written right after it. A state that is its own best epoch is
-therefore enough to write a best file that a power cut swallowed.
+`best.safetensors`, which is written right after it. A best epoch that this file does not hold yet
+is the state's own or in it too, so that a state is enough to write a best file that a power cut
+swallowed.
 """
 
 import json
@@ -34,12 +35,14 @@ def changed_settings(one: RunConfig, other: RunConfig) -> list[str]:
 
 
 def save_state(replica: Replica) -> None:
-    """Write the state after the epoch that just ended, then its best weights if they are new."""
+    """Write the state after the epoch that just ended, then the best weights if they are new."""
     tensors = {f"model.{name}": tensor for name, tensor in plain_weights(replica.model).items()}
     tensors |= _optimizer_tensors("optimizer", replica.optimizer)
     if replica.judge is not None and replica.judge_optimizer is not None:
         tensors |= {f"judge.{name}": tensor for name, tensor in replica.judge.state_dict().items()}
         tensors |= _optimizer_tensors("judge_optimizer", replica.judge_optimizer)
+    if replica.best_epoch not in {replica.best_on_disk, replica.next_epoch - 1}:
+        tensors |= {f"best.{name}": tensor for name, tensor in replica.best_weights.items()}
     progress = {
         "description": replica.description(replica.next_epoch - 1).to_json(),
         "data_digest": replica.data_digest,
@@ -49,13 +52,14 @@ def save_state(replica: Replica) -> None:
     }
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(replica.folder / STATE_FILE, save(contiguous, {"activmask": json.dumps(progress)}))
-    if replica.best_epoch == replica.next_epoch - 1:
+    if replica.best_epoch != replica.best_on_disk:
         save_best(replica)
 
 
 def save_best(replica: Replica) -> None:
     """Write the best epoch's weights."""
     save_checkpoint(replica.folder / BEST_FILE, replica.best_weights, replica.description(replica.best_epoch))
+    replica.best_on_disk = replica.best_epoch
 
 
 def restore_state(replica: Replica) -> None:
@@ -84,16 +88,19 @@ def restore_state(replica: Replica) -> None:
             f"{path} cannot be resumed ({type(error).__name__}: {error}); start anew"
         ) from error
     if replica.world.writes:
-        _restore_best(replica)
+        _restore_best(replica, _section(tensors, "best"))
 
 
-def _restore_best(replica: Replica) -> None:
+def _restore_best(replica: Replica, kept: dict[str, Tensor]) -> None:
     if replica.best_epoch == replica.next_epoch - 1:
         replica.best_weights = snapshot(replica.model)
         save_best(replica)
         return
-    weights, _ = read_safetensors(replica.folder / BEST_FILE)
+    weights = kept or read_safetensors(replica.folder / BEST_FILE)[0]
     replica.best_weights = {name: tensor.to(replica.device) for name, tensor in weights.items()}
+    if kept:
+        save_best(replica)
+    replica.best_on_disk = replica.best_epoch
 
 
 def _check_same_run(replica: Replica, written: Description, progress: dict[str, Any]) -> None:

@@ -1,0 +1,54 @@
+"""One more epoch of one replica, and what is kept of it."""
+
+import csv
+import io
+from time import perf_counter
+from typing import Any
+
+from activmask.training.checkpoint import snapshot
+from activmask.training.epoch import SAME_AUC, epoch_row, train_epoch
+from activmask.training.files import write_whole
+from activmask.training.progress import Progress
+from activmask.training.replica import Replica
+from activmask.training.run_folder import HISTORY_FILE
+from activmask.training.state import save_state
+
+
+def advance(replica: Replica, progress: Progress) -> None:
+    """Train for one epoch, evaluate, keep the best, save.
+
+    Raises:
+        TrainingDiverged: a loss or a logit is NaN or infinite; the last good state is kept.
+        PeerLost: another of torchrun's processes ended; likewise.
+    """
+    epoch, start = replica.next_epoch, perf_counter()
+    losses = train_epoch(replica, lambda done, total: progress.step(replica.seed, epoch, done, total))
+    if not replica.world.writes:
+        replica.next_epoch += 1
+        return
+    row = epoch_row(replica, losses, perf_counter() - start)
+    if row["valid_auc"] > replica.best_score + SAME_AUC:
+        replica.best_weights = snapshot(replica.model)
+        keep_row(replica, row, is_best=True)
+    else:
+        keep_row(replica, row, is_best=False)
+    save(replica)
+    progress.epoch(replica.seed, row)
+
+
+def keep_row(replica: Replica, row: dict[str, Any], *, is_best: bool) -> None:
+    """Note an epoch that ended; its weights, if they are the best, are kept by the caller."""
+    replica.history.append(row)
+    if is_best:
+        replica.best_epoch, replica.best_score = replica.next_epoch, row["valid_auc"]
+    replica.next_epoch += 1
+
+
+def save(replica: Replica) -> None:
+    """Write the state after the last epoch, and the history up to it."""
+    save_state(replica)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(replica.history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(replica.history)
+    write_whole(replica.folder / HISTORY_FILE, text.getvalue().encode())

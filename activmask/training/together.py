@@ -1,0 +1,47 @@
+"""All replicas of a run to their last epoch, the fastest way there is for them."""
+
+from collections.abc import Sequence
+
+from activmask.training.advance import advance
+from activmask.training.progress import Progress
+from activmask.training.recorded import train_recorded
+from activmask.training.recording import record, why_not_recorded
+from activmask.training.replica import Replica
+
+
+def train_together(replicas: Sequence[Replica], epochs: int, progress: Progress) -> None:
+    """Train every replica until it has had so many epochs; where they take turns, a turn is an epoch.
+
+    Raises:
+        TrainingDiverged: a loss is NaN or infinite; the last good state is kept.
+        PeerLost: another of torchrun's processes ended; likewise.
+    """
+    going = [replica for replica in replicas if replica.next_epoch < epochs]
+    if not going:
+        return
+    if obstacle := why_not_recorded(going):
+        if going[0].device.type == "cuda":
+            _say(obstacle, progress)
+    elif _train_recorded(going, epochs, progress):
+        return
+    for epoch in range(epochs):
+        for replica in going:
+            if replica.next_epoch == epoch:
+                advance(replica, progress)
+
+
+def _train_recorded(replicas: Sequence[Replica], epochs: int, progress: Progress) -> bool:
+    """Record the replicas' epochs and train; False where that could not be done, and nothing is lost."""
+    for replica in replicas:
+        advance(replica, progress)
+    try:
+        recordings = [record(replica) for replica in replicas if replica.next_epoch < epochs]
+    except RuntimeError as error:
+        _say(f"CUDA refused ({str(error).splitlines()[0]})", progress)
+        return False
+    train_recorded(recordings, epochs, progress)
+    return True
+
+
+def _say(obstacle: str, progress: Progress) -> None:
+    progress.note(f"epochs are launched step by step, not as recorded graphs: {obstacle}")
