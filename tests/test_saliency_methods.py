@@ -8,7 +8,7 @@ from activmask.errors import UsageError
 from activmask.models import build_model
 from activmask.models.output import ModelOutput
 from activmask.saliency.last_convolution import last_convolution
-from activmask.saliency.methods import METHODS, attribute
+from activmask.saliency.methods import METHODS, attribute, images_per_pass
 
 SIDE = 8
 
@@ -164,6 +164,29 @@ def test_images_are_worked_through_in_passes_of_bounded_memory(monkeypatch):
         attribute(model, batch.float(), method=method)
     hook.remove()
     assert max(sizes) == 2
+
+
+def test_a_processor_takes_smaller_passes():
+    device, batch = torch.device("cpu"), torch.zeros(1, 1, 28, 28)
+    assert images_per_pass(batch, device) < images_per_pass(batch, torch.device("cuda"))
+    assert images_per_pass(torch.zeros(1, 1, 1024, 1024), device) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_maps_are_those_of_the_network_as_it_is(method, monkeypatch):
+    model, batch = resnet().double(), images(2, side=16)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.copy_(torch.linspace(-0.3, 0.3, len(module.weight)))
+            module.running_var.copy_(torch.linspace(0.5, 2, len(module.weight)))
+    quick = attribute(model, batch, method=method, target=1 if method != "contrast" else None)
+    monkeypatch.setattr(
+        "activmask.saliency.methods.classifier",
+        lambda model, _images: lambda images: model(images, reconstruct=False).logits,
+    )
+    plain = attribute(model, batch, method=method, target=1 if method != "contrast" else None)
+    assert plain.max() > 0
+    torch.testing.assert_close(quick, plain)
 
 
 def test_last_convolution_goes_by_execution_and_leaves_decoders_out():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from activmask.errors import CheckpointError
 from activmask.saliency.inputs import Inputs
-from activmask.saliency.methods import PIXELS_PER_PASS, attribute
+from activmask.saliency.methods import attribute, images_per_pass
 from activmask.training.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]
@@ -109,9 +109,8 @@ def explain(
 def _outputs(checkpoint: Checkpoint, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
     """Probabilities (N, K) and, from a network trained to reconstruct, images (N, 1, H, W) in [0, 1]."""
     device = next(model.parameters()).device
-    chunk = max(1, PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
     with torch.no_grad():
-        outputs = [model(part.to(device)) for part in torch.split(images, chunk)]
+        outputs = [model(part.to(device)) for part in torch.split(images, images_per_pass(images, device))]
     probabilities = torch.cat([output.logits.softmax(dim=1).cpu() for output in outputs])
     if checkpoint.config.recon == 0 or outputs[0].reconstruction is None:
         return probabilities, None

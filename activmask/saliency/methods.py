@@ -1,6 +1,7 @@
 """Attribution methods: how much each pixel matters to a network's decision.
 
-Shapes: B images, C channels, H x W pixels, K classes. All of the arithmetic is captum's.
+Shapes: B images, C channels, H x W pixels, K classes. All of the arithmetic is captum's; how the
+network computes while it is asked is `activmask.models.inference`'s.
 """
 
 from collections.abc import Callable
@@ -19,10 +20,13 @@ from torch import Tensor, nn
 
 from activmask.config import nearest
 from activmask.errors import UsageError
+from activmask.models.inference import Classifier, classifier
 from activmask.saliency.last_convolution import last_convolution
 
 PIXELS_PER_PASS = 2**17
 """Bounds the memory of a pass: a ResNet-18 keeps about 8 kB of activations per pixel."""
+CPU_PIXELS_PER_PASS = 2**16
+"""Larger arrays go back to the system after every use, and their pages have to be fetched anew."""
 
 INTEGRATION_STEPS = 50
 SMOOTHING_DRAWS = 25
@@ -36,17 +40,14 @@ class Request:
 
     model: nn.Module
     """In evaluation mode."""
+    logits: Classifier
+    """Its class scores (B, K) for images (B, C, H, W)."""
     images: Tensor
     """float (B, C, H, W) in [0, 1], on the model's device, requiring gradients."""
     target: int | None
     """The class whose score is explained; None for each image's predicted class."""
     seed: int
     """Of the noise, where a method draws any."""
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Class scores (B, K), without a reconstruction."""
-        logits: Tensor = self.model(images, reconstruct=False).logits
-        return logits
 
     def own(self, logits: Tensor) -> Tensor:
         """The explained scores (B,) among logits (B, K)."""
@@ -69,7 +70,13 @@ class Request:
     @property
     def images_per_pass(self) -> int:
         """How many images of this size fit in one pass."""
-        return max(1, PIXELS_PER_PASS // (self.images.shape[-2] * self.images.shape[-1]))
+        return images_per_pass(self.images, self.images.device)
+
+
+def images_per_pass(images: Tensor, device: torch.device) -> int:
+    """How many images of the size of `images` (B, C, H, W) a network takes at once on a device."""
+    pixels = min(PIXELS_PER_PASS, CPU_PIXELS_PER_PASS) if device.type == "cpu" else PIXELS_PER_PASS
+    return max(1, pixels // (images.shape[-2] * images.shape[-1]))
 
 
 def input_gradient(request: Request) -> Tensor:
@@ -141,8 +148,9 @@ def gradcam(request: Request) -> Tensor:
 
     Selvaraju et al. 2017 (arXiv 1610.02391).
     """
+    # The layer's own output is asked for, so the model runs as it is.
     layer = last_convolution(request.model, request.images)
-    coarse = LayerGradCam(request.logits, layer).attribute(
+    coarse = LayerGradCam(lambda images: request.model(images, reconstruct=False).logits, layer).attribute(
         request.images, target=request.targets, relu_attributions=True
     )
     height, width = request.images.shape[-2:]
@@ -204,13 +212,13 @@ def attribute(
     if method not in METHODS:
         raise UsageError(f"there is no attribution method '{method}'; {nearest(method, METHODS)}")
     device = next(model.parameters()).device
-    chunk = max(1, PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
     if target is not None:
         _check_target(model, images[:1].to(device), method, target)
+    logits = classifier(model, images[:1].to(device))
     maps = []
-    for part in torch.split(images, chunk):
+    for part in torch.split(images, images_per_pass(images, device)):
         inputs = part.detach().to(device, copy=True, memory_format=torch.channels_last).requires_grad_()
-        maps.append(METHODS[method](Request(model, inputs, target, seed)).detach().cpu())
+        maps.append(METHODS[method](Request(model, logits, inputs, target, seed)).detach().cpu())
     return torch.cat(maps)
 
 
