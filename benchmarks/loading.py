@@ -1,20 +1,22 @@
 """How fast worker processes read a data set that stays on disk, and how much memory that takes.
 
-    python -m benchmarks.loading [images]
+    python -m benchmarks.loading [images] [--memory]
 
 Writes images of 128 px and 16 bits with their masks, and a set of a quarter of them. Speed: readers
 of no, one and two processes take turns with training steps of ResNet-18 in this process, which is
 what they have to keep up with. Memory: fresh processes read every image of either set once, from
-disk as training on a stream does, or by holding all of them as training in memory does.
+disk as training on a stream does, or, if it is small enough, by holding all of them as training in
+memory does.
 """
 
+import argparse
 import os
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -26,7 +28,7 @@ from activmask.config import RunConfig, make_config
 from activmask.data.dataset import read_dataset
 from activmask.data.dataset_writer import Record, write_dataset
 from activmask.training.sources import as_seen, split_rows, stored_splits, to_train_on
-from activmask.training.stream import Stream, batches, file_digest, open_stream
+from activmask.training.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
 from benchmarks.machine import processor
 
 SIDE, BATCH, ROUNDS, READ, STEPS = 128, 32, 3, 1024, 2
@@ -43,6 +45,8 @@ class Peak:
     """The training process at its most."""
     workers: float
     """Its workers together after their last image; pages that several processes share count in parts."""
+    seconds: float
+    """For reading every training and validation image once."""
 
 
 def write_set(folder: Path, images: int) -> RunConfig:
@@ -114,24 +118,28 @@ def streaming_peak(config: RunConfig, workers: int) -> Peak:
     stream = streamed(config, workers)
     empty = _mebibytes("self", "VmRSS")
     file_digest(stream.train)
+    start = perf_counter()
     order = torch.randperm(len(stream.train)).split(BATCH)
     for _ in batches(stream.train, order, CPU):
         pass
     for _ in stream.splits["valid"].images.split(BATCH):
         pass
+    seconds = perf_counter() - start
     iterator = stream.train.images.workers.loader._iterator
     processes = [str(worker.pid) for worker in getattr(iterator, "_workers", [])]
     held = sum(_mebibytes(process, "Pss", "smaps_rollup") for process in processes)
-    return Peak(empty, _mebibytes("self", "VmHWM"), held)
+    return Peak(empty, _mebibytes("self", "VmHWM"), held, seconds)
 
 
 def resident_peak(config: RunConfig) -> Peak:
     """Hold what training in memory holds."""
     empty = _mebibytes("self", "VmRSS")
+    start = perf_counter()
     stored = stored_splits(config, 0)
     held = to_train_on(stored["train"], config, 0), [as_seen(one, config) for one in stored.values()]
+    seconds = perf_counter() - start
     del stored, held
-    return Peak(empty, _mebibytes("self", "VmHWM"), 0.0)
+    return Peak(empty, _mebibytes("self", "VmHWM"), 0.0, seconds)
 
 
 def _mebibytes(process: str, field: str, table: str = "status") -> float:
@@ -160,29 +168,31 @@ def print_speeds(config: RunConfig, trained: RunConfig) -> None:
 
 def print_memory(configs: dict[int, RunConfig]) -> None:
     """One row a set and way of a Markdown table."""
-    print("| images | their pixels, MiB | | empty, MiB | peak, MiB | workers, MiB |")
-    print("| ---: | ---: | --- | ---: | ---: | ---: |")
+    print("| images | their pixels, MiB | | empty, MiB | peak, MiB | workers, MiB | s |")
+    print("| ---: | ---: | --- | ---: | ---: | ---: | ---: |")
     for images, config in configs.items():
-        for name, measure in (
-            ("in memory", (resident_peak, config)),
-            ("streamed, 2 workers", (streaming_peak, config, 2)),
-        ):
+        pixels = images * SIDE**2 * 5
+        ways: dict[str, Callable[[], Peak]] = {"streamed, 2 workers": partial(streaming_peak, config, 2)}
+        if pixels <= RESIDENT_BYTES:
+            ways["in memory"] = partial(resident_peak, config)
+        for name, measure in ways.items():
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
-                peak: Peak = fresh.submit(*measure).result()
-            pixels = images * SIDE**2 * 5 / 2**20
+                peak: Peak = fresh.submit(measure).result()
             print(
-                f"| {images} | {pixels:.0f} | {name} | {peak.empty:.0f} | {peak.training:.0f} | "
-                f"{peak.workers:.0f} |"
+                f"| {images} | {pixels / 2**20:.0f} | {name} | {peak.empty:.0f} | {peak.training:.0f} | "
+                f"{peak.workers:.0f} | {peak.seconds:.0f} |"
             )
 
 
 def main() -> None:
     """Print both tables, and how busy the machine was."""
-    images = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("images", type=int, nargs="?", default=20_000)
+    asked.add_argument("--memory", action="store_true", help="no race of readers, one set")
+    given = asked.parse_args()
+    images, sizes = given.images, [given.images] if given.memory else [given.images // 4, given.images]
     with tempfile.TemporaryDirectory() as name:
-        configs = {count: write_set(Path(name) / str(count), count) for count in (images // 4, images)}
-        few = write_set(Path(name) / "few", BATCH * 10)
-        trained = make_config(data=few.data, batch_size=BATCH, device="cpu")
+        configs = {count: write_set(Path(name) / str(count), count) for count in sizes}
         files = (Path(name) / str(images)).rglob("*.png")
         kilobytes = sum(path.stat().st_size for path in files) / images / 1e3
         load = os.getloadavg()[0]
@@ -191,7 +201,9 @@ def main() -> None:
         opened = perf_counter() - start
         file_digest(stream.train)
         digested = perf_counter() - start - opened
-        print_speeds(configs[images], trained)
+        if not given.memory:
+            few = write_set(Path(name) / "few", BATCH * 10)
+            print_speeds(configs[images], make_config(data=few.data, batch_size=BATCH, device="cpu"))
         print_memory(configs)
     print(
         f"{images} images of {SIDE} px, {kilobytes:.0f} kB each with its mask; table read and checked in "
