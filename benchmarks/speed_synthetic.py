@@ -1,7 +1,8 @@
 """How fast the synthetic benchmark is made, over drawing and writing one image at a time."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,27 +24,12 @@ def make_synthetic(effort: Effort) -> list[Figure]:
     images, sample = (64, 16) if effort.quick else (100_000, 2000)
     held_out = 16 if effort.quick else 128
     spec = SyntheticSpec(n=images - 2 * held_out, valid=held_out, test=held_out)
-
-    def whole() -> float:
-        with TemporaryDirectory() as folder:
-            make(spec, Path(folder) / "crosses")
-        return float(images)
-
-    def drawn() -> float:
-        draw_synthetic(spec)
-        return float(images)
-
-    def loop() -> float:
-        with TemporaryDirectory() as folder:
-            write_one_by_one(Path(folder), sample)
-        return float(sample)
-
-    def loop_drawn() -> float:
-        return float(sum(1 for _ in drawn_one_by_one(sample)))
-
-    work = {WHOLE: whole, DRAWN: drawn, LOOP: loop, LOOP_DRAWN: loop_drawn}
-    contestants = {name: clocked(own, effort.device) for name, own in work.items()}
-    speeds = race(contestants, effort, warm_up=False, budget_s=200)
+    # Files are deleted after the race alone: for minutes after a deletion, ext4 without a journal searches
+    # for inodes not freed of late, up to half a millisecond a new file.
+    with TemporaryDirectory() as folder:
+        work = _contestants(Path(folder), spec, sample)
+        contestants = {name: clocked(own, effort.device) for name, own in work.items()}
+        speeds = race(contestants, effort, warm_up=False, budget_s=200)
     note = f"the loop makes {sample:,} images"
     return [
         Figure(
@@ -71,6 +57,30 @@ def make_synthetic(effort: Effort) -> list[Figure]:
             behind=pick(speeds, DRAWN, LOOP_DRAWN),
         ),
     ]
+
+
+def _contestants(folder: Path, spec: SyntheticSpec, sample: int) -> dict[str, Callable[[], float]]:
+    """Each returns how many images it made; the loops make `sample`."""
+    images, turns = spec.n + spec.valid + spec.test, count()
+
+    def whole() -> float:
+        make(spec, folder / f"crosses-{next(turns)}")
+        return float(images)
+
+    def drawn() -> float:
+        draw_synthetic(spec)
+        return float(images)
+
+    def loop() -> float:
+        own = folder / f"loop-{next(turns)}"
+        own.mkdir()
+        write_one_by_one(own, sample)
+        return float(sample)
+
+    def loop_drawn() -> float:
+        return float(sum(1 for _ in drawn_one_by_one(sample)))
+
+    return {WHOLE: whole, DRAWN: drawn, LOOP: loop, LOOP_DRAWN: loop_drawn}
 
 
 def drawn_one_by_one(images: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:

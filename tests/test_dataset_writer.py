@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,13 @@ def test_a_failed_overwrite_keeps_the_old_data_set(root):
         write_dataset(root, Interrupted(KeyboardInterrupt()), card={}, overwrite=True)
     assert contents(root) == before
     assert [path.name for path in root.parent.iterdir()] == ["set"]
+
+
+def test_a_file_the_system_takes_in_pieces_is_written_whole(root, tmp_path, monkeypatch):
+    whole, write = contents(root), os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:7]))
+    write_dataset(tmp_path / "again", records(), card={"source": "test"}, preview=b"")
+    assert contents(tmp_path / "again") == whole
 
 
 def test_nothing_exists_before_all_of_it_does(tmp_path):

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from activmask.data.images import MAX_PIXELS, bit_depth, image_size, read_grey, read_mask
-from activmask.data.png import encode_png
 from activmask.errors import DataError
 
 GREY8 = np.array([[0, 51], [102, 255], [1, 2]], np.uint8)
@@ -211,12 +210,6 @@ def test_mask_is_true_above_zero(tmp_path):
 def test_jpeg_mask_is_refused(tmp_path):
     with pytest.raises(DataError, match="is not a PNG or TIFF image"):
         read_mask(save(tmp_path / "a.jpg", GREY8, "JPEG"))
-
-
-@pytest.mark.parametrize("pixels", [GREY8, GREY16, np.zeros((1, 1), np.uint8), GREY16[:, ::-1].T])
-def test_our_encoder_agrees_with_pillow(tmp_path, pixels):
-    decoded = np.asarray(Image.open(io.BytesIO(encode_png(pixels))))
-    np.testing.assert_array_equal(decoded, pixels)
 
 
 def samples_of_every_kind() -> list[bytes]:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.filters import gaussian
 
+from activmask.data import masks as module
 from activmask.data.masks import circle, dilate, dilation_radius, keep_share
 
 
@@ -66,6 +70,48 @@ def test_dilate_grows_and_equals_a_search_in_the_square_around_each_pixel(height
         for x in range(width):
             around = mask[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
             assert grown[y, x] == around.any()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
+@pytest.mark.parametrize("pixels_at_once", [1, 200, 260, 10_000])
+def test_dilating_a_few_masks_at_a_time_gives_the_same_bits(monkeypatch, count, pixels_at_once):
+    masks = torch.from_numpy(rng(5).random((count, 1, 10, 13)) < 0.05)
+    whole = dilate(masks, 0.7)
+    assert whole.shape == masks.shape
+    monkeypatch.setattr(module, "_PIXELS_AT_ONCE", pixels_at_once)
+    assert torch.equal(dilate(masks, 0.7), whole)
+
+
+def test_dilating_many_masks_never_holds_more_than_its_result_and_a_few_of_them(monkeypatch):
+    monkeypatch.setattr(module, "_PIXELS_AT_ONCE", 4 * 16 * 16)
+    sizes: list[int] = []
+    one_pass = module._dilated
+
+    def watched(few: torch.Tensor, radius: int) -> torch.Tensor:
+        sizes.append(few.numel())
+        return one_pass(few, radius)
+
+    monkeypatch.setattr(module, "_dilated", watched)
+    dilate(torch.zeros(50, 1, 16, 16, dtype=torch.bool), 0.5)
+    assert sum(sizes) == 50 * 16 * 16
+    assert max(sizes) == 4 * 16 * 16
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory that Linux counts")
+def test_the_peak_of_memory_stays_far_below_the_float_copy_of_all_masks():
+    script = """
+import resource, torch
+from activmask.data.masks import dilate
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+masks = torch.ones(400, 1, 256, 256, dtype=torch.bool)
+dilate(masks[:64], 0.5)
+before = peak()
+dilate(masks, 0.5)
+print(peak() - before)
+"""
+    # The result is 25 MB; the three floats a pixel of a single pass would be 300 MB.
+    grown_mb = float(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout)
+    assert grown_mb < 120
 
 
 def test_dilate_leaves_its_input_alone():
