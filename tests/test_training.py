@@ -13,12 +13,14 @@ from activmask.config import make_config
 from activmask.errors import CheckpointError, DataError, TrainingDiverged, UsageError
 from activmask.training import advance as advance_module
 from activmask.training import epoch as epoch_module
-from activmask.training.checkpoint import load_checkpoint
+from activmask.training.advance import keep_row
+from activmask.training.checkpoint import load_checkpoint, snapshot
 from activmask.training.device import choose_device
 from activmask.training.replica import new_replica
 from activmask.training.run import train
 from activmask.training.scoring import predict, score
 from activmask.training.sources import load_splits
+from activmask.training.state import restore_state, save_state
 
 FILES = ("best.safetensors", "last.safetensors")
 OBJECTIVES = {
@@ -90,6 +92,28 @@ def test_a_best_file_lost_to_a_power_cut_is_written_again(crosses, tmp_path):
     (folder / "metrics.json").unlink()
     train(config, out=tmp_path / "cut", resume=True)
     assert_same_run(straight.folder, folder)
+
+
+def test_a_network_in_another_memory_format_resumes_with_its_moments_in_that_format(crosses, tmp_path):
+    def channels_last():
+        replica = new_replica(small(crosses, model="unet"), 0, tmp_path, torch.device("cpu"))
+        replica.model.to(memory_format=torch.channels_last)
+        return replica
+
+    replica, again = channels_last(), channels_last()
+    # No pass of the network: oneDNN writes beyond its memory for some weights in this format.
+    for parameter in replica.model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    replica.optimizer.step()
+    keep_row(replica, {"epoch": 0, "valid_auc": 0.5}, is_best=True)
+    replica.best_weights = snapshot(replica.model)
+    save_state(replica)
+    restore_state(again)
+    for ours, theirs in zip(again.model.parameters(), replica.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+        for name, moment in again.optimizer.state[ours].items():
+            assert torch.equal(moment, replica.optimizer.state[theirs][name])
+            assert moment.ndim == 0 or moment.stride() == ours.stride()
 
 
 def test_a_replica_does_not_depend_on_its_neighbours(crosses, tmp_path):

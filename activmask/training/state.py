@@ -135,3 +135,8 @@ def _restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: dic
         index, _, entry = key.partition(".")
         state.setdefault(int(index), {})[entry] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    # The fused optimizer walks through memory, so a moment has to lie there as its parameter does.
+    for parameter, entries in optimizer.state.items():
+        for key, tensor in entries.items():
+            if tensor.shape == parameter.shape:
+                entries[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
