@@ -109,7 +109,7 @@ def record(replica: Replica) -> Recording:
     judge = partial(judge_epoch, replica, splits, health, verdict)
     segments = [kinds[sizes] for sizes in plan]
     numbers = sum(segment.values.numel() for segment, _ in segments) + len(verdict)
-    return Recording(
+    recording = Recording(
         replica=replica,
         stream=stream,
         generator=generator,
@@ -118,6 +118,10 @@ def record(replica: Replica) -> Recording:
         verdict=verdict,
         results=torch.zeros(MOST_AHEAD, numbers, dtype=torch.float64, device=device),
     )
+    if stream is not None:
+        # What was made here was queued elsewhere, and this stream waits for no other by itself.
+        stream.wait_stream(torch.cuda.current_stream(device))
+    return recording
 
 
 def _segment_sizes(images: int, batch_size: int) -> Iterator[tuple[int, ...]]:
