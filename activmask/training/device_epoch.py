@@ -6,6 +6,8 @@ bit; only the AUC is counted another way, because scikit-learn computes on the h
 Shapes: N training images, S steps of a segment, T terms, V images of a judged split, K classes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -106,20 +108,30 @@ def take_steps(replica: Replica, segment: Segment, health: Health, generator: to
     train = replica.train
     assert isinstance(train, Samples)
     replica.model.train()
-    for step, picked in enumerate(segment.picked.split(segment.sizes)):
-        batch = train.images[picked], train.masks[picked], train.labels[picked]
-        passed = forward_step(replica, *batch, generator)
-        segment.values[step].copy_(passed.values)
-        health.stopped.copy_(torch.maximum(health.stopped, (~passed.values[0].isfinite()).float()))
-        for optimizer in _optimizers(replica):
-            # The fused optimizer leaves everything as it is where this is 1.
-            optimizer.found_inf = health.stopped  # type: ignore[attr-defined]
-        update(replica, passed)
-    for optimizer in _optimizers(replica):
-        del optimizer.found_inf  # type: ignore[attr-defined]
+    with _stopping(replica, health):
+        for step, picked in enumerate(segment.picked.split(segment.sizes)):
+            batch = train.images[picked], train.masks[picked], train.labels[picked]
+            passed = forward_step(replica, *batch, generator)
+            segment.values[step].copy_(passed.values)
+            health.stopped.copy_(torch.maximum(health.stopped, (~passed.values[0].isfinite()).float()))
+            update(replica, passed)
 
 
-def _optimizers(replica: Replica) -> list[torch.optim.Adam]:
+@contextmanager
+def _stopping(replica: Replica, health: Health) -> Iterator[None]:
+    """Have the fused optimizers leave everything as it is where `health.stopped` is 1."""
+    both = optimizers(replica)
+    for optimizer in both:
+        optimizer.found_inf = health.stopped  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for optimizer in both:
+            del optimizer.found_inf  # type: ignore[attr-defined]
+
+
+def optimizers(replica: Replica) -> list[torch.optim.Adam]:
+    """The network's and, where there is one, the discriminator's."""
     judge = replica.judge_optimizer
     return [replica.optimizer] if judge is None else [replica.optimizer, judge]
 

@@ -156,8 +156,8 @@ def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
     culprits = [f"{name} = {value}" for name, value in terms if not math.isfinite(value)]
     return TrainingDiverged(
         f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, step {step} "
-        f"({', '.join(culprits) or 'the sum of finite terms overflows'}); the weights of the last good epoch "
-        f"are in {replica.folder}; lower lr or the term's weight"
+        f"({', '.join(culprits) or 'the sum of finite terms overflows'}); the weights of the last saved "
+        f"epoch are in {replica.folder}; lower lr or the term's weight"
     )
 
 
@@ -186,7 +186,7 @@ def logits_diverged(replica: Replica, split: str) -> TrainingDiverged:
     """What to raise when a split's logits are no longer finite after an epoch."""
     return TrainingDiverged(
         f"seed {replica.seed}: the {split} logits are no longer finite after epoch "
-        f"{replica.next_epoch}; the weights of the last good epoch are in {replica.folder}; lower lr"
+        f"{replica.next_epoch}; the weights of the last saved epoch are in {replica.folder}; lower lr"
     )
 
 

@@ -30,6 +30,14 @@ def train_recorded(recordings: Sequence[Recording], epochs: int, progress: Progr
         TrainingDiverged: a loss or a logit of one is NaN or infinite; every other replica's state is
             that of its last epoch, its own that of the last save.
     """
+    try:
+        _train(recordings, epochs, progress)
+    finally:
+        # After an interrupt the device still writes to what would be given back.
+        wait_for(recordings)
+
+
+def _train(recordings: Sequence[Recording], epochs: int, progress: Progress) -> None:
     ahead, saved = 1, perf_counter()
     while going := [each for each in recordings if each.replica.next_epoch < epochs]:
         seconds = run_ahead(going, ahead, epochs)
@@ -53,10 +61,16 @@ def run_ahead(recordings: Sequence[Recording], ahead: int, epochs: int) -> float
         for recording in recordings:
             if recording.replica.next_epoch + recording.launched < epochs:
                 launch(recording)
+    done = max(recording.launched for recording in recordings)
+    wait_for(recordings)
+    return (perf_counter() - start) / done
+
+
+def wait_for(recordings: Sequence[Recording]) -> None:
+    """Until the device has done everything that was launched."""
     for recording in recordings:
         if recording.stream is not None:
             recording.stream.synchronize()
-    return (perf_counter() - start) / ahead
 
 
 def collect(recording: Recording, seconds: float, progress: Progress) -> TrainingDiverged | None:

@@ -5,11 +5,13 @@ number of one depends on another. The host launches some epochs of all of them a
 what they came to. On any other device the same work runs unrecorded, which is how it is tested.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,7 @@ from activmask.training.device_epoch import (
     judged,
     new_health,
     new_segment,
+    optimizers,
     take_steps,
 )
 from activmask.training.epoch import judged_splits
@@ -85,7 +88,7 @@ def draws_at_random(model: nn.Module, images: Tensor) -> bool:
 
 
 def record(replica: Replica) -> Recording:
-    """Record a replica's epoch; changes nothing about the replica.
+    """Record a replica's epoch; changes nothing about the replica if that fails.
 
     Args:
         replica: has trained for an epoch, so that kernels are loaded and its optimizer has a state.
@@ -94,34 +97,68 @@ def record(replica: Replica) -> Recording:
         RuntimeError: CUDA cannot capture what the epoch does, or its memory is full.
     """
     device = replica.device
-    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-    generator = derived_generator(replica.seed, "step", 0, device)
+    recorder = _new_recorder(derived_generator(replica.seed, "step", 0, device))
     health = new_health(replica)
     kinds: dict[tuple[int, ...], tuple[Segment, Callable[[], None]]] = {}
     plan = list(_segment_sizes(len(replica.train), replica.config.batch_size))
-    for sizes in plan:
-        if sizes not in kinds:
-            segment = new_segment(replica, sizes)
-            steps = partial(take_steps, replica, segment, health, generator)
-            kinds[sizes] = segment, _recorded(steps, generator, stream)
     splits = {name: judged(replica, name) for name in judged_splits(replica.config)}
     verdict = torch.zeros(FIXED + PER_SPLIT * len(splits), dtype=torch.float64, device=device)
-    judge = partial(judge_epoch, replica, splits, health, verdict)
+    with _capturable(replica):
+        for sizes in plan:
+            if sizes not in kinds:
+                segment = new_segment(replica, sizes)
+                steps = partial(take_steps, replica, segment, health, recorder.generator)
+                kinds[sizes] = segment, _recorded(steps, recorder)
+        judge = _recorded(partial(judge_epoch, replica, splits, health, verdict), recorder)
     segments = [kinds[sizes] for sizes in plan]
     numbers = sum(segment.values.numel() for segment, _ in segments) + len(verdict)
-    recording = Recording(
-        replica=replica,
-        stream=stream,
-        generator=generator,
-        segments=segments,
-        judge=_recorded(judge, generator, stream),
-        verdict=verdict,
-        results=torch.zeros(MOST_AHEAD, numbers, dtype=torch.float64, device=device),
-    )
-    if stream is not None:
+    results = torch.zeros(MOST_AHEAD, numbers, dtype=torch.float64, device=device)
+    if recorder.stream is not None:
         # What was made here was queued elsewhere, and this stream waits for no other by itself.
-        stream.wait_stream(torch.cuda.current_stream(device))
-    return recording
+        recorder.stream.wait_stream(torch.cuda.current_stream(device))
+    return Recording(
+        replica=replica,
+        stream=recorder.stream,
+        generator=recorder.generator,
+        segments=segments,
+        judge=judge,
+        verdict=verdict,
+        results=results,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recorder:
+    """What one replica's graphs have in common: they never run at the same time."""
+
+    generator: torch.Generator
+    stream: torch.cuda.Stream | None
+    pool: Any
+    """Of the memory that they take turns in, on CUDA."""
+
+
+def _new_recorder(generator: torch.Generator) -> _Recorder:
+    if generator.device.type != "cuda":
+        return _Recorder(generator=generator, stream=None, pool=None)
+    stream = torch.cuda.Stream(generator.device)
+    return _Recorder(generator=generator, stream=stream, pool=torch.cuda.graph_pool_handle())
+
+
+@contextmanager
+def _capturable(replica: Replica) -> Iterator[None]:
+    """Allow the optimizers to be captured, which they complain of where they are not."""
+    if replica.device.type != "cuda":
+        yield
+        return
+    groups = [group for optimizer in optimizers(replica) for group in optimizer.param_groups]
+    for group in groups:
+        group["capturable"] = True
+    try:
+        yield
+    except BaseException:
+        for group in groups:
+            group["capturable"] = False
+        raise
 
 
 def _segment_sizes(images: int, batch_size: int) -> Iterator[tuple[int, ...]]:
@@ -131,18 +168,23 @@ def _segment_sizes(images: int, batch_size: int) -> Iterator[tuple[int, ...]]:
         yield tuple(sizes[first : first + SEGMENT_STEPS])
 
 
-def _recorded(
-    work: Callable[[], None], generator: torch.Generator, stream: torch.cuda.Stream | None
-) -> Callable[[], None]:
+def _recorded(work: Callable[[], None], recorder: _Recorder) -> Callable[[], None]:
     """What does the work when it is called: the replay of a graph on CUDA, elsewhere the work itself."""
-    if stream is None:
+    if recorder.stream is None:
         return work
     graph = torch.cuda.CUDAGraph()
-    graph.register_generator_state(generator)
+    with warnings.catch_warnings():
+        # Newer versions of torch find the generator themselves, and say that this is not needed.
+        warnings.simplefilter("ignore")
+        graph.register_generator_state(recorder.generator)
     # Its own context leaves the stream current when a capture fails.
-    with _on(stream), torch.cuda.graph(graph, stream=stream):
+    with _on(recorder.stream), torch.cuda.graph(graph, pool=recorder.pool, stream=recorder.stream):
         work()
-    return graph.replay
+    return partial(_replay, graph, work)
+
+
+def _replay(graph: torch.cuda.CUDAGraph, work: Callable[[], None]) -> None:  # noqa: ARG001 - owns what the graph reads
+    graph.replay()
 
 
 def _on(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
@@ -156,6 +198,8 @@ def launch(recording: Recording) -> None:
     order = torch.randperm(len(replica.train), generator=derived_generator(replica.seed, "order", epoch))
     result = recording.results[recording.launched]
     recording.generator.manual_seed(derived_seed(replica.seed, "step", epoch))
+    if recording.stream is not None:
+        order = order.pin_memory()
     with _on(recording.stream):
         waiting = order.to(replica.device, non_blocking=True)
         for segment, run in recording.segments:

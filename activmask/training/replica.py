@@ -170,8 +170,7 @@ def _placed(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
-    on_cuda = next(module.parameters()).is_cuda
-    return torch.optim.Adam(module.parameters(), lr=lr, fused=True, capturable=on_cuda)
+    return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
 
 
 def _check_batches(config: RunConfig, images: int, world: World) -> None:

@@ -1,0 +1,103 @@
+"""An epoch that the device does alone: the host reads nothing, and what went wrong changes nothing."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from recorded_runs import OBJECTIVES, small
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from activmask.data.samples import Samples
+from activmask.training.checkpoint import snapshot
+from activmask.training.device_epoch import (
+    Judged,
+    _auc,
+    judge_epoch,
+    judged,
+    new_health,
+    new_segment,
+    take_steps,
+)
+from activmask.training.randomness import derived_generator
+from activmask.training.replica import new_replica
+from activmask.training.scoring import score
+
+
+def prepared(crosses, **settings):
+    return new_replica(small(crosses, **settings), 0, Path("unused"), torch.device("cpu"))
+
+
+def test_a_step_that_is_not_finite_leaves_weights_and_optimizer_as_they_were(crosses):
+    replica = prepared(crosses)
+    health, segment = new_health(replica), new_segment(replica, (12, 12))
+    generator = derived_generator(0, "step")
+    take_steps(replica, segment, health, generator)
+    before = [tensor.clone() for tensor in replica.model.parameters()]
+    states = [value.clone() for state in replica.optimizer.state.values() for value in state.values()]
+    assert isinstance(replica.train, Samples)
+    replica.train.images[0] = torch.nan
+    take_steps(replica, segment, health, generator)
+    replica.train.images[0] = 0
+    take_steps(replica, segment, health, generator)
+    assert health.stopped == 1
+    after = [value for state in replica.optimizer.state.values() for value in state.values()]
+    assert all(torch.equal(a, b) for a, b in zip(before, replica.model.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(states, after, strict=True))
+
+
+class NoHost(TorchDispatchMode):
+    """Refuses whatever would make the host wait for the device, or have a shape that depends on values."""
+
+    FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique", "item", "lift_fresh")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        assert not any(name.startswith(word) for word in self.FORBIDDEN), name
+        if name.startswith("index"):
+            assert all(index is None or index.dtype != torch.bool for index in args[1]), "indexed by a mask"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("settings", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_the_host_reads_nothing_within_an_epoch(crosses, settings):
+    replica = prepared(crosses, **settings)
+    health, segment = new_health(replica), new_segment(replica, (12, 7))
+    splits = {"valid": judged(replica, "valid")}
+    replica.best_weights = snapshot(replica.model)
+    verdict = torch.zeros(5, dtype=torch.float64)
+    take_steps(replica, segment, health, derived_generator(0, "step"))
+    with NoHost():
+        take_steps(replica, segment, health, derived_generator(0, "step"))
+        judge_epoch(replica, splits, health, verdict)
+    assert verdict[1] == 1
+
+
+def test_the_watch_for_host_reads_can_fail():
+    with pytest.raises(AssertionError), NoHost():
+        torch.ones(()).item()
+
+
+@given(
+    st.integers(2, 4).flatmap(
+        lambda classes: st.tuples(
+            st.just(classes),
+            st.lists(
+                st.tuples(
+                    st.integers(0, classes - 1),
+                    st.lists(st.integers(-3, 3), min_size=classes, max_size=classes),
+                ),
+                max_size=30,
+            ),
+        )
+    )
+)
+def test_the_auc_is_that_of_scikit_learn(case):
+    classes, images = case
+    labels = torch.tensor([*range(classes), *(label for label, _ in images)])
+    logits = torch.tensor([[0] * classes] * classes + [row for _, row in images]).float()
+    ranked = [1] if classes == 2 else range(classes)
+    members = tuple(((labels == own).nonzero()[:, 0], (labels != own).nonzero()[:, 0]) for own in ranked)
+    ours = _auc(logits.double(), Judged(images=logits, labels=labels, members=members))
+    assert float(ours) == pytest.approx(score(logits, labels).auc, abs=1e-12)
