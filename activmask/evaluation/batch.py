@@ -14,7 +14,7 @@ from activmask.evaluation.checkpoints import run_folder
 from activmask.evaluation.evaluate import Evaluation, evaluate
 from activmask.evaluation.spread import Spread, spread
 from activmask.training.checkpoint import load_checkpoint
-from activmask.training.sources import load_splits
+from activmask.training.sources import load_split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def evaluate_checkpoint(
         raise UsageError(f"there is no split '{split}'; {nearest(split, SPLITS)}")
     checkpoint = load_checkpoint(path)
     config = checkpoint.config if data is None else replace(checkpoint.config, data=data)
-    samples = load_splits(config, checkpoint.seed)[split]
+    samples = load_split(config, checkpoint.seed, split)
     return Evaluated(
         path=path,
         run=run_folder(path),

@@ -6,6 +6,8 @@ Shapes: N images, C channels, H x W pixels, K classes.
 import torch
 from torch import Tensor, nn
 
+from activmask.models.inference import Classifier, classifier
+
 _PIXELS_PER_PASS = 2**17
 """Bounds the memory of a pass: a ResNet-18 keeps about 8 kB of activations per pixel."""
 
@@ -25,12 +27,13 @@ def contrast_gradient(model: nn.Module, images: Tensor) -> Tensor:
     """
     device = next(model.parameters()).device
     chunk = max(1, _PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
-    maps = [_gradient(model, part.to(device)).cpu() for part in torch.split(images, chunk)]
+    logits = classifier(model, images[:1].to(device))
+    maps = [_gradient(logits, part.to(device)).cpu() for part in torch.split(images, chunk)]
     return torch.cat(maps).abs().mean(dim=1)
 
 
-def _gradient(model: nn.Module, images: Tensor) -> Tensor:
+def _gradient(logits: Classifier, images: Tensor) -> Tensor:
     inputs = images.detach().requires_grad_()
-    first, second = model(inputs, reconstruct=False).logits.topk(2, dim=1).values.unbind(dim=1)
+    first, second = logits(inputs).topk(2, dim=1).values.unbind(dim=1)
     gradient: Tensor = torch.autograd.grad((first - second).sum(), inputs)[0]
     return gradient

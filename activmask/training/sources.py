@@ -82,6 +82,19 @@ def load_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
     return {name: as_seen(samples, config) for name, samples in stored_splits(config, seed).items()}
 
 
+def load_split(config: RunConfig, seed: int, name: str) -> Samples:
+    """One of `load_splits`, without reading the files of the others.
+
+    Raises:
+        DataError: a data set that is missing, broken or cannot be split as asked.
+    """
+    if config.data == IN_MEMORY:
+        return load_splits(config, seed)[name]
+    dataset = read_dataset(Path(config.data))
+    rows = {name: split_rows(config, dataset, seed)[name]}
+    return as_seen(read_splits(config, dataset, rows)[name], config)
+
+
 def as_seen(samples: Samples, config: RunConfig) -> Samples:
     """Samples as evaluation shows them to the network: masks dilated, cropped to the middle.
 
