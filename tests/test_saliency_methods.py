@@ -153,7 +153,7 @@ def test_nothing_is_left_behind(method):
 
 
 def test_images_are_worked_through_in_passes_of_bounded_memory(monkeypatch):
-    monkeypatch.setattr("activmask.saliency.methods.PIXELS_PER_PASS", 2 * 16 * 16)
+    monkeypatch.setattr("activmask.saliency.methods.CPU_PIXELS_PER_PASS", 2 * 16 * 16)
     model, batch = (
         build_model(tiny_config(), channels=1, classes=2, image_size=16, seed=0),
         images(3, side=16),

@@ -75,7 +75,7 @@ class Request:
 
 def images_per_pass(images: Tensor, device: torch.device) -> int:
     """How many images of the size of `images` (B, C, H, W) a network takes at once on a device."""
-    pixels = min(PIXELS_PER_PASS, CPU_PIXELS_PER_PASS) if device.type == "cpu" else PIXELS_PER_PASS
+    pixels = CPU_PIXELS_PER_PASS if device.type == "cpu" else PIXELS_PER_PASS
     return max(1, pixels // (images.shape[-2] * images.shape[-1]))
 
 
