@@ -317,6 +317,11 @@ def _check_inert(config: RunConfig) -> None:
         raise UsageError("masks has no effect: no objective of this run looks at masks")
 
 
+def differentiates_twice(config: RunConfig) -> bool:
+    """Whether a penalty on an input gradient is part of the loss."""
+    return config.gradmask > 0 or config.rrr > 0
+
+
 def uses_masks(config: RunConfig) -> bool:
     """Whether training under this description looks at masks at all."""
     return bool(uses_shuffled_copy(config) or config.gradmask or config.rrr or masks_images(config))

@@ -16,7 +16,7 @@ from benchmarks.figure import Effort, Figure
 from benchmarks.training_contestants import own_data, usable_precision
 
 EPOCHS, TENTH = 500, 50
-BUDGET_S = 6.0
+BUDGET_S = 4.0
 """For one experiment in one precision: what takes longer is stopped before a tenth of its epochs."""
 
 A_FEW = {"model": ["CNN", "UNet"], "method": ["Classify", "Actdiff & Gradmask"]}

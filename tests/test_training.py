@@ -16,7 +16,7 @@ from activmask.training import advance as advance_module
 from activmask.training import epoch as epoch_module
 from activmask.training.advance import keep_row
 from activmask.training.checkpoint import load_checkpoint, snapshot
-from activmask.training.device import choose_device
+from activmask.training.device import attention, choose_device
 from activmask.training.replica import new_replica
 from activmask.training.run import train
 from activmask.training.scoring import predict, score
@@ -254,6 +254,25 @@ def test_divergence_keeps_the_last_good_epoch(crosses, tmp_path, monkeypatch):
 def test_actdiff_is_refused_without_activation_modules(tmp_path):
     with pytest.raises(UsageError, match="no activation modules"):
         train(make_config(data="synthetic", model="googlenet", actdiff=1.0, epochs=1), out=tmp_path / "run")
+
+
+def test_gradmask_is_refused_where_torch_has_no_second_derivative(crosses, tmp_path):
+    config = small(crosses, model="mobilenet_v3_small", width=64, gradmask=1.0)
+    with pytest.raises(UsageError, match=r"mobilenet_v3_small .*hardsigmoid"):
+        train(config, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(("weight", "known"), [(1.0, True), (0.0, False)])
+def test_attention_has_a_second_derivative_where_the_objective_needs_it(weight, known):
+    query = torch.rand(1, 1, 4, 8, requires_grad=True)
+    with attention(make_config(gradmask=weight)):
+        answer = torch.nn.functional.scaled_dot_product_attention(query, query, query)
+    (gradient,) = torch.autograd.grad(answer.square().sum(), query, create_graph=True)
+    if known:
+        assert torch.autograd.grad(gradient.square().sum(), query)[0].abs().sum() > 0
+        return
+    with pytest.raises(RuntimeError, match="derivative"):
+        torch.autograd.grad(gradient.square().sum(), query)
 
 
 def test_missing_data_names_the_command_that_makes_it(tmp_path):

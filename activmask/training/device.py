@@ -4,8 +4,9 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from activmask.config import RunConfig, nearest
+from activmask.config import RunConfig, differentiates_twice, nearest
 from activmask.errors import UsageError
 
 
@@ -56,6 +57,14 @@ def autocast(config: RunConfig, device: torch.device) -> AbstractContextManager[
     if config.precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def attention(config: RunConfig) -> AbstractContextManager[object]:
+    """The context in which attention can be differentiated as often as the run's objectives need it.
+
+    Torch's fused forms of attention have no second derivative; its form of plain products has.
+    """
+    return sdpa_kernel(SDPBackend.MATH) if differentiates_twice(config) else nullcontext()
 
 
 def visible_gpus(name: str) -> tuple[str, ...]:

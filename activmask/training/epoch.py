@@ -16,7 +16,7 @@ from activmask.data.augment import random_crop_flip
 from activmask.errors import TrainingDiverged
 from activmask.objectives.adversarial import discriminator_loss
 from activmask.objectives.terms import StepTerms, is_summed, term_names
-from activmask.training.device import autocast
+from activmask.training.device import attention, autocast
 from activmask.training.randomness import derived_generator, network_randomness
 from activmask.training.replica import Replica
 from activmask.training.scoring import Scores, predict, score
@@ -108,7 +108,7 @@ def forward_step(
     if replica.config.augment == "crop-flip":
         images, masks = random_crop_flip(images, masks, replica.config.image_size, generator)
     part = share(len(images), replica.world)
-    with autocast(replica.config, replica.device):
+    with autocast(replica.config, replica.device), attention(replica.config):
         result = replica.objective(images, masks, labels, generator, part=part)
     weight = (part.stop - part.start) * replica.world.size / len(images)
     loss, values = _over_all(replica, result, weight)

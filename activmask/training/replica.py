@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from activmask.config import AUTOENCODERS, RunConfig
+from activmask.config import AUTOENCODERS, RunConfig, differentiates_twice
 from activmask.data.samples import Samples
 from activmask.errors import UsageError
 from activmask.models import ModelOutput, build_model, prepare_double_backward
@@ -22,6 +22,7 @@ from activmask.objectives.actdiff import choose_layers
 from activmask.objectives.adversarial import discriminator, features
 from activmask.objectives.terms import StepTerms, step_terms
 from activmask.training.checkpoint import Description
+from activmask.training.device import attention
 from activmask.training.randomness import derived_seed
 from activmask.training.sources import as_seen, fingerprint, to_train_on
 from activmask.training.stream import AnySamples, Stream, file_digest, open_stored
@@ -100,9 +101,10 @@ def new_replica(
     taps = _check_taps(config, model, (channels, size, size))
     if config.sync_batchnorm and sync_batch_norm(model) == 0:
         raise UsageError(f"sync_batchnorm has no effect: {config.model} has no batch normalisation")
+    _check_twice_differentiable(config, model, (channels, size, size))
     model = _placed(model, device)
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
-    if (config.gradmask or config.rrr) and device.type == "cuda":
+    if differentiates_twice(config) and device.type == "cuda":
         prepare_double_backward(model)
     judge = None
     if config.adversarial:
@@ -191,6 +193,27 @@ def _check_taps(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]
     model.train()
     choose_layers(list(taps), config.actdiff_layers)
     return list(taps.values())
+
+
+def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
+    """Refuse a network with an operation whose second derivative torch does not know."""
+    if not differentiates_twice(config):
+        return
+    model.eval()
+    images = torch.zeros(1, *shape, requires_grad=True)
+    try:
+        with attention(config):
+            logits = model(images, reconstruct=False).logits
+        (gradient,) = torch.autograd.grad(logits.square().sum(), images, create_graph=True)
+        torch.autograd.grad(gradient.square().sum(), list(model.parameters()), allow_unused=True)
+    except RuntimeError as error:
+        if "derivative" not in str(error):
+            raise
+        raise UsageError(
+            f"gradmask and rrr need second derivatives, which torch does not have for {config.model} "
+            f"({str(error).splitlines()[0]}); choose another model"
+        ) from error
+    model.train()
 
 
 def _on_device(samples: Samples, device: torch.device) -> Samples:
