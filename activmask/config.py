@@ -287,7 +287,7 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
             "classify_shuffled never show; choose one",
         ),
         (
-            config.compile and bool(config.gradmask or config.rrr),
+            config.compile and differentiates_twice(config),
             "compile cannot differentiate twice, which gradmask and rrr need; leave compile off",
         ),
         (
@@ -324,7 +324,7 @@ def differentiates_twice(config: RunConfig) -> bool:
 
 def uses_masks(config: RunConfig) -> bool:
     """Whether training under this description looks at masks at all."""
-    return bool(uses_shuffled_copy(config) or config.gradmask or config.rrr or masks_images(config))
+    return uses_shuffled_copy(config) or differentiates_twice(config) or masks_images(config)
 
 
 def masks_images(config: RunConfig) -> bool:

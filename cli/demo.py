@@ -60,12 +60,12 @@ def _conclude(folder: Path, seed: int) -> None:
     from activmask.report.comparison import comparison
     from activmask.training.checkpoint import load_checkpoint
     from activmask.training.run_folder import read_history
-    from activmask.training.sources import load_splits
+    from activmask.training.sources import load_split
 
     names = ("baseline", "actdiff")
     runs = [folder / "runs" / name / f"seed-{seed}" for name in names]
     checkpoints = [load_checkpoint(run / "best.safetensors") for run in runs]
-    valid = load_splits(checkpoints[0].config, seed)["valid"]
+    valid = load_split(checkpoints[0].config, seed, "valid")
     table = result_table(
         "Does it look where the expert points?",
         "network",

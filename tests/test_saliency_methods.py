@@ -6,9 +6,10 @@ from torch import nn
 
 from activmask.errors import UsageError
 from activmask.models import build_model
+from activmask.models.inference import images_per_pass
 from activmask.models.output import ModelOutput
 from activmask.saliency.last_convolution import last_convolution
-from activmask.saliency.methods import METHODS, attribute, images_per_pass
+from activmask.saliency.methods import METHODS, attribute
 
 SIDE = 8
 
@@ -153,7 +154,7 @@ def test_nothing_is_left_behind(method):
 
 
 def test_images_are_worked_through_in_passes_of_bounded_memory(monkeypatch):
-    monkeypatch.setattr("activmask.saliency.methods.CPU_PIXELS_PER_PASS", 2 * 16 * 16)
+    monkeypatch.setattr("activmask.models.inference.CPU_PIXELS_PER_PASS", 2 * 16 * 16)
     model, batch = (
         build_model(tiny_config(), channels=1, classes=2, image_size=16, seed=0),
         images(3, side=16),

@@ -6,10 +6,7 @@ Shapes: N images, C channels, H x W pixels, K classes.
 import torch
 from torch import Tensor, nn
 
-from activmask.models.inference import Classifier, classifier
-
-_PIXELS_PER_PASS = 2**17
-"""Bounds the memory of a pass: a ResNet-18 keeps about 8 kB of activations per pixel."""
+from activmask.models.inference import Classifier, classifier, images_per_pass
 
 
 def contrast_gradient(model: nn.Module, images: Tensor) -> Tensor:
@@ -26,9 +23,11 @@ def contrast_gradient(model: nn.Module, images: Tensor) -> Tensor:
         float (N, H, W) on the CPU, at least 0.
     """
     device = next(model.parameters()).device
-    chunk = max(1, _PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
     logits = classifier(model, images[:1].to(device))
-    maps = [_gradient(logits, part.to(device)).cpu() for part in torch.split(images, chunk)]
+    maps = [
+        _gradient(logits, part.to(device)).cpu()
+        for part in torch.split(images, images_per_pass(images, device))
+    ]
     return torch.cat(maps).abs().mean(dim=1)
 
 

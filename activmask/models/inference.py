@@ -16,6 +16,11 @@ from activmask.models.double_backward import TwiceDifferentiableConv2d
 from activmask.models.synced_batch_norm import SyncedBatchNorm2d
 from activmask.models.taps import Tapped
 
+PIXELS_PER_PASS = 2**17
+"""Bounds the memory of a pass: a ResNet-18 keeps about 8 kB of activations per pixel."""
+CPU_PIXELS_PER_PASS = 2**16
+"""Larger arrays go back to the system after every use, and their pages have to be fetched anew."""
+
 Classifier = Callable[[Tensor], Tensor]
 """Maps images (B, C, H, W) to logits (B, K)."""
 
@@ -24,6 +29,12 @@ Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 
 _CONVOLUTIONS = (nn.Conv2d, TwiceDifferentiableConv2d)
 _NORMALISATIONS = (nn.BatchNorm2d, SyncedBatchNorm2d)
+
+
+def images_per_pass(images: Tensor, device: torch.device) -> int:
+    """How many images of the size of `images` (B, C, H, W) go through a network at once on a device."""
+    pixels = CPU_PIXELS_PER_PASS if device.type == "cpu" else PIXELS_PER_PASS
+    return max(1, pixels // (images.shape[-2] * images.shape[-1]))
 
 
 def classifier(model: nn.Module, images: Tensor) -> Classifier:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from activmask.config import RunConfig, masks_images, uses_shuffled_copy
+from activmask.config import RunConfig, differentiates_twice, masks_images, uses_shuffled_copy
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.models.output import ModelOutput
 from activmask.objectives.actdiff import actdiff
@@ -73,7 +73,7 @@ def step_terms(
         seen = keep_inside(images, masks)
     elif config.classify_shuffled:
         seen = shuffled
-    if config.gradmask or config.rrr:
+    if differentiates_twice(config):
         seen = seen.detach().requires_grad_()
     output: ModelOutput = model(seen, reconstruct=config.recon > 0)
     terms = {"classify": cross_entropy(output.logits, labels)}

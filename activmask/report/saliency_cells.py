@@ -190,7 +190,7 @@ def _validation(chosen: Sequence[Chosen]) -> list[Samples]:
     for run, seed in chosen:
         key = _split_key(run.config, seed)
         if key not in read:
-            read[key] = stored_splits(run.config, seed)["valid"]
+            read[key] = stored_splits(run.config, seed, ("valid",))["valid"]
     return [read[_split_key(run.config, seed)] for run, seed in chosen]
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from activmask.errors import CheckpointError
+from activmask.models.inference import images_per_pass
 from activmask.saliency.inputs import Inputs
-from activmask.saliency.methods import attribute, images_per_pass
+from activmask.saliency.methods import attribute
 from activmask.training.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]

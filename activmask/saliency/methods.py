@@ -20,13 +20,8 @@ from torch import Tensor, nn
 
 from activmask.config import nearest
 from activmask.errors import UsageError
-from activmask.models.inference import Classifier, classifier
+from activmask.models.inference import Classifier, classifier, images_per_pass
 from activmask.saliency.last_convolution import last_convolution
-
-PIXELS_PER_PASS = 2**17
-"""Bounds the memory of a pass: a ResNet-18 keeps about 8 kB of activations per pixel."""
-CPU_PIXELS_PER_PASS = 2**16
-"""Larger arrays go back to the system after every use, and their pages have to be fetched anew."""
 
 INTEGRATION_STEPS = 50
 SMOOTHING_DRAWS = 25
@@ -71,12 +66,6 @@ class Request:
     def images_per_pass(self) -> int:
         """How many images of this size fit in one pass."""
         return images_per_pass(self.images, self.images.device)
-
-
-def images_per_pass(images: Tensor, device: torch.device) -> int:
-    """How many images of the size of `images` (B, C, H, W) a network takes at once on a device."""
-    pixels = CPU_PIXELS_PER_PASS if device.type == "cpu" else PIXELS_PER_PASS
-    return max(1, pixels // (images.shape[-2] * images.shape[-1]))
 
 
 def input_gradient(request: Request) -> Tensor:

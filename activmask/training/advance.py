@@ -27,11 +27,10 @@ def advance(replica: Replica, progress: Progress) -> None:
         replica.next_epoch += 1
         return
     row = epoch_row(replica, losses, perf_counter() - start)
-    if row["valid_auc"] > replica.best_score + SAME_AUC:
+    is_best = row["valid_auc"] > replica.best_score + SAME_AUC
+    if is_best:
         replica.best_weights = snapshot(replica.model)
-        keep_row(replica, row, is_best=True)
-    else:
-        keep_row(replica, row, is_best=False)
+    keep_row(replica, row, is_best=is_best)
     save(replica)
     progress.epoch(replica.seed, row)
 

@@ -21,7 +21,7 @@ from activmask.training.replica import Replica, class_count
 from activmask.training.scoring import evaluation_batch
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Segment:
     """Steps that follow each other, as many as one recording holds."""
 
@@ -55,8 +55,8 @@ class Health:
     """float64, the highest validation AUC so far."""
 
 
-FIXED = 2
-"""Numbers of `verdict` before the scores: stopped, is the best so far."""
+FIXED = 1
+"""Numbers of `verdict` before the scores: is the best so far."""
 PER_SPLIT = 3
 """Numbers of each split's scores: AUC, accuracy, all logits are finite."""
 
@@ -152,7 +152,7 @@ def judge_epoch(replica: Replica, splits: dict[str, Judged], health: Health, ver
     for name, tensor in plain_weights(replica.model).items():
         best = replica.best_weights[name]
         best.copy_(torch.where(improved, tensor, best))
-    verdict.copy_(torch.cat([torch.stack([health.stopped.double(), improved.double()]), *scores.values()]))
+    verdict.copy_(torch.cat([improved.double().view(FIXED), *scores.values()]))
 
 
 def _scores(model: nn.Module, split: Judged) -> Tensor:

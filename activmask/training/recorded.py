@@ -9,7 +9,14 @@ from torch import Tensor
 from activmask.errors import TrainingDiverged
 from activmask.training.advance import keep_row, save
 from activmask.training.device_epoch import FIXED, PER_SPLIT
-from activmask.training.epoch import diverged, history_row, judged_splits, logits_diverged, mean_losses
+from activmask.training.epoch import (
+    diverged,
+    history_row,
+    judged_splits,
+    logits_diverged,
+    mean_losses,
+    step_count,
+)
 from activmask.training.progress import Progress
 from activmask.training.recording import MOST_AHEAD, Recording, launch
 from activmask.training.scoring import Scores
@@ -87,7 +94,7 @@ def collect(recording: Recording, seconds: float, progress: Progress) -> Trainin
     replica = recording.replica
     results = recording.results[: recording.launched].cpu()
     recording.launched = 0
-    steps = sum(len(segment.sizes) for segment, _ in recording.segments)
+    steps = step_count(replica)
     for numbers in results:
         try:
             row, is_best = _outcome(recording, numbers, seconds)
@@ -121,4 +128,4 @@ def _outcome(recording: Recording, numbers: Tensor, seconds: float) -> tuple[dic
             raise logits_diverged(replica, name)
         scores[name] = Scores(auc, accuracy)
     row = history_row(replica, mean_losses(replica.config, by_step), scores, seconds)
-    return row, bool(verdict[1])
+    return row, bool(verdict[0])

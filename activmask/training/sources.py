@@ -1,7 +1,7 @@
 """From a run's description to the samples it trains and is judged on."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from activmask.data.augment import centre_crop
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.masks import circle, dilate, keep_share
 from activmask.data.samples import Samples
-from activmask.data.splits import split_indices
+from activmask.data.splits import SPLITS, split_indices
 from activmask.data.synthetic import SyntheticSpec, draw_synthetic, synthetic_samples
 from activmask.errors import DataError
 from activmask.objectives.classification import keep_inside
@@ -24,17 +24,18 @@ IN_MEMORY = "synthetic"
 """The data name that draws the benchmark from the seed instead of reading a folder."""
 
 
-def stored_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
-    """Train, valid and test at their stored resolution, masks as given.
+def stored_splits(config: RunConfig, seed: int, names: Sequence[str] = SPLITS) -> dict[str, Samples]:
+    """Train, valid and test, or those that are named, at their stored resolution, masks as given.
 
     Raises:
         DataError: a data set that is missing, broken or cannot be split as asked.
     """
     if config.data != IN_MEMORY:
         dataset = read_dataset(Path(config.data))
-        return read_splits(config, dataset, split_rows(config, dataset, seed))
+        rows = split_rows(config, dataset, seed)
+        return read_splits(config, dataset, {name: rows[name] for name in names})
     drawn = draw_synthetic(SyntheticSpec(seed=_split_seed(config, seed)))
-    return _checked({name: synthetic_samples(split) for name, split in drawn.items()}, config)
+    return _checked({name: synthetic_samples(drawn[name]) for name in names}, config)
 
 
 def split_rows(config: RunConfig, dataset: Dataset, seed: int) -> dict[str, np.ndarray]:
@@ -88,11 +89,7 @@ def load_split(config: RunConfig, seed: int, name: str) -> Samples:
     Raises:
         DataError: a data set that is missing, broken or cannot be split as asked.
     """
-    if config.data == IN_MEMORY:
-        return load_splits(config, seed)[name]
-    dataset = read_dataset(Path(config.data))
-    rows = {name: split_rows(config, dataset, seed)[name]}
-    return as_seen(read_splits(config, dataset, rows)[name], config)
+    return as_seen(stored_splits(config, seed, (name,))[name], config)
 
 
 def as_seen(samples: Samples, config: RunConfig) -> Samples:
