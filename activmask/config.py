@@ -74,10 +74,20 @@ class RunConfig:
         "file", "Data", "Masks from the data set, or a centred circle of radius side / 2.5."
     )
     mask_blur: float = _setting(
-        0.5, "Data", "Sigma in px of the Gaussian that dilates masks (blur, then anything above 0).", least=0
+        0.5,
+        "Data",
+        "Sigma of the Gaussian that dilates masks (blur, then anything above 0), in px of the original slice "
+        "for data sets of prepare-msd, of the stored image for all others.",
+        least=0,
     )
     masks: float = _setting(
         1.0, "Data", "Share of training images, per class, that keep their mask.", least=0
+    )
+    masks_without: Literal["whole", "borrowed"] = _setting(
+        "whole",
+        "Data",
+        "Images without a mask stay whole, as in the paper, where the mask's mere presence can then tell the "
+        "class; or each borrows the mask of a random image that has one, the honest control.",
     )
 
     model: str = _setting("resnet18", "Model", "cnn, ae, unet, resnet18 or any torchvision classifier.")
@@ -315,6 +325,10 @@ def _check_inert(config: RunConfig) -> None:
             raise UsageError(f"{name} has no effect while {needed} is 0; give {needed} a weight")
     if config.masks < 1 and not uses_masks(config):
         raise UsageError("masks has no effect: no objective of this run looks at masks")
+    if config.masks_without == "borrowed" and not uses_masks(config):
+        raise UsageError("masks_without has no effect: no objective of this run looks at masks")
+    if config.masks_without == "borrowed" and config.mask == "circle":
+        raise UsageError("masks_without has no effect: with mask circle every image has a mask")
 
 
 def differentiates_twice(config: RunConfig) -> bool:

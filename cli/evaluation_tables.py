@@ -103,6 +103,7 @@ def _print_verdicts(evaluated: Sequence[Evaluated]) -> None:
             sentences = f"The shortcut audit is not available: {audit.reason}."
         else:
             sentences = " ".join([*audit.verdict.sentences, *_borrowing(audit)])
+        sentences = " ".join([sentences, *one.mask_notes])
         out.print(Text.assemble((f"{_name(one)}: ", "bold"), sentences))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import err, failures_as_sentences, out
+from .preparing import print_mask_shares
 from .progress import counting
 from .tables import plain, print_table, result_table
 
@@ -79,6 +80,7 @@ def _print_summary(summary: "Summary", distinct: dict[str, int], folder: Path) -
         table.add_row(split, str(counts[0]), str(counts[1]), str(distinct[split]))
     print_table(table)
     out.print(plain(f"{summary.images} images of {summary.height} x {summary.width} px in {folder}"))
+    print_mask_shares(summary.mask_shares)
     if distinct["train"] < sum(summary.counts["train"].values()):
         err.print("note: images of this size have too few arrangements; training images repeat evenly")
     given = "" if folder == Path("data/synthetic") else f" --data {shlex.quote(str(folder))}"

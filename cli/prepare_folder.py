@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .console import failures_as_sentences, out
-from .preparing import print_next, print_skipped
+from .preparing import print_mask_shares, print_next, print_skipped
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
     )
     if summary.empty_masks:
         out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
+    print_mask_shares(written.mask_shares)
     print_skipped(summary.skipped, data)
     policy = "given" if "all" not in written.counts else "subject"
     print_next(data, "", f"--split-policy {policy}")

@@ -9,7 +9,7 @@ from activmask.config import PRESETS
 from activmask.errors import UsageError
 
 from .console import failures_as_sentences, out
-from .preparing import print_next, print_skipped
+from .preparing import print_mask_shares, print_next, print_skipped
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def prepare_msd(
         float | None,
         typer.Option(
             metavar="SIGMA",
-            help="Sigma in px by which training will dilate the masks; only noted, with the radius that "
-            "results. The paper's value for the task if left out.",
+            help="Sigma by which training will dilate the masks, in px of the volume's own slices; only "
+            "noted, with the radius and the shares that result. The paper's value for the task if left out.",
             rich_help_panel="Output",
             show_default=False,
         ),
@@ -137,7 +137,24 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
         "outside decompression"
     )
     out.print(
-        f"mask blur {summary.mask_blur:g} px grows masks by {summary.mask_radius} of {written.width} px "
-        "in training; they are stored as they are"
+        f"mask blur {summary.mask_blur:g} px of the native slice grows masks by {summary.mask_radius} of "
+        f"{_native(summary.native_sides)} px, which are {_stored_radius(summary)} of {written.width} px as "
+        "stored, in training; they are stored as they are"
     )
+    print_mask_shares(written.mask_shares)
     print_skipped(summary.skipped, data)
+
+
+def _native(sides: tuple[int, int]) -> str:
+    least, greatest = sides
+    return str(least) if least == greatest else f"{least} to {greatest}"
+
+
+def _stored_radius(summary: "MsdSummary") -> str:
+    import numpy as np
+
+    from activmask.data.dilation import stored_radii
+
+    size, (least, greatest) = summary.written.width, summary.native_sides
+    radii = stored_radii(summary.mask_blur, (size, size), np.array([[greatest, least]]))[0].tolist()
+    return _native((radii[0], radii[1]))

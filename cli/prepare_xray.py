@@ -9,7 +9,7 @@ from rich.table import Table
 from activmask.errors import UsageError
 
 from .console import err, failures_as_sentences, out
-from .preparing import print_next, print_skipped
+from .preparing import print_mask_shares, print_next, print_skipped
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -228,6 +228,8 @@ def _print_summary(summary: "XraySummary", data: Path) -> None:
         f"{written.images} images of {written.height} x {written.width} px, 16 bits; {written.masks} masks; "
         f"mean image per site in {plain(data / 'preview.png')}"
     )
+    print_mask_shares(written.mask_shares)
+    out.print(f"the preset xray draws its own: a circle with {summary.circle_share:.1%} of the image inside")
     print_skipped(summary.skipped, data)
     print_next(data, "--preset xray")
 

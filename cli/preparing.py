@@ -3,9 +3,13 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .console import out
-from .tables import plain
+from .tables import plain, print_table, result_table
+
+if TYPE_CHECKING:
+    from activmask.data.mask_shares import MaskShares, Shares
 
 _SHOWN = 10
 
@@ -22,3 +26,29 @@ def print_next(data: Path, before: str, after: str = "") -> None:
     """The command that trains on the data set, its own flags on both sides of the folder's."""
     words = ["next: activmask train", before, f"--data {shlex.quote(str(data))}", after]
     out.print(plain(" ".join(word for word in words if word)))
+
+
+def print_mask_shares(shares: "MaskShares | None") -> None:
+    """How much of the image lies inside the masks, as stored and as training dilates them."""
+    if shares is None or not shares.stored.masks:
+        out.print("no image has a mask")
+        return
+    table = result_table(
+        "Share of the image inside the masks", "", "masks", "min", "median", "mean", "max", "empty", "full"
+    )
+    rows = {"as stored": shares.stored, f"dilated by mask blur {shares.sigma_px:g}": shares.dilated}
+    for name, some in rows.items():
+        table.add_row(name, str(some.masks), *_percentages(some), str(some.empty), str(some.full))
+    print_table(table)
+    if shares.without_mask:
+        out.print(f"{shares.without_mask} images have no mask")
+    if not shares.dilated.partial:
+        out.print(
+            "no dilated mask has both an inside and an outside, so train refuses every objective that looks "
+            "at masks; choose a smaller mask blur"
+        )
+
+
+def _percentages(some: "Shares") -> list[str]:
+    values = (some.minimum, some.median, some.mean, some.maximum)
+    return ["-" if value is None else f"{value:.1%}" for value in values]

@@ -40,14 +40,14 @@ def test_a_task_becomes_a_data_set(task, tmp_path):
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert summary.written.counts == {"all": {0: 9, 1: 9}}
     assert (summary.volumes, summary.skipped, summary.task) == (3, (), "LITS")
-    assert (summary.mask_blur, summary.mask_radius) == (16, 64)
+    assert (summary.mask_blur, summary.mask_radius, summary.native_sides) == (16, 64, (12, 12))
     assert min(summary.seconds_decompressing, summary.seconds_elsewhere) > 0
     dataset = read_dataset(tmp_path / "out")
     assert load_samples(dataset, range(18)).images.shape == (18, 1, 20, 20)
     table = (tmp_path / "out/metadata.csv").read_text().splitlines()
-    assert table[0] == "file_name,mask_file_name,label,subject"
-    assert table[1] == "images/liver_0-z000.png,,0,liver_0"
-    assert table[4] == "images/liver_0-z003.png,masks/liver_0-z003.png,1,liver_0"
+    assert table[0] == "file_name,mask_file_name,label,subject,native_height,native_width"
+    assert table[1] == "images/liver_0-z000.png,,0,liver_0,12,12"
+    assert table[4] == "images/liver_0-z003.png,masks/liver_0-z003.png,1,liver_0,12,12"
 
 
 def test_the_card_says_what_was_done(task, tmp_path):
@@ -56,7 +56,11 @@ def test_the_card_says_what_was_done(task, tmp_path):
     assert card["source"] == "msd"
     assert (card["task"], card["modality"], card["labels"]) == ("LITS", "CT", [2])
     assert card["window"] == {"low": -160.0, "high": 240.0, "unit": "value"}
-    assert card["mask_blur"] == {"sigma_px": 16.0, "radius_px": 64, "stored": False}
+    unit = "px of the native slice"
+    assert card["mask_blur"] == {"sigma_px": 16.0, "radius_px": 64, "unit": unit, "stored": False}
+    shares = card["mask_shares"]
+    assert (shares["sigma_px"], shares["unit"], shares["without_mask"]) == (16.0, unit, 15)
+    assert (shares["stored"]["masks"], shares["stored"]["full"], shares["dilated"]["full"]) == (3, 0, 3)
     assert "front to back" in card["orientation"]
     assert card["licence"] == "CC-BY-SA 4.0"
     assert card["counts"] == {"all": {"0": 15, "1": 3}}
@@ -231,7 +235,10 @@ def test_the_command_prints_a_summary_and_the_next_step(task, tmp_path, monkeypa
     assert "LITS │       3 │                 9 │       9" in stdout
     assert "18 slices of 20 x 20 px, 16 bits" in stdout
     assert "% of it outside decompression" in stdout
-    assert "mask blur 16 px grows masks by 64 of 20 px" in stdout
+    assert (
+        "mask blur 16 px of the native slice grows masks by 64 of 12 px, which are 107 of 20 px as stored"
+    ) in stdout
+    assert "no dilated mask has both an inside and an outside, so train refuses" in stdout
     assert "skipped imagesTr/liver_[11].nii.gz: imagesTr/liver_[11].nii.gz is truncated" in stdout
     assert "1 skipped in all, listed in data/liver/skipped.csv" in stdout
     assert stdout.endswith("next: activmask train --preset liver --data data/liver\n")

@@ -74,7 +74,9 @@ def test_a_slice_is_what_prepare_msd_stored(prepared, tmp_path):
         image = task / "imagesTr" / f"{subject}.nii.gz"
         label = task / "labelsTr" / f"{subject}.nii.gz"
         samples = load_samples(dataset, [row])
-        pixels, inside = read_nifti_slice(image, int(number), stored, label)
+        pixels, inside, native = read_nifti_slice(image, int(number), stored, label)
+        # 24 columns of 2 mm are 48 mm wide, so 20 rows of 1.5 mm are padded to 32.
+        assert native == (32, 24) == tuple(samples.native[0].tolist())
         np.testing.assert_array_equal(pixels, samples.images[0, 0])
         assert inside is not None
         if samples.has_mask[0]:

@@ -22,7 +22,8 @@ from activmask.errors import DataError
 if TYPE_CHECKING:
     from activmask.data.samples import Samples
 
-COLUMNS = ("file_name", "mask_file_name", "label", "subject", "site", "split")
+NATIVE = ("native_height", "native_width")
+COLUMNS = ("file_name", "mask_file_name", "label", "subject", "site", "split", *NATIVE)
 REQUIRED = COLUMNS[:3]
 
 
@@ -50,6 +51,9 @@ class Dataset:
     """W in px, of every image and mask."""
     card: dict[str, Any]
     """How the data set was made; empty if its folder has no card.json."""
+    native: np.ndarray | None = None
+    """int64 (N, 2), height and width in px of the slice that each image was resized from; 0 where the
+    card says that there were slices and the table lacks the columns, None where there were none."""
 
     def __len__(self) -> int:
         """The number of images N."""
@@ -68,6 +72,7 @@ def read_dataset(root: Path) -> Dataset:
     rows = read_table(table, REQUIRED)
     _check_distinct(table, rows)
     height, width = _common_size(root, table, rows)
+    card = read_card(root)
     return Dataset(
         root=root,
         file_names=_column(rows, "file_name"),
@@ -78,7 +83,8 @@ def read_dataset(root: Path) -> Dataset:
         splits=_splits(table, rows),
         height=height,
         width=width,
-        card=read_card(root),
+        card=card,
+        native=_native(table, rows, card),
     )
 
 
@@ -109,7 +115,28 @@ def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
         subjects=tuple(dataset.subjects[i] for i in indices),
         sites=tuple(dataset.sites[i] for i in indices),
         names=tuple(dataset.file_names[i] for i in indices),
+        native=None if dataset.native is None else torch.from_numpy(dataset.native[np.asarray(indices, int)]),
     )
+
+
+def native_sides(table: Path, row: Row) -> tuple[int, int] | None:
+    """Height and width in px of the slice that a row's image was resized from; None without the columns.
+
+    Raises:
+        DataError: one of the columns is missing, or a side is no number of px.
+    """
+    given = [name for name in NATIVE if name in row.cells]
+    if not given:
+        return None
+    for name in NATIVE:
+        text = row[name]
+        if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
+            raise DataError(
+                f"{table}, row {row.number}: {name} must be a number of px above 0; found {text!r}; fill in "
+                f"{' and '.join(NATIVE)} in every row or remove both columns"
+            )
+    height, width = (int(row[name]) for name in NATIVE)
+    return height, width
 
 
 def read_card(root: Path) -> dict[str, Any]:
@@ -224,6 +251,14 @@ def _subjects(table: Path, rows: Sequence[Row]) -> tuple[str, ...]:
                 f"{table}, row {row.number}: subject is empty; fill it in every row or remove the column"
             )
     return _column(rows, "subject")
+
+
+def _native(table: Path, rows: Sequence[Row], card: dict[str, Any]) -> np.ndarray | None:
+    found = [native_sides(table, row) for row in rows]
+    if None not in found:
+        return np.array(found, dtype=np.int64)
+    # Versions before the columns stored slices too.
+    return np.zeros((len(rows), 2), np.int64) if card.get("source") == "msd" else None
 
 
 def _splits(table: Path, rows: Sequence[Row]) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from activmask.data.dataset import COLUMNS, find_gap
+from activmask.data.dataset import COLUMNS, NATIVE, find_gap
+from activmask.data.mask_shares import MaskShares, ShareTally
 from activmask.data.png import encode_binary_png, encode_png
 from activmask.data.replace_folder import replace_folder
 from activmask.data.splits import SPLITS
@@ -60,6 +61,9 @@ class Record:
     """Where it was made, or empty."""
     split: str
     """train, valid, test, or empty in every record."""
+    native: tuple[int, int] | None = None
+    """Height and width in px of the slice that image and mask were resized from; None in every record
+    where that is of no account."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class Summary:
     height: int
     width: int
     bit_depth: int
+    mask_shares: MaskShares | None = None
+    """Of the image, inside the masks; None where nobody asked."""
 
 
 def write_dataset(
@@ -84,6 +90,7 @@ def write_dataset(
     overwrite: bool = False,
     preview: bytes | Callable[[], bytes] | None = None,
     skipped: Sequence[tuple[str, str]] = (),
+    mask_blur: float | None = None,
 ) -> Summary:
     """Write `metadata.csv`, `images/`, `masks/` and `card.json` into a new folder.
 
@@ -98,6 +105,8 @@ def write_dataset(
         preview: Contact sheet, the bytes of a PNG file, or what draws it after the last record.
         skipped: (file name, reason) of items left out. It is read after the last record, so what
             yields the records may append to it.
+        mask_blur: Sigma in px by which training will dilate the masks. If given, card and summary
+            hold the share of the image inside the masks before and after it.
 
     Raises:
         DataError: the target is taken, or the records do not make a data set.
@@ -108,9 +117,10 @@ def write_dataset(
     try:
         (partial / "images").mkdir(parents=True)
         (partial / "masks").mkdir()
-        rows, size, depth = _write_images(partial, records)
+        tally = None if mask_blur is None else ShareTally(mask_blur)
+        rows, size, depth = _write_images(partial, records, tally)
         _check_rows(root, rows)
-        summary = _summary(root, rows, size, depth)
+        summary = _summary(root, rows, size, depth, tally)
         (partial / "metadata.csv").write_bytes(_table(rows))
         (partial / "card.json").write_bytes(_card(card, summary))
         if preview is not None:
@@ -145,7 +155,7 @@ def check_target(root: Path, overwrite: bool) -> None:
 
 
 def _write_images(
-    partial: Path, records: Iterable[Record]
+    partial: Path, records: Iterable[Record], tally: ShareTally | None
 ) -> tuple[list[dict[str, Any]], tuple[int, ...], int]:
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()
@@ -165,6 +175,8 @@ def _write_images(
             )
         taken.add(record.name.casefold())
         rows.append(_write_one(partial, record))
+        if tally is not None:
+            tally.add(record.mask, record.native)
     if expected is None:
         raise DataError("there is no image to write a data set of")
     return rows, *expected
@@ -217,6 +229,7 @@ def _write_one(partial: Path, record: Record) -> dict[str, Any]:
         "subject": record.subject,
         "site": record.site,
         "split": record.split,
+        **dict(zip(NATIVE, record.native or ("", ""), strict=True)),
     }
 
 
@@ -255,7 +268,9 @@ def _table(rows: list[dict[str, Any]]) -> bytes:
     return format_table(columns, ([row[name] for name in columns] for row in rows))
 
 
-def _summary(root: Path, rows: Sequence[dict[str, Any]], size: tuple[int, ...], depth: int) -> Summary:
+def _summary(
+    root: Path, rows: Sequence[dict[str, Any]], size: tuple[int, ...], depth: int, covered: ShareTally | None
+) -> Summary:
     tally = Counter((row["split"] or "all", row["label"]) for row in rows)
     counts: dict[str, dict[int, int]] = {}
     for split in ("all", *SPLITS):
@@ -263,7 +278,8 @@ def _summary(root: Path, rows: Sequence[dict[str, Any]], size: tuple[int, ...], 
         if classes:
             counts[split] = classes
     masks = sum(1 for row in rows if row["mask_file_name"])
-    return Summary(root, len(rows), masks, counts, size[0], size[1], depth)
+    shares = None if covered is None else covered.result()
+    return Summary(root, len(rows), masks, counts, size[0], size[1], depth, shares)
 
 
 def _card(card: dict[str, Any], summary: Summary) -> bytes:
@@ -276,4 +292,6 @@ def _card(card: dict[str, Any], summary: Summary) -> bytes:
         "bit_depth": summary.bit_depth,
         "counts": summary.counts,
     }
+    if summary.mask_shares is not None:
+        facts["mask_shares"] = summary.mask_shares.to_json()
     return (json.dumps({**card, **facts}, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

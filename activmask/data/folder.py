@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from skimage import transform
 
+from activmask.config import FIELDS
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.folder_plan import Item, number_classes, plan_items, reason
 from activmask.data.images import Colour, check_side, read_grey, read_mask, to_stored
@@ -89,7 +90,14 @@ def prepare_folder(
         card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
         records = _records(items, classes, job, skipped, progress)
         try:
-            written = write_dataset(out, records, card=card, overwrite=overwrite, skipped=skipped)
+            written = write_dataset(
+                out,
+                records,
+                card=card,
+                overwrite=overwrite,
+                skipped=skipped,
+                mask_blur=FIELDS["mask_blur"].default,
+            )
         except _ClassLostError:
             # The remaining classes have to be numbered anew.
             items = _sound(items, skipped)

@@ -1,51 +1,55 @@
-"""Regions of interest: dilation, circles, and keeping only some of them."""
+"""Regions of interest: dilation, circles, keeping only some of them, and lending them."""
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-GAUSSIAN_TRUNCATION = 4.0
-"""Sigmas after which scikit-image's and SciPy's Gaussian kernels end."""
-
+from activmask.data.dilation import dilation_radius, stored_radii
+from activmask.data.mask_shares import Presence
 
 _PIXELS_AT_ONCE = 2**22
 """Of the masks being dilated, each of which takes 12 bytes a pixel meanwhile: 50 MB."""
 
-
-def dilation_radius(sigma: float) -> int:
-    """By how many px a blur of `sigma` px, then "anything above 0", grows a mask."""
-    return int(GAUSSIAN_TRUNCATION * sigma + 0.5)
+_Z = 1.96
+"""Standard deviations around the mean that hold 95 % of a normal distribution."""
 
 
-def dilate(masks: Tensor, sigma: float) -> Tensor:
+def dilate(masks: Tensor, sigma: float, native: Tensor | None = None) -> Tensor:
     """Grow masks by a Gaussian blur followed by "anything above 0 is inside" (paper sec. 4).
 
     The blurred mask is above 0 exactly where the kernel's square support meets the mask, so a
-    maximum over that square gives the same mask. Beyond its result it needs memory for a few masks
+    maximum over that square gives the same mask. Where masks were resized after they were drawn,
+    the square is resized likewise, to whole px. Beyond its result it needs memory for a few masks
     at a time only.
 
     Args:
         masks: bool (N, 1, H, W), True inside the region of interest.
-        sigma: of the blur in px at the stored resolution; 0 leaves the masks alone.
+        sigma: of the blur in native px; 0 leaves the masks alone.
+        native: int64 (N, 2) on the CPU, height and width in px of the grid that each mask was drawn
+            on; None where that is the stored one.
 
     Returns:
         bool (N, 1, H, W).
     """
-    radius = dilation_radius(sigma)
-    if radius == 0:
+    if dilation_radius(sigma) == 0 or not len(masks):
         return masks
+    height, width = masks.shape[-2:]
+    sides = torch.tensor([[height, width]]).expand(len(masks), 2) if native is None else native
+    radii = torch.from_numpy(stored_radii(sigma, (height, width), sides.numpy()))
     grown = torch.empty(masks.shape, dtype=torch.bool, device=masks.device)
     together = max(1, _PIXELS_AT_ONCE // max(1, masks[:1].numel()))
-    for few, grown_few in zip(masks.split(together), grown.split(together), strict=True):
-        grown_few.copy_(_dilated(few, radius))
+    for rows, columns in radii.unique(dim=0).tolist():
+        alike = torch.nonzero((radii == torch.tensor([rows, columns])).all(dim=1)).flatten()
+        for few in alike.to(masks.device).split(together):
+            grown[few] = _dilated(masks[few], (rows, columns))
     return grown
 
 
-def _dilated(masks: Tensor, radius: int) -> Tensor:
-    side = 2 * radius + 1
-    grown = F.max_pool2d(masks.float(), (side, 1), stride=1, padding=(radius, 0))
-    return F.max_pool2d(grown, (1, side), stride=1, padding=(0, radius)) > 0
+def _dilated(masks: Tensor, radii: tuple[int, int]) -> Tensor:
+    rows, columns = radii
+    grown = F.max_pool2d(masks.float(), (2 * rows + 1, 1), stride=1, padding=(rows, 0))
+    return F.max_pool2d(grown, (1, 2 * columns + 1), stride=1, padding=(0, columns)) > 0
 
 
 def circle(size: int) -> Tensor:
@@ -72,3 +76,47 @@ def keep_share(labels: Tensor, has_mask: Tensor, share: float, rng: np.random.Ge
         chosen = rng.permutation(candidates)[: round(share * len(candidates))]
         kept[torch.from_numpy(chosen)] = True
     return kept
+
+
+def lenders(borrowers: Tensor, owners: Tensor, rng: np.random.Generator) -> Tensor:
+    """Whose mask each image shows where those without one borrow it.
+
+    Args:
+        borrowers: bool (N,), the images to be given a mask.
+        owners: bool (N,), the images whose masks may be given.
+        rng: draws an owner for each borrower.
+
+    Returns:
+        int64 (N,), an image's own number unless it borrows; nobody does without an owner.
+    """
+    shown = torch.arange(len(borrowers))
+    pool = torch.nonzero(owners).flatten()
+    if len(pool):
+        drawn = rng.integers(len(pool), size=int(borrowers.sum()))
+        shown[borrowers] = pool[torch.from_numpy(drawn)]
+    return shown
+
+
+def presence(labels: Tensor, has_mask: Tensor) -> Presence:
+    """How well the mere presence of a mask tells the class.
+
+    Args:
+        labels: int64 (N,).
+        has_mask: bool (N,).
+
+    Returns:
+        The AUC of `has_mask` as the score of class 1, which is (1 + p1 - p0) / 2 with p the share of
+        a class's images that have a mask; with more than two classes, of the class that it separates
+        best from the rest. The chance distance is the normal approximation for two shares of one
+        underlying share.
+    """
+    present = has_mask.double()
+    overall = float(present.mean())
+    found: list[Presence] = []
+    classes = labels.unique().tolist()
+    for label in classes[1:] if len(classes) == 2 else classes:
+        own = labels == label
+        area = 0.5 + 0.5 * float(present[own].mean() - present[~own].mean())
+        variance = overall * (1 - overall) * (1 / int(own.sum()) + 1 / int((~own).sum()))
+        found.append(Presence(auc=area, chance_distance=0.5 * _Z * variance**0.5))
+    return max(found, key=lambda one: abs(one.auc - 0.5))

@@ -14,6 +14,7 @@ from typing import Any
 
 from activmask.config import PRESETS
 from activmask.data.dataset_writer import Record, Summary, check_target, write_dataset
+from activmask.data.dilation import NATIVE_UNIT, dilation_radius
 from activmask.data.folder_plan import reason
 from activmask.data.images import check_side
 from activmask.data.msd_archive import is_archive, unpacked
@@ -50,7 +51,9 @@ class MsdSummary:
     """(file name, reason) of volumes and slices left out."""
     mask_blur: float
     mask_radius: int
-    """By how many px of the stored resolution the blur grows a mask."""
+    """By how many px of the native slice the blur grows a mask."""
+    native_sides: tuple[int, int]
+    """The shortest and the longest side in px of the native slices, padded to squares."""
     seconds_decompressing: float
     """Summed over the volumes, as is the next."""
     seconds_elsewhere: float
@@ -65,6 +68,8 @@ class _Tally:
     decompressing: float = 0.0
     elsewhere: float = 0.0
     classes: set[int] = field(default_factory=set)
+    sides: set[int] = field(default_factory=set)
+    """Of the native slices, in px."""
 
 
 def source_name(source: Path) -> str:
@@ -119,8 +124,9 @@ def prepare_msd(
             0.5 to 99.5 percentile of each volume for anything else.
         slices_per_volume: Draw this many of each volume, half of each class (an odd one more with
             the organ; a class that has fewer gives all it has); 0 takes all.
-        mask_blur: Sigma in px that training will dilate masks by, at the stored resolution; by
-            default the paper's for the task. It is only noted: masks are stored as they are.
+        mask_blur: Sigma in px of the native slices that training will dilate masks by; by default
+            the paper's for the task. It is only noted: masks are stored as they are, and the table
+            says of how many native px each slice was, by which training scales sigma.
         workers: Processes, each holding one volume.
         overwrite: Replace a data set that lies at `out`.
         progress: Called with the number of volumes done and their total.
@@ -152,6 +158,7 @@ def prepare_msd(
             card=_card(task, rules, blur, channel),
             overwrite=overwrite,
             skipped=tally.skipped,
+            mask_blur=blur,
         )
     return MsdSummary(
         written=written,
@@ -160,7 +167,8 @@ def prepare_msd(
         volumes=tally.volumes,
         skipped=tuple(tally.skipped),
         mask_blur=blur,
-        mask_radius=_radius(blur),
+        mask_radius=dilation_radius(blur),
+        native_sides=(min(tally.sides), max(tally.sides)),
         seconds_decompressing=tally.decompressing,
         seconds_elsewhere=tally.elsewhere,
     )
@@ -182,12 +190,6 @@ def _blur(preset: str | None) -> float:
     return _OTHER_BLUR if preset is None else float(PRESETS[preset]["mask_blur"])
 
 
-def _radius(blur: float) -> int:
-    from activmask.data.masks import dilation_radius
-
-    return dilation_radius(blur)
-
-
 def _card(task: Task, rules: SliceRules, blur: float, channel: int) -> dict[str, Any]:
     low, high = rules.window or PERCENTILES
     unit = "percentile of each volume" if rules.window is None else "value"
@@ -200,7 +202,12 @@ def _card(task: Task, rules: SliceRules, blur: float, channel: int) -> dict[str,
         "window": {"low": low, "high": high, "unit": unit},
         "orientation": ORIENTATION,
         "slices_per_volume": rules.per_volume,
-        "mask_blur": {"sigma_px": blur, "radius_px": _radius(blur), "stored": False},
+        "mask_blur": {
+            "sigma_px": blur,
+            "radius_px": dilation_radius(blur),
+            "unit": NATIVE_UNIT,
+            "stored": False,
+        },
         "licence": task.licence,
         "reference": task.reference,
         "channel": channel,
@@ -217,7 +224,9 @@ def _records(
         for one in slices.slices:
             label = int(one.mask is not None)
             tally.classes.add(label)
-            yield Record(f"{case.subject}-z{one.z:03d}", one.image, one.mask, label, case.subject, "", "")
+            tally.sides.update(one.native)
+            name = f"{case.subject}-z{one.z:03d}"
+            yield Record(name, one.image, one.mask, label, case.subject, "", "", one.native)
         if progress is not None:
             progress(done, len(task.cases))
     if tally.classes != {0, 1}:

@@ -55,6 +55,8 @@ class Slice:
     """uint16 (S, S)"""
     mask: np.ndarray | None
     """bool (S, S), True inside the organ; None where there is no organ."""
+    native: tuple[int, int]
+    """Height and width in px of the padded slice that both were resized from."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,13 @@ def _cut(
     kept: list[Slice] = []
     vanished: list[int] = []
     positive = organ.sum(axis=(0, 1)) > 1
+    native = native_sides(image)
     for z in _drawn(positive, case.subject, rules):
         mask = resized_mask(organ[:, :, z], image.spacing, rules.size) if positive[z] else None
         if mask is not None and not mask.any():
             vanished.append(z)
             continue
-        kept.append(Slice(z, resized_image(image, z, window, rules.size), mask))
+        kept.append(Slice(z, resized_image(image, z, window, rules.size), mask, native))
     return tuple(kept), tuple(vanished)
 
 
@@ -192,6 +195,12 @@ def resized_mask(inside: np.ndarray, spacing: np.ndarray, size: int) -> np.ndarr
     return np.asarray(transform.resize(square, (size, size), order=0), np.bool_)
 
 
+def native_sides(image: Volume) -> tuple[int, int]:
+    """Height and width in px of a volume's axial slices, upright and padded to a square."""
+    width, height = image.stored.shape[:2]
+    return _square_sides((height, width), image.spacing)
+
+
 def _upright(plane: np.ndarray) -> np.ndarray:
     """(Y, X) from (X, Y): seen from the feet, the patient's front at the top."""
     return plane[::-1, ::-1].T
@@ -199,11 +208,17 @@ def _upright(plane: np.ndarray) -> np.ndarray:
 
 def _square(plane: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Pad with 0 on both sides until the plane is as wide as high, in mm."""
-    steps = spacing[[1, 0]]
-    side = np.multiply(plane.shape, steps).max()
-    sides = np.maximum(np.rint(side / steps).astype(int), plane.shape)
+    sides = np.array(_square_sides(plane.shape, spacing))
     before = (sides - plane.shape) // 2
     return np.pad(plane, [(b, s - n - b) for b, s, n in zip(before, sides, plane.shape, strict=True)])
+
+
+def _square_sides(shape: tuple[int, ...], spacing: np.ndarray) -> tuple[int, int]:
+    """The px along rows' and columns' ends of a plane (Y, X) once it is as wide as high, in mm."""
+    steps = spacing[[1, 0]]
+    side = np.multiply(shape, steps).max()
+    height, width = np.maximum(np.rint(side / steps).astype(int), shape).tolist()
+    return height, width
 
 
 @cache

@@ -15,6 +15,7 @@ from activmask.data.msd_folder import Case
 from activmask.data.msd_volume import (
     CT_WINDOW,
     check_pair,
+    native_sides,
     percentile_window,
     resized_image,
     resized_mask,
@@ -80,7 +81,7 @@ def stored_slices(data: Path, *, preset: str, network_size: int, crops: bool) ->
 
 def read_nifti_slice(
     path: Path, number: int, stored: StoredSlices, label: Path | None = None
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> tuple[np.ndarray, np.ndarray | None, tuple[int, int]]:
     """Read a slice, and the mask of a label volume if one is given.
 
     Args:
@@ -91,7 +92,8 @@ def read_nifti_slice(
 
     Returns:
         float32 (S, S) in [0, 1], and bool (S, S) or None; rows from the patient's front to back,
-        columns from right to left.
+        columns from right to left. And height and width in px of the padded slice that they were
+        resized from.
 
     Raises:
         DataError: a file is broken, or the label does not belong to the image.
@@ -106,8 +108,9 @@ def read_nifti_slice(
     window = stored.window or percentile_window(path, image)
     scaled = from_stored(resized_image(image, number, window, stored.size))
     if organ is None:
-        return scaled, None
-    return scaled, resized_mask(organ.values(number) > 0, image.spacing, stored.size)
+        return scaled, None, native_sides(image)
+    inside = resized_mask(organ.values(number) > 0, image.spacing, stored.size)
+    return scaled, inside, native_sides(image)
 
 
 def _of_card(path: Path, card: dict[str, object]) -> StoredSlices:

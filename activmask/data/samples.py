@@ -28,6 +28,10 @@ class Samples:
     """Where each image was made; empty strings when unknown."""
     names: tuple[str, ...]
     """The image's file name relative to its data set, or its number."""
+    native: Tensor | None = None
+    """int64 (N, 2), height and width in px of the slice that each image and mask was resized from, the
+    grid on which the blur that dilates masks counts its px; 0 where the data set should say and does
+    not, None where that is the stored grid."""
 
     def __len__(self) -> int:
         """The number of images N."""
@@ -45,4 +49,5 @@ class Samples:
             subjects=tuple(self.subjects[i] for i in indices),
             sites=tuple(self.sites[i] for i in indices),
             names=tuple(self.names[i] for i in indices),
+            native=None if self.native is None else self.native[picked],
         )

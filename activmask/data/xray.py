@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from activmask.config import PRESETS
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.folder_plan import reason
 from activmask.data.images import check_side, to_stored
+from activmask.data.mask_shares import circle_share
 from activmask.data.parallel import Engine, in_order
 from activmask.data.xray_cache import Made, continued
 from activmask.data.xray_files import find_image, index_images
@@ -81,6 +83,8 @@ class XraySummary:
     """Images written by site and label."""
     skipped: tuple[tuple[str, str], ...]
     """(file name, reason) of rows and images left out."""
+    circle_share: float
+    """Of the image inside the circle that the preset takes for a mask."""
 
 
 @dataclass(frozen=True)
@@ -202,10 +206,16 @@ def prepare_xray(
 
     card = _card(eligible, size, len(items) // len({(item.image.site, item.image.label) for item in items}))
     written = write_dataset(
-        out, records(), card=card, overwrite=overwrite, preview=means.draw, skipped=skipped
+        out,
+        records(),
+        card=card,
+        overwrite=overwrite,
+        preview=means.draw,
+        skipped=skipped,
+        mask_blur=PRESETS["xray"]["mask_blur"],
     )
     cache.unlink()
-    return XraySummary(written, eligible, cells, tuple(skipped))
+    return XraySummary(written, eligible, cells, tuple(skipped), card["circle_share"])
 
 
 def _drawn(
@@ -273,6 +283,7 @@ def _card(eligible: Eligible, size: int, per_cell: int) -> dict[str, Any]:
         "classes": {"healthy": 0, eligible.finding.name: 1},
         "rules": [vars(step) for step in eligible.steps],
         "per_cell": per_cell,
+        "circle_share": circle_share(size),
         "resized_to": size,
         "crop": CROP,
         "intensities": SCALING,

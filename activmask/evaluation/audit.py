@@ -14,6 +14,7 @@ from activmask.evaluation.scores import accuracy, auc, chance_distance, check_fi
 from activmask.evaluation.verdict import Verdict, verdict
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.training.scoring import predict
+from activmask.training.sources import SCALE_UNKNOWN, scale_unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,8 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
     chosen = torch.nonzero(owners | borrowers).flatten()
     labels, classes = samples.labels[chosen], logits.shape[1]
     reason = _why_not(labels, classes)
+    if reason and scale_unknown(samples):
+        reason = SCALE_UNKNOWN
     if reason:
         return Audit(
             n=len(chosen),

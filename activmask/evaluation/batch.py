@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from activmask.config import nearest
+from activmask.data.mask_shares import Presence
 from activmask.data.splits import SPLITS
 from activmask.errors import UsageError
 from activmask.evaluation.checkpoints import run_folder
 from activmask.evaluation.evaluate import Evaluation, evaluate
+from activmask.evaluation.mask_notes import mask_presence
 from activmask.evaluation.spread import Spread, spread
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.sources import load_split
@@ -34,6 +36,10 @@ class Evaluated:
     split: str
     """`train`, `valid` or `test`."""
     evaluation: Evaluation
+    mask_presence: Presence | None = None
+    """How well a mask's presence tells the class in training, where that looked at masks."""
+    mask_notes: tuple[str, ...] = ()
+    """Sentences on the masks of its training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +84,7 @@ def evaluate_checkpoint(
     checkpoint = load_checkpoint(path)
     config = checkpoint.config if data is None else replace(checkpoint.config, data=data)
     samples = load_split(config, checkpoint.seed, split)
+    presence, notes = mask_presence(path, checkpoint.config, samples)
     return Evaluated(
         path=path,
         run=run_folder(path),
@@ -86,6 +93,8 @@ def evaluate_checkpoint(
         data=config.data,
         split=split,
         evaluation=evaluate(checkpoint, samples, seed=checkpoint.seed, device=device),
+        mask_presence=presence,
+        mask_notes=tuple(notes),
     )
 
 
@@ -153,6 +162,8 @@ def _one_to_json(one: Evaluated) -> dict[str, Any]:
         "data": one.data,
         "split": one.split,
         "evaluation": one.evaluation.to_json(),
+        "mask_presence": None if one.mask_presence is None else vars(one.mask_presence),
+        "mask_notes": list(one.mask_notes),
     }
 
 

@@ -29,6 +29,7 @@ METHOD_FIELDS = (
     "classify_shuffled",
     "cutout",
     "masks",
+    "masks_without",
 )
 """The settings in which a method differs from its baseline."""
 
@@ -58,6 +59,7 @@ def method_name(config: RunConfig) -> str:
     details = [str(getattr(config, name)) for name in _VARIANTS if _unusual(config, name)]
     details += ["detached"] if config.actdiff_detach else []
     details += [f"{config.masks:.0%} of masks"] if config.masks < 1 else []
+    details += ["borrowed masks"] if config.masks_without == "borrowed" else []
     details += [f"site correlation {config.correlation:g}"] if _unusual(config, "correlation") else []
     return ", ".join([" & ".join(parts) or "Classify", *details])
 

@@ -27,7 +27,7 @@ from activmask.saliency.inputs import Inputs
 from activmask.saliency.render import top_pixels
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.run_folder import seed_folder
-from activmask.training.sources import IN_MEMORY, as_seen, stored_splits
+from activmask.training.sources import IN_MEMORY, as_seen, stored_splits, with_lent_masks
 from activmask.training.state import BEST_FILE, LAST_FILE
 
 Epoch = Literal["last", "best"]
@@ -48,6 +48,9 @@ _DECIDES_SPLIT = (
     "correlation",
     "image_size",
     "mask",
+    "mask_blur",
+    "classify_masked",
+    "masks_without",
 )
 
 
@@ -190,7 +193,8 @@ def _validation(chosen: Sequence[Chosen]) -> list[Samples]:
     for run, seed in chosen:
         key = _split_key(run.config, seed)
         if key not in read:
-            read[key] = stored_splits(run.config, seed, ("valid",))["valid"]
+            stored = stored_splits(run.config, seed, ("valid",))["valid"]
+            read[key] = with_lent_masks(stored, run.config, seed, "valid")
     return [read[_split_key(run.config, seed)] for run, seed in chosen]
 
 

@@ -13,6 +13,7 @@ from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.experiments.results import Run
 from activmask.report.baselines import Comparison, PFloor, against_baselines, p_floor
+from activmask.report.mask_notes import mask_notes
 from activmask.report.words import count, joined
 
 MEASURES = ("auc", "accuracy")
@@ -186,6 +187,7 @@ def _notes(rows: Sequence[Row]) -> Iterable[str]:
             "values are set against both, AUC first."
         )
     yield _selection_note(rows)
+    yield from mask_notes([row.run for row in rows], full_titles(rows, rows))
     yield from _comparison_notes(rows)
     if unfinished := [row for row in rows if row.run.unfinished]:
         listed = "; ".join(

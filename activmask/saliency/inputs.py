@@ -11,18 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from activmask.data.dataset import read_card
+from activmask.data.dataset import REQUIRED, native_sides, read_card
 from activmask.data.dicom import is_dicom, read_dicom
+from activmask.data.dilation import dilation_radius
 from activmask.data.images import SUFFIXES, from_stored, read_grey, read_mask, to_stored
 from activmask.data.masks import circle
 from activmask.data.nifti_slice import StoredSlices, is_nifti, read_nifti_slice, stored_slices, volume_name
 from activmask.data.samples import Samples
+from activmask.data.tables import read_table
 from activmask.data.xray_pixels import read_xray_mask, resized
 from activmask.errors import CheckpointError, DataError, UsageError
 from activmask.training.checkpoint import Checkpoint
+from activmask.training.run_folder import MSD_PRESETS
 from activmask.training.sources import as_seen
 
 _SUFFIXES = (*SUFFIXES, ".dcm")
+_Sides = tuple[int, int] | None
+"""Height and width in px of the slice that an image was resized from; None if there was none."""
 PICTURE_SUFFIX = ".saliency.png"
 """What the pictures of this package are called, so that a folder of images can hold them."""
 
@@ -90,7 +95,8 @@ def read_inputs(
     A DICOM file, known by its content, is cropped to its middle square and resized as
     `prepare_xray` does, and so is its mask, an image of the DICOM file's own size. Of a NIfTI file
     one axial slice is cut as `prepare_msd` does; its mask is a NIfTI file too, or an image of the
-    slice as stored.
+    slice as stored. A mask drawn on a stored slice is dilated by as many of its px as the table of its
+    data set says, so such an image has to lie there.
 
     Args:
         checkpoint: whose network will see them.
@@ -140,28 +146,56 @@ def _read_one(
 ) -> tuple[Tensor, Tensor | None]:
     """Image (1, H, W) and mask (H, W) as the network sees them."""
     mask_file = _mask_of(path, mask) if mask is not None and mask.is_dir() else mask
-    pixels, inside = _read_pair(checkpoint, path, mask_file, slice_number)
+    pixels, inside, native = _read_pair(checkpoint, path, mask_file, slice_number)
     _check_size(checkpoint, path, pixels.shape)
     if inside is None and checkpoint.config.mask == "circle":
         inside = circle(pixels.shape[0])[0]
-    seen = as_seen(_as_samples(path, pixels, inside), checkpoint.config)
+    if inside is not None and native is None:
+        native = _stored_native(checkpoint, path)
+    seen = as_seen(_as_samples(path, pixels, inside, native), checkpoint.config)
     return seen.images[0], None if inside is None else seen.masks[0, 0]
 
 
 def _read_pair(
     checkpoint: Checkpoint, path: Path, mask: Path | None, slice_number: int | None
-) -> tuple[np.ndarray, Tensor | None]:
-    """Image (S, S) and mask (S, S) as a data set stores them."""
+) -> tuple[np.ndarray, Tensor | None, _Sides]:
+    """Image (S, S) and mask (S, S) as a data set stores them, and the sides of a volume's slice."""
+    native: _Sides = None
     if slice_number is not None:
         label = mask if mask is not None and is_nifti(mask) else None
-        pixels, inside = read_nifti_slice(path, slice_number, _stored_slices(checkpoint), label)
+        pixels, inside, native = read_nifti_slice(path, slice_number, _stored_slices(checkpoint), label)
         if inside is not None:
-            return pixels, torch.from_numpy(inside)
+            return pixels, torch.from_numpy(inside), native
     elif path.is_file() and is_dicom(path):
-        return _read_dicom_pair(path, mask, _stored_side(checkpoint))
+        return *_read_dicom_pair(path, mask, _stored_side(checkpoint)), None
     else:
         pixels = read_grey(path, colour="refuse")
-    return pixels, None if mask is None else _read_mask(mask, path, pixels.shape)
+    return pixels, None if mask is None else _read_mask(mask, path, pixels.shape), native
+
+
+def _stored_native(checkpoint: Checkpoint, path: Path) -> _Sides:
+    """The sides of the slice that the image of a stored one was resized from, by its data set's table."""
+    config = checkpoint.config
+    if config.mask == "circle" or dilation_radius(config.mask_blur) == 0 or not _of_slices(checkpoint):
+        return None
+    root = path.resolve().parent.parent
+    name = path.resolve().relative_to(root).as_posix()
+    table = root / "metadata.csv"
+    rows = read_table(table, REQUIRED) if table.is_file() else []
+    found = [native_sides(table, row) for row in rows if row["file_name"] == name]
+    if not found or found[0] is None:
+        raise DataError(
+            f"{table} does not say of how many px the slice of {path.name} was (native_height and "
+            f"native_width), by which mask_blur {config.mask_blur:g} is scaled; explain the volume itself "
+            "with its label, or an image where prepare-msd stored it, or leave the mask out"
+        )
+    return found[0]
+
+
+def _of_slices(checkpoint: Checkpoint) -> bool:
+    """Whether a network was trained on slices of volumes, as far as its data set or preset tells."""
+    card = read_card(Path(checkpoint.config.data))
+    return card.get("source") == "msd" if card else checkpoint.config.preset in MSD_PRESETS
 
 
 def _read_dicom_pair(path: Path, mask: Path | None, side: int) -> tuple[np.ndarray, Tensor | None]:
@@ -192,7 +226,7 @@ def _stored_slices(checkpoint: Checkpoint) -> StoredSlices:
     )
 
 
-def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None) -> Samples:
+def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None, native: _Sides) -> Samples:
     mask = torch.ones(pixels.shape, dtype=torch.bool) if inside is None else inside
     return Samples(
         images=torch.from_numpy(np.ascontiguousarray(pixels))[None, None],
@@ -202,6 +236,7 @@ def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None) -> Sample
         subjects=(path.name,),
         sites=("",),
         names=(path.name,),
+        native=None if native is None else torch.tensor([native]),
     )
 
 

@@ -6,13 +6,13 @@ replica's draws do not depend on the replicas beside it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
-Purpose = Literal["weights", "judge", "masks", "order", "step", "network", "evaluation"]
-_PURPOSES: tuple[Purpose, ...] = ("weights", "judge", "masks", "order", "step", "network", "evaluation")
+Purpose = Literal["weights", "judge", "masks", "order", "step", "network", "evaluation", "lending"]
+_PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 
 def derived_seed(seed: int, purpose: Purpose, epoch: int = 0) -> int:

@@ -23,8 +23,9 @@ from activmask.objectives.adversarial import discriminator, features
 from activmask.objectives.terms import StepTerms, step_terms
 from activmask.training.checkpoint import Description
 from activmask.training.device import attention
+from activmask.training.mask_facts import MaskFacts, check_masks, mask_facts
 from activmask.training.randomness import derived_seed
-from activmask.training.sources import as_seen, fingerprint, to_train_on
+from activmask.training.sources import as_seen, fingerprint, to_train_on, with_lent_masks
 from activmask.training.stream import AnySamples, Stream, file_digest, open_stored
 from activmask.training.world import ALONE, World
 
@@ -50,6 +51,8 @@ class Replica:
     """Train, valid and test as evaluation sees them, on the CPU; or streams of them."""
     data_digest: str
     """Fingerprint of the training samples."""
+    mask_facts: MaskFacts
+    """What its training masks cover, and what their presence tells."""
     world: World = ALONE
     """The processes that train it together."""
     next_epoch: int = 0
@@ -89,6 +92,8 @@ def new_replica(
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
     train, seen, digest = _data(config, seed, device, world)
+    facts = mask_facts(config, train)
+    check_masks(config, facts)
     channels, size = seen["valid"].images.shape[1:3]
     model = build_model(
         config,
@@ -122,6 +127,7 @@ def new_replica(
         train=train,
         splits=seen,
         data_digest=digest,
+        mask_facts=facts,
         world=world,
     )
 
@@ -134,7 +140,10 @@ def _data(
     if isinstance(stored, Stream):
         return stored.train, {**stored.splits}, file_digest(stored.train)
     train = to_train_on(stored["train"], config, seed)
-    seen: dict[str, AnySamples] = {name: as_seen(samples, config) for name, samples in stored.items()}
+    seen: dict[str, AnySamples] = {
+        name: as_seen(with_lent_masks(samples, config, seed, name), config)
+        for name, samples in stored.items()
+    }
     return _on_device(train, device), seen, fingerprint(train)
 
 

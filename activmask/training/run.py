@@ -16,6 +16,7 @@ from activmask.models import check_model, load_plain_weights
 from activmask.training.checkpoint import save_checkpoint, snapshot
 from activmask.training.device import choose_device, set_up_arithmetic
 from activmask.training.files import write_json
+from activmask.training.mask_facts import mask_notes
 from activmask.training.progress import Progress, Silent
 from activmask.training.replica import Replica, new_replica
 from activmask.training.run_folder import (
@@ -89,11 +90,20 @@ def train(
     with joined(world, device):
         check_all_agree(len(finished), device, world)
         replicas = [_open_replica(config, seed, out, device, resume, world) for seed in waiting]
-        train_together(replicas, config.epochs, progress or Silent())
+        progress = progress or Silent()
+        if world.writes:
+            _tell(replicas, progress)
+        train_together(replicas, config.epochs, progress)
         if not world.writes:
             return []
         results = {replica.seed: _finish(replica) for replica in replicas} | finished
     return [results[seed] for seed in seeds]
+
+
+def _tell(replicas: Sequence[Replica], progress: Progress) -> None:
+    for replica in replicas:
+        for sentence in mask_notes(replica.config, replica.mask_facts):
+            progress.note(f"seed {replica.seed}: {sentence}")
 
 
 def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
@@ -161,6 +171,8 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in replica.model.parameters()),
         "images": {name: len(samples) for name, samples in replica.splits.items()},
         "training_data_sha256": replica.data_digest,
+        **replica.mask_facts.to_json(),
+        "mask_notes": mask_notes(replica.config, replica.mask_facts),
         "selection": "first epoch with the highest AUC on the validation split",
         "versions": {
             "activmask": version("activmask"),

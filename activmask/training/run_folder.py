@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from activmask.config import CONVNET_WIDTH, CONVNETS, FIELDS, RunConfig, make_config
+from activmask.data.mask_shares import Presence
 from activmask.data.splits import SPLITS
 from activmask.errors import ActivmaskError, CheckpointError
 
@@ -15,6 +16,12 @@ METRICS_FILE = "metrics.json"
 
 RUN_FILE = "run.json"
 """The complete description, written first."""
+
+PRESENCE = "mask_presence"
+"""The key of the description that says how well the mere presence of a mask tells the class."""
+
+MSD_PRESETS = ("liver", "cardiac", "pancreas")
+"""Those of volumes, whose masks earlier versions dilated by px of the stored image."""
 
 HISTORY_FILE = "history.csv"
 """One row an epoch, replaced whole after each."""
@@ -34,6 +41,7 @@ def run_name(config: RunConfig) -> str:
     parts += ["classify-shuffled"] if config.classify_shuffled else []
     if config.masks < 1:
         parts.append(f"masks{config.masks:g}")
+    parts += ["borrowed-masks"] if config.masks_without == "borrowed" else []
     if config.correlation != FIELDS["correlation"].default:
         parts.append(f"correlation{config.correlation:g}")
     return "-".join(parts)
@@ -76,6 +84,23 @@ def read_written_config(folder: Path) -> RunConfig:
     try:
         return make_config(**_read_object(path)["config"])
     except (KeyError, TypeError, ActivmaskError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def read_presence(folder: Path) -> Presence | None:
+    """How well a mask's presence told the class of a seed's training images.
+
+    Returns:
+        None where an earlier version, which did not record it, wrote the folder.
+
+    Raises:
+        CheckpointError: the description is missing or damaged.
+    """
+    path = folder / RUN_FILE
+    written = _read_object(path).get(PRESENCE)
+    try:
+        return None if written is None else Presence(**written)
+    except TypeError as error:
         raise _damaged(path, str(error)) from error
 
 

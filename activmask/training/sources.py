@@ -12,13 +12,20 @@ from torch import Tensor
 from activmask.config import RunConfig, uses_masks
 from activmask.data.augment import centre_crop
 from activmask.data.dataset import Dataset, load_samples, read_dataset
-from activmask.data.masks import circle, dilate, keep_share
+from activmask.data.dilation import dilation_radius
+from activmask.data.masks import circle, dilate, keep_share, lenders
 from activmask.data.samples import Samples
 from activmask.data.splits import SPLITS, split_indices
 from activmask.data.synthetic import SyntheticSpec, draw_synthetic, synthetic_samples
 from activmask.errors import DataError
 from activmask.objectives.classification import keep_inside
 from activmask.training.randomness import derived_seed
+
+SCALE_UNKNOWN = (
+    "the data set was prepared by an earlier version, which did not record of how many px each slice was "
+    "(native_height and native_width in metadata.csv); prepare it anew with prepare-msd"
+)
+"""Why the masks of a data set cannot be dilated."""
 
 IN_MEMORY = "synthetic"
 """The data name that draws the benchmark from the seed instead of reading a folder."""
@@ -80,7 +87,11 @@ def load_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
 
     The dilation happens at the stored resolution, before the crop.
     """
-    return {name: as_seen(samples, config) for name, samples in stored_splits(config, seed).items()}
+    stored = stored_splits(config, seed)
+    return {
+        name: as_seen(with_lent_masks(samples, config, seed, name), config)
+        for name, samples in stored.items()
+    }
 
 
 def load_split(config: RunConfig, seed: int, name: str) -> Samples:
@@ -89,7 +100,8 @@ def load_split(config: RunConfig, seed: int, name: str) -> Samples:
     Raises:
         DataError: a data set that is missing, broken or cannot be split as asked.
     """
-    return as_seen(stored_splits(config, seed, (name,))[name], config)
+    stored = stored_splits(config, seed, (name,))[name]
+    return as_seen(with_lent_masks(stored, config, seed, name), config)
 
 
 def as_seen(samples: Samples, config: RunConfig) -> Samples:
@@ -109,8 +121,8 @@ def to_train_on(samples: Samples, config: RunConfig, seed: int) -> Samples:
     They stay at their stored resolution where random crops are to be taken of them in training, and
     are cropped to the middle where none are.
     """
-    kept = kept_masks(samples.labels, samples.has_mask, config, seed)
-    return with_kept_masks(samples, config, kept)
+    kept, shown = training_masks(samples.labels, samples.has_mask, config, seed)
+    return with_kept_masks(_with_masks_of(samples, shown), config, kept)
 
 
 def with_kept_masks(samples: Samples, config: RunConfig, kept: Tensor) -> Samples:
@@ -128,18 +140,94 @@ def _cropped(samples: Samples, config: RunConfig) -> Samples:
 
 
 def with_dilated_masks(samples: Samples, config: RunConfig) -> Samples:
-    """The same samples, their masks grown by the run's blur."""
+    """The same samples, their masks grown by the run's blur on the grid they were drawn on.
+
+    Raises:
+        DataError: there are masks, and the data set does not say how large that grid was.
+    """
     if config.mask == "circle":
         return samples
-    return replace(samples, masks=dilate(samples.masks, config.mask_blur))
+    if scale_unknown(samples) and dilation_radius(config.mask_blur) > 0:
+        if samples.has_mask.any():
+            raise _unscaled(config)
+        return samples
+    native = None if scale_unknown(samples) else samples.native
+    return replace(samples, masks=dilate(samples.masks, config.mask_blur, native))
 
 
-def kept_masks(labels: Tensor, has_mask: Tensor, config: RunConfig, seed: int) -> Tensor:
-    """Which training images keep their mask, bool (N,), where only a share of them does (paper App. A)."""
-    if config.masks == 1:
-        return has_mask
-    rng = np.random.default_rng(derived_seed(seed, "masks"))
-    return keep_share(labels, has_mask, config.masks, rng)
+def scale_unknown(samples: Samples) -> bool:
+    """Whether the samples were slices once and nothing says of how many px."""
+    return samples.native is not None and bool((samples.native == 0).any())
+
+
+def check_scale(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse to train on masks whose native grid an old data set does not tell (raises DataError)."""
+    unknown = dataset.native is not None and bool((dataset.native == 0).any())
+    dilates = config.mask == "file" and dilation_radius(config.mask_blur) > 0
+    if unknown and dilates and uses_masks(config):
+        raise _unscaled(config)
+
+
+def _unscaled(config: RunConfig) -> DataError:
+    return DataError(
+        f"{config.data}: mask_blur {config.mask_blur:g} counts px of the original slice, but "
+        f"{SCALE_UNKNOWN}, or set mask_blur to 0"
+    )
+
+
+def training_masks(labels: Tensor, has_mask: Tensor, config: RunConfig, seed: int) -> tuple[Tensor, Tensor]:
+    """Which masks training looks at.
+
+    Only a share of the masks may be kept (paper App. A), and images that the data set gives none
+    may borrow one of those that are kept. Then as large a share of the images without one borrows.
+
+    Returns:
+        Which images have a mask in training, bool (N,), and of which image each shows it, int64 (N,).
+
+    Raises:
+        DataError: masks are to be borrowed, but every image has one.
+    """
+    borrowed = config.masks_without == "borrowed"
+    if borrowed and has_mask.all():
+        raise DataError(
+            f"{config.data}: masks_without borrowed has no effect, as every training image has a mask; "
+            "leave it out"
+        )
+    wanted = torch.ones_like(has_mask) if borrowed else has_mask
+    if config.masks < 1:
+        rng = np.random.default_rng(derived_seed(seed, "masks"))
+        wanted = keep_share(labels, wanted, config.masks, rng)
+    owners = wanted & has_mask
+    if not borrowed:
+        return owners, torch.arange(len(labels))
+    shown = lenders(wanted & ~has_mask, owners, _lending(seed, "train"))
+    return wanted & owners.any(), shown
+
+
+def with_lent_masks(samples: Samples, config: RunConfig, seed: int, name: str) -> Samples:
+    """A split as stored, with the borrowed masks by which a run cuts the images it is judged on too."""
+    if config.classify_masked != "all" or config.masks_without != "borrowed":
+        return samples
+    return _with_masks_of(samples, judged_lenders(samples.has_mask, seed, name))
+
+
+def judged_lenders(has_mask: Tensor, seed: int, name: str) -> Tensor:
+    """Of which image of a split each shows the mask where it is judged, int64 (N,)."""
+    return lenders(~has_mask, has_mask, _lending(seed, name))
+
+
+def _lending(seed: int, name: str) -> np.random.Generator:
+    return np.random.default_rng(derived_seed(seed, "lending", SPLITS.index(name)))
+
+
+def _with_masks_of(samples: Samples, shown: Tensor) -> Samples:
+    """The same images, each with the mask of the image that `shown`, int64 (N,), names."""
+    return replace(
+        samples,
+        masks=samples.masks[shown],
+        has_mask=samples.has_mask[shown],
+        native=None if samples.native is None else samples.native[shown],
+    )
 
 
 def fingerprint(samples: Samples) -> str:
@@ -151,9 +239,21 @@ def fingerprint(samples: Samples) -> str:
 
 
 def with_mask_source(samples: Samples, config: RunConfig) -> Samples:
-    """The same samples with the masks the run asks for: those of the data set, or circles."""
+    """The same samples with the masks the run asks for: those of the data set, or circles.
+
+    Masks that cannot be dilated, because the data set does not say on which grid they were drawn, are
+    taken for missing.
+
+    Raises:
+        DataError: they are missing where images are to be cut by them.
+    """
     if config.mask == "file":
-        return samples
+        if not scale_unknown(samples) or dilation_radius(config.mask_blur) == 0:
+            return samples
+        if config.classify_masked == "all":
+            raise _unscaled(config)
+        whole = torch.ones_like(samples.masks)
+        return replace(samples, masks=whole, has_mask=torch.zeros_like(samples.has_mask))
     size = samples.images.shape[-1]
     return replace(
         samples,

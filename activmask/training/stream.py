@@ -23,11 +23,13 @@ from activmask.data.samples import Samples
 from activmask.errors import DataError
 from activmask.training.sources import (
     IN_MEMORY,
+    check_scale,
     check_split,
-    kept_masks,
+    judged_lenders,
     read_splits,
     split_rows,
     stored_splits,
+    training_masks,
 )
 from activmask.training.workers import Pixels, Request, Workers, new_reader, new_workers, worker_count
 from activmask.training.world import ALONE, World
@@ -70,11 +72,13 @@ class StreamedImages:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedSamples:
-    """A split of which only the labels are in memory."""
+    """A split of which only the labels are in memory, and which images have a mask."""
 
     images: StreamedImages
     labels: Tensor
     """int64 (N,), the class of each image."""
+    has_mask: Tensor
+    """bool (N,), as it is seen: False too where a mask is not kept."""
 
     def __len__(self) -> int:
         """The number of images N."""
@@ -105,6 +109,7 @@ def open_stored(
     if config.data == IN_MEMORY:
         return stored_splits(config, seed)
     dataset = read_dataset(Path(config.data))
+    check_scale(config, dataset)
     rows = split_rows(config, dataset, seed)
     images = sum(len(chosen) for chosen in rows.values())
     if images * dataset.height * dataset.width * _BYTES_PER_PIXEL <= RESIDENT_BYTES:
@@ -131,13 +136,19 @@ def open_stream(
     for name, own in chosen.items():
         check_split(name, config, (dataset.height, dataset.width), labels[own], has_mask[own])
     kept, of_train = has_mask.clone(), chosen["train"]
-    kept[of_train] = kept_masks(labels[of_train], has_mask[of_train], config, seed)
-    workers = new_workers(new_reader(config, dataset, kept), device, count)
+    in_training, in_judging = torch.arange(len(dataset)), torch.arange(len(dataset))
+    kept[of_train], shown = training_masks(labels[of_train], has_mask[of_train], config, seed)
+    in_training[of_train] = of_train[shown]
+    if config.classify_masked == "all" and config.masks_without == "borrowed":
+        for name, own in chosen.items():
+            in_judging[own] = own[judged_lenders(has_mask[own], seed, name)]
+    workers = new_workers(new_reader(config, dataset, kept, in_training, in_judging), device, count)
     middle = config.image_size or dataset.width
 
     def streamed(own: Tensor, training: bool, side: int) -> StreamedSamples:
         images = StreamedImages(workers=workers, training=training, rows=own, side=side)
-        return StreamedSamples(images=images, labels=labels[own])
+        seen = kept if training else has_mask[in_judging]
+        return StreamedSamples(images=images, labels=labels[own], has_mask=seen[own])
 
     return Stream(
         train=streamed(of_train, True, middle if config.augment == "none" else dataset.width),

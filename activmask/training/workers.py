@@ -125,21 +125,35 @@ def worker_losses_named() -> Iterator[None]:
         raise _killed() from error
 
 
-def new_reader(config: RunConfig, dataset: Dataset, kept: Tensor) -> Reader:
+def new_reader(
+    config: RunConfig, dataset: Dataset, kept: Tensor, in_training: Tensor, in_judging: Tensor
+) -> Reader:
     """A reader that opens no mask which nothing looks at.
 
     Args:
         config: the run's description.
         dataset: of all splits.
         kept: which masks training may see, bool, one for each row of the data set's table.
+        in_training: whose mask each row's image shows in training, int64, rows of the table.
+        in_judging: the same for evaluation.
     """
     maskless = replace(dataset, mask_file_names=("",) * len(dataset))
     of_file = config.mask == "file"
     return Reader(
         config=config,
-        train_table=dataset if of_file and uses_masks(config) else maskless,
-        seen_table=dataset if of_file and config.classify_masked == "all" else maskless,
+        train_table=_lent(dataset, in_training) if of_file and uses_masks(config) else maskless,
+        seen_table=_lent(dataset, in_judging) if of_file and config.classify_masked == "all" else maskless,
         kept=kept,
+    )
+
+
+def _lent(dataset: Dataset, shown: Tensor) -> Dataset:
+    """The table in which every image has the mask file of the row that `shown` names."""
+    rows = shown.numpy()
+    return replace(
+        dataset,
+        mask_file_names=tuple(dataset.mask_file_names[row] for row in rows.tolist()),
+        native=None if dataset.native is None else dataset.native[rows],
     )
 
 
