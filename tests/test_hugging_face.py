@@ -42,7 +42,10 @@ def test_hugging_face_reads_it_as_it_stands(tmp_path):
     png = tmp_path / "sheet.png"
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(png)
     root = tmp_path / "test"
-    made = [record(i, name=f"{('train', 'x_test', 'val2', 'dev')[i % 4]}-{i}") for i in range(12)]
+    made = [
+        record(i, name=f"{('train', 'x_test', 'val2', 'dev')[i % 4]}-{i}", native=(50 + i, 60))
+        for i in range(12)
+    ]
     write_dataset(root, made, card={}, preview=png.read_bytes(), skipped=[("a.png", "broken")])
     splits, rows = hugging_face(root, tmp_path / "cache")
     assert splits == ["train"]
@@ -54,6 +57,8 @@ def test_hugging_face_reads_it_as_it_stands(tmp_path):
         "subject": "subject 0",
         "site": "oslo",
         "split": "train",
+        "native_height": 51,
+        "native_width": 60,
     }
     assert rows[0]["mask"] is None
     assert read_dataset(root).file_names[:2] == ("images/Train-0.png", "images/x_Test-1.png")

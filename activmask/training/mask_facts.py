@@ -12,7 +12,7 @@ from torch import Tensor
 
 from activmask.config import RunConfig, uses_masks
 from activmask.data.augment import centre_crop
-from activmask.data.dilation import NATIVE_UNIT, STORED_UNIT
+from activmask.data.dilation import NATIVE_UNIT, STORED_UNIT, dilation_radius
 from activmask.data.mask_shares import Presence, Shares, shares
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
@@ -139,6 +139,8 @@ def _presence_notes(config: RunConfig, facts: MaskFacts) -> Iterator[str]:
 def _blurred(config: RunConfig, facts: MaskFacts) -> str:
     if config.mask == "circle":
         return " (circles, in the middle of the image that the network sees)"
+    if dilation_radius(config.mask_blur) == 0:
+        return ""
     return f" once mask_blur {config.mask_blur:g} ({facts.unit}) has dilated them"
 
 
