@@ -22,6 +22,9 @@ ClassifyMasked = Literal["off", "train", "all"]
 GradmaskTarget = Literal["contrast", "positive"]
 SplitPolicy = Literal["given", "subject", "site-correlated"]
 
+IN_MEMORY = "synthetic"
+"""The data name that draws the benchmark from the seed instead of reading a folder."""
+
 CONVNETS = ("cnn", "ae", "unet")
 AUTOENCODERS = ("ae", "unet")
 
@@ -57,7 +60,7 @@ class RunConfig:
         "50/25/25", "Data", "Shares of subjects in train/valid/test, for the drawn splits."
     )
     train_images: int = _setting(
-        0, "Data", "Class-balanced number of training images of a drawn split; 0 takes all.", least=0
+        0, "Data", "Class-balanced number of training images to draw of the split; 0 takes all.", least=0
     )
     valid_images: int = _setting(0, "Data", "The same for validation.", least=0)
     test_images: int = _setting(0, "Data", "The same for test.", least=0)
@@ -214,6 +217,22 @@ def make_config(**settings: Any) -> RunConfig:
     return config
 
 
+def written_config(settings: dict[str, Any]) -> RunConfig:
+    """The description of a run that was written down before, perhaps by an earlier version.
+
+    What it does not mention had no other value then than the field's default; no preset comes in,
+    and a setting without effect, which earlier versions let pass, changed nothing.
+
+    Raises:
+        UsageError: an unknown setting or preset, or a value of the wrong type.
+    """
+    check_values(settings)
+    config = RunConfig(**settings)
+    if config.preset not in PRESETS:
+        raise UsageError(f"there is no preset '{config.preset}'; {nearest(config.preset, PRESETS)}")
+    return config
+
+
 def check_values(settings: dict[str, Any]) -> None:
     """Check each setting by itself: its name, type, choices and range.
 
@@ -244,10 +263,32 @@ def _check_value(name: str, value: Any) -> None:
 
 
 def _check_combination(config: RunConfig) -> None:
+    from activmask.inert import without_effect
+
+    parse_ratio(config.split_ratio)
     for wrong, reason in _contradictions(config):
         if wrong:
             raise UsageError(reason)
-    _check_inert(config)
+    for reason in without_effect(config):
+        raise UsageError(reason)
+
+
+def parse_ratio(text: str) -> tuple[float, float, float]:
+    """The shares of train, valid and test in a text such as '50/25/25'; they sum to 1.
+
+    Raises:
+        UsageError: not three positive numbers that sum to 100.
+    """
+    try:
+        train, valid, test = (float(part) for part in text.split("/"))
+    except ValueError:
+        train = valid = test = math.nan
+    total = train + valid + test
+    if not (min(train, valid, test) > 0 and abs(total - 100) <= 1e-6):
+        raise UsageError(
+            f"split_ratio must be three positive shares that sum to 100, such as 50/25/25; found '{text}'"
+        )
+    return train / total, valid / total, test / total
 
 
 def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
@@ -260,10 +301,6 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
         ),
         (config.masks > 1, f"masks is a share between 0 and 1; found {config.masks}"),
         (config.correlation > 1, f"correlation is a share between 0 and 1; found {config.correlation}"),
-        (
-            config.correlation != FIELDS["correlation"].default and config.split_policy != "site-correlated",
-            "correlation has no effect: it belongs to the split policy site-correlated",
-        ),
         (
             masks_images(config) and config.classify_shuffled,
             "classify_masked and classify_shuffled both replace the training images; choose one",
@@ -295,26 +332,6 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
             "augment crop-flip needs image_size, the side in px to crop to",
         ),
     ]
-
-
-_ONLY_WITH = {
-    "actdiff_norm": "actdiff",
-    "actdiff_at": "actdiff",
-    "actdiff_detach": "actdiff",
-    "actdiff_layers": "actdiff",
-    "gradmask_norm": "gradmask",
-    "gradmask_target": "gradmask",
-    "adversarial_steps": "adversarial",
-    "adversarial_lr": "adversarial",
-}
-
-
-def _check_inert(config: RunConfig) -> None:
-    for name, needed in _ONLY_WITH.items():
-        if getattr(config, name) != FIELDS[name].default and not getattr(config, needed):
-            raise UsageError(f"{name} has no effect while {needed} is 0; give {needed} a weight")
-    if config.masks < 1 and not uses_masks(config):
-        raise UsageError("masks has no effect: no objective of this run looks at masks")
 
 
 def differentiates_twice(config: RunConfig) -> bool:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from activmask.config import CONVNET_WIDTH, CONVNETS, FIELDS, RunConfig, make_config
+from activmask.config import CONVNET_WIDTH, CONVNETS, FIELDS, RunConfig, written_config
 from activmask.data.splits import SPLITS
 from activmask.errors import ActivmaskError, CheckpointError
 
@@ -74,7 +74,7 @@ def read_written_config(folder: Path) -> RunConfig:
     """
     path = folder / RUN_FILE
     try:
-        return make_config(**_read_object(path)["config"])
+        return written_config(_read_object(path)["config"])
     except (KeyError, TypeError, ActivmaskError) as error:
         raise _damaged(path, str(error)) from error
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from activmask.config import RunConfig, uses_masks
+from activmask.config import IN_MEMORY, RunConfig, uses_masks
 from activmask.data.augment import centre_crop
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.masks import circle, dilate, keep_share
@@ -19,9 +19,6 @@ from activmask.data.synthetic import SyntheticSpec, draw_synthetic, synthetic_sa
 from activmask.errors import DataError
 from activmask.objectives.classification import keep_inside
 from activmask.training.randomness import derived_seed
-
-IN_MEMORY = "synthetic"
-"""The data name that draws the benchmark from the seed instead of reading a folder."""
 
 
 def stored_splits(config: RunConfig, seed: int, names: Sequence[str] = SPLITS) -> dict[str, Samples]:

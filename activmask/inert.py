@@ -1,0 +1,88 @@
+"""Settings that could not take effect, by one table."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from activmask.config import CONVNETS, FIELDS, IN_MEMORY, PRESETS, RunConfig, uses_masks
+
+Acts = Callable[[RunConfig], object]
+
+
+def _on_disk(config: RunConfig) -> bool:
+    return config.data != IN_MEMORY
+
+
+def _drawn(config: RunConfig) -> bool:
+    return _on_disk(config) and config.split_policy != "given"
+
+
+def _splits_at_random(config: RunConfig) -> bool:
+    counts = config.train_images or config.valid_images or config.test_images
+    return not _on_disk(config) or config.split_policy != "given" or counts > 0
+
+
+def _needs_weight(name: str) -> tuple[Acts, str]:
+    return lambda config: getattr(config, name), f"while {name} is 0; give {name} a weight"
+
+
+_IN_MEMORY_SPLITS = "on data synthetic, which is drawn in memory in splits of its own; give a data set folder"
+
+NEEDS: Mapping[str, tuple[Acts, str]] = {
+    "split_policy": (_on_disk, _IN_MEMORY_SPLITS),
+    "split_seed": (
+        _splits_at_random,
+        "while split_policy given takes every image of the data set's own split; draw a number of images "
+        "(train_images) or choose another split_policy",
+    ),
+    "split_ratio": (
+        _drawn,
+        "where no split is drawn; it belongs to the split policies subject and site-correlated, and to a "
+        "data set folder",
+    ),
+    "train_images": (_on_disk, _IN_MEMORY_SPLITS),
+    "valid_images": (_on_disk, _IN_MEMORY_SPLITS),
+    "test_images": (_on_disk, _IN_MEMORY_SPLITS),
+    "correlation": (
+        lambda config: _on_disk(config) and config.split_policy == "site-correlated",
+        "here: it belongs to the split policy site-correlated of a data set folder",
+    ),
+    "mask_blur": (
+        lambda config: config.mask != "circle" or config.mask_blur == 0,
+        "on circles, which are never dilated; leave it out or take masks from files",
+    ),
+    "masks": (uses_masks, ": no objective of this run looks at masks"),
+    "actdiff_norm": _needs_weight("actdiff"),
+    "actdiff_at": _needs_weight("actdiff"),
+    "actdiff_detach": _needs_weight("actdiff"),
+    "actdiff_layers": _needs_weight("actdiff"),
+    "gradmask_norm": _needs_weight("gradmask"),
+    "gradmask_target": _needs_weight("gradmask"),
+    "recon_loss": (
+        lambda config: config.recon > 0,
+        "without a reconstruction: use the model ae or unet with recon above 0",
+    ),
+    "adversarial_steps": _needs_weight("adversarial"),
+    "adversarial_lr": _needs_weight("adversarial"),
+    "sync_batchnorm": (
+        lambda config: config.model not in CONVNETS,
+        "on cnn, ae and unet, which have no batch normalisation; leave it off",
+    ),
+}
+"""What each setting needs in order to act, as a test of the whole run and in words after "has no effect"."""
+
+
+def without_effect(config: RunConfig) -> list[str]:
+    """What is wrong with each setting that departs from its preset's value in vain.
+
+    A preset's own values may be idle, such as a reconstruction's loss in a network without decoder:
+    only what was chosen is promised to act.
+    """
+    return [
+        f"{name} has no effect{'' if why.startswith(':') else ' '}{why}"
+        for name, (acts, why) in NEEDS.items()
+        if getattr(config, name) != _usual(config, name) and not acts(config)
+    ]
+
+
+def _usual(config: RunConfig, name: str) -> Any:
+    return PRESETS[config.preset].get(name, FIELDS[name].default)
