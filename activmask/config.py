@@ -339,6 +339,12 @@ def differentiates_twice(config: RunConfig) -> bool:
     return config.gradmask > 0 or config.rrr > 0
 
 
+def draws_images(config: RunConfig) -> bool:
+    """Whether chance decides which images train, validate and test a run."""
+    counts = config.train_images or config.valid_images or config.test_images
+    return config.data == IN_MEMORY or config.split_policy != "given" or counts > 0
+
+
 def uses_masks(config: RunConfig) -> bool:
     """Whether training under this description looks at masks at all."""
     return uses_shuffled_copy(config) or differentiates_twice(config) or masks_images(config)

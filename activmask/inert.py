@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from activmask.config import CONVNETS, FIELDS, IN_MEMORY, PRESETS, RunConfig, uses_masks
+from activmask.config import CONVNETS, FIELDS, IN_MEMORY, PRESETS, RunConfig, draws_images, uses_masks
 
 Acts = Callable[[RunConfig], object]
 
@@ -16,11 +16,6 @@ def _drawn(config: RunConfig) -> bool:
     return _on_disk(config) and config.split_policy != "given"
 
 
-def _splits_at_random(config: RunConfig) -> bool:
-    counts = config.train_images or config.valid_images or config.test_images
-    return not _on_disk(config) or config.split_policy != "given" or counts > 0
-
-
 def _needs_weight(name: str) -> tuple[Acts, str]:
     return lambda config: getattr(config, name), f"while {name} is 0; give {name} a weight"
 
@@ -30,7 +25,7 @@ _IN_MEMORY_SPLITS = "on data synthetic, which is drawn in memory in splits of it
 NEEDS: Mapping[str, tuple[Acts, str]] = {
     "split_policy": (_on_disk, _IN_MEMORY_SPLITS),
     "split_seed": (
-        _splits_at_random,
+        draws_images,
         "while split_policy given takes every image of the data set's own split; draw a number of images "
         "(train_images) or choose another split_policy",
     ),
