@@ -19,6 +19,9 @@ ActdiffNorm = Literal["layer", "channel", "row"]
 ActdiffAt = Literal["pre", "post"]
 GradmaskNorm = Literal["l2", "l1"]
 ClassifyMasked = Literal["off", "train", "all"]
+MaskedFill = Literal["black", "grey"]
+EvaluateView = Literal["whole", "centre"]
+Head = Literal["pooled", "released"]
 GradmaskTarget = Literal["contrast", "positive"]
 SplitPolicy = Literal["given", "subject", "site-correlated"]
 
@@ -73,6 +76,12 @@ class RunConfig:
     augment: Literal["none", "crop-flip"] = _setting(
         "none", "Data", "Random crops to the image size and flips in training, alike for image and mask."
     )
+    evaluate_view: EvaluateView = _setting(
+        "centre",
+        "Data",
+        "What evaluation sees of images larger than the image size: their middle, or the whole image resized "
+        "(so does training without random crops).",
+    )
     mask: Literal["file", "circle"] = _setting(
         "file", "Data", "Masks from the data set, or a centred circle of radius side / 2.5."
     )
@@ -86,6 +95,12 @@ class RunConfig:
     model: str = _setting("resnet18", "Model", "cnn, ae, unet, resnet18 or any torchvision classifier.")
     width: int = _setting(
         64, "Model", "Channels of the first layer (cnn, ae, unet and the ResNets of basic blocks).", least=1
+    )
+    head: Head = _setting(
+        "pooled",
+        "Model",
+        "Of ResNets: torchvision's, on the mean of all positions; or released, on means of 4 x 4 of them "
+        "(4608 features at 100 px, 8192 at 128 px) with torch's own initial weights, as the authors' code.",
     )
 
     actdiff: float = _setting(
@@ -124,8 +139,11 @@ class RunConfig:
     classify_masked: ClassifyMasked = _setting(
         "off",
         "Objective",
-        "Control: images that are 0 outside the mask, in training only (train) or in validation and test "
+        "Control: images that are blank outside the mask, in training only (train) or in validation and test "
         "too (all), the paper's upper bound.",
+    )
+    masked_fill: MaskedFill = _setting(
+        "black", "Objective", "What classify_masked puts outside the mask: black (0) or mid-grey (0.5)."
     )
     classify_shuffled: bool = _setting(
         False, "Objective", "Control: train on images whose outside pixels are shuffled."
@@ -161,6 +179,7 @@ _MSD: dict[str, Any] = {
     "test_images": 256,
     "image_size": 100,
     "augment": "crop-flip",
+    "evaluate_view": "whole",
     "recon_loss": "mse",
 }
 
@@ -351,7 +370,7 @@ def uses_masks(config: RunConfig) -> bool:
 
 
 def masks_images(config: RunConfig) -> bool:
-    """Whether training shows images that are 0 outside their masks."""
+    """Whether training shows images that are blank outside their masks."""
     return config.classify_masked != "off"
 
 

@@ -3,7 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from activmask.config import CONVNETS, FIELDS, IN_MEMORY, PRESETS, RunConfig, draws_images, uses_masks
+from activmask.config import (
+    CONVNETS,
+    FIELDS,
+    IN_MEMORY,
+    PRESETS,
+    RunConfig,
+    draws_images,
+    masks_images,
+    uses_masks,
+)
 
 Acts = Callable[[RunConfig], object]
 
@@ -41,6 +50,10 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
         lambda config: _on_disk(config) and config.split_policy == "site-correlated",
         "here: it belongs to the split policy site-correlated of a data set folder",
     ),
+    "evaluate_view": (
+        lambda config: config.image_size > 0,
+        "while image_size is 0 and every image is seen as it is stored; give image_size",
+    ),
     "mask_blur": (
         lambda config: config.mask != "circle" or config.mask_blur == 0,
         "on circles, which are never dilated; leave it out or take masks from files",
@@ -52,6 +65,14 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
     "actdiff_layers": _needs_weight("actdiff"),
     "gradmask_norm": _needs_weight("gradmask"),
     "gradmask_target": _needs_weight("gradmask"),
+    "head": (
+        lambda config: config.model.startswith(("resnet", "resnext", "wide_resnet")),
+        "on networks other than ResNets; leave it at pooled",
+    ),
+    "masked_fill": (
+        masks_images,
+        "while classify_masked is off, when nothing is masked out; choose classify_masked train or all",
+    ),
     "recon_loss": (
         lambda config: config.recon > 0,
         "without a reconstruction: use the model ae or unet with recon above 0",

@@ -33,6 +33,7 @@ MSD = {
     "split_policy": "subject",
     "split_ratio": "30/30/40",
     "mask": "file",
+    "evaluate_view": "whole",
 }
 PAPER: dict[str, dict[str, Any]] = {
     "synthetic": {
@@ -139,6 +140,12 @@ def test_what_an_earlier_version_wrote_is_read_as_it_was():
             written_config({**before, **wrong})
 
 
+def test_a_run_from_before_the_evaluate_view_saw_the_middle():
+    before = dataclasses.asdict(make_config(preset="liver"))
+    assert before.pop("evaluate_view") == "whole"
+    assert written_config(before).evaluate_view == "centre"
+
+
 def test_a_written_description_takes_nothing_from_a_preset():
     assert written_config({"preset": "liver", "lr": 0.1}) == RunConfig(preset="liver", lr=0.1)
 
@@ -180,6 +187,11 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"preset": "liver", "recon_loss": "bce"}, "recon_loss has no effect without a reconstruction"),
     ({"model": "cnn", "recon_loss": "mse"}, "recon_loss has no effect without a reconstruction"),
     ({"model": "ae", "recon": 0.0, "recon_loss": "mse"}, "recon_loss has no effect without"),
+    ({"evaluate_view": "whole"}, "evaluate_view has no effect while image_size is 0"),
+    ({"head": "released", "model": "unet"}, "head has no effect on networks other than ResNets"),
+    ({"head": "released", "model": "densenet121"}, "head has no effect on networks other than ResNets"),
+    ({"masked_fill": "grey"}, "masked_fill has no effect while classify_masked is off"),
+    ({"masked_fill": "grey", "actdiff": 1.0}, "masked_fill has no effect while classify_masked is off"),
     ({"model": "unet", "sync_batchnorm": True}, "sync_batchnorm has no effect on cnn, ae and unet"),
     *(
         ({"split_policy": "subject", "split_ratio": ratio}, "split_ratio must be three positive shares")
@@ -234,6 +246,10 @@ def test_settings_that_contradict_or_cannot_act_are_refused(wrong, reason):
         {"mask": "circle", "mask_blur": 0.0},
         {"model": "unet", "recon_loss": "mse"},
         {"sync_batchnorm": True},
+        {"image_size": 24, "evaluate_view": "whole"},
+        {"head": "released"},
+        {"head": "released", "model": "wide_resnet50_2"},
+        {"classify_masked": "all", "masked_fill": "grey"},
         {"masks": 0.5, "actdiff": 1.0},
         {"masks": 0.5, "gradmask": 1.0},
         {"masks": 0.5, "rrr": 1.0},
@@ -353,6 +369,10 @@ def test_which_runs_shuffle_and_which_look_at_masks(chosen, shuffles, masks):
         ({"preset": "liver", "model": "unet", "recon_masked": True}, "liver-unet-recon-masked"),
         ({"model": "unet", "width": 8, "classify_masked": "train"}, "synthetic-unetw8-classify-masked"),
         ({"preset": "xray", "classify_masked": "all"}, "xray-resnet18-classify-masked-all"),
+        (
+            {"classify_masked": "all", "masked_fill": "grey", "head": "released"},
+            "synthetic-resnet18-released-head-classify-masked-all-grey",
+        ),
         ({"preset": "xray", "actdiff": 1.0, "correlation": 0.5}, "xray-resnet18-actdiff1-correlation0.5"),
     ],
 )
@@ -412,7 +432,9 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
     }
     chosen |= draw(data_settings(chosen))
     if chosen.get("image_size"):
-        chosen |= some(augment=st.sampled_from(["none", "crop-flip"]))
+        chosen |= some(
+            augment=st.sampled_from(["none", "crop-flip"]), evaluate_view=st.sampled_from(["whole", "centre"])
+        )
     control: dict[str, Any] = draw(
         st.sampled_from(
             [{}, {"classify_masked": "train"}, {"classify_masked": "all"}, {"classify_shuffled": True}]

@@ -26,6 +26,7 @@ METHOD_FIELDS = (
     "adversarial_lr",
     "recon_masked",
     "classify_masked",
+    "masked_fill",
     "classify_shuffled",
     "cutout",
     "masks",
@@ -33,7 +34,14 @@ METHOD_FIELDS = (
 """The settings in which a method differs from its baseline."""
 
 _UNSEEN = {*MAY_CHANGE, *METHOD_FIELDS, "preset", "data", "model", "correlation"}
-_VARIANTS = ("actdiff_norm", "actdiff_at", "actdiff_layers", "gradmask_norm", "gradmask_target")
+_VARIANTS = (
+    "actdiff_norm",
+    "actdiff_at",
+    "actdiff_layers",
+    "gradmask_norm",
+    "gradmask_target",
+    "masked_fill",
+)
 
 
 def data_name(config: RunConfig) -> str:

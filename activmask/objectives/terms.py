@@ -70,7 +70,7 @@ def step_terms(
         other = model(shuffled, reconstruct=False)
     seen = images
     if masks_images(config):
-        seen = keep_inside(images, masks)
+        seen = keep_inside(images, masks, config.masked_fill)
     elif config.classify_shuffled:
         seen = shuffled
     if differentiates_twice(config):

@@ -47,6 +47,7 @@ _DECIDES_SPLIT = (
     "test_images",
     "correlation",
     "image_size",
+    "evaluate_view",
     "mask",
 )
 

@@ -25,12 +25,14 @@ def run_name(config: RunConfig) -> str:
     parts = [config.preset, config.model]
     if config.width != (CONVNET_WIDTH[config.preset] if config.model in CONVNETS else 64):
         parts[-1] += f"w{config.width}"
+    parts += ["released-head"] if config.head == "released" else []
     weights = ("actdiff", "gradmask", "rrr", "adversarial", "cutout")
     parts += [f"{name}{getattr(config, name):g}" for name in weights if getattr(config, name)]
     forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target")
     parts += [getattr(config, name) for name in forms if getattr(config, name) != FIELDS[name].default]
     parts += ["recon-masked"] if config.recon_masked else []
     parts += {"off": [], "train": ["classify-masked"], "all": ["classify-masked-all"]}[config.classify_masked]
+    parts += [config.masked_fill] if config.masked_fill != FIELDS["masked_fill"].default else []
     parts += ["classify-shuffled"] if config.classify_shuffled else []
     if config.masks < 1:
         parts.append(f"masks{config.masks:g}")
