@@ -21,12 +21,16 @@ GradmaskNorm = Literal["l2", "l1"]
 ClassifyMasked = Literal["off", "train", "all"]
 MaskedFill = Literal["black", "grey"]
 EvaluateView = Literal["whole", "centre"]
+AdversarialForm = Literal["ours", "followup"]
 Head = Literal["pooled", "released"]
 GradmaskTarget = Literal["contrast", "positive"]
 SplitPolicy = Literal["given", "subject", "site-correlated"]
 
 IN_MEMORY = "synthetic"
 """The data name that draws the benchmark from the seed instead of reading a folder."""
+
+POOLED = "pooled"
+"""The word among the layers of actdiff for the features that a network pools last."""
 
 CONVNETS = ("cnn", "ae", "unet")
 AUTOENCODERS = ("ae", "unet")
@@ -110,7 +114,11 @@ class RunConfig:
         "row", "Objective", "Axes of its norm: whole layer (Eq. 1), channel (as published code ran), row."
     )
     actdiff_at: ActdiffAt = _setting("pre", "Objective", "Compare activations before or after the ReLU.")
-    actdiff_layers: str = _setting("all", "Objective", "all, last, or comma-separated names of activations.")
+    actdiff_layers: str = _setting(
+        "all",
+        "Objective",
+        "all, last, pooled (mean over positions after the last ReLU), or names with commas between.",
+    )
     actdiff_detach: bool = _setting(False, "Objective", "Send no gradient through the shuffled pass.")
     gradmask: float = _setting(
         0.0, "Objective", "Weight of the input gradient outside the mask (paper Eq. 2).", least=0
@@ -134,7 +142,18 @@ class RunConfig:
     adversarial: float = _setting(
         0.0, "Objective", "Weight of fooling a discriminator of full and shuffled features.", least=0
     )
-    adversarial_steps: int = _setting(1, "Objective", "Discriminator steps per training step.", least=1)
+    adversarial_form: AdversarialForm = _setting(
+        "ours",
+        "Objective",
+        "Discriminator of two layers on the mean of the last pre-activation; or the authors' follow-up's, of "
+        "three spectrally normalised layers of 1024 and one more on the pooled features, losses summed.",
+    )
+    adversarial_steps: int = _setting(
+        1,
+        "Objective",
+        "Discriminator steps per step of the network: on one batch (ours), or on as many batches (followup).",
+        least=1,
+    )
     adversarial_lr: float = _setting(1e-3, "Objective", "Learning rate of the discriminator.", least=0)
     classify_masked: ClassifyMasked = _setting(
         "off",
@@ -351,6 +370,20 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
             "augment crop-flip needs image_size, the side in px to crop to",
         ),
     ]
+
+
+ONLY_WITH = {
+    "actdiff_norm": "actdiff",
+    "actdiff_at": "actdiff",
+    "actdiff_detach": "actdiff",
+    "actdiff_layers": "actdiff",
+    "gradmask_norm": "gradmask",
+    "gradmask_target": "gradmask",
+    "adversarial_form": "adversarial",
+    "adversarial_steps": "adversarial",
+    "adversarial_lr": "adversarial",
+}
+"""Settings of an objective, and the weight without which they cannot act."""
 
 
 def differentiates_twice(config: RunConfig) -> bool:

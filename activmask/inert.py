@@ -7,6 +7,8 @@ from activmask.config import (
     CONVNETS,
     FIELDS,
     IN_MEMORY,
+    ONLY_WITH,
+    POOLED,
     PRESETS,
     RunConfig,
     draws_images,
@@ -27,6 +29,14 @@ def _drawn(config: RunConfig) -> bool:
 
 def _needs_weight(name: str) -> tuple[Acts, str]:
     return lambda config: getattr(config, name), f"while {name} is 0; give {name} a weight"
+
+
+def _compares_layers() -> tuple[Acts, str]:
+    return (
+        lambda config: config.actdiff and config.actdiff_layers != POOLED,
+        "while actdiff is 0; give actdiff a weight, and other layers than pooled, which are compared by one "
+        "norm after the ReLU",
+    )
 
 
 _IN_MEMORY_SPLITS = "on data synthetic, which is drawn in memory in splits of its own; give a data set folder"
@@ -59,12 +69,9 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
         "on circles, which are never dilated; leave it out or take masks from files",
     ),
     "masks": (uses_masks, ": no objective of this run looks at masks"),
-    "actdiff_norm": _needs_weight("actdiff"),
-    "actdiff_at": _needs_weight("actdiff"),
-    "actdiff_detach": _needs_weight("actdiff"),
-    "actdiff_layers": _needs_weight("actdiff"),
-    "gradmask_norm": _needs_weight("gradmask"),
-    "gradmask_target": _needs_weight("gradmask"),
+    **{name: _needs_weight(weight) for name, weight in ONLY_WITH.items()},
+    "actdiff_norm": _compares_layers(),
+    "actdiff_at": _compares_layers(),
     "head": (
         lambda config: config.model.startswith(("resnet", "resnext", "wide_resnet")),
         "on networks other than ResNets; leave it at pooled",
@@ -77,8 +84,6 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
         lambda config: config.recon > 0,
         "without a reconstruction: use the model ae or unet with recon above 0",
     ),
-    "adversarial_steps": _needs_weight("adversarial"),
-    "adversarial_lr": _needs_weight("adversarial"),
     "sync_batchnorm": (
         lambda config: config.model not in CONVNETS,
         "on cnn, ae and unet, which have no batch normalisation; leave it off",

@@ -216,6 +216,12 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"augment": "crop-flip"}, "crop-flip needs image_size"),
     ({"masks": 0.5}, "masks has no effect: no objective of this run looks at masks"),
     ({"masks": 0.5, "model": "unet"}, "masks has no effect"),
+    (
+        {"actdiff": 1.0, "actdiff_layers": "pooled", "actdiff_norm": "layer"},
+        "actdiff_norm has no effect while actdiff is 0; give actdiff a weight, and other layers than pooled",
+    ),
+    ({"actdiff": 1.0, "actdiff_layers": "pooled", "actdiff_at": "post"}, "actdiff_at has no effect"),
+    ({"adversarial_form": "followup"}, "adversarial_form has no effect while adversarial is 0"),
     ({"actdiff_norm": "layer"}, "actdiff_norm has no effect while actdiff is 0"),
     ({"actdiff_at": "post"}, "actdiff_at has no effect while actdiff is 0"),
     ({"actdiff_layers": "last"}, "actdiff_layers has no effect while actdiff is 0"),
@@ -451,12 +457,14 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
         chosen |= {"actdiff": draw(amount), "masks": draw(st.floats(0, 1))} | some(
             actdiff_norm=st.sampled_from(["layer", "channel", "row"]),
             actdiff_at=st.sampled_from(["pre", "post"]),
-            actdiff_layers=st.text(st.characters(exclude_categories=["Cs"])),
+            actdiff_layers=st.text(st.characters(exclude_categories=["Cs"])).filter(lambda t: t != "pooled"),
             actdiff_detach=st.booleans(),
         )
     if draw(st.booleans()):
         chosen |= {"adversarial": draw(amount)} | some(
-            adversarial_steps=st.integers(1, 20), adversarial_lr=amount
+            adversarial_steps=st.integers(1, 20),
+            adversarial_lr=amount,
+            adversarial_form=st.sampled_from(["ours", "followup"]),
         )
     if draw(st.booleans()):
         return chosen | some(compile=st.booleans())

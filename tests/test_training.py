@@ -34,6 +34,14 @@ OBJECTIVES = {
     "reconstruct masked": {"model": "unet", "recon_masked": True},
     "rrr": {"model": "cnn", "rrr": 1.0},
     "adversarial": {"model": "cnn", "adversarial": 1.0, "adversarial_steps": 2},
+    "follow-up": {
+        "model": "cnn",
+        "adversarial": 1.0,
+        "adversarial_form": "followup",
+        "adversarial_steps": 3,
+        "actdiff": 1.0,
+        "actdiff_layers": "pooled",
+    },
     "classify masked": {"model": "ae", "classify_masked": "train"},
     "classify shuffled": {"model": "cnn", "classify_shuffled": True},
     "cutout": {"model": "cnn", "cutout": 9},
@@ -83,6 +91,23 @@ def test_an_interrupted_run_resumes_to_the_same_bits(crosses, tmp_path, settings
     assert not (tmp_path / "resumed/seed-0/metrics.json").exists()
     [resumed] = train(config, out=tmp_path / "resumed", resume=True)
     assert_same_run(straight.folder, resumed.folder)
+
+
+def test_the_follow_ups_network_steps_once_in_so_many_batches_and_its_discriminator_in_each(crosses):
+    settings = {"adversarial": 1.0, "adversarial_form": "followup", "adversarial_steps": 2, "batch_size": 16}
+    replica = new_replica(small(crosses, **settings), 0, crosses, torch.device("cpu"))
+    moved: list[tuple[bool, bool]] = []
+    for _epoch in range(2):
+        before = [[p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.judge)]
+        for _values in epoch_module.training_steps(replica):
+            after = [[p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.judge)]
+            pairs = zip(before, after, strict=True)
+            moved.append(tuple(not all(map(torch.equal, one, other)) for one, other in pairs))
+            before = after
+        replica.next_epoch += 1
+    # Three batches an epoch; the count goes on over epochs.
+    assert [network for network, _ in moved] == [False, True, False, True, False, True]
+    assert all(judge for _, judge in moved)
 
 
 def test_a_best_file_lost_to_a_power_cut_is_written_again(crosses, tmp_path):

@@ -22,6 +22,7 @@ METHOD_FIELDS = (
     "gradmask_target",
     "rrr",
     "adversarial",
+    "adversarial_form",
     "adversarial_steps",
     "adversarial_lr",
     "recon_masked",
@@ -41,6 +42,7 @@ _VARIANTS = (
     "gradmask_norm",
     "gradmask_target",
     "masked_fill",
+    "adversarial_form",
 )
 
 

@@ -28,8 +28,9 @@ def run_name(config: RunConfig) -> str:
     parts += ["released-head"] if config.head == "released" else []
     weights = ("actdiff", "gradmask", "rrr", "adversarial", "cutout")
     parts += [f"{name}{getattr(config, name):g}" for name in weights if getattr(config, name)]
-    forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target")
+    forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target", "adversarial_form")
     parts += [getattr(config, name) for name in forms if getattr(config, name) != FIELDS[name].default]
+    parts += [config.actdiff_layers] if config.actdiff_layers in {"last", "pooled"} else []
     parts += ["recon-masked"] if config.recon_masked else []
     parts += {"off": [], "train": ["classify-masked"], "all": ["classify-masked-all"]}[config.classify_masked]
     parts += [config.masked_fill] if config.masked_fill != FIELDS["masked_fill"].default else []
