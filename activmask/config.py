@@ -19,8 +19,18 @@ ActdiffNorm = Literal["layer", "channel", "row"]
 ActdiffAt = Literal["pre", "post"]
 GradmaskNorm = Literal["l2", "l1"]
 ClassifyMasked = Literal["off", "train", "all"]
+MaskedFill = Literal["black", "grey"]
+EvaluateView = Literal["whole", "centre"]
+AdversarialForm = Literal["ours", "followup"]
+Head = Literal["pooled", "released"]
 GradmaskTarget = Literal["contrast", "positive"]
 SplitPolicy = Literal["given", "subject", "site-correlated"]
+
+IN_MEMORY = "synthetic"
+"""The data name that draws the benchmark from the seed instead of reading a folder."""
+
+POOLED = "pooled"
+"""The word among the layers of actdiff for the features that a network pools last."""
 
 CONVNETS = ("cnn", "ae", "unet")
 AUTOENCODERS = ("ae", "unet")
@@ -57,7 +67,7 @@ class RunConfig:
         "50/25/25", "Data", "Shares of subjects in train/valid/test, for the drawn splits."
     )
     train_images: int = _setting(
-        0, "Data", "Class-balanced number of training images of a drawn split; 0 takes all.", least=0
+        0, "Data", "Class-balanced number of training images to draw of the split; 0 takes all.", least=0
     )
     valid_images: int = _setting(0, "Data", "The same for validation.", least=0)
     test_images: int = _setting(0, "Data", "The same for test.", least=0)
@@ -69,6 +79,12 @@ class RunConfig:
     )
     augment: Literal["none", "crop-flip"] = _setting(
         "none", "Data", "Random crops to the image size and flips in training, alike for image and mask."
+    )
+    evaluate_view: EvaluateView = _setting(
+        "centre",
+        "Data",
+        "What evaluation sees of images larger than the image size: their middle, or the whole image resized "
+        "(so does training without random crops).",
     )
     mask: Literal["file", "circle"] = _setting(
         "file", "Data", "Masks from the data set, or a centred circle of radius side / 2.5."
@@ -94,6 +110,12 @@ class RunConfig:
     width: int = _setting(
         64, "Model", "Channels of the first layer (cnn, ae, unet and the ResNets of basic blocks).", least=1
     )
+    head: Head = _setting(
+        "pooled",
+        "Model",
+        "Of ResNets: torchvision's, on the mean of all positions; or released, on means of 4 x 4 of them "
+        "(4608 features at 100 px, 8192 at 128 px) with torch's own initial weights, as the authors' code.",
+    )
 
     actdiff: float = _setting(
         0.0, "Objective", "Weight of the activation difference penalty (paper Eq. 1).", least=0
@@ -102,7 +124,11 @@ class RunConfig:
         "row", "Objective", "Axes of its norm: whole layer (Eq. 1), channel (as published code ran), row."
     )
     actdiff_at: ActdiffAt = _setting("pre", "Objective", "Compare activations before or after the ReLU.")
-    actdiff_layers: str = _setting("all", "Objective", "all, last, or comma-separated names of activations.")
+    actdiff_layers: str = _setting(
+        "all",
+        "Objective",
+        "all, last, pooled (mean over positions after the last ReLU), or names with commas between.",
+    )
     actdiff_detach: bool = _setting(False, "Objective", "Send no gradient through the shuffled pass.")
     gradmask: float = _setting(
         0.0, "Objective", "Weight of the input gradient outside the mask (paper Eq. 2).", least=0
@@ -126,13 +152,27 @@ class RunConfig:
     adversarial: float = _setting(
         0.0, "Objective", "Weight of fooling a discriminator of full and shuffled features.", least=0
     )
-    adversarial_steps: int = _setting(1, "Objective", "Discriminator steps per training step.", least=1)
+    adversarial_form: AdversarialForm = _setting(
+        "ours",
+        "Objective",
+        "Discriminator of two layers on the mean of the last pre-activation; or the authors' follow-up's, of "
+        "three spectrally normalised layers of 1024 and one more on the pooled features, losses summed.",
+    )
+    adversarial_steps: int = _setting(
+        1,
+        "Objective",
+        "Discriminator steps per step of the network: on one batch (ours), or on as many batches (followup).",
+        least=1,
+    )
     adversarial_lr: float = _setting(1e-3, "Objective", "Learning rate of the discriminator.", least=0)
     classify_masked: ClassifyMasked = _setting(
         "off",
         "Objective",
-        "Control: images that are 0 outside the mask, in training only (train) or in validation and test "
+        "Control: images that are blank outside the mask, in training only (train) or in validation and test "
         "too (all), the paper's upper bound.",
+    )
+    masked_fill: MaskedFill = _setting(
+        "black", "Objective", "What classify_masked puts outside the mask: black (0) or mid-grey (0.5)."
     )
     classify_shuffled: bool = _setting(
         False, "Objective", "Control: train on images whose outside pixels are shuffled."
@@ -168,6 +208,7 @@ _MSD: dict[str, Any] = {
     "test_images": 256,
     "image_size": 100,
     "augment": "crop-flip",
+    "evaluate_view": "whole",
     "recon_loss": "mse",
 }
 
@@ -224,6 +265,22 @@ def make_config(**settings: Any) -> RunConfig:
     return config
 
 
+def written_config(settings: dict[str, Any]) -> RunConfig:
+    """The description of a run that was written down before, perhaps by an earlier version.
+
+    What it does not mention had no other value then than the field's default; no preset comes in,
+    and a setting without effect, which earlier versions let pass, changed nothing.
+
+    Raises:
+        UsageError: an unknown setting or preset, or a value of the wrong type.
+    """
+    check_values(settings)
+    config = RunConfig(**settings)
+    if config.preset not in PRESETS:
+        raise UsageError(f"there is no preset '{config.preset}'; {nearest(config.preset, PRESETS)}")
+    return config
+
+
 def check_values(settings: dict[str, Any]) -> None:
     """Check each setting by itself: its name, type, choices and range.
 
@@ -254,10 +311,32 @@ def _check_value(name: str, value: Any) -> None:
 
 
 def _check_combination(config: RunConfig) -> None:
+    from activmask.inert import without_effect
+
+    parse_ratio(config.split_ratio)
     for wrong, reason in _contradictions(config):
         if wrong:
             raise UsageError(reason)
-    _check_inert(config)
+    for reason in without_effect(config):
+        raise UsageError(reason)
+
+
+def parse_ratio(text: str) -> tuple[float, float, float]:
+    """The shares of train, valid and test in a text such as '50/25/25'; they sum to 1.
+
+    Raises:
+        UsageError: not three positive numbers that sum to 100.
+    """
+    try:
+        train, valid, test = (float(part) for part in text.split("/"))
+    except ValueError:
+        train = valid = test = math.nan
+    total = train + valid + test
+    if not (min(train, valid, test) > 0 and abs(total - 100) <= 1e-6):
+        raise UsageError(
+            f"split_ratio must be three positive shares that sum to 100, such as 50/25/25; found '{text}'"
+        )
+    return train / total, valid / total, test / total
 
 
 def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
@@ -270,10 +349,6 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
         ),
         (config.masks > 1, f"masks is a share between 0 and 1; found {config.masks}"),
         (config.correlation > 1, f"correlation is a share between 0 and 1; found {config.correlation}"),
-        (
-            config.correlation != FIELDS["correlation"].default and config.split_policy != "site-correlated",
-            "correlation has no effect: it belongs to the split policy site-correlated",
-        ),
         (
             masks_images(config) and config.classify_shuffled,
             "classify_masked and classify_shuffled both replace the training images; choose one",
@@ -307,33 +382,29 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
     ]
 
 
-_ONLY_WITH = {
+ONLY_WITH = {
     "actdiff_norm": "actdiff",
     "actdiff_at": "actdiff",
     "actdiff_detach": "actdiff",
     "actdiff_layers": "actdiff",
     "gradmask_norm": "gradmask",
     "gradmask_target": "gradmask",
+    "adversarial_form": "adversarial",
     "adversarial_steps": "adversarial",
     "adversarial_lr": "adversarial",
 }
-
-
-def _check_inert(config: RunConfig) -> None:
-    for name, needed in _ONLY_WITH.items():
-        if getattr(config, name) != FIELDS[name].default and not getattr(config, needed):
-            raise UsageError(f"{name} has no effect while {needed} is 0; give {needed} a weight")
-    if config.masks < 1 and not uses_masks(config):
-        raise UsageError("masks has no effect: no objective of this run looks at masks")
-    if config.masks_without == "borrowed" and not uses_masks(config):
-        raise UsageError("masks_without has no effect: no objective of this run looks at masks")
-    if config.masks_without == "borrowed" and config.mask == "circle":
-        raise UsageError("masks_without has no effect: with mask circle every image has a mask")
+"""Settings of an objective, and the weight without which they cannot act."""
 
 
 def differentiates_twice(config: RunConfig) -> bool:
     """Whether a penalty on an input gradient is part of the loss."""
     return config.gradmask > 0 or config.rrr > 0
+
+
+def draws_images(config: RunConfig) -> bool:
+    """Whether chance decides which images train, validate and test a run."""
+    counts = config.train_images or config.valid_images or config.test_images
+    return config.data == IN_MEMORY or config.split_policy != "given" or counts > 0
 
 
 def uses_masks(config: RunConfig) -> bool:
@@ -342,7 +413,7 @@ def uses_masks(config: RunConfig) -> bool:
 
 
 def masks_images(config: RunConfig) -> bool:
-    """Whether training shows images that are 0 outside their masks."""
+    """Whether training shows images that are blank outside their masks."""
     return config.classify_masked != "off"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from activmask.config import RunConfig, make_config
+from activmask.config import IN_MEMORY, RunConfig, make_config
 from activmask.data.synthetic import SyntheticSpec
 from activmask.data.synthetic_dataset import make_synthetic
 from activmask.training.checkpoint import snapshot
@@ -21,7 +21,6 @@ from activmask.training.progress import Silent
 from activmask.training.recorded import collect, run_ahead
 from activmask.training.recording import record, why_not_recorded
 from activmask.training.replica import Replica, new_replica
-from activmask.training.sources import IN_MEMORY
 from benchmarks.figure import Effort
 from benchmarks.floors import copy_work, epoch_flops, matrix_work, network
 from benchmarks.good_eager import good_epoch, new_good_eager

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from activmask.evaluation.audit import Audit
+from activmask.evaluation.audit import MASK_AREA, Audit
 from activmask.evaluation.batch import Evaluated, RunSpread, across_seeds
 from activmask.evaluation.scores import Interval
 from activmask.evaluation.spread import Spread
@@ -90,6 +90,8 @@ def _audit(evaluated: Sequence[Evaluated]) -> Table:
         audit = one.evaluation.audit
         for row in audit.rows:
             table.add_row(_name(one), row.images, str(audit.n), _number(row.auc), _number(row.accuracy))
+        if audit.mask_area_auc is not None:
+            table.add_row(_name(one), MASK_AREA, str(audit.n), _number(audit.mask_area_auc), "-")
     for run in across_seeds(evaluated):
         for images, area in run.audit.items():
             table.add_row(plain(_run_name(run)), images, "", _spread(area), "")
@@ -108,11 +110,16 @@ def _print_verdicts(evaluated: Sequence[Evaluated]) -> None:
 
 
 def _borrowing(audit: Audit) -> list[str]:
-    if not audit.borrowed:
+    without = sum(count.images - count.masked for count in audit.mask_counts)
+    if not without:
         return []
-    return [
-        f"{audit.borrowed} images of a class without masks were shuffled by the masks of random other images."
-    ]
+    shares = ", ".join(f"class {each.label} {each.masked} of {each.images}" for each in audit.mask_counts)
+    if audit.borrowed:
+        return [
+            f"Having a mask tells the class ({shares} images), so the {audit.borrowed} images without one "
+            "were shuffled by the masks of random other images."
+        ]
+    return [f"The {without} images without a mask took no part (with one: {shares})."]
 
 
 def _localisation(one: Evaluated) -> Table:

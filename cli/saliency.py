@@ -41,6 +41,15 @@ def saliency(
             show_default=False,
         ),
     ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Layer whose feature map gradcam explains, such as layer3; left out, the last feature map.",
+            rich_help_panel="What to explain",
+            show_default=False,
+        ),
+    ] = None,
     mask: Annotated[
         Path | None,
         typer.Option(
@@ -103,7 +112,7 @@ def saliency(
             check_raw_path(raw, files)
         loaded = load_checkpoint(checkpoint)
         inputs = read_inputs(loaded, files, mask, slice_number=slice_number)
-        explanations = explain(loaded, inputs, method=method, target=target, device=place)
+        explanations = explain(loaded, inputs, method=method, target=target, layer=layer, device=place)
         write_pictures(explanations, pictures, top=top / 100)
         if raw is not None:
             write_raw(explanations, raw)
@@ -113,7 +122,8 @@ def saliency(
 
 
 def _table(explanations: "list[Explanation]") -> Table:
-    table = result_table("", "image", "predicted", "probability", "inside mask", "by chance")
+    layers = {f"gradcam at {explanation.layer}" for explanation in explanations if explanation.layer}
+    table = result_table("".join(layers), "image", "predicted", "probability", "inside mask", "by chance")
     for explanation in explanations:
         table.add_row(
             plain(explanation.path),

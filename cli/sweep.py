@@ -22,7 +22,7 @@ _MACHINE = "Machine"
 
 def sweep(
     grid: Annotated[
-        str, typer.Argument(help="table1, table2, figure5, figure6, or a TOML file of your own.")
+        str, typer.Argument(help="table1, table2, figure5, figure6, followup, or a TOML file of your own.")
     ],
     *,
     seeds: Annotated[

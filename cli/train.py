@@ -112,12 +112,31 @@ def _run(
     if not read_world().writes:
         return train_run(config, seeds, target, resume=resume, overwrite=overwrite)
     err.print(plain(f"{config.model}, {config.epochs} epochs, into {target}"))
+    if len(seeds) > 1:
+        _note_same_images(config)
     try:
         with TrainingProgress(len(seeds), config.epochs) as progress:
             return train_run(config, seeds, target, resume=resume, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
         err.print("stopped; the same command with --resume continues from the last saved epoch")
         raise
+
+
+def _note_same_images(config: "RunConfig") -> None:
+    """Say where seeds differ in weights and order alone, so that their spread is not mistaken for more."""
+    from activmask.config import draws_images
+
+    if draws_images(config) and config.split_seed < 0:
+        return
+    another = (
+        "leave split_seed out to draw each seed its own"
+        if draws_images(config)
+        else "--split-policy subject draws each seed its own split, --data synthetic its own benchmark"
+    )
+    err.print(
+        "note: all seeds train and are judged on the same images; they differ in weights, order and shuffles "
+        f"alone ({another})"
+    )
 
 
 def print_results(results: list["SeedResult"]) -> None:

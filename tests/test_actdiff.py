@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from activmask.config import make_config
 from activmask.errors import UsageError
+from activmask.models import build_model
 from activmask.objectives.actdiff import actdiff, choose_layers
 
 NAMES = ["stem", "middle", "deep"]
@@ -134,3 +136,17 @@ def test_the_gradient_of_a_network_through_both_passes_equals_finite_differences
 def test_a_layer_named_twice_is_refused():
     with pytest.raises(UsageError, match="twice"):
         choose_layers(["a", "b"], "a, a")
+
+
+def test_pooled_compares_what_the_head_of_a_resnet_reads():
+    config = make_config(model="resnet18", width=8)
+    model = build_model(config, channels=1, classes=2, image_size=16, seed=0).double().eval()
+    read: list[Tensor] = []
+    hook = model.network.fc.register_forward_pre_hook(lambda _module, inputs: read.append(inputs[0]))
+    images, copies = torch.rand((2, 3, 1, 16, 16), dtype=torch.float64)
+    full, shuffled = (model(each).pre_activations for each in (images, copies))
+    hook.remove()
+    expected = torch.linalg.vector_norm(read[0] - read[1], dim=1).mean()
+    for settings in ({"norm": "row"}, {"norm": "channel", "at": "post"}):
+        torch.testing.assert_close(actdiff(full, shuffled, layers="pooled", **settings), expected)
+    assert choose_layers(NAMES, "pooled") == ["deep"]

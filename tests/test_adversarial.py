@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activmask.objectives.adversarial import adversarial, discriminator, discriminator_loss, features
+from activmask.objectives.adversarial import (
+    adversarial,
+    discriminator,
+    discriminator_loss,
+    features,
+    judged_features,
+)
 
 
 class FirstNumber(nn.Module):
@@ -103,3 +109,40 @@ def test_half_precision_features_are_judged_in_single_precision():
     full, shuffled = vectors(FULL), vectors(SHUFFLED)
     loss = adversarial(discriminator(2, 0), full.bfloat16(), shuffled.bfloat16())
     assert loss.dtype == torch.float32
+
+
+def test_the_follow_ups_losses_are_summed():
+    full, shuffled = vectors(FULL), vectors(SHUFFLED)
+    for loss in (discriminator_loss, adversarial):
+        ours = loss(FirstNumber(), full, shuffled, "ours").item()
+        assert loss(FirstNumber(), full, shuffled, "followup").item() == pytest.approx(2 * ours)
+
+
+def test_the_follow_up_judges_features_after_the_relu():
+    tap = torch.tensor([[[[-1.0, 2.0], [3.0, -6.0]]]])
+    assert judged_features(tap, "followup").tolist() == [[1.25]]
+    assert judged_features(tap, "ours").tolist() == [[-0.5]]
+
+
+def test_the_follow_ups_discriminator_has_three_bounded_layers_of_1024():
+    judge = discriminator(6, 0, "followup")
+    layers = [module for module in judge if isinstance(module, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in layers] == [
+        (6, 1024),
+        (1024, 1024),
+        (1024, 1024),
+        (1024, 1),
+    ]
+    with torch.no_grad():
+        for _ in range(30):
+            judge(torch.rand(2, 6))
+        for layer in layers[:3]:
+            largest = torch.linalg.matrix_norm(layer.weight, ord=2).item()
+            assert largest == pytest.approx(1, abs=0.05)
+
+
+def test_the_follow_ups_discriminator_is_drawn_from_its_seed_alone():
+    before = torch.random.get_rng_state()
+    one, same = discriminator(5, 1, "followup"), discriminator(5, 1, "followup")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(value, same.state_dict()[name]) for name, value in one.state_dict().items())

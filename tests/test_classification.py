@@ -41,6 +41,12 @@ def test_keep_inside_zeroes_the_outside_of_every_channel():
     assert keep_inside(images, masks).flatten().tolist() == [1, 0, 0, 4, 5, 0, 0, 8]
 
 
+def test_keep_inside_can_leave_mid_grey_outside():
+    images = 1 + torch.arange(8.0).view(1, 2, 2, 2)
+    masks = torch.tensor([[[[True, False], [False, True]]]])
+    assert keep_inside(images, masks, "grey").flatten().tolist() == [1, 0.5, 0.5, 4, 5, 0.5, 0.5, 8]
+
+
 def test_keep_inside_leaves_an_image_without_a_mask_whole():
     images = torch.rand((2, 1, 3, 3), generator=generator())
     assert torch.equal(keep_inside(images, torch.ones(2, 1, 3, 3, dtype=torch.bool)), images)

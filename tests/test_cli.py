@@ -10,6 +10,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from activmask_cli.train import _note_same_images
+
+from activmask.config import make_config
 
 PROGRAM = Path(sys.executable).with_name("activmask")
 COMMANDS = (
@@ -113,6 +116,26 @@ def test_seeds_are_summed_up_as_mean_and_deviation(crosses, tmp_path):
     result = run("train", *QUICK, "--data", crosses, "--epochs", 1, "--seeds", "0,2", "--out", tmp_path / "r")
     assert "±" in result.stdout
     assert "2 seeds" in result.stdout
+    assert "note: all seeds train and are judged on the same images" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ({}, "--data synthetic its own benchmark"),
+        ({"split_policy": "subject", "split_seed": 3}, "leave split_seed out"),
+        ({"data": "synthetic", "split_seed": 3}, "leave split_seed out"),
+        ({"data": "synthetic"}, ""),
+        ({"train_images": 8}, ""),
+        ({"preset": "liver"}, ""),
+    ],
+    ids=str,
+)
+def test_seeds_that_share_their_images_are_noted_where_they_do(capsys, settings, hint):
+    _note_same_images(make_config(**settings))
+    noted = " ".join(capsys.readouterr().err.split())
+    assert hint in noted
+    assert bool(hint) == ("on the same images" in noted)
 
 
 def test_a_dry_run_can_be_fed_back_and_changes_nothing(crosses, tmp_path):

@@ -15,6 +15,7 @@ from activmask.config import (
     nearest,
     uses_masks,
     uses_shuffled_copy,
+    written_config,
 )
 from activmask.config_file import format_config, format_seeds, parse_seeds, read_config
 from activmask.errors import ConfigError, UsageError
@@ -32,6 +33,7 @@ MSD = {
     "split_policy": "subject",
     "split_ratio": "30/30/40",
     "mask": "file",
+    "evaluate_view": "whole",
 }
 PAPER: dict[str, dict[str, Any]] = {
     "synthetic": {
@@ -94,9 +96,8 @@ def test_the_default_penalties_are_off_and_the_masks_all_kept():
 
 @pytest.mark.parametrize("preset", PAPER)
 def test_settings_win_over_the_preset(preset):
-    config = make_config(
-        preset=preset, model="unet", lr=0.5, epochs=3, width=5, recon=2.5, mask_blur=1.5, data="elsewhere"
-    )
+    chosen = {"lr": 0.5, "epochs": 3, "width": 5, "recon": 2.5, "mask_blur": 1.5, "data": "elsewhere"}
+    config = make_config(preset=preset, model="unet", mask="file", **chosen)
     assert (config.lr, config.epochs, config.width, config.recon) == (0.5, 3, 5, 2.5)
     assert (config.mask_blur, config.data, config.preset) == (1.5, "elsewhere", preset)
     assert config.batch_size == PAPER[preset]["batch_size"]
@@ -105,6 +106,48 @@ def test_settings_win_over_the_preset(preset):
 def test_a_setting_equal_to_the_general_default_still_wins():
     assert make_config(preset="liver", model="unet", recon=0.0, width=64, augment="none").recon == 0
     assert make_config(preset="cardiac", lr=1e-4).lr == 1e-4
+
+
+@pytest.mark.parametrize("preset", PAPER)
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"split_policy": "given"},
+        {"data": "synthetic"},
+        {"mask": "circle"},
+        {"model": "cnn"},
+        {"model": "unet", "recon": 0.0},
+    ],
+    ids=str,
+)
+def test_a_presets_own_values_may_be_idle(preset, chosen):
+    config = make_config(preset=preset, **chosen)
+    assert make_config(**dataclasses.asdict(config)) == config
+
+
+def test_what_an_earlier_version_wrote_is_read_as_it_was():
+    idle = {"train_images": 9, "data": "synthetic", "split_ratio": "60/20/20", "mask": "circle"}
+    with pytest.raises(UsageError, match="has no effect"):
+        make_config(**idle)
+    before = dataclasses.asdict(RunConfig(**idle, preset="liver"))
+    assert written_config(before) == RunConfig(**before)
+    for wrong, reason in (
+        ({"epoch": 3}, "no setting 'epoch'"),
+        ({"epochs": "3"}, "epochs must be of type int"),
+        ({"preset": "lung"}, "no preset 'lung'"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            written_config({**before, **wrong})
+
+
+def test_a_run_from_before_the_evaluate_view_saw_the_middle():
+    before = dataclasses.asdict(make_config(preset="liver"))
+    assert before.pop("evaluate_view") == "whole"
+    assert written_config(before).evaluate_view == "centre"
+
+
+def test_a_written_description_takes_nothing_from_a_preset():
+    assert written_config({"preset": "liver", "lr": 0.1}) == RunConfig(preset="liver", lr=0.1)
 
 
 def test_a_description_cannot_be_changed():
@@ -118,6 +161,43 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"masks": 1.1, "actdiff": 1.0}, "masks is a share between 0 and 1; found 1.1"),
     ({"correlation": 2.0}, "correlation is a share between 0 and 1; found 2.0"),
     ({"correlation": 0.5}, "belongs to the split policy site-correlated"),
+    (
+        {"preset": "xray", "correlation": 0.5, "data": "synthetic"},
+        "belongs to the split policy site-correlated of a data set folder",
+    ),
+    *(
+        ({"data": "synthetic", **chosen}, f"{next(iter(chosen))} has no effect on data synthetic")
+        for chosen in (
+            {"split_policy": "subject"},
+            {"train_images": 100},
+            {"valid_images": 100},
+            {"test_images": 100},
+        )
+    ),
+    ({"split_ratio": "60/20/20"}, "split_ratio has no effect where no split is drawn"),
+    ({"data": "synthetic", "split_ratio": "60/20/20"}, "split_ratio has no effect where no split is drawn"),
+    (
+        {"preset": "liver", "split_policy": "given", "split_ratio": "60/20/20"},
+        "split_ratio has no effect where no split is drawn",
+    ),
+    ({"split_seed": 3}, "split_seed has no effect while split_policy given takes every image"),
+    ({"mask": "circle", "mask_blur": 2.0}, "mask_blur has no effect on circles"),
+    ({"preset": "xray", "mask_blur": 2.0}, "mask_blur has no effect on circles"),
+    ({"recon_loss": "mse"}, "recon_loss has no effect without a reconstruction"),
+    ({"preset": "liver", "recon_loss": "bce"}, "recon_loss has no effect without a reconstruction"),
+    ({"model": "cnn", "recon_loss": "mse"}, "recon_loss has no effect without a reconstruction"),
+    ({"model": "ae", "recon": 0.0, "recon_loss": "mse"}, "recon_loss has no effect without"),
+    ({"evaluate_view": "whole"}, "evaluate_view has no effect while image_size is 0"),
+    ({"head": "released", "model": "unet"}, "head has no effect on networks other than ResNets"),
+    ({"head": "released", "model": "densenet121"}, "head has no effect on networks other than ResNets"),
+    ({"masked_fill": "grey"}, "masked_fill has no effect while classify_masked is off"),
+    ({"masked_fill": "grey", "actdiff": 1.0}, "masked_fill has no effect while classify_masked is off"),
+    ({"model": "unet", "sync_batchnorm": True}, "sync_batchnorm has no effect on cnn, ae and unet"),
+    *(
+        ({"split_policy": "subject", "split_ratio": ratio}, "split_ratio must be three positive shares")
+        for ratio in ("50/50", "50/25/20", "a/b/c", "100/0/0", "", "-10/60/50", "nan/50/50", "inf/1/1")
+    ),
+    ({"split_ratio": "nonsense"}, "split_ratio must be three positive shares that sum to 100"),
     ({"adversarial": 1.0, "adversarial_lr": 0.0}, "the discriminator would not learn"),
     ({"classify_masked": "train", "classify_shuffled": True}, "both replace the training images; choose one"),
     *(
@@ -136,6 +216,12 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"augment": "crop-flip"}, "crop-flip needs image_size"),
     ({"masks": 0.5}, "masks has no effect: no objective of this run looks at masks"),
     ({"masks": 0.5, "model": "unet"}, "masks has no effect"),
+    (
+        {"actdiff": 1.0, "actdiff_layers": "pooled", "actdiff_norm": "layer"},
+        "actdiff_norm has no effect while actdiff is 0; give actdiff a weight, and other layers than pooled",
+    ),
+    ({"actdiff": 1.0, "actdiff_layers": "pooled", "actdiff_at": "post"}, "actdiff_at has no effect"),
+    ({"adversarial_form": "followup"}, "adversarial_form has no effect while adversarial is 0"),
     ({"actdiff_norm": "layer"}, "actdiff_norm has no effect while actdiff is 0"),
     ({"actdiff_at": "post"}, "actdiff_at has no effect while actdiff is 0"),
     ({"actdiff_layers": "last"}, "actdiff_layers has no effect while actdiff is 0"),
@@ -157,6 +243,19 @@ def test_settings_that_contradict_or_cannot_act_are_refused(wrong, reason):
 @pytest.mark.parametrize(
     "right",
     [
+        {"train_images": 10, "valid_images": 10, "test_images": 10},
+        {"data": "synthetic", "split_seed": 3},
+        {"split_policy": "subject", "split_seed": 3, "split_ratio": "60/20/20", "test_images": 4},
+        {"train_images": 10, "split_seed": 3},
+        {"preset": "xray", "correlation": 0.5, "split_ratio": "60/20/20"},
+        {"preset": "xray", "mask": "file", "mask_blur": 2.0},
+        {"mask": "circle", "mask_blur": 0.0},
+        {"model": "unet", "recon_loss": "mse"},
+        {"sync_batchnorm": True},
+        {"image_size": 24, "evaluate_view": "whole"},
+        {"head": "released"},
+        {"head": "released", "model": "wide_resnet50_2"},
+        {"classify_masked": "all", "masked_fill": "grey"},
         {"masks": 0.5, "actdiff": 1.0},
         {"masks": 0.5, "gradmask": 1.0},
         {"masks": 0.5, "rrr": 1.0},
@@ -276,6 +375,10 @@ def test_which_runs_shuffle_and_which_look_at_masks(chosen, shuffles, masks):
         ({"preset": "liver", "model": "unet", "recon_masked": True}, "liver-unet-recon-masked"),
         ({"model": "unet", "width": 8, "classify_masked": "train"}, "synthetic-unetw8-classify-masked"),
         ({"preset": "xray", "classify_masked": "all"}, "xray-resnet18-classify-masked-all"),
+        (
+            {"classify_masked": "all", "masked_fill": "grey", "head": "released"},
+            "synthetic-resnet18-released-head-classify-masked-all-grey",
+        ),
         ({"preset": "xray", "actdiff": 1.0, "correlation": 0.5}, "xray-resnet18-actdiff1-correlation0.5"),
     ],
 )
@@ -284,6 +387,27 @@ def test_a_runs_name_says_what_sets_it_apart(chosen, name):
 
 
 amount = st.one_of(st.integers(1, 100), st.floats(1e-6, 1e6))
+
+
+@st.composite
+def data_settings(draw: st.DrawFn, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Settings of splits and masks that act beside those chosen."""
+    preset = PRESETS[chosen["preset"]]
+    policy = chosen.get("split_policy") or preset.get("split_policy", "given")
+    acting: dict[str, st.SearchStrategy[Any]] = {}
+    if policy != "given":
+        acting |= {
+            "split_seed": st.integers(-1, 2**31),
+            "split_ratio": st.just("40/30/30"),
+            "train_images": st.integers(0, 999),
+            "valid_images": st.integers(0, 999),
+            "test_images": st.integers(0, 999),
+        }
+    if policy == "site-correlated":
+        acting["correlation"] = st.floats(0, 1)
+    if (chosen.get("mask") or preset.get("mask", "file")) == "file":
+        acting["mask_blur"] = st.floats(0, 64)
+    return draw(st.fixed_dictionaries({}, optional=acting))
 
 
 @st.composite
@@ -297,16 +421,10 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
         "preset": draw(st.sampled_from(list(PRESETS))),
         "model": draw(st.sampled_from(["resnet18", "cnn", "ae", "unet"])),
         **some(
-            data=st.text(st.characters(exclude_categories=["Cs"])),
+            data=st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: text != "synthetic"),
             split_policy=st.sampled_from(["given", "subject", "site-correlated"]),
-            split_seed=st.integers(-1, 2**31),
-            split_ratio=st.just("40/30/30"),
-            train_images=st.integers(0, 999),
-            valid_images=st.integers(0, 999),
-            test_images=st.integers(0, 999),
             image_size=st.integers(8, 512),
             mask=st.sampled_from(["file", "circle"]),
-            mask_blur=st.floats(0, 64),
             width=st.integers(1, 128),
             cutout=st.integers(0, 20),
             epochs=st.integers(1, 9999),
@@ -316,13 +434,13 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
             device=st.sampled_from(["auto", "cpu", "cuda", "mps"]),
             precision=st.sampled_from(["fp32", "tf32", "bf16"]),
             threads=st.integers(0, 64),
-            recon_loss=st.sampled_from(["bce", "mse"]),
         ),
     }
-    if chosen.get("split_policy") == "site-correlated":
-        chosen |= some(correlation=st.floats(0, 1))
+    chosen |= draw(data_settings(chosen))
     if chosen.get("image_size"):
-        chosen |= some(augment=st.sampled_from(["none", "crop-flip"]))
+        chosen |= some(
+            augment=st.sampled_from(["none", "crop-flip"]), evaluate_view=st.sampled_from(["whole", "centre"])
+        )
     control: dict[str, Any] = draw(
         st.sampled_from(
             [{}, {"classify_masked": "train"}, {"classify_masked": "all"}, {"classify_shuffled": True}]
@@ -330,19 +448,23 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
     )
     decodes = chosen["model"] in {"ae", "unet"}
     if decodes:
-        chosen |= some(recon=amount, recon_masked=st.just(value=not control))
+        chosen |= some(
+            recon=amount, recon_masked=st.just(value=not control), recon_loss=st.sampled_from(["bce", "mse"])
+        )
     if control:
         return chosen | control
     if draw(st.booleans()):
         chosen |= {"actdiff": draw(amount), "masks": draw(st.floats(0, 1))} | some(
             actdiff_norm=st.sampled_from(["layer", "channel", "row"]),
             actdiff_at=st.sampled_from(["pre", "post"]),
-            actdiff_layers=st.text(st.characters(exclude_categories=["Cs"])),
+            actdiff_layers=st.text(st.characters(exclude_categories=["Cs"])).filter(lambda t: t != "pooled"),
             actdiff_detach=st.booleans(),
         )
     if draw(st.booleans()):
         chosen |= {"adversarial": draw(amount)} | some(
-            adversarial_steps=st.integers(1, 20), adversarial_lr=amount
+            adversarial_steps=st.integers(1, 20),
+            adversarial_lr=amount,
+            adversarial_form=st.sampled_from(["ours", "followup"]),
         )
     if draw(st.booleans()):
         return chosen | some(compile=st.booleans())

@@ -6,7 +6,7 @@ from tiny_checkpoints import samples_of
 from torch import nn
 
 from activmask.errors import CheckpointError
-from activmask.evaluation.audit import Audit, audit
+from activmask.evaluation.audit import MASK_AREA, Audit, MaskCount, audit, audited
 from activmask.models.output import ModelOutput
 from activmask.training.scoring import predict
 
@@ -106,6 +106,24 @@ def test_a_class_without_masks_borrows_those_of_the_other(place, kept):
         assert area == 1 if images in {"full", kept} else area == pytest.approx(0.5, abs=0.06)
 
 
+def test_a_few_masks_in_the_other_class_do_not_switch_borrowing_off():
+    samples = shortcut_samples()
+    for few in (1, 3):
+        has_mask = samples.labels == 1
+        has_mask[torch.nonzero(samples.labels == 0).flatten()[:few]] = True
+        masks = samples.masks | ~has_mask[:, None, None, None]
+        result = run(ReadsOnePixel(2, 2), dataclasses.replace(samples, has_mask=has_mask, masks=masks))
+        assert (result.n, result.borrowed) == (N, N // 2 - few)
+        assert result.mask_counts == (MaskCount(0, N // 2, few), MaskCount(1, N // 2, N // 2))
+
+
+def test_an_empty_mask_is_none():
+    samples = shortcut_samples()
+    masks = samples.masks & (samples.labels == 1)[:, None, None, None]
+    result = run(ReadsOnePixel(2, 2), dataclasses.replace(samples, masks=masks))
+    assert (result.n, result.borrowed, result.reason) == (N, N // 2, None)
+
+
 def test_nothing_is_borrowed_where_both_classes_have_masks():
     samples = shortcut_samples()
     has_mask = samples.has_mask.clone()
@@ -128,6 +146,7 @@ def test_a_mask_area_that_tells_the_label_is_reported():
     assert result.mask_area_auc == 0
     assert result.verdict is not None
     assert result.verdict.sentences[-1].startswith("Caution")
+    assert audited(result) == {**aucs(result), MASK_AREA: 0}
 
 
 def test_scores_of_shuffled_images_that_are_not_finite_are_refused():

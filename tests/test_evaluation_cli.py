@@ -5,8 +5,11 @@ import sys
 import pytest
 import typer
 from activmask_cli.evaluate import evaluate
+from activmask_cli.evaluation_tables import _borrowing
 from tiny_checkpoints import write_checkpoint
 from typer.testing import CliRunner
+
+from activmask.evaluation.audit import Audit, MaskCount
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -32,6 +35,7 @@ def test_tables_have_a_row_per_seed_the_spread_the_audit_and_chance(runs):
         "demo, seed 0",
         "demo, mean ± SD of 2 seeds",
         "ROI shuffled",
+        "mask's area alone",
         "demo, seed 1: The model",
         "pointing game (0 px)",
         "by chance",
@@ -52,6 +56,31 @@ def test_json_is_all_there_is_on_stdout(runs):
     assert [one["seed"] for one in written["checkpoints"]] == [0, 1]
     assert {one["split"] for one in written["checkpoints"]} == {"valid"}
     assert written["runs"][0]["seeds"] == 2
+    areas = [one["evaluation"]["audit"]["mask_area_auc"] for one in written["checkpoints"]]
+    assert written["runs"][0]["audit"]["mask's area alone"]["mean"] == pytest.approx(sum(areas) / 2)
+
+
+def test_images_without_a_mask_are_counted_in_words():
+    def audited(borrowed, *counts):
+        return Audit(
+            n=4,
+            borrowed=borrowed,
+            reason=None,
+            rows=(),
+            mask_area_auc=None,
+            chance_distance=None,
+            verdict=None,
+            mask_counts=tuple(MaskCount(k, 40, masked) for k, masked in enumerate(counts)),
+        )
+
+    assert _borrowing(audited(0, 40, 40)) == []
+    assert _borrowing(audited(39, 1, 40)) == [
+        "Having a mask tells the class (class 0 1 of 40, class 1 40 of 40 images), so the 39 images without "
+        "one were shuffled by the masks of random other images."
+    ]
+    assert _borrowing(audited(0, 39, 38)) == [
+        "The 3 images without a mask took no part (with one: class 0 39 of 40, class 1 38 of 40)."
+    ]
 
 
 def damaged(folder, content):

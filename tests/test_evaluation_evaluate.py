@@ -44,6 +44,16 @@ def test_localisation_is_that_of_the_contrast_gradient(tmp_path):
     assert row.chance == pytest.approx(36 / SIDE**2)
 
 
+@pytest.mark.parametrize(
+    ("classes", "contrast"), [(2, "contrast |y1 - y0|,"), (3, "contrast highest logit minus the next,")]
+)
+def test_what_was_attributed_is_named_for_any_number_of_classes(tmp_path, classes, contrast):
+    checkpoint, samples = tiny_checkpoint(tmp_path, classes=classes), random_samples()
+    labels = torch.arange(24) % classes
+    evaluation = evaluate(checkpoint, dataclasses.replace(samples, labels=labels), seed=0)
+    assert contrast in evaluation.localisation.attribution
+
+
 def test_contrast_gradient_is_the_contrast_method_of_saliency(tmp_path):
     model, images = tiny_checkpoint(tmp_path).model, random_samples(5).images
     torch.testing.assert_close(

@@ -1,6 +1,9 @@
+import itertools
+from functools import partial
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import roc_auc_score
@@ -75,7 +78,7 @@ def test_empty_and_full_masks_have_no_score(metric):
     assert np.isnan(result.chance).tolist() == [True, True, False]
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if "IoU" not in name])
+@pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("level", [0.0, 2.5])
 def test_a_constant_map_scores_chance(name, level):
     mask = np.random.default_rng(0).random((4, 6, 6)) < 0.3
@@ -121,12 +124,26 @@ def test_rank_metrics_ignore_monotone_transforms(attribution, masks):
             np.testing.assert_allclose(METRICS[name](np.expm1(attribution), masks).values, straight)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 2), min_size=5, max_size=5), st.lists(st.booleans(), min_size=5, max_size=5))
+def test_ties_score_the_mean_over_every_order_of_them(levels, inside):
+    attribution, mask = np.array([[levels]], dtype=float), np.array([[inside]])
+    orders = [np.array(order) for order in itertools.permutations(range(5))]
+    # Steps of 1 / 10 keep every order of the levels.
+    broken = np.array([attribution[0] + 0.1 * order for order in orders])
+    for metric in (relevance_rank, pointing_game, pixel_auc, partial(top_share_iou, share=2 / 5)):
+        every = metric(broken, np.repeat(mask, len(orders), axis=0)).values
+        np.testing.assert_allclose(metric(attribution, mask).values, [every.mean()], atol=1e-9)
+
+
 @given(ATTRIBUTIONS, MASKS)
 def test_iou_of_as_many_pixels_as_the_mask_follows_from_the_rank_accuracy(attribution, masks):
+    # Without ties: the mean of a ratio is no ratio of means.
+    steps = np.arange(attribution.size).reshape(attribution.shape) / attribution.size
     for i in range(2):
         area = masks[i].sum()
         if 0 < area < SIDE * SIDE:
-            one, mask = attribution[i : i + 1], masks[i : i + 1]
+            one, mask = (attribution + steps)[i : i + 1], masks[i : i + 1]
             rank = relevance_rank(one, mask).values[0]
             iou = top_share_iou(one, mask, share=area / SIDE**2).values[0]
             assert iou == pytest.approx(rank / (2 - rank))

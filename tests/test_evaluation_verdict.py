@@ -70,8 +70,73 @@ def test_the_finding_is_the_same_when_every_ranking_is_reversed(sixty_fourths):
     assert straight.finding == reverse.finding
 
 
+def test_a_score_that_survives_without_the_background_does_not_convict_it_of_what_the_area_tells():
+    """The authors' images, on which one cross has fewer pixels than two."""
+    result = judged(0.979, 0.978, 0.80, 0.16)
+    assert result.finding == "reads the region of interest or its size"
+    assert result.sentences == (
+        "The model reads the region of interest or its size, and does not need the background: with the "
+        "background shuffled the AUC is 0.98 (full images 0.98). With the region of interest shuffled 0.80 "
+        "are left, no more than the mask's area alone tells (AUC 0.16), so whether it also reads the "
+        "background cannot be told.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("full", "background_shuffled", "roi_shuffled", "mask_area", "finding"),
+    [
+        # More is left than the area and chance can explain.
+        (0.98, 0.98, 0.80, 0.65, "reads both"),
+        # The score needs the background.
+        (0.98, 0.80, 0.80, 0.85, "reads both"),
+        (0.98, 0.50, 0.80, 0.85, "reads the background"),
+        # Nothing is left with the region shuffled, whatever its area would tell.
+        (0.98, 0.98, 0.52, 0.90, "reads the region of interest"),
+    ],
+)
+def test_the_area_excuses_nothing_else(full, background_shuffled, roi_shuffled, mask_area, finding):
+    assert judged(full, background_shuffled, roi_shuffled, mask_area).finding == finding
+
+
+def test_what_the_area_explains_is_said_where_the_background_is_needed():
+    last = judged(0.98, 0.80, 0.80, 0.85).sentences[-1]
+    assert last.startswith(
+        "What is left with the region of interest shuffled (0.80) is no more than this area"
+    )
+
+
+SIXTY_FOURTHS = st.lists(st.integers(0, 64).map(lambda k: k / 64), min_size=4, max_size=4)
+
+
+@given(SIXTY_FOURTHS)
+def test_the_background_is_never_claimed_where_the_area_explains_and_the_score_survives_without(values):
+    full, background_shuffled, roi_shuffled, area = values
+    result = judged(*values)
+    survives = (
+        abs(full - background_shuffled) <= 0.1 and min(abs(full - 0.5), abs(background_shuffled - 0.5)) > 0.1
+    )
+    explained = abs(roi_shuffled - 0.5) <= abs(area - 0.5) + 0.1 and abs(area - 0.5) > 0.1
+    if survives and explained:
+        assert "background" not in result.finding
+        assert "The model reads the background" not in result.sentences[0]
+        assert "also the background" not in result.sentences[0]
+
+
+@given(SIXTY_FOURTHS)
+def test_an_area_at_chance_changes_nothing_and_no_area_makes_a_claim_stronger(values):
+    result, without = judged(*values), judged(*values[:3])
+    if abs(values[3] - 0.5) <= 0.1:
+        assert result == without
+    if result.finding != without.finding:
+        assert without.finding in {
+            "reads both",
+            "reads mostly the background",
+            "reads mostly the region of interest",
+        }
+
+
 def test_every_combination_has_a_sentence():
-    for full, background_shuffled, roi_shuffled in itertools.product([0.0, 0.5, 0.65, 1.0], repeat=3):
-        result = judged(full, background_shuffled, roi_shuffled)
+    for values in itertools.product([0.0, 0.5, 0.65, 1.0], repeat=4):
+        result = judged(*values)
         assert result.sentences
         assert all(sentence.endswith(".") for sentence in result.sentences)

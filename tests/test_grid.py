@@ -143,6 +143,21 @@ def test_figure6_keeps_a_share_of_the_masks():
     assert {cell.config.actdiff for cell in cells} == {10.0}
 
 
+def test_the_follow_ups_column_can_be_measured_with_its_settings():
+    cells = {cell.title: cell for cell in grid_cells(read_grid("followup"))}
+    assert {title: cell.printed["test"].mean for title, cell in cells.items()} == {
+        "Baseline": 0.00,
+        "Actdiff": 1.00,
+        "Classify Masked": 0.99,
+        "Adversarial": 0.92,
+        "Gradmask": 0.76,
+        "RRR": 0.49,
+    }
+    assert {(cell.config.batch_size, cell.config.epochs) for cell in cells.values()} == {(16, 100)}
+    found = {title: paper_cell(cell.config) for title, cell in cells.items()}
+    assert all(one is not None and one.grid == "followup" and not one.departures for one in found.values())
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_every_cell_of_the_paper_is_found_again_from_its_settings_alone(name):
     for cell in grid_cells(read_grid(name), settings={"epochs": 3, "lr": 0.5}):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 import torchvision
@@ -7,9 +9,10 @@ from torch.nn import functional as F
 from activmask.config import make_config
 from activmask.errors import UsageError
 from activmask.models import ConvNet, Tapped, build_model, load_plain_weights, plain_weights
+from activmask.models.torchvision_models import give_released_head, torchvision_classifier
 
 
-def build(model: str, *, size: int = 28, seed: int = 0, channels: int = 1, classes: int = 2, **settings: int):
+def build(model: str, *, size: int = 28, seed: int = 0, channels: int = 1, classes: int = 2, **settings: Any):
     config = make_config(model=model, **settings)
     return build_model(config, channels=channels, classes=classes, image_size=size, seed=seed)
 
@@ -376,3 +379,29 @@ def test_a_model_of_three_channels_keeps_its_first_convolution():
     first = build("mobilenet_v3_small", channels=3).network.features[0][0]
     plain = torchvision.models.mobilenet_v3_small(num_classes=2).features[0][0]
     assert first.weight.shape == plain.weight.shape
+
+
+@pytest.mark.parametrize(("size", "features"), [(28, 512), (32, 512), (100, 4608), (128, 8192)])
+def test_the_released_head_has_the_authors_number_of_features(size, features):
+    with torch.device("meta"):
+        network = torchvision_classifier("resnet18", channels=1, classes=2, width=64)
+        give_released_head(network, "resnet18", size)
+        assert network.fc.in_features == features
+        assert network(torch.zeros(1, 1, size, size)).shape == (1, 2)
+
+
+def test_the_released_head_comes_with_torchs_own_initial_weights():
+    released, pooled = (build("resnet18", width=8, head=head).network for head in ("released", "pooled"))
+    for name, conv in released.named_modules():
+        if isinstance(conv, nn.Conv2d):
+            bound = conv.weight[0].numel() ** -0.5
+            assert 0.9 * bound < conv.weight.abs().max() <= bound, name
+    assert pooled.layer1[0].conv1.weight.abs().max() > pooled.layer1[0].conv1.weight[0].numel() ** -0.5
+    assert set(released.state_dict()) == set(pooled.state_dict())
+    again = build("resnet18", width=8, head="released").network
+    assert torch.equal(again.layer4[1].conv2.weight, released.layer4[1].conv2.weight)
+
+
+def test_images_too_small_for_the_released_head_are_refused():
+    with pytest.raises(UsageError, match="resnet18 leaves 3 x 3 of images of 24 px"):
+        build("resnet18", width=8, head="released", size=24)

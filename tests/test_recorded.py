@@ -185,6 +185,13 @@ def test_networks_that_draw_random_numbers_are_known(model, draws):
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
+def test_the_follow_ups_discriminator_and_compiled_passes_are_not_recorded():
+    assert "compiled" in recording._unrecordable(make_config(compile=True))
+    followup = make_config(adversarial=1.0, adversarial_form="followup")
+    assert "steps of its own" in recording._unrecordable(followup)
+    assert recording._unrecordable(make_config(adversarial=1.0)) == ""
+
+
 def test_only_cuda_records(crosses):
     assert "CUDA" in why_not_recorded([prepared(crosses)])
 

@@ -31,6 +31,15 @@ def test_one_image_with_its_mask(tmp_path, checkpoint):
     assert np.load(tmp_path / "raw.npy", allow_pickle=False).shape == (28, 28)
 
 
+@pytest.mark.parametrize(
+    ("options", "layer"), [([], "encoder.3.1"), (["--layer", "encoder.2.1"], "encoder.2.1")]
+)
+def test_gradcam_says_which_layer_it_looks_at(tmp_path, checkpoint, options, layer):
+    result = run(checkpoint, write_image(tmp_path / "a.png"), "--method", "gradcam", *options)
+    assert result.exit_code == 0, result.output
+    assert f"gradcam at {layer} (" in result.stdout
+
+
 def test_a_folder_with_a_folder_of_masks(tmp_path, checkpoint):
     for k in range(3):
         write_image(tmp_path / "images" / f"{k}.png", seed=k)
@@ -65,6 +74,8 @@ def test_names_with_markup_are_printed_as_they_are(tmp_path, checkpoint):
         (["--method", "gradcan"], 2, "no attribution method 'gradcan'; did you mean 'gradcam'"),
         (["--method", "gradcam", "--target", "7"], 2, "no class 7"),
         (["--target", "1"], 2, "a target has no effect"),
+        (["--layer", "encoder.3.1"], 2, "a layer has no effect on the method contrast"),
+        (["--method", "gradcam", "--layer", "encoder.3.2"], 2, "no layer 'encoder.3.2'; the nearest of its"),
         (["--top", "0"], 2, "above 0 %"),
         (["--top", "101"], 2, "at most 100 % of all; found 101 %"),
         (["--mask", "nowhere.png"], 3, "nowhere.png does not exist"),

@@ -8,7 +8,6 @@ from activmask.errors import UsageError
 from activmask.models import build_model
 from activmask.models.inference import images_per_pass
 from activmask.models.output import ModelOutput
-from activmask.saliency.last_convolution import last_convolution
 from activmask.saliency.methods import METHODS, attribute
 
 SIDE = 8
@@ -190,18 +189,6 @@ def test_maps_are_those_of_the_network_as_it_is(method, monkeypatch):
     torch.testing.assert_close(quick, plain)
 
 
-def test_last_convolution_goes_by_execution_and_leaves_decoders_out():
-    unet = build_model(tiny_config(model="unet"), channels=1, classes=2, image_size=16, seed=0)
-    assert last_convolution(unet, torch.zeros(1, 1, 16, 16)) is unet.encoder[3][1]
-    network = resnet()
-    assert last_convolution(network, torch.zeros(1, 1, 16, 16)) is network.network.layer4[1].conv2
-
-
-def test_a_network_without_convolutions_is_refused():
-    with pytest.raises(UsageError, match="gradcam needs a convolution and this network has none"):
-        attribute(Linear(), images(), method="gradcam")
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -209,6 +196,7 @@ def test_a_network_without_convolutions_is_refused():
         ({"method": "input-gradient", "target": 2}, "no class 2: the network knows the classes 0 to 1"),
         ({"method": "input-gradient", "target": -1}, "no class -1"),
         ({"method": "contrast", "target": 1}, "a target has no effect"),
+        ({"method": "contrast", "layer": "conv"}, "a layer has no effect on the method contrast"),
     ],
 )
 def test_wrong_requests_are_refused(options, message):

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from activmask.config import RunConfig
-from activmask.data.splits import SPLITS, parse_ratio, split_indices
+from activmask.data.splits import SPLITS, split_indices
 from activmask.data.subjects import find_straddler
 from activmask.errors import ActivmaskError, DataError, UsageError
 
@@ -117,7 +117,7 @@ def test_a_request_that_cannot_be_balanced_is_wrong_use():
 )
 def test_a_senseless_ratio_is_wrong_use(ratio):
     with pytest.raises(UsageError, match="split_ratio"):
-        parse_ratio(ratio)
+        split_indices(by_subject(split_ratio=ratio), **table([0, 1] * 20), seed=0)
 
 
 def test_site_correlation_by_hand():

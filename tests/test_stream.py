@@ -127,7 +127,12 @@ def test_worker_processes_leave_the_global_generators_alone(crosses):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"masks": 0.4}, {"actdiff": 0.0, "image_size": 16}, {"augment": "crop-flip", "image_size": 16}],
+    [
+        {"masks": 0.4},
+        {"actdiff": 0.0, "image_size": 16},
+        {"augment": "crop-flip", "image_size": 16},
+        {"image_size": 16, "evaluate_view": "whole"},
+    ],
     ids=str,
 )
 @settings(max_examples=6, deadline=None)
@@ -145,9 +150,12 @@ def test_any_batches_are_those_in_memory(scans, changes, data):
     assert stream.train.images.shape == train.images.shape
 
 
-@pytest.mark.parametrize(("choice", "count"), [("off", 2), ("all", 0)])
-def test_every_split_is_judged_on_the_images_in_memory(scans, choice, count):
-    stream, stored, config = opened(scans, count, classify_masked=choice, actdiff=0.0, image_size=16)
+@pytest.mark.parametrize(
+    ("choice", "count", "view"), [("off", 2, "centre"), ("all", 0, "centre"), ("all", 0, "whole")]
+)
+def test_every_split_is_judged_on_the_images_in_memory(scans, choice, count, view):
+    seen_as = {"image_size": 16, "evaluate_view": view}
+    stream, stored, config = opened(scans, count, classify_masked=choice, actdiff=0.0, **seen_as)
     for name, samples in stream.splits.items():
         seen = as_seen(stored[name], config)
         assert torch.equal(torch.cat(list(samples.images.split(5))), seen.images)

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from activmask.config import make_config
+from activmask.data.masks import dilate
 from activmask.errors import CheckpointError, DataError, TrainingDiverged, UsageError
 from activmask.training import advance as advance_module
 from activmask.training import epoch as epoch_module
@@ -20,7 +22,7 @@ from activmask.training.device import attention, choose_device
 from activmask.training.replica import new_replica
 from activmask.training.run import train
 from activmask.training.scoring import predict, score
-from activmask.training.sources import load_split, load_splits
+from activmask.training.sources import as_seen, load_split, load_splits, stored_splits
 from activmask.training.state import restore_state, save_state
 
 FILES = ("best.safetensors", "last.safetensors")
@@ -32,6 +34,14 @@ OBJECTIVES = {
     "reconstruct masked": {"model": "unet", "recon_masked": True},
     "rrr": {"model": "cnn", "rrr": 1.0},
     "adversarial": {"model": "cnn", "adversarial": 1.0, "adversarial_steps": 2},
+    "follow-up": {
+        "model": "cnn",
+        "adversarial": 1.0,
+        "adversarial_form": "followup",
+        "adversarial_steps": 3,
+        "actdiff": 1.0,
+        "actdiff_layers": "pooled",
+    },
     "classify masked": {"model": "ae", "classify_masked": "train"},
     "classify shuffled": {"model": "cnn", "classify_shuffled": True},
     "cutout": {"model": "cnn", "cutout": 9},
@@ -81,6 +91,23 @@ def test_an_interrupted_run_resumes_to_the_same_bits(crosses, tmp_path, settings
     assert not (tmp_path / "resumed/seed-0/metrics.json").exists()
     [resumed] = train(config, out=tmp_path / "resumed", resume=True)
     assert_same_run(straight.folder, resumed.folder)
+
+
+def test_the_follow_ups_network_steps_once_in_so_many_batches_and_its_discriminator_in_each(crosses):
+    settings = {"adversarial": 1.0, "adversarial_form": "followup", "adversarial_steps": 2, "batch_size": 16}
+    replica = new_replica(small(crosses, **settings), 0, crosses, torch.device("cpu"))
+    moved: list[tuple[bool, bool]] = []
+    for _epoch in range(2):
+        before = [[p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.judge)]
+        for _values in epoch_module.training_steps(replica):
+            after = [[p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.judge)]
+            pairs = zip(before, after, strict=True)
+            moved.append(tuple(not all(map(torch.equal, one, other)) for one, other in pairs))
+            before = after
+        replica.next_epoch += 1
+    # Three batches an epoch; the count goes on over epochs.
+    assert [network for network, _ in moved] == [False, True, False, True, False, True]
+    assert all(judge for _, judge in moved)
 
 
 def test_a_best_file_lost_to_a_power_cut_is_written_again(crosses, tmp_path):
@@ -308,6 +335,41 @@ def test_classify_masked_all_alone_masks_what_evaluation_sees(crosses, choice):
         assert (samples.images[samples.masks] > 0).any()
 
 
+@pytest.mark.parametrize("choice", ["train", "all"])
+def test_what_is_masked_out_is_grey_where_asked(crosses, choice):
+    config = small(crosses, classify_masked=choice, masked_fill="grey")
+    for samples in load_splits(config, 0).values():
+        assert bool((samples.images[~samples.masks] == 0.5).all()) == (choice == "all")
+    replica = new_replica(config, 0, crosses, torch.device("cpu"))
+    seen = []
+    hook = replica.model.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    next(epoch_module.training_steps(replica))
+    hook.remove()
+    assert float(seen[0].min()) == 0
+    assert (seen[0] == 0.5).float().mean() > 0.5
+
+
+def test_the_whole_image_is_resized_where_evaluation_sees_it_whole(crosses):
+    stored = stored_splits(make_config(data=str(crosses)), 0)["test"]
+    whole, centre = (
+        as_seen(stored, make_config(data=str(crosses), image_size=14, evaluate_view=view, mask_blur=1.0))
+        for view in ("whole", "centre")
+    )
+    blocks = stored.images.unflatten(2, (14, 2)).unflatten(4, (14, 2)).mean(dim=(3, 5))
+    # Pillow's bilinear filter at half the size, which reaches a little beyond 2 x 2 px.
+    originals = [Image.fromarray(image[0].numpy()) for image in stored.images]
+    pillow = [image.resize((14, 14), Image.Resampling.BILINEAR) for image in originals]
+    np.testing.assert_allclose(
+        whole.images[:, 0], np.stack([np.asarray(image) for image in pillow]), atol=1e-5
+    )
+    assert float((whole.images - blocks).abs().mean()) < 0.05
+    grown = dilate(stored.masks, 1.0)
+    assert torch.equal(whole.masks, grown[..., 1::2, 1::2])
+    assert torch.equal(centre.images, stored.images[..., 7:21, 7:21])
+    alone = as_seen(stored.subset([3]), make_config(data=str(crosses), image_size=14, evaluate_view="whole"))
+    assert torch.equal(alone.images[0], whole.images[3])
+
+
 @pytest.mark.parametrize("model", ["cnn", "resnet18"])
 def test_training_images_are_cropped_without_augmentation_too(crosses, model):
     config = small(crosses, model=model, image_size=24, actdiff=1.0)
@@ -316,6 +378,12 @@ def test_training_images_are_cropped_without_augmentation_too(crosses, model):
     assert torch.equal(replica.train.images, replica.splits["train"].images)
     train_epoch = epoch_module.train_epoch(replica, lambda done, total: None)
     assert train_epoch["loss"] > 0
+
+
+def test_training_without_random_crops_sees_what_evaluation_sees(crosses):
+    config = small(crosses, image_size=14, evaluate_view="whole", actdiff=1.0)
+    replica = new_replica(config, 0, crosses, torch.device("cpu"))
+    assert torch.equal(replica.train.images, replica.splits["train"].images)
 
 
 def test_resuming_for_fewer_epochs_than_were_trained_is_refused(crosses, tmp_path):

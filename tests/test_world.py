@@ -37,6 +37,12 @@ OBJECTIVES = {
     "both": {"actdiff": 1.0, "gradmask": 1.0},
     "rrr": {"rrr": 1.0},
     "adversarial": {"adversarial": 1.0, "adversarial_steps": 2},
+    "follow-up": {
+        "adversarial": 1.0,
+        "adversarial_form": "followup",
+        "actdiff": 1.0,
+        "actdiff_layers": "pooled",
+    },
     "reconstruct": {"model": "ae"},
     "reconstruct masked": {"model": "unet", "recon_masked": True},
     "unused decoder": {"model": "unet", "recon": 0.0},

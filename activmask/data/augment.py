@@ -5,12 +5,25 @@ Shapes: B images, C channels, S the stored and T the network's side in px.
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def centre_crop(images: Tensor, size: int) -> Tensor:
     """The middle T x T px of images (B, C, S, S); what evaluation sees."""
     start = (images.shape[-1] - size) // 2
     return images[..., start : start + size, start : start + size]
+
+
+def resize_whole(images: Tensor, masks: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The whole of images (B, C, S, S) and masks (B, 1, S, S) at T x T px.
+
+    Images bilinearly, with the filter widened where they shrink (antialiased), masks by their
+    nearest pixel.
+    """
+    shape = (size, size)
+    smaller = F.interpolate(images, shape, mode="bilinear", antialias=True)
+    nearest = F.interpolate(masks.to(images.dtype), shape, mode="nearest-exact")
+    return smaller, nearest > 0.5
 
 
 def random_crop_flip(

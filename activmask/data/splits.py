@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activmask.config import RunConfig, nearest
+from activmask.config import RunConfig, nearest, parse_ratio
 from activmask.data.subjects import find_straddler, kind_counts, strata, whole_sizes
 from activmask.errors import DataError, UsageError
 
@@ -79,23 +79,6 @@ def split_indices(
     return {split: np.sort(order[drawn[split]]) for split in SPLITS}
 
 
-def parse_ratio(text: str) -> np.ndarray:
-    """The shares of train, valid and test in a text such as '50/25/25'; they sum to 1.
-
-    Raises:
-        UsageError: not three positive numbers that sum to 100.
-    """
-    try:
-        shares = np.array([float(part) for part in text.split("/")])
-    except ValueError:
-        shares = np.array([])
-    if len(shares) != 3 or not (shares > 0).all() or abs(shares.sum() - 100) > 1e-6:
-        raise UsageError(
-            f"split_ratio must be three positive shares that sum to 100, such as 50/25/25; found '{text}'"
-        )
-    return np.asarray(shares / shares.sum())
-
-
 def _given(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
     unknown = sorted({str(split) for split in table.splits} - set(SPLITS))
     if unknown:
@@ -113,7 +96,7 @@ def _given(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[s
 
 
 def _by_subject(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    shares = parse_ratio(config.split_ratio)
+    shares = np.array(parse_ratio(config.split_ratio))
     home: dict[str, int] = {}
     owed = np.zeros(3)
     for stratum in strata(table.subjects, table.labels):
@@ -172,7 +155,7 @@ def _draw(rng: np.random.Generator, rows: np.ndarray, number: int, what: str) ->
 def _site_correlated(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
     kinds = _kinds(table)
     aligned = np.array([config.correlation, 1 - config.correlation, 1 - config.correlation])
-    home = _share_kinds(table, kinds, parse_ratio(config.split_ratio), aligned, rng)
+    home = _share_kinds(table, kinds, np.array(parse_ratio(config.split_ratio)), aligned, rng)
     rows = _rows_by_home(table, home)
     pairs = {
         split: np.bincount(kinds[rows[split]], minlength=4).reshape(2, 2).min(axis=0) for split in SPLITS
@@ -236,7 +219,7 @@ def _share_kinds(
 
 def _correlated_sizes(config: RunConfig, pairs: dict[str, np.ndarray], aligned: np.ndarray) -> dict[str, int]:
     """Images per class in each split: what is asked for, else the most that keeps the split ratio."""
-    shares = parse_ratio(config.split_ratio)
+    shares = np.array(parse_ratio(config.split_ratio))
     wanted = _wanted(config)
     free = [k for k, split in enumerate(SPLITS) if not wanted[split]]
     limit = min((_most(pairs[SPLITS[k]], aligned[k]) / shares[k] for k in free), default=0.0)

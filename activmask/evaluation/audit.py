@@ -16,6 +16,9 @@ from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.training.scoring import predict
 from activmask.training.sources import SCALE_UNKNOWN, scale_unknown
 
+MASK_AREA = "mask's area alone"
+"""What the area's AUC is called beside those of the images."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRow:
@@ -29,6 +32,15 @@ class AuditRow:
     """In [0, 1]."""
 
 
+@dataclass(frozen=True)
+class MaskCount:
+    """How many images of one class have a mask that marks something."""
+
+    label: int
+    images: int
+    masked: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Audit:
     """What a model scores on full and on partly destroyed images."""
@@ -36,7 +48,7 @@ class Audit:
     n: int
     """Images that took part: those whose mask covers some, but not all, of the image."""
     borrowed: int
-    """Those among them that had no mask and borrowed another image's, as their whole class has none."""
+    """Those among them that had no mask and borrowed another image's, as having one tells the class."""
     reason: str | None
     """Why the audit is not available, or None."""
     rows: tuple[AuditRow, ...]
@@ -47,6 +59,14 @@ class Audit:
     """An AUC no further than this from 0.5 counts as chance (95 %)."""
     verdict: Verdict | None
     """The rows in words."""
+    mask_counts: tuple[MaskCount, ...] = ()
+    """By class, before anything was borrowed."""
+
+
+def audited(audit: Audit) -> dict[str, float]:
+    """The AUC of each version of the images, then that of the mask's area; empty without an audit."""
+    area = {} if audit.mask_area_auc is None else {MASK_AREA: audit.mask_area_auc}
+    return {row.images: row.auc for row in audit.rows} | area
 
 
 def partial_masks(masks: Tensor) -> Tensor:
@@ -58,9 +78,11 @@ def partial_masks(masks: Tensor) -> Tensor:
 def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.Generator) -> Audit:
     """Score the images that have a mask as they are and with each side of the mask shuffled.
 
-    Where every image with a mask is of one class, as with organs and the slices without them, the
-    images of the other classes borrow the masks of random images that have one: then both classes
-    are shuffled alike, and the mask itself tells nothing.
+    Where having a mask tells the class, as with organs and the slices without them, the images
+    without one borrow the masks of random images that have one: then all classes are shuffled
+    alike, and that a mask is there tells nothing. It tells the class where a class has no mask at
+    all, or where "has a mask" as a score of some class has an AUC that is told from chance (95 %).
+    Where it tells nothing, images without a mask take no part.
 
     Args:
         model: in evaluation mode.
@@ -73,6 +95,7 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
     """
     owners = samples.has_mask & partial_masks(samples.masks)
     borrowers = _borrowers(samples, owners)
+    counts = _mask_counts(samples)
     chosen = torch.nonzero(owners | borrowers).flatten()
     labels, classes = samples.labels[chosen], logits.shape[1]
     reason = _why_not(labels, classes)
@@ -82,6 +105,7 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
         return Audit(
             n=len(chosen),
             borrowed=0,
+            mask_counts=counts,
             reason=reason,
             rows=(),
             mask_area_auc=None,
@@ -99,6 +123,7 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
     return Audit(
         n=len(chosen),
         borrowed=int(borrowers.sum()),
+        mask_counts=counts,
         reason=None,
         rows=rows,
         mask_area_auc=area,
@@ -107,12 +132,36 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
     )
 
 
+def _marked(samples: Samples) -> Tensor:
+    """Which images (N,) have a mask with an inside."""
+    return samples.has_mask & samples.masks.flatten(1).any(dim=1)
+
+
+def _mask_counts(samples: Samples) -> tuple[MaskCount, ...]:
+    marked = _marked(samples)
+    return tuple(
+        MaskCount(k, int((samples.labels == k).sum()), int((marked & (samples.labels == k)).sum()))
+        for k in samples.labels.unique().tolist()
+    )
+
+
 def _borrowers(samples: Samples, owners: Tensor) -> Tensor:
-    """Images (N,) without a mask of the classes that have none, if one class has all the masks."""
-    owning = samples.labels[owners].unique()
-    if len(owning) != 1:
-        return torch.zeros_like(owners)
-    return ~samples.has_mask & samples.labels.ne(owning)
+    """Images (N,) without a mask, if having one tells the class and there is any to borrow."""
+    marked, labels = _marked(samples), samples.labels
+    if owners.any() and any(_tells(marked, labels == k) for k in labels.unique()):
+        return ~marked
+    return torch.zeros_like(owners)
+
+
+def _tells(marked: Tensor, of_class: Tensor) -> bool:
+    """Whether having a mask, bool (N,), tells the images of one class from the others."""
+    if of_class.all():
+        return False
+    shares = [float(marked[chosen].double().mean()) for chosen in (of_class, ~of_class)]
+    # The AUC of a score of two values, 0 and 1.
+    area = 0.5 + (shares[0] - shares[1]) / 2
+    none_in_one = shares[0] == 0 < shares[1]
+    return none_in_one or abs(area - 0.5) > chance_distance(of_class.long(), 2)
 
 
 def _lend(masks: Tensor, owners: Tensor, borrowers: Tensor, generator: torch.Generator) -> Tensor:

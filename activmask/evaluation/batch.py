@@ -11,6 +11,7 @@ from activmask.config import nearest
 from activmask.data.mask_shares import Presence
 from activmask.data.splits import SPLITS
 from activmask.errors import UsageError
+from activmask.evaluation.audit import audited
 from activmask.evaluation.checkpoints import run_folder
 from activmask.evaluation.evaluate import Evaluation, evaluate
 from activmask.evaluation.mask_notes import mask_presence
@@ -55,7 +56,7 @@ class RunSpread:
     """Over those that have an AUC."""
     accuracy: Spread | None
     audit: dict[str, Spread]
-    """AUC of each version of the images in the shortcut audit; empty without one."""
+    """AUC of each version of the images in the shortcut audit, and of the mask's area; empty without one."""
     localisation: dict[str, Spread]
     """Mean over images of each localisation metric; empty without masks."""
     chance: dict[str, float]
@@ -119,7 +120,7 @@ def _run_spread(run: Path, kind: str, seeds: Sequence[Evaluation]) -> RunSpread:
         seeds=len(seeds),
         auc=spread([seed.scores.auc for seed in seeds]),
         accuracy=spread([seed.scores.accuracy for seed in seeds]),
-        audit=_by_name((row.images, row.auc) for seed in seeds for row in seed.audit.rows),
+        audit=_by_name(value for seed in seeds for value in audited(seed.audit).items()),
         localisation=_by_name((row.metric, row.mean) for row in metrics),
         chance={name: chance.mean for name, chance in chances.items()},
     )

@@ -14,7 +14,7 @@ from torch import Tensor
 from activmask.data.samples import Samples
 from activmask.errors import CheckpointError, DataError
 from activmask.evaluation.audit import Audit, audit, partial_masks
-from activmask.evaluation.gradient import contrast_gradient
+from activmask.evaluation.gradient import attribution_name, contrast_gradient
 from activmask.evaluation.localisation import METRICS, PerImage
 from activmask.evaluation.scores import ScoreReport, accuracy, auc, score_report, why_no_auc
 from activmask.training.checkpoint import Checkpoint
@@ -82,7 +82,7 @@ def evaluate(
 
     Audit and localisation take the masks as they come. `load_splits` gives them dilated as in
     training, so that both judge the region that training was told of. The attribution is the
-    absolute input gradient of the contrast |y1 - y0|, averaged over channels.
+    absolute input gradient of the contrast, averaged over channels.
 
     Args:
         checkpoint: the network and its run.
@@ -102,7 +102,7 @@ def evaluate(
         scores=score_report(logits, samples.labels, np.random.default_rng(seed)),
         sites=_by_site(logits, samples),
         audit=audit(model, samples, logits, torch.Generator().manual_seed(seed)),
-        localisation=_localise(model, samples),
+        localisation=_localise(model, samples, logits.shape[1]),
     )
 
 
@@ -144,7 +144,7 @@ def _site_scores(site: str, logits: Tensor, labels: Tensor) -> SiteScores:
     return SiteScores(site=site, n=len(labels), auc=area, accuracy=accuracy(logits, labels))
 
 
-def _localise(model: torch.nn.Module, samples: Samples) -> Localisation:
+def _localise(model: torch.nn.Module, samples: Samples, classes: int) -> Localisation:
     chosen = torch.nonzero(samples.has_mask & partial_masks(samples.masks)).flatten()
     attribution = contrast_gradient(model, samples.images[chosen])
     if not torch.isfinite(attribution).all():
@@ -155,7 +155,7 @@ def _localise(model: torch.nn.Module, samples: Samples) -> Localisation:
     maps, inside = attribution.double().numpy(), samples.masks[chosen, 0].numpy()
     rows = [_row(name, metric(maps, inside)) for name, metric in METRICS.items()] if len(chosen) else []
     return Localisation(
-        attribution="absolute input gradient of the contrast |y1 - y0|, mean over channels",
+        attribution=attribution_name(classes),
         n=len(chosen),
         blank=int((maps == 0).all(axis=(1, 2)).sum()),
         rows=tuple(rows),

@@ -9,6 +9,12 @@ from torch import Tensor, nn
 from activmask.models.inference import Classifier, classifier, images_per_pass
 
 
+def attribution_name(classes: int) -> str:
+    """What `contrast_gradient` computes for a network of so many classes."""
+    contrast = "|y1 - y0|" if classes == 2 else "highest logit minus the next"
+    return f"absolute input gradient of the contrast {contrast}, mean over channels"
+
+
 def contrast_gradient(model: nn.Module, images: Tensor) -> Tensor:
     """The absolute input gradient of the contrast, averaged over channels.
 

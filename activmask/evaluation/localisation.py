@@ -67,9 +67,9 @@ def top_share_iou(attribution: Floats, masks: Masks, share: float = TOP_SHARE) -
     flat, inside = _flat(attribution, masks)
     pixels, area = inside.shape[1], inside.sum(axis=1)
     k = max(1, round(share * pixels))
-    hits = _hits_among_top(flat, inside, np.full(len(flat), k))
-    chance = np.array([_chance_iou(pixels, int(a), k) for a in area])
-    return _where_defined(hits / (k + area - hits), chance, inside)
+    chance = np.array([_expected_iou(0, pixels, int(a), k, int(a), k) for a in area])
+    values = np.array([_iou_of_top(one, mask, k) for one, mask in zip(flat, inside, strict=True)])
+    return _where_defined(values, chance, inside)
 
 
 def pointing_game(attribution: Floats, masks: Masks, tolerance_px: float = 0.0) -> PerImage:
@@ -132,9 +132,21 @@ def _hits_among_top(flat: Floats, inside: Masks, k: NDArray[np.int64]) -> Floats
     return hits
 
 
-def _chance_iou(pixels: int, area: int, k: int) -> float:
-    hits = np.arange(max(0, k + area - pixels), min(k, area) + 1)
-    return float((hypergeom.pmf(hits, pixels, area, k) * hits / (k + area - hits)).sum())
+def _iou_of_top(values: Floats, inside: Masks, k: int) -> float:
+    """IoU of the k highest pixels with the mask, both (P,), expected over random orders of equal pixels."""
+    threshold = np.partition(values, -k)[-k]
+    above, tied = values > threshold, values == threshold
+    sure, room = int((above & inside).sum()), k - int(above.sum())
+    return _expected_iou(sure, int(tied.sum()), int((tied & inside).sum()), room, int(inside.sum()), k)
+
+
+def _expected_iou(sure: int, tied: int, tied_inside: int, room: int, area: int, k: int) -> float:
+    """Mean IoU where `sure` pixels hit and `room` more are drawn of the tied ones, by the hypergeometric."""
+    drawn = np.arange(max(0, room + tied_inside - tied), min(room, tied_inside) + 1)
+    hits = sure + drawn
+    if len(drawn) == 1:
+        return float(hits[0] / (k + area - hits[0]))
+    return float((hypergeom.pmf(drawn, tied, tied_inside, room) * hits / (k + area - hits)).sum())
 
 
 def _within(masks: Masks, tolerance_px: float) -> Masks:

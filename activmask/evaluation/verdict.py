@@ -9,6 +9,7 @@ Finding = Literal[
     "reads both",
     "reads mostly the background",
     "reads mostly the region of interest",
+    "reads the region of interest or its size",
     "needs both together",
     "cannot be told",
 ]
@@ -37,6 +38,10 @@ def verdict(
     reversed, a model that follows the shortcut scores 0. So only the distance from 0.5 counts, and
     its side is compared between the full and the shuffled images.
 
+    Shuffled pixels still show how large the region of interest is. Where the score survives a
+    shuffled background whole, and with the region shuffled no more is left than its area alone
+    tells, nothing shows that the background is read, and nothing is said of it.
+
     Args:
         full: AUC on the images as they are.
         background_shuffled: AUC with everything outside the masks shuffled.
@@ -45,7 +50,12 @@ def verdict(
         chance_distance: an AUC no further than this from 0.5 counts as chance.
     """
     finding = _finding(full, background_shuffled, roi_shuffled, chance_distance)
-    sentences = [_finding_sentence(finding, full, background_shuffled, roi_shuffled)]
+    size_explains = _informs(roi_shuffled, chance_distance) and _explains(
+        mask_area, roi_shuffled, chance_distance
+    )
+    if size_explains and _needs_no_background(full, background_shuffled, chance_distance):
+        finding = "reads the region of interest or its size"
+    sentences = [_finding_sentence(finding, full, background_shuffled, roi_shuffled, mask_area)]
     if _informs(full, chance_distance):
         sentences += _side_sentences(full, background_shuffled, roi_shuffled, chance_distance)
     elif finding != "cannot be told":
@@ -53,16 +63,28 @@ def verdict(
             f"On full images its AUC is at chance ({full:.2f}): there the two sides of the mask hide what "
             "either tells it alone."
         )
-    if _informs(mask_area, chance_distance):
-        sentences.append(
-            f"Caution: the mask's area alone predicts the label (AUC {mask_area:.2f}), and shuffled pixels "
-            "still tell it, so part of these scores may come from the size of the region of interest."
-        )
+    if _informs(mask_area, chance_distance) and finding != "reads the region of interest or its size":
+        sentences += _area_sentences(mask_area, roi_shuffled, size_explains)
     return Verdict(finding, tuple(sentences))
 
 
 def _informs(auc: float, chance_distance: float) -> bool:
     return abs(auc - 0.5) > chance_distance
+
+
+def _explains(mask_area: float, roi_shuffled: float, chance_distance: float) -> bool:
+    """Whether the region's area alone tells as much as is left with the region shuffled, up to chance.
+
+    A network may read a large region as either class, so sides do not count.
+    """
+    left, told = abs(roi_shuffled - 0.5), abs(mask_area - 0.5)
+    return _informs(mask_area, chance_distance) and left <= told + chance_distance
+
+
+def _needs_no_background(full: float, background_shuffled: float, chance_distance: float) -> bool:
+    """Whether the score survives a shuffled background whole, up to chance."""
+    told = _informs(background_shuffled, chance_distance) and _informs(full, chance_distance)
+    return told and abs(full - background_shuffled) <= chance_distance
 
 
 def _finding(full: float, background_shuffled: float, roi_shuffled: float, chance_distance: float) -> Finding:
@@ -85,8 +107,18 @@ def _larger_part(from_roi: float, from_background: float) -> Finding:
     return "reads both"
 
 
-def _finding_sentence(finding: Finding, full: float, background_shuffled: float, roi_shuffled: float) -> str:
+def _finding_sentence(
+    finding: Finding, full: float, background_shuffled: float, roi_shuffled: float, mask_area: float
+) -> str:
     match finding:
+        case "reads the region of interest or its size":
+            return (
+                "The model reads the region of interest or its size, and does not need the background: with "
+                f"the background shuffled the AUC is {background_shuffled:.2f} (full images {full:.2f}). "
+                f"With the region of interest shuffled {roi_shuffled:.2f} are left, no more than the mask's "
+                f"area alone tells (AUC {mask_area:.2f}), so whether it also reads the background cannot be "
+                "told."
+            )
         case "reads the background":
             return (
                 "The model reads the background: with the region of interest shuffled the AUC is "
@@ -121,6 +153,20 @@ def _finding_sentence(finding: Finding, full: float, background_shuffled: float,
                 f"The model tells the classes apart on no version of the images (full images {full:.2f}), "
                 "so where it looks cannot be told."
             )
+
+
+def _area_sentences(mask_area: float, roi_shuffled: float, size_explains: bool) -> list[str]:
+    caution = (
+        f"Caution: the mask's area alone predicts the label (AUC {mask_area:.2f}), and shuffled pixels "
+        "still tell it, so part of these scores may come from the size of the region of interest."
+    )
+    if not size_explains:
+        return [caution]
+    left = (
+        f"What is left with the region of interest shuffled ({roi_shuffled:.2f}) is no more than this area "
+        "tells, so by itself it does not show that the background is read."
+    )
+    return [caution, left]
 
 
 def _side_sentences(

@@ -39,6 +39,9 @@ from activmask.experiments.printed import Printed, printed_values
 NAMED = ("table1", "table2", "figure5", "figure6")
 """The paper's own grids, which lie in this package."""
 
+FURTHER = ("followup",)
+"""Grids of other papers, which lie there too."""
+
 _KEYS = {"name", "title", "seeds", "base", "axes", "exclude", "printed"}
 Settings = dict[str, Any]
 
@@ -91,18 +94,19 @@ def read_grid(which: str) -> Grid:
     """Read one of the paper's grids by name, or a grid file.
 
     Args:
-        which: a name in `NAMED`, or a path ending in `.toml`.
+        which: a name in `NAMED` or `FURTHER`, or a path ending in `.toml`.
 
     Raises:
         UsageError: there is no such grid, or the file is not one.
     """
     path = Path(which)
-    if which in NAMED:
+    known = (*NAMED, *FURTHER)
+    if which in known:
         text = (files("activmask.experiments") / "grids" / f"{which}.toml").read_text(encoding="utf-8")
     elif path.suffix == ".toml":
         text = _read_text(path)
     else:
-        raise UsageError(f"there is no grid '{which}'; {nearest(which, NAMED)}, or a .toml file of your own")
+        raise UsageError(f"there is no grid '{which}'; {nearest(which, known)}, or a .toml file of your own")
     try:
         return _parse(tomllib.loads(text), which)
     except tomllib.TOMLDecodeError as error:

@@ -22,10 +22,12 @@ METHOD_FIELDS = (
     "gradmask_target",
     "rrr",
     "adversarial",
+    "adversarial_form",
     "adversarial_steps",
     "adversarial_lr",
     "recon_masked",
     "classify_masked",
+    "masked_fill",
     "classify_shuffled",
     "cutout",
     "masks",
@@ -34,7 +36,15 @@ METHOD_FIELDS = (
 """The settings in which a method differs from its baseline."""
 
 _UNSEEN = {*MAY_CHANGE, *METHOD_FIELDS, "preset", "data", "model", "correlation"}
-_VARIANTS = ("actdiff_norm", "actdiff_at", "actdiff_layers", "gradmask_norm", "gradmask_target")
+_VARIANTS = (
+    "actdiff_norm",
+    "actdiff_at",
+    "actdiff_layers",
+    "gradmask_norm",
+    "gradmask_target",
+    "masked_fill",
+    "adversarial_form",
+)
 
 
 def data_name(config: RunConfig) -> str:

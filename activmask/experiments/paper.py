@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from activmask.config import FIELDS, RunConfig
-from activmask.experiments.grid import NAMED, Cell, grid_cells, read_grid
+from activmask.experiments.grid import FURTHER, NAMED, Cell, grid_cells, read_grid
 from activmask.experiments.labels import METHOD_FIELDS, data_name
 from activmask.experiments.printed import Printed
 from activmask.training.state import MAY_CHANGE
@@ -16,6 +16,7 @@ _FORMS = {
     "gradmask_target",
     "actdiff_layers",
     "actdiff_detach",
+    "adversarial_form",
     "adversarial_steps",
     "adversarial_lr",
 }
@@ -49,19 +50,20 @@ def paper_cell(config: RunConfig) -> PaperCell | None:
     """The paper's printed values for a run, or None where it printed none.
 
     A run repeats a cell when it has its preset, a data set of the same name, its model and its
-    method; anything else, such as fewer epochs, is a departure.
+    method; anything else, such as fewer epochs, is a departure. Of several papers' cells that it
+    repeats, it is the one from which it departs least.
     """
-    for grid, source, cell in _printed_cells():
-        if _identity(cell.config) == _identity(config):
-            return PaperCell(
-                grid=grid, source=source, printed=cell.printed, departures=_departures(config, cell.config)
-            )
-    return None
+    found = [
+        PaperCell(grid=grid, source=source, printed=cell.printed, departures=_departures(config, cell.config))
+        for grid, source, cell in _printed_cells()
+        if _identity(cell.config) == _identity(config)
+    ]
+    return min(found, key=lambda cell: len(cell.departures), default=None)
 
 
 @cache
 def _printed_cells() -> tuple[tuple[str, str, Cell], ...]:
-    grids = [read_grid(name) for name in NAMED]
+    grids = [read_grid(name) for name in (*NAMED, *FURTHER)]
     return tuple(
         (grid.name, grid.source, cell) for grid in grids for cell in grid_cells(grid) if cell.printed
     )

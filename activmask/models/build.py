@@ -10,7 +10,11 @@ from activmask.errors import UsageError
 from activmask.models.convnet import SMALLEST_SIDE, ConvNet
 from activmask.models.output import ModelOutput
 from activmask.models.taps import Tapped
-from activmask.models.torchvision_models import check_torchvision_model, torchvision_classifier
+from activmask.models.torchvision_models import (
+    check_torchvision_model,
+    give_released_head,
+    torchvision_classifier,
+)
 
 CONVNETS = {
     "cnn": partial(ConvNet),
@@ -29,7 +33,7 @@ def build_model(config: RunConfig, *, channels: int, classes: int, image_size: i
     """Build the network that `config` names, its initial weights drawn from `seed` alone.
 
     Args:
-        config: the run's description; `model` and `width` are read.
+        config: the run's description; `model`, `width` and `head` are read.
         channels: C of the images.
         classes: number of classes.
         image_size: side of the square images in px.
@@ -52,6 +56,8 @@ def build_model(config: RunConfig, *, channels: int, classes: int, image_size: i
                 channels=channels, classes=classes, image_size=image_size, width=config.width
             )
         network = torchvision_classifier(config.model, channels=channels, classes=classes, width=config.width)
+        if config.head == "released":
+            give_released_head(network, config.model, image_size)
         model = Tapped(network)
         _try_out(model, config.model, channels, image_size)
     return model

@@ -14,6 +14,12 @@ NARROWABLE = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 
 _RESNET_WIDTH = 64
 
+_HALVINGS = 3
+"""How often a ResNet with the small-image stem halves the side of its map, rounding up."""
+
+_POOL = 4
+"""Side of the windows that the authors' ResNet averages over before its last layer."""
+
 
 def check_torchvision_model(name: str, width: int) -> None:
     """Raise a UsageError for an unknown name, or a width for a network whose width is fixed."""
@@ -46,6 +52,39 @@ def torchvision_classifier(name: str, *, channels: int, classes: int, width: int
         _narrow(cast(ResNet, network), width, NARROWABLE[name], classes)
     _small_image_stem(network, channels)
     return network
+
+
+def give_released_head(network: nn.Module, name: str, image_size: int) -> None:
+    """Give a ResNet with the small-image stem the authors' head and initial weights.
+
+    Their code averages 4 x 4 positions without overlap and classifies what is left of all of them,
+    as small-image ResNets do whose last map is 4 x 4: 4608 features at 100 px and 8192 at 128 px
+    for a ResNet-18, 512 at 28 px. Its weights start as torch's layers do by themselves, where
+    torchvision draws convolutions by He's rule over their outputs.
+
+    Args:
+        network: is changed in place; drawn anew from torch's global generator.
+        name: for the error.
+        image_size: side of the square images in px.
+
+    Raises:
+        UsageError: images whose last map is smaller than 4 x 4.
+    """
+    assert isinstance(network, ResNet)
+    side = image_size
+    for _ in range(_HALVINGS):
+        side = -(-side // 2)
+    if side < _POOL:
+        raise UsageError(
+            f"head released averages {_POOL} x {_POOL} positions, but {name} leaves {side} x {side} of "
+            f"images of {image_size} px; use larger images or head pooled"
+        )
+    network.avgpool = nn.AvgPool2d(_POOL)
+    features = network.fc.in_features * (side // _POOL) ** 2
+    network.fc = nn.Linear(features, network.fc.out_features)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.reset_parameters()
 
 
 def _narrow(network: ResNet, width: int, blocks: tuple[int, ...], classes: int) -> None:

@@ -3,9 +3,10 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from activmask.config import ActdiffAt, ActdiffNorm, nearest
+from activmask.config import POOLED, ActdiffAt, ActdiffNorm, nearest
 from activmask.errors import UsageError
 from activmask.kernels.activation_distance import activation_distance
+from activmask.objectives.adversarial import features
 
 
 def choose_layers(names: list[str], layers: str) -> list[str]:
@@ -13,7 +14,7 @@ def choose_layers(names: list[str], layers: str) -> list[str]:
 
     Args:
         names: the model's taps in the order of execution.
-        layers: `all`, `last` or comma-separated names.
+        layers: `all`, `last`, `pooled` (the last one's) or comma-separated names.
 
     Raises:
         UsageError: no taps at all, or an unknown name.
@@ -25,7 +26,7 @@ def choose_layers(names: list[str], layers: str) -> list[str]:
         )
     if layers == "all":
         return names
-    if layers == "last":
+    if layers in {"last", POOLED}:
         return names[-1:]
     chosen = [name.strip() for name in layers.split(",")]
     if len(set(chosen)) != len(chosen):
@@ -52,7 +53,9 @@ def actdiff(
         shuffled: pre-activations of their shuffled copies.
         norm: what one norm runs over, see `activation_distance`.
         at: compare before (`pre`) or after (`post`) a ReLU.
-        layers: `all`, `last` or comma-separated names.
+        layers: `all`, `last`, `pooled` or comma-separated names. `pooled` compares the features that
+            the network pools last, means over positions after the last ReLU (B, C), whose one norm a
+            sample is averaged over the batch: the form of the authors' follow-up (ICLR 2021).
         detach: send no gradient through the shuffled pass.
 
     Returns:
@@ -64,6 +67,9 @@ def actdiff(
     chosen = choose_layers(list(full), layers)
     ours = [full[name] for name in chosen]
     theirs = [shuffled[name].detach() if detach else shuffled[name] for name in chosen]
+    if layers == POOLED:
+        pooled = [[features(F.relu(tap)) for tap in side] for side in (ours, theirs)]
+        return activation_distance(*pooled, "layer")
     if at == "post":
         ours, theirs = [F.relu(tap) for tap in ours], [F.relu(tap) for tap in theirs]
     return activation_distance(ours, theirs, norm)

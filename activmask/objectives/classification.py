@@ -7,15 +7,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from activmask.config import MaskedFill
+
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """The mean cross-entropy of logits (B, K) against classes (B,) (paper sec. 4)."""
     return F.cross_entropy(logits, labels)
 
 
-def keep_inside(images: Tensor, masks: Tensor) -> Tensor:
-    """Images (B, C, H, W) set to 0 outside their masks (B, 1, H, W): the classify-masked control."""
-    return images * masks
+FILLS: dict[MaskedFill, float] = {"black": 0.0, "grey": 0.5}
+"""What lies outside a mask in the classify-masked control, in [0, 1]."""
+
+
+def keep_inside(images: Tensor, masks: Tensor, fill: MaskedFill = "black") -> Tensor:
+    """Images (B, C, H, W) made blank outside their masks (B, 1, H, W): the classify-masked control."""
+    return images * masks + FILLS[fill] * ~masks if FILLS[fill] else images * masks
 
 
 def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:

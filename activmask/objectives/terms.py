@@ -13,7 +13,7 @@ from activmask.config import RunConfig, differentiates_twice, masks_images, uses
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.models.output import ModelOutput
 from activmask.objectives.actdiff import actdiff
-from activmask.objectives.adversarial import adversarial, features
+from activmask.objectives.adversarial import adversarial, judged_features
 from activmask.objectives.classification import cross_entropy, cutout, keep_inside
 from activmask.objectives.input_gradient import gradmask, rrr
 from activmask.objectives.reconstruction import reconstruction_loss
@@ -70,7 +70,7 @@ def step_terms(
         other = model(shuffled, reconstruct=False)
     seen = images
     if masks_images(config):
-        seen = keep_inside(images, masks)
+        seen = keep_inside(images, masks, config.masked_fill)
     elif config.classify_shuffled:
         seen = shuffled
     if differentiates_twice(config):
@@ -97,13 +97,13 @@ def step_terms(
         terms["recon"] = config.recon * reconstruction_loss(output.reconstruction, target, config.recon_loss)
     pair = None
     if config.adversarial and other is not None and judge is not None:
-        pair = (_last_features(output), _last_features(other))
-        terms["adversarial"] = config.adversarial * adversarial(judge, *pair)
+        pair = (_last_features(output, config), _last_features(other, config))
+        terms["adversarial"] = config.adversarial * adversarial(judge, *pair, config.adversarial_form)
     return StepTerms(terms, pair)
 
 
-def _last_features(output: ModelOutput) -> Tensor:
-    return features(list(output.pre_activations.values())[-1])
+def _last_features(output: ModelOutput, config: RunConfig) -> Tensor:
+    return judged_features(list(output.pre_activations.values())[-1], config.adversarial_form)
 
 
 def is_summed(config: RunConfig, term: str) -> bool:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from activmask.config import IN_MEMORY
 from activmask.errors import CheckpointError
 from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
@@ -12,7 +13,6 @@ from activmask.report.series import grouped
 from activmask.report.summary import Summary, full_titles
 from activmask.report.words import count
 from activmask.training.run_folder import RUN_FILE, seed_folder
-from activmask.training.sources import IN_MEMORY
 
 MOST_NAMED = 4
 """Experiments that a line names; more are counted."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from activmask.data.tables import format_table
+from activmask.evaluation.audit import audited
 from activmask.evaluation.evaluate import Evaluation
 from activmask.evaluation.spread import spread
 from activmask.report.formats import latex_table, latex_text, not_a_formula
@@ -14,7 +15,6 @@ from activmask.report.page_tables import EMPTY, experiment_row, spread_cell
 from activmask.report.summary import Row
 from activmask.report.text_tables import TextTable
 
-MASK_AREA = "mask's area alone"
 FINDING = "Finding"
 
 Numbers = Callable[[Evaluation], dict[str, float]]
@@ -76,9 +76,7 @@ def localisation_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
 
 
 def _audited(evaluation: Evaluation) -> dict[str, float]:
-    audit = evaluation.audit
-    area = {} if audit.mask_area_auc is None else {MASK_AREA: audit.mask_area_auc}
-    return {row.images: row.auc for row in audit.rows} | area
+    return audited(evaluation.audit)
 
 
 def _localised(evaluation: Evaluation) -> dict[str, float]:

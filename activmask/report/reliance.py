@@ -97,7 +97,8 @@ def comparable_points(measured: Sequence[Measured]) -> tuple[list[Point], str]:
 
 
 def _test_images(config: RunConfig) -> tuple[object, ...]:
-    return config.data, config.split_policy, config.correlation, config.classify_masked == "all"
+    masked = config.classify_masked == "all" and config.masked_fill
+    return config.data, config.split_policy, config.correlation, config.evaluate_view, masked
 
 
 def network_points(measured: Sequence[Measured]) -> list[Point]:

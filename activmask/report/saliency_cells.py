@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from activmask.config import RunConfig
+from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.samples import Samples
 from activmask.errors import CheckpointError, DataError, UsageError
 from activmask.evaluation.evaluate import check_fit
@@ -27,7 +27,7 @@ from activmask.saliency.inputs import Inputs
 from activmask.saliency.render import top_pixels
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.run_folder import seed_folder
-from activmask.training.sources import IN_MEMORY, as_seen, stored_splits, with_lent_masks
+from activmask.training.sources import as_seen, stored_splits, with_lent_masks
 from activmask.training.state import BEST_FILE, LAST_FILE
 
 Epoch = Literal["last", "best"]
@@ -47,6 +47,7 @@ _DECIDES_SPLIT = (
     "test_images",
     "correlation",
     "image_size",
+    "evaluate_view",
     "mask",
     "mask_blur",
     "classify_masked",

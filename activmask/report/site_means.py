@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from activmask.config import RunConfig
+from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.samples import Samples
 from activmask.data.splits import split_indices
@@ -24,7 +24,7 @@ from activmask.experiments.results import Run
 from activmask.report.chart import WIDTH, Chart, drawing
 from activmask.report.series import finished, grouped
 from activmask.report.stems import stem
-from activmask.training.sources import IN_MEMORY, as_seen
+from activmask.training.sources import as_seen
 
 BATCH = 64
 """Images in memory at a time."""

@@ -186,6 +186,8 @@ def _notes(rows: Sequence[Row]) -> Iterable[str]:
             "0.00 was printed; the paper's released code computes accuracy under the name AUC, so its "
             "values are set against both, AUC first."
         )
+    if any(row.source.startswith("follow-up") for row in rows):
+        yield "The follow-up's printed values are ROC AUC."
     yield _selection_note(rows)
     yield from mask_notes([row.run for row in rows], full_titles(rows, rows))
     yield from _comparison_notes(rows)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from activmask.errors import CheckpointError
 from activmask.models.inference import images_per_pass
 from activmask.saliency.inputs import Inputs
-from activmask.saliency.methods import attribute
+from activmask.saliency.methods import attribute, method_layer
 from activmask.training.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]
@@ -40,6 +40,8 @@ class Explanation:
     """(K,), softmax of the logits."""
     reconstruction: Floats | None
     """(H, W), from a network that was trained to reconstruct."""
+    layer: str | None = None
+    """The feature map that the method looked at, in words; None where it looks at none."""
 
     @property
     def predicted(self) -> int:
@@ -69,6 +71,7 @@ def explain(
     *,
     method: str = "contrast",
     target: int | None = None,
+    layer: str | None = None,
     device: torch.device | str = "cpu",
 ) -> list[Explanation]:
     """Classify images and attribute each decision to pixels.
@@ -78,14 +81,16 @@ def explain(
         inputs: the images, as `read_inputs` makes them.
         method: a name in `activmask.saliency.methods.METHODS`.
         target: the class to explain; None explains each image's predicted class.
+        layer: the module whose output `gradcam` looks at; None takes the last feature map.
         device: where the network computes; it is left there.
 
     Raises:
-        UsageError: unknown method or class, or a method this network cannot be explained by.
+        UsageError: unknown method, class or layer, or a method this network cannot be explained by.
         CheckpointError: the network's outputs are not finite.
     """
     model = checkpoint.model.to(device).eval()
-    maps = attribute(model, inputs.images, method=method, target=target)
+    feature_map = method_layer(model, inputs.images, method=method, layer=layer)
+    maps = attribute(model, inputs.images, method=method, target=target, layer=layer)
     probabilities, reconstructions = _outputs(checkpoint, model, inputs.images)
     if not (torch.isfinite(maps).all() and torch.isfinite(probabilities).all()):
         raise CheckpointError(
@@ -102,6 +107,7 @@ def explain(
             attribution=maps[i].numpy(),
             probabilities=probabilities[i].numpy(),
             reconstruction=None if reconstructions is None else reconstructions[i, 0].numpy(),
+            layer=None if feature_map is None else str(feature_map),
         )
         for i, path in enumerate(inputs.paths)
     ]

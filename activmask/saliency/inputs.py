@@ -89,7 +89,7 @@ def read_inputs(
     """Read images, and their masks if any, as evaluation shows them to the network.
 
     An image of the network's size is taken as it is. Where the run crops (`image_size`), a larger
-    square image is cropped to its middle, and masks are dilated before the crop, as in evaluation.
+    square image is seen as the run's `evaluate_view` says, and masks are dilated before, as in evaluation.
     A run whose masks are circles needs no mask file.
 
     A DICOM file, known by its content, is cropped to its middle square and resized as

@@ -1,7 +1,8 @@
 """Attribution methods: how much each pixel matters to a network's decision.
 
-Shapes: B images, C channels, H x W pixels, K classes. All of the arithmetic is captum's; how the
-network computes while it is asked is `activmask.models.inference`'s.
+Shapes: B images, C channels, H x W pixels, K classes. The arithmetic is captum's, except for
+Grad-CAM's, whose captum form knows feature maps of one layout only; how the network computes while
+it is asked is `activmask.models.inference`'s.
 """
 
 from collections.abc import Callable
@@ -10,18 +11,17 @@ from dataclasses import dataclass
 import torch
 from captum.attr import (
     IntegratedGradients,
-    LayerAttribution,
-    LayerGradCam,
     NoiseTunnel,
     Occlusion,
     Saliency,
 )
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from activmask.config import nearest
 from activmask.errors import UsageError
 from activmask.models.inference import Classifier, classifier, images_per_pass
-from activmask.saliency.last_convolution import last_convolution
+from activmask.saliency.feature_map import FeatureMap, as_map, find_feature_map, output_of
 
 INTEGRATION_STEPS = 50
 SMOOTHING_DRAWS = 25
@@ -43,6 +43,8 @@ class Request:
     """The class whose score is explained; None for each image's predicted class."""
     seed: int
     """Of the noise, where a method draws any."""
+    feature_map: FeatureMap | None = None
+    """Which `gradcam` looks at."""
 
     def own(self, logits: Tensor) -> Tensor:
         """The explained scores (B,) among logits (B, K)."""
@@ -133,18 +135,19 @@ def smoothgrad(request: Request) -> Tensor:
 
 
 def gradcam(request: Request) -> Tensor:
-    """The positive part of Grad-CAM of y_t at the last convolution, scaled up bilinearly.
+    """The positive part of Grad-CAM of y_t at the last feature map, scaled up bilinearly.
 
     Selvaraju et al. 2017 (arXiv 1610.02391).
     """
-    # The layer's own output is asked for, so the model runs as it is.
-    layer = last_convolution(request.model, request.images)
-    coarse = LayerGradCam(lambda images: request.model(images, reconstruct=False).logits, layer).attribute(
-        request.images, target=request.targets, relu_attributions=True
-    )
-    height, width = request.images.shape[-2:]
-    maps: Tensor = LayerAttribution.interpolate(coarse, (height, width), interpolate_mode="bilinear")
-    return maps[:, 0]
+    assert request.feature_map is not None
+    # The module's own output is asked for, so the model runs as it is.
+    with output_of(request.feature_map.module) as caught:
+        logits = request.model(request.images, reconstruct=False).logits
+    targets = logits.argmax(dim=1) if request.target is None else request.targets
+    (gradient,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), caught)
+    weights = as_map(gradient).mean(dim=(2, 3), keepdim=True)
+    coarse = (weights * as_map(caught[0].detach())).sum(dim=1, keepdim=True).relu()
+    return F.interpolate(coarse, request.images.shape[-2:], mode="bilinear")[:, 0]
 
 
 def occlusion(request: Request) -> Tensor:
@@ -177,7 +180,13 @@ METHODS: dict[str, Callable[[Request], Tensor]] = {
 
 
 def attribute(
-    model: nn.Module, images: Tensor, *, method: str, target: int | None = None, seed: int = 0
+    model: nn.Module,
+    images: Tensor,
+    *,
+    method: str,
+    target: int | None = None,
+    seed: int = 0,
+    layer: str | None = None,
 ) -> Tensor:
     """Attribute a network's class scores to pixels.
 
@@ -190,16 +199,16 @@ def attribute(
         method: a name in `METHODS`.
         target: the class to explain; None explains each image's predicted class.
         seed: of the noise, where the method draws any.
+        layer: the module whose output `gradcam` looks at; None takes the last feature map.
 
     Returns:
         float (B, H, W) on the CPU, at least 0.
 
     Raises:
-        UsageError: unknown method or class, a target the method cannot use, or a network without
-            the layer that the method needs.
+        UsageError: unknown method, class or layer, a target or layer the method cannot use, or a
+            network without the layer that the method needs.
     """
-    if method not in METHODS:
-        raise UsageError(f"there is no attribution method '{method}'; {nearest(method, METHODS)}")
+    feature_map = method_layer(model, images, method=method, layer=layer)
     device = next(model.parameters()).device
     if target is not None:
         _check_target(model, images[:1].to(device), method, target)
@@ -207,8 +216,34 @@ def attribute(
     maps = []
     for part in torch.split(images, images_per_pass(images, device)):
         inputs = part.detach().to(device, copy=True, memory_format=torch.channels_last).requires_grad_()
-        maps.append(METHODS[method](Request(model, logits, inputs, target, seed)).detach().cpu())
+        request = Request(model, logits, inputs, target, seed, feature_map)
+        maps.append(METHODS[method](request).detach().cpu())
     return torch.cat(maps)
+
+
+def method_layer(
+    model: nn.Module, images: Tensor, *, method: str, layer: str | None = None
+) -> FeatureMap | None:
+    """The feature map that a method looks at; None for a method that looks at none.
+
+    Args:
+        model: in evaluation mode, on any device.
+        images: float (B, C, H, W), B at least 1.
+        method: a name in `METHODS`.
+        layer: the module to take instead of the last feature map.
+
+    Raises:
+        UsageError: unknown method or layer, a layer for a method that looks at none, or no layer to take.
+    """
+    if method not in METHODS:
+        raise UsageError(f"there is no attribution method '{method}'; {nearest(method, METHODS)}")
+    if method != "gradcam":
+        if layer is not None:
+            raise UsageError(
+                f"a layer has no effect on the method {method}; leave it out or choose the method gradcam"
+            )
+        return None
+    return find_feature_map(model, images[:1].to(next(model.parameters()).device), layer)
 
 
 def _check_target(model: nn.Module, image: Tensor, method: str, target: int) -> None:

@@ -101,7 +101,8 @@ def _draw_heat(figure: Figure, axes: Axes, explanation: Explanation) -> None:
     bar = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02, ticks=[0, 0.5, 1], extend="max")
     bar.ax.tick_params(labelsize=8)
     bar.set_label(f"attribution / {scale:.2g}", fontsize=8)
-    axes.set_title(f"{explanation.method} of class {explanation.target}", fontsize=10)
+    layer = "" if explanation.layer is None else f"\nat {explanation.layer}"
+    axes.set_title(f"{explanation.method} of class {explanation.target}{layer}", fontsize=10)
     share, chance = explanation.share_inside, explanation.chance_inside
     if share is not None and chance is not None:
         axes.set_xlabel(f"{share:.0%} inside the mask, by chance {chance:.0%}", fontsize=9)

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from activmask.config import RunConfig, make_config
+from activmask.config import RunConfig, written_config
 from activmask.errors import ActivmaskError, CheckpointError
 from activmask.models import build_model, load_plain_weights, plain_weights
 from activmask.training.files import write_whole
@@ -48,7 +48,7 @@ class Description:
         for name, item in fields.items():
             if not isinstance(item, str if name == "dataset_name" else int):
                 raise TypeError(name)
-        return cls(config=make_config(**value["config"]), **fields)
+        return cls(config=written_config(value["config"]), **fields)
 
 
 @dataclass(frozen=True, kw_only=True)

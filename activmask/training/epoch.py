@@ -84,7 +84,7 @@ def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
             passed = forward_step(replica, images, masks, labels, generator)
             if not torch.isfinite(passed.values[0]):
                 raise diverged(replica, step, passed.values)
-            update(replica, passed)
+            update(replica, passed, network=_network_steps(replica, step))
             yield passed.values, len(labels)
 
 
@@ -115,11 +115,20 @@ def forward_step(
     return ForwardStep(result=result, loss=loss, values=values, weight=weight)
 
 
-def update(replica: Replica, passed: ForwardStep) -> None:
-    """Change the weights by what the passes came to, and then the discriminator's."""
+def _network_steps(replica: Replica, step: int) -> bool:
+    """Whether the network's own weights change in a step; the follow-up's discriminator takes some alone."""
+    config = replica.config
+    if not (config.adversarial and config.adversarial_form == "followup"):
+        return True
+    return (replica.next_epoch * step_count(replica) + step + 1) % config.adversarial_steps == 0
+
+
+def update(replica: Replica, passed: ForwardStep, *, network: bool = True) -> None:
+    """Change the weights by what the passes came to, where it is their turn, and the discriminator's."""
     replica.optimizer.zero_grad()
     passed.loss.backward(inputs=list(replica.model.parameters()))
-    replica.optimizer.step()
+    if network:
+        replica.optimizer.step()
     _train_judge(replica, passed.result, passed.weight)
 
 
@@ -143,9 +152,10 @@ def _over_all(replica: Replica, result: StepTerms, weight: float) -> tuple[Tenso
 def _train_judge(replica: Replica, result: StepTerms, weight: float) -> None:
     if replica.judge is None or replica.judge_optimizer is None or result.features is None:
         return
-    for _ in range(replica.config.adversarial_steps):
+    form = replica.config.adversarial_form
+    for _ in range(replica.config.adversarial_steps if form == "ours" else 1):
         replica.judge_optimizer.zero_grad()
-        (weight * discriminator_loss(replica.judge, *result.features)).backward()
+        (weight * discriminator_loss(replica.judge, *result.features, form)).backward()
         average_gradients(replica.judge, replica.world)
         replica.judge_optimizer.step()
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from activmask.config import RunConfig
 from activmask.data.samples import Samples
 from activmask.training.device_epoch import (
     FIXED,
@@ -68,10 +69,18 @@ def why_not_recorded(replicas: Sequence[Replica]) -> str:
     valid = first.splits["valid"]
     if not isinstance(valid, Samples):
         return "the data set streams from disk"
-    if first.config.compile:
-        return "the network's passes are compiled"
+    if clause := _unrecordable(first.config):
+        return clause
     if draws_at_random(first.model, valid.images[:2]):
         return "the network draws random numbers itself, as dropout does"
+    return ""
+
+
+def _unrecordable(config: RunConfig) -> str:
+    if config.compile:
+        return "the network's passes are compiled"
+    if config.adversarial and config.adversarial_form == "followup":
+        return "the follow-up's discriminator takes steps of its own"
     return ""
 
 

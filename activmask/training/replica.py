@@ -113,7 +113,8 @@ def new_replica(
         prepare_double_backward(model)
     judge = None
     if config.adversarial:
-        judge = discriminator(features(taps[-1]).shape[1], derived_seed(seed, "judge")).to(device)
+        width = features(taps[-1]).shape[1]
+        judge = discriminator(width, derived_seed(seed, "judge"), config.adversarial_form).to(device)
     return Replica(
         config=config,
         seed=seed,

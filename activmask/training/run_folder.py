@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from activmask.config import CONVNET_WIDTH, CONVNETS, FIELDS, RunConfig, make_config
+from activmask.config import CONVNET_WIDTH, CONVNETS, FIELDS, RunConfig, written_config
 from activmask.data.mask_shares import Presence
 from activmask.data.splits import SPLITS
 from activmask.errors import ActivmaskError, CheckpointError
@@ -32,12 +32,15 @@ def run_name(config: RunConfig) -> str:
     parts = [config.preset, config.model]
     if config.width != (CONVNET_WIDTH[config.preset] if config.model in CONVNETS else 64):
         parts[-1] += f"w{config.width}"
+    parts += ["released-head"] if config.head == "released" else []
     weights = ("actdiff", "gradmask", "rrr", "adversarial", "cutout")
     parts += [f"{name}{getattr(config, name):g}" for name in weights if getattr(config, name)]
-    forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target")
+    forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target", "adversarial_form")
     parts += [getattr(config, name) for name in forms if getattr(config, name) != FIELDS[name].default]
+    parts += [config.actdiff_layers] if config.actdiff_layers in {"last", "pooled"} else []
     parts += ["recon-masked"] if config.recon_masked else []
     parts += {"off": [], "train": ["classify-masked"], "all": ["classify-masked-all"]}[config.classify_masked]
+    parts += [config.masked_fill] if config.masked_fill != FIELDS["masked_fill"].default else []
     parts += ["classify-shuffled"] if config.classify_shuffled else []
     if config.masks < 1:
         parts.append(f"masks{config.masks:g}")
@@ -82,7 +85,7 @@ def read_written_config(folder: Path) -> RunConfig:
     """
     path = folder / RUN_FILE
     try:
-        return make_config(**_read_object(path)["config"])
+        return written_config(_read_object(path)["config"])
     except (KeyError, TypeError, ActivmaskError) as error:
         raise _damaged(path, str(error)) from error
 

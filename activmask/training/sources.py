@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from activmask.config import RunConfig, uses_masks
-from activmask.data.augment import centre_crop
+from activmask.config import IN_MEMORY, RunConfig, uses_masks
+from activmask.data.augment import centre_crop, resize_whole
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.dilation import dilation_radius
 from activmask.data.masks import circle, dilate, keep_share, lenders
@@ -26,9 +26,6 @@ SCALE_UNKNOWN = (
     "(native_height and native_width in metadata.csv); prepare it anew with prepare-msd"
 )
 """Why the masks of a data set cannot be dilated."""
-
-IN_MEMORY = "synthetic"
-"""The data name that draws the benchmark from the seed instead of reading a folder."""
 
 
 def stored_splits(config: RunConfig, seed: int, names: Sequence[str] = SPLITS) -> dict[str, Samples]:
@@ -83,9 +80,9 @@ def _checked(splits: dict[str, Samples], config: RunConfig) -> dict[str, Samples
 
 
 def load_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
-    """Train, valid and test as the network sees them: centre-cropped, masks dilated.
+    """Train, valid and test as the network sees them: masks dilated, then cropped or resized.
 
-    The dilation happens at the stored resolution, before the crop.
+    The dilation happens at the stored resolution.
     """
     stored = stored_splits(config, seed)
     return {
@@ -105,13 +102,13 @@ def load_split(config: RunConfig, seed: int, name: str) -> Samples:
 
 
 def as_seen(samples: Samples, config: RunConfig) -> Samples:
-    """Samples as evaluation shows them to the network: masks dilated, cropped to the middle.
+    """Samples as evaluation shows them to the network: masks dilated, then the run's `evaluate_view`.
 
-    With `classify_masked` "all", images are 0 outside their masks here as in training.
+    With `classify_masked` "all", images are blank outside their masks here as in training.
     """
-    seen = _cropped(with_dilated_masks(samples, config), config)
+    seen = _viewed(with_dilated_masks(samples, config), config)
     if config.classify_masked == "all":
-        seen = replace(seen, images=keep_inside(seen.images, seen.masks))
+        seen = replace(seen, images=keep_inside(seen.images, seen.masks, config.masked_fill))
     return seen
 
 
@@ -119,7 +116,7 @@ def to_train_on(samples: Samples, config: RunConfig, seed: int) -> Samples:
     """Training samples, masks dilated and only the run's share of them kept.
 
     They stay at their stored resolution where random crops are to be taken of them in training, and
-    are cropped to the middle where none are.
+    are seen as in evaluation where none are.
     """
     kept, shown = training_masks(samples.labels, samples.has_mask, config, seed)
     return with_kept_masks(_with_masks_of(samples, shown), config, kept)
@@ -129,12 +126,15 @@ def with_kept_masks(samples: Samples, config: RunConfig, kept: Tensor) -> Sample
     """`to_train_on` for any part of the training samples, given which of them keep their mask, bool (N,)."""
     dilated = with_dilated_masks(samples, config)
     some = replace(dilated, masks=dilated.masks | ~kept[:, None, None, None], has_mask=kept)
-    return _cropped(some, config) if config.augment == "none" else some
+    return _viewed(some, config) if config.augment == "none" else some
 
 
-def _cropped(samples: Samples, config: RunConfig) -> Samples:
+def _viewed(samples: Samples, config: RunConfig) -> Samples:
     if config.image_size in {0, samples.images.shape[-1]}:
         return samples
+    if config.evaluate_view == "whole":
+        images, masks = resize_whole(samples.images, samples.masks, config.image_size)
+        return replace(samples, images=images, masks=masks)
     images, masks = (centre_crop(stack, config.image_size) for stack in (samples.images, samples.masks))
     return replace(samples, images=images, masks=masks)
 

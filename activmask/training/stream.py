@@ -17,12 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from activmask.config import RunConfig
+from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
 from activmask.errors import DataError
 from activmask.training.sources import (
-    IN_MEMORY,
     check_scale,
     check_split,
     judged_lenders,
