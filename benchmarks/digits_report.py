@@ -16,7 +16,7 @@ from activmask.evaluation.checkpoints import find_checkpoints
 from activmask.evaluation.spread import spread
 from activmask.report.comparison import comparison
 from activmask.training.checkpoint import load_checkpoint
-from activmask.training.sources import load_split
+from activmask.training.trained_data import of_checkpoint, own_split_as_seen
 
 KINDS = ("best", "last")
 SHOWN = 3
@@ -74,7 +74,7 @@ def _audited(one: Evaluated, images: str) -> float | None:
 
 def _draw(runs: Sequence[Path], picture: Path) -> None:
     checkpoints = [load_checkpoint(find_checkpoints(run)[0].with_stem("last")) for run in runs]
-    shown = load_split(checkpoints[0].config, checkpoints[0].seed, "test").subset(range(SHOWN))
+    shown = own_split_as_seen(of_checkpoint(checkpoints[0]), "test")[0].subset(range(SHOWN))
     picture.parent.mkdir(parents=True, exist_ok=True)
     comparison(checkpoints, [run.name for run in runs], shown).savefig(picture, dpi=DPI)
 

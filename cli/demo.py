@@ -60,12 +60,12 @@ def _conclude(folder: Path, seed: int) -> None:
     from activmask.report.comparison import comparison
     from activmask.training.checkpoint import load_checkpoint
     from activmask.training.run_folder import read_history
-    from activmask.training.sources import load_split
+    from activmask.training.trained_data import of_checkpoint, own_split_as_seen
 
     names = ("baseline", "actdiff")
     runs = [folder / "runs" / name / f"seed-{seed}" for name in names]
     checkpoints = [load_checkpoint(run / "best.safetensors") for run in runs]
-    valid = load_split(checkpoints[0].config, seed, "valid")
+    valid, _ = own_split_as_seen(of_checkpoint(checkpoints[0]), "valid")
     table = result_table(
         "Does it look where the expert points?",
         "network",

@@ -8,6 +8,7 @@ import typer
 from activmask.config import Device
 
 from .console import err, failures_as_sentences, out
+from .tables import plain
 
 if TYPE_CHECKING:
     from activmask.evaluation.batch import Evaluated
@@ -22,15 +23,29 @@ def evaluate(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Data set folder; left out, the data each checkpoint was trained on.",
+            help="Another data set's folder; left out, the data each checkpoint was trained on. Classes are "
+            "matched by name, and what the run saw in training is left out.",
             rich_help_panel="Data",
             show_default=False,
         ),
     ] = None,
     split: Annotated[
         str,
-        typer.Option(help="train, valid or test, as the run drew it from its seed.", rich_help_panel="Data"),
+        typer.Option(
+            help="train, valid or test: of a run's own data as it was written down in training, of other "
+            "data by its own column (without one, all of it is test).",
+            rich_help_panel="Data",
+        ),
     ] = "test",
+    accept_recipe: Annotated[
+        bool,
+        typer.Option(
+            "--accept-recipe",
+            help="Evaluate on other data although its images were prepared otherwise (source, window, "
+            "intensity, labels, channel, size).",
+            rich_help_panel="Data",
+        ),
+    ] = False,
     epoch: Annotated[
         Literal["best", "last"],
         typer.Option(
@@ -59,7 +74,13 @@ def evaluate(
         with err.status("evaluating") as status:
             for number, path in enumerate(paths, 1):
                 status.update(f"evaluating {number} of {len(paths)}")
-                evaluated.append(evaluate_checkpoint(path, data=data, split=split, device=place))
+                evaluated.append(
+                    evaluate_checkpoint(
+                        path, data=data, split=split, accept_recipe=accept_recipe, device=place
+                    )
+                )
+    for note in dict.fromkeys(note for one in evaluated for note in one.notes):
+        err.print(plain(f"note: {note}"))
     if as_json:
         import json
 

@@ -22,7 +22,8 @@ def saliency(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="PNG, JPEG, TIFF or DICOM files, folders whose images are all explained, or NIfTI volumes."
+            help="PNG, JPEG, TIFF or DICOM files, folders whose images are all explained, or NIfTI volumes; "
+            "each is prepared as the network's data set was, or refused."
         ),
     ],
     *,
@@ -104,6 +105,7 @@ def saliency(
         from activmask.saliency.pictures import check_raw_path, picture_paths, write_pictures, write_raw
         from activmask.training.checkpoint import load_checkpoint
         from activmask.training.device import choose_device
+        from activmask.training.known_recipe import known_classes
 
         place = choose_device(device)
         files = image_files(images)
@@ -116,23 +118,30 @@ def saliency(
         write_pictures(explanations, pictures, top=top / 100)
         if raw is not None:
             write_raw(explanations, raw)
-    print_table(_table(explanations))
+        names = known_classes(loaded)
+    for note in inputs.notes:
+        err.print(plain(f"note: {note}"))
+    print_table(_table(explanations, names))
     written = pictures if raw is None else [*pictures, raw]
     err.print("wrote", *map(plain, written), sep="\n")
 
 
-def _table(explanations: "list[Explanation]") -> Table:
+def _table(explanations: "list[Explanation]", names: tuple[str, ...]) -> Table:
     layers = {f"gradcam at {explanation.layer}" for explanation in explanations if explanation.layer}
     table = result_table("".join(layers), "image", "predicted", "probability", "inside mask", "by chance")
     for explanation in explanations:
         table.add_row(
             plain(explanation.path),
-            f"class {explanation.predicted}",
+            plain(_class(explanation.predicted, names)),
             f"{explanation.probabilities[explanation.predicted]:.3f}",
             _percent(explanation.share_inside),
             _percent(explanation.chance_inside),
         )
     return table
+
+
+def _class(number: int, names: tuple[str, ...]) -> str:
+    return f"class {number} ({names[number]})" if names else f"class {number}"
 
 
 def _percent(share: float | None) -> str:

@@ -293,7 +293,8 @@ def test_unusable_requests_and_missing_data_are_named(runs, tmp_path):
             saliency_grid(runs, **wrong)
     with pytest.raises(UsageError, match=r"no run of .* has finished seed 7"):
         saliency_grid(runs, seed=7)
-    gone = [replace(run, config=replace(run.config, data=str(tmp_path / "gone"))) for run in runs]
+    elsewhere = {"folder": tmp_path / "run", "config": tiny_config(data=str(tmp_path / "gone"))}
+    gone = [replace(run, **elsewhere) for run in runs]
     with pytest.raises(DataError, match="gone does not exist"):
         saliency_grid(gone)
     assert saliency_grid([replace(run, metrics={}) for run in runs]) == []

@@ -43,7 +43,8 @@ def test_an_image_of_the_networks_size_is_taken_as_it_is(tmp_path, checkpoint):
 
 
 def test_a_larger_square_image_is_cropped_where_the_run_crops(tmp_path):
-    cropping = tiny_checkpoint(tmp_path, image_size=SIDE)
+    recipe = {"source": "folder", "height": SIDE + 6, "width": SIDE + 6}
+    cropping = tiny_checkpoint(tmp_path, image_size=SIDE, described={"recipe": recipe})
     image = write_image(tmp_path / "a.png", SIDE + 6, SIDE + 6)
     inputs = read_inputs(cropping, [image], write_mask(tmp_path / "m.png", SIDE + 6, SIDE + 6))
     np.testing.assert_array_equal(inputs.images[0, 0], read_grey(image)[3:-3, 3:-3])
@@ -74,10 +75,11 @@ def test_images_of_another_size_are_refused_by_name(tmp_path, checkpoint, height
         read_inputs(checkpoint, [image])
 
 
-@pytest.mark.parametrize(("height", "width"), [(20, 20), (40, 34)])
-def test_images_that_cannot_be_cropped_are_refused_by_name(tmp_path, height, width):
-    cropping = tiny_checkpoint(tmp_path, image_size=SIDE)
-    with pytest.raises(DataError, match="or a larger square image to crop"):
+@pytest.mark.parametrize(("height", "width"), [(20, 20), (40, 34), (40, 40), (512, 512)])
+def test_images_of_neither_the_stored_nor_the_networks_size_are_refused_by_name(tmp_path, height, width):
+    recipe = {"source": "folder", "height": 34, "width": 34}
+    cropping = tiny_checkpoint(tmp_path, image_size=SIDE, described={"recipe": recipe})
+    with pytest.raises(DataError, match="takes 28 x 28, or images of 34 x 34 as its data set stores them"):
         read_inputs(cropping, [write_image(tmp_path / "odd.png", height, width)])
 
 

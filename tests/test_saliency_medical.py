@@ -16,6 +16,7 @@ from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.images import to_stored
 from activmask.data.msd import prepare_msd
 from activmask.data.nifti_slice import StoredSlices, read_nifti_slice, stored_slices
+from activmask.data.recipe import recipe_of
 from activmask.data.xray_pixels import read_intensities, resized
 from activmask.errors import DataError, UsageError
 from activmask.saliency.inputs import image_files, read_inputs
@@ -56,6 +57,14 @@ def write_task(folder: Path, modality: str) -> Path:
     return folder
 
 
+def slices_of(recipe, preset="synthetic", network_size=SIDE, crops=True):
+    return stored_slices(recipe, preset=preset, network_size=network_size, crops=crops, network="net")
+
+
+def xray_recipe(side=SIDE):
+    return {"source": "xray", "intensity": "image", "height": side, "width": side, "bit_depth": 16}
+
+
 @pytest.fixture(scope="module", params=["CT", "MRI"])
 def prepared(request, tmp_path_factory):
     """A task, its data set of 31 px slices, and a checkpoint that sees 28 px of them."""
@@ -68,7 +77,7 @@ def prepared(request, tmp_path_factory):
 def test_a_slice_is_what_prepare_msd_stored(prepared, tmp_path):
     task, data, _ = prepared
     dataset = read_dataset(data)
-    stored = stored_slices(data, preset="synthetic", network_size=SIDE, crops=True)
+    stored = slices_of(recipe_of(dataset))
     for row, name in enumerate(dataset.file_names):
         subject, number = Path(name).stem.rsplit("-z", 1)
         image = task / "imagesTr" / f"{subject}.nii.gz"
@@ -99,18 +108,15 @@ def test_a_network_sees_a_slice_as_evaluation_does(prepared):
     assert torch.equal(inputs.masks, samples.masks[:, 0, 1:29, 1:29])
 
 
-def test_without_the_data_set_the_preset_tells_size_and_window(tmp_path):
-    gone = tmp_path / "gone"
-    assert stored_slices(gone, preset="liver", network_size=100, crops=True) == StoredSlices(
-        110, (-160.0, 240.0), 0
-    )
-    assert stored_slices(gone, preset="cardiac", network_size=64, crops=False) == StoredSlices(64, None, 0)
-    with pytest.raises(DataError, match=r"gone has no card\.json that tells how"):
-        stored_slices(gone, preset="synthetic", network_size=64, crops=False)
+def test_without_a_recipe_the_preset_tells_size_and_window():
+    assert slices_of({}, "liver", 100) == StoredSlices(110, (-160.0, 240.0), 0)
+    assert slices_of({}, "cardiac", 64, crops=False) == StoredSlices(64, None, 0)
+    with pytest.raises(DataError, match=r"net has no card\.json that tells how"):
+        slices_of({}, network_size=64, crops=False)
 
 
 @pytest.mark.parametrize(
-    ("card", "message"),
+    ("recipe", "message"),
     [
         ({"source": "folder", "width": 28}, "is of a data set without volumes"),
         (
@@ -120,10 +126,9 @@ def test_without_the_data_set_the_preset_tells_size_and_window(tmp_path):
         ({"source": "msd", "window": {"low": 1, "high": 2, "unit": "value"}}, "must be numbers"),
     ],
 )
-def test_cards_that_do_not_tell(tmp_path, card, message):
-    (tmp_path / "card.json").write_text(json.dumps(card))
+def test_recipes_that_do_not_tell(recipe, message):
     with pytest.raises(DataError, match=message):
-        stored_slices(tmp_path, preset="liver", network_size=28, crops=False)
+        slices_of(recipe, "liver", 28, crops=False)
 
 
 def test_wrong_slices_and_labels_are_refused(prepared, tmp_path):
@@ -177,7 +182,7 @@ def test_a_slice_from_the_command_line(prepared):
 
 
 def test_a_dicom_is_cropped_to_its_middle_square_and_resized(tmp_path):
-    checkpoint = tiny_checkpoint(tmp_path / "run", mask_blur=0.0)
+    checkpoint = tiny_checkpoint(tmp_path / "run", mask_blur=0.0, described={"recipe": xray_recipe()})
     stored = np.zeros((4 * SIDE, 6 * SIDE), np.uint16)
     stored[: 2 * SIDE, SIDE : 5 * SIDE] = 1000
     path = write_dicom(tmp_path / "scan", stored)
@@ -194,32 +199,43 @@ def test_a_dicom_is_cropped_to_its_middle_square_and_resized(tmp_path):
 
 def test_a_dicom_is_seen_as_prepare_xray_stores_it(tmp_path):
     path = write_dicom(tmp_path / "scan", gradient(70, 50), PhotometricInterpretation="MONOCHROME1")
-    inputs = read_inputs(tiny_checkpoint(tmp_path / "run"), [path])
+    checkpoint = tiny_checkpoint(tmp_path / "run", described={"recipe": xray_recipe()})
+    inputs = read_inputs(checkpoint, [path])
     stored = to_stored(resized(read_intensities(path), SIDE))
     np.testing.assert_array_equal(inputs.images[0, 0], stored / np.float32(65535))
 
 
 def test_a_run_that_crops_sees_the_middle_of_a_dicom_as_its_data_set_stores_it(tmp_path):
+    path = write_dicom(tmp_path / "scan.dcm", gradient(40, 40))
+    settings = {"image_size": SIDE, "mask": "circle", "mask_blur": 0.0}
+    cropping = tiny_checkpoint(tmp_path / "run", described={"recipe": xray_recipe(40)}, **settings)
+    inputs = read_inputs(cropping, [path])
+    expected = gradient(40, 40) / gradient(40, 40).max()
+    np.testing.assert_allclose(inputs.images[0, 0], expected[6:34, 6:34], atol=1e-5)
+    assert inputs.masks is not None
+    assert inputs.masks.shape == (1, SIDE, SIDE)
+
+
+def test_an_old_checkpoint_reads_the_card_that_still_lies_there_and_says_so(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     path = write_dicom(tmp_path / "scan.dcm", gradient(40, 40))
     settings = {"data": str(data), "image_size": SIDE, "mask": "circle", "mask_blur": 0.0}
-    cropping = tiny_checkpoint(tmp_path / "run", **settings)
-    without_card = read_inputs(cropping, [path]).images
-    (data / "card.json").write_text('{"width": 40}')
-    inputs = read_inputs(cropping, [path])
+    old = tiny_checkpoint(tmp_path / "run", **settings)
+    with pytest.raises(DataError, match="not known to be X-rays"):
+        read_inputs(old, [path])
+    (data / "card.json").write_text('{"source": "xray", "width": 40, "height": 40}')
+    inputs = read_inputs(old, [path])
     expected = gradient(40, 40) / gradient(40, 40).max()
     np.testing.assert_allclose(inputs.images[0, 0], expected[6:34, 6:34], atol=1e-5)
-    assert without_card[0, 0, 0, 0] < inputs.images[0, 0, 0, 0]
-    assert inputs.masks is not None
-    assert inputs.masks.shape == (1, SIDE, SIDE)
+    assert "does not carry how its images were made" in inputs.notes[0]
 
 
 def test_a_mask_of_a_dicom_has_its_size(tmp_path):
     path = write_dicom(tmp_path / "scan.dcm", gradient(40, 30))
     mask = write_mask(tmp_path / "mask.png", 40, 31)
     with pytest.raises(DataError, match=r"mask\.png is of another size than its image"):
-        read_inputs(tiny_checkpoint(tmp_path / "run"), [path], mask)
+        read_inputs(tiny_checkpoint(tmp_path / "run", described={"recipe": xray_recipe()}), [path], mask)
 
 
 def test_folders_hold_dicom_files_but_not_what_macos_leaves(tmp_path):
@@ -229,7 +245,8 @@ def test_folders_hold_dicom_files_but_not_what_macos_leaves(tmp_path):
 
 
 def test_dicom_files_from_the_command_line_keep_the_patient_to_themselves(tmp_path):
-    checkpoint = write_checkpoint(tmp_path / "run" / "seed-0" / "best.safetensors")
+    place = tmp_path / "run" / "seed-0" / "best.safetensors"
+    checkpoint = write_checkpoint(place, described={"recipe": xray_recipe()})
     for name in ("a.dcm", "b.dcm"):
         write_dicom(tmp_path / "in" / name, gradient(40, 30), PatientComments=PATIENT)
     result = run(checkpoint, tmp_path / "in", "--out", tmp_path / "out", "--raw", tmp_path / "out" / "r.npy")

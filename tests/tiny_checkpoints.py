@@ -1,6 +1,7 @@
 """Small checkpoints, images and data for the tests of evaluation and saliency."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +21,16 @@ def tiny_config(**settings: object) -> RunConfig:
 
 
 def write_checkpoint(
-    path: Path, *, seed: int = 0, side: int = SIDE, classes: int = 2, channels: int = 1, **settings: object
+    path: Path,
+    *,
+    seed: int = 0,
+    side: int = SIDE,
+    classes: int = 2,
+    channels: int = 1,
+    described: dict[str, Any] | None = None,
+    **settings: object,
 ) -> Path:
-    """An untrained network, saved as training would save it."""
+    """An untrained network, saved as an earlier version would, or with more `described` of its data."""
     config = tiny_config(**settings)
     model = build_model(config, channels=channels, classes=classes, image_size=side, seed=seed)
     description = Description(
@@ -33,6 +41,7 @@ def write_checkpoint(
         channels=channels,
         classes=classes,
         dataset_name="synthetic",
+        **(described or {}),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(path, plain_weights(model), description)

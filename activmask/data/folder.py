@@ -13,7 +13,15 @@ from skimage import transform
 from activmask.config import FIELDS
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.folder_plan import Item, number_classes, plan_items, reason
-from activmask.data.images import Colour, check_side, read_grey, read_mask, to_stored
+from activmask.data.images import (
+    Colour,
+    bit_depth,
+    check_side,
+    image_size,
+    read_grey,
+    read_mask,
+    to_stored,
+)
 from activmask.errors import DataError, UsageError
 
 Progress = Callable[[int, int], None]
@@ -189,3 +197,37 @@ def _resized_mask(item: Item, mask: np.ndarray, size: int) -> np.ndarray:
     if not resized.any():
         raise DataError(f"the region in the mask {item.mask} vanishes at {size} px; choose a larger size")
     return resized
+
+
+def as_prepared(
+    image: Path, mask: Path | None, *, size: int, bits: int, colour: Colour
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """One image and its mask with the very pixels that `prepare_folder` would have stored.
+
+    Args:
+        image: a PNG, JPEG or TIFF file.
+        mask: of the same size, or None.
+        size: side in px that the data set was resized to.
+        bits: 8 or 16, those of the data set.
+        colour: whether the data set refused colour images.
+
+    Returns:
+        uint8 or uint16 (S, S), and bool (S, S) or None; an empty mask is none.
+
+    Raises:
+        DataError: a file is broken, of another size than its image, or vanishes at that size.
+    """
+    item = Item(
+        file_name=image.name,
+        name=image.stem,
+        image=image,
+        mask=mask,
+        label="",
+        subject="",
+        site="",
+        split="",
+        size=image_size(image),
+        bit_depth=bit_depth(image),
+    )
+    record = _record(item, 0, _Job((), size, bits, colour))
+    return record.image, record.mask

@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from activmask.data.tables import read_text
 from activmask.errors import DataError, UsageError
+
+Layout = Literal["decathlon", "nnunet"]
 
 MAX_LABEL = 65_535
 _TEXT = 500
@@ -48,6 +50,8 @@ class Task:
     reference: str
     skipped: tuple[tuple[str, str], ...]
     """(file name, reason) of the listed cases that are not there."""
+    layout: Layout
+    """How channels are kept: as a fourth axis (`decathlon`), or one file each (`nnunet`)."""
 
 
 def read_task(source: Path, *, channel: int = 0) -> Task:
@@ -88,6 +92,7 @@ def read_task(source: Path, *, channel: int = 0) -> Task:
         licence=_text(facts.get("licence", facts.get("license")), "not stated"),
         reference=_text(facts.get("reference"), "not stated"),
         skipped=skipped,
+        layout="nnunet" if nnunet else "decathlon",
     )
 
 

@@ -91,7 +91,7 @@ def _cut(
     case: Case, image: Volume, label: Volume, rules: SliceRules
 ) -> tuple[tuple[Slice, ...], tuple[int, ...]]:
     check_pair(case, image, label)
-    organ = _organ(case.label, label, rules)
+    organ = organ_voxels(case.label, label, rules)
     window = rules.window or percentile_window(case.image, image)
     kept: list[Slice] = []
     vanished: list[int] = []
@@ -122,8 +122,12 @@ def check_pair(case: Case, image: Volume, label: Volume) -> None:
         raise DataError(f"{case.image} has slices of more than {_MAX_SIDE} px a side; crop or resample it")
 
 
-def _organ(path: Path, label: Volume, rules: SliceRules) -> np.ndarray:
-    """Where the organ is, bool (X, Y, Z), once every value is a declared one."""
+def organ_voxels(path: Path, label: Volume, rules: SliceRules) -> np.ndarray:
+    """Where the organ is, bool (X, Y, Z), once every value is a declared one.
+
+    Raises:
+        DataError: a value that is not declared, or between whole numbers.
+    """
     declared, organ = _lookup(rules.declared, rules.declared), _lookup(rules.organ, rules.declared)
     inside = np.zeros(label.stored.shape, np.bool_, order="F")
     whole = label.stored.dtype.kind in "iu" and (label.slope, label.intercept) == (1, 0)

@@ -19,6 +19,9 @@ from activmask.data.samples import Samples
 from activmask.data.splits import SPLITS
 from activmask.errors import UsageError
 
+CLASS_NAMES = ("two crosses", "one cross")
+"""Of classes 0 and 1."""
+
 EXTENTS = (3, 5)
 SMALLEST_SIZE = 16
 LARGEST_PIXELS = 2**31

@@ -7,7 +7,7 @@ from pathlib import Path
 from activmask.config import FIELDS
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.preview import synthetic_preview
-from activmask.data.synthetic import SyntheticSpec, SyntheticSplit, draw_synthetic
+from activmask.data.synthetic import CLASS_NAMES, SyntheticSpec, SyntheticSplit, draw_synthetic
 
 
 def make_synthetic(
@@ -36,9 +36,10 @@ def make_synthetic(
     distinct = {name: split.distinct for name, split in splits.items()}
     card = {
         "name": "synthetic crosses",
+        "source": "synthetic",
         "made_by": "activmask make-synthetic",
         "spec": asdict(spec),
-        "classes": {"0": "two crosses", "1": "one cross"},
+        "classes": {str(number): name for number, name in enumerate(CLASS_NAMES)},
         "distinct_arrangements": distinct,
         "licence": "generated; no rights reserved",
     }

@@ -1,7 +1,7 @@
 """Evaluate checkpoints by path, and gather the seeds of a run."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from activmask.evaluation.audit import audited
 from activmask.evaluation.checkpoints import run_folder
 from activmask.evaluation.evaluate import Evaluation, evaluate
 from activmask.evaluation.mask_notes import mask_presence
+from activmask.evaluation.other_data import split_for
 from activmask.evaluation.spread import Spread, spread
 from activmask.training.checkpoint import load_checkpoint
-from activmask.training.sources import load_split
+from activmask.training.sources import as_seen, with_lent_masks
+from activmask.training.trained_data import shown_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class Evaluated:
     """How well a mask's presence tells the class in training, where that looked at masks."""
     mask_notes: tuple[str, ...] = ()
     """Sentences on the masks of its training."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what could not be verified, or how another data set was matched with the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,38 +68,50 @@ class RunSpread:
 
 
 def evaluate_checkpoint(
-    path: Path, *, data: str | None = None, split: str = "test", device: torch.device | str = "cpu"
+    path: Path,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    accept_recipe: bool = False,
+    device: torch.device | str = "cpu",
 ) -> Evaluated:
-    """Evaluate a checkpoint on a split as its run drew it.
+    """Evaluate a checkpoint on a split as its run wrote it down, or on another data set.
 
     Args:
         path: of the checkpoint.
-        data: data set folder to use instead of the run's own; its split is drawn by the run's policy
-            and seed.
+        data: data set folder to use instead of the run's own; its classes are matched by name, its
+            own column of splits is followed (without one, all of it is test), and what the run saw in
+            training is left out.
         split: `train`, `valid` or `test`.
+        accept_recipe: evaluate on images that were prepared otherwise than the run's.
         device: where to compute.
 
     Raises:
-        UsageError: an unknown split.
+        UsageError: an unknown split, or a recipe accepted of the run's own data.
         CheckpointError: a checkpoint that is missing, damaged or unusable.
-        DataError: data that is missing, broken, or unlike what the network was made for.
+        DataError: data that is missing, broken, changed since training, or unlike what the network
+            was made for.
     """
     if split not in SPLITS:
         raise UsageError(f"there is no split '{split}'; {nearest(split, SPLITS)}")
+    if accept_recipe and data is None:
+        raise UsageError("accept_recipe has no effect on a run's own data; leave it off, or name other data")
     checkpoint = load_checkpoint(path)
-    config = checkpoint.config if data is None else replace(checkpoint.config, data=data)
-    samples = load_split(config, checkpoint.seed, split)
-    presence, notes = mask_presence(path, checkpoint.config, samples)
+    stored, notes = split_for(checkpoint, data, split, accept_recipe=accept_recipe)
+    lent = with_lent_masks(stored, checkpoint.config, checkpoint.seed, split)
+    samples = as_seen(lent, checkpoint.config)
+    presence, mask_notes = mask_presence(path, checkpoint.config, samples)
     return Evaluated(
         path=path,
         run=run_folder(path),
         seed=checkpoint.seed,
         epoch=checkpoint.epoch,
-        data=config.data,
+        data=shown_place(checkpoint) if data is None else data,
         split=split,
         evaluation=evaluate(checkpoint, samples, seed=checkpoint.seed, device=device),
+        notes=notes,
         mask_presence=presence,
-        mask_notes=tuple(notes),
+        mask_notes=tuple(mask_notes),
     )
 
 
@@ -162,6 +178,7 @@ def _one_to_json(one: Evaluated) -> dict[str, Any]:
         "epoch": one.epoch,
         "data": one.data,
         "split": one.split,
+        "notes": list(one.notes),
         "evaluation": one.evaluation.to_json(),
         "mask_presence": None if one.mask_presence is None else vars(one.mask_presence),
         "mask_notes": list(one.mask_notes),

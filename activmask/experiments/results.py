@@ -1,17 +1,19 @@
 """The run folders under a folder: what was trained, and what it scored."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from activmask.config import RunConfig
+from activmask.data.manifest import Entry, read_entries
 from activmask.errors import UsageError
 from activmask.experiments.labels import alike
 from activmask.training.run_folder import (
     RUN_FILE,
     read_history,
     read_metrics,
+    read_written,
     read_written_config,
     seed_folder,
 )
@@ -19,7 +21,7 @@ from activmask.training.run_folder import (
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One experiment: the seeds of a run folder that share a description, its epochs included."""
+    """One experiment: the seeds of a run folder that share a description, epochs and data included."""
 
     folder: Path
     config: RunConfig
@@ -27,6 +29,10 @@ class Run:
     """By finished seed: `best_epoch`, and `auc` and `accuracy` of `train`, `valid` and `test`."""
     unfinished: tuple[int, ...] = ()
     """Seeds that were begun and have no result yet."""
+    digests: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    """By seed, the digest of each split; a seed of an earlier version has none."""
+    apart: str = ""
+    """What tells it from a run of the same folder and settings that had other data; mostly empty."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -75,17 +81,58 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
     return [run for folder in sorted(found) for run in _runs_of(folder, found[folder])]
 
 
+@dataclass(kw_only=True)
+class _Group:
+    """Seeds of one folder that are one experiment."""
+
+    config: RunConfig
+    """As the data was named."""
+    located: RunConfig
+    """The same with the data's place from the root of the file system."""
+    files: dict[str, Entry]
+    """By name, the images that any of the seeds saw."""
+    seeds: list[int]
+
+    def takes(self, located: RunConfig, entries: Sequence[Entry]) -> bool:
+        """Whether a seed is of the same settings and the same data."""
+        if not alike(replace(self.located, data=""), replace(located, data="")):
+            return False
+        shared = [entry for entry in entries if entry.file in self.files]
+        if not all(_same_image(entry, self.files[entry.file]) for entry in shared):
+            return False
+        return bool(shared) or self.located.data == located.data
+
+
+def _same_image(one: Entry, other: Entry) -> bool:
+    return replace(one, split="") == replace(other, split="")
+
+
 def _runs_of(folder: Path, seed_folders: Sequence[Path]) -> list[Run]:
-    groups: list[tuple[RunConfig, list[int]]] = []
+    groups: list[_Group] = []
+    digests: dict[int, Mapping[str, str]] = {}
     for seed, place in sorted((_seed(place), place) for place in set(seed_folders)):
-        config = read_written_config(place)
-        for known, seeds in groups:
-            if alike(known, config):
-                seeds.append(seed)
-                break
-        else:
-            groups.append((config, [seed]))
-    return [_run(folder, config, seeds) for config, seeds in groups]
+        written, config, entries = read_written(place), read_written_config(place), read_entries(place)
+        located = config
+        if written is not None and written.data_path:
+            located = replace(config, data=written.data_path)
+        if written is not None and written.split_sha256:
+            digests[seed] = written.split_sha256
+        group = next((group for group in groups if group.takes(located, entries)), None)
+        if group is None:
+            group = _Group(config=config, located=located, files={}, seeds=[])
+            groups.append(group)
+        group.seeds.append(seed)
+        group.files |= {entry.file: entry for entry in entries}
+    return [_run(folder, group, _apart(group, groups), digests) for group in groups]
+
+
+def _apart(group: _Group, groups: Sequence[_Group]) -> str:
+    same = [
+        other for other in groups if alike(replace(other.config, data=""), replace(group.config, data=""))
+    ]
+    if len(same) == 1:
+        return ""
+    return f"data of seed{'s' if len(group.seeds) > 1 else ''} {', '.join(map(str, group.seeds))}"
 
 
 def _seed(folder: Path) -> int:
@@ -95,11 +142,13 @@ def _seed(folder: Path) -> int:
     return int(number)
 
 
-def _run(folder: Path, config: RunConfig, seeds: Sequence[int]) -> Run:
-    metrics = {seed: read_metrics(seed_folder(folder, seed)) for seed in seeds}
+def _run(folder: Path, group: _Group, apart: str, digests: Mapping[int, Mapping[str, str]]) -> Run:
+    metrics = {seed: read_metrics(seed_folder(folder, seed)) for seed in group.seeds}
     return Run(
         folder=folder,
-        config=config,
+        config=group.config,
         metrics={seed: found for seed, found in metrics.items() if found is not None},
         unfinished=tuple(seed for seed, found in metrics.items() if found is None),
+        digests={seed: digests[seed] for seed in group.seeds if seed in digests},
+        apart=apart,
     )

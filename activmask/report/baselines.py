@@ -1,7 +1,7 @@
 """Every method against classification alone, paired over seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from activmask.evaluation.paired import Difference, holm, paired_difference, smallest_p
 from activmask.experiments.labels import alike, baseline, data_name, is_baseline
@@ -15,7 +15,7 @@ class Comparison:
 
     baseline: Run
     difference: Difference
-    """Of the test AUC, over the seeds that both finished."""
+    """Of the test AUC, over the seeds that both finished on the same images."""
     adjusted_p: float
     """Its p after Holm's correction for all comparisons on the same data set."""
     family: int
@@ -62,7 +62,7 @@ def against_baselines(runs: Sequence[Run]) -> list[Comparison | None]:
 
     Returns:
         One a run; None for a baseline, and where none of the runs is its baseline, trained for as
-        many epochs, with a seed in common.
+        many epochs, with a seed in common that saw the same images.
 
     Raises:
         UsageError: a test AUC is no number from 0 to 1.
@@ -87,7 +87,9 @@ def _compared(tested: Mapping[int, Run], runs: Sequence[Run]) -> dict[int, Compa
 
 def _repeats(run: Run, other: Run) -> bool:
     return run is other or (
-        alike(run.config, other.config) and _aucs(run, run.seeds) == _aucs(other, other.seeds)
+        alike(run.config, other.config)
+        and _aucs(run, run.seeds) == _aucs(other, other.seeds)
+        and all(_same_data(run, other, seed) for seed in run.seeds)
     )
 
 
@@ -96,16 +98,54 @@ def _aucs(run: Run, seeds: Sequence[int]) -> dict[int, float]:
 
 
 def _baseline_of(run: Run, runs: Sequence[Run]) -> Run | None:
-    """The baseline with the most seeds in common, trained for as many epochs."""
-    if is_baseline(run.config):
-        return None
-    wanted = baseline(run.config)
-    found = [other for other in runs if alike(other.config, wanted) and _common(run, other)]
+    """The baseline with the most seeds in common, trained for as many epochs on the same images."""
+    found = [other for other in _counterparts(run, runs) if _common(run, other)]
     return max(found, key=lambda other: len(_common(run, other)), default=None)
 
 
+def _counterparts(run: Run, runs: Sequence[Run]) -> list[Run]:
+    """The runs that are the baseline of another but, perhaps, for their data."""
+    if is_baseline(run.config):
+        return []
+    wanted = replace(baseline(run.config), data="")
+    return [other for other in runs if alike(replace(other.config, data=""), wanted)]
+
+
 def _common(run: Run, other: Run) -> list[int]:
-    return [seed for seed in run.seeds if seed in other.metrics]
+    return [seed for seed in run.seeds if seed in other.metrics and _same_data(run, other, seed)]
+
+
+def _same_data(run: Run, other: Run, seed: int) -> bool:
+    """Whether both saw the same images in the same splits, by digest where both have one, else by name."""
+    one, two = run.digests.get(seed), other.digests.get(seed)
+    return one == two if one and two else run.config.data == other.config.data
+
+
+def unpaired(run: Run, runs: Sequence[Run]) -> tuple[Run, list[int]] | None:
+    """A baseline with common seeds that saw other images, and these seeds; None if all seeds pair.
+
+    Only baselines of the same data set's name count; the one with the most such seeds is told.
+    """
+    named = [other for other in _counterparts(run, runs) if data_name(other.config) == data_name(run.config)]
+    paired = set(_common(run, chosen)) if (chosen := _baseline_of(run, runs)) else set()
+    found = [
+        (
+            other,
+            [
+                seed
+                for seed in run.seeds
+                if seed in other.metrics and seed not in paired and not _same_data(run, other, seed)
+            ],
+        )
+        for other in named
+    ]
+    other, seeds = max(found, key=lambda pair: len(pair[1]), default=(run, []))
+    return (other, seeds) if seeds else None
+
+
+def unverified(run: Run, other: Run) -> list[int]:
+    """The common seeds that were paired by the name of their data alone, for want of a digest."""
+    return [seed for seed in _common(run, other) if not (run.digests.get(seed) and other.digests.get(seed))]
 
 
 def _difference(run: Run, other: Run) -> Difference:

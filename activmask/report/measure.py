@@ -20,7 +20,7 @@ class Measured:
     evaluations: dict[int, Evaluation]
     """By finished seed; lacks those that could not be evaluated."""
     problems: tuple[str, ...] = ()
-    """Why seeds are missing in `evaluations`, a sentence each, for example that the data is not here."""
+    """Why seeds are missing in `evaluations`, or what of their data is not verified, a sentence each."""
 
 
 def measure(run: Run, *, device: torch.device | str = "cpu") -> Measured:
@@ -28,11 +28,14 @@ def measure(run: Run, *, device: torch.device | str = "cpu") -> Measured:
 
     Data or checkpoints that are gone do not end a report: the reason is kept for the reader.
     """
-    evaluations, problems = {}, []
+    evaluations: dict[int, Evaluation] = {}
+    problems: list[str] = []
     for seed in run.seeds:
         path = seed_folder(run.folder, seed) / BEST_FILE
         try:
-            evaluations[seed] = evaluate_checkpoint(path, device=device).evaluation
+            evaluated = evaluate_checkpoint(path, device=device)
+            evaluations[seed] = evaluated.evaluation
+            problems += evaluated.notes
         except (DataError, CheckpointError) as error:
             problems.append(str(error))
     return Measured(run=run, evaluations=evaluations, problems=tuple(dict.fromkeys(problems)))

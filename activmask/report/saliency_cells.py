@@ -26,9 +26,11 @@ from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.render import top_pixels
 from activmask.training.checkpoint import load_checkpoint
+from activmask.training.origin import absolute
 from activmask.training.run_folder import seed_folder
-from activmask.training.sources import as_seen, stored_splits, with_lent_masks
+from activmask.training.sources import as_seen, with_lent_masks
 from activmask.training.state import BEST_FILE, LAST_FILE
+from activmask.training.trained_data import Trained, of_seed, own_split
 
 Epoch = Literal["last", "best"]
 Place = tuple[str, str]
@@ -145,8 +147,9 @@ def look(
         raise UsageError(
             f"images must be at least 1 and top above 0 and at most 1; found {images} and {top:g}"
         )
-    chosen, notes = _chosen(runs, seed)
-    valid = _validation(chosen)
+    wanted, notes = _chosen(runs, seed)
+    chosen, valid, told = _validation(wanted)
+    notes += told
     common = _pick(valid[0], _common(chosen, valid), images)
     notes += [] if common else ["The runs share no validation image, so each cell shows its own."]
     looks: dict[Place, tuple[Look, ...]] = {}
@@ -188,32 +191,52 @@ def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[Chosen], list[s
     return chosen, [words for words in (note.strip(), apart) if words]
 
 
-def _validation(chosen: Sequence[Chosen]) -> list[Samples]:
-    """The validation images of every run as stored; runs with one split share one reading."""
-    read: dict[tuple[object, ...], Samples] = {}
-    for run, seed in chosen:
-        key = _split_key(run.config, seed)
+def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], list[str]]:
+    """The runs whose data is there unchanged, their validation images as stored, and sentences on the rest.
+
+    Runs with one split share one reading.
+
+    Raises:
+        DataError: there is no such run.
+    """
+    read: dict[tuple[object, ...], Samples | None] = {}
+    chosen, valid, notes = [], [], []
+    for run, seed in wanted:
+        trained = of_seed(run.folder, seed, run.config)
+        key = _split_key(trained)
         if key not in read:
-            stored = stored_splits(run.config, seed, ("valid",))["valid"]
-            read[key] = with_lent_masks(stored, run.config, seed, "valid")
-    return [read[_split_key(run.config, seed)] for run, seed in chosen]
+            try:
+                stored, told = own_split(trained, "valid")
+                read[key] = with_lent_masks(stored, run.config, seed, "valid")
+                notes += told
+            except DataError as error:
+                read[key] = None
+                notes.append(f"{run.folder} is left out: {error}.")
+        if (samples := read[key]) is not None:
+            chosen.append((run, seed))
+            valid.append(samples)
+    if not chosen:
+        raise DataError(f"no run of {wanted[0][0].config.data} can be shown; {notes[-1].rstrip('.')}")
+    return chosen, valid, notes
 
 
-def _split_key(config: RunConfig, seed: int) -> tuple[object, ...]:
-    return seed, *(getattr(config, name) for name in _DECIDES_SPLIT)
+def _split_key(trained: Trained) -> tuple[object, ...]:
+    settings = (getattr(trained.config, name) for name in _DECIDES_SPLIT)
+    return trained.seed, trained.data_path, *sorted(trained.split_sha256.items()), *settings
 
 
 def _common(chosen: Sequence[Chosen], valid: Sequence[Samples]) -> set[str]:
     """The names of the images that all runs validate on."""
-    sources = {_source(run.config, seed) for run, seed in chosen}
+    sources = {_source(of_seed(run.folder, seed, run.config)) for run, seed in chosen}
     return set.intersection(*(set(samples.names) for samples in valid)) if len(sources) == 1 else set()
 
 
-def _source(config: RunConfig, seed: int) -> object:
+def _source(trained: Trained) -> object:
     """Within one source, a name means one image."""
+    config = trained.config
     if config.data == IN_MEMORY:
-        return seed if config.split_seed < 0 else config.split_seed
-    return Path(config.data).resolve()
+        return trained.seed if config.split_seed < 0 else config.split_seed
+    return trained.data_path or absolute(Path(config.data))
 
 
 def _pick(samples: Samples, allowed: set[str], number: int) -> tuple[str, ...]:

@@ -16,15 +16,15 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from activmask.config import IN_MEMORY, RunConfig
-from activmask.data.dataset import load_samples, read_dataset
+from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.samples import Samples
-from activmask.data.splits import split_indices
 from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
 from activmask.report.chart import WIDTH, Chart, drawing
 from activmask.report.series import finished, grouped
 from activmask.report.stems import stem
-from activmask.training.sources import as_seen
+from activmask.training.sources import as_seen, split_rows
+from activmask.training.trained_data import of_seed, own_table
 
 BATCH = 64
 """Images in memory at a time."""
@@ -68,18 +68,19 @@ def site_means(runs: Sequence[Run]) -> list[Chart]:
     charts = []
     for data, group in grouped(finished(runs), lambda run: data_name(run.config)).items():
         config, seed = group[0].config, min(group[0].seeds)
-        means = mean_by_site(config, seed)
+        means = mean_by_site(config, seed, group[0].folder)
         if len(means) > 1:
             charts.append(_chart(data, means, seed))
     return charts
 
 
-def mean_by_site(config: RunConfig, seed: int) -> list[SiteMean]:
+def mean_by_site(config: RunConfig, seed: int, run: Path | None = None) -> list[SiteMean]:
     """The mean training image of every named site, by name, reading a few images at a time.
 
     Args:
         config: whose split and crop are used.
         seed: of the split, unless the run sets that apart.
+        run: the run's folder, which tells the split; None draws it.
 
     Returns:
         Empty where the data set names no sites.
@@ -89,7 +90,7 @@ def mean_by_site(config: RunConfig, seed: int) -> list[SiteMean]:
     """
     sums: dict[str, NDArray[np.float64]] = {}
     classes: dict[str, Counter[int]] = {}
-    for samples in _training_batches(config, seed):
+    for samples in _training_batches(config, seed, run):
         images, sites = samples.images.double().mean(dim=1).numpy(), np.array(samples.sites)
         for site in np.unique(sites):
             own = sites == site
@@ -105,26 +106,25 @@ def mean_by_site(config: RunConfig, seed: int) -> list[SiteMean]:
     ]
 
 
-def _training_batches(config: RunConfig, seed: int) -> Iterator[Samples]:
+def _training_batches(config: RunConfig, seed: int, run: Path | None) -> Iterator[Samples]:
     """The training images from named sites as the network sees them, unmasked."""
     if config.data == IN_MEMORY:
         return
-    dataset = read_dataset(Path(config.data))
+    dataset, rows = _training_table(config, seed, run)
     if len({*dataset.sites} - {""}) < 2:
         return
-    rows = split_indices(
-        config,
-        names=dataset.file_names,
-        labels=dataset.labels,
-        subjects=dataset.subjects,
-        sites=dataset.sites,
-        splits=dataset.splits,
-        seed=seed if config.split_seed < 0 else config.split_seed,
-    )["train"]
     named = [i for i in rows.tolist() if dataset.sites[i]]
     plain = replace(config, classify_masked="off", mask_blur=0.0)
     for start in range(0, len(named), BATCH):
         yield as_seen(load_samples(dataset, named[start : start + BATCH]), plain)
+
+
+def _training_table(config: RunConfig, seed: int, run: Path | None) -> tuple[Dataset, NDArray[np.int64]]:
+    if run is not None:
+        table = own_table(of_seed(run, seed, config))
+        return table.dataset, table.rows["train"]
+    dataset = read_dataset(Path(config.data))
+    return dataset, split_rows(config, dataset, seed)["train"]
 
 
 def _chart(data: str, means: Sequence[SiteMean], seed: int) -> Chart:

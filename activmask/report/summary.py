@@ -13,6 +13,7 @@ from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.experiments.results import Run
 from activmask.report.baselines import Comparison, PFloor, against_baselines, p_floor
+from activmask.report.data_notes import data_notes
 from activmask.report.mask_notes import mask_notes
 from activmask.report.words import count, joined
 
@@ -102,7 +103,8 @@ def summarise(runs: Sequence[Run]) -> Summary:
         CheckpointError: a finished seed's history is missing, empty or damaged.
         UsageError: a test AUC is no number from 0 to 1.
     """
-    apart = distinctions([run.config for run in runs], [run.folder for run in runs])
+    told = distinctions([run.config for run in runs], [run.folder for run in runs])
+    apart = [", ".join(filter(None, (text, run.apart))) for text, run in zip(told, runs, strict=True)]
     known_by = zip(runs, apart, against_baselines(runs), strict=True)
     unsorted = [_row(run, distinction, comparison) for run, distinction, comparison in known_by]
     rows = tuple(sorted(unsorted, key=_papers_order()))
@@ -191,6 +193,8 @@ def _notes(rows: Sequence[Row]) -> Iterable[str]:
     yield _selection_note(rows)
     yield from mask_notes([row.run for row in rows], full_titles(rows, rows))
     yield from _comparison_notes(rows)
+    comparisons = [(row.run, row.comparison) for row in rows]
+    yield from data_notes(comparisons, full_titles(rows, rows))
     if unfinished := [row for row in rows if row.run.unfinished]:
         listed = "; ".join(
             f"{name} {', '.join(str(seed) for seed in row.run.unfinished)}"

@@ -11,23 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from activmask.data.dataset import REQUIRED, native_sides, read_card
-from activmask.data.dicom import is_dicom, read_dicom
+from activmask.data.dataset import REQUIRED, native_sides
 from activmask.data.dilation import dilation_radius
-from activmask.data.images import SUFFIXES, from_stored, read_grey, read_mask, to_stored
+from activmask.data.images import SUFFIXES
 from activmask.data.masks import circle
-from activmask.data.nifti_slice import StoredSlices, is_nifti, read_nifti_slice, stored_slices, volume_name
+from activmask.data.nifti_slice import SUFFIXES as NIFTI_SUFFIXES
+from activmask.data.nifti_slice import case_name, is_nifti, volume_name
 from activmask.data.samples import Samples
 from activmask.data.tables import read_table
-from activmask.data.xray_pixels import read_xray_mask, resized
 from activmask.errors import CheckpointError, DataError, UsageError
+from activmask.saliency.raw_images import Preparing, Sides, preparing, read_pair
 from activmask.training.checkpoint import Checkpoint
+from activmask.training.known_recipe import known_recipe
 from activmask.training.run_folder import MSD_PRESETS
 from activmask.training.sources import as_seen
 
 _SUFFIXES = (*SUFFIXES, ".dcm")
-_Sides = tuple[int, int] | None
-"""Height and width in px of the slice that an image was resized from; None if there was none."""
 PICTURE_SUFFIX = ".saliency.png"
 """What the pictures of this package are called, so that a folder of images can hold them."""
 
@@ -42,6 +41,8 @@ class Inputs:
     """float32 (N, 1, H, W) in [0, 1]."""
     masks: Tensor | None
     """bool (N, H, W), dilated as in training; None without masks."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what is not known of how the network's images were made."""
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
@@ -88,15 +89,16 @@ def read_inputs(
 ) -> Inputs:
     """Read images, and their masks if any, as evaluation shows them to the network.
 
-    An image of the network's size is taken as it is. Where the run crops (`image_size`), a larger
-    square image is seen as the run's `evaluate_view` says, and masks are dilated before, as in evaluation.
-    A run whose masks are circles needs no mask file.
-
-    A DICOM file, known by its content, is cropped to its middle square and resized as
-    `prepare_xray` does, and so is its mask, an image of the DICOM file's own size. Of a NIfTI file
-    one axial slice is cut as `prepare_msd` does; its mask is a NIfTI file too, or an image of the
-    slice as stored. A mask drawn on a stored slice is dilated by as many of its px as the table of its
-    data set says, so such an image has to lie there.
+    A file is prepared by the recipe that the checkpoint carries of its data set. An image of the
+    stored size, or of the network's, is taken as it is. X-rays of any other size, and DICOM files,
+    known by their content, are scaled, cropped to their middle square and resized as
+    `prepare_xray` does; originals of a folder that was resized are resized as `prepare_folder`
+    does; of a NIfTI file one axial slice is cut as `prepare_msd` does. Their masks, which have the
+    size of the file, are treated alike; of a label volume the data set's labels count. Anything
+    else is refused. Where the network sees less than what is stored (`image_size`), a stored image
+    is then seen as the run's `evaluate_view` says, and masks are dilated before, as in evaluation.
+    A mask drawn on a stored slice is dilated by as many of its px as the table of its data set
+    says, so such an image has to lie there. A run whose masks are circles needs no mask file.
 
     Args:
         checkpoint: whose network will see them.
@@ -105,7 +107,8 @@ def read_inputs(
         slice_number: of the axial slice of NIfTI files, from the patient's feet, counted from 0.
 
     Raises:
-        DataError: an image or mask is unreadable or of another size, or a mask is missing.
+        DataError: an image or mask is unreadable, of another size, or nothing that the network's data
+            set was made of; or a mask is missing.
         CheckpointError: a network of other than one channel.
         UsageError: one mask file for several images, a slice of what is not NIfTI, or NIfTI
             without one.
@@ -121,12 +124,15 @@ def read_inputs(
             f"the mask {mask} is one file for {len(paths)} images; give a folder that holds a mask of each "
             "image's name"
         )
-    read = [_read_one(checkpoint, path, mask, slice_number) for path in paths]
+    known = known_recipe(checkpoint)
+    how = preparing(checkpoint, known.recipe)
+    read = [_read_one(checkpoint, how, path, mask, slice_number) for path in paths]
     masks = [inside for _, inside in read if inside is not None]
     return Inputs(
         paths=tuple(paths),
         images=torch.stack([image for image, _ in read]),
         masks=torch.stack(masks) if masks else None,
+        notes=known.notes,
     )
 
 
@@ -142,41 +148,24 @@ def _check_slice(paths: Sequence[Path], slice_number: int | None) -> None:
 
 
 def _read_one(
-    checkpoint: Checkpoint, path: Path, mask: Path | None, slice_number: int | None
+    checkpoint: Checkpoint, how: Preparing, path: Path, mask: Path | None, slice_number: int | None
 ) -> tuple[Tensor, Tensor | None]:
     """Image (1, H, W) and mask (H, W) as the network sees them."""
     mask_file = _mask_of(path, mask) if mask is not None and mask.is_dir() else mask
-    pixels, inside, native = _read_pair(checkpoint, path, mask_file, slice_number)
-    _check_size(checkpoint, path, pixels.shape)
+    pixels, inside, native = read_pair(how, path, mask_file, slice_number)
     if inside is None and checkpoint.config.mask == "circle":
         inside = circle(pixels.shape[0])[0]
     if inside is not None and native is None:
-        native = _stored_native(checkpoint, path)
+        native = _stored_native(checkpoint, how, path)
     seen = as_seen(_as_samples(path, pixels, inside, native), checkpoint.config)
     return seen.images[0], None if inside is None else seen.masks[0, 0]
 
 
-def _read_pair(
-    checkpoint: Checkpoint, path: Path, mask: Path | None, slice_number: int | None
-) -> tuple[np.ndarray, Tensor | None, _Sides]:
-    """Image (S, S) and mask (S, S) as a data set stores them, and the sides of a volume's slice."""
-    native: _Sides = None
-    if slice_number is not None:
-        label = mask if mask is not None and is_nifti(mask) else None
-        pixels, inside, native = read_nifti_slice(path, slice_number, _stored_slices(checkpoint), label)
-        if inside is not None:
-            return pixels, torch.from_numpy(inside), native
-    elif path.is_file() and is_dicom(path):
-        return *_read_dicom_pair(path, mask, _stored_side(checkpoint)), None
-    else:
-        pixels = read_grey(path, colour="refuse")
-    return pixels, None if mask is None else _read_mask(mask, path, pixels.shape), native
-
-
-def _stored_native(checkpoint: Checkpoint, path: Path) -> _Sides:
+def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides | None:
     """The sides of the slice that the image of a stored one was resized from, by its data set's table."""
     config = checkpoint.config
-    if config.mask == "circle" or dilation_radius(config.mask_blur) == 0 or not _of_slices(checkpoint):
+    of_slices = how.source == "msd" if how.recipe else how.preset in MSD_PRESETS
+    if config.mask == "circle" or dilation_radius(config.mask_blur) == 0 or not of_slices:
         return None
     root = path.resolve().parent.parent
     name = path.resolve().relative_to(root).as_posix()
@@ -192,41 +181,7 @@ def _stored_native(checkpoint: Checkpoint, path: Path) -> _Sides:
     return found[0]
 
 
-def _of_slices(checkpoint: Checkpoint) -> bool:
-    """Whether a network was trained on slices of volumes, as far as its data set or preset tells."""
-    card = read_card(Path(checkpoint.config.data))
-    return card.get("source") == "msd" if card else checkpoint.config.preset in MSD_PRESETS
-
-
-def _read_dicom_pair(path: Path, mask: Path | None, side: int) -> tuple[np.ndarray, Tensor | None]:
-    """Image (S, S) and mask (S, S): the middle squares, resized and rounded as stored."""
-    original = read_dicom(path)
-    pixels = from_stored(to_stored(resized(original, side)))
-    if mask is None:
-        return pixels, None
-    height, width = original.shape
-    return pixels, torch.from_numpy(read_xray_mask(mask, (height, width), side))
-
-
-def _stored_side(checkpoint: Checkpoint) -> int:
-    """Side in px of the images that a run's data set stores, as far as it is still there."""
-    width = read_card(Path(checkpoint.config.data)).get("width")
-    crops = checkpoint.config.image_size > 0
-    return (
-        width if crops and isinstance(width, int) and width > checkpoint.image_size else checkpoint.image_size
-    )
-
-
-def _stored_slices(checkpoint: Checkpoint) -> StoredSlices:
-    return stored_slices(
-        Path(checkpoint.config.data),
-        preset=checkpoint.config.preset,
-        network_size=checkpoint.image_size,
-        crops=checkpoint.config.image_size > 0,
-    )
-
-
-def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None, native: _Sides) -> Samples:
+def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None, native: Sides | None) -> Samples:
     mask = torch.ones(pixels.shape, dtype=torch.bool) if inside is None else inside
     return Samples(
         images=torch.from_numpy(np.ascontiguousarray(pixels))[None, None],
@@ -240,37 +195,13 @@ def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None, native: _
     )
 
 
-def _check_size(checkpoint: Checkpoint, path: Path, shape: tuple[int, ...]) -> None:
-    height, width = shape
-    size = checkpoint.image_size
-    if height == width == size:
-        return
-    if checkpoint.config.image_size and height == width and height > size:
-        return
-    crop = ", or a larger square image to crop" if checkpoint.config.image_size else ""
-    raise DataError(
-        f"{path} is {width} x {height} px but the checkpoint's network takes {size} x {size}{crop}; resize "
-        "it as its training images were"
-    )
-
-
 def _mask_of(image: Path, folder: Path) -> Path:
     """The file in `folder` that is called like the image, whatever kind of image it is."""
     stem = volume_name(image) if is_nifti(image) else image.stem
-    candidates = [folder / image.name, *(folder / f"{stem}{suffix}" for suffix in _SUFFIXES)]
+    stems = (stem, case_name(image)) if is_nifti(image) else (stem,)
+    suffixes = (*NIFTI_SUFFIXES, *_SUFFIXES) if is_nifti(image) else _SUFFIXES
+    candidates = [folder / image.name, *(folder / f"{name}{suffix}" for name in stems for suffix in suffixes)]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
     raise DataError(f"{folder} holds no mask for {image}: expected {image.name} or {image.stem}.png in it")
-
-
-def _read_mask(path: Path, image: Path, shape: tuple[int, ...]) -> Tensor:
-    if not path.exists():
-        raise DataError(f"the mask {path} does not exist; give a mask file or a folder of masks")
-    mask = read_mask(path)
-    if mask.shape != shape:
-        raise DataError(
-            f"the mask {path} is {mask.shape[1]} x {mask.shape[0]} px but its image {image} is "
-            f"{shape[1]} x {shape[0]}; a mask needs its image's size"
-        )
-    return torch.from_numpy(np.ascontiguousarray(mask))

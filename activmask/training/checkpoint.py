@@ -1,7 +1,7 @@
 """Checkpoints: safetensors with the run's description in the header, and nothing pickled."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from activmask.config import RunConfig, written_config
+from activmask.data.recipe import Recipe
 from activmask.errors import ActivmaskError, CheckpointError
 from activmask.models import build_model, load_plain_weights, plain_weights
 from activmask.training.files import write_whole
@@ -36,6 +37,16 @@ class Description:
     """Number of classes."""
     dataset_name: str
     """The data set's folder name."""
+    data_path: str = ""
+    """The data set's folder from the root of the file system; empty for images drawn in memory."""
+    data_images: int = 0
+    """How many images the data set held, those in no split included."""
+    class_names: tuple[str, ...] = ()
+    """Of classes 0, 1, ...; empty where the data set names none."""
+    recipe: Recipe = field(default_factory=dict)
+    """How the data set made its images of raw files."""
+    split_sha256: dict[str, str] = field(default_factory=dict)
+    """A digest of the files, labels, subjects and sites of each split; empty from earlier versions."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` reads back."""
@@ -43,12 +54,34 @@ class Description:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Description":
-        """Rebuild the description; raises KeyError, TypeError or an ActivmaskError on nonsense."""
-        fields = {name: value[name] for name in cls.__dataclass_fields__ if name != "config"}
+        """Rebuild the description; raises KeyError, TypeError or an ActivmaskError on nonsense.
+
+        What earlier versions did not write yet is left at its default.
+        """
+        fields = {name: value[name] for name in _KINDS if name not in _LATER or name in value}
         for name, item in fields.items():
-            if not isinstance(item, str if name == "dataset_name" else int):
+            if not isinstance(item, _KINDS[name]):
                 raise TypeError(name)
+        fields["class_names"] = tuple(fields.get("class_names", ()))
         return cls(config=written_config(value["config"]), **fields)
+
+
+_LATER: dict[str, type] = {
+    "data_path": str,
+    "data_images": int,
+    "class_names": list,
+    "recipe": dict,
+    "split_sha256": dict,
+}
+_KINDS: dict[str, type] = {
+    "seed": int,
+    "epoch": int,
+    "image_size": int,
+    "channels": int,
+    "classes": int,
+    "dataset_name": str,
+    **_LATER,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 Shapes: N images, C channels, H x W pixels.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from activmask.config import AUTOENCODERS, RunConfig, differentiates_twice
+from activmask.data.manifest import Entry
 from activmask.data.samples import Samples
 from activmask.errors import UsageError
 from activmask.models import ModelOutput, build_model, prepare_double_backward
@@ -24,9 +25,10 @@ from activmask.objectives.terms import StepTerms, step_terms
 from activmask.training.checkpoint import Description
 from activmask.training.device import attention
 from activmask.training.mask_facts import MaskFacts, check_masks, mask_facts
+from activmask.training.origin import Origin
 from activmask.training.randomness import derived_seed
-from activmask.training.sources import as_seen, fingerprint, to_train_on, with_lent_masks
-from activmask.training.stream import AnySamples, Stream, file_digest, open_stored
+from activmask.training.sources import as_seen, to_train_on, with_lent_masks
+from activmask.training.stream import AnySamples, Stream, open_stored
 from activmask.training.world import ALONE, World
 
 
@@ -49,8 +51,8 @@ class Replica:
     """Training samples at stored resolution on the device, masks dilated; or a stream of them."""
     splits: dict[str, AnySamples]
     """Train, valid and test as evaluation sees them, on the CPU; or streams of them."""
-    data_digest: str
-    """Fingerprint of the training samples."""
+    origin: Origin
+    """Where the images of all splits come from, and by what they are known again."""
     mask_facts: MaskFacts
     """What its training masks cover, and what their presence tells."""
     world: World = ALONE
@@ -74,6 +76,11 @@ class Replica:
             channels=channels,
             classes=class_count(self.splits),
             dataset_name=Path(self.config.data).name,
+            data_path=self.origin.path,
+            data_images=self.origin.images,
+            class_names=self.origin.class_names,
+            recipe=self.origin.recipe,
+            split_sha256=self.origin.digests,
         )
 
 
@@ -83,15 +90,29 @@ def class_count(splits: Mapping[str, AnySamples]) -> int:
 
 
 def new_replica(
-    config: RunConfig, seed: int, folder: Path, device: torch.device, world: World = ALONE
+    config: RunConfig,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+    world: World = ALONE,
+    *,
+    written: Sequence[Entry] = (),
 ) -> Replica:
     """Draw one seed's data and initial weights, the same in every process of the world.
+
+    Args:
+        config: the run's description.
+        seed: decides everything random.
+        folder: of the seed's files.
+        device: where to compute.
+        world: the processes that train it together.
+        written: the splits as an interrupted run wrote them down; none draws them.
 
     Raises:
         DataError: the data set is missing, broken or cannot be split as asked.
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
-    train, seen, digest = _data(config, seed, device, world)
+    train, seen, origin = _data(config, seed, device, world, written)
     facts = mask_facts(config, train)
     check_masks(config, facts)
     channels, size = seen["valid"].images.shape[1:3]
@@ -127,25 +148,25 @@ def new_replica(
         judge_optimizer=_adam(judge, config.adversarial_lr) if judge else None,
         train=train,
         splits=seen,
-        data_digest=digest,
+        origin=origin,
         mask_facts=facts,
         world=world,
     )
 
 
 def _data(
-    config: RunConfig, seed: int, device: torch.device, world: World
-) -> tuple[AnySamples, dict[str, AnySamples], str]:
-    """What the replica trains on, what it is judged on, and the fingerprint of the former."""
-    stored = open_stored(config, seed, device, world)
+    config: RunConfig, seed: int, device: torch.device, world: World, written: Sequence[Entry]
+) -> tuple[AnySamples, dict[str, AnySamples], Origin]:
+    """What the replica trains on, what it is judged on, and where both come from."""
+    stored, origin = open_stored(config, seed, device, world, written)
     if isinstance(stored, Stream):
-        return stored.train, {**stored.splits}, file_digest(stored.train)
+        return stored.train, {**stored.splits}, origin
     train = to_train_on(stored["train"], config, seed)
     seen: dict[str, AnySamples] = {
         name: as_seen(with_lent_masks(samples, config, seed, name), config)
         for name, samples in stored.items()
     }
-    return _on_device(train, device), seen, fingerprint(train)
+    return _on_device(train, device), seen, origin
 
 
 def _objective(

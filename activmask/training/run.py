@@ -1,8 +1,9 @@
 """Train one experiment for one or several seeds, and leave folders that explain themselves."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,24 @@ from typing import Any
 import torch
 import torchvision
 
-from activmask.config import RunConfig
-from activmask.errors import UsageError
+from activmask.config import IN_MEMORY, RunConfig
+from activmask.data.dataset import read_dataset
+from activmask.data.manifest import SPLITS_FILE, format_entries, read_entries
+from activmask.errors import DataError, UsageError
 from activmask.models import check_model, load_plain_weights
 from activmask.training.checkpoint import save_checkpoint, snapshot
 from activmask.training.device import choose_device, set_up_arithmetic
-from activmask.training.files import write_json
+from activmask.training.files import write_json, write_whole
 from activmask.training.mask_facts import mask_notes
+from activmask.training.origin import absolute
 from activmask.training.progress import Progress, Silent
 from activmask.training.replica import Replica, new_replica
 from activmask.training.run_folder import (
     METRICS_FILE,
     RUN_FILE,
+    Written,
     read_metrics,
+    read_written,
     read_written_config,
     run_name,
     seed_folder,
@@ -30,6 +36,7 @@ from activmask.training.run_folder import (
 from activmask.training.scoring import predict, score
 from activmask.training.state import LAST_FILE, STATE_FILE, changed_settings, restore_state
 from activmask.training.together import train_together
+from activmask.training.trained_data import of_seed, own_table
 from activmask.training.world import World, check_all_agree, joined, read_world
 
 
@@ -89,11 +96,11 @@ def train(
         _refuse_unfinished(waiting, out)
     with joined(world, device):
         check_all_agree(len(finished), device, world)
-        replicas = [_open_replica(config, seed, out, device, resume, world) for seed in waiting]
-        progress = progress or Silent()
+        told = progress or Silent()
+        replicas = [_open_replica(config, seed, out, device, resume, world, told) for seed in waiting]
         if world.writes:
-            _tell(replicas, progress)
-        train_together(replicas, config.epochs, progress)
+            _tell(replicas, told)
+        train_together(replicas, config.epochs, told)
         if not world.writes:
             return []
         results = {replica.seed: _finish(replica) for replica in replicas} | finished
@@ -110,24 +117,64 @@ def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[i
     """What `train` would leave as it is: the seeds under `out` that have a result for as many epochs.
 
     Raises:
-        UsageError: a seed finished under other settings.
+        UsageError: a seed finished under other settings, or on other data than lies there now.
         CheckpointError: a seed's files are damaged.
     """
     found = {}
+    check_data = _data_check(config, out)
     for seed in seeds:
         folder = seed_folder(out, seed)
         metrics = read_metrics(folder)
         if metrics is None:
             continue
         written = read_written_config(folder)
-        if changed := changed_settings(written, config):
-            raise UsageError(
-                f"{folder} holds a finished run with other settings ({', '.join(changed)}); "
-                "use another out folder or overwrite it"
-            )
+        # Data is known by its digest, wherever it lies and however its place is spelled.
+        if changed := [name for name in changed_settings(written, config) if name != "data"]:
+            raise _other_settings(folder, changed)
+        check_data(seed)
         if written.epochs >= config.epochs:
             found[seed] = SeedResult(seed=seed, folder=folder, metrics=metrics, trained=False)
     return found
+
+
+def _other_settings(folder: Path, changed: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"{folder} holds a finished run with other settings ({', '.join(changed)}); "
+        "use another out folder or overwrite it"
+    )
+
+
+def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
+    """A function that refuses finished seeds of other data; all of them share one reading."""
+    place = Path(config.data)
+    dataset = cache(lambda: read_dataset(place))
+    known: dict[str, str] = {}
+
+    def check(seed: int) -> None:
+        folder = seed_folder(out, seed)
+        written = read_written(folder)
+        if written is None or config.data == IN_MEMORY == written.config.data:
+            return
+        if not written.split_sha256 or not place.is_dir() or IN_MEMORY in {config.data, written.config.data}:
+            if not _same_place(written, config):
+                raise _other_settings(folder, ("data",))
+            return
+        try:
+            own_table(of_seed(out, seed, config), dataset(), known)
+        except DataError as error:
+            raise UsageError(
+                f"{folder} holds a finished run on other data ({error}); use another out folder or "
+                "overwrite it"
+            ) from error
+
+    return check
+
+
+def _same_place(written: Written, config: RunConfig) -> bool:
+    """Whether a run names the folder that a run which was written down named."""
+    if IN_MEMORY in {config.data, written.config.data} or not written.data_path:
+        return written.config.data == config.data
+    return written.data_path == absolute(Path(config.data))
 
 
 def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
@@ -138,12 +185,21 @@ def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
 
 
 def _open_replica(
-    config: RunConfig, seed: int, out: Path, device: torch.device, resume: bool, world: World
+    config: RunConfig,
+    seed: int,
+    out: Path,
+    device: torch.device,
+    resume: bool,
+    world: World,
+    progress: Progress,
 ) -> Replica:
-    replica = new_replica(config, seed, seed_folder(out, seed), device, world)
-    going_on = resume and (replica.folder / STATE_FILE).exists()
+    folder = seed_folder(out, seed)
+    going_on = resume and (folder / STATE_FILE).exists()
+    written = read_entries(folder) if going_on else ()
+    replica = new_replica(config, seed, folder, device, world, written=written)
     if going_on:
-        restore_state(replica)
+        for note in restore_state(replica, written):
+            progress.note(note)
     if replica.next_epoch > config.epochs:
         raise UsageError(
             f"{replica.folder} has trained {replica.next_epoch} epochs already, more than the "
@@ -158,6 +214,10 @@ def _open_replica(
         replica.folder.mkdir(parents=True, exist_ok=True)
         for stale in (METRICS_FILE, STATE_FILE):
             (replica.folder / stale).unlink(missing_ok=True)
+    if replica.origin.path:
+        write_whole(replica.folder / SPLITS_FILE, format_entries(replica.origin.entries))
+    else:
+        (replica.folder / SPLITS_FILE).unlink(missing_ok=True)
     write_json(replica.folder / RUN_FILE, _run_description(replica))
     return replica
 
@@ -170,7 +230,6 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in replica.model.parameters()),
         "images": {name: len(samples) for name, samples in replica.splits.items()},
-        "training_data_sha256": replica.data_digest,
         **replica.mask_facts.to_json(),
         "mask_notes": mask_notes(replica.config, replica.mask_facts),
         "selection": "first epoch with the highest AUC on the validation split",

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +78,57 @@ def read_metrics(folder: Path) -> dict[str, Any] | None:
     return metrics
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a seed's folder says of the run that was begun in it."""
+
+    config: RunConfig
+    data_path: str = ""
+    """The data set's folder from the root of the file system; empty if drawn in memory, or not written."""
+    data_images: int = 0
+    """Images that the data set held; 0 from earlier versions."""
+    split_sha256: dict[str, str] = field(default_factory=dict)
+    """Digest of each split; empty from earlier versions."""
+    image_counts: dict[str, int] = field(default_factory=dict)
+    """Images of each split."""
+
+
+def read_written(folder: Path) -> Written | None:
+    """What a seed's folder was written under, or None where it says nothing.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file():
+        return None
+    found = _read_object(path)
+    kinds = {"data_path": str, "data_images": int, "split_sha256": dict, "images": dict}
+    try:
+        for name, kind in kinds.items():
+            if name in found and not isinstance(found[name], kind):
+                raise TypeError(f"{name} is no {kind.__name__}")
+        return Written(
+            config=written_config(found["config"]),
+            data_path=found.get("data_path", ""),
+            data_images=found.get("data_images", 0),
+            split_sha256=found.get("split_sha256", {}),
+            image_counts=found.get("images", {}),
+        )
+    except (KeyError, TypeError, ActivmaskError) as error:
+        raise _damaged(path, str(error)) from error
+
+
 def read_written_config(folder: Path) -> RunConfig:
     """The description a seed's folder was written under.
 
     Raises:
         CheckpointError: it is missing or damaged.
     """
-    path = folder / RUN_FILE
-    try:
-        return written_config(_read_object(path)["config"])
-    except (KeyError, TypeError, ActivmaskError) as error:
-        raise _damaged(path, str(error)) from error
+    written = read_written(folder)
+    if written is None:
+        raise _damaged(folder / RUN_FILE, "there is no such file")
+    return written.config
 
 
 def read_presence(folder: Path) -> Presence | None:

@@ -231,10 +231,10 @@ def _with_masks_of(samples: Samples, shown: Tensor) -> Samples:
 
 
 def fingerprint(samples: Samples) -> str:
-    """A digest of images, masks and labels, by which a resumed run knows its data again."""
+    """A digest of images, masks and labels, by which earlier versions knew their training data again."""
     digest = hashlib.sha256()
     for tensor in (samples.images, samples.masks, samples.labels):
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

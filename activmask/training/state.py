@@ -7,6 +7,8 @@ swallowed.
 """
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,11 +16,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from activmask.config import FIELDS, RunConfig
+from activmask.data.manifest import Entry, what_changed
+from activmask.data.samples import Samples
 from activmask.errors import CheckpointError, UsageError
 from activmask.models import load_plain_weights, plain_weights
 from activmask.training.checkpoint import Description, read_safetensors, save_checkpoint, snapshot
 from activmask.training.files import write_whole
 from activmask.training.replica import Replica
+from activmask.training.sources import fingerprint
+from activmask.training.stream import file_digest
 
 STATE_FILE = "state.safetensors"
 BEST_FILE = "best.safetensors"
@@ -45,7 +51,6 @@ def save_state(replica: Replica) -> None:
         tensors |= {f"best.{name}": tensor for name, tensor in replica.best_weights.items()}
     progress = {
         "description": replica.description(replica.next_epoch - 1).to_json(),
-        "data_digest": replica.data_digest,
         "best_epoch": replica.best_epoch,
         "best_score": replica.best_score,
         "history": replica.history,
@@ -62,8 +67,15 @@ def save_best(replica: Replica) -> None:
     replica.best_on_disk = replica.best_epoch
 
 
-def restore_state(replica: Replica) -> None:
+def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str, ...]:
     """Continue where `save_state` left off.
+
+    Args:
+        replica: is changed in place.
+        written: the splits that the run wrote down, to say what changed; none if it did not.
+
+    Returns:
+        Sentences on what could not be checked, or is no longer as it was without harm.
 
     Raises:
         CheckpointError: the state is missing or damaged.
@@ -73,14 +85,15 @@ def restore_state(replica: Replica) -> None:
     tensors, header = read_safetensors(path)
     try:
         progress = json.loads(header["activmask"])
-        written = Description.from_json(progress["description"])
-        _check_same_run(replica, written, progress)
+        before = Description.from_json(progress["description"])
+        _check_same_run(replica, before)
+        notes = _check_same_data(replica, before, progress, written)
         load_plain_weights(replica.model, _section(tensors, "model"))
         _restore_optimizer("optimizer", replica.optimizer, tensors)
         if replica.judge is not None and replica.judge_optimizer is not None:
             replica.judge.load_state_dict(_section(tensors, "judge"))
             _restore_optimizer("judge_optimizer", replica.judge_optimizer, tensors)
-        replica.next_epoch = written.epoch + 1
+        replica.next_epoch = before.epoch + 1
         replica.best_epoch, replica.best_score = progress["best_epoch"], progress["best_score"]
         replica.history = progress["history"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -89,6 +102,7 @@ def restore_state(replica: Replica) -> None:
         ) from error
     if replica.world.writes:
         _restore_best(replica, _section(tensors, "best"))
+    return notes
 
 
 def _restore_best(replica: Replica, kept: dict[str, Tensor]) -> None:
@@ -103,14 +117,47 @@ def _restore_best(replica: Replica, kept: dict[str, Tensor]) -> None:
     replica.best_on_disk = replica.best_epoch
 
 
-def _check_same_run(replica: Replica, written: Description, progress: dict[str, Any]) -> None:
+def _check_same_run(replica: Replica, written: Description) -> None:
     before, after = vars(written.config), vars(replica.config)
-    if changed := changed_settings(written.config, replica.config):
+    # Data is known by its digest, wherever it lies and however its place is spelled.
+    if changed := [name for name in changed_settings(written.config, replica.config) if name != "data"]:
         listed = ", ".join(f"{name} was {before[name]}, is {after[name]}" for name in changed)
         raise UsageError(
             f"{replica.folder} holds a run with other settings ({listed}); use another out folder"
         )
-    if progress["data_digest"] != replica.data_digest:
+
+
+def _check_same_data(
+    replica: Replica, before: Description, progress: dict[str, Any], written: Sequence[Entry]
+) -> tuple[str, ...]:
+    data, now = replica.config.data, replica.origin
+    if not before.split_sha256:
+        _check_old_digest(replica, progress["data_digest"])
+        return (
+            f"{replica.folder} was begun by an earlier version, which wrote down neither its splits nor "
+            "digests of validation and test: the splits were drawn anew, the training images are those of "
+            "before, and the others cannot be verified.",
+        )
+    changed = [split for split, digest in before.split_sha256.items() if now.digests.get(split) != digest]
+    if changed:
+        detail = what_changed(written, now.entries) if written and now.path else ""
+        raise UsageError(
+            f"{data} has changed since {replica.folder} began: its {' and '.join(changed)} "
+            f"split{'s' if len(changed) > 1 else ''} held other images, masks, labels, subjects or sites"
+            f"{f' ({detail})' if detail else ''}; restore it or start anew"
+        )
+    replica.origin = replace(now, images=before.data_images)
+    if now.images > before.data_images:
+        return (
+            f"{data} holds {now.images} images, {before.data_images} when {replica.folder} began; the new "
+            "ones are in none of its splits and are not used.",
+        )
+    return ()
+
+
+def _check_old_digest(replica: Replica, digest: str) -> None:
+    train = replica.train
+    if digest != (fingerprint(train) if isinstance(train, Samples) else file_digest(train)):
         raise UsageError(
             f"{replica.config.data} has changed since {replica.folder} began; restore it or start anew"
         )

@@ -19,8 +19,10 @@ from torch import Tensor
 
 from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.dataset import Dataset, read_dataset
+from activmask.data.manifest import Entry, table_rows
 from activmask.data.samples import Samples
 from activmask.errors import DataError
+from activmask.training.origin import Origin, origin_in_memory, origin_on_disk
 from activmask.training.sources import (
     check_scale,
     check_split,
@@ -98,22 +100,37 @@ class Stream:
 
 
 def open_stored(
-    config: RunConfig, seed: int, device: torch.device, world: World = ALONE
-) -> dict[str, Samples] | Stream:
+    config: RunConfig, seed: int, device: torch.device, world: World = ALONE, written: Sequence[Entry] = ()
+) -> tuple[dict[str, Samples] | Stream, Origin]:
     """Train, valid and test in memory as stored, or a stream where they would take too much of it.
 
+    Args:
+        config: the run's description.
+        seed: of the split.
+        device: where the network computes.
+        world: the processes that train together.
+        written: the splits as the run wrote them down; none draws them.
+
+    Returns:
+        The images, and where they come from.
+
     Raises:
-        DataError: a data set that is missing, broken or cannot be split as asked.
+        DataError: a data set that is missing, broken or cannot be split as asked, or has lost images
+            that were written down.
     """
     if config.data == IN_MEMORY:
-        return stored_splits(config, seed)
+        drawn = stored_splits(config, seed)
+        return drawn, origin_in_memory(drawn)
     dataset = read_dataset(Path(config.data))
     check_scale(config, dataset)
-    rows = split_rows(config, dataset, seed)
+    rows = table_rows(written, dataset) if written else split_rows(config, dataset, seed)
     images = sum(len(chosen) for chosen in rows.values())
+    stored: dict[str, Samples] | Stream
     if images * dataset.height * dataset.width * _BYTES_PER_PIXEL <= RESIDENT_BYTES:
-        return read_splits(config, dataset, rows)
-    return open_stream(config, dataset, rows, seed, device, worker_count(config, world))
+        stored = read_splits(config, dataset, rows)
+    else:
+        stored = open_stream(config, dataset, rows, seed, device, worker_count(config, world))
+    return stored, origin_on_disk(dataset, rows)
 
 
 def open_stream(
@@ -179,7 +196,7 @@ def batches(
 
 
 def file_digest(samples: StreamedSamples) -> str:
-    """A digest of the files that training reads and of the labels, one file in memory at a time.
+    """A digest of what training reads, by which earlier versions knew a stream's data again.
 
     Raises:
         DataError: a file cannot be read.

@@ -1,0 +1,205 @@
+"""Which images a run trains on, chooses its epoch by and is tested on, and by what each is known again.
+
+A seed's folder holds this as `splits.csv`, one row an image. Runs of benchmarks drawn in memory
+have no files to name and keep the digests alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from activmask.data.dataset import Dataset, load_samples
+from activmask.data.splits import SPLITS
+from activmask.data.tables import Row, format_table, read_table
+from activmask.errors import DataError
+
+if TYPE_CHECKING:
+    from activmask.data.samples import Samples
+
+_AT_ONCE = 64
+
+SPLITS_FILE = "splits.csv"
+COLUMNS = ("file", "subject", "split", "site", "label", "image_sha256", "mask_sha256")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a run."""
+
+    file: str
+    """Relative to the data set, or the image's number where it was drawn in memory."""
+    subject: str
+    """Whom it shows."""
+    split: str
+    """`train`, `valid` or `test`."""
+    site: str
+    """Where it was made; empty where unknown."""
+    label: int
+    """Its class, as the run numbers them."""
+    image_sha256: str
+    """Of its file's bytes, or of its pixels where it was drawn in memory."""
+    mask_sha256: str
+    """The same of its mask; empty without one."""
+
+
+def table_entries(
+    dataset: Dataset, rows: Mapping[str, np.ndarray], known: dict[str, str] | None = None
+) -> tuple[Entry, ...]:
+    """The entries of a data set's rows by split, each file read once.
+
+    Args:
+        dataset: On disk.
+        rows: int64 (n,), the rows of each split.
+        known: Digests of files by name, to be shared between calls on one data set; it grows.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    known = {} if known is None else known
+
+    def digest(name: str) -> str:
+        if name and name not in known:
+            known[name] = hashlib.sha256(_content(dataset.root / name)).hexdigest()
+        return known.get(name, "")
+
+    return tuple(
+        Entry(
+            file=dataset.file_names[i],
+            subject=dataset.subjects[i],
+            split=split,
+            site=dataset.sites[i],
+            label=int(dataset.labels[i]),
+            image_sha256=digest(dataset.file_names[i]),
+            mask_sha256=digest(dataset.mask_file_names[i]),
+        )
+        for split in SPLITS
+        for i in rows[split].tolist()
+    )
+
+
+def pixel_digests(dataset: Dataset, rows: np.ndarray) -> list[str]:
+    """SHA-256 of the pixels of images, as `sample_entries` has them, some of them in memory at a time.
+
+    Raises:
+        DataError: a file is broken.
+    """
+    found: list[str] = []
+    for start in range(0, len(rows), _AT_ONCE):
+        images = load_samples(dataset, rows[start : start + _AT_ONCE].tolist()).images
+        found += [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in images]
+    return found
+
+
+def sample_entries(splits: Mapping[str, "Samples"]) -> tuple[Entry, ...]:
+    """The entries of images that were drawn in memory, as they are before masks are dilated."""
+    return tuple(
+        Entry(
+            file=samples.names[i],
+            subject=samples.subjects[i],
+            split=split,
+            site=samples.sites[i],
+            label=int(samples.labels[i]),
+            image_sha256=hashlib.sha256(samples.images[i].contiguous().numpy().tobytes()).hexdigest(),
+            mask_sha256=hashlib.sha256(samples.masks[i].contiguous().numpy().tobytes()).hexdigest(),
+        )
+        for split, samples in splits.items()
+        for i in range(len(samples))
+    )
+
+
+def split_digests(entries: Iterable[Entry]) -> dict[str, str]:
+    """One SHA-256 for each split, of everything its entries say; their order does not count."""
+    lines: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for entry in entries:
+        lines[entry.split].append(json.dumps(astuple(entry)))
+    return {
+        split: hashlib.sha256("\n".join(sorted(of_split)).encode()).hexdigest()
+        for split, of_split in lines.items()
+    }
+
+
+def format_entries(entries: Iterable[Entry]) -> bytes:
+    """The content of a `splits.csv`."""
+    return format_table(COLUMNS, map(astuple, entries))
+
+
+def read_entries(folder: Path) -> tuple[Entry, ...]:
+    """What a seed's folder wrote down of its splits; empty where it has no `splits.csv`.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = folder / SPLITS_FILE
+    if not path.exists():
+        return ()
+    return tuple(_entry(path, row) for row in read_table(path, COLUMNS))
+
+
+def _entry(path: Path, row: Row) -> Entry:
+    if row["split"] not in SPLITS or not (row["label"].isascii() and row["label"].isdigit()):
+        raise DataError(
+            f"{path}, row {row.number}: expected a split of train, valid or test and a class number; found "
+            f"{row['split']!r} and {row['label']!r}; restore the file as training wrote it"
+        )
+    return Entry(
+        file=row["file"],
+        subject=row["subject"],
+        split=row["split"],
+        site=row["site"],
+        label=int(row["label"]),
+        image_sha256=row["image_sha256"],
+        mask_sha256=row["mask_sha256"],
+    )
+
+
+def table_rows(entries: Sequence[Entry], dataset: Dataset) -> dict[str, np.ndarray]:
+    """Which rows of a data set's table, int64 (n,), the entries of each split name, in their order.
+
+    Raises:
+        DataError: the table no longer has some of the files.
+    """
+    places = {name: row for row, name in enumerate(dataset.file_names)}
+    gone = [entry for entry in entries if entry.file not in places]
+    if gone:
+        raise DataError(
+            f"{dataset.root} no longer has {len(gone)} of the {len(entries)} images of the run's splits, the "
+            f"first of them {gone[0].file} of {gone[0].split}; restore them, or train anew"
+        )
+    return {
+        split: np.array([places[entry.file] for entry in entries if entry.split == split], dtype=np.int64)
+        for split in SPLITS
+    }
+
+
+def what_changed(before: Sequence[Entry], now: Sequence[Entry]) -> str:
+    """A clause on the first difference between two lists of entries; empty where there is none."""
+    known = {entry.file: entry for entry in before}
+    names = {
+        "image_sha256": "image",
+        "mask_sha256": "mask",
+        "label": "label",
+        "subject": "subject",
+        "site": "site",
+        "split": "split",
+    }
+    for entry in now:
+        was = known.get(entry.file)
+        if was is None:
+            return f"{entry.file} of {entry.split} was not in it"
+        for field, name in names.items():
+            if getattr(was, field) != getattr(entry, field):
+                return f"the {name} of {entry.file} of {was.split} is another"
+    missing = known.keys() - {entry.file for entry in now}
+    return f"{min(missing)} is no longer in it" if missing else ""
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); restore it") from error

@@ -1,0 +1,153 @@
+"""What a data set's card says of how a file became a tensor, and how its classes are called."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from activmask.data.dataset import Dataset
+from activmask.errors import DataError
+
+Recipe = dict[str, Any]
+"""A card's entries that decide how a raw file becomes an image and a mask, and the stored size in px."""
+
+_DECISIVE = (
+    "source",
+    "modality",
+    "layout",
+    "channel",
+    "labels",
+    "declared",
+    "window",
+    "orientation",
+    "intensity",
+    "crop",
+    "colour",
+    "resized_to",
+    "mask_reading",
+    "bit_depth",
+)
+_COMPARED = ("source", "intensity", "window", "labels", "channel", "modality", "orientation", "crop")
+"""What two sets of images must have in common for a network of one to be asked about the other.
+
+How masks are read is each set's own affair, and so is whether colour was met: grey is grey.
+"""
+
+OWN_RANGE = "image"
+"""The X-ray intensities of cards that do not name them."""
+
+
+def recipe_of(dataset: Dataset) -> Recipe:
+    """The recipe of a data set on disk; only its size where it has no card."""
+    return {**card_recipe(dataset.card), "height": dataset.height, "width": dataset.width}
+
+
+def card_recipe(card: Mapping[str, Any]) -> Recipe:
+    """The recipe that a card tells, the stored size included where it does."""
+    recipe = {name: card[name] for name in (*_DECISIVE, "height", "width") if name in card}
+    if "made_by" in card and "source" not in card:
+        recipe["source"] = "synthetic"
+    if recipe.get("source") == "xray":
+        recipe.setdefault("intensity", OWN_RANGE)
+    return recipe
+
+
+def recipe_differences(own: Recipe, other: Recipe) -> list[str]:
+    """In what another recipe makes other images of a file, a clause each; nothing where one is unknown."""
+    names = _COMPARED if "source" in own and "source" in other else ()
+    found = [
+        f"{name} is {_shown(other.get(name))}, the run's {_shown(own.get(name))}"
+        for name in names
+        if _canonical(name, own.get(name)) != _canonical(name, other.get(name))
+    ]
+    sizes = [(recipe.get("height"), recipe.get("width")) for recipe in (own, other)]
+    if None not in (*sizes[0], *sizes[1]) and sizes[0] != sizes[1]:
+        found.append(f"images are stored at {_side(sizes[1])}, the run's at {_side(sizes[0])}")
+    return found
+
+
+def _canonical(name: str, value: Any) -> Any:
+    if name == "channel":
+        return value or 0
+    return value.casefold() if isinstance(value, str) else value
+
+
+def _shown(value: Any) -> str:
+    return "not told" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _side(size: tuple[Any, Any]) -> str:
+    return f"{size[1]} x {size[0]} px"
+
+
+def class_names(dataset: Dataset) -> tuple[str, ...]:
+    """The names of classes 0, 1, ... that a data set's card gives; empty where it gives none.
+
+    Raises:
+        DataError: the card contradicts the table or itself.
+    """
+    path, count = dataset.root / "card.json", int(dataset.labels.max()) + 1
+    names = card_class_names(dataset.card, path)
+    if names and len(names) != count:
+        raise DataError(
+            f"{path} names {len(names)} classes ({', '.join(names)}), but metadata.csv has {count}; mend one "
+            "of the two"
+        )
+    return names
+
+
+def card_class_names(card: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """The names that a card gives to classes 0, 1, ..., whether by {name: number} or {number: name}.
+
+    Args:
+        card: What it says.
+        path: Of the card, for messages.
+
+    Raises:
+        DataError: names or numbers that repeat or leave a gap.
+    """
+    classes = card.get("classes")
+    if not classes:
+        return ()
+    pairs = list(classes.items()) if isinstance(classes, dict) else []
+    if all(isinstance(number, int) for _, number in pairs):
+        numbered = {number: str(name) for name, number in pairs}
+    elif all(isinstance(name, str) and re.fullmatch("[0-9]{1,9}", number) for number, name in pairs):
+        numbered = {int(number): name for number, name in pairs}
+    else:
+        numbered = {}
+    names = tuple(numbered[number] for number in sorted(numbered))
+    if not pairs or sorted(numbered) != list(range(len(pairs))) or len(set(names)) != len(names):
+        raise DataError(
+            f"{path}: classes must give each class a name of its own and a number 0, 1, ...; found "
+            f"{_shown(classes)[:200]}; mend or remove it"
+        )
+    return names
+
+
+def matched_classes(own: Sequence[str], other: Sequence[str], where: str) -> list[int]:
+    """For each class of another data set, the number that a run gives to the class of that name.
+
+    Args:
+        own: The run's class names.
+        other: The other's.
+        where: What the other is called in messages.
+
+    Raises:
+        DataError: a name that only one of them has.
+    """
+    if set(own) != set(other):
+        strangers = [name for name in other if name not in own]
+        missing = [name for name in own if name not in other]
+        told = [f"{_listed(strangers)} unknown to the run"] if strangers else []
+        told += [f"{_listed(missing)} not in it"] if missing else []
+        raise DataError(
+            f"{where} has the classes {_listed(other)}, but the network knows {_listed(own)} "
+            f"({', '.join(told)}); evaluate it on data with the same classes, or rename them alike"
+        )
+    return [list(own).index(name) for name in other]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -1,0 +1,234 @@
+"""A data set that a network was not trained on: which of its images it may be tested on, and how.
+
+Classes are matched by name, images must have been made of their files alike, and none that the run
+trained on, or chose its epoch by, is tested.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from activmask.config import IN_MEMORY
+from activmask.data.dataset import Dataset, read_dataset
+from activmask.data.manifest import Entry, pixel_digests, split_digests, table_entries, table_rows
+from activmask.data.recipe import Recipe, class_names, matched_classes, recipe_differences, recipe_of
+from activmask.data.samples import Samples
+from activmask.data.synthetic import CLASS_NAMES
+from activmask.errors import DataError
+from activmask.training.checkpoint import Checkpoint
+from activmask.training.known_recipe import known_classes, known_recipe
+from activmask.training.origin import absolute, origin_in_memory
+from activmask.training.sources import read_splits, stored_splits
+from activmask.training.trained_data import Trained, of_checkpoint, own_entries, own_pixels, own_split
+
+Told = tuple[Samples, tuple[str, ...]]
+"""Images as stored, and sentences on what a reader should know of them."""
+
+
+def split_for(checkpoint: Checkpoint, data: str | None, split: str, *, accept_recipe: bool = False) -> Told:
+    """The images of a split to judge a checkpoint on, as stored.
+
+    Args:
+        checkpoint: whose classes and recipe they must fit.
+        data: a data set's folder, or `synthetic`; None for the run's own. A folder that holds the
+            run's own images, wherever it lies, is the run's own.
+        split: `train`, `valid` or `test`. A data set without a column `split` is all test.
+        accept_recipe: judge on images that were made of their files otherwise.
+
+    Raises:
+        DataError: the data is missing, broken or changed, its classes or its recipe are others, or
+            nothing is left that the run has not seen in training.
+    """
+    trained = of_checkpoint(checkpoint)
+    if data is None or _is_own_place(trained, data):
+        return own_split(trained, split)
+    if data == IN_MEMORY:
+        return _drawn(checkpoint, split, accept_recipe=accept_recipe)
+    dataset = read_dataset(Path(data))
+    if _is_own(trained, dataset):
+        moved = replace(trained, data_path=absolute(dataset.root))
+        samples, notes = own_split(moved, split)
+        return samples, (f"{data} holds the run's own images, so its own {split} split is used.", *notes)
+    own = known_recipe(checkpoint)
+    notes = [*own.notes, *_recipe_notes(own.recipe, recipe_of(dataset), data, accept_recipe=accept_recipe)]
+    numbers = _numbers(checkpoint, class_names(dataset), data, notes)
+    rows = _unseen(trained, dataset, _asked(dataset, data, split, notes), data, split, notes)
+    placed = replace(checkpoint.config, data=data)
+    samples = read_splits(placed, dataset, {split: rows})[split]
+    return _renumbered(samples, numbers), tuple(notes)
+
+
+def _is_own_place(trained: Trained, data: str) -> bool:
+    if IN_MEMORY in {data, trained.config.data}:
+        return data == trained.config.data
+    return absolute(Path(data)) == (trained.data_path or absolute(Path(trained.config.data)))
+
+
+def _is_own(trained: Trained, dataset: Dataset) -> bool:
+    """Whether a data set holds, file by file, what the run was trained on, and no more."""
+    entries = own_entries(trained)
+    if not entries or trained.config.data == IN_MEMORY or not _holds(dataset, entries):
+        return False
+    if trained.data_images not in {0, len(dataset)}:
+        return False
+    now = table_entries(dataset, table_rows(entries, dataset))
+    return split_digests(now) == split_digests(entries)
+
+
+def _holds(dataset: Dataset, entries: Sequence[Entry]) -> bool:
+    return {entry.file for entry in entries} <= {*dataset.file_names}
+
+
+def _drawn(checkpoint: Checkpoint, split: str, *, accept_recipe: bool) -> Told:
+    drawn = stored_splits(replace(checkpoint.config, data=IN_MEMORY), checkpoint.seed)
+    own, origin = known_recipe(checkpoint), origin_in_memory(drawn)
+    notes = [
+        *own.notes,
+        *_recipe_notes(own.recipe, origin.recipe, IN_MEMORY, accept_recipe=accept_recipe),
+        f"The {split} images of the benchmark are drawn from seed {checkpoint.seed}.",
+    ]
+    numbers = _numbers(checkpoint, CLASS_NAMES, IN_MEMORY, notes)
+    return _renumbered(drawn[split], numbers), tuple(notes)
+
+
+def _recipe_notes(own: Recipe, other: Recipe, data: str, *, accept_recipe: bool) -> list[str]:
+    """What is to be said of how the images were made; raises DataError where that differs unaccepted."""
+    if found := recipe_differences(own, other):
+        told = "; ".join(found)
+        if not accept_recipe:
+            raise DataError(
+                f"{data} was prepared otherwise than the images of the run ({told}); prepare it alike, or "
+                "accept the recipe if the difference is meant"
+            )
+        return [f"{data} was prepared otherwise than the images of the run, as accepted: {told}."]
+    lacking = [
+        name for name, recipe in (("the run's data", own), (data, other)) if recipe.get("source") is None
+    ]
+    return [
+        f"How the images of {name} were prepared is not known (no card.json), so it is not compared."
+        for name in lacking
+    ]
+
+
+def _numbers(checkpoint: Checkpoint, other: tuple[str, ...], data: str, notes: list[str]) -> list[int] | None:
+    """The run's number of each class of the data set; None where classes are taken by number."""
+    own = known_classes(checkpoint)
+    if own and other:
+        numbers = matched_classes(own, other, data)
+        if numbers == list(range(len(numbers))):
+            return None
+        notes.append(
+            f"{data} numbers its classes otherwise than the run; they were matched by name "
+            f"({', '.join(f'{name} is {number}' for number, name in enumerate(own))})."
+        )
+        return numbers
+    unnamed = [name for name, known in (("the run", own), (data, other)) if not known]
+    verb = "names" if len(unnamed) == 1 else "name"
+    told = ", ".join(f"{number} is {name!r}" for number, name in enumerate(own or other))
+    notes.append(
+        f"Classes are taken by number, because {' and '.join(unnamed)} {verb} none"
+        f"{f' ({told})' if told else ''}."
+    )
+    return None
+
+
+def _renumbered(samples: Samples, numbers: list[int] | None) -> Samples:
+    if numbers is None:
+        return samples
+    return replace(samples, labels=torch.tensor(numbers, dtype=torch.int64)[samples.labels])
+
+
+def _asked(dataset: Dataset, data: str, split: str, notes: list[str]) -> np.ndarray:
+    """The rows that are asked for, int64 (n,)."""
+    if any(dataset.splits):
+        rows = np.flatnonzero(np.array(dataset.splits) == split)
+        if not len(rows):
+            raise DataError(f"{data} has no image of the split {split} in its column; choose another split")
+        notes.append(f"{data} is another data set; the {len(rows)} images of its own {split} split are used.")
+        return rows
+    if split != "test":
+        raise DataError(
+            f"{data} has no column that says what is {split}, and no split is drawn of a data set that the "
+            "run was not trained on; ask for test, which is all of it"
+        )
+    notes.append(
+        f"{data} is another data set and has no column of splits: all its {len(dataset)} images are used."
+    )
+    return np.arange(len(dataset))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a run saw in training, or chose its epoch by."""
+
+    digests: frozenset[str]
+    """Of image files."""
+    subjects: dict[str, frozenset[str]]
+    """The sites that each subject was seen at; those that are no mere file names."""
+
+
+def _seen(entries: Sequence[Entry], split: str) -> _Seen:
+    of_training = {"train"} if split == "valid" else {"train", "valid"}
+    seen = [entry for entry in entries if entry.split in of_training]
+    subjects: dict[str, set[str]] = {}
+    for entry in seen:
+        if not _is_file_name(entry.subject, entry.file):
+            subjects.setdefault(entry.subject, set()).add(entry.site)
+    return _Seen(
+        frozenset(entry.image_sha256 for entry in seen),
+        {subject: frozenset(sites) for subject, sites in subjects.items()},
+    )
+
+
+def _is_file_name(subject: str, file: str) -> bool:
+    """Whether a subject is called as its image, which is what images without a subject get."""
+    return Path(subject).stem.casefold() == Path(file).stem.casefold()
+
+
+def _is_seen(seen: _Seen, entry: Entry) -> bool:
+    sites = seen.subjects.get(entry.subject, frozenset())
+    same_person = bool(sites) and not (entry.site and "" not in sites and entry.site not in sites)
+    return same_person or entry.image_sha256 in seen.digests
+
+
+def _same_pixels(trained: Trained, dataset: Dataset, rows: np.ndarray, split: str) -> np.ndarray:
+    """Which rows, bool (n,), have the pixels of what the run saw, in whatever files, if its data is left."""
+    seen = {
+        digest
+        for name, digests in own_pixels(trained, (dataset.height, dataset.width)).items()
+        if name == "train" or (name == "valid" and split != "valid")
+        for digest in digests
+    }
+    return np.array([digest in seen for digest in pixel_digests(dataset, rows)] if seen else rows < 0)
+
+
+def _unseen(
+    trained: Trained, dataset: Dataset, rows: np.ndarray, data: str, split: str, notes: list[str]
+) -> np.ndarray:
+    """The rows whose subjects and files the run did not see in training."""
+    entries = own_entries(trained)
+    if not entries:
+        notes.append(
+            f"Which images {trained.folder} was trained on is not known, so none of {data} could be left out "
+            "for that; make sure that it shares no image or subject with the training data."
+        )
+        return rows
+    seen = _seen(entries, split)
+    asked = table_entries(dataset, {"train": rows[:0], "valid": rows[:0], "test": rows})
+    known = np.array([_is_seen(seen, entry) for entry in asked], dtype=np.bool_)
+    known |= _same_pixels(trained, dataset, rows, split)
+    if known.all():
+        raise DataError(
+            f"the run saw all {len(rows)} images asked for of {data}, or others of their subjects, in "
+            "training or to choose its epoch; test it on other images"
+        )
+    if known.any():
+        first = asked[int(np.flatnonzero(known)[0])]
+        notes.append(
+            f"{int(known.sum())} of them are left out, because the run saw the same image or subject in "
+            f"training or to choose its epoch (the first is {first.file} of subject {first.subject})."
+        )
+    return rows[~known]
