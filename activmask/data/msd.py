@@ -204,6 +204,7 @@ def _card(task: Task, rules: SliceRules, blur: float, channel: int) -> dict[str,
         "licence": task.licence,
         "reference": task.reference,
         "channel": channel,
+        "channels": task.channels,
     }
 
 

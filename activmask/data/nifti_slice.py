@@ -37,7 +37,9 @@ class StoredSlices:
     window: tuple[float, float] | None
     """Values that became 0 and 1; None for each volume's 0.5 and 99.5 percentiles."""
     channel: int
-    """Which entry of a fourth axis."""
+    """Which modality; an entry of the fourth axis where a file holds several."""
+    channels: int | None = 1
+    """How many entries a file's fourth axis has; None where an older card does not say."""
 
 
 def is_nifti(path: Path) -> bool:
@@ -94,10 +96,11 @@ def read_nifti_slice(
         columns from right to left.
 
     Raises:
-        DataError: a file is broken, or the label does not belong to the image.
+        DataError: a file is broken or has other channels than the data set's, or the label does
+            not belong to the image.
         UsageError: there is no such slice.
     """
-    image = read_volume(path, stored.channel)
+    image = read_volume(path, 0 if stored.channels == 1 else stored.channel, stored.channels)
     slices = image.stored.shape[2]
     if not 0 <= number < slices:
         raise UsageError(f"the slice must be from 0 to {slices - 1} in {path}; found {number}")
@@ -112,6 +115,7 @@ def read_nifti_slice(
 
 def _of_card(path: Path, card: dict[str, object]) -> StoredSlices:
     window, size, channel = card.get("window"), card.get("width"), card.get("channel", 0)
+    channels = card.get("channels")
     if card.get("source") != "msd" or not isinstance(window, dict):
         raise DataError(
             f"{path} is of a data set without volumes, so no slice fits the network; give an image"
@@ -119,8 +123,9 @@ def _of_card(path: Path, card: dict[str, object]) -> StoredSlices:
     try:
         ends = float(window["low"]), float(window["high"])
         whole = int(str(size)), int(str(channel))
+        held = None if channels is None else int(str(channels))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{path}: window, width and channel must be numbers; prepare the data anew"
+            f"{path}: window, width, channel and channels must be numbers; prepare the data anew"
         ) from error
-    return StoredSlices(whole[0], ends if window.get("unit") == "value" else None, whole[1])
+    return StoredSlices(whole[0], ends if window.get("unit") == "value" else None, whole[1], held)
