@@ -246,6 +246,15 @@ def test_a_run_that_crops_sees_the_middle_of_a_dicom_as_its_data_set_stores_it(t
     assert inputs.masks.shape == (1, SIDE, SIDE)
 
 
+def test_a_network_of_released_intensities_takes_no_dicom(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/card.json").write_text('{"source": "xray", "intensity": "released"}')
+    checkpoint = tiny_checkpoint(tmp_path / "run", data=str(tmp_path / "data"))
+    path = write_dicom(tmp_path / "scan.dcm", gradient(40, 40))
+    with pytest.raises(DataError, match=r"scan\.dcm is a DICOM file, which has no range but its own"):
+        read_inputs(checkpoint, [path])
+
+
 def test_a_mask_of_a_dicom_has_its_size(tmp_path):
     path = write_dicom(tmp_path / "scan.dcm", gradient(40, 30))
     mask = write_mask(tmp_path / "mask.png", 40, 31)

@@ -84,8 +84,8 @@ def padding_of(path: Path, dataset: Dataset, values: np.ndarray) -> np.ndarray |
 
 
 def _with_sign(value: int, bits: int, signed: bool) -> int:
-    unsigned = value % 2**bits
-    return unsigned - 2**bits if signed and unsigned >= 2 ** (bits - 1) else unsigned
+    values = 1 << bits
+    return (value + values // 2) % values - values // 2 if signed else value % values
 
 
 def _settle_photometric(path: Path, dataset: Dataset) -> None:

@@ -6,13 +6,16 @@ Shapes: H x W pixels.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from skimage import transform
 
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.folder_plan import Item, number_classes, plan_items, reason
-from activmask.data.images import Colour, check_side, read_grey, read_mask, to_stored
+from activmask.data.images import Colour, check_side, read_levels, read_mask, to_stored
+from activmask.data.intensities import FULL_RANGE, Intensity, as_shares
+from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.errors import DataError, UsageError
 
 Progress = Callable[[int, int], None]
@@ -29,6 +32,8 @@ class FolderSummary:
     """(file name, reason) of the images left out."""
     empty_masks: int
     """Masks without a pixel inside; their images are stored as having no mask."""
+    notes: tuple[str, ...]
+    """Sentences on what the images' values may give away."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class _Job:
     size: int | None
     bit_depth: int
     colour: Colour
+    intensity: Intensity
 
 
 class _ClassLostError(Exception):
@@ -53,13 +59,15 @@ def prepare_folder(
     masks: Path | None = None,
     size: int | None = None,
     colour: Colour = "refuse",
+    intensity: Literal["image"] | int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> FolderSummary:
     """Make a data set from the images that a table lists.
 
     Images are stored with 16 bits if any of them has more than 8. A broken item is left out and
-    named in the summary and in `skipped.csv`.
+    named in the summary and in `skipped.csv`. Images with one value everywhere are kept and named,
+    in the card too.
 
     Args:
         images: Folder of PNG, JPEG or TIFF images.
@@ -71,23 +79,32 @@ def prepare_folder(
             are relative to this folder, or to `images` if there is none.
         size: Resize images (anti-aliased) and masks (nearest neighbour) to this side in px.
         colour: Whether to refuse colour images or convert them to grey.
+        intensity: The largest value that images of 16 bits can have, 4095 for 12 bits; or `image`,
+            which takes every image from its own minimum to its own maximum. Left out, it is 65,535,
+            and images whose used parts of their ranges are a factor of four apart, by class, site or
+            depth, are refused.
         overwrite: Replace a data set that lies at `out`.
         progress: Called with the number of items done and their total.
 
     Raises:
-        DataError: the table is broken, or what is left after skipping cannot make a data set.
+        DataError: the table is broken, the images' ranges are unequal, or what is left after skipping
+            cannot make a data set.
         UsageError: the arguments make no sense together.
     """
     _check_request(images, labels, out, masks, size)
+    _check_intensity(intensity)
     plan = plan_items(images, labels, masks)
     items, skipped = list(plan.items), list(plan.skipped)
     if size is None:
         _check_one_size(items)
-    job = _Job((images, masks), size, 16 if any(item.bit_depth == 16 for item in items) else 8, colour)
+    depth = 16 if any(item.bit_depth == 16 for item in items) or intensity == "image" else 8
+    job = _Job((images, masks), size, depth, colour, FULL_RANGE if intensity is None else intensity)
     while True:
         classes = _classes(labels, items, skipped)
         card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
-        records = _records(items, classes, job, skipped, progress)
+        card |= {"intensity": job.intensity}
+        used = UsedRanges()
+        records = _checked(_records(items, classes, job, skipped, used, progress), used, intensity, card)
         try:
             written = write_dataset(out, records, card=card, overwrite=overwrite, skipped=skipped)
         except _ClassLostError:
@@ -95,7 +112,8 @@ def prepare_folder(
             items = _sound(items, skipped)
             continue
         given = sum(item.mask is not None for item in _sound(items, skipped))
-        return FolderSummary(written, classes, tuple(skipped), given - written.masks)
+        notes = tuple(note for note in (check_ranges(used, intensity), constant_images(used)) if note)
+        return FolderSummary(written, classes, tuple(skipped), given - written.masks, notes)
 
 
 def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, size: int | None) -> None:
@@ -107,6 +125,15 @@ def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, si
             raise UsageError(f"{source} lies in {out}, which would be replaced; choose another place")
     if size is not None:
         check_side(size)
+
+
+def _check_intensity(intensity: Literal["image"] | int | None) -> None:
+    if intensity in {None, "image"} or (isinstance(intensity, int) and 1 <= intensity <= FULL_RANGE):
+        return
+    raise UsageError(
+        f"intensity must be image, or the largest value of 16-bit images, from 1 to {FULL_RANGE}; "
+        f"found {intensity}"
+    )
 
 
 def _check_one_size(items: Sequence[Item]) -> None:
@@ -139,13 +166,14 @@ def _records(
     classes: dict[str, int],
     job: _Job,
     skipped: list[tuple[str, str]],
+    used: UsedRanges,
     progress: Progress | None,
 ) -> Iterator[Record]:
     """Read one image at a time; what cannot be read is appended to `skipped`."""
     seen: set[str] = set()
     for done, item in enumerate(items, 1):
         try:
-            record = _record(item, classes[item.label], job)
+            record = _record(item, classes[item.label], job, used)
         except DataError as error:
             skipped.append((item.file_name, reason(error, job.folders)))
         else:
@@ -157,8 +185,19 @@ def _records(
         raise _ClassLostError
 
 
-def _record(item: Item, label: int, job: _Job) -> Record:
-    image = read_grey(item.image, colour=job.colour)
+def _checked(
+    records: Iterator[Record], used: UsedRanges, intensity: Intensity | None, card: dict[str, Any]
+) -> Iterator[Record]:
+    """The records; what their images' ranges come to is checked and told to the card at the end."""
+    yield from records
+    check_ranges(used, intensity)
+    card["ranges"] = used.rows()
+    card["constant_images"] = used.constant
+
+
+def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
+    levels = read_levels(item.image, colour=job.colour)
+    image = as_shares(item.image, levels, job.intensity)
     mask = None if item.mask is None else read_mask(item.mask)
     if mask is not None and mask.shape != image.shape:
         raise DataError(f"the mask {item.mask} is of another size than its image")
@@ -168,6 +207,7 @@ def _record(item: Item, label: int, job: _Job) -> Record:
         image = _resized_image(image, job.size)
         mask = None if mask is None else _resized_mask(item, mask, job.size)
     pixels = to_stored(image, job.bit_depth)
+    used.add(item.file_name, item.label, item.site, levels)
     return Record(item.name, pixels, mask, label, item.subject, item.site, item.split)
 
 

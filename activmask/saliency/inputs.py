@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from activmask.data.dataset import read_card
-from activmask.data.dicom import is_dicom, read_dicom
+from activmask.data.dicom import is_dicom
 from activmask.data.images import SUFFIXES, from_stored, read_grey, read_mask, to_stored
 from activmask.data.masks import circle
 from activmask.data.nifti_slice import StoredSlices, is_nifti, read_nifti_slice, stored_slices, volume_name
 from activmask.data.samples import Samples
-from activmask.data.xray_pixels import read_xray_mask, resized
+from activmask.data.xray_pixels import read_intensities, read_xray_mask, resized
 from activmask.errors import CheckpointError, DataError, UsageError
 from activmask.training.checkpoint import Checkpoint
 from activmask.training.sources import as_seen
@@ -158,15 +158,19 @@ def _read_pair(
         if inside is not None:
             return pixels, torch.from_numpy(inside)
     elif path.is_file() and is_dicom(path):
-        return _read_dicom_pair(path, mask, _stored_side(checkpoint))
+        return _read_dicom_pair(path, mask, checkpoint)
     else:
         pixels = read_grey(path, colour="refuse")
     return pixels, None if mask is None else _read_mask(mask, path, pixels.shape)
 
 
-def _read_dicom_pair(path: Path, mask: Path | None, side: int) -> tuple[np.ndarray, Tensor | None]:
+def _read_dicom_pair(
+    path: Path, mask: Path | None, checkpoint: Checkpoint
+) -> tuple[np.ndarray, Tensor | None]:
     """Image (S, S) and mask (S, S): the middle squares, resized and rounded as stored."""
-    original = read_dicom(path)
+    released = read_card(Path(checkpoint.config.data)).get("intensity") == "released"
+    original = read_intensities(path, intensity="released" if released else "image")
+    side = _stored_side(checkpoint)
     pixels = from_stored(to_stored(resized(original, side)))
     if mask is None:
         return pixels, None
