@@ -125,6 +125,8 @@ def _ends(window: str) -> tuple[float, float]:
 
 
 def _print_summary(summary: "MsdSummary", data: Path) -> None:
+    from activmask.data.used_ranges import constant_images
+
     written = summary.written
     counts = written.counts["all"]
     table = result_table("", "task", "volumes", "slices with organ", "without")
@@ -140,4 +142,6 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
         f"mask blur {summary.mask_blur:g} px grows masks by {summary.mask_radius} of {written.width} px "
         "in training; they are stored as they are"
     )
+    if summary.constant:
+        out.print(plain(f"note: {constant_images(summary.constant)}"))
     print_skipped(summary.skipped, data)

@@ -145,6 +145,15 @@ def test_a_volume_without_the_declared_channels_is_left_out(task, tmp_path):
     assert json.loads((tmp_path / "out/card.json").read_text())["channels"] == 2
 
 
+def test_slices_with_one_value_everywhere_are_named(task, tmp_path):
+    air = voxels()
+    air[..., :2] = -1000
+    task.case("thin", air)
+    summary = prepare_msd(task.root, tmp_path / "out", size=20)
+    assert summary.constant == ("thin-z000", "thin-z001")
+    assert json.loads((tmp_path / "out/card.json").read_text())["constant_images"] == list(summary.constant)
+
+
 def test_slices_whose_organ_vanishes_are_named(task, tmp_path):
     label = np.zeros((60, 60, 3), np.uint8)
     label[:2, 0, 1] = 1

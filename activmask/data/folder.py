@@ -112,7 +112,9 @@ def prepare_folder(
             items = _sound(items, skipped)
             continue
         given = sum(item.mask is not None for item in _sound(items, skipped))
-        notes = tuple(note for note in (check_ranges(used, intensity), constant_images(used)) if note)
+        notes = tuple(
+            note for note in (check_ranges(used, intensity), constant_images(used.constant)) if note
+        )
         return FolderSummary(written, classes, tuple(skipped), given - written.masks, notes)
 
 

@@ -48,6 +48,8 @@ class MsdSummary:
     """How many gave slices."""
     skipped: tuple[tuple[str, str], ...]
     """(file name, reason) of volumes and slices left out."""
+    constant: tuple[str, ...]
+    """Names of the slices that have one value everywhere; they are kept."""
     mask_blur: float
     mask_radius: int
     """By how many px of the stored resolution the blur grows a mask."""
@@ -65,6 +67,7 @@ class _Tally:
     decompressing: float = 0.0
     elsewhere: float = 0.0
     classes: set[int] = field(default_factory=set)
+    constant: list[str] = field(default_factory=list)
 
 
 def source_name(source: Path) -> str:
@@ -146,10 +149,12 @@ def prepare_msd(
         preset = preset_of(source_name(source)) or preset_of(task.name)
         blur = _blur(preset) if mask_blur is None else mask_blur
         tally = _Tally(list(task.skipped))
+        # What the slices turn out to be is added while they are written, before the card is.
+        card = _card(task, rules, blur, channel) | {"constant_images": tally.constant}
         written = write_dataset(
             out,
             _records(task, rules, tally, workers, progress),
-            card=_card(task, rules, blur, channel),
+            card=card,
             overwrite=overwrite,
             skipped=tally.skipped,
         )
@@ -159,6 +164,7 @@ def prepare_msd(
         preset=preset,
         volumes=tally.volumes,
         skipped=tuple(tally.skipped),
+        constant=tuple(tally.constant),
         mask_blur=blur,
         mask_radius=_radius(blur),
         seconds_decompressing=tally.decompressing,
@@ -218,7 +224,10 @@ def _records(
         for one in slices.slices:
             label = int(one.mask is not None)
             tally.classes.add(label)
-            yield Record(f"{case.subject}-z{one.z:03d}", one.image, one.mask, label, case.subject, "", "")
+            name = f"{case.subject}-z{one.z:03d}"
+            if one.image.min() == one.image.max():
+                tally.constant.append(name)
+            yield Record(name, one.image, one.mask, label, case.subject, "", "")
         if progress is not None:
             progress(done, len(task.cases))
     if tally.classes != {0, 1}:

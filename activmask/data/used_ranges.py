@@ -4,6 +4,7 @@ Images of 12 bits in files of 16 come out 16 times darker than the same pictures
 class or site is stored so and another is not, brightness alone tells them apart.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -88,14 +89,13 @@ def check_ranges(used: UsedRanges, intensity: Intensity | None) -> str:
     return ""
 
 
-def constant_images(used: UsedRanges) -> str:
+def constant_images(names: Sequence[str]) -> str:
     """A sentence about the images with one value everywhere, or empty."""
-    if not used.constant:
+    if not names:
         return ""
-    more = f" and {len(used.constant) - _NAMED} more" if len(used.constant) > _NAMED else ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return (
-        f"{len(used.constant)} images have one value everywhere and show nothing: "
-        f"{', '.join(used.constant[:_NAMED])}{more}"
+        f"{len(names)} images have one value everywhere and show nothing: {', '.join(names[:_NAMED])}{more}"
     )
 
 
