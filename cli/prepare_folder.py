@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from activmask.errors import UsageError
+
 from .console import failures_as_sentences, out
 from .preparing import print_mask_shares, print_next, print_skipped
-from .tables import print_table, result_table
+from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.folder import FolderSummary
@@ -48,6 +50,15 @@ def prepare_folder(
             show_default=False,
         ),
     ] = None,
+    intensity: Annotated[
+        str | None,
+        typer.Option(
+            help="Largest value that 16-bit images can have (4095 for 12 bits), or image: every image from "
+            "its own minimum to its own maximum; left out, 65535, and unequal ranges are refused.",
+            rich_help_panel="Output",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel="Output")
     ] = False,
@@ -69,10 +80,21 @@ def prepare_folder(
                 masks=masks,
                 size=size,
                 colour=colour,
+                intensity=_intensity(intensity),
                 overwrite=overwrite,
                 progress=progress,
             )
     _print_summary(summary, data)
+
+
+def _intensity(text: str | None) -> int | Literal["image"] | None:
+    if text is None:
+        return None
+    if text == "image":
+        return "image"
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise UsageError(f"--intensity must be image or a whole number such as 4095; found '{text}'")
 
 
 def _print_summary(summary: "FolderSummary", data: Path) -> None:
@@ -90,6 +112,8 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
     if summary.empty_masks:
         out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
     print_mask_shares(written.mask_shares)
+    for note in summary.notes:
+        out.print(plain(f"note: {note}"))
     print_skipped(summary.skipped, data)
     policy = "given" if "all" not in written.counts else "subject"
     print_next(data, "", f"--split-policy {policy}")

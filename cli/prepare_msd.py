@@ -125,6 +125,8 @@ def _ends(window: str) -> tuple[float, float]:
 
 
 def _print_summary(summary: "MsdSummary", data: Path) -> None:
+    from activmask.data.used_ranges import constant_images
+
     written = summary.written
     counts = written.counts["all"]
     table = result_table("", "task", "volumes", "slices with organ", "without")
@@ -142,6 +144,8 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
         "stored, in training; they are stored as they are"
     )
     print_mask_shares(written.mask_shares)
+    if summary.constant:
+        out.print(plain(f"note: {constant_images(summary.constant)}"))
     print_skipped(summary.skipped, data)
 
 

@@ -88,7 +88,8 @@ def prepare_xray(
         bool,
         typer.Option(
             "--paper-sampling",
-            help="With --dry-run: draw and split by image as the paper's code did, leaking patients.",
+            help="With --dry-run: draw (--per-cell, the paper: 500) and split by image as the paper's code "
+            "did, leaking patients.",
             rich_help_panel=_ELIGIBLE,
         ),
     ] = False,
@@ -98,6 +99,14 @@ def prepare_xray(
     size: Annotated[
         int, typer.Option(help="Side of the stored images in px.", rich_help_panel=_OUTPUT)
     ] = 128,
+    intensity: Annotated[
+        Literal["image", "released"],
+        typer.Option(
+            help="Brightness: each image from its own minimum to its own maximum, or NIH / 255 and "
+            "PadChest / 65535 as the paper did, which tells the site.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = "image",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel=_OUTPUT)
     ] = False,
@@ -154,6 +163,7 @@ def prepare_xray(
                 paper_views=paper_views,
                 per_cell=per_cell,
                 size=size,
+                intensity=intensity,
                 masks=masks,
                 workers=workers,
                 engine=engine,
@@ -162,14 +172,15 @@ def prepare_xray(
                 progress=progress,
             )
     _print_eligible(summary.eligible)
-    _print_summary(summary, data)
+    _print_summary(summary, data, intensity)
 
 
 def _check_flags(paper_sampling: bool, dry_run: bool, engine: str, address: str | None) -> None:
     if paper_sampling and not dry_run:
         raise UsageError(
             "--paper-sampling puts patients in two splits, which no data set here may do; "
-            "use it with --dry-run, or --paper-views --per-cell 500 for the same images split by patient"
+            "use it with --dry-run, or --paper-views --per-cell 500 for images by the same rules, drawn and "
+            "split by patient"
         )
     if address is not None and engine != "ray":
         raise UsageError("--address belongs to --engine ray")
@@ -195,13 +206,16 @@ def _print_eligible(eligible: "Eligible") -> None:
 def _print_draw(
     eligible: "Eligible", per_cell: int | None, sources: "Sources", *, paper_sampling: bool
 ) -> None:
+    from activmask.data.xray_sampling import PAPER_PER_CELL, patient_level_sizes, sample
     from activmask.data.xray_sampling import paper_sampling as draw_as_paper
-    from activmask.data.xray_sampling import patient_level_sizes, sample
 
     if paper_sampling:
-        drawn = draw_as_paper(eligible.candidates)
+        each = PAPER_PER_CELL if per_cell is None else per_cell
+        drawn = draw_as_paper(eligible.candidates, each)
         sizes = " / ".join(str(len(images)) for images in drawn.splits.values())
-        out.print(f"the paper's sampling: train / valid / test {sizes} images")
+        out.print(
+            f"the paper's sampling: {each} images of each site and class, train / valid / test {sizes} images"
+        )
         out.print(
             f"it leaks: {drawn.leaking['valid']} valid and {drawn.leaking['test']} test images show patients "
             "who are in train too"
@@ -221,7 +235,7 @@ def _print_draw(
         )
 
 
-def _print_summary(summary: "XraySummary", data: Path) -> None:
+def _print_summary(summary: "XraySummary", data: Path, intensity: str) -> None:
     written = summary.written
     print_table(_cells(summary))
     out.print(
@@ -230,8 +244,32 @@ def _print_summary(summary: "XraySummary", data: Path) -> None:
     )
     print_mask_shares(written.mask_shares)
     out.print(f"the preset xray draws its own: a circle with {summary.circle_share:.1%} of the image inside")
+    _print_brightness(summary, intensity)
+    _print_replaced(summary)
     print_skipped(summary.skipped, data)
     print_next(data, "--preset xray")
+
+
+def _print_brightness(summary: "XraySummary", intensity: str) -> None:
+    means = {
+        site: sum(summary.brightness[site, label] for label in (0, 1)) / 2
+        for site in sorted({site for site, _ in summary.cells})
+    }
+    shown = ", ".join(f"{site} {mean:.3f}" for site, mean in means.items())
+    cue = ""
+    if intensity == "released" and len(means) > 1:
+        cue = "; it tells the site, as in the paper's experiment: --intensity image treats the sites alike"
+    out.print(f"mean brightness (--intensity {intensity}): {shown}{cue}")
+
+
+def _print_replaced(summary: "XraySummary") -> None:
+    if not summary.replaced:
+        return
+    left = min(summary.cells.values())
+    fewer = f"; of {summary.planned} images per site and class {left} are left" * (left < summary.planned)
+    out.print(
+        f"{summary.replaced} drawn images could not be used, so the next of the same order was drawn{fewer}"
+    )
 
 
 def _cells(summary: "XraySummary") -> Table:

@@ -153,7 +153,8 @@ def test_the_range_is_the_images_own(tmp_path):
         ({"PixelData": None}, "without PixelData"),
         ({"NumberOfFrames": 3}, "holds 3 frames, expected one"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "of palette or colour"),
-        ({"PhotometricInterpretation": None}, "of palette or colour"),
+        ({"PhotometricInterpretation": None}, "lacks PhotometricInterpretation"),
+        ({"PhotometricInterpretation": ""}, "lacks PhotometricInterpretation"),
         ({"SamplesPerPixel": 3}, "has 3 samples a pixel"),
         ({"Rows": None}, "Rows is not a whole number"),
         ({"Columns": 0}, "claims 6 x 0 pixels"),
@@ -161,7 +162,21 @@ def test_the_range_is_the_images_own(tmp_path):
         ({"BitsStored": None}, "is a broken DICOM file"),
         ({"RescaleSlope": 1e300, "RescaleIntercept": 1e308}, None),
         ({"RescaleSlope": 1e306, "RescaleIntercept": 0}, "not finite after its rescaling"),
-        ({"WindowCenter": 10, "WindowWidth": -5}, "is a broken DICOM file"),
+        ({"RescaleSlope": 0, "RescaleIntercept": 7}, "RescaleSlope is 0"),
+        ({"RescaleSlope": [1, 2]}, "RescaleSlope is not a number"),
+        ({"WindowCenter": 10, "WindowWidth": -5}, "WindowWidth is not at least 1"),
+        ({"WindowCenter": 800, "WindowWidth": 0}, "WindowWidth is not at least 1"),
+        ({"WindowCenter": 800, "WindowWidth": 0.5}, "WindowWidth is not at least 1"),
+        (
+            {"WindowCenter": 800, "WindowWidth": 0, "VOILUTFunction": "SIGMOID"},
+            "WindowWidth is not above 0",
+        ),
+        ({"WindowCenter": [800, 40], "WindowWidth": [0, 400]}, "WindowWidth is not at least 1"),
+        ({"WindowCenter": 800}, "has a WindowCenter but no WindowWidth"),
+        ({"WindowCenter": 800, "WindowWidth": ""}, "has a WindowCenter but no WindowWidth"),
+        ({"WindowCenter": "", "WindowWidth": 400}, "has a WindowWidth but no WindowCenter"),
+        ({"WindowCenter": 8, "WindowWidth": 4, "VOILUTFunction": "CUBIC"}, "VOILUTFunction is none of"),
+        ({"PixelPaddingValue": [1, 2]}, "PixelPaddingValue is not a whole number"),
     ],
     ids=lambda value: "" if not isinstance(value, dict) else "-".join(value),
 )
@@ -174,6 +189,114 @@ def test_odd_headers_are_refused_by_name_without_the_patient(tmp_path, elements,
         read_dicom(path)
     assert PATIENT.split("^")[0] not in str(refused.value)
     assert PATIENT_ID not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"RescaleSlope": "", "RescaleIntercept": ""},
+        {"RescaleSlope": 1, "RescaleIntercept": ""},
+        {"RescaleSlope": 3},
+        {"RescaleIntercept": 5},
+        {"WindowCenter": "", "WindowWidth": ""},
+        {"WindowWidth": ""},
+        {"PhotometricInterpretation": "monochrome2"},
+        {"PhotometricInterpretation": "Monochrome2 "},
+        {"PixelPaddingValue": ""},
+        {"PixelPaddingRangeLimit": 100},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS:UserWarning")
+def test_what_a_header_leaves_empty_or_in_small_letters_changes_nothing(tmp_path, elements):
+    plain = read_dicom(write_dicom(tmp_path / "plain.dcm", gradient()))
+    np.testing.assert_array_equal(
+        read_dicom(write_dicom(tmp_path / "odd.dcm", gradient(), **elements)), plain
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS:UserWarning")
+def test_small_letters_are_inverted_and_windowed_too(tmp_path):
+    window = {"WindowCenter": 500, "WindowWidth": 600}
+    small = write_dicom(tmp_path / "1", gradient(), PhotometricInterpretation="monochrome1", **window)
+    bright = write_dicom(tmp_path / "2", gradient(), **window)
+    np.testing.assert_allclose(read_dicom(small), 1 - read_dicom(bright), atol=1e-7)
+
+
+def test_a_negative_slope_turns_the_greys_with_and_without_a_window(tmp_path):
+    rescale = {"RescaleSlope": -1, "RescaleIntercept": 2000}
+    stored = gradient() + 100
+    plain = read_dicom(write_dicom(tmp_path / "1", stored, **rescale))
+    wide = read_dicom(write_dicom(tmp_path / "2", stored, **rescale, WindowCenter=1000, WindowWidth=4000))
+    np.testing.assert_allclose(plain, 1 - scaled(stored.astype(np.float64)), atol=1e-7)
+    np.testing.assert_allclose(wide, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(
+    ("kind", "value", "elements"),
+    [
+        (np.uint16, 65535, {}),
+        (np.uint16, 0, {}),
+        (np.uint16, 700, {}),
+        (np.int16, -2000, {}),
+        (np.int16, -2000, {"RescaleSlope": 2, "RescaleIntercept": -300}),
+        (np.int16, 32767, {"WindowCenter": 900, "WindowWidth": 2000}),
+    ],
+)
+def test_padding_is_black_and_stretches_no_range(tmp_path, kind, value, elements, photometric):
+    image = (gradient(8, 9) + 500).astype(kind)
+    image[image == value] += 1
+    elements = {**elements, "PhotometricInterpretation": photometric}
+    unpadded = read_dicom(write_dicom(tmp_path / "plain", image[2:], **elements))
+    image[:2] = value
+    padded = read_dicom(write_dicom(tmp_path / "padded", image, PixelPaddingValue=value, **elements))
+    assert (padded[:2] == 0).all()
+    np.testing.assert_array_equal(padded[2:], unpadded)
+    assert (unpadded.min(), unpadded.max()) == (0, 1) or elements.get("WindowCenter")
+
+
+def test_a_range_of_padding_in_either_order(tmp_path):
+    image = gradient(8, 9) + 500
+    unpadded = read_dicom(write_dicom(tmp_path / "plain", image[2:]))
+    image[0], image[1] = 60_000, 65_000
+    for first, last in ((60_000, 65_535), (65_535, 60_000)):
+        limits = {"PixelPaddingValue": first, "PixelPaddingRangeLimit": last}
+        padded = read_dicom(write_dicom(tmp_path / "padded", image, **limits))
+        np.testing.assert_array_equal(padded, np.concatenate([np.zeros((2, 9)), unpadded]))
+
+
+def test_padding_that_no_pixel_has_changes_nothing(tmp_path):
+    plain = read_dicom(write_dicom(tmp_path / "plain", gradient()))
+    for value in (65_535, 5):
+        padded = write_dicom(tmp_path / "padded", gradient(), PixelPaddingValue=value)
+        np.testing.assert_array_equal(read_dicom(padded), plain)
+    # Of 12 stored bits the brightest are no padding because the padding's last 12 bits are alike.
+    bright = np.array([[0, 100], [4000, 4095]], np.uint16)
+    stored = {"BitsStored": 12, "HighBit": 11}
+    with_value = write_dicom(tmp_path / "12", bright, PixelPaddingValue=65_535, **stored)
+    np.testing.assert_allclose(read_dicom(with_value), bright / 4095, atol=1e-7)
+
+
+def test_padding_in_unused_bits_and_of_the_other_sign(tmp_path):
+    stored = {"BitsStored": 12, "HighBit": 11}
+    above = np.array([[65_535, 65_535], [0, 100], [50, 4095]], np.uint16)
+    path = write_dicom(tmp_path / "above", above, PixelPaddingValue=65_535, **stored)
+    np.testing.assert_allclose(read_dicom(path), [[0, 0], [0, 100 / 4095], [50 / 4095, 1]], atol=1e-7)
+    dataset = dicom_dataset(np.array([[-2000, 0], [50, 100]], np.int16), PixelPaddingValue=63_536)
+    dataset["PixelPaddingValue"].VR = "US"
+    dataset.save_as(tmp_path / "sign", enforce_file_format=True)
+    np.testing.assert_allclose(read_dicom(tmp_path / "sign"), [[0, 0], [0.5, 1]], atol=1e-7)
+
+
+def test_an_image_of_padding_alone_is_black(tmp_path):
+    path = write_dicom(
+        tmp_path / "all",
+        np.full((3, 4), 9, np.uint16),
+        PixelPaddingValue=9,
+        PhotometricInterpretation="MONOCHROME1",
+    )
+    np.testing.assert_array_equal(read_dicom(path), np.zeros((3, 4), np.float32))
 
 
 def test_frames_that_are_no_number(tmp_path):

@@ -70,10 +70,10 @@ def test_without_masks(folder):
 
 
 def test_one_image_of_sixteen_bits_makes_all_sixteen(folder):
-    folder.image("a.png", grey(1000, kind=np.uint16))
+    folder.image("a.png", grey(40_000, kind=np.uint16))
     assert folder.prepare().written.bit_depth == 16
     samples = load_samples(folder.written(), range(4)).images[:, 0, 0, 0].numpy()
-    np.testing.assert_allclose(samples[:2], [1000 / 65535, 50 / 255], atol=1e-7)
+    np.testing.assert_allclose(samples[:2], [40_000 / 65535, 50 / 255], atol=1e-7)
 
 
 def test_eight_bits_stay_eight(folder):

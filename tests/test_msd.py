@@ -116,6 +116,48 @@ def test_broken_volumes_are_left_out_and_named(task, tmp_path):
     ]
 
 
+def test_volumes_with_other_channels_are_left_out_and_named(task, tmp_path):
+    one_hot = np.stack([organ() == 0, organ() == 1, organ() == 2], axis=3).astype(np.uint8)
+    task.case("hot", label=one_hot).case("many", np.stack([voxels(), voxels(1)], axis=3))
+    task.case("plain", voxels()[..., None])
+    summary = prepare_msd(task.root, tmp_path / "out", size=20)
+    assert (summary.volumes, summary.written.counts) == (4, {"all": {0: 12, 1: 12}})
+    remedy = "keep one, and of a label with one channel a class make one volume of numbers"
+    assert summary.skipped == (
+        (
+            "imagesTr/hot.nii.gz",
+            f"labelsTr/hot.nii.gz has 3 channels in its fourth axis, expected 1; {remedy}",
+        ),
+        (
+            "imagesTr/many.nii.gz",
+            f"imagesTr/many.nii.gz has 2 channels in its fourth axis, expected 1; {remedy}",
+        ),
+    )
+    assert json.loads((tmp_path / "out/card.json").read_text())["channels"] == 1
+
+
+def test_a_volume_without_the_declared_channels_is_left_out(task, tmp_path):
+    task.described(modality={"0": "FLAIR", "1": "T1"})
+    task.case("both", np.stack([voxels(), voxels(1)], axis=3))
+    summary = prepare_msd(task.root, tmp_path / "out", size=20, channel=1)
+    assert summary.volumes == 1
+    assert summary.skipped[0] == (
+        "imagesTr/liver_0.nii.gz",
+        "imagesTr/liver_0.nii.gz has 1 channel in its fourth axis, expected 2; store all channels that "
+        "dataset.json declares in one file",
+    )
+    assert json.loads((tmp_path / "out/card.json").read_text())["channels"] == 2
+
+
+def test_slices_with_one_value_everywhere_are_named(task, tmp_path):
+    air = voxels()
+    air[..., :2] = -1000
+    task.case("thin", air)
+    summary = prepare_msd(task.root, tmp_path / "out", size=20)
+    assert summary.constant == ("thin-z000", "thin-z001")
+    assert json.loads((tmp_path / "out/card.json").read_text())["constant_images"] == list(summary.constant)
+
+
 def test_slices_whose_organ_vanishes_are_named(task, tmp_path):
     label = np.zeros((60, 60, 3), np.uint8)
     label[:2, 0, 1] = 1

@@ -29,13 +29,24 @@ def rules(**changes) -> SliceRules:
     return SliceRules(**{**usual, **changes})
 
 
-def sliced(folder: Path, image=None, label=None, *, affine=AFFINE, label_affine=None, channel=0, **changes):
+def sliced(
+    folder: Path,
+    image=None,
+    label=None,
+    *,
+    affine=AFFINE,
+    label_affine=None,
+    channel=0,
+    channels=1,
+    **changes,
+):
     image, label = voxels() if image is None else image, organ() if label is None else label
     case = Case(
         "case_1",
         save(folder / "image.nii.gz", image, affine),
         save(folder / "label.nii.gz", label, affine if label_affine is None else label_affine),
         channel,
+        channels,
     )
     return cut(case, rules(**changes))
 
@@ -138,8 +149,32 @@ def test_percentiles_scale_each_volume(tmp_path):
 
 def test_a_channel_of_the_fourth_axis_is_taken(tmp_path):
     both = np.stack([voxels(1), voxels(2)], axis=3)
-    assert same(sliced(tmp_path, both, channel=1), sliced(tmp_path, voxels(2)))
-    assert "has 2 channels, expected at least 3" in sliced(tmp_path, both, channel=2).failure
+    assert same(sliced(tmp_path, both, channel=1, channels=2), sliced(tmp_path, voxels(2)))
+
+
+def test_an_image_with_other_channels_than_declared_gives_nothing(tmp_path):
+    both = np.stack([voxels(1), voxels(2)], axis=3)
+    for image, channels, found in (
+        (both, 1, "2 channels"),
+        (both, 3, "2 channels"),
+        (voxels(), 2, "1 channel "),
+    ):
+        cut_up = sliced(tmp_path, image, channels=channels)
+        assert f"image.nii.gz has {found}" in cut_up.failure
+        assert f"expected {channels}" in cut_up.failure
+        assert not cut_up.slices
+    same_again = sliced(tmp_path, voxels()[..., None], organ()[..., None, None])
+    assert same(same_again, sliced(tmp_path))
+    assert same(sliced(tmp_path, both[..., None], channels=2, channel=1), sliced(tmp_path, voxels(2)))
+
+
+@pytest.mark.parametrize("axis", [0, 3, 4])
+def test_a_label_with_one_channel_a_class_gives_nothing(tmp_path, axis):
+    label = organ()[..., None] if axis == 4 else organ()
+    one_hot = np.stack([label == 0, label == 1, label == 2], axis=axis).astype(np.uint8)
+    cut_up = sliced(tmp_path, None, one_hot)
+    assert "label.nii.gz has " in cut_up.failure
+    assert not cut_up.slices
 
 
 def test_slices_are_drawn_half_of_each_class_and_by_subject(tmp_path):
@@ -269,11 +304,11 @@ def test_a_file_with_much_behind_its_voxels_is_refused(tmp_path, monkeypatch):
     "name", ["example4d.nii.gz", "anatomical.nii", "functional.nii", "example_nifti2.nii.gz"]
 )
 def test_real_files_are_read_as_nibabel_reads_them(name):
-    volume = read_volume(NIBABEL / name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wanted = nib.as_closest_canonical(nib.load(NIBABEL / name))
     array = wanted.get_fdata()
+    volume = read_volume(NIBABEL / name, channels=array.shape[3] if array.ndim == 4 else 1)
     array = array[..., 0] if array.ndim == 4 else array
     assert volume.stored.shape == array.shape
     assert np.allclose(volume.affine, wanted.affine)

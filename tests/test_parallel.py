@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from activmask.data.parallel import in_order
+from activmask.data.parallel import crew, in_order
 from activmask.errors import DataError, UsageError
 
 
@@ -27,6 +27,14 @@ def test_results_come_in_order(workers):
     assert list(in_order(square, range(20), workers=workers)) == [n * n for n in range(20)]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_crew_works_on_one_round_after_the_other(workers):
+    with crew(square, workers=workers) as run:
+        assert list(run(range(5))) == [0, 1, 4, 9, 16]
+        assert list(run([])) == []
+        assert list(run([7])) == [49]
+
+
 def test_items_are_taken_only_as_needed():
     taken = []
     results = in_order(square, (taken.append(n) or n for n in range(100)), workers=2, ahead=2)
@@ -43,11 +51,14 @@ def test_a_killed_worker_is_told_in_a_sentence():
 def test_no_workers_make_no_sense():
     with pytest.raises(UsageError, match="at least 1"):
         in_order(square, [1], workers=0)
+    with pytest.raises(UsageError, match="at least 1"), crew(square, workers=0):
+        pass
 
 
 def test_ray_gives_the_same_in_the_same_order():
     pytest.importorskip("ray", reason="Ray cannot be installed here")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = list(in_order(partial(operator.mul, 3), range(20), workers=2, engine="ray"))
-    assert found == [3 * n for n in range(20)]
+        with crew(partial(operator.mul, 3), workers=2, engine="ray") as run:
+            found = [*run(range(20)), *run([20, 21])]
+    assert found == [3 * n for n in range(22)]

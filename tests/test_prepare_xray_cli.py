@@ -6,8 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import typer
+from activmask_cli.prepare_xray import prepare_xray
 from dicom_files import PATIENT, PATIENT_ID, write_dicom
 from test_cli import run
+from typer.testing import CliRunner
 from xray_files import SECRET, Collections, xray
 
 
@@ -34,6 +37,37 @@ def test_the_dry_run_counts_the_released_tables(tmp_path):
     for count in ("2,516 / 1,046", "60,361 / 24,907", "500 / 446", "22,091 / 18,923", "998 / 498 / 504"):
         assert count in said
     assert "it leaks" in said
+
+
+def in_process(*arguments):
+    app = typer.Typer()
+    app.command()(prepare_xray)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_papers_sampling_draws_as_many_as_it_is_told(tmp_path):
+    made = Collections(tmp_path, n=20)
+    flags = ("--nih", made.nih, "--padchest", made.padchest, "--paper-sampling", "--dry-run")
+    said = " ".join(in_process(*flags, "--per-cell", 20).output.split())
+    assert "the paper's sampling: 20 images of each site and class" in said
+    assert "train / valid / test 38 / 18 / 24 images" in said
+    assert "500 images of label 0 are wanted from nih; found 20" in " ".join(
+        in_process(*flags).output.split()
+    )
+
+
+def test_broken_drawn_images_and_the_brightness_of_sites_are_told(tmp_path):
+    made = Collections(tmp_path, n=3)
+    made.image("00000001_000.png").write_bytes(b"no image")
+    flags = ("--nih", made.nih, "--padchest", made.padchest, "--size", 16, "--out", tmp_path / "out")
+    said = " ".join(in_process(*flags).output.split())
+    assert "1 drawn images could not be used, so the next of the same order was drawn" in said
+    assert "of 3 images per site and class 2 are left" in said
+    assert "mean brightness (--intensity image): nih 0." in said
+    assert "tells the site" not in said
+    said = " ".join(in_process(*flags, "--intensity", "released", "--overwrite").output.split())
+    assert "padchest 0.0" in said
+    assert "it tells the site" in said
 
 
 def test_wrong_use(tmp_path):

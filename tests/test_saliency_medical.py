@@ -150,6 +150,39 @@ def test_wrong_slices_and_labels_are_refused(prepared, tmp_path):
         read_nifti_slice(tmp_path / "cut.nii.gz", 0, stored)
 
 
+def test_channels_other_than_the_data_sets_are_refused(prepared, tmp_path):
+    task, data, _ = prepared
+    stored = stored_slices(data, preset="synthetic", network_size=SIDE, crops=True)
+    assert stored.channels == 1
+    image, label = (task / folder / "vol_0.nii.gz" for folder in ("imagesTr", "labelsTr"))
+    values = np.asarray(nibabel.load(image).dataobj)
+    both = write_volume(tmp_path / "both.nii", np.stack([values, values[::-1]], axis=3))
+    one_hot = write_volume(tmp_path / "hot.nii", np.stack([organ() == 0, organ() > 0], 3).astype(np.uint8))
+    with pytest.raises(DataError, match=r"both\.nii has 2 channels in its fourth axis, expected 1"):
+        read_nifti_slice(both, 2, stored)
+    with pytest.raises(DataError, match=r"hot\.nii has 2 channels in its fourth axis, expected 1"):
+        read_nifti_slice(image, 2, stored, one_hot)
+    two = StoredSlices(31, None, 1, 2)
+    assert not np.array_equal(
+        read_nifti_slice(both, 2, two, label)[0], read_nifti_slice(image, 2, StoredSlices(31, None, 0))[0]
+    )
+    with pytest.raises(DataError, match=r"vol_0\.nii\.gz has 1 channel in its fourth axis, expected 2"):
+        read_nifti_slice(image, 2, two)
+
+
+def test_a_card_of_an_earlier_version_does_not_say_how_many_channels(prepared, tmp_path):
+    task, _, _ = prepared
+    window = {"low": -160, "high": 240, "unit": "value"}
+    (tmp_path / "card.json").write_text(json.dumps({"source": "msd", "width": 31, "window": window}))
+    old = stored_slices(tmp_path, preset="liver", network_size=28, crops=False)
+    image = task / "imagesTr" / "vol_0.nii.gz"
+    read_nifti_slice(image, 2, old)
+    values = np.asarray(nibabel.load(image).dataobj)
+    both = write_volume(tmp_path / "both.nii", np.stack([values, values], axis=3))
+    with pytest.raises(DataError, match=r"both\.nii has 2 channels, .* prepare it anew"):
+        read_nifti_slice(both, 2, old)
+
+
 def test_slices_are_of_volumes_and_volumes_have_slices(tmp_path):
     checkpoint = tiny_checkpoint(tmp_path)
     with pytest.raises(UsageError, match=r"a\.nii\.gz is a volume; give the number"):
@@ -229,6 +262,15 @@ def test_an_old_checkpoint_reads_the_card_that_still_lies_there_and_says_so(tmp_
     expected = gradient(40, 40) / gradient(40, 40).max()
     np.testing.assert_allclose(inputs.images[0, 0], expected[6:34, 6:34], atol=1e-5)
     assert "does not carry how its images were made" in inputs.notes[0]
+
+
+def test_a_network_of_released_intensities_takes_no_dicom(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/card.json").write_text('{"source": "xray", "intensity": "released"}')
+    checkpoint = tiny_checkpoint(tmp_path / "run", data=str(tmp_path / "data"))
+    path = write_dicom(tmp_path / "scan.dcm", gradient(40, 40))
+    with pytest.raises(DataError, match=r"scan\.dcm is a DICOM file, which has no range but its own"):
+        read_inputs(checkpoint, [path])
 
 
 def test_a_mask_of_a_dicom_has_its_size(tmp_path):

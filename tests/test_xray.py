@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -14,14 +15,17 @@ from PIL import Image
 from xray_files import SECRET, Collections, png, xray
 
 from activmask.data.dataset import read_dataset
-from activmask.data.xray import Sources, prepare_xray
-from activmask.data.xray_cache import Made, continued
+from activmask.data.intensities import recorded_intensity
+from activmask.data.xray import Sources, eligible_xrays, prepare_xray
+from activmask.data.xray_cache import KEY_BYTES, Made, continued, finished_images
+from activmask.data.xray_making import image_name
 from activmask.data.xray_pixels import read_intensities, read_xray_mask, resized
+from activmask.data.xray_sampling import sample
 from activmask.errors import DataError, UsageError
 
 
-def read_xray(path, size):
-    return resized(read_intensities(path), size)
+def read_xray(path, size, intensity="image"):
+    return resized(read_intensities(path, intensity=intensity), size)
 
 
 def prepared(made: Collections, **options):
@@ -88,8 +92,157 @@ def test_a_broken_image_is_skipped_and_named(kind, tmp_path):
     ((name, why),) = summary.skipped
     assert name == "00000003_000.png"
     assert str(tmp_path) not in why
-    assert summary.cells["nih", 1] == 3
+    assert set(summary.cells.values()) == {3}
     assert b"00000003_000.png" in (tmp_path / "out/skipped.csv").read_bytes()
+
+
+def cells_of(folder):
+    dataset = read_dataset(folder)
+    return Counter(zip(dataset.sites, dataset.labels.tolist(), strict=True)), dataset
+
+
+def test_a_broken_drawn_image_gives_way_to_the_next_of_its_order(tmp_path):
+    made = Collections(tmp_path, n=5)
+    plan = sample(eligible_xrays(made.sources).candidates, 2)
+    gone = [
+        next(image for image in plan if (image.site, image.label) == cell)
+        for cell in (("nih", 1), ("padchest", 0))
+    ]
+    made.image(gone[0].file_name).write_bytes(b"no image")
+    png(made.image(gone[1].file_name), np.zeros((40, 40), np.uint16))
+    summary = prepared(made, per_cell=2, workers=2)
+    assert {name for name, _ in summary.skipped} == {image.file_name for image in gone}
+    assert dict(summary.skipped)[gone[1].file_name] == "it has one value everywhere, so it shows nothing"
+    assert (summary.planned, summary.replaced) == (2, 2)
+    counts, dataset = cells_of(tmp_path / "out")
+    assert set(counts.values()) == {2}
+    assert len(counts) == 4
+    assert len(set(dataset.subjects)) == 8
+    assert (dataset.card["per_cell"], dataset.card["replaced"]) == (2, 2)
+    assert dataset.card["cells"] == {site: {"healthy": 2, "emphysema": 2} for site in ("nih", "padchest")}
+    kept = {image_name(image) for image in plan if image not in gone}
+    assert kept < {path.stem for path in (tmp_path / "out/images").iterdir()}
+
+
+def test_cells_stay_equal_where_one_runs_out_and_a_wanted_number_is_refused(tmp_path):
+    made = Collections(tmp_path, n=3)
+    made.image("00000001_000.png").write_bytes(b"no image")
+    summary = prepared(made)
+    assert (summary.planned, set(summary.cells.values())) == (3, {2})
+    assert read_dataset(tmp_path / "out").card["per_cell"] == 2
+    with pytest.raises(DataError, match="3 images with the finding are wanted from nih, but only 2 of its 3"):
+        prepared(made, per_cell=3, overwrite=True)
+    for path in made.padchest.rglob("*.png"):
+        png(path, np.zeros((40, 40), np.uint16))
+    with pytest.raises(DataError, match="wanted from padchest, but only 0 of its 3 can be used"):
+        prepared(made, overwrite=True)
+
+
+def test_an_interruption_among_replacements_changes_no_byte(tmp_path, monkeypatch):
+    import activmask.data.xray_making as module
+
+    made = Collections(tmp_path, n=5)
+    plan = sample(eligible_xrays(made.sources).candidates, 3)
+    for image in plan[::4]:
+        made.image(image.file_name).write_bytes(b"no image")
+    prepared(made, per_cell=3)
+    whole, real = contents(tmp_path / "out"), module.read_intensities
+    for stop in (2, 7, 13):
+        read = []
+
+        def stops(path, *, read=read, stop=stop, **how):
+            if len(read) == stop:
+                raise KeyboardInterrupt
+            read.append(path)
+            return real(path, **how)
+
+        monkeypatch.setattr(module, "read_intensities", stops)
+        with pytest.raises(KeyboardInterrupt):
+            prepared(made, per_cell=3, overwrite=True)
+        monkeypatch.setattr(module, "read_intensities", real)
+        prepared(made, per_cell=3, overwrite=True)
+        assert contents(tmp_path / "out") == whole
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_file_mended_after_an_interruption_is_read_anew(tmp_path, monkeypatch):
+    import activmask.data.xray_making as module
+
+    made = Collections(tmp_path, n=5)
+    prepared(made, per_cell=3)
+    whole, real = contents(tmp_path / "out"), module.read_intensities
+    first = sample(eligible_xrays(made.sources).candidates, 3)[3]
+    sound = made.image(first.file_name).read_bytes()
+    made.image(first.file_name).write_bytes(b"no image")
+    read = []
+
+    def stops(path, **how):
+        if len(read) == 9:
+            raise KeyboardInterrupt
+        read.append(path)
+        return real(path, **how)
+
+    monkeypatch.setattr(module, "read_intensities", stops)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(made, per_cell=3, overwrite=True)
+    monkeypatch.setattr(module, "read_intensities", real)
+    made.image(first.file_name).write_bytes(sound)
+    prepared(made, per_cell=3, overwrite=True)
+    assert contents(tmp_path / "out") == whole
+
+
+def test_intensities_treat_both_sites_alike_or_as_released(tmp_path):
+    made = Collections(tmp_path)
+    summary = prepared(made)
+    dataset = read_dataset(tmp_path / "out")
+    assert dataset.card["intensity"] == "image"
+    assert "own minimum" in dataset.card["intensities"]
+    means = [summary.brightness[cell] for cell in sorted(summary.brightness)]
+    assert max(means) - min(means) < 0.05
+    assert dataset.card["brightness"]["nih"]["emphysema"] == summary.brightness["nih", 1]
+    dim = made.image("00000001_000.png")
+    png(dim, np.asarray(Image.open(dim)) // 2)
+    summary = prepared(made, overwrite=True)
+    stored = np.asarray(Image.open(tmp_path / "out/images/nih-00000001_000.png")) / 65535
+    assert stored == pytest.approx(read_xray(dim, 16), abs=1e-4)
+    assert stored.max() > 0.7
+    summary = prepared(made, intensity="released", overwrite=True)
+    assert read_dataset(tmp_path / "out").card["intensity"] == "released"
+    deep = np.asarray(Image.open(made.image("216840_scan.png"))) / np.float32(65535)
+    stored = np.asarray(Image.open(tmp_path / "out/images/padchest-216840_scan.png")) / 65535
+    assert stored == pytest.approx(resized(deep, 16), abs=1e-4)
+    assert summary.brightness["padchest", 0] < 0.06
+    assert summary.brightness["nih", 0] > 0.2
+    with pytest.raises(UsageError, match="no intensity 'own'"):
+        prepared(made, intensity="own", overwrite=True)
+
+
+def test_released_intensities_want_the_released_depths(tmp_path):
+    made = Collections(tmp_path)
+    png(made.image("216840_scan.png"), xray(1, 255))
+    png(made.image("00000001_000.png"), xray(1, 4095, kind=np.uint16))
+    made.as_dicom("216842_scan.png")
+    why = dict(prepared(made, intensity="released").skipped)
+    assert "has not the 16 bits that padchest was released with" in why["216840_scan.png"]
+    assert "has not the 8 bits that nih was released with" in why["00000001_000.png"]
+    assert "is a DICOM file, which has no range but its own" in why["216842_scan.png"]
+    assert not prepared(made, overwrite=True).skipped
+
+
+def test_older_data_sets_keep_the_range_they_were_made_with(tmp_path):
+    assert recorded_intensity({"source": "xray"}) == "mixed"
+    assert recorded_intensity({"source": "folder"}) == 65_535
+    assert recorded_intensity({"source": "xray", "intensity": "released"}) == "released"
+    with pytest.raises(DataError, match="found 'loud'"):
+        recorded_intensity({"intensity": "loud"})
+    grey, deep = xray(3, 200), xray(3, 4095, kind=np.uint16)
+    mixed = [read_intensities(png(tmp_path / "x.png", pixels), intensity="mixed") for pixels in (grey, deep)]
+    np.testing.assert_allclose(mixed[0], grey / 255, atol=1e-6)
+    np.testing.assert_allclose(mixed[1], (deep - deep.min()) / np.ptp(deep), atol=1e-6)
+    path = png(tmp_path / "y.png", deep)
+    np.testing.assert_allclose(read_intensities(path, intensity=4095), deep / 4095, atol=1e-6)
+    with pytest.raises(DataError, match=r"y\.png holds values up to \d+, but the range given ends at 1023"):
+        read_intensities(path, intensity=1023)
 
 
 def test_an_image_in_two_folders_is_told_apart_by_the_table_or_skipped(tmp_path):
@@ -109,7 +262,7 @@ def test_dicom_colour_oddities_and_16_bits(tmp_path):
     assert read_xray(png(tmp_path / "s.png", (stretched * 60000).astype(np.uint16)), 16) == pytest.approx(
         deep, abs=1e-4
     )
-    assert plain == pytest.approx(grey.mean() / 255, abs=0.5)
+    assert read_xray(png(tmp_path / "s.png", grey), 16) == pytest.approx(deep, abs=1e-4)
     made = Collections(tmp_path)
     made.as_dicom("216840_scan.png", PhotometricInterpretation="MONOCHROME1")
     assert prepared(made).cells["padchest", 1] == 4
@@ -118,7 +271,7 @@ def test_dicom_colour_oddities_and_16_bits(tmp_path):
 def test_resizing_keeps_means_and_crops_to_the_middle(tmp_path):
     image = np.zeros((32, 64), np.uint8)
     image[:, 16:48] = 100
-    assert read_xray(png(tmp_path / "wide.png", image), 8) == pytest.approx(
+    assert read_xray(png(tmp_path / "wide.png", image), 8, "released") == pytest.approx(
         np.full((8, 8), 100 / 255), abs=1e-6
     )
 
@@ -190,7 +343,7 @@ def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(tmp_path):
 
 
 def test_finished_images_are_not_read_again(tmp_path, monkeypatch):
-    import activmask.data.xray as module
+    import activmask.data.xray_making as module
 
     made = Collections(tmp_path)
     png(tmp_path / "masks/00000001_000.png", np.full((40, 40), 255, np.uint8))
@@ -198,16 +351,18 @@ def test_finished_images_are_not_read_again(tmp_path, monkeypatch):
     whole = contents(tmp_path / "out")
     real, read = module.read_intensities, []
 
-    def stops_at_the_tenth(path):
+    def stops_at_the_tenth(path, **how):
         if len(read) == 9:
             raise KeyboardInterrupt
         read.append(path)
-        return real(path)
+        return real(path, **how)
 
     monkeypatch.setattr(module, "read_intensities", stops_at_the_tenth)
     with pytest.raises(KeyboardInterrupt):
         prepared(made, masks=tmp_path / "masks", overwrite=True)
-    monkeypatch.setattr(module, "read_intensities", lambda path: read.append(path) or real(path))
+    monkeypatch.setattr(
+        module, "read_intensities", lambda path, **how: read.append(path) or real(path, **how)
+    )
     prepared(made, masks=tmp_path / "masks", overwrite=True)
     assert len(read) == len(set(read)) == 16
     assert contents(tmp_path / "out") == whole
@@ -254,10 +409,21 @@ def test_what_was_left_out_is_made_again_in_this_process(tmp_path):
         batches.append(list(rest))
         return (made[k] for k in rest)
 
-    first = continued(tmp_path / "cache", range(4), make, make_all, 2)
+    def key(k):
+        return bytes([k]) * KEY_BYTES
+
+    cache = tmp_path / "cache"
+    first = continued(cache, range(4), key, make, make_all, 2)
     assert [next(first).reason for _ in range(3)] == ["", "broken", ""]
     first.close()
-    again = list(continued(tmp_path / "cache", range(4), make, make_all, 2))
+    again = list(continued(cache, range(4), key, make, make_all, 2))
     assert [one.reason for one in again] == ["", "broken", "", ""]
     assert [int(one.pixels[0, 0]) for one in again if one.pixels is not None] == [0, 2, 3]
     assert (singles, batches) == ([1], [[0, 1, 2, 3], [3]])
+    made[1] = Made(np.full((2, 2), 9, np.uint16), None, "")
+    assert [one.reason for one in continued(cache, range(4), key, make, make_all, 2)] == [""] * 4
+    assert [int(one.pixels[0, 0]) for one in finished_images(cache, [1, 3, 0], 2)] == [9, 3, 0]
+    list(continued(cache, [3], key, make, make_all, 2, start=2))
+    assert batches[-1] == [3]
+    assert [int(one.pixels[0, 0]) for one in finished_images(cache, [0, 1, 2], 2)] == [0, 9, 3]
+    assert cache.stat().st_size == 3 * (KEY_BYTES + 13)

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -86,12 +87,47 @@ def test_more_than_a_cell_holds_is_refused_with_its_name_and_size() -> None:
         sample([])
 
 
+@settings(deadline=None)
+@given(collections(), st.sets(st.integers(0, 40)), st.integers(0, 99))
+def test_what_cannot_be_used_gives_way_and_cells_stay_equal(
+    candidates: list[Candidate], broken: set[int], seed: int
+) -> None:
+    sound = [image for number, image in enumerate(candidates) if number not in broken]
+    cells = Counter((image.site, image.label) for image in sound)
+    asked: list[Candidate] = []
+
+    def usable(images: Sequence[Candidate]) -> list[bool]:
+        asked.extend(images)
+        return [image in sound for image in images]
+
+    if len(cells) < 4:
+        with pytest.raises(DataError, match="but only 0 of its"):
+            sample(candidates, seed=seed, usable=usable)
+        return
+    drawn = sample(candidates, seed=seed, usable=usable)
+    wanted = min(*Counter((i.site, i.label) for i in candidates).values(), *cells.values())
+    assert Counter((image.site, image.label) for image in drawn) == dict.fromkeys(CELLS, wanted)
+    assert set(drawn) <= set(sound)
+    assert len(set(asked)) == len(asked)
+
+
+def test_a_replacement_is_the_next_of_its_order() -> None:
+    candidates = [image(site, label, 50 * label + i, i) for site, label in CELLS for i in range(6)]
+    order = [image for image in sample(candidates, 6) if (image.site, image.label) == ("nih", 1)]
+    drawn = sample(candidates, 4, usable=lambda images: [image not in order[1:3] for image in images])
+    assert [image for image in drawn if (image.site, image.label) == ("nih", 1)] == [order[0], *order[3:]]
+    with pytest.raises(DataError, match="5 images with the finding are wanted from nih, but only 4 of its 6"):
+        sample(candidates, 5, usable=lambda images: [image not in order[1:3] for image in images])
+
+
 def test_one_site_alone() -> None:
     candidates = [image("nih", label, 50 * label + i, i) for label in (0, 1) for i in range(3 + label)]
     assert Counter(image.label for image in sample(candidates)) == {0: 3, 1: 3}
 
 
 def test_paper_sampling_refuses_too_few() -> None:
+    with pytest.raises(UsageError, match="at least 1"):
+        paper_sampling([image(site, label, label, 0) for site, label in CELLS], 0)
     with pytest.raises(DataError, match="500 images of label 0 are wanted from nih; found 1"):
         paper_sampling([image(site, label, label, 0) for site, label in CELLS])
 

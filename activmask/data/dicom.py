@@ -14,12 +14,11 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
-from activmask.data.images import MAX_PIXELS
+from activmask.data.dicom_header import check_header, padding_of
 from activmask.errors import DataError
 
 _PREAMBLE = 128
 _MAGIC = b"DICM"
-_GREY = ("MONOCHROME1", "MONOCHROME2")
 _EXTRA_PLUGIN = "pylibjpeg"
 _EXTRA_SYNTAXES = {
     "1.2.840.10008.1.2.4.51",  # JPEG extended, 12 bits
@@ -50,7 +49,8 @@ def read_dicom(path: Path) -> np.ndarray:
     """Read one grey frame as a viewer shows it.
 
     Modality LUT or rescale and the first VOI LUT or window are applied, MONOCHROME1 is inverted,
-    and the result is scaled from its own range, so that no two scanners' bit depths differ.
+    and the result is scaled from its own range, so that no two scanners' bit depths differ. Padding
+    pixels (PixelPaddingValue, PixelPaddingRangeLimit) are black and count for no range.
 
     Returns:
         float32 (H, W) in [0, 1], higher is brighter; a constant image is 0 everywhere.
@@ -66,8 +66,12 @@ def read_dicom(path: Path) -> np.ndarray:
             # Warnings of pydicom quote header values.
             warnings.simplefilter("ignore")
             dataset = dcmread(path)
-            _check_header(path, dataset)
-            return _scaled(path, _grey_values(dataset), inverted=_photometric(dataset) == "MONOCHROME1")
+            check_header(path, dataset)
+            stored: np.ndarray = pixel_array(dataset)
+            padding = padding_of(path, dataset, stored)
+            values = _grey_values(dataset, stored)
+            inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+            return _scaled(path, values, padding, inverted=inverted)
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001 - raised again, without its text
@@ -75,62 +79,32 @@ def read_dicom(path: Path) -> np.ndarray:
         raise DataError(f"{path} {_reason(error, dataset)}") from None
 
 
-def _check_header(path: Path, dataset: Dataset) -> None:
-    """Refuse what this module does not read before anything is decoded."""
-    if "PixelData" not in dataset:
-        raise DataError(f"{path} is a DICOM file without PixelData; name a file that holds an image")
-    frames = _number(path, dataset, "NumberOfFrames", absent=1)
-    if frames > 1:
-        raise DataError(f"{path} holds {frames} frames, expected one; save each frame as its own file")
-    samples = _number(path, dataset, "SamplesPerPixel", absent=1)
-    if samples != 1:
-        raise DataError(f"{path} has {samples} samples a pixel, expected a grey image; export it as grey")
-    if _photometric(dataset) not in _GREY:
-        raise DataError(
-            f"{path} is neither MONOCHROME1 nor MONOCHROME2 but of palette or colour; export it as grey"
-        )
-    if _number(path, dataset, "BitsAllocated") == 1:
-        raise DataError(
-            f"{path} has 1 bit a pixel, so it is a mask, expected a grey image; name another file"
-        )
-    height, width = _number(path, dataset, "Rows"), _number(path, dataset, "Columns")
-    if height < 1 or width < 1:
-        raise DataError(f"{path} claims {height} x {width} pixels, expected at least one; export it again")
-    if height * width > MAX_PIXELS:
-        raise DataError(f"{path} claims more than {MAX_PIXELS:,} pixels; make it smaller")
+def _grey_values(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
+    rescaled = apply_modality_lut(stored, dataset)
+    for keyword in ("RescaleSlope", "RescaleIntercept"):
+        # A window would give its greys in the other order under a negative slope.
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    return apply_voi_lut(rescaled, dataset, index=0)
 
 
-def _number(path: Path, dataset: Dataset, keyword: str, absent: int | None = None) -> int:
-    """A whole number of the header; `absent` stands for an empty or missing one."""
-    try:
-        value = dataset.get(keyword)
-        return int(absent if value is None and absent is not None else value)
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{path}: {keyword} is not a whole number in its header; export it again") from None
-
-
-def _photometric(dataset: Dataset) -> str:
-    return str(dataset.get("PhotometricInterpretation", ""))
-
-
-def _grey_values(dataset: Dataset) -> np.ndarray:
-    values: np.ndarray = pixel_array(dataset)
-    return apply_voi_lut(apply_modality_lut(values, dataset), dataset, index=0)
-
-
-def _scaled(path: Path, values: np.ndarray, *, inverted: bool) -> np.ndarray:
+def _scaled(path: Path, values: np.ndarray, padding: np.ndarray | None, *, inverted: bool) -> np.ndarray:
     if values.ndim != 2:
         raise DataError(
             f"{path} decodes to {values.ndim} dimensions, expected one grey frame; export it again"
         )
-    low, high = float(values.min()), float(values.max())
+    shown = values if padding is None else values[~padding]
+    low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 0.0)
     # Finite ends of which the difference overflows are no grey values either.
     if not np.isfinite(high - low):
         raise DataError(f"{path} holds values that are not finite after its rescaling; export it again")
     if low == high:
         return np.zeros(values.shape, np.float32)
     shares = (values.astype(np.float64) - low) / (high - low)
-    return (1 - shares if inverted else shares).astype(np.float32)
+    shares = 1 - shares if inverted else shares
+    if padding is not None:
+        shares[padding] = 0
+    return shares.astype(np.float32)
 
 
 def _reason(error: Exception, dataset: Dataset | None) -> str:

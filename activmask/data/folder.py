@@ -6,6 +6,7 @@ Shapes: H x W pixels.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from skimage import transform
@@ -18,10 +19,12 @@ from activmask.data.images import (
     bit_depth,
     check_side,
     image_size,
-    read_grey,
+    read_levels,
     read_mask,
     to_stored,
 )
+from activmask.data.intensities import FULL_RANGE, Intensity, as_shares
+from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.errors import DataError, UsageError
 
 Progress = Callable[[int, int], None]
@@ -38,6 +41,8 @@ class FolderSummary:
     """(file name, reason) of the images left out."""
     empty_masks: int
     """Masks without a pixel inside; their images are stored as having no mask."""
+    notes: tuple[str, ...]
+    """Sentences on what the images' values may give away."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class _Job:
     size: int | None
     bit_depth: int
     colour: Colour
+    intensity: Intensity
 
 
 class _ClassLostError(Exception):
@@ -62,13 +68,15 @@ def prepare_folder(
     masks: Path | None = None,
     size: int | None = None,
     colour: Colour = "refuse",
+    intensity: Literal["image"] | int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> FolderSummary:
     """Make a data set from the images that a table lists.
 
     Images are stored with 16 bits if any of them has more than 8. A broken item is left out and
-    named in the summary and in `skipped.csv`.
+    named in the summary and in `skipped.csv`. Images with one value everywhere are kept and named,
+    in the card too.
 
     Args:
         images: Folder of PNG, JPEG or TIFF images.
@@ -80,23 +88,32 @@ def prepare_folder(
             are relative to this folder, or to `images` if there is none.
         size: Resize images (anti-aliased) and masks (nearest neighbour) to this side in px.
         colour: Whether to refuse colour images or convert them to grey.
+        intensity: The largest value that images of 16 bits can have, 4095 for 12 bits; or `image`,
+            which takes every image from its own minimum to its own maximum. Left out, it is 65,535,
+            and images whose used parts of their ranges are a factor of four apart, by class, site or
+            depth, are refused.
         overwrite: Replace a data set that lies at `out`.
         progress: Called with the number of items done and their total.
 
     Raises:
-        DataError: the table is broken, or what is left after skipping cannot make a data set.
+        DataError: the table is broken, the images' ranges are unequal, or what is left after skipping
+            cannot make a data set.
         UsageError: the arguments make no sense together.
     """
     _check_request(images, labels, out, masks, size)
+    _check_intensity(intensity)
     plan = plan_items(images, labels, masks)
     items, skipped = list(plan.items), list(plan.skipped)
     if size is None:
         _check_one_size(items)
-    job = _Job((images, masks), size, 16 if any(item.bit_depth == 16 for item in items) else 8, colour)
+    depth = 16 if any(item.bit_depth == 16 for item in items) or intensity == "image" else 8
+    job = _Job((images, masks), size, depth, colour, FULL_RANGE if intensity is None else intensity)
     while True:
         classes = _classes(labels, items, skipped)
         card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
-        records = _records(items, classes, job, skipped, progress)
+        card |= {"intensity": job.intensity}
+        used = UsedRanges()
+        records = _checked(_records(items, classes, job, skipped, used, progress), used, intensity, card)
         try:
             written = write_dataset(
                 out,
@@ -111,7 +128,10 @@ def prepare_folder(
             items = _sound(items, skipped)
             continue
         given = sum(item.mask is not None for item in _sound(items, skipped))
-        return FolderSummary(written, classes, tuple(skipped), given - written.masks)
+        notes = tuple(
+            note for note in (check_ranges(used, intensity), constant_images(used.constant)) if note
+        )
+        return FolderSummary(written, classes, tuple(skipped), given - written.masks, notes)
 
 
 def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, size: int | None) -> None:
@@ -123,6 +143,15 @@ def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, si
             raise UsageError(f"{source} lies in {out}, which would be replaced; choose another place")
     if size is not None:
         check_side(size)
+
+
+def _check_intensity(intensity: Literal["image"] | int | None) -> None:
+    if intensity in {None, "image"} or (isinstance(intensity, int) and 1 <= intensity <= FULL_RANGE):
+        return
+    raise UsageError(
+        f"intensity must be image, or the largest value of 16-bit images, from 1 to {FULL_RANGE}; "
+        f"found {intensity}"
+    )
 
 
 def _check_one_size(items: Sequence[Item]) -> None:
@@ -155,13 +184,14 @@ def _records(
     classes: dict[str, int],
     job: _Job,
     skipped: list[tuple[str, str]],
+    used: UsedRanges,
     progress: Progress | None,
 ) -> Iterator[Record]:
     """Read one image at a time; what cannot be read is appended to `skipped`."""
     seen: set[str] = set()
     for done, item in enumerate(items, 1):
         try:
-            record = _record(item, classes[item.label], job)
+            record = _record(item, classes[item.label], job, used)
         except DataError as error:
             skipped.append((item.file_name, reason(error, job.folders)))
         else:
@@ -173,8 +203,19 @@ def _records(
         raise _ClassLostError
 
 
-def _record(item: Item, label: int, job: _Job) -> Record:
-    image = read_grey(item.image, colour=job.colour)
+def _checked(
+    records: Iterator[Record], used: UsedRanges, intensity: Intensity | None, card: dict[str, Any]
+) -> Iterator[Record]:
+    """The records; what their images' ranges come to is checked and told to the card at the end."""
+    yield from records
+    check_ranges(used, intensity)
+    card["ranges"] = used.rows()
+    card["constant_images"] = used.constant
+
+
+def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
+    levels = read_levels(item.image, colour=job.colour)
+    image = as_shares(item.image, levels, job.intensity)
     mask = None if item.mask is None else read_mask(item.mask)
     if mask is not None and mask.shape != image.shape:
         raise DataError(f"the mask {item.mask} is of another size than its image")
@@ -184,6 +225,7 @@ def _record(item: Item, label: int, job: _Job) -> Record:
         image = _resized_image(image, job.size)
         mask = None if mask is None else _resized_mask(item, mask, job.size)
     pixels = to_stored(image, job.bit_depth)
+    used.add(item.file_name, item.label, item.site, levels)
     return Record(item.name, pixels, mask, label, item.subject, item.site, item.split)
 
 
@@ -200,7 +242,7 @@ def _resized_mask(item: Item, mask: np.ndarray, size: int) -> np.ndarray:
 
 
 def as_prepared(
-    image: Path, mask: Path | None, *, size: int, bits: int, colour: Colour
+    image: Path, mask: Path | None, *, size: int, bits: int, colour: Colour, intensity: Intensity
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """One image and its mask with the very pixels that `prepare_folder` would have stored.
 
@@ -210,6 +252,7 @@ def as_prepared(
         size: side in px that the data set was resized to.
         bits: 8 or 16, those of the data set.
         colour: whether the data set refused colour images.
+        intensity: the range that its values were taken from.
 
     Returns:
         uint8 or uint16 (S, S), and bool (S, S) or None; an empty mask is none.
@@ -229,5 +272,5 @@ def as_prepared(
         size=image_size(image),
         bit_depth=bit_depth(image),
     )
-    record = _record(item, 0, _Job((), size, bits, colour))
+    record = _record(item, 0, _Job((), size, bits, colour, intensity), UsedRanges())
     return record.image, record.mask

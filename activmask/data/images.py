@@ -47,12 +47,24 @@ def read_grey(path: Path, *, colour: Colour = "refuse") -> np.ndarray:
     Raises:
         DataError: not a readable PNG, JPEG or TIFF, or an image this function refuses.
     """
+    levels = read_levels(path, colour=colour)
+    return levels if levels.dtype.kind == "f" else from_stored(levels)
+
+
+def read_levels(path: Path, *, colour: Colour = "refuse") -> np.ndarray:
+    """Read a grey image as `read_grey` does, and leave its values as they are stored.
+
+    Returns:
+        uint8 or uint16 (H, W); float32 (H, W) in [0, 1] where the file stores floats or a colour was
+        converted.
+
+    Raises:
+        DataError: as `read_grey`.
+    """
     pixels = _read_pixels(path, _FORMATS)
     if pixels.ndim == 3:
         pixels = _without_colour(path, pixels, colour)
-    if pixels.dtype.kind == "f":
-        return _checked_floats(path, pixels)
-    return from_stored(pixels)
+    return _checked_floats(path, pixels) if pixels.dtype.kind == "f" else pixels
 
 
 def from_stored(pixels: np.ndarray) -> np.ndarray:

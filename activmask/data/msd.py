@@ -49,6 +49,8 @@ class MsdSummary:
     """How many gave slices."""
     skipped: tuple[tuple[str, str], ...]
     """(file name, reason) of volumes and slices left out."""
+    constant: tuple[str, ...]
+    """Names of the slices that have one value everywhere; they are kept."""
     mask_blur: float
     mask_radius: int
     """By how many px of the native slice the blur grows a mask."""
@@ -70,6 +72,7 @@ class _Tally:
     classes: set[int] = field(default_factory=set)
     sides: set[int] = field(default_factory=set)
     """Of the native slices, in px."""
+    constant: list[str] = field(default_factory=list)
 
 
 def source_name(source: Path) -> str:
@@ -152,10 +155,12 @@ def prepare_msd(
         preset = preset_of(source_name(source)) or preset_of(task.name)
         blur = _blur(preset) if mask_blur is None else mask_blur
         tally = _Tally(list(task.skipped))
+        # What the slices turn out to be is added while they are written, before the card is.
+        card = _card(task, rules, blur, channel) | {"constant_images": tally.constant}
         written = write_dataset(
             out,
             _records(task, rules, tally, workers, progress),
-            card=_card(task, rules, blur, channel),
+            card=card,
             overwrite=overwrite,
             skipped=tally.skipped,
             mask_blur=blur,
@@ -166,6 +171,7 @@ def prepare_msd(
         preset=preset,
         volumes=tally.volumes,
         skipped=tuple(tally.skipped),
+        constant=tuple(tally.constant),
         mask_blur=blur,
         mask_radius=dilation_radius(blur),
         native_sides=(min(tally.sides), max(tally.sides)),
@@ -213,6 +219,7 @@ def _card(task: Task, rules: SliceRules, blur: float, channel: int) -> dict[str,
         "licence": task.licence,
         "reference": task.reference,
         "channel": channel,
+        "channels": task.channels,
     }
 
 
@@ -228,6 +235,8 @@ def _records(
             tally.classes.add(label)
             tally.sides.update(one.native)
             name = f"{case.subject}-z{one.z:03d}"
+            if one.image.min() == one.image.max():
+                tally.constant.append(name)
             yield Record(name, one.image, one.mask, label, case.subject, "", "", one.native)
         if progress is not None:
             progress(done, len(task.cases))

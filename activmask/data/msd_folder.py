@@ -31,6 +31,8 @@ class Case:
     label: Path
     channel: int
     """Which entry of the fourth axis to take; 0 where there is none."""
+    channels: int = 1
+    """How many entries the image's fourth axis must have; the label never has more than one."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Task:
     values: tuple[int, ...]
     """Every value a label volume may hold, the background's 0 among them."""
     cases: tuple[Case, ...]
+    channels: int
+    """How many an image file holds: all that dataset.json declares, or one in nnU-Net's form."""
     licence: str
     reference: str
     skipped: tuple[tuple[str, str], ...]
@@ -81,7 +85,8 @@ def read_task(source: Path, *, channel: int = 0) -> Task:
     values = tuple(sorted({0, *(value for several in labels.values() for value in several)}))
     root = table.parent.resolve()
     found = _nnunet_cases(table, facts, channel) if nnunet else _listed_cases(table, facts, channel)
-    cases, skipped = _sound_cases(root, found)
+    held = 1 if nnunet else len(channels)
+    cases, skipped = _sound_cases(root, found, held)
     return Task(
         root=root,
         name=_text(facts.get("name"), root.name),
@@ -89,6 +94,7 @@ def read_task(source: Path, *, channel: int = 0) -> Task:
         labels={name: several for name, several in labels.items() if several != (0,)},
         values=values,
         cases=cases,
+        channels=held,
         licence=_text(facts.get("licence", facts.get("license")), "not stated"),
         reference=_text(facts.get("reference"), "not stated"),
         skipped=skipped,
@@ -208,13 +214,13 @@ def _nnunet_cases(table: Path, facts: dict[str, Any], channel: int) -> Iterator[
 
 
 def _sound_cases(
-    root: Path, found: Iterator[tuple[str, str, int]]
+    root: Path, found: Iterator[tuple[str, str, int]], channels: int
 ) -> tuple[tuple[Case, ...], tuple[tuple[str, str], ...]]:
     cases: dict[str, Case] = {}
     skipped: list[tuple[str, str]] = []
     for image, label, channel in found:
         try:
-            case = Case(_subject(label), _inside(root, image), _inside(root, label), channel)
+            case = Case(_subject(label), _inside(root, image), _inside(root, label), channel, channels)
             if case.subject.casefold() in cases:
                 raise DataError(f"the subject {case.subject} is listed already")
             cases[case.subject.casefold()] = case

@@ -77,7 +77,7 @@ def cut(case: Case, rules: SliceRules) -> Slices:
     began = time.perf_counter()
     reading = 0.0
     try:
-        image = read_volume(case.image, case.channel)
+        image = read_volume(case.image, case.channel, case.channels)
         reading += image.seconds
         label = read_volume(case.label)
         reading += label.seconds

@@ -61,14 +61,20 @@ class Volume:
         return np.asarray(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)))
 
 
-def read_volume(path: Path, channel: int = 0) -> Volume:
+def read_volume(path: Path, channel: int = 0, channels: int | None = 1) -> Volume:
     """Read a volume; of a fourth axis one channel.
 
     The file is decompressed once, to its end, so that its checksum is verified.
 
+    Args:
+        path: a `.nii` or `.nii.gz` file.
+        channel: which entry of the fourth axis to take.
+        channels: how many entries it must have, 1 where it may be missing. None if nobody knows: then
+            a first of several is refused, since it may be taken by mistake.
+
     Raises:
-        DataError: the file is missing, broken, too large, not NIfTI, not finite or has no such
-            channel.
+        DataError: the file is missing, broken, too large, not NIfTI, not finite or has another
+            number of channels.
     """
     try:
         began = time.perf_counter()
@@ -83,7 +89,7 @@ def read_volume(path: Path, channel: int = 0) -> Volume:
         raise DataError(f"{path} has a broken NIfTI header; download it again") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or 'its gzip is corrupt'}") from error
-    stored = _channel(path, voxels, channel)
+    stored = _channel(path, voxels, channel, channels)
     _check_finite(path, stored)
     turned, affine = _canonical(path, stored, affine)
     return Volume(
@@ -176,11 +182,25 @@ def _voxels(path: Path, header: Any, content: bytearray) -> np.ndarray:
     return np.ndarray(shape, _dtype(path, header), buffer=content, offset=offset, order="F")
 
 
-def _channel(path: Path, voxels: np.ndarray, channel: int) -> np.ndarray:
-    channels = voxels.shape[3] if voxels.ndim == 4 else 1
-    if channel >= channels:
-        raise DataError(f"{path} has {channels} channels, expected at least {channel + 1}")
+def _channel(path: Path, voxels: np.ndarray, channel: int, channels: int | None) -> np.ndarray:
+    found = voxels.shape[3] if voxels.ndim == 4 else 1
+    if channels is None and (channel >= found or (channel == 0 and found > 1)):
+        raise DataError(
+            f"{path} has {found} channel{'s' * (found > 1)}, but the data set, of an earlier version, does "
+            "not say how many its volumes had; prepare it anew"
+        )
+    if channels is not None and found != channels:
+        raise DataError(
+            f"{path} has {found} channel{'s' * (found > 1)} in its fourth axis, expected {channels}; "
+            f"{_remedy(channels)}"
+        )
     return voxels[..., channel] if voxels.ndim == 4 else voxels
+
+
+def _remedy(channels: int) -> str:
+    if channels == 1:
+        return "keep one, and of a label with one channel a class make one volume of numbers"
+    return "store all channels that dataset.json declares in one file"
 
 
 def _check_finite(path: Path, stored: np.ndarray) -> None:

@@ -44,7 +44,9 @@ class StoredSlices:
     window: tuple[float, float] | None
     """Values that became 0 and 1; None for each volume's 0.5 and 99.5 percentiles."""
     channel: int
-    """Which entry of a fourth axis, or which of a case's files."""
+    """Which modality: an entry of the fourth axis where a file holds several, or which of a case's files."""
+    channels: int | None = 1
+    """How many entries a file's fourth axis has; None where an older card does not say."""
     organ: tuple[int, ...] = ()
     """Label values that count as the organ; none where that is not known, which takes all above 0."""
     declared: tuple[int, ...] = ()
@@ -95,7 +97,7 @@ def stored_slices(
             "set back, or give a slice as the data set stores it"
         )
     size = stored_margin(preset, network_size) if crops else network_size
-    return StoredSlices(size, _PRESET_WINDOWS[preset], 0)
+    return StoredSlices(size, _PRESET_WINDOWS[preset], 0, None)
 
 
 def stored_margin(preset: str, network_size: int) -> int:
@@ -120,8 +122,8 @@ def read_nifti_slice(
         and width in px of the padded slice that they were resized from.
 
     Raises:
-        DataError: a file is broken, of another channel, or the label does not belong to the image or
-            holds values that the data set's labels did not.
+        DataError: a file is broken or has other channels than the data set's, or the label does not
+            belong to the image or holds values that the data set's labels did not.
         UsageError: there is no such slice.
     """
     image = _read_channel(path, stored)
@@ -152,14 +154,14 @@ def _read_channel(path: Path, stored: StoredSlices) -> Volume:
                 f"{path} {found} by its name, but the network was trained on channel {stored.channel} of "
                 f"nnU-Net's files; give the file whose name ends in _{stored.channel:04d}.nii.gz"
             )
-        return read_volume(path, 0)
+        return read_volume(path)
     try:
-        return read_volume(path, stored.channel)
+        return read_volume(path, 0 if stored.channels == 1 else stored.channel, stored.channels)
     except DataError:
         if stored.layout or number != stored.channel:
             raise
         # Where the layout is not known, a file without that entry may still be named as nnU-Net's are.
-        return read_volume(path, 0)
+        return read_volume(path)
 
 
 def _rules(path: Path, label: Volume, stored: StoredSlices) -> SliceRules:
@@ -179,6 +181,7 @@ def _rules(path: Path, label: Volume, stored: StoredSlices) -> SliceRules:
 
 def _of_recipe(network: str, recipe: Recipe) -> StoredSlices:
     window, size, channel = recipe.get("window"), recipe.get("width"), recipe.get("channel", 0)
+    channels = recipe.get("channels")
     if recipe.get("source") != "msd" or not isinstance(window, dict):
         raise DataError(
             f"{network} is of a data set without volumes, so no slice fits the network; give an image"
@@ -187,16 +190,18 @@ def _of_recipe(network: str, recipe: Recipe) -> StoredSlices:
         ends = float(window["low"]), float(window["high"])
         whole = int(str(size)), int(str(channel))
         organ, declared = (tuple(map(int, recipe.get(name, ()))) for name in ("labels", "declared"))
+        held = None if channels is None else int(str(channels))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"the recipe of {network}: window, width, channel and labels must be numbers; prepare the data "
-            "anew"
+            f"the recipe of {network}: window, width, channel, channels and labels must be numbers; prepare "
+            "the data anew"
         ) from error
     return StoredSlices(
-        whole[0],
-        ends if window.get("unit") == "value" else None,
-        whole[1],
-        organ,
-        declared,
-        str(recipe.get("layout", "")),
+        size=whole[0],
+        window=ends if window.get("unit") == "value" else None,
+        channel=whole[1],
+        channels=held,
+        organ=organ,
+        declared=declared,
+        layout=str(recipe.get("layout", "")),
     )

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from typing import Any, Literal, TypeVar
 
@@ -51,16 +53,55 @@ def in_order(
         DataError: a worker process was killed.
         UsageError: fewer than one worker, or Ray is not installed.
     """
+    _check_workers(workers)
+    return _one_round(work, items, workers, ahead, engine, address)
+
+
+@contextmanager
+def crew(
+    work: Callable[[Item], Result],
+    *,
+    workers: int,
+    ahead: int = _AHEAD,
+    engine: Engine = "local",
+    address: str | None = None,
+) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
+    """Workers for several rounds of items: what `in_order` gives for one, as a function of the items.
+
+    Arguments and errors are those of `in_order`. Each round has to end before the next begins.
+    """
+    _check_workers(workers)
+    if engine == "ray":
+        with _on_ray(work, workers, ahead, address) as run:
+            yield run
+    elif workers == 1:
+        yield partial(map, work)
+    else:
+        with _in_processes(work, workers, ahead) as run:
+            yield run
+
+
+def _check_workers(workers: int) -> None:
     if workers < 1:
         raise UsageError(f"workers must be at least 1; found {workers}")
-    if engine == "ray":
-        return _on_ray(work, items, workers, ahead, address)
-    return map(work, items) if workers == 1 else _in_processes(work, items, workers, ahead)
 
 
-def _in_processes(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
+def _one_round(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    ahead: int,
+    engine: Engine,
+    address: str | None,
 ) -> Iterator[Result]:
+    with crew(work, workers=workers, ahead=ahead, engine=engine, address=address) as run:
+        yield from run(items)
+
+
+@contextmanager
+def _in_processes(
+    work: Callable[[Item], Result], workers: int, ahead: int
+) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
     # Forking a process whose libraries run threads can hang it.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
 
@@ -69,23 +110,24 @@ def _in_processes(
             return pool.submit(work, item)
 
     try:
-        yield from _windowed(items, submit, lambda future: future.result(), workers * ahead)
+        yield lambda items: _windowed(items, submit, lambda future: future.result(), workers * ahead)
     except BrokenProcessPool as error:
         raise _killed() from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
 def _on_ray(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int, address: str | None
-) -> Iterator[Result]:
+    work: Callable[[Item], Result], workers: int, ahead: int, address: str | None
+) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
     ray = import_ray()
     join_ray(ray, address, None if address else workers)
     try:
         # Ray runs a task again elsewhere when its worker or node is lost.
         task: Any = ray.remote(work_on).options(num_cpus=1, max_retries=3)
         get: Callable[[Any], Result] = ray.get
-        yield from _windowed(items, lambda item: task.remote(work, item), get, workers * ahead)
+        yield lambda items: _windowed(items, lambda item: task.remote(work, item), get, workers * ahead)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
         raise _killed() from error
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from activmask.data.dataset import Dataset
+from activmask.data.intensities import recorded_intensity
 from activmask.errors import DataError
 
 Recipe = dict[str, Any]
@@ -17,6 +18,7 @@ _DECISIVE = (
     "modality",
     "layout",
     "channel",
+    "channels",
     "labels",
     "declared",
     "window",
@@ -34,9 +36,6 @@ _COMPARED = ("source", "intensity", "window", "labels", "channel", "modality", "
 How masks are read is each set's own affair, and so is whether colour was met: grey is grey.
 """
 
-OWN_RANGE = "image"
-"""The X-ray intensities of cards that do not name them."""
-
 
 def recipe_of(dataset: Dataset) -> Recipe:
     """The recipe of a data set on disk; only its size where it has no card."""
@@ -48,8 +47,8 @@ def card_recipe(card: Mapping[str, Any]) -> Recipe:
     recipe = {name: card[name] for name in (*_DECISIVE, "height", "width") if name in card}
     if "made_by" in card and "source" not in card:
         recipe["source"] = "synthetic"
-    if recipe.get("source") == "xray":
-        recipe.setdefault("intensity", OWN_RANGE)
+    if recipe.get("source") in {"xray", "folder"}:
+        recipe["intensity"] = recorded_intensity(card)
     return recipe
 
 

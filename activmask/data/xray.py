@@ -4,32 +4,26 @@ Shapes: S x S pixels as stored.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, Literal
 
-import numpy as np
-
-from activmask.config import PRESETS
-from activmask.data.dataset_writer import Record, Summary, write_dataset
-from activmask.data.folder_plan import reason
-from activmask.data.images import check_side, to_stored
+from activmask.config import PRESETS, nearest
+from activmask.data.dataset_writer import Record, Summary, check_target, write_dataset
+from activmask.data.images import check_side
+from activmask.data.intensities import FULL_RANGE
 from activmask.data.mask_shares import circle_share
-from activmask.data.parallel import Engine, in_order
-from activmask.data.xray_cache import Made, continued
+from activmask.data.parallel import Engine
+from activmask.data.xray_cache import finished_images
 from activmask.data.xray_files import find_image, index_images
 from activmask.data.xray_findings import Finding, find_finding
-from activmask.data.xray_pixels import (
-    CROP,
-    SCALING,
-    read_intensities,
-    read_xray_mask,
-    resized,
-)
+from activmask.data.xray_making import Crew, Drawn, Files, Progress, Recipe, draw_made, image_name
+from activmask.data.xray_pixels import CROP, SCALINGS
 from activmask.data.xray_preview import SiteMeans
-from activmask.data.xray_sampling import sample
+from activmask.data.xray_sampling import Cell
 from activmask.data.xray_tables import (
     NIH,
     PADCHEST,
@@ -43,7 +37,7 @@ from activmask.data.xray_tables import (
 )
 from activmask.errors import DataError, UsageError
 
-Progress = Callable[[int, int], None]
+XrayIntensity = Literal["image", "released"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,31 +67,24 @@ class Eligible:
     skipped: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class XraySummary:
     """What was written, and what was left out."""
 
     written: Summary
     eligible: Eligible
-    cells: dict[tuple[str, int], int]
-    """Images written by site and label."""
+    cells: dict[Cell, int]
+    """Images written by site and label, as many of each."""
+    planned: int
+    """Images of each site and class there would be if no file were broken."""
+    replaced: int
+    """Drawn images that could not be used, so that the next of their cell's order was drawn."""
+    brightness: dict[Cell, float]
+    """Mean of the stored images by site and label, in [0, 1]."""
     skipped: tuple[tuple[str, str], ...]
     """(file name, reason) of rows and images left out."""
     circle_share: float
     """Of the image inside the circle that the preset takes for a mask."""
-
-
-@dataclass(frozen=True)
-class _Item:
-    """One image to make, and from what."""
-
-    image: Candidate
-    path: Path
-    mask: Path | None
-
-    @property
-    def name(self) -> str:
-        return f"{self.image.site}-{Path(self.image.file_name).stem}"
 
 
 def eligible_xrays(
@@ -143,6 +130,7 @@ def prepare_xray(
     paper_views: bool = False,
     per_cell: int | None = None,
     size: int = 128,
+    intensity: XrayIntensity = "image",
     masks: Path | None = None,
     workers: int = 1,
     engine: Engine = "local",
@@ -152,9 +140,18 @@ def prepare_xray(
 ) -> XraySummary:
     """Make a data set of eligible images, equally many of each site and class, drawn by patient.
 
-    Only images whose files are there take part in the draw. A broken image is left out, named in
-    `skipped.csv`, and makes its cell smaller. Finished images wait in a hidden file beside
-    `out`, so that the same call continues after an interruption and ends with the same bytes.
+    Only images whose files are there take part in the draw. A drawn image that is broken, or has
+    one value everywhere, is named in `skipped.csv`, and the next of its cell's order takes its
+    place; where a cell runs out of images, all become smaller alike. Finished images wait in a hidden
+    file beside `out`, so that the same call continues after an interruption and ends with the
+    same bytes.
+
+    `intensity` is a property of the experiment. `released` divides NIH by 255 and PadChest by
+    65,535, as the paper's code does: PadChest uses 10 or 12 of its 16 bits, so its images come out
+    up to 64 times darker, and the site can be told from the mean brightness alone. That is a fault
+    of units, not of hospitals: the default, `image`, scales every image of either site from its own
+    minimum to its own maximum, so that what is left to tell the sites apart is in the pictures. To
+    repeat the paper's experiment, ask for `released`.
 
     Args:
         sources: the collections.
@@ -164,6 +161,7 @@ def prepare_xray(
         paper_views: the paper's rules.
         per_cell: images of each site and class; None takes as many as the smallest cell has.
         size: S in px.
+        intensity: how stored values become brightness.
         masks: folder of PNG or TIFF masks, anywhere below it, named like the images; images
             without one get none.
         workers: processes.
@@ -173,41 +171,35 @@ def prepare_xray(
         progress: called with the number of images done and their total.
 
     Raises:
-        DataError: tables or images are missing, or what is left cannot make a data set.
+        DataError: tables or images are missing, a cell cannot give `per_cell` images, or what is left
+            cannot make a data set.
         UsageError: the arguments make no sense.
     """
     check_side(size)
+    if intensity not in SCALINGS:
+        raise UsageError(f"there is no intensity '{intensity}'; {nearest(intensity, SCALINGS)}")
+    check_target(out, overwrite)
     eligible = eligible_xrays(sources, finding=finding, views=views, paper_views=paper_views)
     skipped = list(eligible.skipped)
-    items = _drawn(sources, eligible, masks, per_cell, skipped)
-    cache = _cache(out, items, size)
-    means, cells = SiteMeans(), dict[tuple[str, int], int]()
-    make = partial(_make, size=size, folders=(*sources.folders().values(), masks))
-
-    def records() -> Iterator[Record]:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        made = continued(
-            cache,
-            items,
-            make,
-            lambda rest: in_order(make, rest, workers=workers, engine=engine, address=address),
-            size,
-        )
-        for done, (item, result) in enumerate(zip(items, made, strict=True), 1):
-            if result.pixels is None:
-                skipped.append((item.image.file_name, result.reason))
-            else:
-                cell = (item.image.site, item.image.label)
-                cells[cell] = cells.get(cell, 0) + 1
-                means.add(item.image.site, result.pixels)
-                yield _record(item, result.pixels, result.mask)
-            if progress is not None:
-                progress(done, len(items))
-
-    card = _card(eligible, size, len(items) // len({(item.image.site, item.image.label) for item in items}))
+    files = _files(sources, eligible, masks, skipped)
+    recipe = Recipe(size=size, intensity=intensity, folders=(*sources.folders().values(), masks))
+    cache = _cache(out, recipe)
+    drawn = draw_made(
+        [image for image in eligible.candidates if (image.site, image.file_name) in files],
+        files,
+        per_cell,
+        recipe,
+        Crew(workers=workers, engine=engine, address=address),
+        cache,
+        progress,
+    )
+    skipped += drawn.broken
+    cells = Counter((image.site, image.label) for image in drawn.images)
+    card = _card(eligible, recipe, cells, len(drawn.broken))
+    means, brightness = SiteMeans(), dict[Cell, float]()
     written = write_dataset(
         out,
-        records(),
+        _records(drawn, cache, size, means, brightness, card, eligible),
         card=card,
         overwrite=overwrite,
         preview=means.draw,
@@ -215,33 +207,55 @@ def prepare_xray(
         mask_blur=PRESETS["xray"]["mask_blur"],
     )
     cache.unlink()
-    return XraySummary(written, eligible, cells, tuple(skipped), card["circle_share"])
+    return XraySummary(
+        written=written,
+        eligible=eligible,
+        cells=dict(cells),
+        planned=drawn.planned,
+        replaced=len(drawn.broken),
+        brightness=brightness,
+        skipped=tuple(skipped),
+        circle_share=card["circle_share"],
+    )
 
 
-def _drawn(
-    sources: Sources,
+def _records(
+    drawn: Drawn,
+    cache: Path,
+    size: int,
+    means: SiteMeans,
+    brightness: dict[Cell, float],
+    card: dict[str, Any],
     eligible: Eligible,
-    masks: Path | None,
-    per_cell: int | None,
-    skipped: list[tuple[str, str]],
-) -> list[_Item]:
-    """The images of the draw with their files; eligible ones without a file are skipped."""
+) -> Iterator[Record]:
+    """The finished images in the order of the draw, whose brightness is told to the card at the end."""
+    shares: dict[Cell, list[float]] = {}
+    for image, made in zip(drawn.images, finished_images(cache, drawn.numbers, size), strict=True):
+        assert made.pixels is not None, "finished images have pixels"
+        means.add(image.site, made.pixels)
+        shares.setdefault((image.site, image.label), []).append(float(made.pixels.mean()) / FULL_RANGE)
+        yield Record(image_name(image), made.pixels, made.mask, image.label, image.subject, image.site, "")
+    brightness.update({cell: round(fmean(of), 4) for cell, of in shares.items()})
+    card["brightness"] = _by_site(eligible, brightness)
+
+
+def _files(sources: Sources, eligible: Eligible, masks: Path | None, skipped: list[tuple[str, str]]) -> Files:
+    """Where the eligible images and their masks lie; those without a file are skipped."""
     indices = {site: index_images(folder) for site, folder in sources.folders().items()}
     mask_index = index_images(masks) if masks is not None else {}
-    paths: dict[tuple[str, str], tuple[Path, Path | None]] = {}
+    files: Files = {}
     for image in eligible.candidates:
         try:
             path = find_image(indices[image.site], image)
-            paths[image.site, image.file_name] = (path, _mask_of(mask_index, image))
+            files[image.site, image.file_name] = (path, _mask_of(mask_index, image))
         except DataError as error:
             skipped.append((image.file_name, str(error)))
-    present = [image for image in eligible.candidates if (image.site, image.file_name) in paths]
-    if not present:
+    if not files:
         raise DataError(
             f"none of the {len(eligible.candidates)} eligible images lies in "
             f"{' or '.join(map(str, sources.folders().values()))}; name the folders that hold them"
         )
-    return [_Item(image, *paths[image.site, image.file_name]) for image in sample(present, per_cell)]
+    return files
 
 
 def _mask_of(index: dict[str, list[Path]], image: Candidate) -> Path | None:
@@ -249,44 +263,37 @@ def _mask_of(index: dict[str, list[Path]], image: Candidate) -> Path | None:
     return find_image(index, image) if stem in index else None
 
 
-def _cache(out: Path, items: Sequence[_Item], size: int) -> Path:
-    """The file of finished images, which another plan or changed files never share."""
-    digest = hashlib.sha256(f"{size}\n{SCALING}\n{CROP}".encode())
-    for item in items:
-        for path in (item.path, item.mask):
-            if path is not None:
-                stat = path.stat()
-                digest.update(f"\n{item.name}\t{path}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
+def _cache(out: Path, recipe: Recipe) -> Path:
+    """The file of finished images, which another way of making them never shares."""
+    facts = f"{recipe.size}\n{recipe.intensity}\n{CROP}"
     root = out.resolve()
-    return root.parent / f".{root.name}.{digest.hexdigest()[:16]}.cache"
+    return root.parent / f".{root.name}.{hashlib.sha256(facts.encode()).hexdigest()[:16]}.cache"
 
 
-def _make(item: _Item, *, size: int, folders: tuple[Path | None, ...]) -> Made:
-    try:
-        pixels = read_intensities(item.path)
-        mask = None if item.mask is None else read_xray_mask(item.mask, pixels.shape, size)
-        return Made(to_stored(resized(pixels, size)), mask, "")
-    except DataError as error:
-        return Made(None, None, reason(error, folders))
+def _by_site(eligible: Eligible, cells: Mapping[Cell, float]) -> dict[str, dict[str, float]]:
+    """Numbers of the cells by site and class name."""
+    names = ("healthy", eligible.finding.name)
+    table: dict[str, dict[str, float]] = {}
+    for (site, label), number in sorted(cells.items()):
+        table.setdefault(site, {})[names[label]] = number
+    return table
 
 
-def _record(item: _Item, pixels: np.ndarray, mask: np.ndarray | None) -> Record:
-    image = item.image
-    return Record(item.name, pixels, mask, image.label, image.subject, image.site, "")
-
-
-def _card(eligible: Eligible, size: int, per_cell: int) -> dict[str, Any]:
+def _card(eligible: Eligible, recipe: Recipe, cells: Mapping[Cell, int], replaced: int) -> dict[str, Any]:
     return {
         "source": "xray",
         "finding": eligible.finding.name,
         "labels": {NIH: eligible.finding.nih, PADCHEST: eligible.finding.padchest},
         "classes": {"healthy": 0, eligible.finding.name: 1},
         "rules": [vars(step) for step in eligible.steps],
-        "per_cell": per_cell,
-        "circle_share": circle_share(size),
-        "resized_to": size,
+        "per_cell": min(cells.values()),
+        "cells": _by_site(eligible, cells),
+        "replaced": replaced,
+        "circle_share": circle_share(recipe.size),
+        "resized_to": recipe.size,
         "crop": CROP,
-        "intensities": SCALING,
+        "intensity": recipe.intensity,
+        "intensities": SCALINGS[str(recipe.intensity)],
         "licence": "NIH ChestX-ray14: free use with citation (Wang et al. 2017); PadChest: its research use "
         "agreement (Bustos et al. 2020). Neither may be passed on with this data set.",
     }

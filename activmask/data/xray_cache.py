@@ -1,19 +1,22 @@
 """Finished X-rays in one growing file, so that an interrupted preparation continues.
 
-Each record is one byte of kind, then S x S uint16 pixels and S x S bytes of mask. Records lie in the
-order of the images; what an interruption left of the last one is cut off. One file costs less than
-one per image, where creating a file takes as long as writing it.
+Each record is 16 bytes that tell of which files it was made, one byte of kind, then S x S uint16 pixels
+and S x S bytes of mask. Records lie in the order in which images were asked for; what an interruption
+left of the last one is cut off. One file costs less than one per image, where creating a file takes as
+long as writing it.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
 Item = TypeVar("Item")
 
+KEY_BYTES = 16
 _SKIPPED, _PLAIN, _MASKED = b"S", b"P", b"M"
 
 
@@ -32,27 +35,70 @@ class Made:
 def continued(
     cache: Path,
     items: Sequence[Item],
+    key: Callable[[Item], bytes],
     make: Callable[[Item], Made],
     make_all: Callable[[Sequence[Item]], Iterator[Made]],
     size: int,
+    start: int = 0,
 ) -> Iterator[Made]:
     """What becomes of each item: from the file as far as it goes, computed and added to it after that.
 
-    An item that was left out is made again, because the file does not keep its reason: by `make`
-    in this process, since `make_all` may start others.
+    A record of other files than an item's, and all behind it, are dropped. An item that was left
+    out is made again, because the file does not keep its reason: by `make` in this process, since
+    `make_all` may start others.
+
+    Args:
+        cache: the file; it need not exist.
+        items: of one round.
+        key: `KEY_BYTES` that differ wherever an item's files do.
+        make: one item.
+        make_all: several.
+        size: S.
+        start: how many items earlier rounds had.
     """
-    length = 1 + 3 * size * size
+    length = _length(size)
     cache.touch()
-    finished = min(cache.stat().st_size // length, len(items))
     with cache.open("r+b") as file:
-        file.truncate(finished * length)
-        for item in items[:finished]:
-            known = _decoded(file.read(length), size)
-            yield make(item) if known is None else known
-    with cache.open("ab") as file:
-        for made in make_all(items[finished:]):
-            file.write(_encoded(made, size))
+        file.truncate(os.fstat(file.fileno()).st_size // length * length)
+        finished = 0
+        for item in items:
+            record = _record_at(file, start + finished, length)
+            if record[:KEY_BYTES] != key(item):
+                break
+            finished += 1
+            made = _decoded(record[KEY_BYTES:], size)
+            if made is None:
+                made = make(item)
+                file.seek((start + finished - 1) * length)
+                file.write(key(item) + _encoded(made, size))
+                file.flush()
             yield made
+        rest = items[finished:]
+        if rest:
+            file.truncate((start + finished) * length)
+    with cache.open("ab") as file:
+        for item, made in zip(rest, make_all(rest), strict=True):
+            file.write(key(item) + _encoded(made, size))
+            yield made
+
+
+def finished_images(cache: Path, numbers: Sequence[int], size: int) -> Iterator[Made]:
+    """The images at some places of the file; none of them may have been left out."""
+    length = _length(size)
+    with cache.open("rb") as file:
+        for number in numbers:
+            made = _decoded(_record_at(file, number, length)[KEY_BYTES:], size)
+            assert made is not None, "an image that was left out has no place in a data set"
+            yield made
+
+
+def _length(size: int) -> int:
+    return KEY_BYTES + 1 + 3 * size * size
+
+
+def _record_at(file: BinaryIO, number: int, length: int) -> bytes:
+    file.seek(number * length)
+    return file.read(length)
 
 
 def _encoded(made: Made, size: int) -> bytes:

@@ -10,33 +10,51 @@ import numpy as np
 from scipy import sparse
 
 from activmask.data.dicom import is_dicom, read_dicom
-from activmask.data.images import bit_depth, read_grey, read_mask
+from activmask.data.images import read_levels, read_mask
+from activmask.data.intensities import Intensity, as_shares
+from activmask.data.xray_tables import NIH, PADCHEST
 from activmask.errors import DataError
 
-SCALING = (
-    "8-bit images over 255; 16-bit and DICOM images from their own minimum to their own maximum, because "
-    "scanners differ in how many of the bits they use"
-)
+SCALINGS = {
+    "image": "every image, of either site, from its own minimum to its own maximum",
+    "released": "each collection over the range it was released with: NIH ChestX-ray14 over 255, PadChest "
+    "over 65,535; a brightness cue of the site, since PadChest uses 10 or 12 of its 16 bits",
+}
 CROP = "the largest square in the middle, resized with anti-aliasing"
+_RELEASED_TYPES = {NIH: ("8", np.uint8), PADCHEST: ("16", np.uint16)}
 
 
-def read_intensities(path: Path) -> np.ndarray:
+def read_intensities(path: Path, *, intensity: Intensity = "image", site: str = "") -> np.ndarray:
     """Read an X-ray from a PNG, JPEG, TIFF or DICOM file.
 
+    Args:
+        path: the file.
+        intensity: the range of its values.
+        site: of which collection it is; under `released`, an image of another depth than its
+            collection was released with is refused.
+
     Returns:
-        float32 (H, W) in [0, 1]: 8-bit values over 255, deeper ones from the image's own minimum
-        to its own maximum.
+        float32 (H, W) in [0, 1].
 
     Raises:
-        DataError: the file is broken or not one grey image.
+        DataError: the file is broken, not one grey image, or without the range asked for: DICOM
+            files have none but their own.
     """
     if is_dicom(path):
-        return read_dicom(path)
-    pixels = read_grey(path)
-    if bit_depth(path) == 16:
-        low, high = float(pixels.min()), float(pixels.max())
-        pixels = (pixels - low) / max(high - low, 1e-12)
-    return pixels
+        if intensity in {"image", "mixed"}:
+            return read_dicom(path)
+        raise DataError(
+            f"{path} is a DICOM file, which has no range but its own; prepare the data with the intensity "
+            "image, or give the image as it was released"
+        )
+    levels = read_levels(path)
+    if intensity == "released" and site in _RELEASED_TYPES:
+        bits, kind = _RELEASED_TYPES[site]
+        if levels.dtype != kind:
+            raise DataError(
+                f"{path} has not the {bits} bits that {site} was released with; choose the intensity image"
+            )
+    return as_shares(path, levels, intensity)
 
 
 def read_xray_mask(path: Path, shape: tuple[int, int], size: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Equal numbers of chest X-rays per collection and class, drawn by patient; and the paper's own draw."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,12 @@ from activmask.errors import DataError, UsageError
 Cell = tuple[str, int]
 """A site and a label."""
 
+Usable = Callable[[Sequence[Candidate]], Iterable[bool]]
+"""Of several images, whether each can be used, in their order."""
+
 PAPER_PER_CELL = 500
 PAPER_CORRELATION = 0.9
+_WHAT = ("of healthy chests", "with the finding")
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,24 @@ class PaperSample:
     """Images in valid and in test whose patient has images in train."""
 
 
-def sample(candidates: Sequence[Candidate], per_cell: int | None = None, seed: int = 0) -> list[Candidate]:
+def sample(
+    candidates: Sequence[Candidate],
+    per_cell: int | None = None,
+    seed: int = 0,
+    usable: Usable | None = None,
+) -> list[Candidate]:
     """Draw equally many images of each site and class, from as many patients as there are.
 
     Each patient in turn, in random order, gives one image, then a second, and so on. A patient
     drawn with the finding gives a healthy image only when nobody else is left to. The order of the
-    candidates decides nothing.
+    candidates decides nothing. An image that cannot be used gives way to the next of its cell in
+    that order.
 
     Args:
         candidates: eligible images of one site or several.
         per_cell: images of each site and class; None takes as many as the smallest cell has.
         seed: of the draw.
+        usable: says of drawn images whether they can be used; None takes all of them.
 
     Raises:
         DataError: a site lacks a class, or a cell has fewer images than asked for.
@@ -48,19 +59,21 @@ def sample(candidates: Sequence[Candidate], per_cell: int | None = None, seed: i
     cells = _cells(candidates)
     ordered = {cell: _patients_in_turn(cells[cell], rng) for cell in sorted(cells)}
     wanted = per_cell or min(len(images) for images in ordered.values())
-    for site, label in sorted(ordered, key=lambda cell: (cell[0], -cell[1])):
-        drawn = ordered[site, label]
+    _check_enough(ordered, wanted)
+    drawn: dict[Cell, list[Candidate]] = {}
+    for label in (1, 0):
+        orders = {cell: images for cell, images in ordered.items() if cell[1] == label}
         if label == 0:
-            taken = {image.subject for image in ordered[site, 1]}
-            drawn = sorted(drawn, key=lambda image: image.subject in taken)
-        if len(drawn) < wanted:
-            what = "with the finding" if label else "of healthy chests"
+            orders = {cell: _others_first(images, drawn[cell[0], 1]) for cell, images in orders.items()}
+        drawn |= _filled(orders, wanted, usable or _all)
+        fewest = min(orders, key=lambda cell: len(drawn[cell]))
+        if len(drawn[fewest]) < wanted and (per_cell is not None or not drawn[fewest]):
             raise DataError(
-                f"{wanted} images {what} are wanted from {site}, but only {len(drawn)} are eligible; "
-                "ask for fewer per cell or widen the rules"
+                f"{wanted} images {_WHAT[label]} are wanted from {fewest[0]}, but only {len(drawn[fewest])} "
+                f"of its {len(orders[fewest])} can be used; mend the broken files or ask for fewer per cell"
             )
-        ordered[site, label] = drawn[:wanted]
-    return [image for cell in sorted(ordered) for image in ordered[cell]]
+        wanted = min(wanted, len(drawn[fewest]))
+    return [image for cell in sorted(drawn) for image in drawn[cell][:wanted]]
 
 
 def paper_sampling(
@@ -77,7 +90,10 @@ def paper_sampling(
 
     Raises:
         DataError: a cell has fewer than `n` images.
+        UsageError: `n` is below 1.
     """
+    if n < 1:
+        raise UsageError(f"per_cell must be at least 1; found {n}")
     rng = np.random.default_rng(seed)
     cells = _cells(candidates)
     splits: dict[str, list[Candidate]] = {split: [] for split in SPLITS}
@@ -128,6 +144,43 @@ def _cells(candidates: Sequence[Candidate]) -> dict[Cell, list[Candidate]]:
     if not cells:
         raise DataError("no image is eligible; widen the rules")
     return cells
+
+
+def _check_enough(ordered: dict[Cell, list[Candidate]], wanted: int) -> None:
+    for site, label in sorted(ordered, key=lambda cell: (cell[0], -cell[1])):
+        found = len(ordered[site, label])
+        if found < wanted:
+            raise DataError(
+                f"{wanted} images {_WHAT[label]} are wanted from {site}, but only {found} are eligible; "
+                "ask for fewer per cell or widen the rules"
+            )
+
+
+def _others_first(healthy: Sequence[Candidate], drawn: Sequence[Candidate]) -> list[Candidate]:
+    """Healthy images in their order, those of patients who were drawn already behind all others."""
+    taken = {image.subject for image in drawn}
+    return sorted(healthy, key=lambda image: image.subject in taken)
+
+
+def _filled(orders: dict[Cell, list[Candidate]], wanted: int, usable: Usable) -> dict[Cell, list[Candidate]]:
+    """Of each cell the first `wanted` images that can be used, all cells asked about at once."""
+    kept: dict[Cell, list[Candidate]] = {cell: [] for cell in orders}
+    asked = dict.fromkeys(orders, 0)
+    while True:
+        batch: list[tuple[Cell, Candidate]] = []
+        for cell, order in orders.items():
+            following = order[asked[cell] : asked[cell] + wanted - len(kept[cell])]
+            asked[cell] += len(following)
+            batch += [(cell, image) for image in following]
+        if not batch:
+            return kept
+        for (cell, image), sound in zip(batch, usable([image for _, image in batch]), strict=True):
+            if sound:
+                kept[cell].append(image)
+
+
+def _all(images: Sequence[Candidate]) -> list[bool]:
+    return [True] * len(images)
 
 
 def _patients_in_turn(images: Sequence[Candidate], rng: np.random.Generator) -> list[Candidate]:

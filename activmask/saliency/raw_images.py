@@ -13,9 +13,19 @@ from torch import Tensor
 from activmask.data.dataset import read_card
 from activmask.data.dicom import is_dicom
 from activmask.data.folder import as_prepared
-from activmask.data.images import bit_depth, from_stored, image_size, read_grey, read_mask, to_stored
+from activmask.data.images import (
+    Colour,
+    bit_depth,
+    from_stored,
+    image_size,
+    read_grey,
+    read_levels,
+    read_mask,
+    to_stored,
+)
+from activmask.data.intensities import FULL_RANGE, Intensity, as_shares, recorded_intensity
 from activmask.data.nifti_slice import StoredSlices, is_nifti, read_nifti_slice, stored_margin, stored_slices
-from activmask.data.recipe import OWN_RANGE, Recipe, card_recipe, recipe_differences
+from activmask.data.recipe import Recipe, card_recipe, recipe_differences
 from activmask.data.xray_pixels import read_intensities, read_xray_mask, resized
 from activmask.errors import DataError
 from activmask.training.checkpoint import Checkpoint
@@ -46,6 +56,16 @@ class Preparing:
         """Where the data set came from; None where that is not known."""
         known = self.recipe.get("source")
         return "xray" if known is None and not self.recipe and self.preset == "xray" else known
+
+    @property
+    def intensity(self) -> Intensity:
+        """How stored values became brightness."""
+        return recorded_intensity({"source": self.source, **self.recipe})
+
+    @property
+    def colour(self) -> Colour:
+        """Whether colour images were converted to grey."""
+        return "convert" if self.recipe.get("colour") == "convert" else "refuse"
 
     @property
     def side(self) -> int:
@@ -108,7 +128,9 @@ def _wrong_size(how: Preparing, path: Path, size: tuple[int, int]) -> str:
 def _read_stored(how: Preparing, path: Path, mask: Path | None) -> Pair:
     """Of a file that has the size of the stored images, or of what the network sees."""
     _check_depth(how, path)
-    pixels = read_grey(path, colour="convert" if how.recipe.get("colour") == "convert" else "refuse")
+    levels = read_levels(path, colour=how.colour)
+    own_range = how.source == "folder" and not _in_data_set(how, path)
+    pixels = as_shares(path, levels, how.intensity if own_range else FULL_RANGE)
     return pixels, None if mask is None else read_raw_mask(mask, path, pixels.shape)
 
 
@@ -125,7 +147,7 @@ def _check_depth(how: Preparing, path: Path) -> None:
             f"{path} has 16 bits a pixel, but every image of the network's data set has 8, so their greys "
             "cannot be compared; convert it to 8 bits as those were"
         )
-    scaled = how.source == "xray" and found == 16 and how.recipe.get("intensity", OWN_RANGE) == OWN_RANGE
+    scaled = how.source == "xray" and found == 16 and how.intensity in {"image", "mixed"}
     if scaled and not _in_data_set(how, path) and not _fills_its_depth(path):
         raise DataError(
             f"{path} has the size of the network's data set but lies in none, so it cannot be told whether "
@@ -169,13 +191,7 @@ def _read_xray(how: Preparing, path: Path, mask: Path | None) -> Pair:
 
 
 def _intensities(how: Preparing, path: Path) -> np.ndarray:
-    rule = how.recipe.get("intensity", OWN_RANGE)
-    if rule != OWN_RANGE:
-        raise DataError(
-            f"the data set of {how.network} scaled its X-rays by the rule {rule!r}, which this version does "
-            "not know; use the version that prepared it"
-        )
-    return read_intensities(path)
+    return read_intensities(path, intensity=how.intensity)
 
 
 def _read_resized(how: Preparing, path: Path, mask: Path | None) -> Pair:
@@ -186,7 +202,8 @@ def _read_resized(how: Preparing, path: Path, mask: Path | None) -> Pair:
         mask,
         size=how.side,
         bits=16 if how.recipe.get("bit_depth") == 16 else 8,
-        colour="convert" if how.recipe.get("colour") == "convert" else "refuse",
+        colour=how.colour,
+        intensity=how.intensity,
     )
     if mask is None:
         return from_stored(stored), None
