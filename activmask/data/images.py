@@ -3,6 +3,7 @@
 Shapes: H x W pixels. Which decoder reads a file follows from its bytes, never from its name.
 """
 
+import io
 import struct
 import warnings
 from collections.abc import Iterator
@@ -30,7 +31,11 @@ _FORMATS = ("PNG", "JPEG", "TIFF")
 # JPEG leaves small values around every edge, all of which would count as inside.
 _MASK_FORMATS = ("PNG", "TIFF")
 _PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
-_PHOTOMETRIC = 262
+_PNG_HEADER = 33
+"""Bytes before a PNG's second chunk."""
+_XMP, _RAW_EXIF = b"XML:com.adobe.xmp\0", b"Raw profile type exif\0"
+"""Keywords of PNG's text chunks in which Pillow looks for an orientation."""
+_IMAGE_WIDTH, _IMAGE_LENGTH, _PHOTOMETRIC = 256, 257, 262
 _WHITE_IS_ZERO = 0
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -97,8 +102,8 @@ def image_size(path: Path) -> tuple[int, int]:
         if size is not None:
             return size
         with _opened(path, _FORMATS) as image:
-            sideways = image.format != "TIFF" and _orientation(image) in _SIDEWAYS
-            return (image.width, image.height) if sideways else (image.height, image.width)
+            height, width = _stored_size(image)
+            return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
 
 
 def bit_depth(path: Path) -> Literal[8, 16]:
@@ -115,12 +120,25 @@ def _png_size(path: Path) -> tuple[int, int] | None:
     # Six times faster than Pillow, which counts in data sets of 100,000 images.
     _check_file(path)
     with path.open("rb", buffering=0) as file:
-        start = file.read(24)
-    if len(start) < 24 or not start.startswith(_PNG_START):
-        return None
-    width, height = struct.unpack(">II", start[16:])
+        start = file.read(_PNG_HEADER)
+        if len(start) < _PNG_HEADER or not start.startswith(_PNG_START) or _may_be_turned(file):
+            return None
+    width, height = struct.unpack_from(">II", start, 16)
     _check_pixels(path, height, width)
     return (height, width) if height and width else None
+
+
+def _may_be_turned(file: io.FileIO) -> bool:
+    """Whether a PNG holds, after its header or its pixels, a chunk that can tell an orientation."""
+    place = _PNG_HEADER
+    while True:
+        file.seek(place)
+        chunk = file.read(8 + len(_XMP))
+        if len(chunk) < 8 or chunk[4:8] == b"IEND" or not chunk[4:8].isalpha():
+            return False
+        if chunk[4:8] == b"eXIf" or chunk[8:].startswith((_XMP, _RAW_EXIF)):
+            return True
+        place += 12 + int.from_bytes(chunk[:4], "big")
 
 
 def _read_pixels(path: Path, formats: tuple[str, ...]) -> np.ndarray:
@@ -157,7 +175,8 @@ def _failures_named(path: Path, formats: tuple[str, ...]) -> Iterator[None]:
 @contextmanager
 def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     _check_file(path)
-    with Image.open(path, formats=formats) as image:
+    # From a file's name, Pillow 11 to 13 map raw TIFFs into memory and scramble those that lie on their side.
+    with path.open("rb") as file, Image.open(file, formats=formats) as image:
         _check_pixels(path, image.height, image.width)
         frames = getattr(image, "n_frames", 1)
         if frames != 1:
@@ -194,16 +213,20 @@ def _is_inverted(image: Image.Image) -> bool:
     return image.mode.startswith("I") and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    # Some releases of Pillow turn the size of a TIFF in advance, others when its pixels are read.
+    tags: Any = getattr(image, "tag_v2", {})
+    return tags.get(_IMAGE_LENGTH, image.height), tags.get(_IMAGE_WIDTH, image.width)
+
+
 def _orientation(image: Image.Image) -> int:
     found: int = image.getexif().get(ExifTags.Base.Orientation, 1)
     return found
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    # Masks are drawn on what viewers show; Pillow turns TIFFs itself.
-    if image.format in ("JPEG", "MPO") and _orientation(image) != 1:
-        return ImageOps.exif_transpose(image)
-    return image
+    # Masks are drawn on what viewers show. Where Pillow has turned pixels itself, it has removed the tag.
+    return image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
 
 
 def _as_array(path: Path, image: Image.Image) -> np.ndarray:
