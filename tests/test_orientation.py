@@ -140,11 +140,11 @@ def test_image_and_mask_meet_whatever_way_each_of_them_lies(tmp_path):
     for k, (orientation, writer) in enumerate((o, w) for o in (5, 6, 7, 8) for w in ("png", "tiff")):
         WRITERS[writer](folder.images / f"{k}.tif", laid(SHOWN, orientation), orientation)
         other = {5: 6, 6: 7, 7: 8, 8: 1}[orientation]
-        inside = np.where(SHOWN > 100 + k, 255, 0).astype(np.uint8)
+        inside = np.where(100 + k < SHOWN, 255, 0).astype(np.uint8)
         WRITERS[writer](folder.masks / f"{k}.png", laid(inside, other), other)
     folder.table("file_name,label,subject", *(f"{k}.tif,{k % 2},s{k}" for k in range(8)))
     assert folder.prepare().skipped == ()
     assert (folder.written().height, folder.written().width) == SHOWN.shape
     for k in range(8):
         np.testing.assert_array_equal(read_grey(folder.out / f"images/{k}.png"), SHOWN / np.float32(255))
-        np.testing.assert_array_equal(read_mask(folder.out / f"masks/{k}.png"), SHOWN > 100 + k)
+        np.testing.assert_array_equal(read_mask(folder.out / f"masks/{k}.png"), 100 + k < SHOWN)
