@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .console import failures_as_sentences, out
-from .preparing import print_next, print_skipped
-from .tables import print_table, result_table
+from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
+from .preparing import print_duplicates, print_next, print_skipped
+from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.folder import FolderSummary
@@ -28,7 +29,8 @@ def prepare_folder(
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of PNG or TIFF masks, named like the images unless the table has mask_file_name.",
+            help="Folder of PNG or TIFF masks, named like the images unless the table has mask_file_name; "
+            "they hold 0 and one other value, which is inside.",
             rich_help_panel="Input",
             show_default=False,
         ),
@@ -37,6 +39,17 @@ def prepare_folder(
         Literal["refuse", "convert"],
         typer.Option(help="Skip colour images, or convert them to grey (luma).", rich_help_panel="Input"),
     ] = "refuse",
+    mask_values: MaskValues = None,
+    mask_threshold: MaskThreshold = None,
+    mask_invert: MaskInvert = False,
+    allow_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--allow-duplicates",
+            help="Take equal pixels in two of the table's splits, which are refused otherwise.",
+            rich_help_panel="Input",
+        ),
+    ] = False,
     data: Annotated[
         Path, typer.Option("--out", help="Folder of the data set to make.", rich_help_panel="Output")
     ] = Path("data/folder"),
@@ -61,7 +74,7 @@ def prepare_folder(
 
         from .progress import counting
 
-        with counting("reading images") as progress:
+        with questions_name_the_flags(), counting("reading images") as progress:
             summary = prepare(
                 images,
                 labels,
@@ -69,6 +82,8 @@ def prepare_folder(
                 masks=masks,
                 size=size,
                 colour=colour,
+                mask_reading=asked_reading(mask_values, mask_threshold, mask_invert),
+                allow_duplicates=allow_duplicates,
                 overwrite=overwrite,
                 progress=progress,
             )
@@ -87,8 +102,11 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
         f"{written.images} images of {written.height} x {written.width} px, {written.bit_depth} bits; "
         f"{written.masks} masks"
     )
+    if summary.masks.files:
+        out.print(plain(summary.masks.sentence()))
     if summary.empty_masks:
         out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
+    print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
     policy = "given" if "all" not in written.counts else "subject"
     print_next(data, "", f"--split-policy {policy}")

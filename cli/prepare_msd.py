@@ -9,7 +9,7 @@ from activmask.config import PRESETS
 from activmask.errors import UsageError
 
 from .console import failures_as_sentences, out
-from .preparing import print_next, print_skipped
+from .preparing import print_duplicates, print_next, print_skipped
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -140,4 +140,5 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
         f"mask blur {summary.mask_blur:g} px grows masks by {summary.mask_radius} of {written.width} px "
         "in training; they are stored as they are"
     )
+    print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)

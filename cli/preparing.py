@@ -3,9 +3,13 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .console import out
 from .tables import plain
+
+if TYPE_CHECKING:
+    from activmask.data.duplicates import Duplicates
 
 _SHOWN = 10
 
@@ -16,6 +20,12 @@ def print_skipped(skipped: Sequence[tuple[str, str]], data: Path) -> None:
         out.print(plain(f"skipped {name}: {reason}"))
     if skipped:
         out.print(plain(f"{len(skipped)} skipped in all, listed in {data / 'skipped.csv'}"))
+
+
+def print_duplicates(found: "Duplicates") -> None:
+    """Which pictures occur under several subjects, if any do."""
+    for sentence in found.sentences():
+        out.print(plain(sentence))
 
 
 def print_next(data: Path, before: str, after: str = "") -> None:

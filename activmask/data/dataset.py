@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from activmask.data.images import image_size, read_grey, read_mask
+from activmask.data.images import image_size, read_grey, read_plain_mask
 from activmask.data.likeness import is_missing, refuse_likenesses
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
@@ -92,7 +92,8 @@ def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
         Images float32 (n, 1, H, W) in [0, 1]; an image without a mask gets one that is all True.
 
     Raises:
-        DataError: a file is broken or changed its size since the table was read.
+        DataError: a file is broken, a mask holds more than 0 and one other value, or a file changed its
+            size since the table was read.
     """
     import torch
 
@@ -103,7 +104,7 @@ def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
     for k, i in enumerate(indices):
         images[k, 0] = _pixels(dataset, dataset.file_names[i], read_grey)
         if dataset.mask_file_names[i]:
-            masks[k, 0] = _pixels(dataset, dataset.mask_file_names[i], read_mask)
+            masks[k, 0] = _pixels(dataset, dataset.mask_file_names[i], read_plain_mask)
     return Samples(
         images=torch.from_numpy(images),
         masks=torch.from_numpy(masks),

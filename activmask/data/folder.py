@@ -11,8 +11,11 @@ import numpy as np
 from skimage import transform
 
 from activmask.data.dataset_writer import Record, Summary, write_dataset
+from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.folder_plan import Item, number_classes, plan_items, reason
 from activmask.data.images import Colour, check_side, read_grey, read_mask, to_stored
+from activmask.data.mask_reading import JudgedMasks, judge_given
+from activmask.data.mask_values import MaskReading
 from activmask.errors import DataError, UsageError
 
 Progress = Callable[[int, int], None]
@@ -29,6 +32,10 @@ class FolderSummary:
     """(file name, reason) of the images left out."""
     empty_masks: int
     """Masks without a pixel inside; their images are stored as having no mask."""
+    masks: JudgedMasks
+    """Which values the masks hold, and how they were read."""
+    duplicates: Duplicates
+    """Pictures that occur under several subjects."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class _Job:
     size: int | None
     bit_depth: int
     colour: Colour
+    reading: MaskReading
 
 
 class _ClassLostError(Exception):
@@ -53,6 +61,8 @@ def prepare_folder(
     masks: Path | None = None,
     size: int | None = None,
     colour: Colour = "refuse",
+    mask_reading: MaskReading | None = None,
+    allow_duplicates: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> FolderSummary:
@@ -71,10 +81,14 @@ def prepare_folder(
             are relative to this folder, or to `images` if there is none.
         size: Resize images (anti-aliased) and masks (nearest neighbour) to this side in px.
         colour: Whether to refuse colour images or convert them to grey.
+        mask_reading: Which stored values of the masks are inside. Left out, what is not 0, if all masks
+            hold 0 and one other value.
+        allow_duplicates: Take equal pixels in two of the given splits, which are refused otherwise.
         overwrite: Replace a data set that lies at `out`.
         progress: Called with the number of items done and their total.
 
     Raises:
+        UnclearMasks: the masks hold other values than 0 and one more, and nobody said which are inside.
         DataError: the table is broken, or what is left after skipping cannot make a data set.
         UsageError: the arguments make no sense together.
     """
@@ -83,19 +97,26 @@ def prepare_folder(
     items, skipped = list(plan.items), list(plan.skipped)
     if size is None:
         _check_one_size(items)
-    job = _Job((images, masks), size, 16 if any(item.bit_depth == 16 for item in items) else 8, colour)
+    if allow_duplicates and not any(item.split for item in items):
+        raise UsageError(f"allow_duplicates has no effect: {labels} gives no splits; leave it out")
+    judged = judge_given([item.mask for item in items], mask_reading)
+    depth = 16 if any(item.bit_depth == 16 for item in items) else 8
+    job = _Job((images, masks), size, depth, colour, judged.reading)
     while True:
         classes = _classes(labels, items, skipped)
         card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
+        card |= {"mask_reading": judged.card()} if judged.files else {}
+        finder = DuplicateFinder()
         records = _records(items, classes, job, skipped, progress)
+        checked = watched(records, card, finder, allow=allow_duplicates)
         try:
-            written = write_dataset(out, records, card=card, overwrite=overwrite, skipped=skipped)
+            written = write_dataset(out, checked, card=card, overwrite=overwrite, skipped=skipped)
         except _ClassLostError:
             # The remaining classes have to be numbered anew.
             items = _sound(items, skipped)
             continue
         given = sum(item.mask is not None for item in _sound(items, skipped))
-        return FolderSummary(written, classes, tuple(skipped), given - written.masks)
+        return FolderSummary(written, classes, tuple(skipped), given - written.masks, judged, finder.result)
 
 
 def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, size: int | None) -> None:
@@ -159,7 +180,7 @@ def _records(
 
 def _record(item: Item, label: int, job: _Job) -> Record:
     image = read_grey(item.image, colour=job.colour)
-    mask = None if item.mask is None else read_mask(item.mask)
+    mask = None if item.mask is None else read_mask(item.mask, job.reading)
     if mask is not None and mask.shape != image.shape:
         raise DataError(f"the mask {item.mask} is of another size than its image")
     if mask is not None and not mask.any():

@@ -14,6 +14,7 @@ from typing import Any
 
 from activmask.config import PRESETS
 from activmask.data.dataset_writer import Record, Summary, check_target, write_dataset
+from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.folder_plan import reason
 from activmask.data.images import check_side
 from activmask.data.msd_archive import is_archive, unpacked
@@ -54,6 +55,8 @@ class MsdSummary:
     seconds_decompressing: float
     """Summed over the volumes, as is the next."""
     seconds_elsewhere: float
+    duplicates: Duplicates
+    """Slices that occur in volumes of several subjects."""
 
 
 @dataclass
@@ -146,10 +149,11 @@ def prepare_msd(
         preset = preset_of(source_name(source)) or preset_of(task.name)
         blur = _blur(preset) if mask_blur is None else mask_blur
         tally = _Tally(list(task.skipped))
+        card, finder = _card(task, rules, blur, channel), DuplicateFinder()
         written = write_dataset(
             out,
-            _records(task, rules, tally, workers, progress),
-            card=_card(task, rules, blur, channel),
+            watched(_records(task, rules, tally, workers, progress), card, finder),
+            card=card,
             overwrite=overwrite,
             skipped=tally.skipped,
         )
@@ -163,6 +167,7 @@ def prepare_msd(
         mask_radius=_radius(blur),
         seconds_decompressing=tally.decompressing,
         seconds_elsewhere=tally.elsewhere,
+        duplicates=finder.result,
     )
 
 

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 
 from activmask.data.dataset_writer import Record, Summary, write_dataset
+from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.folder_plan import reason
 from activmask.data.images import check_side, to_stored
+from activmask.data.mask_reading import JudgedMasks, judge_given
+from activmask.data.mask_values import MaskReading
 from activmask.data.parallel import Engine, in_order
 from activmask.data.xray_cache import Made, continued
 from activmask.data.xray_files import find_image, index_images
@@ -81,6 +84,10 @@ class XraySummary:
     """Images written by site and label."""
     skipped: tuple[tuple[str, str], ...]
     """(file name, reason) of rows and images left out."""
+    masks: JudgedMasks
+    """Which values the masks hold, and how they were read."""
+    duplicates: Duplicates
+    """Pictures that occur under several patients."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +147,7 @@ def prepare_xray(
     per_cell: int | None = None,
     size: int = 128,
     masks: Path | None = None,
+    mask_reading: MaskReading | None = None,
     workers: int = 1,
     engine: Engine = "local",
     address: str | None = None,
@@ -162,6 +170,8 @@ def prepare_xray(
         size: S in px.
         masks: folder of PNG or TIFF masks, anywhere below it, named like the images; images
             without one get none.
+        mask_reading: which stored values of the masks are inside; left out, what is not 0, if the masks
+            hold 0 and one other value.
         workers: processes.
         engine: processes of this machine, or a Ray cluster.
         address: of the Ray cluster; None starts one here.
@@ -169,6 +179,7 @@ def prepare_xray(
         progress: called with the number of images done and their total.
 
     Raises:
+        UnclearMasks: the masks hold other values than 0 and one more, and nobody said which are inside.
         DataError: tables or images are missing, or what is left cannot make a data set.
         UsageError: the arguments make no sense.
     """
@@ -176,9 +187,10 @@ def prepare_xray(
     eligible = eligible_xrays(sources, finding=finding, views=views, paper_views=paper_views)
     skipped = list(eligible.skipped)
     items = _drawn(sources, eligible, masks, per_cell, skipped)
-    cache = _cache(out, items, size)
+    judged = judge_given([item.mask for item in items], mask_reading)
+    cache = _cache(out, items, size, judged.reading)
     means, cells = SiteMeans(), dict[tuple[str, int], int]()
-    make = partial(_make, size=size, folders=(*sources.folders().values(), masks))
+    make = partial(_make, size=size, reading=judged.reading, folders=(*sources.folders().values(), masks))
 
     def records() -> Iterator[Record]:
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -201,11 +213,18 @@ def prepare_xray(
                 progress(done, len(items))
 
     card = _card(eligible, size, len(items) // len({(item.image.site, item.image.label) for item in items}))
+    card |= {"mask_reading": judged.card()} if judged.files else {}
+    finder = DuplicateFinder()
     written = write_dataset(
-        out, records(), card=card, overwrite=overwrite, preview=means.draw, skipped=skipped
+        out,
+        watched(records(), card, finder),
+        card=card,
+        overwrite=overwrite,
+        preview=means.draw,
+        skipped=skipped,
     )
     cache.unlink()
-    return XraySummary(written, eligible, cells, tuple(skipped))
+    return XraySummary(written, eligible, cells, tuple(skipped), judged, finder.result)
 
 
 def _drawn(
@@ -239,9 +258,9 @@ def _mask_of(index: dict[str, list[Path]], image: Candidate) -> Path | None:
     return find_image(index, image) if stem in index else None
 
 
-def _cache(out: Path, items: Sequence[_Item], size: int) -> Path:
+def _cache(out: Path, items: Sequence[_Item], size: int, reading: MaskReading) -> Path:
     """The file of finished images, which another plan or changed files never share."""
-    digest = hashlib.sha256(f"{size}\n{SCALING}\n{CROP}".encode())
+    digest = hashlib.sha256(f"{size}\n{SCALING}\n{CROP}\n{reading}".encode())
     for item in items:
         for path in (item.path, item.mask):
             if path is not None:
@@ -251,10 +270,10 @@ def _cache(out: Path, items: Sequence[_Item], size: int) -> Path:
     return root.parent / f".{root.name}.{digest.hexdigest()[:16]}.cache"
 
 
-def _make(item: _Item, *, size: int, folders: tuple[Path | None, ...]) -> Made:
+def _make(item: _Item, *, size: int, reading: MaskReading, folders: tuple[Path | None, ...]) -> Made:
     try:
         pixels = read_intensities(item.path)
-        mask = None if item.mask is None else read_xray_mask(item.mask, pixels.shape, size)
+        mask = None if item.mask is None else read_xray_mask(item.mask, pixels.shape, size, reading)
         return Made(to_stored(resized(pixels, size)), mask, "")
     except DataError as error:
         return Made(None, None, reason(error, folders))

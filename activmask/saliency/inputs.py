@@ -13,7 +13,7 @@ from torch import Tensor
 
 from activmask.data.dataset import read_card
 from activmask.data.dicom import is_dicom, read_dicom
-from activmask.data.images import SUFFIXES, from_stored, read_grey, read_mask, to_stored
+from activmask.data.images import SUFFIXES, from_stored, read_grey, read_plain_mask, to_stored
 from activmask.data.masks import circle
 from activmask.data.nifti_slice import StoredSlices, is_nifti, read_nifti_slice, stored_slices, volume_name
 from activmask.data.samples import Samples
@@ -232,7 +232,7 @@ def _mask_of(image: Path, folder: Path) -> Path:
 def _read_mask(path: Path, image: Path, shape: tuple[int, ...]) -> Tensor:
     if not path.exists():
         raise DataError(f"the mask {path} does not exist; give a mask file or a folder of masks")
-    mask = read_mask(path)
+    mask = read_plain_mask(path)
     if mask.shape != shape:
         raise DataError(
             f"the mask {path} is {mask.shape[1]} x {mask.shape[0]} px but its image {image} is "

@@ -23,6 +23,7 @@ from activmask.objectives.adversarial import discriminator, features
 from activmask.objectives.terms import StepTerms, step_terms
 from activmask.training.checkpoint import Description
 from activmask.training.device import attention
+from activmask.training.equal_images import equal_images
 from activmask.training.randomness import derived_seed
 from activmask.training.sources import as_seen, fingerprint, to_train_on
 from activmask.training.stream import AnySamples, Stream, file_digest, open_stored
@@ -50,6 +51,8 @@ class Replica:
     """Train, valid and test as evaluation sees them, on the CPU; or streams of them."""
     data_digest: str
     """Fingerprint of the training samples."""
+    note: str = ""
+    """What is worth knowing about the data; often empty."""
     world: World = ALONE
     """The processes that train it together."""
     next_epoch: int = 0
@@ -88,7 +91,7 @@ def new_replica(
         DataError: the data set is missing, broken or cannot be split as asked.
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
-    train, seen, digest = _data(config, seed, device, world)
+    train, seen, digest, note = _data(config, seed, device, world)
     channels, size = seen["valid"].images.shape[1:3]
     model = build_model(
         config,
@@ -122,20 +125,22 @@ def new_replica(
         train=train,
         splits=seen,
         data_digest=digest,
+        note=note,
         world=world,
     )
 
 
 def _data(
     config: RunConfig, seed: int, device: torch.device, world: World
-) -> tuple[AnySamples, dict[str, AnySamples], str]:
-    """What the replica trains on, what it is judged on, and the fingerprint of the former."""
+) -> tuple[AnySamples, dict[str, AnySamples], str, str]:
+    """What the replica trains on, what it is judged on, the fingerprint of the former, and a note."""
     stored = open_stored(config, seed, device, world)
+    note = equal_images(config, stored)
     if isinstance(stored, Stream):
-        return stored.train, {**stored.splits}, file_digest(stored.train)
+        return stored.train, {**stored.splits}, file_digest(stored.train), note
     train = to_train_on(stored["train"], config, seed)
     seen: dict[str, AnySamples] = {name: as_seen(samples, config) for name, samples in stored.items()}
-    return _on_device(train, device), seen, fingerprint(train)
+    return _on_device(train, device), seen, fingerprint(train), note
 
 
 def _objective(

@@ -89,7 +89,10 @@ def train(
     with joined(world, device):
         check_all_agree(len(finished), device, world)
         replicas = [_open_replica(config, seed, out, device, resume, world) for seed in waiting]
-        train_together(replicas, config.epochs, progress or Silent())
+        watcher = progress or Silent()
+        for note in dict.fromkeys(replica.note for replica in replicas if replica.note):
+            watcher.note(note)
+        train_together(replicas, config.epochs, watcher)
         if not world.writes:
             return []
         results = {replica.seed: _finish(replica) for replica in replicas} | finished
