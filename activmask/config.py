@@ -74,6 +74,9 @@ class RunConfig:
     correlation: float = _setting(
         0.9, "Data", "Share of site-label agreement in training (site-correlated splits).", least=0
     )
+    duplicates: Literal["refuse", "allow"] = _setting(
+        "refuse", "Data", "Equal pixels in two of train, valid and test: refuse them, or train all the same."
+    )
     image_size: int = _setting(
         0, "Data", "Side in px that the network sees; stored images are cropped to it. 0 keeps them.", least=0
     )

@@ -8,7 +8,8 @@ import typer
 from activmask.errors import UsageError
 
 from .console import failures_as_sentences, out
-from .preparing import print_mask_shares, print_next, print_skipped
+from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
+from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def prepare_folder(
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of PNG or TIFF masks, named like the images unless the table has mask_file_name.",
+            help="Folder of PNG or TIFF masks, named like the images unless the table has mask_file_name; "
+            "they hold 0 and one other value, which is inside.",
             rich_help_panel="Input",
             show_default=False,
         ),
@@ -39,6 +41,17 @@ def prepare_folder(
         Literal["refuse", "convert"],
         typer.Option(help="Skip colour images, or convert them to grey (luma).", rich_help_panel="Input"),
     ] = "refuse",
+    mask_values: MaskValues = None,
+    mask_threshold: MaskThreshold = None,
+    mask_invert: MaskInvert = False,
+    allow_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--allow-duplicates",
+            help="Take equal pixels in two of the table's splits, which are refused otherwise.",
+            rich_help_panel="Input",
+        ),
+    ] = False,
     data: Annotated[
         Path, typer.Option("--out", help="Folder of the data set to make.", rich_help_panel="Output")
     ] = Path("data/folder"),
@@ -72,7 +85,7 @@ def prepare_folder(
 
         from .progress import counting
 
-        with counting("reading images") as progress:
+        with questions_name_the_flags(), counting("reading images") as progress:
             summary = prepare(
                 images,
                 labels,
@@ -81,6 +94,8 @@ def prepare_folder(
                 size=size,
                 colour=colour,
                 intensity=_intensity(intensity),
+                mask_reading=asked_reading(mask_values, mask_threshold, mask_invert),
+                allow_duplicates=allow_duplicates,
                 overwrite=overwrite,
                 progress=progress,
             )
@@ -109,11 +124,14 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
         f"{written.images} images of {written.height} x {written.width} px, {written.bit_depth} bits; "
         f"{written.masks} masks"
     )
+    if summary.masks.files:
+        out.print(plain(summary.masks.sentence()))
     if summary.empty_masks:
         out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
     print_mask_shares(written.mask_shares)
     for note in summary.notes:
         out.print(plain(f"note: {note}"))
+    print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
     policy = "given" if "all" not in written.counts else "subject"
     print_next(data, "", f"--split-policy {policy}")

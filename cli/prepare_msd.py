@@ -9,7 +9,7 @@ from activmask.config import PRESETS
 from activmask.errors import UsageError
 
 from .console import failures_as_sentences, out
-from .preparing import print_mask_shares, print_next, print_skipped
+from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
     print_mask_shares(written.mask_shares)
     if summary.constant:
         out.print(plain(f"note: {constant_images(summary.constant)}"))
+    print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
 
 

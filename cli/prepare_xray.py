@@ -9,7 +9,8 @@ from rich.table import Table
 from activmask.errors import UsageError
 
 from .console import err, failures_as_sentences, out
-from .preparing import print_mask_shares, print_next, print_skipped
+from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
+from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def prepare_xray(
             show_default=False,
         ),
     ] = None,
+    mask_values: MaskValues = None,
+    mask_threshold: MaskThreshold = None,
+    mask_invert: MaskInvert = False,
     finding: Annotated[
         str, typer.Option(help="What class 1 shows; class 0 is healthy.", rich_help_panel=_ELIGIBLE)
     ] = "emphysema",
@@ -154,7 +158,7 @@ def prepare_xray(
             _print_eligible(eligible)
             _print_draw(eligible, per_cell, sources, paper_sampling=paper_sampling)
             return
-        with counting("reading images") as progress:
+        with questions_name_the_flags(), counting("reading images") as progress:
             summary = prepare(
                 sources,
                 data,
@@ -165,6 +169,7 @@ def prepare_xray(
                 size=size,
                 intensity=intensity,
                 masks=masks,
+                mask_reading=asked_reading(mask_values, mask_threshold, mask_invert),
                 workers=workers,
                 engine=engine,
                 address=address,
@@ -242,10 +247,13 @@ def _print_summary(summary: "XraySummary", data: Path, intensity: str) -> None:
         f"{written.images} images of {written.height} x {written.width} px, 16 bits; {written.masks} masks; "
         f"mean image per site in {plain(data / 'preview.png')}"
     )
+    if summary.masks.files:
+        out.print(plain(summary.masks.sentence()))
     print_mask_shares(written.mask_shares)
     out.print(f"the preset xray draws its own: a circle with {summary.circle_share:.1%} of the image inside")
     _print_brightness(summary, intensity)
     _print_replaced(summary)
+    print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
     print_next(data, "--preset xray")
 

@@ -11,6 +11,9 @@ from .tables import plain, print_table, result_table
 if TYPE_CHECKING:
     from activmask.data.mask_shares import MaskShares, Shares
 
+if TYPE_CHECKING:
+    from activmask.data.duplicates import Duplicates
+
 _SHOWN = 10
 
 
@@ -20,6 +23,12 @@ def print_skipped(skipped: Sequence[tuple[str, str]], data: Path) -> None:
         out.print(plain(f"skipped {name}: {reason}"))
     if skipped:
         out.print(plain(f"{len(skipped)} skipped in all, listed in {data / 'skipped.csv'}"))
+
+
+def print_duplicates(found: "Duplicates") -> None:
+    """Which pictures occur under several subjects, if any do."""
+    for sentence in found.sentences():
+        out.print(plain(sentence))
 
 
 def print_next(data: Path, before: str, after: str = "") -> None:

@@ -16,6 +16,8 @@ from xray_files import SECRET, Collections, png, xray
 
 from activmask.data.dataset import read_dataset
 from activmask.data.intensities import recorded_intensity
+from activmask.data.mask_reading import UnclearMasks
+from activmask.data.mask_values import MaskReading
 from activmask.data.xray import Sources, eligible_xrays, prepare_xray
 from activmask.data.xray_cache import KEY_BYTES, Made, continued, finished_images
 from activmask.data.xray_making import image_name
@@ -299,6 +301,22 @@ def test_masks_of_files_are_cropped_and_resized_like_their_images(tmp_path):
     assert np.array_equal(read_xray_mask(wide, (40, 60), 16), stored)
     with pytest.raises(DataError, match="another size"):
         read_xray_mask(wide, (40, 40), 16)
+
+
+def test_masks_of_files_are_asked_about_like_those_of_a_folder(tmp_path):
+    made = Collections(tmp_path)
+    values = np.full((40, 40), 2, np.uint8)
+    values[:20] = 1
+    png(tmp_path / "masks/00000001_000.png", values)
+    with pytest.raises(UnclearMasks, match=r"the 1 masks, hold 1 .*2 "):
+        prepared(made, masks=tmp_path / "masks")
+    summary = prepared(made, masks=tmp_path / "masks", mask_reading=MaskReading(values=(1.0,)))
+    stored = np.asarray(Image.open(tmp_path / "out/masks/nih-00000001_000.png")) > 0
+    assert stored[:8].all()
+    assert not stored[8:].any()
+    assert summary.masks.card()["values"] == [1.0]
+    with pytest.raises(DataError, match="holds 1 "):
+        read_xray_mask(tmp_path / "masks/00000001_000.png", (40, 40), 16)
 
 
 def test_two_masks_of_one_name_leave_their_image_out(tmp_path):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from activmask.data.images import image_size, read_grey, read_mask
+from activmask.data.images import image_size, read_grey, read_plain_mask
+from activmask.data.likeness import is_missing, refuse_likenesses
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
 from activmask.data.tables import Row, read_table, read_text, relative_path
@@ -69,14 +70,16 @@ def read_dataset(root: Path) -> Dataset:
     if not root.is_dir():
         raise DataError(f"the data set folder {root} does not exist; make-synthetic makes one")
     table = root / "metadata.csv"
-    rows = read_table(table, REQUIRED)
+    rows = read_table(table, REQUIRED, COLUMNS)
     _check_distinct(table, rows)
+    for column in ("subject", "site"):
+        refuse_likenesses(table, column, ((row.number, row[column]) for row in rows))
     height, width = _common_size(root, table, rows)
     card = read_card(root)
     return Dataset(
         root=root,
         file_names=_column(rows, "file_name"),
-        mask_file_names=_column(rows, "mask_file_name"),
+        mask_file_names=tuple(_mask_name(row) for row in rows),
         labels=_labels(table, rows),
         subjects=_subjects(table, rows),
         sites=_column(rows, "site"),
@@ -95,7 +98,8 @@ def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
         Images float32 (n, 1, H, W) in [0, 1]; an image without a mask gets one that is all True.
 
     Raises:
-        DataError: a file is broken or changed its size since the table was read.
+        DataError: a file is broken, a mask holds more than 0 and one other value, or a file changed its
+            size since the table was read.
     """
     import torch
 
@@ -106,7 +110,7 @@ def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
     for k, i in enumerate(indices):
         images[k, 0] = _pixels(dataset, dataset.file_names[i], read_grey)
         if dataset.mask_file_names[i]:
-            masks[k, 0] = _pixels(dataset, dataset.mask_file_names[i], read_mask)
+            masks[k, 0] = _pixels(dataset, dataset.mask_file_names[i], read_plain_mask)
     return Samples(
         images=torch.from_numpy(images),
         masks=torch.from_numpy(masks),
@@ -178,6 +182,10 @@ def _column(rows: Sequence[Row], name: str) -> tuple[str, ...]:
     return tuple(row[name] for row in rows)
 
 
+def _mask_name(row: Row) -> str:
+    return "" if is_missing(row["mask_file_name"]) else row["mask_file_name"]
+
+
 def _check_distinct(table: Path, rows: Sequence[Row]) -> None:
     first: dict[str, int] = {}
     for row in rows:
@@ -191,7 +199,7 @@ def _common_size(root: Path, table: Path, rows: Sequence[Row]) -> tuple[int, int
     expected: tuple[int, int] | None = None
     for row in rows:
         for column in ("file_name", "mask_file_name"):
-            if column == "mask_file_name" and not row[column]:
+            if column == "mask_file_name" and not _mask_name(row):
                 continue
             try:
                 size = image_size(find(row[column]))
@@ -246,9 +254,10 @@ def _subjects(table: Path, rows: Sequence[Row]) -> tuple[str, ...]:
     if "subject" not in rows[0].cells:
         return _column(rows, "file_name")
     for row in rows:
-        if not row["subject"]:
+        if is_missing(row["subject"]):
             raise DataError(
-                f"{table}, row {row.number}: subject is empty; fill it in every row or remove the column"
+                f"{table}, row {row.number}: subject is empty or {row['subject']!r}; fill it in every row or "
+                "remove the column"
             )
     return _column(rows, "subject")
 

@@ -13,6 +13,7 @@ from skimage import transform
 
 from activmask.config import FIELDS
 from activmask.data.dataset_writer import Record, Summary, write_dataset
+from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.folder_plan import Item, number_classes, plan_items, reason
 from activmask.data.images import (
     Colour,
@@ -21,9 +22,12 @@ from activmask.data.images import (
     image_size,
     read_levels,
     read_mask,
+    read_plain_mask,
     to_stored,
 )
 from activmask.data.intensities import FULL_RANGE, Intensity, as_shares
+from activmask.data.mask_reading import JudgedMasks, judge_given
+from activmask.data.mask_values import MaskReading
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.errors import DataError, UsageError
 
@@ -43,6 +47,10 @@ class FolderSummary:
     """Masks without a pixel inside; their images are stored as having no mask."""
     notes: tuple[str, ...]
     """Sentences on what the images' values may give away."""
+    masks: JudgedMasks
+    """Which values the masks hold, and how they were read."""
+    duplicates: Duplicates
+    """Pictures that occur under several subjects."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,8 @@ class _Job:
     bit_depth: int
     colour: Colour
     intensity: Intensity
+    reading: MaskReading | None
+    """Of the masks; None takes a mask that is plain and refuses any other."""
 
 
 class _ClassLostError(Exception):
@@ -69,6 +79,8 @@ def prepare_folder(
     size: int | None = None,
     colour: Colour = "refuse",
     intensity: Literal["image"] | int | None = None,
+    mask_reading: MaskReading | None = None,
+    allow_duplicates: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> FolderSummary:
@@ -92,10 +104,14 @@ def prepare_folder(
             which takes every image from its own minimum to its own maximum. Left out, it is 65,535,
             and images whose used parts of their ranges are a factor of four apart, by class, site or
             depth, are refused.
+        mask_reading: Which stored values of the masks are inside. Left out, what is not 0, if all masks
+            hold 0 and one other value.
+        allow_duplicates: Take equal pixels in two of the given splits, which are refused otherwise.
         overwrite: Replace a data set that lies at `out`.
         progress: Called with the number of items done and their total.
 
     Raises:
+        UnclearMasks: the masks hold other values than 0 and one more, and nobody said which are inside.
         DataError: the table is broken, the images' ranges are unequal, or what is left after skipping
             cannot make a data set.
         UsageError: the arguments make no sense together.
@@ -106,18 +122,23 @@ def prepare_folder(
     items, skipped = list(plan.items), list(plan.skipped)
     if size is None:
         _check_one_size(items)
+    if allow_duplicates and not any(item.split for item in items):
+        raise UsageError(f"allow_duplicates has no effect: {labels} gives no splits; leave it out")
+    judged = judge_given([item.mask for item in items], mask_reading)
     depth = 16 if any(item.bit_depth == 16 for item in items) or intensity == "image" else 8
-    job = _Job((images, masks), size, depth, colour, FULL_RANGE if intensity is None else intensity)
+    range_ = FULL_RANGE if intensity is None else intensity
+    job = _Job((images, masks), size, depth, colour, range_, judged.reading)
     while True:
         classes = _classes(labels, items, skipped)
         card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
         card |= {"intensity": job.intensity}
-        used = UsedRanges()
+        card |= {"mask_reading": judged.card()} if judged.files else {}
+        used, finder = UsedRanges(), DuplicateFinder()
         records = _checked(_records(items, classes, job, skipped, used, progress), used, intensity, card)
         try:
             written = write_dataset(
                 out,
-                records,
+                watched(records, card, finder, allow=allow_duplicates),
                 card=card,
                 overwrite=overwrite,
                 skipped=skipped,
@@ -131,7 +152,15 @@ def prepare_folder(
         notes = tuple(
             note for note in (check_ranges(used, intensity), constant_images(used.constant)) if note
         )
-        return FolderSummary(written, classes, tuple(skipped), given - written.masks, notes)
+        return FolderSummary(
+            written=written,
+            classes=classes,
+            skipped=tuple(skipped),
+            empty_masks=given - written.masks,
+            notes=notes,
+            masks=judged,
+            duplicates=finder.result,
+        )
 
 
 def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, size: int | None) -> None:
@@ -216,7 +245,7 @@ def _checked(
 def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
     levels = read_levels(item.image, colour=job.colour)
     image = as_shares(item.image, levels, job.intensity)
-    mask = None if item.mask is None else read_mask(item.mask)
+    mask = None if item.mask is None else _mask(item.mask, job.reading)
     if mask is not None and mask.shape != image.shape:
         raise DataError(f"the mask {item.mask} is of another size than its image")
     if mask is not None and not mask.any():
@@ -227,6 +256,10 @@ def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
     pixels = to_stored(image, job.bit_depth)
     used.add(item.file_name, item.label, item.site, levels)
     return Record(item.name, pixels, mask, label, item.subject, item.site, item.split)
+
+
+def _mask(path: Path, reading: MaskReading | None) -> np.ndarray:
+    return read_plain_mask(path) if reading is None else read_mask(path, reading)
 
 
 def _resized_image(image: np.ndarray, size: int) -> np.ndarray:
@@ -242,7 +275,14 @@ def _resized_mask(item: Item, mask: np.ndarray, size: int) -> np.ndarray:
 
 
 def as_prepared(
-    image: Path, mask: Path | None, *, size: int, bits: int, colour: Colour, intensity: Intensity
+    image: Path,
+    mask: Path | None,
+    *,
+    size: int,
+    bits: int,
+    colour: Colour,
+    intensity: Intensity,
+    reading: MaskReading | None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """One image and its mask with the very pixels that `prepare_folder` would have stored.
 
@@ -253,6 +293,7 @@ def as_prepared(
         bits: 8 or 16, those of the data set.
         colour: whether the data set refused colour images.
         intensity: the range that its values were taken from.
+        reading: which values of its masks are inside.
 
     Returns:
         uint8 or uint16 (S, S), and bool (S, S) or None; an empty mask is none.
@@ -272,5 +313,5 @@ def as_prepared(
         size=image_size(image),
         bit_depth=bit_depth(image),
     )
-    record = _record(item, 0, _Job((), size, bits, colour, intensity), UsedRanges())
+    record = _record(item, 0, _Job((), size, bits, colour, intensity, reading), UsedRanges())
     return record.image, record.mask

@@ -4,17 +4,21 @@ Only file headers are read here.
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from activmask.data.dataset import COLUMNS
 from activmask.data.images import SUFFIXES, bit_depth, image_size
+from activmask.data.likeness import is_missing, refuse_likenesses
 from activmask.data.splits import SPLITS
 from activmask.data.tables import Row, read_table, relative_path
 from activmask.errors import DataError
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,9 @@ def plan_items(images: Path, labels: Path, masks: Path | None) -> Plan:
     Raises:
         DataError: the table is broken, or no mask belongs to any image.
     """
-    rows = read_table(labels, ("file_name", "label"))
+    rows = read_table(labels, ("file_name", "label"), COLUMNS)
     _check_splits(labels, rows)
+    _check_names(labels, rows)
     find_mask = _mask_finder(rows, images, masks)
     items: list[Item] = []
     skipped: list[tuple[str, str]] = []
@@ -77,9 +82,9 @@ def reason(error: DataError, folders: Iterable[Path | None]) -> str:
 
 
 def number_classes(labels: set[str]) -> dict[str, int]:
-    """Number labels 0, 1, ... in order: by value where all are whole numbers, else by name."""
-    whole = all(_INTEGER.fullmatch(label) for label in labels)
-    ordered = sorted(labels, key=int) if whole else sorted(labels)
+    """Number labels 0, 1, ... in order: by value where all are numbers, else by name."""
+    numbers = all(_NUMBER.fullmatch(label) for label in labels)
+    ordered = sorted(labels, key=float) if numbers else sorted(labels)
     return {label: number for number, label in enumerate(ordered)}
 
 
@@ -94,20 +99,33 @@ def _check_splits(labels: Path, rows: Sequence[Row]) -> None:
             )
 
 
+def _check_names(labels: Path, rows: Sequence[Row]) -> None:
+    for row in rows:
+        if row["label"].casefold() == "none":
+            raise DataError(
+                f"{labels}, row {row.number}: the label {row['label']!r} may be a class or a missing value; "
+                "call the class something else, or leave the cell empty"
+            )
+    known = [(row.number, _canonical(row["label"])) for row in rows if not is_missing(row["label"])]
+    refuse_likenesses(labels, "label", known)
+    for column in ("subject", "site"):
+        refuse_likenesses(labels, column, ((row.number, row[column]) for row in rows))
+
+
 def _first_mention(row: Row, seen: dict[PurePosixPath, int]) -> PurePosixPath:
     path = relative_path(row["file_name"])
-    first = seen.setdefault(path, row.number)
+    first = seen.setdefault(_composed(path), row.number)
     if first != row.number:
         raise DataError(f"the image is listed already in row {first}")
     return path
 
 
 def _item(row: Row, path: PurePosixPath, images: Path, mask: Path | None, taken: set[str]) -> Item:
-    if not row["label"]:
-        raise DataError("the label is empty")
-    if "subject" in row.cells and not row["subject"]:
-        raise DataError("the subject is empty; fill it in or remove the column")
-    image = images / path
+    if is_missing(row["label"]):
+        raise DataError(f"the label is {_shown(row['label'])}")
+    if "subject" in row.cells and (is_missing(row["subject"]) or row["subject"].casefold() == "none"):
+        raise DataError(f"the subject is {_shown(row['subject'])}; fill it in or remove the column")
+    image = _existing(images, path)
     size, depth = image_size(image), bit_depth(image)
     if mask is not None and image_size(mask) != size:
         raise DataError(f"the mask {mask} is of another size than its image")
@@ -123,6 +141,29 @@ def _item(row: Row, path: PurePosixPath, images: Path, mask: Path | None, taken:
         size=size,
         bit_depth=depth,
     )
+
+
+def _shown(cell: str) -> str:
+    return f"{cell!r}, a missing value" if cell else "empty"
+
+
+def _existing(folder: Path, path: PurePosixPath) -> Path:
+    """The file of that name, by whichever of Unicode's two ways to write its accents."""
+    if str(path).isascii():
+        return folder / path
+    forms = (str(path), *(unicodedata.normalize(form, str(path)) for form in ("NFC", "NFD")))
+    return next((folder / form for form in forms if _is_file(folder / form)), folder / path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # A name too long for this file system.
+        return False
+
+
+def _composed(path: PurePosixPath) -> PurePosixPath:
+    return PurePosixPath(unicodedata.normalize("NFC", str(path)))
 
 
 def _canonical(label: str) -> str:
@@ -148,12 +189,12 @@ def _mask_finder(
     """A function from a row and its image's path to the mask, or None."""
     if "mask_file_name" in rows[0].cells:
         folder = masks or images
-        return lambda row, _: folder / relative_path(row["mask_file_name"]) if row["mask_file_name"] else None
+        return lambda row, _: _named_mask(folder, row["mask_file_name"])
     if masks is None:
         return lambda _row, _path: None
     by_stem = _files_by_stem(masks)
     stems = {
-        PurePosixPath(row["file_name"]).with_suffix("")
+        _composed(PurePosixPath(row["file_name"])).with_suffix("")
         for row in rows
         if PurePosixPath(row["file_name"]).name
     }
@@ -165,16 +206,20 @@ def _mask_finder(
     return lambda _, path: _only_mask(by_stem, path)
 
 
+def _named_mask(folder: Path, name: str) -> Path | None:
+    return None if is_missing(name) else _existing(folder, relative_path(name))
+
+
 def _files_by_stem(masks: Path) -> dict[PurePosixPath, list[Path]]:
     found: dict[PurePosixPath, list[Path]] = defaultdict(list)
     for path in sorted(masks.rglob("*")):
         if path.suffix.lower() in SUFFIXES:
-            found[PurePosixPath(path.relative_to(masks).as_posix()).with_suffix("")].append(path)
+            found[_composed(PurePosixPath(path.relative_to(masks).as_posix())).with_suffix("")].append(path)
     return found
 
 
 def _only_mask(by_stem: dict[PurePosixPath, list[Path]], path: PurePosixPath) -> Path | None:
-    candidates = by_stem.get(path.with_suffix(""), [])
+    candidates = by_stem.get(_composed(path).with_suffix(""), [])
     if len(candidates) > 1:
         raise DataError(f"two masks have its name: {candidates[0]} and {candidates[1]}; keep one")
     return candidates[0] if candidates else None

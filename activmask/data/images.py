@@ -3,7 +3,6 @@
 Shapes: H x W pixels. Which decoder reads a file follows from its bytes, never from its name.
 """
 
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from activmask.data.mask_values import MaskReading, StoredMask, inside, is_plain, value_counts
+from activmask.data.png import upright_png_size
 from activmask.errors import DataError, UsageError
 
 Colour = Literal["refuse", "convert"]
@@ -29,8 +30,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "TIFF")
 # JPEG leaves small values around every edge, all of which would count as inside.
 _MASK_FORMATS = ("PNG", "TIFF")
-_PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
-_PHOTOMETRIC = 262
+_IMAGE_WIDTH, _IMAGE_LENGTH, _PHOTOMETRIC = 256, 257, 262
 _WHITE_IS_ZERO = 0
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -85,17 +85,78 @@ def check_side(size: int) -> None:
         raise UsageError(f"size must be from 1 to {most} px; found {size}")
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """Read a mask from a PNG or TIFF file; JPEG is refused because it blurs the mask's edge.
+def read_mask(path: Path, reading: MaskReading | None = None) -> np.ndarray:
+    """Read a mask from a PNG or TIFF file; JPEG, which blurs edges, only where a threshold is given.
+
+    Args:
+        path: the file.
+        reading: which stored values are inside; by default whatever is above 0.
 
     Returns:
-        bool (H, W), True where any channel is above 0.
+        bool (H, W), True inside.
 
     Raises:
         DataError: not a readable PNG or TIFF.
     """
-    pixels = _read_pixels(path, _MASK_FORMATS)
-    return np.asarray((pixels.max(axis=2) if pixels.ndim == 3 else pixels) > 0)
+    reading = reading or MaskReading()
+    return inside(read_stored_mask(path, jpeg=reading.threshold is not None), reading)
+
+
+def read_plain_mask(path: Path) -> np.ndarray:
+    """Read a mask of which nobody said what is inside: it must hold 0 and at most one other value.
+
+    Returns:
+        bool (H, W), True where it is not 0.
+
+    Raises:
+        DataError: as `read_mask`, or a mask of several values, which are listed.
+    """
+    mask = read_stored_mask(path)
+    if not is_plain(mask):
+        counts = value_counts(mask)
+        shown = ", ".join(f"{word} ({n / mask.values.size:.1%})" for word, n in counts[:8])
+        more = f" and {len(counts) - 8} more values" if len(counts) > 8 else ""
+        raise DataError(
+            f"the mask {path} holds {shown}{more}, but expected were 0, which is outside, and one other "
+            "value; draw it so, or let prepare-folder read it"
+        )
+    return inside(mask, MaskReading())
+
+
+def read_stored_mask(path: Path, *, jpeg: bool = False) -> StoredMask:
+    """Read a mask's pixels as its file stores them.
+
+    Raises:
+        DataError: not a readable PNG or TIFF (or JPEG), transparent, or floats that are not finite.
+    """
+    formats = _FORMATS if jpeg else _MASK_FORMATS
+    with _failures_named(path, formats), _decoded(path, formats) as (image, white_is_zero):
+        if image.mode == "P" and "transparency" not in image.info:
+            return _palette_mask(image)
+        pixels = _as_array(path, image)
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise DataError(f"the mask {path} holds values that are not finite; replace them by 0")
+    if pixels.ndim == 2:
+        return StoredMask(kind="grey", values=_inverted(pixels) if white_is_zero else pixels)
+    if (pixels == pixels[:, :, :1]).all():
+        return StoredMask(kind="grey", values=np.ascontiguousarray(pixels[:, :, 0]))
+    return StoredMask(kind="colour", values=_packed(pixels))
+
+
+def _palette_mask(image: Image.Image) -> StoredMask:
+    indices = np.asarray(image)
+    colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    palette = np.zeros(256, np.int64)
+    palette[: len(colours)] = _packed(colours)
+    # Grey images saved with a palette of all greys in order.
+    if (palette[indices] == indices * np.int64(0x010101)).all():
+        return StoredMask(kind="grey", values=indices)
+    return StoredMask(kind="palette", values=indices, palette=palette)
+
+
+def _packed(colours: np.ndarray) -> np.ndarray:
+    """uint8 (..., 3) as int64 (...): red * 65536 + green * 256 + blue."""
+    return np.asarray(colours.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1]))
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -105,12 +166,15 @@ def image_size(path: Path) -> tuple[int, int]:
         DataError: not a readable PNG, JPEG or TIFF, or larger than `MAX_PIXELS`.
     """
     with _failures_named(path, _FORMATS):
-        size = _png_size(path)
+        _check_file(path)
+        # Six times faster than Pillow, which counts in data sets of 100,000 images.
+        size = upright_png_size(path)
         if size is not None:
+            _check_pixels(path, *size)
             return size
         with _opened(path, _FORMATS) as image:
-            sideways = image.format != "TIFF" and _orientation(image) in _SIDEWAYS
-            return (image.width, image.height) if sideways else (image.height, image.width)
+            height, width = _stored_size(image)
+            return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
 
 
 def bit_depth(path: Path) -> Literal[8, 16]:
@@ -123,26 +187,25 @@ def bit_depth(path: Path) -> Literal[8, 16]:
         return 16 if image.mode.startswith(("I", "F")) else 8
 
 
-def _png_size(path: Path) -> tuple[int, int] | None:
-    # Six times faster than Pillow, which counts in data sets of 100,000 images.
-    _check_file(path)
-    with path.open("rb", buffering=0) as file:
-        start = file.read(24)
-    if len(start) < 24 or not start.startswith(_PNG_START):
-        return None
-    width, height = struct.unpack(">II", start[16:])
-    _check_pixels(path, height, width)
-    return (height, width) if height and width else None
-
-
 def _read_pixels(path: Path, formats: tuple[str, ...]) -> np.ndarray:
     """The pixels as stored: uint8, uint16 or float (H, W), or uint8 (H, W, 3)."""
-    with _failures_named(path, formats), _opened(path, formats) as image:
+    with _failures_named(path, formats), _decoded(path, formats) as (image, white_is_zero):
+        pixels = _as_array(path, image)
+    return _inverted(pixels) if white_is_zero else pixels
+
+
+def _inverted(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(np.iinfo(pixels.dtype).max - pixels)
+
+
+@contextmanager
+def _decoded(path: Path, formats: tuple[str, ...]) -> Iterator[tuple[Image.Image, bool]]:
+    """The image, upright, and whether 0 is white in it."""
+    with _opened(path, formats) as image:
         _check_depth(path, image)
         white_is_zero = _is_inverted(image)
         image.load()
-        pixels = _as_array(path, _upright(image))
-    return np.iinfo(pixels.dtype).max - pixels if white_is_zero else pixels
+        yield _upright(image), white_is_zero
 
 
 @contextmanager
@@ -169,7 +232,8 @@ def _failures_named(path: Path, formats: tuple[str, ...]) -> Iterator[None]:
 @contextmanager
 def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     _check_file(path)
-    with Image.open(path, formats=formats) as image:
+    # From a file's name, Pillow 11 to 13 map raw TIFFs into memory and scramble those that lie on their side.
+    with path.open("rb") as file, Image.open(file, formats=formats) as image:
         _check_pixels(path, image.height, image.width)
         frames = getattr(image, "n_frames", 1)
         if frames != 1:
@@ -206,16 +270,20 @@ def _is_inverted(image: Image.Image) -> bool:
     return image.mode.startswith("I") and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    # Some releases of Pillow turn the size of a TIFF in advance, others when its pixels are read.
+    tags: Any = getattr(image, "tag_v2", {})
+    return tags.get(_IMAGE_LENGTH, image.height), tags.get(_IMAGE_WIDTH, image.width)
+
+
 def _orientation(image: Image.Image) -> int:
     found: int = image.getexif().get(ExifTags.Base.Orientation, 1)
     return found
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    # Masks are drawn on what viewers show; Pillow turns TIFFs itself.
-    if image.format in ("JPEG", "MPO") and _orientation(image) != 1:
-        return ImageOps.exif_transpose(image)
-    return image
+    # Masks are drawn on what viewers show. Where Pillow has turned pixels itself, it has removed the tag.
+    return image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
 
 
 def _as_array(path: Path, image: Image.Image) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 from activmask.config import PRESETS
 from activmask.data.dataset_writer import Record, Summary, check_target, write_dataset
 from activmask.data.dilation import NATIVE_UNIT, dilation_radius
+from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.folder_plan import reason
 from activmask.data.images import check_side
 from activmask.data.msd_archive import is_archive, unpacked
@@ -59,6 +60,8 @@ class MsdSummary:
     seconds_decompressing: float
     """Summed over the volumes, as is the next."""
     seconds_elsewhere: float
+    duplicates: Duplicates
+    """Slices that occur in volumes of several subjects."""
 
 
 @dataclass
@@ -157,9 +160,10 @@ def prepare_msd(
         tally = _Tally(list(task.skipped))
         # What the slices turn out to be is added while they are written, before the card is.
         card = _card(task, rules, blur, channel) | {"constant_images": tally.constant}
+        finder = DuplicateFinder()
         written = write_dataset(
             out,
-            _records(task, rules, tally, workers, progress),
+            watched(_records(task, rules, tally, workers, progress), card, finder),
             card=card,
             overwrite=overwrite,
             skipped=tally.skipped,
@@ -177,6 +181,7 @@ def prepare_msd(
         native_sides=(min(tally.sides), max(tally.sides)),
         seconds_decompressing=tally.decompressing,
         seconds_elsewhere=tally.elsewhere,
+        duplicates=finder.result,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from activmask.data.likeness import refuse_like_columns, trimmed
 from activmask.errors import DataError
 
 
@@ -19,7 +20,7 @@ class Row:
     number: int
     """Its line in the file."""
     cells: dict[str, str]
-    """Its text by column."""
+    """Its text by column, without white space at its ends."""
 
     def __getitem__(self, column: str) -> str:
         """The text under `column`; empty where the table has no such column."""
@@ -45,17 +46,20 @@ def read_text(path: Path) -> str:
     return text
 
 
-def read_table(path: Path, required: Sequence[str]) -> list[Row]:
+def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
     """Read a comma-separated table with a header, which names at least the `required` columns.
 
+    White space around names and cells is dropped, that of other alphabets and invisible characters too.
+
     Raises:
-        DataError: the file is broken, a column is missing or named twice, a row has too many or
-            too few cells, or there is no row.
+        DataError: the file is broken, a column is missing, named twice or nearly called like an
+            `optional` one, a row has too many or too few cells, or there is no row.
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
-        header = next(reader, [])
+        header = [trimmed(name) for name in next(reader, [])]
         _check_header(path, header, required)
+        refuse_like_columns(path, header, (*required, *optional))
         rows = [_row(path, header, reader.line_num, cells) for cells in reader if cells]
     except csv.Error as error:
         raise DataError(f"{path}, row {reader.line_num}: not a comma-separated table ({error})") from error
@@ -80,7 +84,7 @@ def _check_header(path: Path, header: list[str], required: Sequence[str]) -> Non
 def _row(path: Path, header: list[str], number: int, cells: list[str]) -> Row:
     if len(cells) != len(header):
         raise DataError(f"{path}, row {number}: expected {len(header)} cells, found {len(cells)}")
-    return Row(number, dict(zip(header, cells, strict=True)))
+    return Row(number, dict(zip(header, map(trimmed, cells), strict=True)))
 
 
 def format_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

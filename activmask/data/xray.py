@@ -5,7 +5,7 @@ Shapes: S x S pixels as stored.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -13,9 +13,12 @@ from typing import Any, Literal
 
 from activmask.config import PRESETS, nearest
 from activmask.data.dataset_writer import Record, Summary, check_target, write_dataset
+from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.images import check_side
 from activmask.data.intensities import FULL_RANGE
+from activmask.data.mask_reading import JudgedMasks, judge_given
 from activmask.data.mask_shares import circle_share
+from activmask.data.mask_values import MaskReading
 from activmask.data.parallel import Engine
 from activmask.data.xray_cache import finished_images
 from activmask.data.xray_files import find_image, index_images
@@ -23,7 +26,7 @@ from activmask.data.xray_findings import Finding, find_finding
 from activmask.data.xray_making import Crew, Drawn, Files, Progress, Recipe, draw_made, image_name
 from activmask.data.xray_pixels import CROP, SCALINGS
 from activmask.data.xray_preview import SiteMeans
-from activmask.data.xray_sampling import Cell
+from activmask.data.xray_sampling import Cell, sample
 from activmask.data.xray_tables import (
     NIH,
     PADCHEST,
@@ -85,6 +88,10 @@ class XraySummary:
     """(file name, reason) of rows and images left out."""
     circle_share: float
     """Of the image inside the circle that the preset takes for a mask."""
+    masks: JudgedMasks
+    """Which values the masks hold, and how they were read."""
+    duplicates: Duplicates
+    """Pictures that occur under several patients."""
 
 
 def eligible_xrays(
@@ -132,6 +139,7 @@ def prepare_xray(
     size: int = 128,
     intensity: XrayIntensity = "image",
     masks: Path | None = None,
+    mask_reading: MaskReading | None = None,
     workers: int = 1,
     engine: Engine = "local",
     address: str | None = None,
@@ -164,6 +172,8 @@ def prepare_xray(
         intensity: how stored values become brightness.
         masks: folder of PNG or TIFF masks, anywhere below it, named like the images; images
             without one get none.
+        mask_reading: which stored values of the masks are inside; left out, what is not 0, if the masks
+            hold 0 and one other value.
         workers: processes.
         engine: processes of this machine, or a Ray cluster.
         address: of the Ray cluster; None starts one here.
@@ -171,6 +181,7 @@ def prepare_xray(
         progress: called with the number of images done and their total.
 
     Raises:
+        UnclearMasks: the masks hold other values than 0 and one more, and nobody said which are inside.
         DataError: tables or images are missing, a cell cannot give `per_cell` images, or what is left
             cannot make a data set.
         UsageError: the arguments make no sense.
@@ -182,10 +193,17 @@ def prepare_xray(
     eligible = eligible_xrays(sources, finding=finding, views=views, paper_views=paper_views)
     skipped = list(eligible.skipped)
     files = _files(sources, eligible, masks, skipped)
-    recipe = Recipe(size=size, intensity=intensity, folders=(*sources.folders().values(), masks))
+    candidates = [image for image in eligible.candidates if (image.site, image.file_name) in files]
+    judged = judge_given(_masks(sample(candidates, per_cell), files), mask_reading)
+    recipe = Recipe(
+        size=size,
+        intensity=intensity,
+        reading=judged.reading,
+        folders=(*sources.folders().values(), masks),
+    )
     cache = _cache(out, recipe)
     drawn = draw_made(
-        [image for image in eligible.candidates if (image.site, image.file_name) in files],
+        candidates,
         files,
         per_cell,
         recipe,
@@ -193,13 +211,18 @@ def prepare_xray(
         cache,
         progress,
     )
+    if drawn.broken:
+        # The masks of the images that took their places were not judged yet.
+        judged = judge_given(_masks(drawn.images, files), mask_reading)
     skipped += drawn.broken
     cells = Counter((image.site, image.label) for image in drawn.images)
     card = _card(eligible, recipe, cells, len(drawn.broken))
-    means, brightness = SiteMeans(), dict[Cell, float]()
+    card |= {"mask_reading": judged.card()} if judged.files else {}
+    means, brightness, finder = SiteMeans(), dict[Cell, float](), DuplicateFinder()
+    records = _records(drawn, cache, size, means, brightness, card, eligible)
     written = write_dataset(
         out,
-        _records(drawn, cache, size, means, brightness, card, eligible),
+        watched(records, card, finder),
         card=card,
         overwrite=overwrite,
         preview=means.draw,
@@ -216,6 +239,8 @@ def prepare_xray(
         brightness=brightness,
         skipped=tuple(skipped),
         circle_share=card["circle_share"],
+        masks=judged,
+        duplicates=finder.result,
     )
 
 
@@ -263,9 +288,13 @@ def _mask_of(index: dict[str, list[Path]], image: Candidate) -> Path | None:
     return find_image(index, image) if stem in index else None
 
 
+def _masks(images: Sequence[Candidate], files: Files) -> list[Path | None]:
+    return [files[image.site, image.file_name][1] for image in images]
+
+
 def _cache(out: Path, recipe: Recipe) -> Path:
     """The file of finished images, which another way of making them never shares."""
-    facts = f"{recipe.size}\n{recipe.intensity}\n{CROP}"
+    facts = f"{recipe.size}\n{recipe.intensity}\n{CROP}\n{recipe.reading}"
     root = out.resolve()
     return root.parent / f".{root.name}.{hashlib.sha256(facts.encode()).hexdigest()[:16]}.cache"
 

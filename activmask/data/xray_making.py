@@ -12,6 +12,7 @@ from pathlib import Path
 from activmask.data.folder_plan import reason
 from activmask.data.images import to_stored
 from activmask.data.intensities import Intensity
+from activmask.data.mask_values import MaskReading
 from activmask.data.parallel import Engine, crew
 from activmask.data.xray_cache import KEY_BYTES, Made, continued
 from activmask.data.xray_pixels import read_intensities, read_xray_mask, resized
@@ -31,6 +32,8 @@ class Recipe:
     size: int
     """S."""
     intensity: Intensity
+    reading: MaskReading
+    """Of the masks."""
     folders: tuple[Path | None, ...]
     """Those of the collections, which no reason names."""
 
@@ -144,7 +147,11 @@ def _stamp(path: Path) -> str:
 def _make(item: _Item, *, recipe: Recipe) -> Made:
     try:
         pixels = read_intensities(item.path, intensity=recipe.intensity, site=item.image.site)
-        mask = None if item.mask is None else read_xray_mask(item.mask, pixels.shape, recipe.size)
+        mask = (
+            None
+            if item.mask is None
+            else read_xray_mask(item.mask, pixels.shape, recipe.size, recipe.reading)
+        )
         stored = to_stored(resized(pixels, recipe.size))
         if stored.min() == stored.max():
             raise DataError("it has one value everywhere, so it shows nothing")

@@ -10,8 +10,9 @@ import numpy as np
 from scipy import sparse
 
 from activmask.data.dicom import is_dicom, read_dicom
-from activmask.data.images import read_levels, read_mask
+from activmask.data.images import read_levels, read_mask, read_plain_mask
 from activmask.data.intensities import Intensity, as_shares
+from activmask.data.mask_values import MaskReading
 from activmask.data.xray_tables import NIH, PADCHEST
 from activmask.errors import DataError
 
@@ -57,18 +58,22 @@ def read_intensities(path: Path, *, intensity: Intensity = "image", site: str = 
     return as_shares(path, levels, intensity)
 
 
-def read_xray_mask(path: Path, shape: tuple[int, int], size: int) -> np.ndarray:
+def read_xray_mask(
+    path: Path, shape: tuple[int, int], size: int, reading: MaskReading | None = None
+) -> np.ndarray:
     """Read the mask of an X-ray, cropped like it and resized by nearest neighbour, bool (S, S).
 
     Args:
-        path: a PNG or TIFF file; anything above 0 is inside.
+        path: a PNG or TIFF file.
         shape: (H, W) of the X-ray's file.
         size: S.
+        reading: which stored values are inside; by default what is not 0, in a plain mask.
 
     Raises:
-        DataError: the file is broken, of another shape than its image, or empty at that size.
+        DataError: the file is broken, not plain although nothing was asked, of another shape than its
+            image, or empty at that size.
     """
-    mask = read_mask(path)
+    mask = read_plain_mask(path) if reading is None else read_mask(path, reading)
     if mask.shape != shape:
         raise DataError(f"the mask {path} is of another size than its image")
     side = min(shape)

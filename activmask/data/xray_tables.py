@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from activmask.data.likeness import is_missing, refuse_likenesses, trimmed
 from activmask.data.xray_findings import Finding
 from activmask.errors import DataError
 
@@ -41,6 +42,7 @@ _PADCHEST_COLUMNS = (
     "Pediatric",
     "Labels",
 )
+_PATIENT = {NIH: "Patient ID", PADCHEST: "PatientID"}
 _NO_FINDING = "No Finding"
 _NORMAL = "normal"
 _CHILD = "PED"
@@ -210,6 +212,7 @@ def _select(
     rules: Sequence[str],
 ) -> Selection:
     rows: list[_Row] = []
+    patients: list[tuple[int, str]] = []
     skipped: list[tuple[str, str]] = []
     known: set[str] = set()
     for number, cells in _cells(table, columns):
@@ -221,6 +224,8 @@ def _select(
         else:
             known.add(image)
             rows.append(row)
+            patients.append((number, row.patient))
+    refuse_likenesses(table, _PATIENT[site], patients)
     steps = [_step(site, rule, rows, k) for k, rule in enumerate(rules)]
     kept = [row for row in rows if all(row.kept) and row.label is not None]
     candidates = tuple(
@@ -232,7 +237,7 @@ def _select(
 def _checked(row: _Row, known: set[str]) -> _Row:
     if row.image in {"", ".", ".."} or "/" in row.image or "\\" in row.image:
         raise DataError("its image has no plain file name")
-    if not row.patient.strip():
+    if is_missing(row.patient):
         raise DataError("it names no patient")
     if row.image in known:
         raise DataError("the image is in an earlier row already")
@@ -259,7 +264,7 @@ def _cells(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str,
     """Each row's number and the named columns of it."""
     with _opened(table) as file:
         reader = csv.reader(file, strict=True)
-        header = next(reader, [])
+        header = [trimmed(name) for name in next(reader, [])]
         missing = [name for name in columns if name not in header]
         if missing:
             raise DataError(
@@ -275,7 +280,10 @@ def _cells(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str,
                     f"{table}, row {reader.line_num}: expected {len(header)} cells, found {len(row)}; "
                     "give the table as it was released"
                 )
-            yield reader.line_num, {name: row[place] for name, place in zip(columns, places, strict=True)}
+            yield (
+                reader.line_num,
+                {name: trimmed(row[place]) for name, place in zip(columns, places, strict=True)},
+            )
 
 
 @contextmanager

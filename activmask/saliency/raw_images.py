@@ -21,9 +21,12 @@ from activmask.data.images import (
     read_grey,
     read_levels,
     read_mask,
+    read_plain_mask,
     to_stored,
 )
 from activmask.data.intensities import FULL_RANGE, Intensity, as_shares, recorded_intensity
+from activmask.data.mask_reading import recorded_reading
+from activmask.data.mask_values import MaskReading
 from activmask.data.nifti_slice import StoredSlices, is_nifti, read_nifti_slice, stored_margin, stored_slices
 from activmask.data.recipe import Recipe, card_recipe, recipe_differences
 from activmask.data.xray_pixels import read_intensities, read_xray_mask, resized
@@ -131,7 +134,7 @@ def _read_stored(how: Preparing, path: Path, mask: Path | None) -> Pair:
     levels = read_levels(path, colour=how.colour)
     own_range = how.source == "folder" and not _in_data_set(how, path)
     pixels = as_shares(path, levels, how.intensity if own_range else FULL_RANGE)
-    return pixels, None if mask is None else read_raw_mask(mask, path, pixels.shape)
+    return pixels, None if mask is None else read_raw_mask(how, mask, path, pixels.shape)
 
 
 def _check_depth(how: Preparing, path: Path) -> None:
@@ -187,7 +190,7 @@ def _read_xray(how: Preparing, path: Path, mask: Path | None) -> Pair:
     if mask is None:
         return pixels, None
     height, width = original.shape
-    return pixels, torch.from_numpy(read_xray_mask(mask, (height, width), how.side))
+    return pixels, torch.from_numpy(read_xray_mask(mask, (height, width), how.side, _reading(how, mask)))
 
 
 def _intensities(how: Preparing, path: Path) -> np.ndarray:
@@ -204,6 +207,7 @@ def _read_resized(how: Preparing, path: Path, mask: Path | None) -> Pair:
         bits=16 if how.recipe.get("bit_depth") == 16 else 8,
         colour=how.colour,
         intensity=how.intensity,
+        reading=None if mask is None else _reading(how, mask),
     )
     if mask is None:
         return from_stored(stored), None
@@ -218,7 +222,7 @@ def _read_slice(
     pixels, inside, native = read_nifti_slice(path, number, _slices(how), label)
     if inside is not None:
         return pixels, torch.from_numpy(inside), native
-    return pixels, None if mask is None else read_raw_mask(mask, path, pixels.shape), native
+    return pixels, None if mask is None else read_raw_mask(how, mask, path, pixels.shape), native
 
 
 def _slices(how: Preparing) -> StoredSlices:
@@ -231,7 +235,13 @@ def _slices(how: Preparing) -> StoredSlices:
     )
 
 
-def read_raw_mask(path: Path, image: Path, shape: tuple[int, ...]) -> Tensor:
+def _reading(how: Preparing, mask: Path) -> MaskReading | None:
+    """How a mask is read: as those of the data set were, unless it is one that the set stores."""
+    asked = recorded_reading(how.recipe)
+    return None if asked == MaskReading() or _in_data_set(how, mask) else asked
+
+
+def read_raw_mask(how: Preparing, path: Path, image: Path, shape: tuple[int, ...]) -> Tensor:
     """The mask of an image of (H, W) px that is not resized.
 
     Raises:
@@ -239,7 +249,8 @@ def read_raw_mask(path: Path, image: Path, shape: tuple[int, ...]) -> Tensor:
     """
     if not path.exists():
         raise DataError(f"the mask {path} does not exist; give a mask file or a folder of masks")
-    mask = read_mask(path)
+    reading = _reading(how, path)
+    mask = read_plain_mask(path) if reading is None else read_mask(path, reading)
     if mask.shape != shape:
         raise DataError(
             f"the mask {path} is {mask.shape[1]} x {mask.shape[0]} px but its image {image} is "

@@ -24,6 +24,7 @@ from activmask.objectives.adversarial import discriminator, features
 from activmask.objectives.terms import StepTerms, step_terms
 from activmask.training.checkpoint import Description
 from activmask.training.device import attention
+from activmask.training.equal_images import equal_images
 from activmask.training.mask_facts import MaskFacts, check_masks, mask_facts
 from activmask.training.origin import Origin
 from activmask.training.randomness import derived_seed
@@ -55,6 +56,8 @@ class Replica:
     """Where the images of all splits come from, and by what they are known again."""
     mask_facts: MaskFacts
     """What its training masks cover, and what their presence tells."""
+    note: str = ""
+    """What is worth knowing about the data; often empty."""
     world: World = ALONE
     """The processes that train it together."""
     next_epoch: int = 0
@@ -112,7 +115,7 @@ def new_replica(
         DataError: the data set is missing, broken or cannot be split as asked.
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
-    train, seen, origin = _data(config, seed, device, world, written)
+    train, seen, origin, note = _data(config, seed, device, world, written)
     facts = mask_facts(config, train)
     check_masks(config, facts)
     channels, size = seen["valid"].images.shape[1:3]
@@ -150,23 +153,25 @@ def new_replica(
         splits=seen,
         origin=origin,
         mask_facts=facts,
+        note=note,
         world=world,
     )
 
 
 def _data(
     config: RunConfig, seed: int, device: torch.device, world: World, written: Sequence[Entry]
-) -> tuple[AnySamples, dict[str, AnySamples], Origin]:
-    """What the replica trains on, what it is judged on, and where both come from."""
+) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
+    """What the replica trains on, what it is judged on, where both come from, and a note."""
     stored, origin = open_stored(config, seed, device, world, written)
+    note = equal_images(config, stored)
     if isinstance(stored, Stream):
-        return stored.train, {**stored.splits}, origin
+        return stored.train, {**stored.splits}, origin, note
     train = to_train_on(stored["train"], config, seed)
     seen: dict[str, AnySamples] = {
         name: as_seen(with_lent_masks(samples, config, seed, name), config)
         for name, samples in stored.items()
     }
-    return _on_device(train, device), seen, origin
+    return _on_device(train, device), seen, origin, note
 
 
 def _objective(

@@ -108,6 +108,8 @@ def train(
 
 
 def _tell(replicas: Sequence[Replica], progress: Progress) -> None:
+    for note in dict.fromkeys(replica.note for replica in replicas if replica.note):
+        progress.note(note)
     for replica in replicas:
         for sentence in mask_notes(replica.config, replica.mask_facts):
             progress.note(f"seed {replica.seed}: {sentence}")

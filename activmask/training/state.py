@@ -30,7 +30,7 @@ STATE_FILE = "state.safetensors"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.safetensors"
 
-MAY_CHANGE = ("epochs", "threads", "device", "compile")
+MAY_CHANGE = ("epochs", "threads", "device", "compile", "duplicates")
 """Settings a resumed run may change: they do not alter what was computed so far."""
 
 

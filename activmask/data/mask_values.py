@@ -1,0 +1,130 @@
+"""Which of the values that a mask's file stores are inside.
+
+Plain masks hold 0 and one other value, which is inside. Everything else is asked for: a trimap's
+background is 2, an annotation tool's may be white, and blurred edges hold every value there is.
+
+Shapes: H x W pixels.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from activmask.errors import UsageError
+
+Kind = Literal["grey", "palette", "colour"]
+Value = float | str
+"""A grey value or palette index as a number, or a colour as '#rrggbb'."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredMask:
+    """The pixels of a mask as its file stores them."""
+
+    kind: Kind
+    values: np.ndarray
+    """(H, W): grey values, palette indices, or colours as red * 65536 + green * 256 + blue."""
+    palette: np.ndarray | None = None
+    """int64 (256,), the colours of a palette's indices, packed likewise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskReading:
+    """What is inside. By default what is not 0, in masks that hold at most one other value."""
+
+    values: tuple[Value, ...] = ()
+    """These stored values; palettes go by their index, colours by '#rrggbb'."""
+    threshold: float | None = None
+    """Or whatever is above it; of colours the highest channel counts."""
+    invert: bool = False
+    """Swap inside and outside."""
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody said which values are inside, so that nothing has to be plain."""
+        return bool(self.values) or self.threshold is not None
+
+
+def parse_values(text: str) -> tuple[Value, ...]:
+    """The values in a text such as '1,3' or '#ff0000'.
+
+    Raises:
+        UsageError: something else.
+    """
+    return tuple(_parsed(part.strip(), text) for part in text.split(","))
+
+
+def _parsed(part: str, text: str) -> Value:
+    digits = part.removeprefix("#")
+    try:
+        if digits != part and len(digits) == 6:
+            return f"#{int(digits, 16):06x}"
+        value = float(part)
+    except ValueError:
+        raise UsageError(
+            f"mask_values must be values such as 1,3 or colours such as #ff0000; found {text!r}"
+        ) from None
+    if not math.isfinite(value):
+        raise UsageError(f"mask_values must be finite; found {text!r}")
+    return value
+
+
+def inside(mask: StoredMask, reading: MaskReading) -> np.ndarray:
+    """Where a mask is inside, bool (H, W)."""
+    if reading.values:
+        found = np.isin(mask.values, _own_values(mask.kind, reading.values))
+    else:
+        found = _heights(mask) > (reading.threshold or 0)
+    return np.asarray(~found if reading.invert else found)
+
+
+def _own_values(kind: Kind, values: Sequence[Value]) -> np.ndarray:
+    if kind == "colour":
+        return np.array([int(value[1:], 16) for value in values if isinstance(value, str)], np.int64)
+    return np.array([value for value in values if not isinstance(value, str)], np.float64)
+
+
+def _heights(mask: StoredMask) -> np.ndarray:
+    """Grey values, or the highest channel of what is drawn, (H, W)."""
+    if mask.kind == "grey":
+        return mask.values
+    drawn = mask.values.astype(np.int64) if mask.palette is None else mask.palette[mask.values]
+    return np.maximum(np.maximum(drawn >> 16, (drawn >> 8) & 255), drawn & 255)
+
+
+def is_plain(mask: StoredMask) -> bool:
+    """Whether a mask by itself holds 0 and at most one other value, or one value alone.
+
+    Of a palette, 0 is plainly outside where it is drawn black and nothing else is: the order of a
+    palette's colours means nothing in itself.
+    """
+    above = mask.values > 0
+    if mask.kind == "palette" and not np.array_equal(_heights(mask) > 0, above):
+        return False
+    return bool((above == (mask.values == mask.values.max())).all() or not above.any())
+
+
+def value_counts(mask: StoredMask) -> list[tuple[str, int]]:
+    """The stored values as words, with their numbers of pixels, in rising order."""
+    if mask.values.dtype == np.uint8:
+        counts = np.bincount(mask.values.ravel())
+        values = np.flatnonzero(counts)
+        return [(_word(mask, value), int(counts[value])) for value in values]
+    values, counts = np.unique(mask.values, return_counts=True)
+    return [(_word(mask, value), int(count)) for value, count in zip(values, counts, strict=True)]
+
+
+def _word(mask: StoredMask, value: float) -> str:
+    if mask.kind == "grey":
+        return value_word(float(value))
+    if mask.palette is None:
+        return f"#{int(value):06x}"
+    return f"palette index {int(value)} (#{int(mask.palette[int(value)]):06x})"
+
+
+def value_word(value: Value) -> str:
+    """A value as it is printed."""
+    return value if isinstance(value, str) else f"{value:.6g}"
