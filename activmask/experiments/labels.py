@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from activmask.config import FIELDS, RunConfig
+from activmask.config import FIELDS, RunConfig, default_of
 from activmask.training.state import MAY_CHANGE, changed_settings
 
 MODEL_NAMES = {"cnn": "CNN", "ae": "Conv AE", "unet": "UNet", "resnet18": "ResNet"}
@@ -63,12 +63,12 @@ def method_name(config: RunConfig) -> str:
 
 
 def _unusual(config: RunConfig, name: str) -> bool:
-    return bool(getattr(config, name) != FIELDS[name].default)
+    return bool(getattr(config, name) != default_of(name, config.model))
 
 
 def baseline(config: RunConfig) -> RunConfig:
     """The same run without any method: classification alone."""
-    defaults: dict[str, Any] = {name: FIELDS[name].default for name in METHOD_FIELDS}
+    defaults: dict[str, Any] = {name: default_of(name, config.model) for name in METHOD_FIELDS}
     return replace(config, **defaults)
 
 
