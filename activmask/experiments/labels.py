@@ -72,6 +72,19 @@ def baseline(config: RunConfig) -> RunConfig:
     return replace(config, **defaults)
 
 
+def test_images(config: RunConfig) -> tuple[object, ...]:
+    """What decides which images a run is tested on, and how it sees them, but for its seed.
+
+    Scores on other images differ for reasons that have nothing to do with the method.
+    """
+    return config.data, config.split_policy, config.correlation, config.classify_masked == "all"
+
+
+def on_other_images(config: RunConfig) -> bool:
+    """Whether a run is tested on other images than classification alone, as one that masks them all."""
+    return test_images(baseline(config)) != test_images(config)
+
+
 def is_baseline(config: RunConfig) -> bool:
     """Whether a run is classification alone."""
     return baseline(config) == config

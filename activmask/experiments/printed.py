@@ -11,6 +11,7 @@ MEASURES = ("train", "valid", "test", "best_epoch")
 """What a printed column can hold: a score of a split, or the best epoch."""
 
 Epoch = Literal["best", "last"]
+EPOCHS: tuple[Epoch, ...] = ("best", "last")
 
 Axes = Mapping[str, Mapping[str, Any]]
 Key = frozenset[tuple[str, str]]

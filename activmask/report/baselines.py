@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from activmask.evaluation.paired import Difference, holm, paired_difference, smallest_p
-from activmask.experiments.labels import alike, baseline, data_name, is_baseline
+from activmask.experiments.labels import alike, baseline, data_name, is_baseline, on_other_images
 from activmask.experiments.results import Run
 from activmask.report.words import count
 
@@ -57,12 +57,13 @@ def p_floor(comparisons: Sequence[Comparison]) -> PFloor:
 def against_baselines(runs: Sequence[Run]) -> list[Comparison | None]:
     """Compare the test AUC of each run with that of its baseline among the runs.
 
+    A run that is tested on other images than its baseline, as one that masks them, is not compared.
     Each data set is a question of its own, so p values are corrected within it. A run that repeats
     another, scores included, is no further test: both get the same comparison.
 
     Returns:
-        One a run; None for a baseline, and where none of the runs is its baseline, trained for as
-        many epochs, with a seed in common.
+        One a run; None for a baseline, for a run tested on other images, and where none of the runs is
+        its baseline, trained for as many epochs, with a seed in common.
 
     Raises:
         UsageError: a test AUC is no number from 0 to 1.
@@ -97,7 +98,7 @@ def _aucs(run: Run, seeds: Sequence[int]) -> dict[int, float]:
 
 def _baseline_of(run: Run, runs: Sequence[Run]) -> Run | None:
     """The baseline with the most seeds in common, trained for as many epochs."""
-    if is_baseline(run.config):
+    if is_baseline(run.config) or on_other_images(run.config):
         return None
     wanted = baseline(run.config)
     found = [other for other in runs if alike(other.config, wanted) and _common(run, other)]
