@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from activmask.errors import UsageError
@@ -25,6 +25,7 @@ AdversarialForm = Literal["ours", "followup"]
 Head = Literal["pooled", "released"]
 GradmaskTarget = Literal["contrast", "positive"]
 SplitPolicy = Literal["given", "subject", "site-correlated"]
+SelectBy = Literal["auc", "accuracy", "loss"]
 
 IN_MEMORY = "synthetic"
 """The data name that draws the benchmark from the seed instead of reading a folder."""
@@ -188,6 +189,12 @@ class RunConfig:
     batch_size: int = _setting(32, "Training", "Images per step.", least=1)
     lr: float = _setting(1e-4, "Training", "Adam's learning rate.", least=0)
     eval_train: bool = _setting(False, "Training", "Score the training images each epoch too.")
+    select: SelectBy = _setting(
+        "auc",
+        "Training",
+        "What makes an epoch the best: the highest valid AUC, the highest valid accuracy (as the paper's "
+        "released code) or the lowest valid cross-entropy; of equal epochs the first.",
+    )
 
     device: Device = _setting("auto", "Machine", "Where to compute.")
     precision: Precision = _setting("fp32", "Machine", "Arithmetic of the network's passes.")
@@ -237,6 +244,18 @@ PRESETS: dict[str, dict[str, Any]] = {
 CONVNET_WIDTH = {"synthetic": 16, "liver": 64, "cardiac": 64, "pancreas": 64, "xray": 64}
 RECON_WEIGHT = {"synthetic": 10.0, "liver": 1.0, "cardiac": 1.0, "pancreas": 1.0, "xray": 1.0}
 
+MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
+    "cnn": {"actdiff_norm": "channel", "actdiff_at": "post"},
+    "ae": {"actdiff_norm": "channel", "actdiff_at": "post"},
+    "unet": {"actdiff_norm": "channel", "actdiff_at": "post"},
+}
+"""Settings whose default is another one for some models; each was chosen by training."""
+
+
+def default_of(name: str, model: str) -> Any:
+    """What a setting is for a model when neither the user nor a preset says."""
+    return MODEL_DEFAULTS.get(model, {}).get(name, FIELDS[name].default)
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A clause that lists the known names and suggests the closest, for error messages."""
@@ -263,9 +282,23 @@ def make_config(**settings: Any) -> RunConfig:
         values["width"] = CONVNET_WIDTH[preset] if model in CONVNETS else 64
     if "recon" not in settings and model in AUTOENCODERS:
         values["recon"] = RECON_WEIGHT[preset]
+    values |= _model_defaults(values, model)
     config = RunConfig(**values)
     _check_combination(config)
     return config
+
+
+def _model_defaults(values: dict[str, Any], model: str) -> dict[str, Any]:
+    """The model's own defaults, where nothing else was chosen.
+
+    Without its objective a setting cannot act, so that runs written when all models had one
+    default are still the same runs.
+    """
+    return {
+        name: value
+        for name, value in MODEL_DEFAULTS.get(model, {}).items()
+        if name not in values or (values[name] == FIELDS[name].default and not values.get(ONLY_WITH[name]))
+    }
 
 
 def written_config(settings: dict[str, Any]) -> RunConfig:
@@ -281,7 +314,7 @@ def written_config(settings: dict[str, Any]) -> RunConfig:
     config = RunConfig(**settings)
     if config.preset not in PRESETS:
         raise UsageError(f"there is no preset '{config.preset}'; {nearest(config.preset, PRESETS)}")
-    return config
+    return replace(config, **_model_defaults(vars(config), config.model))
 
 
 def check_values(settings: dict[str, Any]) -> None:

@@ -5,12 +5,12 @@ from typing import Any
 
 from activmask.config import (
     CONVNETS,
-    FIELDS,
     IN_MEMORY,
     ONLY_WITH,
     POOLED,
     PRESETS,
     RunConfig,
+    default_of,
     draws_images,
     masks_images,
     uses_masks,
@@ -44,6 +44,7 @@ _IN_MEMORY_SPLITS = "on data synthetic, which is drawn in memory in splits of it
 NEEDS: Mapping[str, tuple[Acts, str]] = {
     "split_policy": (_on_disk, _IN_MEMORY_SPLITS),
     "split_seed": (
+        default_of,
         draws_images,
         "while split_policy given takes every image of the data set's own split; draw a number of images "
         "(train_images) or choose another split_policy",
@@ -110,4 +111,4 @@ def without_effect(config: RunConfig) -> list[str]:
 
 
 def _usual(config: RunConfig, name: str) -> Any:
-    return PRESETS[config.preset].get(name, FIELDS[name].default)
+    return PRESETS[config.preset].get(name, default_of(name, config.model))

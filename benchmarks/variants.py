@@ -21,9 +21,9 @@ from activmask.training.run_folder import read_history
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "no penalty": {},
-    "actdiff 10, row": {"actdiff": 10.0, "actdiff_norm": "row"},
-    "actdiff 10, channel": {"actdiff": 10.0, "actdiff_norm": "channel"},
-    "actdiff 10, layer": {"actdiff": 10.0, "actdiff_norm": "layer"},
+    "actdiff 10, row": {"actdiff": 10.0, "actdiff_norm": "row", "actdiff_at": "pre"},
+    "actdiff 10, channel": {"actdiff": 10.0, "actdiff_norm": "channel", "actdiff_at": "pre"},
+    "actdiff 10, layer": {"actdiff": 10.0, "actdiff_norm": "layer", "actdiff_at": "pre"},
     "actdiff 10, row, after ReLU": {"actdiff": 10.0, "actdiff_norm": "row", "actdiff_at": "post"},
     "actdiff 10, channel, after ReLU": {"actdiff": 10.0, "actdiff_norm": "channel", "actdiff_at": "post"},
     "gradmask 10, l2": {"gradmask": 10.0, "gradmask_norm": "l2"},

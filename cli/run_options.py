@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from activmask.config import CONVNET_WIDTH, FIELDS, PRESETS, RECON_WEIGHT, TYPES
+from activmask.config import CONVNET_WIDTH, FIELDS, MODEL_DEFAULTS, PRESETS, RECON_WEIGHT, TYPES
 
 SHORT_CHOICES = {"preset": Literal["synthetic", "liver", "cardiac", "pancreas", "xray"]}
 
@@ -70,8 +70,11 @@ def _default(name: str) -> str:
     by_value: dict[str, list[str]] = {}
     for preset, changes in PRESETS.items():
         if changes.get(name, default) != default:
-            by_value.setdefault(_shown(changes[name]), []).append(preset)
-    others = ", ".join(f"{value} in {'/'.join(presets)}" for value, presets in by_value.items())
+            by_value.setdefault(f"{_shown(changes[name])} in", []).append(preset)
+    for model, changes in MODEL_DEFAULTS.items():
+        if name in changes:
+            by_value.setdefault(f"{_shown(changes[name])} for", []).append(model)
+    others = ", ".join(f"{value} {'/'.join(where)}" for value, where in by_value.items())
     return f"{_shown(default)}; {others}" if others else _shown(default)
 
 

@@ -47,6 +47,16 @@ def sweep(
         str | None,
         typer.Option(help="Only these methods of the grid.", rich_help_panel=_GRID, show_default="all"),
     ] = None,
+    forms: Annotated[
+        str | None,
+        typer.Option(
+            help="How actdiff and gradmask are computed: released (by the paper's code), written (in its "
+            "equations), ours (train's defaults), several comma-separated, or all. What is the same in two "
+            "forms is trained once.",
+            rich_help_panel=_GRID,
+            show_default="the grid's first, released in the paper's",
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -105,7 +115,8 @@ def sweep(
     """Train every cell of a grid; the same command again finishes what is missing.
 
     A cell is an ordinary run folder with a folder for each seed. A cell that fails is tried once
-    more, then reported, and the others go on; the exit code is then 1.
+    more, then reported, and the others go on; the exit code is then 1. The paper's grids compute each
+    method as its released code does, and select the best epoch by accuracy as that does.
 
     Example: activmask sweep table1 --models resnet,unet --epochs 30 --seeds 3
     """
@@ -115,12 +126,14 @@ def sweep(
 
         chosen = read_grid(grid)
         given = _settings(settings or [], epochs=epochs, device=device)
-        cells = _cells(chosen, models, methods, data, given)
+        cells = _cells(chosen, {"model": models, "method": methods, "form": forms}, data, given)
         place = folder or Path("runs") / chosen.name
         jobs = make_jobs(cells, _seeds(seeds, chosen.seeds), place)
         if dry_run:
             print_plan(chosen.title, jobs, _slots(max_parallel, jobs))
+            _say(chosen.note)
             return
+        _say(chosen.note)
         states = _run(chosen.title, jobs, _engine(engine, address, max_parallel, jobs), place)
     _conclude(states, place)
     if any(state.status == "failed" for state in states):
@@ -143,15 +156,22 @@ def _settings(pairs: list[str], **flags: Any) -> dict[str, Any]:
     return parse_settings(pairs) | {name: value for name, value in flags.items() if value is not None}
 
 
+def _say(note: str) -> None:
+    if note:
+        err.print(plain(note))
+
+
 def _cells(
-    grid: "Grid", models: str | None, methods: str | None, data: str | None, settings: dict[str, Any]
+    grid: "Grid", chosen: dict[str, str | None], data: str | None, settings: dict[str, Any]
 ) -> list["Cell"]:
-    from activmask.experiments.grid import axis_labels, grid_cells, with_folders
+    from activmask.experiments.grid import axis_labels, form_names, grid_cells, with_folders
 
     keep = {}
-    for axis, names in (("model", models), ("method", methods)):
+    for axis, names in chosen.items():
         if names is not None:
-            keep[axis] = axis_labels(grid, axis, names.split(","))
+            asked = names.split(",")
+            forms = axis == "form" and axis not in grid.axes
+            keep[axis] = form_names(grid, asked) if forms else axis_labels(grid, axis, asked)
     if data is not None and "data" in grid.axes:
         pairs = [entry.partition("=") for entry in data.split(",")]
         labels = axis_labels(grid, "data", [name for name, _, _ in pairs])
@@ -193,8 +213,12 @@ def _engine(
 
 def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["CellState"]:
     from activmask.experiments.sweep import run_sweep
+    from activmask.training.selection import selected_by
 
-    err.print(plain(f"{title}: {len(jobs)} cells of {len(jobs[0].seeds)} seeds, into {place}"))
+    best = selected_by(job.config.select for job in jobs)
+    err.print(
+        plain(f"{title}: {len(jobs)} cells of {len(jobs[0].seeds)} seeds, best epoch by {best}, into {place}")
+    )
     try:
         with SweepTable(title) as table:
             return run_sweep(jobs, engine, table.show)

@@ -61,7 +61,7 @@ def _line(state: "CellState") -> str:
 def _live_table(title: str, cells: Sequence["CellState"], height: int) -> Table:
     done = sum(state.status == "done" for state in cells)
     table = result_table(
-        f"{title}: {done} of {len(cells)} done", "cell", "status", "epochs of all seeds", "valid AUC"
+        f"{title}: {done} of {len(cells)} done", "cell", "status", "epochs of all seeds", "valid AUC, latest"
     )
     order = ["running", "failed", "queued", "done"]
     shown = list(cells)
@@ -90,6 +90,7 @@ def _cells(state: "CellState") -> tuple[str, str, str]:
 def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
     """Print the cells, how many runs they are, and how long they would take on this machine."""
     from activmask.training.device import cores
+    from activmask.training.selection import selected_by
 
     table = result_table(title, "cell", "seeds", "epochs", "left", "seconds an epoch", "time")
     times, problems = [0.0], []
@@ -112,6 +113,7 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
         err.print(plain(f"not measured: {problem}"))
     runs = sum(len(job.seeds) for job in jobs)
     total = _duration(max(sum(times) / parallel, *times))
+    out.print(f"the best epoch is selected by {selected_by(job.config.select for job in jobs)}")
     out.print(
         f"{len(jobs)} cells, {runs} runs; about {total} with {parallel} at once on this machine, "
         "scaled up from a few steps of each cell measured alone, saving not counted"

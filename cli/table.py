@@ -50,6 +50,9 @@ def table(
 ) -> None:
     """Tabulate runs: mean and SD over seeds, the paper's values, and each method against its baseline.
 
+    Scores are of the best epoch where no other is named; the columns of csv whose name begins with
+    last_ or paper_last_ are of the last. Each printed value stands beside ours of the same epoch.
+
     Example: activmask table runs/
     """
     with failures_as_sentences():
@@ -69,13 +72,18 @@ def table(
 
 def print_summary(summary: "Summary", console: "Console") -> None:
     """Print scores and comparisons, data set by data set, then the notes."""
-    from activmask.report.text_tables import baseline_table, score_table
+    from activmask.report.text_tables import baseline_table, forms_table, last_epoch_table, score_table
 
     from .tables import plain, print_table
 
     for data in summary.data_sets:
         rows = summary.of(data)
-        for found in (score_table(rows, data, compact=True), baseline_table(rows, data)):
+        for found in (
+            score_table(rows, data, compact=True),
+            last_epoch_table(rows, data, compact=True),
+            forms_table(rows, data),
+            baseline_table(rows, data),
+        ):
             if found is not None:
                 for part in _parts(found, console):
                     print_table(part, console)
@@ -85,13 +93,14 @@ def print_summary(summary: "Summary", console: "Console") -> None:
 
 
 def _parts(cells: "TextTable", console: "Console") -> "Iterator[Table]":
-    """The table, or in a terminal too narrow for a wide one its first columns, then the others."""
+    """The table, or in a terminal too narrow for a wide one its columns, some at a time."""
     columns = len(cells.header)
     if columns <= MANY_COLUMNS or not console.is_terminal or console.width >= COMPACT_WIDTH:
         yield _compact(cells, cells.title, range(1, columns))
-    else:
-        yield _compact(cells, cells.title, range(1, MANY_COLUMNS - 1))
-        yield _compact(cells, f"{cells.title}, continued", range(MANY_COLUMNS - 1, columns))
+        return
+    for first in range(1, columns, MANY_COLUMNS - 2):
+        title = cells.title if first == 1 else f"{cells.title}, continued"
+        yield _compact(cells, title, range(first, min(columns, first + MANY_COLUMNS - 2)))
 
 
 def _compact(cells: "TextTable", title: str, columns: range) -> "Table":
@@ -99,14 +108,25 @@ def _compact(cells: "TextTable", title: str, columns: range) -> "Table":
 
     from .tables import plain, result_table
 
-    first, *numbers = ("\n".join(cells.header[i].rsplit(" ", 1)) for i in (0, *columns))
+    first, *numbers = (_broken(cells.header[i]) for i in (0, *columns))
     compact = result_table("", first, *numbers)
     compact.title = plain(title)
     compact.box, compact.padding = SIMPLE_HEAD, (0, 1, 0, 0)
     compact.show_edge = compact.pad_edge = False
     for row in cells.rows:
-        compact.add_row(plain(row[0]), *(plain(row[i].replace(" / ", "/")) for i in columns))
+        compact.add_row(plain(row[0]), *(plain(_narrow(row[i])) for i in columns))
     return compact
+
+
+def _broken(heading: str) -> str:
+    """A heading in short lines."""
+    *parts, last = heading.replace(": ", ":\n").replace(", ", ",\n").split("\n")
+    return "\n".join([*parts, *last.rsplit(" ", 1)] if not parts else [*parts, last])
+
+
+def _narrow(cell: str) -> str:
+    """A number with what stands in brackets in a line of its own."""
+    return cell.replace(" / ", "/").replace(" (", "\n(")
 
 
 def _as_text(summary: "Summary", format_: Format) -> str:

@@ -10,7 +10,7 @@ from .run_options import given_settings, with_run_options
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.config import RunConfig
+    from activmask.config import RunConfig, SelectBy
     from activmask.training.run import SeedResult
 
 _RUN = "Run"
@@ -52,7 +52,7 @@ def train(
     ] = False,
     **settings: Any,
 ) -> None:
-    """Train a classifier whose attribution is controlled, and score its best epoch.
+    """Train a classifier whose attribution is controlled, and score its best and its last epoch.
 
     Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
     """
@@ -68,8 +68,8 @@ def train(
         results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
     if not results:
         return
-    print_results(results)
-    _print_next(results, target)
+    print_results(results, config.select)
+    _print_next(results, config.select, target)
 
 
 def _resolve(
@@ -139,29 +139,47 @@ def _note_same_images(config: "RunConfig") -> None:
     )
 
 
-def print_results(results: list["SeedResult"]) -> None:
-    """The scores at the best epoch, as mean ± SD where there are several seeds."""
+def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
+    """The scores at the best epoch and at the last, as mean ± SD where there are several seeds."""
+    from activmask.training.run_folder import MEASURES, last_scores
+    from activmask.training.selection import SELECTED_BY
+
     best = [float(result.metrics["best_epoch"]) for result in results]
+    lasts = [last_scores(result.folder, result.metrics) for result in results]
     seeds = "" if len(results) == 1 else f", {len(results)} seeds"
-    table = result_table(f"Best epoch {_spread(best, 0)}{seeds}", "split", "AUC", "accuracy")
+    columns = [f"{what}, {epoch}" for epoch in ("best", "last") for what in ("AUC", "accuracy")]
+    title = f"Best epoch {_spread(best, 0)} by {SELECTED_BY[select]}{seeds}"
+    table = result_table(title, "split", *columns)
     for split in ("train", "valid", "test"):
-        scores = [result.metrics[split] for result in results]
-        table.add_row(split, *(_spread([score[key] for score in scores], 3) for key in ("auc", "accuracy")))
+        scores = [
+            *([result.metrics[split][name] for result in results] for name in MEASURES),
+            *([last[split][name] for last in lasts if split in last] for name in MEASURES),
+        ]
+        table.add_row(split, *(_spread(values, 3) for values in scores))
     print_table(table)
+    lacking = [str(result.seed) for result, last in zip(results, lasts, strict=True) if len(last) < 3]
+    if lacking:
+        out.print(
+            f"last epoch: the folders of seeds {', '.join(lacking)}, written by an older version, lack scores"
+        )
 
 
-def _print_next(results: list["SeedResult"], target: Path) -> None:
+def _print_next(results: list["SeedResult"], select: "SelectBy", target: Path) -> None:
     import shlex
+
+    from activmask.training.selection import RULE
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
-    out.print("the best epoch, counted from 0, is the first with the highest validation AUC")
+    out.print(f"the best epoch, counted from 0, is the {RULE[select]}")
     out.print(plain(f"next: activmask evaluate {shlex.quote(str(target))}"))
 
 
 def _spread(values: list[float], digits: int) -> str:
     import statistics
 
+    if not values:
+        return "-"
     if len(values) == 1:
         return f"{values[0]:.{digits}f}"
     digits = digits or 1

@@ -22,11 +22,13 @@ def write_run(
     *,
     preset: str = "synthetic",
     unfinished: tuple[int, ...] = (),
+    old: bool = False,
     **settings: Any,
 ) -> Path:
-    """One experiment whose seeds score these test AUCs at epoch 3, and 0.1 in the last, epoch 4.
+    """One experiment whose seeds score these test AUCs at epoch 3, and 0.05 less in the last, epoch 4.
 
-    Accuracies lie at half their AUC; train AUC is 1, valid AUC 0.4.
+    Accuracies lie at half their AUC; train AUC is 1 and 0.9, valid AUC 0.4 and 0.1. An old run has the
+    last epoch's validation scores in its history alone.
     """
     config = make_config(**{**PAPERS[preset], **settings})
     for seed in [*test_auc, *unfinished]:
@@ -36,9 +38,13 @@ def write_run(
         _write_history(place)
     for seed, auc in test_auc.items():
         scores = {"train": 1.0, "valid": 0.4, "test": auc}
-        metrics = {split: {"auc": value, "accuracy": value / 2} for split, value in scores.items()}
-        _write_json(folder / f"seed-{seed}" / "metrics.json", {"best_epoch": 3, **metrics})
+        last = {} if old else {"last": _halved({"train": 0.9, "valid": 0.1, "test": auc - 0.05})}
+        _write_json(folder / f"seed-{seed}" / "metrics.json", {"best_epoch": 3, **_halved(scores), **last})
     return folder
+
+
+def _halved(scores: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    return {split: {"auc": value, "accuracy": value / 2} for split, value in scores.items()}
 
 
 def _write_json(path: Path, value: Any) -> None:

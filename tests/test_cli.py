@@ -106,7 +106,8 @@ def test_the_stages_chain_in_a_shell_script(tmp_path):
 
 def test_results_go_to_stdout_and_talk_to_stderr(crosses, tmp_path):
     result = run("train", *QUICK, "--data", crosses, "--epochs", 2, "--out", tmp_path / "run")
-    assert "Best epoch" in result.stdout
+    assert "by validation AUC" in result.stdout
+    assert result.stdout.count("Best epoch") == 1
     assert "valid AUC" not in result.stdout
     assert result.stderr.count("valid AUC") == 2
     assert "\x1b[" not in result.stdout + result.stderr

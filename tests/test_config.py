@@ -19,6 +19,7 @@ from activmask.config import (
 )
 from activmask.config_file import format_config, format_seeds, parse_seeds, read_config
 from activmask.errors import ConfigError, UsageError
+from activmask.experiments.labels import baseline, method_name
 from activmask.training.run_folder import run_name
 
 MSD = {
@@ -380,10 +381,45 @@ def test_which_runs_shuffle_and_which_look_at_masks(chosen, shuffles, masks):
             "synthetic-resnet18-released-head-classify-masked-all-grey",
         ),
         ({"preset": "xray", "actdiff": 1.0, "correlation": 0.5}, "xray-resnet18-actdiff1-correlation0.5"),
+        ({"model": "unet", "actdiff": 10.0}, "synthetic-unet-actdiff10"),
+        ({"model": "unet", "actdiff": 10.0, "actdiff_norm": "row"}, "synthetic-unet-actdiff10-row"),
+        (
+            {"model": "unet", "actdiff": 10.0, "actdiff_norm": "row", "actdiff_at": "pre"},
+            "synthetic-unet-actdiff10-row-pre",
+        ),
     ],
 )
 def test_a_runs_name_says_what_sets_it_apart(chosen, name):
     assert run_name(make_config(**chosen)) == name
+
+
+def form(config: RunConfig) -> tuple[str, str]:
+    return config.actdiff_norm, config.actdiff_at
+
+
+def test_actdiff_is_computed_in_the_form_that_was_measured_best_for_each_network():
+    for model in ("cnn", "ae", "unet"):
+        assert form(make_config(model=model, actdiff=1.0)) == ("channel", "post")
+        for chosen in (("row", "pre"), ("row", "post"), ("layer", "pre")):
+            settings = dict(zip(("actdiff_norm", "actdiff_at"), chosen, strict=True))
+            assert form(make_config(model=model, actdiff=1.0, **settings)) == chosen
+    assert form(make_config(model="resnet18", actdiff=1.0)) == ("row", "pre")
+    assert form(make_config(model="vgg11", actdiff=1.0)) == ("row", "pre")
+
+
+@pytest.mark.parametrize("model", ["cnn", "ae", "unet"])
+def test_descriptions_of_older_versions_are_still_the_same_runs(model):
+    """They hold the one default that all networks had, with or without actdiff."""
+    old = {"actdiff_norm": "row", "actdiff_at": "pre"}
+    plain = make_config(model=model, **old)
+    assert plain == make_config(model=model)
+    assert baseline(make_config(model=model, actdiff=1.0, **old)) == plain
+    assert baseline(make_config(model=model, actdiff=1.0)) == plain
+    assert form(make_config(model=model, actdiff=1.0, **old)) == ("row", "pre")
+    assert method_name(make_config(model=model, actdiff=1.0, **old)) == "Actdiff, row, pre"
+    assert method_name(make_config(model=model, actdiff=1.0)) == "Actdiff"
+    with pytest.raises(UsageError, match="actdiff_norm has no effect"):
+        make_config(model=model, actdiff_norm="layer")
 
 
 amount = st.one_of(st.integers(1, 100), st.floats(1e-6, 1e6))

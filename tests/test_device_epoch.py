@@ -12,6 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from activmask.data.samples import Samples
 from activmask.training.checkpoint import snapshot
 from activmask.training.device_epoch import (
+    FIXED,
+    PER_SPLIT,
     Judged,
     _auc,
     judge_epoch,
@@ -66,7 +68,7 @@ def test_the_host_reads_nothing_within_an_epoch(crosses, settings):
     health, segment = new_health(replica), new_segment(replica, (12, 7))
     splits = {"valid": judged(replica, "valid")}
     replica.best_weights = snapshot(replica.model)
-    verdict = torch.zeros(4, dtype=torch.float64)
+    verdict = torch.zeros(FIXED + PER_SPLIT, dtype=torch.float64)
     take_steps(replica, segment, health, derived_generator(0, "step"))
     with NoHost():
         take_steps(replica, segment, health, derived_generator(0, "step"))

@@ -1,6 +1,7 @@
 """Grids: the paper's own against its tables, and grids of users' own."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,17 @@ from hypothesis import strategies as st
 
 from activmask.config import make_config
 from activmask.errors import UsageError
-from activmask.experiments.grid import NAMED, Grid, axis_labels, grid_cells, read_grid, slug, with_folders
+from activmask.experiments.forms import form_of
+from activmask.experiments.grid import (
+    NAMED,
+    Grid,
+    axis_labels,
+    form_names,
+    grid_cells,
+    read_grid,
+    slug,
+    with_folders,
+)
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 
@@ -96,17 +107,22 @@ def write(tmp_path, text: str) -> str:
 
 
 def test_table1_is_the_papers():
-    cells = {cell.title: cell for cell in grid_cells(read_grid("table1"))}
+    cells = {" ".join(cell.labels.values()): cell for cell in grid_cells(read_grid("table1"))}
     printed, test = rows(TABLE1), rows(TABLE2)
     assert set(cells) == set(printed) == set(test)
     for title, cell in cells.items():
-        measures = ("train", "valid", "best_epoch", "test")
-        assert [cell.printed[m] for m in measures] == [*printed[title], test[title][0]]
+        train, valid, best_epoch = printed[title]
+        assert cell.printed == {
+            "train": replace(train, epoch="last"),
+            "valid": replace(valid, epoch="last"),
+            "best_epoch": best_epoch,
+            "test": test[title][0],
+        }
         assert cell.config.data == "synthetic"
 
 
 def test_table2_is_the_papers():
-    cells = {cell.title: cell for cell in grid_cells(read_grid("table2"))}
+    cells = {" ".join(cell.labels.values()): cell for cell in grid_cells(read_grid("table2"))}
     assert len(cells) == 66
     for title, (_, *values) in rows(TABLE2).items():
         for data, value in zip(("Liver", "Cardiac", "Pancreas"), values, strict=True):
@@ -128,8 +144,106 @@ def test_cells_have_the_papers_weights(name):
         assert config.epochs == 500
 
 
+@pytest.mark.parametrize("name", NAMED)
+def test_the_papers_epochs_are_selected_by_accuracy_as_its_code_does(name):
+    assert {cell.config.select for cell in grid_cells(read_grid(name))} == {"accuracy"}
+
+
+FORMS = {
+    ("unet", "released"): ("channel", "post", "l1"),
+    ("resnet18", "released"): ("channel", "pre", "l1"),
+    ("unet", "written"): ("layer", "pre", "l2"),
+    ("resnet18", "written"): ("layer", "pre", "l2"),
+    ("unet", "ours"): ("channel", "post", "l2"),
+    ("resnet18", "ours"): ("row", "pre", "l2"),
+}
+
+
+@pytest.mark.parametrize(("model", "form"), FORMS)
+def test_a_form_says_how_each_network_computes_both_penalties(model, form):
+    cells = grid_cells(read_grid("table1"), keep={"form": [form]})
+    [cell] = [one for one in cells if one.config.model == model and "&" in one.labels["method"]]
+    config = cell.config
+    assert (config.actdiff_norm, config.actdiff_at, config.gradmask_norm) == FORMS[model, form]
+    assert form_of(config) == cell.form == form
+    assert cell.name.endswith(f"actdiff-gradmask-{form}")
+
+
+def test_a_plain_run_takes_the_released_form_and_no_experiment_is_trained_twice():
+    grid = read_grid("table1")
+    plain, everything = grid_cells(grid), grid_cells(grid, keep={"form": ["all"]})
+    assert len(plain) == 22
+    assert {cell.form for cell in plain} == {"", "released"}
+    assert [cell for cell in everything if cell.form in {"", "released"}] == plain
+    configs = [cell.config for cell in everything]
+    assert all(configs.count(config) == 1 for config in configs)
+    names = {cell.name for cell in everything}
+    assert "unet-classify" in names
+    assert {f"resnet-actdiff-{form}" for form in ("released", "written", "ours")} <= names
+    # What train does to a UNet by default is the released form of actdiff; of gradmask it is Eq. 2.
+    assert {"unet-actdiff-ours", "unet-gradmask-ours"}.isdisjoint(names)
+    ours = {cell.name for cell in grid_cells(grid, keep={"form": ["ours"]})}
+    assert {"unet-classify", "unet-actdiff-released", "unet-gradmask-written"} <= ours <= names
+
+
+def test_settings_that_change_a_form_take_its_name_away():
+    [cell] = grid_cells(
+        read_grid("table1"),
+        keep={"model": ["ResNet"], "method": ["Actdiff"]},
+        settings={"actdiff_at": "post"},
+    )
+    assert cell.name == "resnet-actdiff-released-form-changed"
+    assert cell.title == "ResNet Actdiff (released form, changed)"
+    assert paper_cell(cell.config).form == "other"
+    [same] = grid_cells(
+        read_grid("table1"),
+        keep={"model": ["ResNet"], "method": ["Actdiff"]},
+        settings={"actdiff_norm": "row"},
+    )
+    assert (same.form, same.title) == ("ours", "ResNet Actdiff (ours)")
+
+
+def test_the_paper_is_compared_with_every_form_and_each_is_named():
+    for form in ("released", "written", "ours"):
+        for cell in grid_cells(read_grid("table1"), keep={"form": [form]}):
+            found = paper_cell(cell.config)
+            assert found.form == cell.form
+            assert found.printed == cell.printed
+            assert bool(found.departures) == (cell.form not in {"", "released"})
+
+
+def test_forms_in_a_grid_of_ones_own(tmp_path):
+    grid = read_grid(write(tmp_path, OWN.replace("seeds = 2", 'seeds = 2\nforms = ["written", "ours"]')))
+    cells = grid_cells(grid, keep={"form": ["all"]})
+    assert [cell.name for cell in cells] == [
+        "cnn-plain",
+        "cnn-strong-l2-written",
+        "u-net-plain",
+        "u-net-strong-l2-written",
+    ]
+    with pytest.raises(UsageError, match="there is no form 'wriiten'; did you mean 'written'"):
+        grid_cells(grid, keep={"form": ["wriiten"]})
+    with pytest.raises(UsageError, match="own has no forms to choose from"):
+        form_names(read_grid(write(tmp_path, OWN)), ["ours"])
+
+
+def test_an_axis_called_form_is_an_axis_as_ever(tmp_path):
+    text = OWN + '[axes.form]\n"round" = {}\n"square" = { width = 3 }\n'
+    cells = grid_cells(read_grid(write(tmp_path, text)), keep={"form": ["round"]})
+    assert [cell.name for cell in cells][:2] == ["cnn-plain-round", "cnn-strong-l2-round"]
+    with pytest.raises(UsageError, match="two ways to say one thing"):
+        read_grid(write(tmp_path, text.replace("seeds = 2", "seeds = 2\nforms = ['ours']")))
+
+
+def test_figure6_says_that_the_paper_gives_two_numbers_of_seeds():
+    grid = read_grid("figure6")
+    assert grid.seeds == 10
+    assert "5 seeds" in grid.note
+    assert "10 in the captions" in grid.note
+
+
 def test_figure5_has_its_five_bars():
-    cells = {cell.title: cell.config for cell in grid_cells(read_grid("figure5"))}
+    cells = {" ".join(cell.labels.values()): cell.config for cell in grid_cells(read_grid("figure5"))}
     assert len(cells) == 5
     assert cells["Classify, no SPC"].correlation == 0.5
     assert {config.correlation for title, config in cells.items() if "no SPC" not in title} == {0.9}
@@ -216,6 +330,8 @@ def test_folders_of_a_data_axis():
         ("[base]", "[[exclude]]\nmodel = 'ResNet'\n[base]", "there is no model 'ResNet'"),
         ("[base]", "[[exclude]]\nmodel = ['CNN', 'U-Net']\n[base]", "no cell is left"),
         ("[base]", "[base", "is not TOML"),
+        ("seeds = 2", "seeds = 2\nforms = ['oars']", "no form 'oars'; did you mean 'ours'"),
+        ("[base]", "[printed]\nlast_epoch=['best_epoch']\n[base]", "last_epoch lists some of train"),
         ("[base]", "[printed]\ncolumns=['tost']\n[base]", "no printed measure 'tost'"),
         ("[base]", "[printed]\ncolumns=['model','test']\nrows=[['CNN']]\n[base]", "must have 2 entries"),
         ("[base]", "[printed]\ncolumns=['model','test']\nrows=[['C',[1.0]]]\n[base]", "unknown model 'C'"),

@@ -40,7 +40,7 @@ def experiment(
         method=method,
         distinction="",
         scores={split: {"auc": None, "accuracy": None} for split in ("train", "valid", "test")},
-        last={"auc": None, "accuracy": None},
+        last={split: {"auc": None, "accuracy": None} for split in ("train", "valid", "test")},
         best_epoch=None,
         source="",
         paper={},
@@ -175,7 +175,9 @@ def test_a_run_without_a_finished_seed_has_a_row_of_dashes():
 def test_a_distance_without_printed_sd_is_marked():
     scores = {split: {"auc": Spread(0.5, None, 1), "accuracy": None} for split in ("train", "valid", "test")}
     gaps = [("train", None), ("test", 1.5)]
-    beside = tuple(Beside(measure=name, ours="auc", difference=-0.25, sds=sds) for name, sds in gaps)
+    beside = tuple(
+        Beside(measure=name, epoch="best", ours="auc", difference=-0.25, sds=sds) for name, sds in gaps
+    )
     one = replace(experiment("Classify"), scores=scores, beside=beside)
     details = [cell.detail for cell in score_table("Liver", [one]).rows[0].cells if cell.detail]
     assert details == ["Δ−0.25", "+1.5 SD"]

@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from report_runs import train_runs
+from summary_runs import write_run
 
 from activmask.experiments.results import find_runs
 from activmask.report import write
 from activmask.report.page import Cell, Fact, Page, Part, Row, Table, columns, render
+from activmask.report.page_tables import forms_table
+from activmask.report.summary import summarise
 from activmask.report.write import write_report
 
 HOSTILE = "<script>alert('&')</script>\"'"
@@ -163,11 +166,42 @@ def test_scores_are_the_means_of_the_seeds_beside_the_printed_ones(text, runs_fo
     rows = table_rows(text, "scores-synthetic")
     assert [row[0] for row in rows] == ["CNN Classify", "CNN Actdiff", "CNN Gradmask"]
     seeds = [json.loads((runs_folder / "actdiff" / f"seed-{k}" / "metrics.json").read_text()) for k in (0, 1)]
-    for column, split, measure in ((2, "train", "auc"), (6, "valid", "accuracy"), (8, "test", "auc")):
-        values = [seed[split][measure] for seed in seeds]
+    lasts = [seed["last"] for seed in seeds]
+    for column, scores, split, measure in (
+        (4, seeds, "train", "auc"),
+        (7, seeds, "valid", "accuracy"),
+        (8, seeds, "test", "auc"),
+        (11, lasts, "train", "auc"),
+        (15, lasts, "valid", "accuracy"),
+        (17, lasts, "test", "auc"),
+    ):
+        values = [seed[split][measure] for seed in scores]
         assert rows[1][column] == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
-    assert rows[0][4] == "1.00 ± 0.00"  # paper Table 1, CNN Classify, train
-    assert rows[0][10] == "0.35 ± 0.20"  # paper Table 2, CNN Classify, synthetic test
+    assert rows[0][13] == "1.00 ± 0.00"  # paper Table 1, last epoch, CNN Classify, train
+    assert rows[0][10] == "0.35 ± 0.20"  # paper Table 2, best epoch, CNN Classify, synthetic test
+    assert "Synthetic, beside paper Tables 1 and 2; best epoch by validation AUC" in text
+    assert "<small>10/0/0</small>" in text
+    assert "released form" in text
+
+
+def test_forms_that_were_run_stand_side_by_side_on_the_page(tmp_path):
+    write_run(tmp_path / "released", {0: 0.5}, actdiff=10.0)
+    write_run(tmp_path / "written", {0: 1.0}, actdiff=10.0, actdiff_norm="layer", actdiff_at="pre")
+    rows = summarise(find_runs([tmp_path])).rows
+    table = forms_table("Synthetic", rows)
+    assert [group.title for group in table.groups] == [
+        "Experiment",
+        "Released form",
+        "Form as written",
+        "Paper",
+    ]
+    assert [cell.text for cell in table.rows[0].cells][1::2] == ["0.25", "0.50", "0.50 ± 0.00"]
+    assert [cell.detail for cell in table.rows[0].cells] == [
+        *("0/0/1 · Δ−0.45", "0/0/0 · Δ−0.25"),
+        *("0/0/1 · Δ−0.45", "0/1/0 · Δ0.00"),
+        *("0/10/0", "0/10/0"),
+    ]
+    assert forms_table("Synthetic", rows[:1]) is None
 
 
 def test_files_of_what_was_measured_say_what_chance_is(folder):

@@ -1,11 +1,14 @@
 """Runs tabulated: order, names, the paper's values, baselines and notes."""
 
+import json
+
 import pytest
 from summary_runs import write_run
 
 from activmask.errors import CheckpointError
 from activmask.evaluation.spread import Spread
 from activmask.experiments.results import find_runs
+from activmask.report.form_table import by_form, form_names
 from activmask.report.summary import summarise
 
 THREE = {0: 0.3, 1: 0.4, 2: 0.5}
@@ -65,8 +68,10 @@ def test_a_row_holds_the_spread_of_its_seeds_and_the_last_epoch(tmp_path):
     assert row.scores["test"]["accuracy"] == Spread(pytest.approx(0.2), pytest.approx(0.05), 3)
     assert row.scores["train"]["auc"] == Spread(1.0, 0.0, 3)
     assert row.best_epoch == Spread(3.0, 0.0, 3)
-    assert row.last["auc"] == Spread(pytest.approx(0.1), pytest.approx(0.0), 3)
-    assert row.last["accuracy"].mean == pytest.approx(0.05)
+    assert row.last["valid"]["auc"] == Spread(pytest.approx(0.1), pytest.approx(0.0), 3)
+    assert row.last["valid"]["accuracy"].mean == pytest.approx(0.05)
+    assert row.last["train"]["auc"] == Spread(pytest.approx(0.9), pytest.approx(0.0), 3)
+    assert row.last["test"]["auc"].mean == pytest.approx(0.35)
     assert "Unfinished seeds are left out: CNN Classify 7." in notes(tmp_path)
 
 
@@ -74,11 +79,20 @@ def test_distances_are_in_the_papers_sds_or_plain_where_it_printed_none(tmp_path
     write_run(tmp_path / "run", THREE)
     row = only(tmp_path, "CNN Classify")
     beside = {(one.measure, one.ours): one for one in row.beside}
-    # Paper Tables 1 and 2: train 1.00 ± 0.00, test 0.35 ± 0.20, best epoch 38.10 ± 120.13.
+    # Table 1, last epoch: train 1.00 ± 0.00, valid 0.00 ± 0.01; best epoch 38.10 ± 120.13. Table 2, best
+    # epoch: test 0.35 ± 0.20.
+    assert {(one.measure, one.epoch) for one in row.beside} == {
+        ("train", "last"),
+        ("valid", "last"),
+        ("test", "best"),
+        ("best_epoch", "best"),
+    }
     assert beside["test", "auc"].sds == pytest.approx((0.4 - 0.35) / 0.20)
     assert beside["test", "accuracy"].sds == pytest.approx((0.2 - 0.35) / 0.20)
     assert beside["train", "accuracy"].sds is None
-    assert beside["train", "accuracy"].difference == pytest.approx(-0.5)
+    assert beside["train", "accuracy"].difference == pytest.approx(0.45 - 1)
+    assert beside["valid", "auc"].sds == pytest.approx((0.1 - 0.0) / 0.01)
+    assert [one.ours for one in row.beside if one.measure == "valid"] == ["accuracy", "auc"]
     assert beside["best_epoch", "epoch"].sds == pytest.approx((3 - 38.10) / 120.13)
     assert row.source == "paper Tables 1 and 2"
 
@@ -97,9 +111,10 @@ def test_departures_are_said_once_for_all_rows_that_share_them(tmp_path):
     write_run(tmp_path / "act", {0: 0.5}, model="resnet18", width=64, epochs=30, actdiff=10.0, lr=0.01)
     said = [note for note in summary_of(tmp_path).notes if note.startswith("Departing")]
     assert said == [
-        "Departing from the paper, every row that it printed: epochs 30 (paper 500).",
+        "Departing from the paper, every row that it printed: epochs 30 (paper 500), "
+        "select auc (paper accuracy).",
         "Departing from the paper, every row of Conv AE, CNN: width 4 (paper 16).",
-        "Departing from the paper, ResNet Actdiff: lr 0.01 (paper 0.0001).",
+        "Departing from the paper, ResNet Actdiff: actdiff_norm row (paper channel), lr 0.01 (paper 0.0001).",
     ]
 
 
@@ -195,7 +210,7 @@ def test_namesakes_are_told_apart_by_settings_or_else_by_folder(tmp_path):
 def test_a_run_without_a_finished_seed_is_a_row_of_nothing(tmp_path):
     write_run(tmp_path / "run", {}, unfinished=(0, 1))
     row = only(tmp_path, "CNN Classify")
-    assert row.scores["test"]["auc"] is row.best_epoch is row.last["auc"] is row.comparison is None
+    assert row.scores["test"]["auc"] is row.best_epoch is row.last["valid"]["auc"] is row.comparison is None
     assert row.paper
     assert not row.beside
 
@@ -214,11 +229,89 @@ def test_sites_that_tell_nothing_in_training_are_no_shift(tmp_path, correlation,
     assert ("validation images of Xray are shifted" in notes(tmp_path)) is shifted
 
 
+def test_an_old_run_has_the_last_epoch_of_its_history_and_never_another(tmp_path):
+    place = write_run(tmp_path / "run", THREE, old=True)
+    row = only(tmp_path, "CNN Classify")
+    assert row.last["valid"]["auc"] == Spread(pytest.approx(0.1), pytest.approx(0.0), 3)
+    assert row.last["train"]["accuracy"] is row.last["test"]["accuracy"] is None
+    assert {one.measure for one in row.beside} == {"valid", "test", "best_epoch"}
+    assert "left out: Synthetic CNN Classify seeds 0, 1, 2 (train and test)." in notes(tmp_path)
+    (place / "seed-1" / "history.csv").unlink()
+    assert only(tmp_path, "CNN Classify").last["valid"]["auc"].n == 2
+    assert "Synthetic CNN Classify seed 1 (train, valid and test)." in notes(tmp_path)
+
+
 @pytest.mark.parametrize("content", ["epoch,valid_auc,valid_accuracy\n", "epoch,valid_auc\n0,0.5\n"])
-def test_a_history_without_its_last_epoch_is_named(tmp_path, content):
-    (write_run(tmp_path / "run", THREE) / "seed-1" / "history.csv").write_text(content)
-    with pytest.raises(CheckpointError, match=r"history of seed 1 in .*run lacks the validation scores"):
+def test_a_history_without_its_last_epoch_leaves_its_seed_out(tmp_path, content):
+    (write_run(tmp_path / "run", THREE, old=True) / "seed-1" / "history.csv").write_text(content)
+    assert only(tmp_path, "CNN Classify").last["valid"]["auc"].n == 2
+    assert "CNN Classify seed 1 (train, valid and test)" in notes(tmp_path)
+
+
+def test_a_history_that_ends_before_the_last_epoch_is_not_taken_for_it(tmp_path):
+    place = write_run(tmp_path / "run", THREE, old=True)
+    for seed, epochs in ((0, 5), (1, 5), (2, 9)):
+        path = place / f"seed-{seed}" / "metrics.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "epochs": epochs}))
+    assert only(tmp_path, "CNN Classify").last["valid"]["auc"].n == 2
+    assert "CNN Classify seed 2 (train, valid and test)" in notes(tmp_path)
+
+
+@pytest.mark.parametrize("last", [{}, 3, {"train": {"auc": 1.0}}])
+def test_damaged_scores_of_the_last_epoch_are_named(tmp_path, last):
+    path = write_run(tmp_path / "run", THREE) / "seed-1" / "metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "last": last}))
+    with pytest.raises(CheckpointError, match=r"seed-1/metrics.json is missing or damaged"):
         summary_of(tmp_path)
+
+
+def test_seeds_that_counted_sat_at_chance_or_took_the_box_are_told(tmp_path):
+    write_run(tmp_path / "run", {0: 0.0, 1: 0.1, 2: 1.0, 3: 1.2})
+    row = only(tmp_path, "CNN Classify")
+    assert str(row.seeds_at["best"]["test"]) == "0/2/2"
+    assert str(row.seeds_at["last"]["train"]) == "0/4/0"
+    assert {name: str(found) for name, found in row.papers_seeds_at.items()} == {"train": "10/0/0"}
+    write_run(tmp_path / "liver", THREE, preset="liver")
+    assert summary_of(tmp_path / "liver").rows[0].seeds_at == {}
+    assert "9/0/1" in notes(tmp_path)
+    assert "9/0/1" not in notes(tmp_path / "liver")
+
+
+def test_a_row_in_another_form_is_never_taken_for_the_released_one(tmp_path):
+    forms = {
+        "released": {"actdiff_norm": "channel", "actdiff_at": "pre"},
+        "written": {"actdiff_norm": "layer"},
+        "ours": {},
+        "other": {"actdiff_norm": "layer", "actdiff_at": "post"},
+    }
+    for name, settings in forms.items():
+        write_run(tmp_path / name, {0: 0.5}, model="resnet18", width=64, actdiff=10.0, **settings)
+    rows = {row.form: row for row in summary_of(tmp_path).rows}
+    assert {form: row.full_title for form, row in rows.items()} == {
+        "released": "ResNet Actdiff, channel (released form)",
+        "written": "ResNet Actdiff, layer (form as written)",
+        "ours": "ResNet Actdiff (ours)",
+        "other": "ResNet Actdiff, layer, post (another form)",
+    }
+    assert "actdiff_norm" not in rows["released"].departures
+    assert rows["ours"].departures["actdiff_norm"] == ("row", "channel")
+    assert "as each says: released form, form as written, ours, another form." in notes(tmp_path)
+    [group] = by_form(list(rows.values()))
+    assert group.title == "ResNet Actdiff"
+    assert form_names([group]) == ["released form", "form as written", "ours", "another form, layer, post"]
+
+
+def test_masked_everywhere_is_not_compared_with_a_baseline_that_sees_whole_images(tmp_path):
+    write_run(tmp_path / "base", THREE, preset="xray")
+    write_run(tmp_path / "act", BETTER, preset="xray", actdiff=1.0)
+    write_run(tmp_path / "upper", BETTER, preset="xray", classify_masked="all")
+    write_run(tmp_path / "train", BETTER, preset="xray", classify_masked="train")
+    compared = {row.method: row.comparison for row in summary_of(tmp_path).rows if row.comparison}
+    assert set(compared) == {"Actdiff", "Classify Masked"}
+    assert {one.family for one in compared.values()} == {2}
+    said = notes(tmp_path)
+    assert "Xray ResNet Masked Everywhere is validated and tested on images that are 0 outside" in said
+    assert "Not compared, for want" not in said
 
 
 def test_nothing_makes_an_empty_table():

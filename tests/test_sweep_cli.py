@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from activmask_cli.app import app
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from activmask.experiments.grid import NAMED
 
@@ -168,10 +170,32 @@ def test_the_papers_grid_runs_as_one_line(tmp_path):
     folders = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("metrics.json"))
     assert folders == [
         f"runs/table1/cnn-{method}/seed-{seed}/metrics.json"
-        for method in ("actdiff-gradmask", "classify")
+        for method in ("actdiff-gradmask-released", "classify")
         for seed in (0, 1)
     ]
     assert "next: activmask table runs/table1" in done.stdout
+    assert "best epoch by validation accuracy" in done.stderr
+
+
+def test_forms_are_chosen_in_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    titles: list[str] = []
+    monkeypatch.setattr(
+        "activmask_cli.sweep.print_plan", lambda _, jobs, __: titles.extend(j.title for j in jobs)
+    )
+    arguments = ["sweep", "table1", "--models", "resnet", "--methods", "classify,actdiff", "--dry-run"]
+    for forms in ("released", "written,ours", "all"):
+        assert CliRunner().invoke(app, [*arguments, "--forms", forms]).exit_code == 0
+    classify, released = "ResNet Classify", "ResNet Actdiff (released form)"
+    others = ["ResNet Actdiff (form as written)", "ResNet Actdiff (ours)"]
+    assert titles == [classify, released, classify, *others, classify, released, *others]
+
+
+def test_figure6_says_which_number_of_seeds_it_takes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("activmask_cli.sweep.print_plan", lambda *_: None)
+    done = CliRunner().invoke(app, ["sweep", "figure6", "--dry-run"])
+    assert "5 seeds in its text and 10 in the captions" in done.stderr.replace("\n", " ")
 
 
 def test_seeds_are_a_count_or_a_choice(tmp_path):
@@ -201,6 +225,7 @@ def test_seeds_are_a_count_or_a_choice(tmp_path):
         (("table1", "--models", "vgg"), "there is no model 'vgg'"),
         (("table1", "--methods", "Gradmusk"), "did you mean 'gradmask'"),
         (("figure5", "--models", "unet"), "has no model to choose from"),
+        (("table1", "--forms", "relaesed"), "did you mean 'released'"),
         (("table1", "--set", "widht=3"), "did you mean 'width'"),
         (("table1", "--set", "width"), "name=value"),
         (("table1", "--seeds", "0"), "would train nothing"),

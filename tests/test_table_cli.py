@@ -38,7 +38,7 @@ def test_the_terminal_shows_scores_paper_comparison_and_notes(runs):
         "CNN Classify",
         "0.74 ± 0.03",
         "0.35 ± 0.20",
-        "+2.0/+0.1",
+        "+0.1/+2.0",
         "against the baseline",
         "Departing from the paper, every row of Conv AE: epochs 30 (paper 500).",
         "Unfinished seeds are left out: Synthetic CNN Actdiff & Gradmask 10.",
@@ -57,14 +57,16 @@ def test_the_tables_lose_nothing_in_a_terminal(runs, width):
     assert max(len(line) for line in shown.splitlines()) <= width
     assert "…" not in shown
     assert ("continued" in shown) == (width < 110)
-    for number in ("0.74 ± 0.03", "0.35 ± 0.20", "+2.0/+0.1", "-0.67 to -0.62"):
+    for number in ("0.74 ± 0.03", "0.35 ± 0.20", "+0.1/+2.0", "-0.67 to -0.62"):
         assert number in shown
 
 
 def test_each_format_is_all_there_is_on_stdout(runs):
     assert len(json.loads(run(runs, "--format", "json").stdout)["rows"]) == 4
     assert len(list(csv.DictReader(io.StringIO(run(runs, "--format", "csv").stdout)))) == 4
-    assert run(runs, "--format", "markdown").stdout.startswith("## Synthetic\n\n| Experiment Name |")
+    assert run(runs, "--format", "markdown").stdout.startswith(
+        "## Synthetic: best epoch by validation AUC\n\n| Experiment Name |"
+    )
     assert run(runs, "--format", "latex").stdout.startswith("% \\usepackage{booktabs}\n")
 
 

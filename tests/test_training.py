@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from activmask.training.device import attention, choose_device
 from activmask.training.replica import new_replica
 from activmask.training.run import train
 from activmask.training.scoring import predict, score
+from activmask.training.selection import is_better, merit
 from activmask.training.sources import as_seen, load_split, load_splits, stored_splits
 from activmask.training.state import restore_state, save_state
 
@@ -165,17 +167,45 @@ def test_seeds_differ(crosses, tmp_path):
     assert history(one.folder) != history(other.folder)
 
 
-def test_metrics_are_those_of_the_best_weights(crosses, tmp_path):
-    config = small(crosses, epochs=4)
+@pytest.mark.parametrize(
+    ("select", "column", "pick", "rule"),
+    [
+        ("auc", "valid_auc", max, "highest AUC"),
+        ("accuracy", "valid_accuracy", max, "highest accuracy"),
+        ("loss", "valid_loss", min, "lowest cross-entropy"),
+    ],
+)
+def test_metrics_are_those_of_the_best_and_the_last_weights(crosses, tmp_path, select, column, pick, rule):
+    config = small(crosses, epochs=4, lr=0.01, select=select)
     [result] = train(config, out=tmp_path / "run")
     rows = history(result.folder)
-    aucs = [float(row["valid_auc"]) for row in rows]
-    assert result.metrics["best_epoch"] == aucs.index(max(aucs))
-    checkpoint = load_checkpoint(result.folder / "best.safetensors")
-    assert checkpoint.epoch == result.metrics["best_epoch"]
-    for split, samples in load_splits(config, 0).items():
-        again = score(predict(checkpoint.model, samples.images), samples.labels)
-        assert again.to_json() == result.metrics[split]
+    values = [float(row[column]) for row in rows]
+    assert result.metrics["best_epoch"] == values.index(pick(values))
+    assert ("valid_loss" in rows[0]) == (select == "loss")
+    assert rule in json.loads((result.folder / "run.json").read_text())["selection"]
+    found = {"best": result.metrics, "last": result.metrics["last"]}
+    for name, epoch in (("best", result.metrics["best_epoch"]), ("last", 3)):
+        checkpoint = load_checkpoint(result.folder / f"{name}.safetensors")
+        assert checkpoint.epoch == epoch
+        for split, samples in load_splits(config, 0).items():
+            again = score(predict(checkpoint.model, samples.images), samples.labels)
+            assert again.to_json() == found[name][split]
+    assert found["last"]["valid"]["auc"] == float(rows[-1]["valid_auc"])
+
+
+def test_what_selects_decides_between_epochs():
+    rows = [
+        {"valid_auc": 0.9, "valid_accuracy": 0.5, "valid_loss": 0.4},
+        {"valid_auc": 0.8, "valid_accuracy": 0.7, "valid_loss": 0.4},
+        {"valid_auc": 0.9 + 1e-15, "valid_accuracy": 0.7, "valid_loss": 0.4 - 1e-15},
+    ]
+    chosen = {}
+    for select in ("auc", "accuracy", "loss"):
+        best = -math.inf
+        for epoch, row in enumerate(rows):
+            if is_better(row, best, select):
+                chosen[select], best = epoch, merit(row, select)
+    assert chosen == {"auc": 0, "accuracy": 1, "loss": 2}
 
 
 def test_ties_keep_the_earlier_epoch(crosses, tmp_path):

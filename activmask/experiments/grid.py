@@ -17,9 +17,11 @@ every axis, on top of the settings in `base`:
     "weak" = { actdiff = 1.0 }
     "strong" = { actdiff = 10.0 }
 
-Optional are `[[exclude]]`, each naming values of some axes whose combinations are left out, and
-`[printed]`, the means and standard deviations of the table that the grid repeats. They come with
-the cells; tables and reports set runs beside the paper's own grids.
+Optional are `[[exclude]]`, each naming values of some axes whose combinations are left out;
+`forms`, a list of names of `forms.toml`, in the first of which cells are computed unless others are
+asked for; `note`, a sentence for whoever runs the grid; and `[printed]`, the means and standard
+deviations of the table that the grid repeats. They come with the cells; tables and reports set runs
+beside the paper's own grids.
 """
 
 import re
@@ -34,6 +36,7 @@ from typing import Any
 
 from activmask.config import RunConfig, make_config, nearest
 from activmask.errors import UsageError
+from activmask.experiments.forms import form_of, form_settings, form_title, forms
 from activmask.experiments.printed import Printed, printed_values
 
 NAMED = ("table1", "table2", "figure5", "figure6")
@@ -42,7 +45,7 @@ NAMED = ("table1", "table2", "figure5", "figure6")
 FURTHER = ("followup",)
 """Grids of other papers, which lie there too."""
 
-_KEYS = {"name", "title", "seeds", "base", "axes", "exclude", "printed"}
+_KEYS = {"name", "title", "seeds", "base", "axes", "exclude", "forms", "note", "printed"}
 Settings = dict[str, Any]
 
 
@@ -53,18 +56,23 @@ class Cell:
     labels: dict[str, str]
     """The name of its value on every axis, in the order of the axes."""
     config: RunConfig
+    form: str = ""
+    """How its objectives are computed, in a grid with forms; empty where that makes no difference."""
     printed: dict[str, Printed] = field(default_factory=dict)
     """The paper's value of a measure (`train`, `valid`, `test`, `best_epoch`), where it printed one."""
 
     @property
     def title(self) -> str:
-        """For people, for example `ResNet Actdiff`."""
-        return " ".join(self.labels.values())
+        """For people, for example `ResNet Actdiff (released form)`."""
+        name = " ".join(self.labels.values())
+        if not self.form:
+            return name
+        return f"{name} ({form_title(self.form) if self.form in forms() else self.form})"
 
     @property
     def name(self) -> str:
-        """For folders, for example `resnet-actdiff-gradmask`."""
-        return slug(self.title)
+        """For folders, for example `resnet-actdiff-gradmask-released`."""
+        return slug(" ".join([*self.labels.values(), self.form]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,10 @@ class Grid:
     base: Settings
     axes: dict[str, dict[str, Settings]]
     exclude: tuple[dict[str, tuple[str, ...]], ...] = ()
+    forms: tuple[str, ...] = ()
+    """The forms in which it can be run, the first unless others are asked for."""
+    note: str = ""
+    """A sentence for whoever runs it."""
     printed: dict[frozenset[tuple[str, str]], dict[str, Printed]] = field(default_factory=dict)
     """Keyed by the axis values that a printed row and column name."""
     source: str = ""
@@ -137,6 +149,8 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
         base=_expect(table.get("base", {}), dict, where, "base"),
         axes=axes,
         exclude=tuple(_exclusion(entry, axes, where) for entry in exclude),
+        forms=_forms(_expect(table.get("forms", []), list, where, "forms"), axes, where),
+        note=_expect(table.get("note", ""), str, where, "note"),
         printed=printed_values(printed, axes, where),
         source=_expect(printed.get("source", ""), str, where, "printed.source"),
     )
@@ -157,6 +171,15 @@ def _axes(table: dict[str, Any], where: str) -> dict[str, dict[str, Settings]]:
         for label, settings in values.items():
             _expect(settings, dict, where, f"axes.{axis}.{label}")
     return table
+
+
+def _forms(names: list[Any], axes: dict[str, dict[str, Settings]], where: str) -> tuple[str, ...]:
+    for name in names:
+        if name not in forms():
+            raise UsageError(f"{where}: there is no form {name!r}; {nearest(str(name), forms())}")
+    if names and "form" in axes:
+        raise UsageError(f"{where}: forms and an axis form are two ways to say one thing; leave one out")
+    return tuple(names)
 
 
 def _exclusion(entry: Any, axes: dict[str, dict[str, Settings]], where: str) -> dict[str, tuple[str, ...]]:
@@ -192,6 +215,21 @@ def axis_labels(grid: Grid, axis: str, names: Sequence[str]) -> list[str]:
     return [by_slug[slug(name)] for name in names]
 
 
+def form_names(grid: Grid, names: Sequence[str]) -> list[str]:
+    """The forms of a grid that people mean by `names`, `all` among them.
+
+    Raises:
+        UsageError: the grid has no forms, or none of such a name.
+    """
+    if not grid.forms:
+        raise UsageError(f"{grid.name} has no forms to choose from")
+    wanted = [slug(name) for name in names]
+    for name in wanted:
+        if name not in {*grid.forms, "all"}:
+            raise UsageError(f"{grid.name}: there is no form '{name}'; {nearest(name, [*grid.forms, 'all'])}")
+    return [form for form in grid.forms if form in wanted or "all" in wanted]
+
+
 def with_folders(grid: Grid, folders: Mapping[str, str]) -> Grid:
     """The grid with other data set folders for some values of its `data` axis."""
     data = {
@@ -204,23 +242,29 @@ def with_folders(grid: Grid, folders: Mapping[str, str]) -> Grid:
 def grid_cells(
     grid: Grid, *, keep: Mapping[str, Sequence[str]] | None = None, settings: Settings | None = None
 ) -> list[Cell]:
-    """The cells of a grid, in the order of its axes.
+    """The cells of a grid, in the order of its axes, forms side by side.
 
     Args:
         grid: the grid.
-        keep: of some axes, the only values to keep.
+        keep: of some axes, the only values to keep; under `form`, the forms to run in a grid with forms.
         settings: win over those of the grid in every cell.
 
     Raises:
         UsageError: an unknown axis or value, settings that do not go together in some cell, or
             two cells that would share a folder.
     """
-    keep = keep or {}
+    keep = dict(keep or {})
+    asked = form_names(grid, keep.pop("form", grid.forms[:1])) if grid.forms else [""]
     for axis, labels in keep.items():
         _check_labels(axis, labels, grid.axes, grid.name)
     chosen = [[label for label in grid.axes[axis] if label in keep.get(axis, [label])] for axis in grid.axes]
     all_labels = [dict(zip(grid.axes, labels, strict=True)) for labels in product(*chosen)]
-    cells = [_cell(grid, labels, settings or {}) for labels in all_labels if not _excluded(grid, labels)]
+    cells = [
+        cell
+        for labels in all_labels
+        if not _excluded(grid, labels)
+        for cell in _different([_cell(grid, labels, form, settings or {}) for form in asked])
+    ]
     names = [cell.name for cell in cells]
     for cell in cells:
         if not cell.name:
@@ -236,16 +280,25 @@ def _excluded(grid: Grid, labels: dict[str, str]) -> bool:
     return any(all(labels[axis] in values for axis, values in rule.items()) for rule in grid.exclude)
 
 
-def _cell(grid: Grid, labels: dict[str, str], settings: Settings) -> Cell:
+def _different(cells: Sequence[Cell]) -> list[Cell]:
+    """One cell for every experiment, where forms of it are one and the same."""
+    return [cell for n, cell in enumerate(cells) if all(cell.config != other.config for other in cells[:n])]
+
+
+def _cell(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> Cell:
     merged = dict(grid.base)
     for axis, label in labels.items():
         merged |= grid.axes[axis][label]
+    merged |= form_settings(form, {**merged, **settings}) if form else {}
     try:
         config = make_config(**{**merged, **settings})
     except UsageError as error:
         raise UsageError(f"{grid.name}, {' '.join(labels.values())}: {error}") from error
+    found = form_of(config) if form else ""
     printed: dict[str, Printed] = {}
     for key, measures in grid.printed.items():
         if key <= set(labels.items()):
             printed |= measures
-    return Cell(labels=labels, config=config, printed=printed)
+    # Settings that win over the form's may make it another one.
+    named = found if found in {"", *grid.forms} else f"{form} form, changed"
+    return Cell(labels=labels, config=config, form=named, printed=printed)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from activmask.config import FIELDS, RunConfig
+from activmask.config import FIELDS, RunConfig, default_of
 from activmask.training.state import MAY_CHANGE, changed_settings
 
 MODEL_NAMES = {"cnn": "CNN", "ae": "Conv AE", "unet": "UNet", "resnet18": "ResNet"}
@@ -75,13 +75,27 @@ def method_name(config: RunConfig) -> str:
 
 
 def _unusual(config: RunConfig, name: str) -> bool:
-    return bool(getattr(config, name) != FIELDS[name].default)
+    return bool(getattr(config, name) != default_of(name, config.model))
 
 
 def baseline(config: RunConfig) -> RunConfig:
     """The same run without any method: classification alone."""
-    defaults: dict[str, Any] = {name: FIELDS[name].default for name in METHOD_FIELDS}
+    defaults: dict[str, Any] = {name: default_of(name, config.model) for name in METHOD_FIELDS}
     return replace(config, **defaults)
+
+
+def test_images(config: RunConfig) -> tuple[object, ...]:
+    """What decides which images a run is tested on, and how it sees them, but for its seed.
+
+    Scores on other images differ for reasons that have nothing to do with the method.
+    """
+    masked = config.classify_masked == "all" and config.masked_fill
+    return config.data, config.split_policy, config.correlation, config.evaluate_view, masked
+
+
+def on_other_images(config: RunConfig) -> bool:
+    """Whether a run is tested on other images than classification alone, as one that masks them all."""
+    return test_images(baseline(config)) != test_images(config)
 
 
 def is_baseline(config: RunConfig) -> bool:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from activmask.config import FIELDS, RunConfig
-from activmask.experiments.grid import FURTHER, NAMED, Cell, grid_cells, read_grid
+from activmask.experiments.forms import form_of
+from activmask.experiments.grid import FURTHER, NAMED, Cell, Grid, grid_cells, read_grid
 from activmask.experiments.labels import METHOD_FIELDS, data_name
 from activmask.experiments.printed import Printed
 from activmask.training.state import MAY_CHANGE
@@ -42,6 +43,10 @@ class PaperCell:
     """Where the values stand, for example `paper Table 2`."""
     printed: dict[str, Printed]
     """By measure: `train`, `valid`, `test` (called AUC, measured as accuracy), `best_epoch`."""
+    seeds: int
+    """Over how many seeds they were printed."""
+    form: str
+    """How the run computes its objectives, see `forms.form_of`; the values are of the released form."""
     departures: dict[str, tuple[object, object]]
     """Settings in which the run departs from the paper: its own value and the paper's."""
 
@@ -50,23 +55,28 @@ def paper_cell(config: RunConfig) -> PaperCell | None:
     """The paper's printed values for a run, or None where it printed none.
 
     A run repeats a cell when it has its preset, a data set of the same name, its model and its
-    method; anything else, such as fewer epochs, is a departure. Of several papers' cells that it
-    repeats, it is the one from which it departs least.
+    method; anything else, such as fewer epochs or another form of the method, is a departure. Of
+    several papers' cells that it repeats, it is the one from which it departs least.
     """
     found = [
-        PaperCell(grid=grid, source=source, printed=cell.printed, departures=_departures(config, cell.config))
-        for grid, source, cell in _printed_cells()
+        PaperCell(
+            grid=grid.name,
+            source=grid.source,
+            printed=cell.printed,
+            seeds=grid.seeds,
+            form=form_of(config),
+            departures=_departures(config, cell.config),
+        )
+        for grid, cell in _printed_cells()
         if _identity(cell.config) == _identity(config)
     ]
     return min(found, key=lambda cell: len(cell.departures), default=None)
 
 
 @cache
-def _printed_cells() -> tuple[tuple[str, str, Cell], ...]:
+def _printed_cells() -> tuple[tuple[Grid, Cell], ...]:
     grids = [read_grid(name) for name in (*NAMED, *FURTHER)]
-    return tuple(
-        (grid.name, grid.source, cell) for grid in grids for cell in grid_cells(grid) if cell.printed
-    )
+    return tuple((grid, cell) for grid in grids for cell in grid_cells(grid) if cell.printed)
 
 
 def _identity(config: RunConfig) -> tuple[object, ...]:

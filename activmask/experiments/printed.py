@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from activmask.config import nearest
 from activmask.errors import UsageError
 
 MEASURES = ("train", "valid", "test", "best_epoch")
-"""What a printed column can hold: a score of a split at the best epoch, or that epoch."""
+"""What a printed column can hold: a score of a split, or the best epoch."""
+
+Epoch = Literal["best", "last"]
+EPOCHS: tuple[Epoch, ...] = ("best", "last")
 
 Axes = Mapping[str, Mapping[str, Any]]
 Key = frozenset[tuple[str, str]]
@@ -21,6 +24,8 @@ class Printed:
     mean: float
     sd: float | None
     """None where none was printed."""
+    epoch: Epoch = "best"
+    """At the end of which epoch."""
 
 
 def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key, dict[str, Printed]]:
@@ -28,7 +33,8 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
 
     Its `columns` name first axes, then measures; `axis: value measure` is a measure of one value
     of a further axis. Each of its `rows` holds a label for every axis and `[mean, SD]` or `[mean]`
-    for every measure.
+    for every measure. The measures named in `last_epoch` are those of the last epoch, all others of
+    the best.
 
     Returns:
         For each set of axis values, its measures.
@@ -39,6 +45,7 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
     columns, rows = table.get("columns", []), table.get("rows", [])
     if not isinstance(rows, list) or not all(isinstance(column, str) for column in columns):
         raise UsageError(f"{where}: printed needs columns, a list of names, and rows, a list of lists")
+    last = _last_epoch(table.get("last_epoch", []), where)
     leading = [column for column in columns if column in axes]
     measures = [_measure(column, axes, where) for column in columns[len(leading) :]]
     found: dict[Key, dict[str, Printed]] = {}
@@ -50,8 +57,14 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
             _check_label(axis, label, axes, where)
         for (extra, measure), value in zip(measures, row[len(leading) :], strict=True):
             key = frozenset({**labels, **extra}.items())
-            found.setdefault(key, {})[measure] = _printed(value, where)
+            found.setdefault(key, {})[measure] = _printed(value, "last" if measure in last else "best", where)
     return found
+
+
+def _last_epoch(names: Any, where: str) -> list[str]:
+    if not isinstance(names, list) or not all(name in MEASURES[:3] for name in names):
+        raise UsageError(f"{where}: last_epoch lists some of {', '.join(MEASURES[:3])}; found {names!r}")
+    return names
 
 
 def _measure(column: str, axes: Axes, where: str) -> tuple[dict[str, str], str]:
@@ -74,8 +87,8 @@ def _check_label(axis: str, label: Any, axes: Axes, where: str) -> None:
         raise UsageError(f"{where}: the printed values name an unknown {axis} {label!r}")
 
 
-def _printed(value: Any, where: str) -> Printed:
+def _printed(value: Any, epoch: Epoch, where: str) -> Printed:
     numbers = value if isinstance(value, list) else []
     if len(numbers) not in {1, 2} or not all(isinstance(n, int | float) for n in numbers):
         raise UsageError(f"{where}: a printed value must be [mean, SD] or [mean]; found {value!r}")
-    return Printed(float(numbers[0]), float(numbers[1]) if len(numbers) == 2 else None)
+    return Printed(float(numbers[0]), float(numbers[1]) if len(numbers) == 2 else None, epoch)

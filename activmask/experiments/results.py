@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from activmask.errors import UsageError
 from activmask.experiments.labels import alike
 from activmask.training.run_folder import (
     RUN_FILE,
+    last_scores,
     read_history,
     read_metrics,
     read_written,
@@ -26,7 +28,8 @@ class Run:
     folder: Path
     config: RunConfig
     metrics: dict[int, dict[str, Any]]
-    """By finished seed: `best_epoch`, and `auc` and `accuracy` of `train`, `valid` and `test`."""
+    """By finished seed: `best_epoch`, and `auc` and `accuracy` of `train`, `valid` and `test`, at that epoch
+    and, in runs of this version, under `last`."""
     unfinished: tuple[int, ...] = ()
     """Seeds that were begun and have no result yet."""
     digests: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
@@ -44,8 +47,24 @@ class Run:
         return [float(metrics[split][measure]) for metrics in self.metrics.values()]
 
     def best_epochs(self) -> list[int]:
-        """The epoch of the best validation AUC, counted from 0, one a finished seed."""
+        """The best epoch by what the run selects by, counted from 0, one a finished seed."""
         return [int(metrics["best_epoch"]) for metrics in self.metrics.values()]
+
+    @cached_property
+    def last_scores(self) -> dict[int, dict[str, dict[str, float]]]:
+        """`auc` and `accuracy` of the last epoch by finished seed and split, as far as they are known.
+
+        Raises:
+            CheckpointError: a history is damaged.
+        """
+        return {
+            seed: last_scores(seed_folder(self.folder, seed), metrics)
+            for seed, metrics in self.metrics.items()
+        }
+
+    def last_values(self, split: str, measure: str) -> list[float]:
+        """`auc` or `accuracy` of a split at the last epoch, of the finished seeds that have it."""
+        return [float(scores[split][measure]) for scores in self.last_scores.values() if split in scores]
 
     def histories(self) -> dict[int, list[dict[str, float]]]:
         """The rows of every epoch, by finished seed.

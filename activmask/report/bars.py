@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from activmask.evaluation.spread import Spread, spread
-from activmask.experiments.labels import data_name, model_name
+from activmask.experiments.labels import data_name, model_name, on_other_images
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.experiments.results import Run
@@ -11,6 +11,7 @@ from activmask.report.chart import Chart, chance_line, drawing
 from activmask.report.dots import dot_panels, dots, in_words, marks_explained, printed_mark
 from activmask.report.series import drawn, family, finished, grouped, row_styles, series_names
 from activmask.report.stems import stem
+from activmask.training.selection import selected_by
 
 MEASURES = {"auc": "test AUC", "accuracy": "test accuracy"}
 """What the two columns show, by its name in a run's metrics."""
@@ -70,10 +71,16 @@ def _caption(runs: list[Run]) -> str:
         " Open diamonds are the paper's printed values, which it calls AUC and its published code computes "
         "as accuracy, so they stand in both panels."
     )
+    best = selected_by(run.config.select for run in runs)
+    masked = (
+        " Masked Everywhere is tested on images that are 0 outside their masks, all others on whole ones."
+        if any(on_other_images(run.config) for run in runs)
+        else ""
+    )
     marks = marks_explained(several=any(len(run.seeds) > 1 for run in runs))
     return (
-        f"Scores on the test images at each seed's best validation epoch. {marks} The dashed line is an even "
-        f"guess between two classes.{paper if any(map(_printed, runs)) else ''}"
+        f"Scores on the test images at each seed's best epoch by {best}. {marks} The dashed line is an even "
+        f"guess between two classes.{paper if any(map(_printed, runs)) else ''}{masked}"
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from activmask.evaluation.paired import Difference, holm, paired_difference, smallest_p
-from activmask.experiments.labels import alike, baseline, data_name, is_baseline
+from activmask.experiments.labels import alike, baseline, data_name, is_baseline, on_other_images
 from activmask.experiments.results import Run
 from activmask.report.words import count
 
@@ -57,12 +57,13 @@ def p_floor(comparisons: Sequence[Comparison]) -> PFloor:
 def against_baselines(runs: Sequence[Run]) -> list[Comparison | None]:
     """Compare the test AUC of each run with that of its baseline among the runs.
 
+    A run that is tested on other images than its baseline, as one that masks them, is not compared.
     Each data set is a question of its own, so p values are corrected within it. A run that repeats
     another, scores included, is no further test: both get the same comparison.
 
     Returns:
-        One a run; None for a baseline, and where none of the runs is its baseline, trained for as
-        many epochs, with a seed in common that saw the same images.
+        One a run; None for a baseline, for a run tested on other images, and where none of the runs is
+        its baseline, trained for as many epochs, with a seed in common that saw the same images.
 
     Raises:
         UsageError: a test AUC is no number from 0 to 1.
@@ -105,7 +106,7 @@ def _baseline_of(run: Run, runs: Sequence[Run]) -> Run | None:
 
 def _counterparts(run: Run, runs: Sequence[Run]) -> list[Run]:
     """The runs that are the baseline of another but, perhaps, for their data."""
-    if is_baseline(run.config):
+    if is_baseline(run.config) or on_other_images(run.config):
         return []
     wanted = replace(baseline(run.config), data="")
     return [other for other in runs if alike(replace(other.config, data=""), wanted)]

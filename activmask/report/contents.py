@@ -21,7 +21,7 @@ from activmask.report.fewer_masks import fewer_masks
 from activmask.report.measure import Measured
 from activmask.report.measured_tables import MeasuredTable, Pair, audit_table, localisation_table
 from activmask.report.page import Figure, Link, Page, Part, Table
-from activmask.report.page_tables import difference_table, score_table
+from activmask.report.page_tables import difference_table, forms_table, score_table
 from activmask.report.reliance import auc_against_attribution
 from activmask.report.saliency_grid import saliency_grid
 from activmask.report.site_means import site_means
@@ -37,10 +37,10 @@ HOW_TO_READ = (
     "negative class, so 0.5 is chance and a value near 0 means that the network follows something whose "
     "relation to the class is reversed in these images; accuracy is the share of images on the right "
     "side of the network's own threshold, and can be poor where the ranking is good.",
-    "Scores are those of the best epoch, the first with the highest validation AUC: where validation and "
-    "test differ from training on purpose, as in the synthetic crosses or the X-rays of two sites, that "
-    "may be an epoch before the shortcut was learned, and an AUC near 0.5 in epoch 0 is a network that "
-    "has learned nothing yet.",
+    "Scores are those of the best epoch, the first that is best on the validation images by what a table "
+    "names, or of the last: where validation and test differ from training on purpose, as in the synthetic "
+    "crosses or the X-rays of two sites, the best may be an epoch before the shortcut was learned, and an "
+    "AUC near 0.5 in epoch 0 is a network that has learned nothing yet.",
     "Numbers are means over seeds with their standard deviation, and a measure of attribution says "
     "something only beside its chance level, which is what a map that knows nothing of the image scores.",
 )
@@ -174,7 +174,12 @@ def _scores(data_sets: Sequence[_DataSet], notes: tuple[str, ...]) -> Part:
         name="scores",
         title="Scores",
         filtered=True,
-        tables=tuple(_named(score_table(one.name, one.rows), one.stem, "scores") for one in data_sets),
+        tables=tuple(
+            _named(table, one.stem, "scores")
+            for one in data_sets
+            for table in (score_table(one.name, one.rows), forms_table(one.name, one.rows))
+            if table is not None
+        ),
         notes=notes,
     )
 

@@ -7,11 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
 from activmask.evaluation.spread import Spread, spread
+from activmask.experiments.grid import read_grid
 from activmask.experiments.labels import alike, data_name, model_name
 from activmask.experiments.results import Run
 from activmask.report.chart import Chart, Style, chance_line, drawing, series_styles
 from activmask.report.dots import in_words
 from activmask.report.series import finished, grouped, in_order, legend_below, panels, series_names
+from activmask.training.selection import selected_by
 
 DODGE = 0.012
 """Share of masks by which lines stand beside each other, so that their error bars can be seen."""
@@ -135,13 +137,15 @@ def _spread(run: Run, measure: Measure) -> Spread:
 
 
 def _caption(lines: list[Line], axis: str) -> str:
+    best = selected_by(run.config.select for line in lines for run in line.runs)
     what = {
-        "test AUC": "AUC on the test images at the best validation epoch; the dashed grey line is chance",
-        "best epoch": "The epoch of the best validation AUC, counted from 0",
+        "test AUC": f"AUC on the test images at the best epoch by {best}; the dashed grey line is chance",
+        "best epoch": f"The best epoch by {best}, counted from 0",
     }[axis]
     most = max(len(run.seeds) for line in lines for run in line.runs)
     bars = f" Points are means over up to {most} seeds, bars one standard deviation to either side."
-    return f"{what}.{bars if most > 1 else ''} Points of one share are set apart a little, to be seen."
+    apart = "Points of one share are set apart a little, to be seen."
+    return f"{what}.{bars if most > 1 else ''} {apart} {read_grid('figure6').note}"
 
 
 def _alt(data_sets: dict[str, list[Line]], axis: str, measure: Measure, places: int) -> str:

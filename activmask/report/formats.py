@@ -9,10 +9,11 @@ from typing import Any
 from activmask.data.splits import SPLITS
 from activmask.data.tables import format_table
 from activmask.evaluation.spread import Spread
+from activmask.experiments.printed import EPOCHS, Epoch, Printed
 from activmask.experiments.printed import MEASURES as PRINTED
-from activmask.experiments.printed import Printed
-from activmask.report.summary import MEASURES, Row, Summary
-from activmask.report.text_tables import TextTable, text_tables
+from activmask.report.summary import Row, Summary
+from activmask.report.text_tables import TextTable, printed_at, text_tables
+from activmask.training.run_folder import MEASURES
 
 
 def markdown(summary: Summary) -> str:
@@ -96,20 +97,23 @@ def _flat(row: Row) -> dict[str, object]:
         "model": row.model,
         "method": row.method,
         "distinction": row.distinction,
+        "form": row.form,
+        "selected_by": row.run.config.select,
         "folder": str(row.run.folder),
     }
     spreads: dict[str, Spread | Printed | None] = {
         **{f"{split}_{name}": row.scores[split][name] for split in SPLITS for name in MEASURES},
         "best_epoch": row.best_epoch,
-        **{f"last_valid_{name}": row.last[name] for name in MEASURES},
-        **{f"paper_{name}": row.paper.get(name) for name in PRINTED},
+        **{f"last_{split}_{name}": row.last[split][name] for split in SPLITS for name in MEASURES},
+        **{f"paper_{_at(name, epoch)}": _printed(row, name, epoch) for name, epoch in _PRINTED_AT},
     }
-    gaps = {one.measure if one.ours == "epoch" else f"{one.measure}_{one.ours}": one for one in row.beside}
+    gaps = {f"{_at(one.measure, one.epoch)}{_OURS[one.ours]}": one for one in row.beside}
     return {
         **{name: not_a_formula(text) for name, text in texts.items()},
         "seeds": len(row.run.seeds),
         "unfinished": len(row.run.unfinished),
         **dict(_columns(spreads)),
+        **dict(_seed_columns(row)),
         **{f"{name}_minus_paper": _number(gaps[name].difference) if name in gaps else "" for name in _GAPS},
         **{f"{name}_paper_sds": _number(gaps[name].sds) if name in gaps else "" for name in _GAPS},
         "paper_source": row.source,
@@ -118,7 +122,37 @@ def _flat(row: Row) -> dict[str, object]:
     }
 
 
-_GAPS = [*(f"{split}_{name}" for split in SPLITS for name in MEASURES), "best_epoch"]
+_OURS = {"auc": "_auc", "accuracy": "_accuracy", "epoch": ""}
+_PRINTED_AT: list[tuple[str, Epoch]] = [
+    *((name, "best") for name in PRINTED),
+    *((split, "last") for split in SPLITS),
+]
+
+
+def _at(measure: str, epoch: Epoch) -> str:
+    """A measure as columns name it: those of the last epoch say so."""
+    return f"last_{measure}" if epoch == "last" else measure
+
+
+def _printed(row: Row, measure: str, epoch: Epoch) -> Printed | None:
+    return row.paper[measure] if printed_at(row, measure, epoch) else None
+
+
+_GAPS = [
+    *(f"{_at(split, epoch)}_{name}" for epoch in EPOCHS for split in SPLITS for name in MEASURES),
+    "best_epoch",
+]
+
+
+def _seed_columns(row: Row) -> Iterable[tuple[str, object]]:
+    """Of how many seeds which is true, a column each, so that no spreadsheet takes 9/0/1 for a date."""
+    for epoch in EPOCHS:
+        for split in SPLITS:
+            ours = row.seeds_at.get(epoch, {}).get(split)
+            papers = row.papers_seeds_at.get(split) if printed_at(row, split, epoch) else None
+            for name, found in ((_at(split, epoch), ours), (f"paper_{_at(split, epoch)}", papers)):
+                for what in ("counted", "chance", "box"):
+                    yield f"{name}_seeds_{what}", "" if found is None else getattr(found, what)
 
 
 def _columns(spreads: dict[str, Spread | Printed | None]) -> Iterable[tuple[str, object]]:
@@ -163,12 +197,19 @@ def _object(row: Row) -> dict[str, Any]:
         "model": row.model,
         "method": row.method,
         "distinction": row.distinction,
+        "form": row.form or None,
+        "selected_by": row.run.config.select,
         "folder": str(row.run.folder),
         "seeds": list(row.run.seeds),
         "unfinished": list(row.run.unfinished),
         "scores": {s: {m: _or_null(row.scores[s][m]) for m in MEASURES} for s in SPLITS},
-        "last_epoch_valid": {m: _or_null(row.last[m]) for m in MEASURES},
+        "last_epoch": {s: {m: _or_null(row.last[s][m]) for m in MEASURES} for s in SPLITS},
+        "last_epoch_valid": {m: _or_null(row.last["valid"][m]) for m in MEASURES},
         "best_epoch": _or_null(row.best_epoch),
+        "seeds_at": {
+            epoch: {split: asdict(found) for split, found in by_split.items()}
+            for epoch, by_split in row.seeds_at.items()
+        },
         "paper": _paper_object(row) if row.paper else None,
         "departures": {k: {"run": ours, "paper": paper} for k, (ours, paper) in row.departures.items()},
         "baseline": {
@@ -185,10 +226,8 @@ def _paper_object(row: Row) -> dict[str, Any]:
     return {
         "source": row.source,
         "printed": {name: asdict(value) for name, value in row.paper.items()},
-        "distances": [
-            {"measure": one.measure, "ours": one.ours, "difference": one.difference, "sds": one.sds}
-            for one in row.beside
-        ],
+        "seeds_at": {name: asdict(found) for name, found in row.papers_seeds_at.items()},
+        "distances": [asdict(one) for one in row.beside],
     }
 
 

@@ -4,61 +4,86 @@ from collections.abc import Sequence
 
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
-from activmask.experiments.printed import Printed
+from activmask.experiments.printed import EPOCHS, Epoch
 from activmask.report.baselines import Comparison
+from activmask.report.form_table import COLUMNS as FORM_COLUMNS
+from activmask.report.form_table import FormRows, by_form, form_names
 from activmask.report.page import Cell, Group, Row, Table, columns
 from activmask.report.summary import Beside
 from activmask.report.summary import Row as Experiment
+from activmask.report.text_tables import printed_at
+from activmask.training.selection import SELECTED_BY, selected_by
 
 SIGNIFICANT = 0.05
 """A Holm-adjusted p below it counts as a difference."""
 
 EMPTY = Cell(text="–")
 
-_DISTANCES = "Small print under a number is its distance to the printed one."
+_DISTANCES = "Small print under a number is its distance to the printed one of the same epoch."
+_SEEDS = "Counts such as 9/0/1 are of seeds: counted the crosses, sat at chance, took the box."
 
 
 def score_table(data: str, experiments: Sequence[Experiment]) -> Table:
-    """The scores of one data set's experiments beside the printed ones.
+    """The scores of one data set's experiments at the best and the last epoch, beside the printed ones.
 
     Args:
         data: its name.
         experiments: at least one.
     """
-    printed = {measure for one in experiments for measure in one.paper}
+    printed = {(measure, value.epoch) for one in experiments for measure, value in one.paper.items()}
     sources = dict.fromkeys(one.source for one in experiments if one.source)
+    selects = list(dict.fromkeys(one.run.config.select for one in experiments))
+    beside = f"{data}, beside {' and '.join(sources)}" if sources else data
     return Table(
         name="scores",
-        title=f"{data}, beside {' and '.join(sources)}" if sources else data,
-        groups=_score_columns(printed),
-        rows=tuple(experiment_row(one, _scores(one, printed)) for one in experiments),
-        notes=(_DISTANCES,) if printed else (),
+        title=f"{beside}; best epoch by {selected_by(selects)}",
+        groups=_score_columns(printed, several=len(selects) > 1),
+        rows=tuple(
+            experiment_row(one, _scores(one, printed, several=len(selects) > 1)) for one in experiments
+        ),
+        notes=(
+            *((_DISTANCES,) if printed else ()),
+            *((_SEEDS,) if any(one.seeds_at for one in experiments) else ()),
+        ),
     )
 
 
-def _score_columns(printed: set[str]) -> tuple[Group, ...]:
-    def with_paper(measure: str, *titles: str) -> tuple[str, ...]:
-        return (*titles, "paper") if measure in printed else titles
+PrintedAt = set[tuple[str, Epoch]]
+SELECTION = "Best epoch by"
 
-    splits = ((split.capitalize(), with_paper(split, "AUC", "accuracy")) for split in SPLITS)
-    best = with_paper("best_epoch", "here")
+
+def _score_columns(printed: PrintedAt, *, several: bool) -> tuple[Group, ...]:
+    def with_paper(measure: str, epoch: Epoch, *titles: str) -> tuple[str, ...]:
+        return (*titles, "paper") if (measure, epoch) in printed else titles
+
+    splits = (
+        (f"{split.capitalize()}, {epoch} epoch", with_paper(split, epoch, "AUC", "accuracy"))
+        for epoch in EPOCHS
+        for split in SPLITS
+    )
+    best = with_paper("best_epoch", "best", "here")
     return columns(
         ("Experiment", ()),
         ("Seeds", ()),
-        *splits,
+        *([(SELECTION, ())] if several else []),
         ("Best epoch", best if len(best) > 1 else ()),
-        ("Valid AUC, last epoch", ()),
+        *splits,
+        text=frozenset({SELECTION}),
     )
 
 
-def _scores(one: Experiment, printed: set[str]) -> list[Cell]:
+def _scores(one: Experiment, printed: PrintedAt, *, several: bool) -> list[Cell]:
     cells = [_seeds(one)]
-    for split in SPLITS:
-        cells += [_score(one, split, "auc"), _score(one, split, "accuracy")]
-        cells += [_paper(one.paper.get(split))] if split in printed else []
-    cells.append(spread_cell(one.best_epoch, digits=1, detail=_distance(one, "best_epoch", "epoch")))
-    cells += [_paper(one.paper.get("best_epoch"), digits=1)] if "best_epoch" in printed else []
-    return [*cells, spread_cell(one.last.get("auc"))]
+    if several:
+        by = SELECTED_BY[one.run.config.select]
+        cells.append(Cell(text=by, key=by))
+    cells.append(spread_cell(one.best_epoch, digits=1, detail=_distance(one, "best_epoch", "best", "epoch")))
+    cells += [_paper(one, "best_epoch", "best", digits=1)] if ("best_epoch", "best") in printed else []
+    for epoch in EPOCHS:
+        for split in SPLITS:
+            cells += [_score(one, split, epoch, "auc"), score_cell(one, split, epoch)]
+            cells += [_paper(one, split, epoch)] if (split, epoch) in printed else []
+    return cells
 
 
 def _seeds(one: Experiment) -> Cell:
@@ -66,8 +91,15 @@ def _seeds(one: Experiment) -> Cell:
     return Cell(text=str(finished), key=str(finished), detail=f"{begun} unfinished" if begun else "")
 
 
-def _score(one: Experiment, split: str, measure: str) -> Cell:
-    return spread_cell(one.scores[split][measure], detail=_distance(one, split, measure))
+def _score(one: Experiment, split: str, epoch: Epoch, measure: str, seeds: str = "") -> Cell:
+    scores = one.scores if epoch == "best" else one.last
+    detail = " · ".join(filter(None, [seeds, _distance(one, split, epoch, measure)]))
+    return spread_cell(scores[split][measure], detail=detail)
+
+
+def score_cell(one: Experiment, split: str, epoch: Epoch) -> Cell:
+    """An accuracy, with where the seeds ended on the synthetic images."""
+    return _score(one, split, epoch, "accuracy", str(one.seeds_at.get(epoch, {}).get(split, "")))
 
 
 def spread_cell(value: Spread | None, *, digits: int = 2, detail: str = "") -> Cell:
@@ -84,13 +116,52 @@ def spread_cell(value: Spread | None, *, digits: int = 2, detail: str = "") -> C
     return Cell(text=f"{value.mean:.{digits}f}{sd}", key=f"{value.mean:.6g}", detail=detail)
 
 
-def _paper(value: Printed | None, *, digits: int = 2) -> Cell:
-    return spread_cell(None if value is None else Spread(value.mean, value.sd, 0), digits=digits)
+def _paper(one: Experiment, measure: str, epoch: Epoch, *, digits: int = 2) -> Cell:
+    if not printed_at(one, measure, epoch):
+        return EMPTY
+    value, seeds = one.paper[measure], one.papers_seeds_at.get(measure)
+    detail = "" if seeds is None else str(seeds)
+    return spread_cell(Spread(value.mean, value.sd, 0), digits=digits, detail=detail)
 
 
-def _distance(one: Experiment, measure: str, ours: str) -> str:
-    found = [beside for beside in one.beside if (beside.measure, beside.ours) == (measure, ours)]
+def _distance(one: Experiment, measure: str, epoch: Epoch, ours: str) -> str:
+    wanted = (measure, epoch, ours)
+    found = [beside for beside in one.beside if (beside.measure, beside.epoch, beside.ours) == wanted]
     return _in_words(found[0]) if found else ""
+
+
+def forms_table(data: str, experiments: Sequence[Experiment]) -> Table | None:
+    """The accuracies of methods that were run in several forms, side by side, or None without such.
+
+    Args:
+        data: its name.
+        experiments: of that data set.
+    """
+    groups = by_form(experiments)
+    if not groups:
+        return None
+    names = form_names(groups)
+    titles = tuple(f"{split}, {epoch} epoch" for split, epoch in FORM_COLUMNS)
+    return Table(
+        name="forms",
+        title=f"{data}, accuracy by form",
+        groups=columns(
+            ("Experiment", ()), *((f"{name[0].upper()}{name[1:]}", titles) for name in [*names, "paper"])
+        ),
+        rows=tuple(
+            Row(title=one.title, model=one.any_row.model, method=one.any_row.method, cells=_forms(one, names))
+            for one in groups
+        ),
+    )
+
+
+def _forms(one: FormRows, names: Sequence[str]) -> tuple[Cell, ...]:
+    ours = [
+        score_cell(one.rows[name], split, epoch) if name in one.rows else EMPTY
+        for name in names
+        for split, epoch in FORM_COLUMNS
+    ]
+    return (*ours, *(_paper(one.any_row, split, epoch) for split, epoch in FORM_COLUMNS))
 
 
 def _in_words(beside: Beside) -> str:
@@ -161,7 +232,7 @@ def experiment_row(one: Experiment, cells: Sequence[Cell]) -> Row:
     """A row of an experiment, by whose names it can be filtered."""
     return Row(
         title=f"{one.model} {one.method}",
-        detail=one.distinction,
+        detail=one.details,
         model=one.model,
         method=one.method,
         cells=tuple(cells),

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from activmask.config import RunConfig
 from activmask.evaluation.localisation import METRICS
-from activmask.experiments.labels import data_name, model_name
+from activmask.experiments.labels import data_name, model_name, test_images
 from activmask.report.chart import MUTED, WIDTH, Chart, Style, chance_line, drawing, series_styles
 from activmask.report.measure import Measured
 from activmask.report.series import drawn, family, grouped, in_order, legend_below, series_names
@@ -84,7 +83,7 @@ def comparable_points(measured: Sequence[Measured]) -> tuple[list[Point], str]:
         A point a network, and a sentence for captions on the runs that were left out.
     """
     chosen, note = drawn([one for one in measured if network_points([one])], lambda one: one.run)
-    tested = grouped(chosen, lambda one: repr(_test_images(one.run.config)))
+    tested = grouped(chosen, lambda one: repr(test_images(one.run.config)))
     if not tested:
         return [], note
     kept = max(tested.values(), key=lambda group: len(network_points(group)))
@@ -94,11 +93,6 @@ def comparable_points(measured: Sequence[Measured]) -> tuple[list[Point], str]:
         listed = "; ".join(f"{model_name(run.config)} {name}" for run, name in names)
         note += f" Left out, as they were tested on other images: {listed}."
     return network_points(kept), note
-
-
-def _test_images(config: RunConfig) -> tuple[object, ...]:
-    masked = config.classify_masked == "all" and config.masked_fill
-    return config.data, config.split_policy, config.correlation, config.evaluate_view, masked
 
 
 def network_points(measured: Sequence[Measured]) -> list[Point]:

@@ -1,23 +1,27 @@
 """A set of runs as the paper tabulates them, beside its printed values and against their baselines."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from activmask.config import PRESETS
 from activmask.data.splits import SPLITS
-from activmask.errors import CheckpointError
 from activmask.evaluation.spread import Spread, spread
+from activmask.experiments.forms import form_of, form_title
 from activmask.experiments.grid import read_grid
-from activmask.experiments.labels import distinctions, is_baseline, names
+from activmask.experiments.labels import distinctions, is_baseline, names, on_other_images
+from activmask.experiments.outcomes import Outcomes, decoded, outcomes
 from activmask.experiments.paper import paper_cell
-from activmask.experiments.printed import Printed
+from activmask.experiments.printed import EPOCHS, Epoch, Printed
 from activmask.experiments.results import Run
 from activmask.report.baselines import Comparison, PFloor, against_baselines, p_floor
 from activmask.report.data_notes import data_notes
 from activmask.report.mask_notes import mask_notes
-from activmask.report.words import count, joined
+from activmask.report.notes import epoch_notes, form_notes, image_notes, outcome_notes, selection_note
+from activmask.report.words import count
+from activmask.training.run_folder import MEASURES
 
-MEASURES = ("auc", "accuracy")
+PAPERS_FIRST = ("accuracy", "auc", "epoch")
+"""What a printed value is set against, in this order: the paper's AUC is accuracy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,8 @@ class Beside:
 
     measure: str
     """`train`, `valid`, `test` or `best_epoch`."""
+    epoch: Epoch
+    """At the end of which both were measured."""
     ours: str
     """What is set against it: `auc`, `accuracy`, or `epoch` for the best epoch."""
     difference: float
@@ -46,8 +52,8 @@ class Row:
     """The settings that tell it from another row of the same names; mostly empty."""
     scores: dict[str, dict[str, Spread | None]]
     """By split (`train`, `valid`, `test`), then `auc` or `accuracy`, at the best epoch."""
-    last: dict[str, Spread | None]
-    """Validation `auc` and `accuracy` of the last epoch."""
+    last: dict[str, dict[str, Spread | None]]
+    """The same at the last epoch, over the seeds whose folders hold them."""
     best_epoch: Spread | None
     """Counted from 0."""
     source: str
@@ -60,12 +66,30 @@ class Row:
     """Settings in which the run departs from the paper's: its own value and the paper's."""
     comparison: Comparison | None
     """None for a baseline, and where none of the runs is its baseline with a common seed."""
+    form: str = ""
+    """How actdiff and gradmask are computed, see `forms.form_of`; empty without them."""
+    seeds_at: dict[Epoch, dict[str, Outcomes]] = field(default_factory=dict)
+    """Where the seeds ended, by epoch and split; empty for other data than the synthetic benchmark."""
+    papers_seeds_at: dict[str, Outcomes] = field(default_factory=dict)
+    """The same of the printed values, by measure, where they can be taken apart."""
 
     @property
     def title(self) -> str:
         """For people, for example `ResNet Actdiff`."""
         name = f"{self.model} {self.method}"
         return f"{name} ({self.distinction})" if self.distinction else name
+
+    @property
+    def details(self) -> str:
+        """What tells it from the paper's row and from its namesakes, for example `released form`."""
+        form = form_title(self.form) if self.form and self.paper else ""
+        return ", ".join(filter(None, [form, self.distinction]))
+
+    @property
+    def full_title(self) -> str:
+        """With the form beside which the paper's values stand, for example `UNet Actdiff (released form)`."""
+        name = f"{self.model} {self.method}"
+        return f"{name} ({self.details})" if self.details else name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +124,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
     """Tabulate runs: scores over seeds, the paper's values, and the paired test against each baseline.
 
     Raises:
-        CheckpointError: a finished seed's history is missing, empty or damaged.
+        CheckpointError: a finished seed's history is damaged.
         UsageError: a test AUC is no number from 0 to 1.
     """
     told = distinctions([run.config for run in runs], [run.folder for run in runs])
@@ -114,9 +138,12 @@ def summarise(runs: Sequence[Run]) -> Summary:
 def _row(run: Run, distinction: str, comparison: Comparison | None) -> Row:
     data, model, method = names(run.config)
     scores = {split: {name: spread(run.values(split, name)) for name in MEASURES} for split in SPLITS}
+    last = {split: {name: spread(run.last_values(split, name)) for name in MEASURES} for split in SPLITS}
     best_epoch = spread(run.best_epochs())
     cell = paper_cell(run.config)
     printed = cell.printed if cell else {}
+    ours: dict[Epoch, Measured] = {"best": {**scores, "best_epoch": {"epoch": best_epoch}}, "last": last}
+    crosses = data.lower().startswith("synthetic")
     return Row(
         run=run,
         data=data,
@@ -124,36 +151,44 @@ def _row(run: Run, distinction: str, comparison: Comparison | None) -> Row:
         method=method,
         distinction=distinction,
         scores=scores,
-        last=_last(run),
+        last=last,
         best_epoch=best_epoch,
         source=cell.source if cell else "",
         paper=printed,
-        beside=tuple(_beside(printed, {**scores, "best_epoch": {"epoch": best_epoch}})),
+        beside=tuple(_beside(printed, ours)),
         departures=cell.departures if cell else {},
         comparison=comparison,
+        form=form_of(run.config),
+        seeds_at=_seeds_at(run) if crosses else {},
+        papers_seeds_at=_decoded(printed, cell.seeds) if crosses and cell else {},
     )
 
 
-def _last(run: Run) -> dict[str, Spread | None]:
-    histories = run.histories()
-    for seed, history in histories.items():
-        if not history or any(f"valid_{name}" not in history[-1] for name in MEASURES):
-            raise CheckpointError(
-                f"the history of seed {seed} in {run.folder} lacks the validation scores of its last epoch; "
-                "overwrite the run"
-            )
-    return {name: spread([rows[-1][f"valid_{name}"] for rows in histories.values()]) for name in MEASURES}
+def _seeds_at(run: Run) -> dict[Epoch, dict[str, Outcomes]]:
+    values = {"best": run.values, "last": run.last_values}
+    return {
+        epoch: {split: outcomes(found) for split in SPLITS if (found := values[epoch](split, "accuracy"))}
+        for epoch in EPOCHS
+    }
 
 
-def _beside(
-    printed: Mapping[str, Printed], ours: Mapping[str, Mapping[str, Spread | None]]
-) -> Iterable[Beside]:
+def _decoded(printed: Mapping[str, Printed], seeds: int) -> dict[str, Outcomes]:
+    found = {name: decoded(value.mean, value.sd, seeds) for name, value in printed.items() if name in SPLITS}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+Measured = Mapping[str, Mapping[str, Spread | None]]
+"""Of a split or of the best epoch, what was measured by its name."""
+
+
+def _beside(printed: Mapping[str, Printed], ours: Mapping[Epoch, Measured]) -> Iterable[Beside]:
     for measure, value in printed.items():
-        for name, found in ours[measure].items():
-            if found is not None:
-                gap = found.mean - value.mean
+        found = ours[value.epoch][measure]
+        for name in PAPERS_FIRST:
+            if one := found.get(name):
+                gap = one.mean - value.mean
                 sds = gap / value.sd if value.sd else None
-                yield Beside(measure=measure, ours=name, difference=gap, sds=sds)
+                yield Beside(measure=measure, epoch=value.epoch, ours=name, difference=gap, sds=sds)
 
 
 def _papers_order() -> Callable[[Row], tuple[object, ...]]:
@@ -185,12 +220,16 @@ def _notes(rows: Sequence[Row]) -> Iterable[str]:
     if any(row.beside for row in rows):
         yield (
             "Distances are ours minus the printed mean in printed SDs, or plain and marked Δ where none or "
-            "0.00 was printed; the paper's released code computes accuracy under the name AUC, so its "
-            "values are set against both, AUC first."
+            "0.00 was printed, each at the epoch that its column names; the paper's released code computes "
+            "accuracy under the name AUC, so its values are set against both, accuracy first."
         )
     if any(row.source.startswith("follow-up") for row in rows):
         yield "The follow-up's printed values are ROC AUC."
-    yield _selection_note(rows)
+    yield from form_notes(rows)
+    yield from outcome_notes(rows)
+    yield selection_note(rows)
+    yield from epoch_notes(rows)
+    yield from image_notes(rows)
     yield from mask_notes([row.run for row in rows], full_titles(rows, rows))
     yield from _comparison_notes(rows)
     comparisons = [(row.run, row.comparison) for row in rows]
@@ -236,27 +275,6 @@ def _setting(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _selection_note(rows: Sequence[Row]) -> str:
-    note = (
-        "Scores are those of the epoch with the best validation AUC (epochs count from 0), so the "
-        "validation scores are optimistic; where a shortcut is learned that epoch is an accident, mostly "
-        "the first, and the last epoch's validation scores tell more."
-    )
-    shifted = [row.data for row in rows if row.data == "Synthetic" or _site_correlated(row)]
-    if not shifted:
-        return note
-    return (
-        f"{note} The validation images of {joined(list(dict.fromkeys(shifted)))} are shifted from training "
-        "as the test images are, so the choice of the epoch already knows of the shift."
-    )
-
-
-def _site_correlated(row: Row) -> bool:
-    """Whether the site tells the class in training; at 0.5 it tells nothing, there or elsewhere."""
-    config = row.run.config
-    return config.split_policy == "site-correlated" and config.correlation != 0.5
-
-
 def p_floors(rows: Sequence[Row]) -> dict[str, PFloor]:
     """How small p can get, by data set, of those with a comparison."""
     compared: dict[str, list[Comparison]] = {}
@@ -279,7 +297,10 @@ def _comparison_notes(rows: Sequence[Row]) -> Iterable[str]:
             "where all seeds differ alike. Where interval and p disagree, trust p."
         )
     if alone := [
-        row for row in rows if row.run.seeds and not (row.comparison or is_baseline(row.run.config))
+        row
+        for row in rows
+        if row.run.seeds
+        and not (row.comparison or is_baseline(row.run.config) or on_other_images(row.run.config))
     ]:
         yield (
             f"Not compared, for want of classification alone with the same data, network and settings and "

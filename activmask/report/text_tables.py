@@ -5,9 +5,14 @@ from dataclasses import dataclass
 
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
+from activmask.experiments.outcomes import Outcomes
 from activmask.experiments.printed import MEASURES as PRINTED
-from activmask.experiments.printed import Printed
-from activmask.report.summary import MEASURES, Row, Summary
+from activmask.experiments.printed import Epoch, Printed
+from activmask.report.form_table import COLUMNS as FORM_COLUMNS
+from activmask.report.form_table import FormRows, by_form, form_names
+from activmask.report.summary import PAPERS_FIRST, Row, Summary
+from activmask.training.run_folder import MEASURES
+from activmask.training.selection import SELECTED_BY, selected_by
 
 NOTHING = "-"
 """The cell of a number that does not exist."""
@@ -27,13 +32,13 @@ class TextTable:
 
 def text_tables(summary: Summary) -> list[TextTable]:
     """All tables, data set by data set."""
-    makers = (score_table, paper_table, last_epoch_table, baseline_table)
+    makers = (score_table, last_epoch_table, paper_table, forms_table, baseline_table)
     tables = [make(summary.of(data), data) for data in summary.data_sets for make in makers]
     return [table for table in tables if table is not None]
 
 
 def score_table(rows: Sequence[Row], data: str, *, compact: bool = False) -> TextTable:
-    """The scores of one data set's rows, mean ± SD over seeds, beside the paper's test score.
+    """The scores of one data set's rows at the best epoch, mean ± SD over seeds, beside the paper's test.
 
     Args:
         rows: of that data set.
@@ -48,35 +53,57 @@ def score_table(rows: Sequence[Row], data: str, *, compact: bool = False) -> Tex
     ]
     titles = (f"{split.title()} {_NAMES[name]}" for split, name in shown)
     return TextTable(
-        title=data,
-        header=("Experiment Name", "Seeds", *titles, "Best Epoch", "Paper", "Distance"),
-        rows=tuple(_score_cells(row, shown) for row in rows),
+        title=f"{data}: best epoch by {selected_by(row.run.config.select for row in rows)}",
+        header=("Experiment Name", "Seeds", *titles, "Best Epoch", "Paper Test, Best Epoch", "Distance"),
+        rows=tuple(
+            (
+                name,
+                str(len(row.run.seeds)),
+                *(_score(row, "best", split, measure) for split, measure in shown),
+                mean_sd(row.best_epoch, digits=1),
+                *_paper_cells(row, "test"),
+            )
+            for name, row in zip(row_names(rows), rows, strict=True)
+        ),
     )
 
 
-def _score_cells(row: Row, shown: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    return (
-        row.title,
-        str(len(row.run.seeds)),
-        *(mean_sd(row.scores[split][name]) for split, name in shown),
-        mean_sd(row.best_epoch, digits=1),
-        mean_sd(row.paper.get("test")),
-        distances(row, "test"),
-    )
+def row_names(rows: Sequence[Row]) -> list[str]:
+    """The full titles of some rows, with what selected the best epoch where they differ in that."""
+    several = len({row.run.config.select for row in rows}) > 1
+    return [
+        f"{row.full_title}, by {SELECTED_BY[row.run.config.select]}" if several else row.full_title
+        for row in rows
+    ]
 
 
-def last_epoch_table(rows: Sequence[Row], data: str) -> TextTable:
-    """The validation scores at the best epoch, which chose it, and at the last, which did not."""
+def last_epoch_table(rows: Sequence[Row], data: str, *, compact: bool = False) -> TextTable:
+    """The scores at the last epoch, beside those of the paper that are of the last epoch.
+
+    Args:
+        rows: of one data set.
+        data: its name.
+        compact: without test scores and with the AUC of the validation images alone, for a terminal.
+    """
+    shown = [
+        (split, name)
+        for split in SPLITS
+        for name in MEASURES
+        if not compact or (split, name) in {("train", "accuracy"), ("valid", "auc"), ("valid", "accuracy")}
+    ]
+    printed = [name for name in PRINTED if any(printed_at(row, name, "last") for row in rows)]
     return TextTable(
-        title=f"{data}: best and last epoch",
+        title=f"{data}: last epoch",
         header=(
             "Experiment Name",
-            *(f"{when} Valid {what}" for when in ("Best", "Last") for what in _NAMES.values()),
+            *(f"Last {split.title()} {_NAMES[name]}" for split, name in shown),
+            *(cell for name in printed for cell in (f"Paper {name.title()}, Last Epoch", "Distance")),
         ),
         rows=tuple(
             (
-                row.title,
-                *(mean_sd(scores[name]) for scores in (row.scores["valid"], row.last) for name in MEASURES),
+                row.full_title,
+                *(_score(row, "last", split, measure) for split, measure in shown),
+                *(cell for name in printed for cell in _paper_cells(row, name)),
             )
             for row in rows
         ),
@@ -88,20 +115,89 @@ def paper_table(rows: Sequence[Row], data: str) -> TextTable | None:
     printed = [name for name in PRINTED if any(name in row.paper for row in rows)]
     if not printed:
         return None
-    titles = [name.replace("_", " ").title() for name in printed]
+    titles = [_printed_title(name, rows) for name in printed]
     return TextTable(
         title=f"{data}: beside the paper",
         header=("Experiment Name", *(cell for title in titles for cell in (f"Paper {title}", "Distance"))),
         rows=tuple(
-            (row.title, *(cell for name in printed for cell in _paper_cells(row, name)))
+            (row.full_title, *(cell for name in printed for cell in _paper_cells(row, name)))
             for row in rows
             if row.paper
         ),
     )
 
 
+def _printed_title(measure: str, rows: Sequence[Row]) -> str:
+    if measure == "best_epoch":
+        return "Best Epoch"
+    epochs = dict.fromkeys(row.paper[measure].epoch for row in rows if measure in row.paper)
+    return f"{measure.title()}, {' or '.join(epochs).title()} Epoch"
+
+
+def _score(row: Row, epoch: Epoch, split: str, measure: str) -> str:
+    """A score's mean and SD, and of an accuracy on the synthetic images where the seeds ended."""
+    scores = row.scores if epoch == "best" else row.last
+    found = row.seeds_at.get(epoch, {}).get(split) if measure == "accuracy" else None
+    return with_seeds(mean_sd(scores[split][measure]), found)
+
+
+def with_seeds(text: str, found: Outcomes | None) -> str:
+    """A mean with where the seeds ended, for example `0.90 ± 0.31 (9/0/1)`."""
+    return f"{text} ({found})" if found else text
+
+
 def _paper_cells(row: Row, measure: str) -> tuple[str, str]:
-    return mean_sd(row.paper.get(measure)), distances(row, measure)
+    return _printed(row, measure), distances(row, measure)
+
+
+def _printed(row: Row, measure: str) -> str:
+    return with_seeds(mean_sd(row.paper.get(measure)), row.papers_seeds_at.get(measure))
+
+
+def forms_table(rows: Sequence[Row], data: str) -> TextTable | None:
+    """The accuracies of methods that were run in several forms, or None without such.
+
+    Args:
+        rows: of one data set.
+        data: its name.
+    """
+    groups = by_form(rows)
+    names = form_names(groups)
+    titles = [f"{split.title()}, {epoch.title()} Epoch" for split, epoch in FORM_COLUMNS]
+    cells = tuple((one.title, *(_form_cells(one, names))) for one in groups)
+    return (
+        TextTable(
+            title=f"{data}: accuracy by form",
+            header=(
+                "Experiment Name",
+                *(f"{name}: {title}" for name in [*names, "Paper"] for title in titles),
+            ),
+            rows=cells,
+        )
+        if groups
+        else None
+    )
+
+
+def _form_cells(one: FormRows, names: Sequence[str]) -> tuple[str, ...]:
+    ours = [
+        _score(one.rows[name], epoch, split, "accuracy") if name in one.rows else NOTHING
+        for name in names
+        for split, epoch in FORM_COLUMNS
+    ]
+    row = one.any_row
+    return (
+        *ours,
+        *(
+            _printed(row, split) if printed_at(row, split, epoch) else NOTHING
+            for split, epoch in FORM_COLUMNS
+        ),
+    )
+
+
+def printed_at(row: Row, measure: str, epoch: Epoch) -> bool:
+    """Whether the paper printed a measure, and at the end of that epoch."""
+    return measure in row.paper and row.paper[measure].epoch == epoch
 
 
 def baseline_table(rows: Sequence[Row], data: str) -> TextTable | None:
@@ -116,7 +212,7 @@ def _comparison_cells(row: Row) -> tuple[str, ...]:
     found = row.comparison.difference
     between = NOTHING if found.low is None else f"{found.low:+z.2f} to {found.high:+z.2f}"
     p_values = (f"{found.p:.3g}", f"{row.comparison.adjusted_p:.3g}")
-    return (row.title, str(found.n), f"{found.mean:+z.2f}", between, *p_values)
+    return (row.full_title, str(found.n), f"{found.mean:+z.2f}", between, *p_values)
 
 
 def mean_sd(value: Spread | Printed | None, digits: int = 2) -> str:
@@ -128,8 +224,8 @@ def mean_sd(value: Spread | Printed | None, digits: int = 2) -> str:
 
 
 def distances(row: Row, measure: str) -> str:
-    """Ours minus the paper's: of a score `AUC / accuracy`, in its SDs or plain (Δ)."""
-    found = [one for one in row.beside if one.measure == measure]
+    """Ours minus the paper's: of a score `accuracy / AUC`, in its SDs or plain (Δ)."""
+    found = [one for name in PAPERS_FIRST for one in row.beside if (one.measure, one.ours) == (measure, name)]
     return " / ".join(_distance(one.difference, one.sds) for one in found) or NOTHING
 
 

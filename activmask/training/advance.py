@@ -6,11 +6,12 @@ from time import perf_counter
 from typing import Any
 
 from activmask.training.checkpoint import snapshot
-from activmask.training.epoch import SAME_AUC, epoch_row, train_epoch
+from activmask.training.epoch import epoch_row, train_epoch
 from activmask.training.files import write_whole
 from activmask.training.progress import Progress
 from activmask.training.replica import Replica
 from activmask.training.run_folder import HISTORY_FILE
+from activmask.training.selection import is_better, merit
 from activmask.training.state import save_state
 
 
@@ -27,7 +28,7 @@ def advance(replica: Replica, progress: Progress) -> None:
         replica.next_epoch += 1
         return
     row = epoch_row(replica, losses, perf_counter() - start)
-    is_best = row["valid_auc"] > replica.best_score + SAME_AUC
+    is_best = is_better(row, replica.best_score, replica.config.select)
     if is_best:
         replica.best_weights = snapshot(replica.model)
     keep_row(replica, row, is_best=is_best)
@@ -39,7 +40,7 @@ def keep_row(replica: Replica, row: dict[str, Any], *, is_best: bool) -> None:
     """Note an epoch that ended; its weights, if they are the best, are kept by the caller."""
     replica.history.append(row)
     if is_best:
-        replica.best_epoch, replica.best_score = replica.next_epoch, row["valid_auc"]
+        replica.best_epoch, replica.best_score = replica.next_epoch, merit(row, replica.config.select)
     replica.next_epoch += 1
 
 

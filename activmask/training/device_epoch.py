@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from activmask.data.samples import Samples
 from activmask.models import plain_weights
 from activmask.objectives.terms import term_names
-from activmask.training.epoch import SAME_AUC, forward_step, update
+from activmask.training.epoch import forward_step, update
 from activmask.training.replica import Replica, class_count
-from activmask.training.scoring import evaluation_batch
+from activmask.training.scoring import evaluation_batch, mean_cross_entropy
+from activmask.training.selection import MARGIN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +53,13 @@ class Health:
     stopped: Tensor
     """float32, 1 from the first step on whose loss was not finite; the weights stay as they were then."""
     best: Tensor
-    """float64, the highest validation AUC so far."""
+    """float64, the merit of the best epoch so far, see `selection.merit`."""
 
 
 FIXED = 1
 """Numbers of `verdict` before the scores: is the best so far."""
-PER_SPLIT = 3
-"""Numbers of each split's scores: AUC, accuracy, all logits are finite."""
+PER_SPLIT = 4
+"""Numbers of each split's scores: AUC, accuracy, cross-entropy, all logits are finite."""
 
 
 def new_segment(replica: Replica, sizes: tuple[int, ...]) -> Segment:
@@ -146,9 +147,11 @@ def judge_epoch(replica: Replica, splits: dict[str, Judged], health: Health, ver
         verdict: float64 (FIXED + PER_SPLIT * number of splits,), is written.
     """
     scores = {name: _scores(replica.model, split) for name, split in splits.items()}
-    auc, _, finite = scores["valid"]
-    improved = (auc > health.best + SAME_AUC) & finite.bool() & (health.stopped == 0)
-    health.best.copy_(torch.where(improved, auc, health.best))
+    auc, accuracy, loss, finite = scores["valid"]
+    select = replica.config.select
+    merit = {"auc": auc, "accuracy": accuracy, "loss": -loss}[select]
+    improved = (merit > health.best + MARGIN[select]) & finite.bool() & (health.stopped == 0)
+    health.best.copy_(torch.where(improved, merit, health.best))
     for name, tensor in plain_weights(replica.model).items():
         best = replica.best_weights[name]
         best.copy_(torch.where(improved, tensor, best))
@@ -156,13 +159,14 @@ def judge_epoch(replica: Replica, splits: dict[str, Judged], health: Health, ver
 
 
 def _scores(model: nn.Module, split: Judged) -> Tensor:
-    """AUC, accuracy and whether all logits are finite, float64 (PER_SPLIT,)."""
+    """AUC, accuracy, cross-entropy and whether all logits are finite, float64 (PER_SPLIT,)."""
     model.eval()
     with torch.no_grad():
         batches = split.images.split(evaluation_batch(split.images))
         logits = torch.cat([model(batch, reconstruct=False).logits.float() for batch in batches])
         accuracy = (logits.argmax(dim=1) == split.labels).double().mean()
-        return torch.stack([_auc(logits.double(), split), accuracy, logits.isfinite().all().double()])
+        loss, finite = mean_cross_entropy(logits, split.labels), logits.isfinite().all().double()
+        return torch.stack([_auc(logits.double(), split), accuracy, loss, finite])
 
 
 def _auc(logits: Tensor, split: Judged) -> Tensor:

@@ -24,9 +24,6 @@ from activmask.training.stream import batches
 from activmask.training.workers import worker_losses_named
 from activmask.training.world import average_gradients, mean_of_all, share
 
-SAME_AUC = 1e-12
-"""AUCs nearer than this are equal: it is far below one pair of images and far above rounding."""
-
 OnStep = Callable[[int, int], None]
 
 
@@ -180,33 +177,46 @@ def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dic
     """The history's row of an epoch that just ended: losses, scores and speed.
 
     Raises:
-        TrainingDiverged: the validation logits are not finite.
+        TrainingDiverged: the logits of a judged split are not finite.
     """
-    scores = {}
-    for split in judged_splits(replica.config):
-        samples = replica.splits[split]
-        logits = predict(replica.model, samples.images)
-        if not torch.isfinite(logits).all():
-            raise logits_diverged(replica, split)
-        scores[split] = score(logits, samples.labels)
+    scores = {
+        split: split_scores(replica, split, replica.next_epoch) for split in judged_splits(replica.config)
+    }
     return history_row(replica, losses, scores, seconds)
 
 
-def logits_diverged(replica: Replica, split: str) -> TrainingDiverged:
+def split_scores(replica: Replica, split: str, epoch: int) -> Scores:
+    """What the network as it is, after `epoch`, scores on a split.
+
+    Raises:
+        TrainingDiverged: its logits are not finite.
+    """
+    samples = replica.splits[split]
+    logits = predict(replica.model, samples.images)
+    if not torch.isfinite(logits).all():
+        raise logits_diverged(replica, split, epoch)
+    return score(logits, samples.labels)
+
+
+def logits_diverged(replica: Replica, split: str, epoch: int) -> TrainingDiverged:
     """What to raise when a split's logits are no longer finite after an epoch."""
     return TrainingDiverged(
-        f"seed {replica.seed}: the {split} logits are no longer finite after epoch "
-        f"{replica.next_epoch}; the weights of the last saved epoch are in {replica.folder}; lower lr"
+        f"seed {replica.seed}: the {split} logits are no longer finite after epoch {epoch}; "
+        f"the weights of the last saved epoch are in {replica.folder}; lower lr"
     )
 
 
 def history_row(
     replica: Replica, losses: dict[str, float], scores: dict[str, Scores], seconds: float
 ) -> dict[str, Any]:
-    """The history's row of the replica's next epoch from what it came to."""
+    """The history's row of the replica's next epoch from what it came to.
+
+    The cross-entropy is in it where it selects the best epoch.
+    """
     row: dict[str, Any] = {"epoch": replica.next_epoch, "loss": losses["loss"]}
     row |= {f"loss_{name}": value for name, value in losses.items() if name != "loss"}
     for split, of_split in scores.items():
         row |= {f"{split}_auc": of_split.auc, f"{split}_accuracy": of_split.accuracy}
+        row |= {f"{split}_loss": of_split.loss} if replica.config.select == "loss" else {}
     row |= {"seconds": round(seconds, 4), "images_per_second": round(len(replica.train) / seconds, 1)}
     return row

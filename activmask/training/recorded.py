@@ -121,11 +121,11 @@ def _outcome(recording: Recording, numbers: Tensor, seconds: float) -> tuple[dic
             raise diverged(replica, step, of_step)
     splits = judged_splits(replica.config)
     scores = {}
-    for name, (auc, accuracy, finite) in zip(
+    for name, (auc, accuracy, loss, finite) in zip(
         splits, verdict[FIXED:].view(-1, PER_SPLIT).tolist(), strict=True
     ):
         if not finite:
-            raise logits_diverged(replica, name)
-        scores[name] = Scores(auc, accuracy)
+            raise logits_diverged(replica, name, replica.next_epoch)
+        scores[name] = Scores(auc, accuracy, loss)
     row = history_row(replica, mean_losses(replica.config, by_step), scores, seconds)
     return row, bool(verdict[0])

@@ -3,6 +3,7 @@
 Shapes: N images, C channels, H x W pixels.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -62,7 +63,8 @@ class Replica:
     """The processes that train it together."""
     next_epoch: int = 0
     best_epoch: int = -1
-    best_score: float = -1.0
+    best_score: float = -math.inf
+    """The merit of the best epoch, see `selection.merit`."""
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     best_on_disk: int = -1
     """The epoch whose weights the best file holds."""

@@ -18,6 +18,7 @@ from activmask.errors import DataError, UsageError
 from activmask.models import check_model, load_plain_weights
 from activmask.training.checkpoint import save_checkpoint, snapshot
 from activmask.training.device import choose_device, set_up_arithmetic
+from activmask.training.epoch import split_scores
 from activmask.training.files import write_json, write_whole
 from activmask.training.mask_facts import mask_notes
 from activmask.training.origin import absolute
@@ -33,7 +34,7 @@ from activmask.training.run_folder import (
     run_name,
     seed_folder,
 )
-from activmask.training.scoring import predict, score
+from activmask.training.selection import RULE
 from activmask.training.state import LAST_FILE, STATE_FILE, changed_settings, restore_state
 from activmask.training.together import train_together
 from activmask.training.trained_data import of_seed, own_table
@@ -47,7 +48,8 @@ class SeedResult:
     seed: int
     folder: Path
     metrics: dict[str, Any]
-    """`best_epoch`, and AUC and accuracy of `train`, `valid` and `test` at that epoch."""
+    """`best_epoch`; AUC, accuracy and loss of `train`, `valid` and `test` at that epoch; and under `last`
+    those of the last. Runs of older versions lack `last` and the losses."""
     trained: bool
     """False where a finished run was found and nothing was done."""
 
@@ -65,7 +67,8 @@ def train(
 
     Under torchrun all its processes train each seed together, on the same global batches; the first
     of them evaluates and writes. A seed whose folder is finished is left as it is. The best epoch is
-    the first with the highest validation AUC; train and test scores are those of its weights.
+    the first that is best on the validation split by what the run selects by; every split is scored by its
+    weights, and by those of the last epoch.
 
     Args:
         config: what to train.
@@ -234,7 +237,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "images": {name: len(samples) for name, samples in replica.splits.items()},
         **replica.mask_facts.to_json(),
         "mask_notes": mask_notes(replica.config, replica.mask_facts),
-        "selection": "first epoch with the highest AUC on the validation split",
+        "selection": RULE[replica.config.select],
         "versions": {
             "activmask": version("activmask"),
             "python": platform.python_version(),
@@ -247,9 +250,20 @@ def _run_description(replica: Replica) -> dict[str, Any]:
 def _finish(replica: Replica) -> SeedResult:
     last = replica.next_epoch - 1
     save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.model), replica.description(last))
+    of_last = _all_scores(replica, last)
     load_plain_weights(replica.model, replica.best_weights)
-    metrics: dict[str, Any] = {"seed": replica.seed, "best_epoch": replica.best_epoch, "epochs": last + 1}
-    for name, samples in replica.splits.items():
-        metrics[name] = score(predict(replica.model, samples.images), samples.labels).to_json()
+    of_best = of_last if replica.best_epoch == last else _all_scores(replica, replica.best_epoch)
+    metrics = {
+        "seed": replica.seed,
+        "best_epoch": replica.best_epoch,
+        "epochs": last + 1,
+        **of_best,
+        "last": of_last,
+    }
     write_json(replica.folder / METRICS_FILE, metrics)
     return SeedResult(seed=replica.seed, folder=replica.folder, metrics=metrics, trained=True)
+
+
+def _all_scores(replica: Replica, epoch: int) -> dict[str, dict[str, float]]:
+    """What the network as it is, after `epoch`, scores on every split."""
+    return {name: split_scores(replica, name, epoch).to_json() for name in replica.splits}

@@ -3,14 +3,18 @@
 import csv
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from activmask.config import CONVNET_WIDTH, CONVNETS, FIELDS, RunConfig, written_config
+from activmask.config import CONVNET_WIDTH, CONVNETS, FIELDS, RunConfig, default_of, written_config
 from activmask.data.mask_shares import Presence
 from activmask.data.splits import SPLITS
 from activmask.errors import ActivmaskError, CheckpointError
+
+MEASURES = ("auc", "accuracy")
+"""The scores of a split that every run has."""
 
 METRICS_FILE = "metrics.json"
 """Written last: a seed's folder that has it is finished."""
@@ -37,7 +41,8 @@ def run_name(config: RunConfig) -> str:
     weights = ("actdiff", "gradmask", "rrr", "adversarial", "cutout")
     parts += [f"{name}{getattr(config, name):g}" for name in weights if getattr(config, name)]
     forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target", "adversarial_form")
-    parts += [getattr(config, name) for name in forms if getattr(config, name) != FIELDS[name].default]
+    chosen = [getattr(config, name) for name in forms]
+    parts += [one for name, one in zip(forms, chosen, strict=True) if one != default_of(name, config.model)]
     parts += [config.actdiff_layers] if config.actdiff_layers in {"last", "pooled"} else []
     parts += ["recon-masked"] if config.recon_masked else []
     parts += {"off": [], "train": ["classify-masked"], "all": ["classify-masked-all"]}[config.classify_masked]
@@ -60,7 +65,8 @@ def read_metrics(folder: Path) -> dict[str, Any] | None:
     """The scores of a finished seed, or None where it is not finished.
 
     Returns:
-        `best_epoch`, and `auc` and `accuracy` of `train`, `valid` and `test`.
+        `best_epoch`, and `auc` and `accuracy` of `train`, `valid` and `test`; under `last` the same scores
+        of the last epoch, which runs of older versions lack: see `last_scores`.
 
     Raises:
         CheckpointError: the file holds something else.
@@ -70,7 +76,8 @@ def read_metrics(folder: Path) -> dict[str, Any] | None:
         return None
     metrics = _read_object(path)
     try:
-        numbers = [metrics["best_epoch"], *(metrics[s][k] for s in SPLITS for k in ("auc", "accuracy"))]
+        scored = [metrics, metrics["last"]] if "last" in metrics else [metrics]
+        numbers = [metrics["best_epoch"], *(one[s][k] for one in scored for s in SPLITS for k in MEASURES)]
     except (KeyError, TypeError) as error:
         raise _damaged(path, f"lacks {error}") from error
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
@@ -117,6 +124,35 @@ def read_written(folder: Path) -> Written | None:
         )
     except (KeyError, TypeError, ActivmaskError) as error:
         raise _damaged(path, str(error)) from error
+
+
+def last_scores(folder: Path, metrics: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The scores of a finished seed's last epoch, as far as its folder holds them.
+
+    Runs of older versions left the validation scores of that epoch in the history alone, and those
+    of the training images where they were asked for.
+
+    Args:
+        folder: the seed's.
+        metrics: what `read_metrics` found there.
+
+    Returns:
+        `auc` and `accuracy` by split; a split whose scores are not known is not in it.
+
+    Raises:
+        CheckpointError: the history is damaged.
+    """
+    if "last" in metrics:
+        return {split: metrics["last"][split] for split in SPLITS}
+    rows = read_history(folder) if (folder / HISTORY_FILE).is_file() else []
+    row = rows[-1] if rows else {}
+    if "epochs" in metrics and row.get("epoch") != metrics["epochs"] - 1:
+        return {}
+    return {
+        split: {name: row[f"{split}_{name}"] for name in MEASURES}
+        for split in SPLITS
+        if all(f"{split}_{name}" in row for name in MEASURES)
+    }
 
 
 def read_written_config(folder: Path) -> RunConfig:

@@ -1,4 +1,4 @@
-"""Predictions and the two scores that every epoch is judged by.
+"""Predictions and the scores that every epoch is judged by.
 
 Shapes: N images, C channels, H x W pixels, K classes.
 """
@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from activmask.training.stream import StreamedImages
 from activmask.training.workers import worker_losses_named
@@ -24,6 +25,8 @@ class Scores:
     """Area under the ROC curve in [0, 1]; one-vs-rest macro average beyond two classes."""
     accuracy: float
     """Share of images whose highest logit is their class, in [0, 1]."""
+    loss: float
+    """Mean cross-entropy in nats, 0 or more."""
 
     def to_json(self) -> dict[str, float]:
         """A plain dictionary."""
@@ -54,7 +57,7 @@ def evaluation_batch(images: Tensor | StreamedImages) -> int:
 
 
 def score(logits: Tensor, labels: Tensor) -> Scores:
-    """AUC and accuracy of finite logits (N, K) for classes (N,); both classes must occur."""
+    """AUC, accuracy and cross-entropy of finite logits (N, K) for classes (N,); all classes must occur."""
     probabilities = logits.double().softmax(dim=1)
     if logits.shape[1] == 2:
         contrast = (logits[:, 1].double() - logits[:, 0].double()).numpy()
@@ -62,4 +65,9 @@ def score(logits: Tensor, labels: Tensor) -> Scores:
     else:
         auc = roc_auc_score(labels.numpy(), probabilities.numpy(), multi_class="ovr")
     correct = logits.argmax(dim=1) == labels
-    return Scores(float(auc), float(correct.double().mean()))
+    return Scores(float(auc), float(correct.double().mean()), float(mean_cross_entropy(logits, labels)))
+
+
+def mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (N, K) for classes (N,), float64 (), on their device."""
+    return F.cross_entropy(logits.double(), labels)

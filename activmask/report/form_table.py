@@ -1,0 +1,72 @@
+"""Methods that were run in several forms, the forms side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from activmask.config import RunConfig, default_of
+from activmask.experiments.forms import COMPUTED, OTHER, form_title, forms
+from activmask.experiments.labels import alike, method_name
+from activmask.experiments.printed import Epoch
+from activmask.report.summary import Row
+
+COLUMNS: tuple[tuple[str, Epoch], ...] = (("valid", "last"), ("test", "best"))
+"""The accuracies that are compared over forms, as the paper's tables print them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormRows:
+    """One experiment in two forms or more."""
+
+    title: str
+    """For people, for example `UNet Actdiff`."""
+    rows: dict[str, Row]
+    """By what the form is called."""
+
+    @property
+    def any_row(self) -> Row:
+        """One of them, for what they have in common."""
+        return next(iter(self.rows.values()))
+
+
+def by_form(rows: Sequence[Row]) -> list[FormRows]:
+    """The experiments among some rows that were run in several forms; of a form's repeats the fullest."""
+    groups: list[list[Row]] = []
+    for row in filter(lambda one: one.form, rows):
+        for group in groups:
+            if alike(_in_usual_form(group[0].run.config), _in_usual_form(row.run.config)):
+                group.append(row)
+                break
+        else:
+            groups.append([row])
+    found = [FormRows(title=_title(group[0]), rows=_fullest(group)) for group in groups]
+    return [one for one in found if len(one.rows) > 1]
+
+
+def form_names(groups: Sequence[FormRows]) -> list[str]:
+    """What the forms are called, those that have a name first and in their order."""
+    known = [form_title(name) for name in forms()]
+    names = dict.fromkeys(name for group in groups for name in group.rows)
+    return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+
+
+def _fullest(rows: Sequence[Row]) -> dict[str, Row]:
+    kept: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: -len(row.run.seeds)):
+        kept.setdefault(_name(row), row)
+    return kept
+
+
+def _name(row: Row) -> str:
+    if row.form != OTHER:
+        return form_title(row.form)
+    return f"{form_title(OTHER)}, {row.method.partition(', ')[2]}"
+
+
+def _title(row: Row) -> str:
+    name = f"{row.model} {method_name(_in_usual_form(row.run.config))}"
+    return f"{name} ({row.distinction})" if row.distinction else name
+
+
+def _in_usual_form(config: RunConfig) -> RunConfig:
+    usual = {name: default_of(name, config.model) for names in COMPUTED.values() for name in names}
+    return replace(config, **usual)
