@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from skimage import transform
 
-from activmask.config import FIELDS
+from activmask.config import RunConfig
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.folder_plan import Item, number_classes, plan_items, reason
 from activmask.data.images import Colour, check_side, read_grey, read_mask, to_stored
@@ -96,7 +96,7 @@ def prepare_folder(
                 card=card,
                 overwrite=overwrite,
                 skipped=skipped,
-                mask_blur=FIELDS["mask_blur"].default,
+                mask_blur=RunConfig().mask_blur,
             )
         except _ClassLostError:
             # The remaining classes have to be numbered anew.
