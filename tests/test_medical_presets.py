@@ -16,14 +16,15 @@ TASKS = {
 
 
 def decathlon(root, modality) -> Decathlon:
-    """Eight volumes in which the organ is a bright block in the upper half."""
+    """Eight volumes of 320 x 288 px in which the organ is a bright block with an outside."""
     task = Decathlon(root, modality)
     for k in range(8):
         rng = np.random.default_rng(k)
         image = rng.integers(-100, 100, (20, 18, 8)).astype(np.int16)
         label = np.zeros(image.shape, np.uint8)
-        label[6:12, 5:11, 4:] = 1
+        label[8:10, 7:9, 4:] = 1
         image[label > 0] += 100
+        image, label = (one.repeat(16, axis=0).repeat(16, axis=1) for one in (image, label))
         task.case(f"scan_{k:03d}", image, label)
     return task
 

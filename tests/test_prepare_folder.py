@@ -34,13 +34,18 @@ def test_the_command_prints_a_summary_and_the_next_step(folder):
     assert (code, stderr) == (0, "")
     assert "cat = 0" in stdout
     assert "4 images of 8 x 8 px, 8 bits; 2 masks" in stdout
+    assert "Share of the image inside the masks" in stdout
+    assert "dilated by mask blur 0.5" in stdout
+    assert "2 images have no mask" in stdout
     assert "skipped gone[1].png: gone[1].png does not exist" in stdout
     assert f"next: activmask train --data {folder.out} --split-policy subject" in stdout
 
 
 def test_the_command_proposes_the_given_splits(folder):
     folder.table("file_name,label,split", "a.png,0,train", "b.tif,1,test")
-    assert "--split-policy given" in run(folder.images, "--labels", folder.labels, "--out", folder.out)[1]
+    stdout = run(folder.images, "--labels", folder.labels, "--out", folder.out)[1]
+    assert "--split-policy given" in stdout
+    assert "no image has a mask" in stdout
 
 
 def test_the_command_fails_with_one_sentence(folder, tmp_path):

@@ -90,6 +90,7 @@ def test_the_xray_preset_goes_from_the_collections_to_a_picture(masked, tmp_path
     made.as_dicom("216840_scan.png")
     said = run("prepare-xray", "--nih", "NIH", "--padchest", "PadChest", "--workers", 2, cwd=tmp_path)
     assert "next: activmask train --preset xray --data data/xray" in said.stdout
+    assert "draws its own: a circle with 50.2% of the image inside" in said.stdout
     flags = ("--classify-masked", "all") if masked else ("--correlation", 0.75, "--actdiff", 1)
     run("train", "--preset", "xray", "--width", 4, "--epochs", 2, *flags, "--name", "r", cwd=tmp_path)
     checkpoint = tmp_path / "runs/r/seed-0/best.safetensors"

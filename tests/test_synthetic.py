@@ -14,6 +14,7 @@ from scipy.ndimage import label as connected
 from skimage.measure import regionprops
 
 from activmask.data.dataset import load_samples, read_dataset
+from activmask.data.masks import dilate
 from activmask.data.preview import synthetic_preview
 from activmask.data.synthetic import (
     SyntheticSpec,
@@ -364,6 +365,11 @@ def test_the_card_says_how_the_set_was_made(tmp_path):
     assert card["classes"] == {"0": "two crosses", "1": "one cross"}
     assert card["distinct_arrangements"] == {"train": 12, "valid": 6, "test": 4}
     assert card["images"] == card["masks"] == 22
+    samples = load_samples(read_dataset(tmp_path / "set"), range(22))
+    for name, masks in {"stored": samples.masks, "dilated": dilate(samples.masks, 0.5)}.items():
+        share = masks.flatten(1).double().mean(dim=1)
+        assert card["mask_shares"][name]["mean"] == pytest.approx(float(share.mean()))
+        assert card["mask_shares"][name]["maximum"] == pytest.approx(float(share.max()))
     assert (card["height"], card["width"], card["bit_depth"]) == (28, 28, 8)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from skimage import transform
 
-from activmask.config import FIELDS
+from activmask.config import RunConfig
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.folder_plan import Item, number_classes, plan_items, reason
@@ -142,7 +142,7 @@ def prepare_folder(
                 card=card,
                 overwrite=overwrite,
                 skipped=skipped,
-                mask_blur=FIELDS["mask_blur"].default,
+                mask_blur=RunConfig().mask_blur,
             )
         except _ClassLostError:
             # The remaining classes have to be numbered anew.

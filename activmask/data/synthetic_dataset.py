@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from activmask.config import FIELDS
+from activmask.config import RunConfig
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.preview import synthetic_preview
 from activmask.data.synthetic import CLASS_NAMES, SyntheticSpec, SyntheticSplit, draw_synthetic
@@ -49,7 +49,7 @@ def make_synthetic(
         card=card,
         overwrite=overwrite,
         preview=synthetic_preview(splits),
-        mask_blur=FIELDS["mask_blur"].default,
+        mask_blur=RunConfig().mask_blur,
     )
     return summary, distinct
 

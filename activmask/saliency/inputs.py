@@ -167,9 +167,8 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
     of_slices = how.source == "msd" if how.recipe else how.preset in MSD_PRESETS
     if config.mask == "circle" or dilation_radius(config.mask_blur) == 0 or not of_slices:
         return None
-    root = path.resolve().parent.parent
-    name = path.resolve().relative_to(root).as_posix()
-    table = root / "metadata.csv"
+    folder = path.parent.resolve()
+    table, name = folder.parent / "metadata.csv", f"{folder.name}/{path.name}"
     rows = read_table(table, REQUIRED) if table.is_file() else []
     found = [native_sides(table, row) for row in rows if row["file_name"] == name]
     if not found or found[0] is None:
