@@ -8,6 +8,7 @@ import typer
 from activmask.config import Device
 
 from .console import err, failures_as_sentences, out
+from .tables import plain
 
 if TYPE_CHECKING:
     from activmask.evaluation.batch import Evaluated
@@ -60,6 +61,8 @@ def evaluate(
             for number, path in enumerate(paths, 1):
                 status.update(f"evaluating {number} of {len(paths)}")
                 evaluated.append(evaluate_checkpoint(path, data=data, split=split, device=place))
+    for note in dict.fromkeys(note for one in evaluated for note in one.notes):
+        err.print(plain(f"note: {note}"))
     if as_json:
         import json
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from activmask.config import nearest
+from activmask.config import FIELDS, PRESETS, RunConfig, nearest
 from activmask.data.splits import SPLITS
 from activmask.errors import UsageError
 from activmask.evaluation.audit import audited
@@ -35,6 +35,8 @@ class Evaluated:
     split: str
     """`train`, `valid` or `test`."""
     evaluation: Evaluation
+    notes: tuple[str, ...] = ()
+    """Sentences on how the run saw its images otherwise than runs of its preset do now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,19 @@ def evaluate_checkpoint(
         data=config.data,
         split=split,
         evaluation=evaluate(checkpoint, samples, seed=checkpoint.seed, device=device),
+        notes=_view_notes(config),
+    )
+
+
+def _view_notes(config: RunConfig) -> tuple[str, ...]:
+    usual = PRESETS[config.preset].get("evaluate_view", FIELDS["evaluate_view"].default)
+    if config.evaluate_view == usual or not config.image_size:
+        return ()
+    seen = {"centre": "the middle of each image", "whole": "each image whole, resized"}
+    return (
+        f"this run of the preset {config.preset} sees {seen[config.evaluate_view]} (evaluate_view "
+        f"{config.evaluate_view}; earlier versions had centre alone), where the preset now has "
+        f"{seen[usual]} ({usual})",
     )
 
 
@@ -153,6 +168,7 @@ def _one_to_json(one: Evaluated) -> dict[str, Any]:
         "epoch": one.epoch,
         "data": one.data,
         "split": one.split,
+        "notes": list(one.notes),
         "evaluation": one.evaluation.to_json(),
     }
 
