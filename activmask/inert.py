@@ -44,7 +44,6 @@ _IN_MEMORY_SPLITS = "on data synthetic, which is drawn in memory in splits of it
 NEEDS: Mapping[str, tuple[Acts, str]] = {
     "split_policy": (_on_disk, _IN_MEMORY_SPLITS),
     "split_seed": (
-        default_of,
         draws_images,
         "while split_policy given takes every image of the data set's own split; draw a number of images "
         "(train_images) or choose another split_policy",

@@ -9,7 +9,9 @@ from activmask_cli.evaluation_tables import _borrowing
 from tiny_checkpoints import write_checkpoint
 from typer.testing import CliRunner
 
+from activmask.config import make_config, written_config
 from activmask.evaluation.audit import Audit, MaskCount
+from activmask.evaluation.batch import _view_notes
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -58,6 +60,14 @@ def test_json_is_all_there_is_on_stdout(runs):
     assert written["runs"][0]["seeds"] == 2
     areas = [one["evaluation"]["audit"]["mask_area_auc"] for one in written["checkpoints"]]
     assert written["runs"][0]["audit"]["mask's area alone"]["mean"] == pytest.approx(sum(areas) / 2)
+
+
+def test_a_run_that_sees_its_images_otherwise_than_its_preset_says_so():
+    old = written_config({"preset": "liver", "image_size": 100})
+    assert "preset liver sees the middle of each image" in _view_notes(old)[0]
+    assert _view_notes(make_config(preset="liver")) == ()
+    assert _view_notes(written_config({"preset": "liver", "image_size": 0})) == ()
+    assert _view_notes(make_config()) == ()
 
 
 def test_images_without_a_mask_are_counted_in_words():

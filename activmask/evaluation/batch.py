@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from activmask.config import nearest
+from activmask.config import FIELDS, PRESETS, RunConfig, nearest
 from activmask.data.mask_shares import Presence
 from activmask.data.splits import SPLITS
 from activmask.errors import UsageError
@@ -44,7 +44,8 @@ class Evaluated:
     mask_notes: tuple[str, ...] = ()
     """Sentences on the masks of its training."""
     notes: tuple[str, ...] = ()
-    """Sentences on what could not be verified, or how another data set was matched with the run."""
+    """Sentences on what could not be verified, how another data set was matched with the run, and how
+    the run saw its images otherwise than runs of its preset do now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +110,21 @@ def evaluate_checkpoint(
         data=shown_place(checkpoint) if data is None else data,
         split=split,
         evaluation=evaluate(checkpoint, samples, seed=checkpoint.seed, device=device),
-        notes=notes,
+        notes=(*notes, *_view_notes(checkpoint.config)),
         mask_presence=presence,
         mask_notes=tuple(mask_notes),
+    )
+
+
+def _view_notes(config: RunConfig) -> tuple[str, ...]:
+    usual = PRESETS[config.preset].get("evaluate_view", FIELDS["evaluate_view"].default)
+    if config.evaluate_view == usual or not config.image_size:
+        return ()
+    seen = {"centre": "the middle of each image", "whole": "each image whole, resized"}
+    return (
+        f"this run of the preset {config.preset} sees {seen[config.evaluate_view]} (evaluate_view "
+        f"{config.evaluate_view}; earlier versions had centre alone), where the preset now has "
+        f"{seen[usual]} ({usual})",
     )
 
 

@@ -68,8 +68,8 @@ def actdiff(
     ours = [full[name] for name in chosen]
     theirs = [shuffled[name].detach() if detach else shuffled[name] for name in chosen]
     if layers == POOLED:
-        pooled = [[features(F.relu(tap)) for tap in side] for side in (ours, theirs)]
-        return activation_distance(*pooled, "layer")
+        ours, theirs = [features(F.relu(tap)) for tap in ours], [features(F.relu(tap)) for tap in theirs]
+        return activation_distance(ours, theirs, "layer")
     if at == "post":
         ours, theirs = [F.relu(tap) for tap in ours], [F.relu(tap) for tap in theirs]
     return activation_distance(ours, theirs, norm)

@@ -77,7 +77,8 @@ def as_map(output: Tensor) -> Tensor:
     side = isqrt(output.shape[1]) if output.ndim == 3 else 0
     if output.ndim != 3 or output.shape[1] - side**2 not in {0, 1}:
         raise ValueError(f"an output of shape {tuple(output.shape)} has no place in an image")
-    return output[:, output.shape[1] - side**2 :].movedim(2, 1).unflatten(2, (side, side))
+    patches = output[:, output.shape[1] - side**2 :].movedim(2, 1)
+    return patches.reshape(*patches.shape[:2], side, side)
 
 
 def find_feature_map(model: nn.Module, images: Tensor, layer: str | None = None) -> FeatureMap:
