@@ -13,6 +13,7 @@ import numpy as np
 from activmask.config import RunConfig
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.manifest import (
+    SPLITS_FILE,
     Entry,
     pixel_digests,
     read_entries,
@@ -204,6 +205,11 @@ def _changed(trained: Trained, root: Path, written: tuple[Entry, ...], now: tupl
         f"{root} has changed since {trained.folder} was trained{f': {detail}' if detail else ''}, so its "
         "splits are no longer those of the run; restore the data, train anew, or name another data set"
     )
+
+
+def is_written_down(trained: Trained) -> bool:
+    """Whether a run left its splits, or digests by which a split drawn anew is known to be its own."""
+    return bool(trained.split_sha256) or (trained.folder / SPLITS_FILE).exists()
 
 
 def own_entries(trained: Trained) -> tuple[Entry, ...]:
