@@ -4,9 +4,10 @@ Classes are matched by name, images must have been made of their files alike, an
 trained on, or chose its epoch by, is tested.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -191,7 +192,8 @@ def _seen(entries: Sequence[Entry], split: str) -> _Seen:
 
 def _is_file_name(subject: str, file: str) -> bool:
     """Whether a subject is called as its image, which is what images without a subject get."""
-    return Path(subject).stem.casefold() == Path(file).stem.casefold()
+    flat = re.sub(r"[^a-z0-9.-]+", "_", re.sub(r"\.[^./]*$", "", subject).casefold())
+    return subject == file or flat.strip("._-") == PurePosixPath(file).stem.casefold()
 
 
 def _is_seen(seen: _Seen, entry: Entry) -> bool:

@@ -152,6 +152,11 @@ def own_table(
 def _found(trained: Trained) -> tuple[Path, list[str]]:
     """Where the data set lies, and what is to be said of how it was found."""
     typed, stored = Path(trained.config.data), Path(trained.data_path)
+    if trained.data_path and not (stored.is_dir() or typed.is_dir()):
+        raise DataError(
+            f"the data set folder {stored} that {trained.folder} was trained on does not exist; put it back, "
+            "or name the folder it was moved to as the data to evaluate on, where its digests tell it"
+        )
     if trained.data_path:
         # A run and its data may have been moved together; the digests say whether they were.
         return (typed if not stored.is_dir() and typed.is_dir() else stored), []
