@@ -21,6 +21,7 @@ from activmask.data.dataset_writer import write_dataset
 from activmask.data.manifest import SPLITS_FILE, read_entries, split_digests
 from activmask.errors import DataError, UsageError
 from activmask.evaluation.batch import evaluate_checkpoint
+from activmask.evaluation.other_data import _is_file_name
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.run import train
 from activmask.training.state import STATE_FILE
@@ -88,10 +89,10 @@ def test_splits_are_written_down_and_described(drawn):
     data, folder = drawn
     entries, dataset = read_entries(folder), read_dataset(data)
     assert {entry.file for entry in entries} == {*dataset.file_names}
-    described = json.loads((folder / "run.json").read_text())
+    written = json.loads((folder / "run.json").read_text())
     checkpoint = load_checkpoint(folder / "last.safetensors")
-    assert described["split_sha256"] == checkpoint.split_sha256 == split_digests(entries)
-    assert described["data_path"] == checkpoint.data_path == str(data.resolve())
+    assert written["split_sha256"] == checkpoint.split_sha256 == split_digests(entries)
+    assert written["data_path"] == checkpoint.data_path == str(data.resolve())
     assert checkpoint.class_names == ("healthy", "ill")
     assert checkpoint.recipe == {"source": "folder", "bit_depth": 8, "height": SIDE, "width": SIDE}
 
@@ -151,12 +152,15 @@ def own(path: Path, data: Path):
     return evaluate_checkpoint(path)
 
 
+def described(path: Path):
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["activmask"])
+
+
 def edit_description(path: Path, remove=(), **changes):
     """Rewrite what a checkpoint says of itself."""
-    with safe_open(path, framework="pt") as file:
-        described = json.loads(file.metadata()["activmask"])
-    described = {name: value for name, value in {**described, **changes}.items() if name not in remove}
-    save_file(load_file(path), path, {"activmask": json.dumps(described)})
+    told = {name: value for name, value in {**described(path), **changes}.items() if name not in remove}
+    save_file(load_file(path), path, {"activmask": json.dumps(told)})
 
 
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
@@ -323,6 +327,14 @@ def test_the_runs_own_data_elsewhere_is_its_own(drawn, tmp_path):
     evaluated = evaluate_checkpoint(folder / "last.safetensors", data=str(tmp_path / "copy"))
     assert evaluated.evaluation.scores == own_scores
     assert "the run's own images" in evaluated.notes[0]
+    lost = tmp_path / "lost" / "last.safetensors"
+    shutil.copytree(folder, lost.parent)
+    edit_description(
+        lost, data_path=str(tmp_path / "gone"), config={**described(lost)["config"], "data": "gone"}
+    )
+    assert evaluate_checkpoint(lost, data=str(tmp_path / "copy")).evaluation.scores == own_scores
+    with pytest.raises(DataError, match=r"gone that .* was trained on does not exist; put it back"):
+        evaluate_checkpoint(lost)
 
 
 def test_other_recipes_are_refused_unless_accepted(trained, tmp_path):
@@ -344,3 +356,18 @@ def test_drawn_benchmarks_are_known_by_digest(tmp_path):
     edit_description(best, split_sha256={"train": "", "valid": "", "test": ""})
     with pytest.raises(DataError, match="is not the one that"):
         evaluate_checkpoint(best)
+
+
+@pytest.mark.parametrize(
+    ("subject", "file", "named"),
+    [
+        ("sub/A b.jpg", "images/sub_A_b.png", True),
+        ("images/a.png", "images/a.png", True),
+        ("train-000001", "images/Train-000001.png", True),
+        ("/", "images/a.png", False),
+        ("liver_12", "images/liver_12-z003.png", False),
+        ("12", "images/scan-12.png", False),
+    ],
+)
+def test_a_subject_that_is_but_its_images_name_is_no_person(subject, file, named):
+    assert _is_file_name(subject, file) == named

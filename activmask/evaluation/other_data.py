@@ -4,9 +4,10 @@ Classes are matched by name, images must have been made of their files alike, an
 trained on, or chose its epoch by, is tested.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -22,7 +23,14 @@ from activmask.training.checkpoint import Checkpoint
 from activmask.training.known_recipe import known_classes, known_recipe
 from activmask.training.origin import absolute, origin_in_memory
 from activmask.training.sources import read_splits, stored_splits
-from activmask.training.trained_data import Trained, of_checkpoint, own_entries, own_pixels, own_split
+from activmask.training.trained_data import (
+    Trained,
+    is_written_down,
+    of_checkpoint,
+    own_entries,
+    own_pixels,
+    own_split,
+)
 
 Told = tuple[Samples, tuple[str, ...]]
 """Images as stored, and sentences on what a reader should know of them."""
@@ -50,8 +58,8 @@ def split_for(checkpoint: Checkpoint, data: str | None, split: str, *, accept_re
     dataset = read_dataset(Path(data))
     if _is_own(trained, dataset):
         moved = replace(trained, data_path=absolute(dataset.root))
-        samples, notes = own_split(moved, split)
-        return samples, (f"{data} holds the run's own images, so its own {split} split is used.", *notes)
+        samples, told = own_split(moved, split)
+        return samples, (f"{data} holds the run's own images, so its own {split} split is used.", *told)
     own = known_recipe(checkpoint)
     notes = [*own.notes, *_recipe_notes(own.recipe, recipe_of(dataset), data, accept_recipe=accept_recipe)]
     numbers = _numbers(checkpoint, class_names(dataset), data, notes)
@@ -185,7 +193,8 @@ def _seen(entries: Sequence[Entry], split: str) -> _Seen:
 
 def _is_file_name(subject: str, file: str) -> bool:
     """Whether a subject is called as its image, which is what images without a subject get."""
-    return Path(subject).stem.casefold() == Path(file).stem.casefold()
+    flat = re.sub(r"[^a-z0-9.-]+", "_", re.sub(r"\.[^./]*$", "", subject).casefold())
+    return subject == file or flat.strip("._-") == PurePosixPath(file).stem.casefold()
 
 
 def _is_seen(seen: _Seen, entry: Entry) -> bool:
@@ -216,6 +225,11 @@ def _unseen(
             "for that; make sure that it shares no image or subject with the training data."
         )
         return rows
+    if not is_written_down(trained):
+        notes.append(
+            f"What {trained.folder} was trained on was not written down by the earlier version that trained "
+            "it; its splits were drawn anew to leave that out, which nothing can verify."
+        )
     seen = _seen(entries, split)
     asked = table_entries(dataset, {"train": rows[:0], "valid": rows[:0], "test": rows})
     known = np.array([_is_seen(seen, entry) for entry in asked], dtype=np.bool_)

@@ -9,7 +9,7 @@ from typing import Any
 from activmask.config import RunConfig
 from activmask.data.manifest import Entry, read_entries
 from activmask.errors import UsageError
-from activmask.experiments.labels import alike
+from activmask.experiments.labels import alike, distinctions
 from activmask.training.run_folder import (
     RUN_FILE,
     last_scores,
@@ -73,6 +73,21 @@ class Run:
             CheckpointError: a history is missing or damaged.
         """
         return {seed: read_history(seed_folder(self.folder, seed)) for seed in self.metrics}
+
+
+def saw_same_images(run: Run, other: Run, seed: int) -> bool:
+    """Whether a seed of both saw the same images in the same splits.
+
+    By digest; where one of them has none, as from earlier versions, by the name of the data.
+    """
+    one, two = run.digests.get(seed), other.digests.get(seed)
+    return one == two if one and two else run.config.data == other.config.data
+
+
+def told_apart(runs: Sequence[Run]) -> list[str]:
+    """For each run, what tells it from other runs of the same names, see `distinctions`."""
+    details = distinctions([run.config for run in runs], [run.folder for run in runs])
+    return [", ".join(filter(None, (text, run.apart))) for text, run in zip(details, runs, strict=True)]
 
 
 def find_runs(places: Sequence[Path]) -> list[Run]:

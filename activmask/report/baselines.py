@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from activmask.evaluation.paired import Difference, holm, paired_difference, smallest_p
 from activmask.experiments.labels import alike, baseline, data_name, is_baseline, on_other_images
-from activmask.experiments.results import Run
+from activmask.experiments.results import Run, saw_same_images
 from activmask.report.words import count
 
 
@@ -90,7 +90,7 @@ def _repeats(run: Run, other: Run) -> bool:
     return run is other or (
         alike(run.config, other.config)
         and _aucs(run, run.seeds) == _aucs(other, other.seeds)
-        and all(_same_data(run, other, seed) for seed in run.seeds)
+        and all(saw_same_images(run, other, seed) for seed in run.seeds)
     )
 
 
@@ -113,13 +113,7 @@ def _counterparts(run: Run, runs: Sequence[Run]) -> list[Run]:
 
 
 def _common(run: Run, other: Run) -> list[int]:
-    return [seed for seed in run.seeds if seed in other.metrics and _same_data(run, other, seed)]
-
-
-def _same_data(run: Run, other: Run, seed: int) -> bool:
-    """Whether both saw the same images in the same splits, by digest where both have one, else by name."""
-    one, two = run.digests.get(seed), other.digests.get(seed)
-    return one == two if one and two else run.config.data == other.config.data
+    return [seed for seed in run.seeds if seed in other.metrics and saw_same_images(run, other, seed)]
 
 
 def unpaired(run: Run, runs: Sequence[Run]) -> tuple[Run, list[int]] | None:
@@ -135,7 +129,7 @@ def unpaired(run: Run, runs: Sequence[Run]) -> tuple[Run, list[int]] | None:
             [
                 seed
                 for seed in run.seeds
-                if seed in other.metrics and seed not in paired and not _same_data(run, other, seed)
+                if seed in other.metrics and seed not in paired and not saw_same_images(run, other, seed)
             ],
         )
         for other in named

@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.grid import read_grid
 from activmask.experiments.labels import alike, data_name, model_name
-from activmask.experiments.results import Run
+from activmask.experiments.results import Run, saw_same_images
 from activmask.report.chart import Chart, Style, chance_line, drawing, series_styles
 from activmask.report.dots import in_words
 from activmask.report.series import finished, grouped, in_order, legend_below, panels, series_names
@@ -52,7 +52,7 @@ def mask_lines(runs: Sequence[Run]) -> list[Line]:
     groups: list[list[Run]] = []
     for run in runs:
         for group in groups:
-            if alike(_with_all_masks(group[0]).config, _with_all_masks(run).config):
+            if _on_one_line(group[0], run):
                 group.append(run)
                 break
         else:
@@ -60,6 +60,13 @@ def mask_lines(runs: Sequence[Run]) -> list[Line]:
     groups = [group for group in groups if any(run.config.masks < 1 for run in group)]
     names = series_names([_with_all_masks(group[0]) for group in groups])
     return [_line(name, group) for name, group in zip(names, groups, strict=True)]
+
+
+def _on_one_line(one: Run, other: Run) -> bool:
+    """Whether two runs differ in their share of masks at most, and saw the same images."""
+    return alike(_with_all_masks(one).config, _with_all_masks(other).config) and all(
+        saw_same_images(one, other, seed) for seed in one.seeds if seed in other.metrics
+    )
 
 
 def _with_all_masks(run: Run) -> Run:

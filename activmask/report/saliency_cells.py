@@ -200,7 +200,9 @@ def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], 
         DataError: there is no such run.
     """
     read: dict[tuple[object, ...], Samples | None] = {}
-    chosen, valid, notes = [], [], []
+    chosen: list[Chosen] = []
+    valid: list[Samples] = []
+    notes: list[str] = []
     for run, seed in wanted:
         trained = of_seed(run.folder, seed, run.config)
         key = _split_key(trained)

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from activmask.experiments.labels import alike, distinctions, method_name, model_name
-from activmask.experiments.results import Run
+from activmask.experiments.labels import alike, method_name, model_name
+from activmask.experiments.results import Run, saw_same_images, told_apart
 from activmask.report.chart import METHOD_STYLE, WIDTH, Style, series_styles
 
 Item = TypeVar("Item")
@@ -55,15 +55,18 @@ def drawn(items: Sequence[Item], run_of: Callable[[Item], Run]) -> tuple[list[It
 
 
 def _repeats(run: Run, other: Run) -> bool:
-    return alike(run.config, other.config) and set(run.seeds) <= set(other.seeds)
+    return (
+        alike(run.config, other.config)
+        and set(run.seeds) <= set(other.seeds)
+        and all(saw_same_images(run, other, seed) for seed in run.seeds)
+    )
 
 
 def series_names(runs: Sequence[Run]) -> list[str]:
-    """For each run, its method and whatever tells it from runs of the same names, see `distinctions`."""
-    details = distinctions([run.config for run in runs], [run.folder for run in runs])
+    """For each run, its method and whatever tells it from runs of the same names, see `told_apart`."""
     return [
         f"{method_name(run.config)} ({detail})" if detail else method_name(run.config)
-        for run, detail in zip(runs, details, strict=True)
+        for run, detail in zip(runs, told_apart(runs), strict=True)
     ]
 
 

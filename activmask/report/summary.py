@@ -8,11 +8,11 @@ from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.forms import form_of, form_title
 from activmask.experiments.grid import read_grid
-from activmask.experiments.labels import distinctions, is_baseline, names, on_other_images
+from activmask.experiments.labels import is_baseline, names, on_other_images
 from activmask.experiments.outcomes import Outcomes, decoded, outcomes
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import EPOCHS, Epoch, Printed
-from activmask.experiments.results import Run
+from activmask.experiments.results import Run, told_apart
 from activmask.report.baselines import Comparison, PFloor, against_baselines, p_floor
 from activmask.report.data_notes import data_notes
 from activmask.report.mask_notes import mask_notes
@@ -127,9 +127,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
         CheckpointError: a finished seed's history is damaged.
         UsageError: a test AUC is no number from 0 to 1.
     """
-    told = distinctions([run.config for run in runs], [run.folder for run in runs])
-    apart = [", ".join(filter(None, (text, run.apart))) for text, run in zip(told, runs, strict=True)]
-    known_by = zip(runs, apart, against_baselines(runs), strict=True)
+    known_by = zip(runs, told_apart(runs), against_baselines(runs), strict=True)
     unsorted = [_row(run, distinction, comparison) for run, distinction, comparison in known_by]
     rows = tuple(sorted(unsorted, key=_papers_order()))
     return Summary(rows=rows, notes=tuple(_notes(rows)))

@@ -234,6 +234,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "processes": replica.world.size,
         "torch_threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in replica.model.parameters()),
+        "training_data_sha256": replica.origin.digests["train"],
         "images": {name: len(samples) for name, samples in replica.splits.items()},
         **replica.mask_facts.to_json(),
         "mask_notes": mask_notes(replica.config, replica.mask_facts),

@@ -13,6 +13,7 @@ import numpy as np
 from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.manifest import (
+    SPLITS_FILE,
     Entry,
     pixel_digests,
     read_entries,
@@ -152,6 +153,11 @@ def own_table(
 def _found(trained: Trained) -> tuple[Path, list[str]]:
     """Where the data set lies, and what is to be said of how it was found."""
     typed, stored = Path(trained.config.data), Path(trained.data_path)
+    if trained.data_path and not (stored.is_dir() or typed.is_dir()):
+        raise DataError(
+            f"the data set folder {stored} that {trained.folder} was trained on does not exist; put it back, "
+            "or name the folder it was moved to as the data to evaluate on, where its digests tell it"
+        )
     if trained.data_path:
         # A run and its data may have been moved together; the digests say whether they were.
         return (typed if not stored.is_dir() and typed.is_dir() else stored), []
@@ -205,6 +211,11 @@ def _changed(trained: Trained, root: Path, written: tuple[Entry, ...], now: tupl
         f"{root} has changed since {trained.folder} was trained{f': {detail}' if detail else ''}, so its "
         "splits are no longer those of the run; restore the data, train anew, or name another data set"
     )
+
+
+def is_written_down(trained: Trained) -> bool:
+    """Whether a run left its splits, or digests by which a split drawn anew is known to be its own."""
+    return bool(trained.split_sha256) or (trained.folder / SPLITS_FILE).exists()
 
 
 def own_entries(trained: Trained) -> tuple[Entry, ...]:
