@@ -276,7 +276,8 @@ def _print_replaced(summary: "XraySummary") -> None:
     left = min(summary.cells.values())
     fewer = f"; of {summary.planned} images per site and class {left} are left" * (left < summary.planned)
     out.print(
-        f"{summary.replaced} drawn images could not be used, so the next of the same order was drawn{fewer}"
+        f"drawn images that could not be used: {summary.replaced}; the next of the same order took their "
+        f"place{fewer}"
     )
 
 

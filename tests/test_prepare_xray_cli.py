@@ -61,7 +61,7 @@ def test_broken_drawn_images_and_the_brightness_of_sites_are_told(tmp_path):
     made.image("00000001_000.png").write_bytes(b"no image")
     flags = ("--nih", made.nih, "--padchest", made.padchest, "--size", 16, "--out", tmp_path / "out")
     said = " ".join(in_process(*flags).output.split())
-    assert "1 drawn images could not be used, so the next of the same order was drawn" in said
+    assert "drawn images that could not be used: 1; the next of the same order took their place" in said
     assert "of 3 images per site and class 2 are left" in said
     assert "mean brightness (--intensity image): nih 0." in said
     assert "tells the site" not in said

@@ -393,8 +393,12 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(writer, "_write", full)
+    made = Collections(tmp_path)
     with pytest.raises(DataError, match="No space left"):
-        prepared(Collections(tmp_path))
+        prepared(made)
+    monkeypatch.setattr("activmask.data.xray_cache._encoded", full)
+    with pytest.raises(DataError, match=r"finished images cannot be kept in .*No space left"):
+        prepared(made, size=17)
     assert not (tmp_path / "out").exists()
 
 

@@ -124,8 +124,8 @@ def draw_made(
             images = sample(candidates, per_cell, usable=usable)
     except OSError as error:
         raise DataError(
-            f"the finished images cannot be kept in {cache} ({error.strerror}); free the disk or choose "
-            "another place"
+            f"the finished images cannot be kept in {cache} ({error.strerror or type(error).__name__}); free "
+            "the disk or choose another place"
         ) from error
     return Drawn(images, [numbers[image] for image in images], len(expected) // len(cells), tuple(broken))
 
