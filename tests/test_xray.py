@@ -308,7 +308,7 @@ def test_masks_of_files_are_asked_about_like_those_of_a_folder(tmp_path):
     values = np.full((40, 40), 2, np.uint8)
     values[:20] = 1
     png(tmp_path / "masks/00000001_000.png", values)
-    with pytest.raises(UnclearMasks, match=r"the 1 masks, hold 1 .*2 "):
+    with pytest.raises(UnclearMasks, match=r"the only mask holds 1 \(50\.0%\), 2 "):
         prepared(made, masks=tmp_path / "masks")
     summary = prepared(made, masks=tmp_path / "masks", mask_reading=MaskReading(values=(1.0,)))
     stored = np.asarray(Image.open(tmp_path / "out/masks/nih-00000001_000.png")) > 0

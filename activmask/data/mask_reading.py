@@ -101,7 +101,8 @@ class JudgedMasks:
         if reading.values:
             how = f"{', '.join(map(value_word, reading.values))} is inside"
         odd = [f"{n} {word}" for n, word in ((self.full, "full"), (self.empty, "empty")) if n]
-        return f"{self.files} masks hold {_listed(self.shares, self.different)}; {how}{swap}" + (
+        who = f"{self.files} masks hold" if self.files > 1 else "1 mask holds"
+        return f"{who} {_listed(self.shares, self.different)}; {how}{swap}" + (
             f"; {' and '.join(odd)}" if odd else ""
         )
 
@@ -195,10 +196,8 @@ def _check_plain(found: _Found, shares: dict[str, float], different: int) -> Non
     guess = ""
     if different > 2 * _KEPT and sum(sorted(shares.values())[-2:]) < 0.5:
         guess = ", which look like pictures rather than masks"
-    raise UnclearMasks(
-        f"the {found.files} masks{guess}{where}, hold {_listed(shares, different)}, "
-        f"but expected were 0 and one other value"
-    )
+    who = f"the {found.files} masks{guess}{where}, hold" if found.files > 1 else "the only mask holds"
+    raise UnclearMasks(f"{who} {_listed(shares, different)}, but expected were 0 and one other value")
 
 
 def _check_effect(found: _Found, reading: MaskReading, shares: dict[str, float]) -> None:

@@ -3,6 +3,7 @@
 Shapes: N images, H x W pixels.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,11 @@ NEAR_CORRELATION = 0.995
 hashes are often equal, with less than 0.989 in 999 of 1000 pairs."""
 
 _BANDS = NEAR_BITS + 1
-_REACH = 1000
+_REACH = 200
 """Neighbours that are compared in one band; what more images share is a property of the collection."""
+
+_AT_ONCE = 4096
+"""Small copies that are correlated together, a kilobyte each."""
 
 _MOST = 10_000
 """Pairs that are found at most."""
@@ -57,8 +61,8 @@ def near_pairs(seen: list[Looks], subjects: np.ndarray, digests: np.ndarray) -> 
     """Pairs of images, i < j, that look alike, of different subjects and not of equal pixels.
 
     Hashes that differ in at most `NEAR_BITS` bits agree in one of `NEAR_BITS` + 1 bands of bits, so
-    only those within a band are compared; in a band that more than a thousand share, each with the
-    next thousand.
+    only those within a band are compared; in a band that more than two hundred share, each with the
+    next two hundred.
 
     Args:
         seen: of the N images.
@@ -70,31 +74,45 @@ def near_pairs(seen: list[Looks], subjects: np.ndarray, digests: np.ndarray) -> 
     """
     found: set[tuple[int, int]] = set()
     bits, thumbs = (np.array([getattr(one, name) for one in seen]) for name in ("bits", "thumb"))
+    known: list[np.ndarray] = []
     for band in np.array_split(np.arange(bits.shape[1]), _BANDS):
-        for group in _sharing(bits[:, band]):
-            for place, one in enumerate(group[:-1].tolist()):
-                others = group[place + 1 : place + 1 + _REACH]
-                others = others[(subjects[others] != subjects[one]) & (digests[others] != digests[one])]
-                others = others[np.count_nonzero(bits[others] != bits[one], axis=1) <= NEAR_BITS]
-                near = others[_correlations(thumbs[one], thumbs[others]) >= NEAR_CORRELATION]
-                found.update((one, other) for other in near.tolist())
+        keys = bits[:, band] @ (1 << np.arange(len(band), dtype=np.int64))
+        for one, other in _sharing(keys):
+            new = (subjects[one] != subjects[other]) & (digests[one] != digests[other])
+            for earlier in known:
+                new &= earlier[one] != earlier[other]
+            i, j = one[new], other[new]
+            close = np.count_nonzero(bits[i] != bits[j], axis=1) <= NEAR_BITS
+            i, j = i[close], j[close]
+            near = _correlations(thumbs[i], thumbs[j]) >= NEAR_CORRELATION
+            found.update(zip(i[near].tolist(), j[near].tolist(), strict=True))
             if len(found) >= _MOST:
                 return sorted(found)[:_MOST]
+        known.append(keys)
     return sorted(found)
 
 
-def _sharing(band: np.ndarray) -> list[np.ndarray]:
-    """Row numbers, rising, of each set of equal rows of more than one member."""
-    keys = band @ (1 << np.arange(band.shape[1], dtype=np.int64))
+def _sharing(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of numbers i < j of equal keys, as arrays: first of neighbours, then of next neighbours, ..."""
     order = np.argsort(keys, kind="stable")
-    borders = np.flatnonzero(np.diff(keys[order])) + 1
-    return [group for group in np.split(order, borders) if len(group) > 1]
+    keys = keys[order]
+    places = np.arange(len(order))
+    for distance in range(1, _REACH + 1):
+        places = places[places + distance < len(order)]
+        places = places[keys[places] == keys[places + distance]]
+        if not len(places):
+            return
+        yield order[places], order[places + distance]
 
 
-def _correlations(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Pearson's, of one small copy (256,) with others (n, 256)."""
-    left, right = _centred(one[None]), _centred(others)
-    return np.asarray((right @ left[0]) / (np.linalg.norm(left) * np.linalg.norm(right, axis=1) + 1e-9))
+def _correlations(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Pearson's, of small copies (n, 256) with others (n, 256)."""
+    found = [np.empty(0, np.float32)]
+    for start in range(0, len(ones), _AT_ONCE):
+        left, right = (_centred(few[start : start + _AT_ONCE]) for few in (ones, others))
+        lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+        found.append((left * right).sum(axis=1) / (lengths + 1e-9))
+    return np.concatenate(found)
 
 
 def _centred(thumbs: np.ndarray) -> np.ndarray:
