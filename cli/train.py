@@ -159,9 +159,8 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     print_table(table)
     lacking = [str(result.seed) for result, last in zip(results, lasts, strict=True) if len(last) < 3]
     if lacking:
-        out.print(
-            f"last epoch: the folders of seeds {', '.join(lacking)}, written by an older version, lack scores"
-        )
+        seed = "seeds" if len(lacking) > 1 else "seed"
+        out.print(f"an older version did not store all last scores of {seed} {', '.join(lacking)}")
 
 
 def _print_next(results: list["SeedResult"], select: "SelectBy", target: Path) -> None:

@@ -170,6 +170,8 @@ def test_forms_of_a_method_stand_side_by_side(tmp_path):
             "released form: Test, Best Epoch": "0.50 ± 0.71 (1/0/1)",
             "form as written: Valid, Last Epoch": "0.05 ± 0.00 (0/0/2)",
             "form as written: Test, Best Epoch": "0.50 ± 0.00 (0/2/0)",
+            "ours: Valid, Last Epoch": "0.05 ± 0.00 (0/0/2)",
+            "ours: Test, Best Epoch": "0.50 ± 0.71 (1/0/1)",
             "Paper: Valid, Last Epoch": "0.50 ± 0.00 (0/10/0)",
             "Paper: Test, Best Epoch": "0.50 ± 0.00 (0/10/0)",
         }

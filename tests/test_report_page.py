@@ -193,12 +193,14 @@ def test_forms_that_were_run_stand_side_by_side_on_the_page(tmp_path):
         "Experiment",
         "Released form",
         "Form as written",
+        "Ours",
         "Paper",
     ]
-    assert [cell.text for cell in table.rows[0].cells][1::2] == ["0.25", "0.50", "0.50 ± 0.00"]
+    assert [cell.text for cell in table.rows[0].cells][1::2] == ["0.25", "0.50", "0.25", "0.50 ± 0.00"]
     assert [cell.detail for cell in table.rows[0].cells] == [
         *("0/0/1 · Δ−0.45", "0/0/0 · Δ−0.25"),
         *("0/0/1 · Δ−0.45", "0/1/0 · Δ0.00"),
+        *("0/0/1 · Δ−0.45", "0/0/0 · Δ−0.25"),
         *("0/10/0", "0/10/0"),
     ]
     assert forms_table("Synthetic", rows[:1]) is None

@@ -295,7 +295,7 @@ def test_a_row_in_another_form_is_never_taken_for_the_released_one(tmp_path):
     }
     assert "actdiff_norm" not in rows["released"].departures
     assert rows["ours"].departures["actdiff_norm"] == ("row", "channel")
-    assert "as each says: released form, form as written, ours, another form." in notes(tmp_path)
+    assert "as each says: released form, form as written, ours, another form. What" in notes(tmp_path)
     [group] = by_form(list(rows.values()))
     assert group.title == "ResNet Actdiff"
     assert form_names([group]) == ["released form", "form as written", "ours", "another form, layer, post"]

@@ -52,12 +52,19 @@ def form_settings(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def form_of(config: RunConfig) -> str:
     """The first form that computes what a run computes, or `OTHER`; empty without these objectives."""
+    return next(iter(forms_of(config)), "")
+
+
+def forms_of(config: RunConfig) -> tuple[str, ...]:
+    """All forms that compute what a run computes, or `OTHER` alone; none without these objectives."""
     watched = [name for objective, names in COMPUTED.items() if getattr(config, objective) for name in names]
     if not watched:
-        return ""
+        return ()
     usual = {name: default_of(name, config.model) for name in watched}
-    for form in forms():
-        expected = usual | form_settings(form, vars(config))
-        if all(getattr(config, name) == value for name, value in expected.items()):
-            return form
-    return OTHER
+    expected = {form: usual | form_settings(form, vars(config)) for form in forms()}
+    found = [
+        form
+        for form, settings in expected.items()
+        if all(getattr(config, name) == value for name, value in settings.items())
+    ]
+    return tuple(found) or (OTHER,)

@@ -13,6 +13,7 @@ from activmask.report.series import grouped
 from activmask.report.summary import Summary, full_titles
 from activmask.report.words import count
 from activmask.training.run_folder import RUN_FILE, seed_folder
+from activmask.training.selection import SELECTED_BY
 
 MOST_NAMED = 4
 """Experiments that a line names; more are counted."""
@@ -32,6 +33,7 @@ def account(summary: Summary) -> tuple[Fact, ...]:
         "Models": [_listed(row.model for row in summary.rows)],
         "Methods": [_listed(row.method for row in summary.rows)],
         "Seeds": _by_value(titles, [_seeds(run.seeds) for run in runs]),
+        "Best epoch by": _by_value(titles, [SELECTED_BY[run.config.select] for run in runs]),
         "Epochs": _by_value(titles, [str(run.config.epochs) for run in runs]),
         "Unfinished": [
             f"{title}: seed {_seeds(run.unfinished)}"

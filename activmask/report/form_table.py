@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from activmask.config import RunConfig, default_of
-from activmask.experiments.forms import COMPUTED, OTHER, form_title, forms
+from activmask.experiments.forms import COMPUTED, OTHER, form_title, forms, forms_of
 from activmask.experiments.labels import alike, method_name
 from activmask.experiments.printed import Epoch
 from activmask.report.summary import Row
@@ -29,7 +29,10 @@ class FormRows:
 
 
 def by_form(rows: Sequence[Row]) -> list[FormRows]:
-    """The experiments among some rows that were run in several forms; of a form's repeats the fullest."""
+    """The experiments among some rows that were run in several forms; of a form's repeats the fullest.
+
+    A run that is the same in two forms stands under both.
+    """
     groups: list[list[Row]] = []
     for row in filter(lambda one: one.form, rows):
         for group in groups:
@@ -39,7 +42,7 @@ def by_form(rows: Sequence[Row]) -> list[FormRows]:
         else:
             groups.append([row])
     found = [FormRows(title=_title(group[0]), rows=_fullest(group)) for group in groups]
-    return [one for one in found if len(one.rows) > 1]
+    return [one for one in found if len({id(row) for row in one.rows.values()}) > 1]
 
 
 def form_names(groups: Sequence[FormRows]) -> list[str]:
@@ -52,14 +55,14 @@ def form_names(groups: Sequence[FormRows]) -> list[str]:
 def _fullest(rows: Sequence[Row]) -> dict[str, Row]:
     kept: dict[str, Row] = {}
     for row in sorted(rows, key=lambda row: -len(row.run.seeds)):
-        kept.setdefault(_name(row), row)
+        for form in forms_of(row.run.config):
+            kept.setdefault(_name(form, row), row)
     return kept
 
 
-def _name(row: Row) -> str:
-    if row.form != OTHER:
-        return form_title(row.form)
-    return f"{form_title(OTHER)}, {row.method.partition(', ')[2]}"
+def _name(form: str, row: Row) -> str:
+    title = form_title(form)
+    return f"{title}, {row.method.partition(', ')[2]}" if form == OTHER else title
 
 
 def _title(row: Row) -> str:

@@ -14,6 +14,7 @@ from activmask.report.page import Cell, Table, columns
 from activmask.report.page_tables import EMPTY, experiment_row, spread_cell
 from activmask.report.summary import Row
 from activmask.report.text_tables import TextTable
+from activmask.training.selection import selected_by
 
 FINDING = "Finding"
 
@@ -53,7 +54,7 @@ def audit_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
     note = (
         "Of the test images whose mask covers a part. Shuffled pixels change places, so what they showed is "
         "gone and their brightness is not. An AUC near 0 tells as much as one near 1. In brackets, the "
-        "networks of which a finding holds."
+        f"networks of which a finding holds. {_epoch(found)}"
     )
     return MeasuredTable(table=replace(table, notes=(note,)), csv=_csv(found, _audited, {}))
 
@@ -137,7 +138,15 @@ def _chance(found: Sequence[Pair]) -> str:
             for row in evaluation.localisation.rows:
                 levels.setdefault(row.metric, []).append(row.chance)
     listed = ", ".join(f"{metric} {sum(each) / len(each):.2f}" for metric, each in levels.items())
-    return f"Attribution is the {' or '.join(kinds)}. A map that knows nothing scores: {listed}."
+    return (
+        f"Attribution is the {' or '.join(kinds)}. A map that knows nothing scores: {listed}. {_epoch(found)}"
+    )
+
+
+def _epoch(found: Sequence[Pair]) -> str:
+    return (
+        f"Networks are those of the best epoch by {selected_by(row.run.config.select for row, _ in found)}."
+    )
 
 
 def _as_text(table: Table) -> TextTable:

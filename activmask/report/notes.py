@@ -21,7 +21,7 @@ def form_notes(rows: Sequence["Row"]) -> Iterable[str]:
         yield (
             "The paper's numbers of actdiff and gradmask come from its released code, which computes other "
             "forms of them than its equations. The rows beside them are in these forms, as each says: "
-            f"{', '.join(found)}."
+            f"{', '.join(found)}. What two forms have in common bears the name of the first of them."
         )
 
 

@@ -1,0 +1,42 @@
+"""What `activmask train` says at its end."""
+
+import json
+import re
+
+import pytest
+from activmask_cli.app import app
+from typer.testing import CliRunner
+
+
+def table(stdout: str) -> dict[str, list[str]]:
+    rows = (re.findall(r"[\w.±-]+", line) for line in stdout.splitlines())
+    return {row[0]: row[1:] for row in rows if row and row[0] in {"train", "valid", "test"}}
+
+
+@pytest.mark.parametrize(("select", "rule"), [("auc", "highest AUC"), ("loss", "lowest cross-entropy")])
+def test_the_closing_table_shows_the_best_and_the_last_epoch(crosses, tmp_path, select, rule):
+    flags = ["--model", "cnn", "--width", "2", "--epochs", "2", "--device", "cpu", "--select", select]
+    command = ["train", "--data", str(crosses), *flags, "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    metrics = json.loads((tmp_path / "run/seed-0/metrics.json").read_text())
+    for split, numbers in table(done.stdout).items():
+        scores = [metrics[split], metrics["last"][split]]
+        assert numbers == [f"{one[name]:.3f}" for one in scores for name in ("auc", "accuracy")]
+    assert rule in done.stdout.replace("\n", " ")
+
+
+def test_a_finished_run_of_an_older_version_says_what_it_lacks(crosses, tmp_path):
+    command = ["train", "--data", str(crosses), "--model", "cnn", "--width", "2", "--epochs", "1"]
+    command += ["--device", "cpu", "--out", str(tmp_path / "run")]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    path = tmp_path / "run/seed-0/metrics.json"
+    metrics = json.loads(path.read_text())
+    del metrics["last"]
+    path.write_text(json.dumps(metrics))
+    done = CliRunner().invoke(app, command)
+    assert table(done.stdout)["train"][2:] == ["-", "-"]
+    assert table(done.stdout)["valid"][2:] == [
+        f"{metrics['valid'][name]:.3f}" for name in ("auc", "accuracy")
+    ]
+    assert "an older version did not store all last scores of seed 0" in done.stdout.replace("\n", " ")
