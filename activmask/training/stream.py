@@ -180,7 +180,9 @@ def batches(
 
 
 def file_digest(samples: StreamedSamples) -> str:
-    """A digest of the files that training reads and of the labels, one file in memory at a time.
+    """A digest of the files that training reads, of the labels and of what scales the masks' dilation.
+
+    One file is in memory at a time.
 
     Raises:
         DataError: a file cannot be read.
@@ -193,6 +195,8 @@ def file_digest(samples: StreamedSamples) -> str:
             digest.update(len(content).to_bytes(8, "little"))
             digest.update(content)
     digest.update(samples.labels.numpy().tobytes())
+    if table.native is not None:
+        digest.update(table.native[samples.images.rows.numpy()].tobytes())
     return digest.hexdigest()
 
 
