@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from activmask_cli.evaluation_tables import print_tables
 from dataset_records import record
 from sklearn.metrics import roc_auc_score
 from test_training import assert_same_run
@@ -311,7 +312,7 @@ def test_names_show_the_borrowing():
     assert paper_cell(chosen) is None
 
 
-def test_a_telling_presence_is_said_by_training_evaluation_and_tables(organs, tmp_path):
+def test_a_telling_presence_is_said_by_training_evaluation_and_tables(organs, tmp_path, capsys):
     told = Told()
     runs = {"plain": {}, "masked": {"classify_masked": "train"}}
     runs["lent"] = {**runs["masked"], "masks_without": "borrowed"}
@@ -338,6 +339,8 @@ def test_a_telling_presence_is_said_by_training_evaluation_and_tables(organs, tm
     found = {name: evaluate_checkpoint(tmp_path / f"runs/{name}/seed-0/best.safetensors") for name in runs}
     assert [len(found[name].mask_notes) for name in runs] == [0, 1, 0]
     assert "AUC 1.00 of the mask's presence alone on the training images" in found["masked"].mask_notes[0]
+    print_tables([found["masked"]])
+    assert found["masked"].mask_notes[0] in capsys.readouterr().out
     [written] = to_json([found["masked"]])["checkpoints"]
     assert written["mask_presence"]["auc"] == 1.0
     notes = summarise(find_runs([tmp_path / "runs"])).notes

@@ -21,6 +21,7 @@ from activmask.config import PRESETS, make_config
 from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.dataset_writer import write_dataset
 from activmask.data.dilation import dilation_radius, stored_radii
+from activmask.data.manifest import split_digests, table_entries
 from activmask.data.mask_shares import ShareTally, dilated_masks
 from activmask.data.masks import dilate
 from activmask.data.msd import prepare_msd
@@ -29,7 +30,8 @@ from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.saliency.inputs import read_inputs
 from activmask.training.checkpoint import read_safetensors
 from activmask.training.run import train
-from activmask.training.sources import as_seen, load_split
+from activmask.training.sources import as_seen, load_split, read_splits, split_rows, to_train_on
+from activmask.training.stream import open_stream
 
 RELEASED = {"liver": 0.33, "pancreas": 0.125, "cardiac": 0.137}
 """Mean share of the image inside the training mask of the paper's positive slices."""
@@ -207,6 +209,19 @@ def test_an_old_data_set_is_never_dilated_at_the_wrong_resolution(old_set, tmp_p
         load_split(make_config(**settings, classify_masked="all"), 0, "test")
     undilated = load_split(make_config(**settings, mask_blur=0.0), 0, "test")
     assert undilated.has_mask.any()
+
+
+def test_streams_dilate_by_the_native_sides_and_know_them_again(organs):
+    _, data = organs("liver")
+    config = make_config(preset="liver", data=str(data), **SMALL, actdiff=1.0)
+    dataset = read_dataset(data)
+    rows = split_rows(config, dataset, 0)
+    stream = open_stream(config, dataset, rows, 0, torch.device("cpu"), 0)
+    [(_, masks)] = stream.train.images.read([torch.arange(2)])
+    assert torch.equal(masks, to_train_on(read_splits(config, dataset, rows)["train"], config, 0).masks)
+    finer = replace(dataset, native=2 * dataset.native)
+    own, other = (split_digests(table_entries(which, rows)) for which in (dataset, finer))
+    assert all(own[split] != other[split] for split in own)
 
 
 def test_sigma_counts_stored_px_where_no_slice_was_resized(tmp_path):

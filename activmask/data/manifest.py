@@ -44,7 +44,7 @@ class Entry:
     image_sha256: str
     """Of its file's bytes, or of its pixels where it was drawn in memory."""
     mask_sha256: str
-    """The same of its mask; empty without one."""
+    """The same of its mask, a slice's native sides included, which scale its dilation; empty without one."""
 
 
 def table_entries(
@@ -67,6 +67,13 @@ def table_entries(
             known[name] = hashlib.sha256(_content(dataset.root / name)).hexdigest()
         return known.get(name, "")
 
+    def mask_digest(i: int) -> str:
+        found = digest(dataset.mask_file_names[i])
+        if not found or dataset.native is None:
+            return found
+        height, width = dataset.native[i].tolist()
+        return hashlib.sha256(f"{found} {height} {width}".encode()).hexdigest()
+
     return tuple(
         Entry(
             file=dataset.file_names[i],
@@ -75,7 +82,7 @@ def table_entries(
             site=dataset.sites[i],
             label=int(dataset.labels[i]),
             image_sha256=digest(dataset.file_names[i]),
-            mask_sha256=digest(dataset.mask_file_names[i]),
+            mask_sha256=mask_digest(i),
         )
         for split in SPLITS
         for i in rows[split].tolist()
