@@ -166,18 +166,19 @@ def test_scores_are_the_means_of_the_seeds_beside_the_printed_ones(text, runs_fo
     rows = table_rows(text, "scores-synthetic")
     assert [row[0] for row in rows] == ["CNN Classify", "CNN Actdiff", "CNN Gradmask"]
     seeds = [json.loads((runs_folder / "actdiff" / f"seed-{k}" / "metrics.json").read_text()) for k in (0, 1)]
+    last = table_rows(text, "last-synthetic")
     lasts = [seed["last"] for seed in seeds]
-    for column, scores, split, measure in (
-        (4, seeds, "train", "auc"),
-        (7, seeds, "valid", "accuracy"),
-        (8, seeds, "test", "auc"),
-        (11, lasts, "train", "auc"),
-        (15, lasts, "valid", "accuracy"),
-        (17, lasts, "test", "auc"),
+    for found, column, scores, split, measure in (
+        (rows, 4, seeds, "train", "auc"),
+        (rows, 7, seeds, "valid", "accuracy"),
+        (rows, 8, seeds, "test", "auc"),
+        (last, 2, lasts, "train", "auc"),
+        (last, 6, lasts, "valid", "accuracy"),
+        (last, 8, lasts, "test", "auc"),
     ):
         values = [seed[split][measure] for seed in scores]
-        assert rows[1][column] == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
-    assert rows[0][13] == "1.00 ± 0.00"  # paper Table 1, last epoch, CNN Classify, train
+        assert found[1][column] == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+    assert last[0][4] == "1.00 ± 0.00"  # paper Table 1, last epoch, CNN Classify, train
     assert rows[0][10] == "0.35 ± 0.20"  # paper Table 2, best epoch, CNN Classify, synthetic test
     assert "Synthetic, beside paper Tables 1 and 2; best epoch by validation AUC" in text
     assert "<small>10/0/0</small>" in text

@@ -1,11 +1,19 @@
-"""What `activmask train` says at its end."""
+"""What `activmask train` says at its end and in its help, and runs of older versions under it."""
 
 import json
 import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from activmask_cli.app import app
+from activmask_cli.run_options import _default
+from safetensors.torch import save
 from typer.testing import CliRunner
+
+from activmask.config import make_config
+from activmask.training.checkpoint import read_safetensors
+from activmask.training.run import train
 
 
 def table(stdout: str) -> dict[str, list[str]]:
@@ -40,3 +48,34 @@ def test_a_finished_run_of_an_older_version_says_what_it_lacks(crosses, tmp_path
         f"{metrics['valid'][name]:.3f}" for name in ("auc", "accuracy")
     ]
     assert "an older version did not store all last scores of seed 0" in done.stdout.replace("\n", " ")
+
+
+def test_the_help_says_where_a_default_depends_on_the_network():
+    assert _default("actdiff_norm") == "row; channel for cnn/ae/unet"
+    assert _default("actdiff_at") == "pre; post for cnn/ae/unet"
+    assert _default("select") == "auc"
+
+
+def as_an_older_version_wrote_it(config: dict[str, Any]) -> dict[str, Any]:
+    """One default form for all networks, and no choice of what selects."""
+    return {name: value for name, value in config.items() if name != "select"} | {
+        "actdiff_norm": "row",
+        "actdiff_at": "pre",
+    }
+
+
+def test_a_run_of_an_older_version_is_resumed(crosses, tmp_path):
+    config = make_config(data=str(crosses), model="cnn", width=2, epochs=1, device="cpu")
+    [result] = train(config, out=tmp_path / "run")
+    path = result.folder / "run.json"
+    run = json.loads(path.read_text())
+    path.write_text(json.dumps(run | {"config": as_an_older_version_wrote_it(run["config"])}))
+    state = result.folder / "state.safetensors"
+    tensors, header = read_safetensors(state)
+    progress = json.loads(header["activmask"])
+    progress["description"]["config"] = as_an_older_version_wrote_it(progress["description"]["config"])
+    state.write_bytes(save(tensors, {"activmask": json.dumps(progress)}))
+    [resumed] = train(replace(config, epochs=2), out=tmp_path / "run", resume=True)
+    [straight] = train(replace(config, epochs=2), out=tmp_path / "straight")
+    assert resumed.trained
+    assert resumed.metrics == straight.metrics

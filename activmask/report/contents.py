@@ -21,7 +21,7 @@ from activmask.report.fewer_masks import fewer_masks
 from activmask.report.measure import Measured
 from activmask.report.measured_tables import MeasuredTable, Pair, audit_table, localisation_table
 from activmask.report.page import Figure, Link, Page, Part, Table
-from activmask.report.page_tables import difference_table, forms_table, score_table
+from activmask.report.page_tables import difference_table, forms_table, last_table, score_table
 from activmask.report.reliance import auc_against_attribution
 from activmask.report.saliency_grid import saliency_grid
 from activmask.report.site_means import site_means
@@ -177,8 +177,8 @@ def _scores(data_sets: Sequence[_DataSet], notes: tuple[str, ...]) -> Part:
         tables=tuple(
             _named(table, one.stem, "scores")
             for one in data_sets
-            for table in (score_table(one.name, one.rows), forms_table(one.name, one.rows))
-            if table is not None
+            for make in (score_table, last_table, forms_table)
+            if (table := make(one.name, one.rows)) is not None
         ),
         notes=notes,
     )

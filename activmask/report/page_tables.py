@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
-from activmask.experiments.printed import EPOCHS, Epoch
+from activmask.experiments.printed import Epoch
 from activmask.report.baselines import Comparison
 from activmask.report.form_table import COLUMNS as FORM_COLUMNS
 from activmask.report.form_table import FormRows, by_form, form_names
-from activmask.report.page import Cell, Group, Row, Table, columns
+from activmask.report.page import Cell, Row, Table, columns
 from activmask.report.summary import Beside
 from activmask.report.summary import Row as Experiment
 from activmask.report.text_tables import printed_at
@@ -23,66 +23,98 @@ _DISTANCES = "Small print under a number is its distance to the printed one of t
 _SEEDS = "Counts such as 9/0/1 are of seeds: counted the crosses, sat at chance, took the box."
 
 
+PrintedAt = set[tuple[str, Epoch]]
+SELECTION = "Best epoch by"
+
+
 def score_table(data: str, experiments: Sequence[Experiment]) -> Table:
-    """The scores of one data set's experiments at the best and the last epoch, beside the printed ones.
+    """The scores of one data set's experiments at the best epoch, beside the printed ones.
 
     Args:
         data: its name.
         experiments: at least one.
     """
-    printed = {(measure, value.epoch) for one in experiments for measure, value in one.paper.items()}
-    sources = dict.fromkeys(one.source for one in experiments if one.source)
     selects = list(dict.fromkeys(one.run.config.select for one in experiments))
-    beside = f"{data}, beside {' and '.join(sources)}" if sources else data
-    return Table(
-        name="scores",
-        title=f"{beside}; best epoch by {selected_by(selects)}",
-        groups=_score_columns(printed, several=len(selects) > 1),
-        rows=tuple(
-            experiment_row(one, _scores(one, printed, several=len(selects) > 1)) for one in experiments
-        ),
-        notes=(
-            *((_DISTANCES,) if printed else ()),
-            *((_SEEDS,) if any(one.seeds_at for one in experiments) else ()),
-        ),
-    )
-
-
-PrintedAt = set[tuple[str, Epoch]]
-SELECTION = "Best epoch by"
-
-
-def _score_columns(printed: PrintedAt, *, several: bool) -> tuple[Group, ...]:
-    def with_paper(measure: str, epoch: Epoch, *titles: str) -> tuple[str, ...]:
-        return (*titles, "paper") if (measure, epoch) in printed else titles
-
-    splits = (
-        (f"{split.capitalize()}, {epoch} epoch", with_paper(split, epoch, "AUC", "accuracy"))
-        for epoch in EPOCHS
-        for split in SPLITS
-    )
-    best = with_paper("best_epoch", "best", "here")
-    return columns(
+    printed = _printed(experiments)
+    with_epoch = ("best_epoch", "best") in printed
+    several = len(selects) > 1
+    first = (
         ("Experiment", ()),
         ("Seeds", ()),
         *([(SELECTION, ())] if several else []),
-        ("Best epoch", best if len(best) > 1 else ()),
-        *splits,
-        text=frozenset({SELECTION}),
+        ("Best epoch", ("here", "paper") if with_epoch else ()),
+    )
+    return Table(
+        name="scores",
+        title=f"{_beside(data, experiments)}; best epoch by {selected_by(selects)}",
+        groups=columns(*first, *_split_columns(printed, "best"), text=frozenset({SELECTION})),
+        rows=tuple(
+            experiment_row(
+                one,
+                [
+                    _seeds(one),
+                    *([_selection(one)] if several else []),
+                    spread_cell(
+                        one.best_epoch, digits=1, detail=_distance(one, "best_epoch", "best", "epoch")
+                    ),
+                    *([_paper(one, "best_epoch", "best", digits=1)] if with_epoch else []),
+                    *_split_cells(one, printed, "best"),
+                ],
+            )
+            for one in experiments
+        ),
+        notes=_small_print(experiments),
     )
 
 
-def _scores(one: Experiment, printed: PrintedAt, *, several: bool) -> list[Cell]:
-    cells = [_seeds(one)]
-    if several:
-        by = SELECTED_BY[one.run.config.select]
-        cells.append(Cell(text=by, key=by))
-    cells.append(spread_cell(one.best_epoch, digits=1, detail=_distance(one, "best_epoch", "best", "epoch")))
-    cells += [_paper(one, "best_epoch", "best", digits=1)] if ("best_epoch", "best") in printed else []
-    for epoch in EPOCHS:
-        for split in SPLITS:
-            cells += [_score(one, split, epoch, "auc"), score_cell(one, split, epoch)]
-            cells += [_paper(one, split, epoch)] if (split, epoch) in printed else []
+def last_table(data: str, experiments: Sequence[Experiment]) -> Table:
+    """The same scores at the last epoch, beside those printed ones that are of it."""
+    printed = _printed(experiments)
+    return Table(
+        name="last",
+        title=f"{_beside(data, experiments)}; last epoch",
+        groups=columns(("Experiment", ()), ("Seeds", ()), *_split_columns(printed, "last")),
+        rows=tuple(
+            experiment_row(one, [_seeds(one), *_split_cells(one, printed, "last")]) for one in experiments
+        ),
+        notes=_small_print(experiments),
+    )
+
+
+def _printed(experiments: Sequence[Experiment]) -> PrintedAt:
+    return {(measure, value.epoch) for one in experiments for measure, value in one.paper.items()}
+
+
+def _beside(data: str, experiments: Sequence[Experiment]) -> str:
+    sources = dict.fromkeys(one.source for one in experiments if one.source)
+    return f"{data}, beside {' and '.join(sources)}" if sources else data
+
+
+def _small_print(experiments: Sequence[Experiment]) -> tuple[str, ...]:
+    printed, counted = (any(getattr(one, name) for one in experiments) for name in ("paper", "seeds_at"))
+    return (*((_DISTANCES,) if printed else ()), *((_SEEDS,) if counted else ()))
+
+
+def _selection(one: Experiment) -> Cell:
+    by = SELECTED_BY[one.run.config.select]
+    return Cell(text=by, key=by)
+
+
+def _split_columns(printed: PrintedAt, epoch: Epoch) -> list[tuple[str, tuple[str, ...]]]:
+    return [
+        (
+            f"{split.capitalize()}, {epoch} epoch",
+            ("AUC", "accuracy", *(["paper"] if (split, epoch) in printed else [])),
+        )
+        for split in SPLITS
+    ]
+
+
+def _split_cells(one: Experiment, printed: PrintedAt, epoch: Epoch) -> list[Cell]:
+    cells = []
+    for split in SPLITS:
+        cells += [_score(one, split, epoch, "auc"), score_cell(one, split, epoch)]
+        cells += [_paper(one, split, epoch)] if (split, epoch) in printed else []
     return cells
 
 
