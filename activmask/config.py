@@ -268,6 +268,10 @@ def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
             "correlation has no effect: it belongs to the split policy site-correlated",
         ),
         (
+            config.duplicates == "allow" and config.data == "synthetic",
+            "duplicates has no effect: data drawn in memory share no picture between splits; leave it off",
+        ),
+        (
             masks_images(config) and config.classify_shuffled,
             "classify_masked and classify_shuffled both replace the training images; choose one",
         ),
