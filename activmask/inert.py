@@ -60,6 +60,10 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
         lambda config: _on_disk(config) and config.split_policy == "site-correlated",
         "here: it belongs to the split policy site-correlated of a data set folder",
     ),
+    "duplicates": (
+        _on_disk,
+        "on data synthetic, whose splits share no picture; leave it off",
+    ),
     "evaluate_view": (
         lambda config: config.image_size > 0,
         "while image_size is 0 and every image is seen as it is stored; give image_size",

@@ -143,6 +143,8 @@ def test_training_takes_constant_and_different_images(tmp_path, monkeypatch, str
 def test_drawn_data_are_not_searched():
     config = make_config(data="synthetic")
     assert equal_images(config, {}) == ""
+    with pytest.raises(UsageError, match="duplicates has no effect"):
+        make_config(data="synthetic", duplicates="allow")
 
 
 def test_digests_tell_pixels_shapes_and_types_apart():

@@ -132,8 +132,8 @@ def equal_groups(pictures: Iterable[Picture]) -> tuple[tuple[Picture, ...], ...]
     return tuple(tuple(group) for group in groups.values() if len({picture.subject for picture in group}) > 1)
 
 
-def refuse_straddling(found: Duplicates) -> None:
-    """Refuse equal pixels in two splits.
+def refuse_straddling(found: Duplicates, consent: str) -> None:
+    """Refuse equal pixels in two splits; `consent` says how to ask for them all the same.
 
     Raises:
         DataError: names them.
@@ -142,7 +142,7 @@ def refuse_straddling(found: Duplicates) -> None:
     if groups:
         raise DataError(
             f"{_count(groups)} of equal pixels lie in two splits: {_named(groups)}; leave all but one of "
-            "each out, give them one subject and one split, or allow duplicates"
+            f"each out, give them one subject and one split, or {consent}"
         )
 
 
@@ -159,7 +159,7 @@ def watched(
         yield record
     found = finder.finish()
     if not allow:
-        refuse_straddling(found)
+        refuse_straddling(found, "ask for allow_duplicates")
     card["duplicates"] = found.card()
 
 

@@ -33,6 +33,8 @@ _MASK_FORMATS = ("PNG", "TIFF")
 _IMAGE_WIDTH, _IMAGE_LENGTH, _PHOTOMETRIC = 256, 257, 262
 _WHITE_IS_ZERO = 0
 _SIDEWAYS = (5, 6, 7, 8)
+_TELLING = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
+"""Where Pillow keeps the orientation of a PNG, whose search takes a tenth of reading a small one."""
 
 
 def read_grey(path: Path, *, colour: Colour = "refuse") -> np.ndarray:
@@ -283,6 +285,8 @@ def _orientation(image: Image.Image) -> int:
 
 def _upright(image: Image.Image) -> Image.Image:
     # Masks are drawn on what viewers show. Where Pillow has turned pixels itself, it has removed the tag.
+    if image.format == "PNG" and _TELLING.isdisjoint(image.info):
+        return image
     return image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
 
 

@@ -92,7 +92,7 @@ def _heights(mask: StoredMask) -> np.ndarray:
     if mask.kind == "grey":
         return mask.values
     drawn = mask.values.astype(np.int64) if mask.palette is None else mask.palette[mask.values]
-    return np.maximum(np.maximum(drawn >> 16, (drawn >> 8) & 255), drawn & 255)
+    return np.asarray(np.maximum(np.maximum(drawn >> 16, (drawn >> 8) & 255), drawn & 255))
 
 
 def is_plain(mask: StoredMask) -> bool:
@@ -101,6 +101,13 @@ def is_plain(mask: StoredMask) -> bool:
     Of a palette, 0 is plainly outside where it is drawn black and nothing else is: the order of a
     palette's colours means nothing in itself.
     """
+    # The masks of data sets hold 0 and 255, and are read over and over.
+    if (
+        mask.kind == "grey"
+        and mask.values.dtype == np.uint8
+        and not mask.values.tobytes().translate(None, b"\0\xff")
+    ):
+        return True
     above = mask.values > 0
     if mask.kind == "palette" and not np.array_equal(_heights(mask) > 0, above):
         return False
@@ -110,16 +117,18 @@ def is_plain(mask: StoredMask) -> bool:
 def value_counts(mask: StoredMask) -> list[tuple[str, int]]:
     """The stored values as words, with their numbers of pixels, in rising order."""
     if mask.values.dtype == np.uint8:
-        counts = np.bincount(mask.values.ravel())
+        counts = np.bincount(mask.values.ravel(), minlength=256)
         values = np.flatnonzero(counts)
-        return [(_word(mask, value), int(counts[value])) for value in values]
-    values, counts = np.unique(mask.values, return_counts=True)
-    return [(_word(mask, value), int(count)) for value, count in zip(values, counts, strict=True)]
+        counts = counts[values]
+    else:
+        values, counts = np.unique(mask.values, return_counts=True)
+    pairs = zip(values.tolist(), counts.tolist(), strict=True)
+    return [(_word(mask, value), count) for value, count in pairs]
 
 
 def _word(mask: StoredMask, value: float) -> str:
     if mask.kind == "grey":
-        return value_word(float(value))
+        return value_word(value)
     if mask.palette is None:
         return f"#{int(value):06x}"
     return f"palette index {int(value)} (#{int(mask.palette[int(value)]):06x})"

@@ -28,7 +28,7 @@ def equal_images(config: RunConfig, stored: Mapping[str, Samples] | Stream) -> s
     else:
         found = Duplicates(equal=equal_groups(_resident(stored)))
     if config.duplicates == "refuse":
-        refuse_straddling(found)
+        refuse_straddling(found, "set duplicates to allow")
     return "; ".join(found.sentences())
 
 
