@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from activmask_cli.train import _note_same_images
+from in_process import told
 
 from activmask.config import make_config
 
@@ -61,16 +62,16 @@ def _slowness() -> float:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_help_has_an_example_and_defaults(command):
-    text = run(command, "--help").stdout
+def test_every_help_has_an_example_and_defaults(command, tmp_path):
+    text = told(command, "--help", cwd=tmp_path).stdout
     assert f"Example: activmask {command}" in " ".join(text.split())
     assert "default:" in text
 
 
-def test_train_help_shows_every_setting():
+def test_train_help_shows_every_setting(tmp_path):
     from activmask.config import FIELDS
 
-    text = run("train", "--help").stdout
+    text = told("train", "--help", cwd=tmp_path).stdout
     assert all(f"--{name.replace('_', '-')}" in text for name in FIELDS)
     assert all(group in text for group in ("Data", "Model", "Objective", "Training", "Machine", "Run"))
 
@@ -145,9 +146,10 @@ def test_a_dry_run_can_be_fed_back_and_changes_nothing(crosses, tmp_path):
     assert list(tmp_path.iterdir()) == []
     file = tmp_path / "run.toml"
     file.write_text(text)
-    assert run("train", "--config", file, "--dry-run").stdout == text
+    again = ("train", "--config", file, "--dry-run")
+    assert told(*again, cwd=tmp_path).stdout == text
     assert tomllib.loads(text)["actdiff"] == 3.0
-    changed = run("train", "--config", file, "--actdiff", 5, "--seeds", 0, "--dry-run").stdout
+    changed = told(*again, "--actdiff", 5, "--seeds", 0, cwd=tmp_path).stdout
     assert tomllib.loads(changed) == {**tomllib.loads(text), "actdiff": 5.0, "seeds": "0"}
 
 
@@ -176,7 +178,7 @@ def test_a_dry_run_can_be_fed_back_and_changes_nothing(crosses, tmp_path):
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
 def test_wrong_use_and_bad_data_are_told_in_a_sentence(tmp_path, arguments, code, sentence):
-    result = run(*arguments, cwd=tmp_path, code=code)
+    result = told(*arguments, cwd=tmp_path, code=code)
     assert sentence in " ".join(result.stderr.replace("│", " ").split())
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
@@ -234,7 +236,7 @@ def test_a_stopped_command_resumes_to_the_same_bits(crosses, tmp_path, sent, cod
 @pytest.mark.parametrize("model", ["cnn", "ae", "unet", "resnet18"])
 @pytest.mark.parametrize("preset", ["liver", "xray"])
 def test_presets_resolve_for_every_model(model, preset, tmp_path):
-    text = run("train", "--preset", preset, "--model", model, "--dry-run", cwd=tmp_path).stdout
+    text = told("train", "--preset", preset, "--model", model, "--dry-run", cwd=tmp_path).stdout
     assert tomllib.loads(text)["preset"] == preset
 
 
@@ -249,6 +251,6 @@ def test_the_demo_ends_with_its_table_and_picture(tmp_path):
 
 @pytest.mark.parametrize(("given", "meant"), [((), "train"), (("train",), "train"), (("all",), "all")])
 def test_classify_masked_may_stand_alone(given, meant, tmp_path):
-    text = run("train", "--classify-masked", *given, "--epochs", 3, "--dry-run", cwd=tmp_path).stdout
+    text = told("train", "--classify-masked", *given, "--epochs", 3, "--dry-run", cwd=tmp_path).stdout
     assert f'classify_masked = "{meant}"' in text
     assert "epochs = 3" in text

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import told
 from test_sweep_cli import run
 
 from activmask.data.dataset_writer import Record, write_dataset
@@ -62,7 +63,7 @@ def test_a_grid_of_the_paper_runs_resumes_and_reports(tmp_path, grid):
     assert f"{cells} of {cells} cells are done, 0 failed" in run(*command, cwd=tmp_path).stdout
     assert f"({cells} of them were before)" in run(*command, cwd=tmp_path).stdout
     assert len(list(tmp_path.glob(f"runs/{grid}/*/seed-*/metrics.json"))) == 2 * cells
-    table = run("table", f"runs/{grid}", "--format", "csv", cwd=tmp_path).stdout
+    table = told("table", f"runs/{grid}", "--format", "csv", cwd=tmp_path).stdout
     assert len(table.strip().splitlines()) == 1 + cells
-    run("report", f"runs/{grid}", "--out", "page", "--device", "cpu", cwd=tmp_path)
+    told("report", f"runs/{grid}", "--out", "page", "--device", "cpu", cwd=tmp_path)
     assert (tmp_path / "page" / "figures" / f"{figure}.svg").is_file()
