@@ -19,7 +19,7 @@ GRIDS = {
         4,
         "figure-4-liver",
     ),
-    "figure5": ((), 5, "figure-5b-xray"),
+    "figure5": (("--methods", "classify-no-spc,actdiff-spc"), 2, "figure-5b-xray"),
     "figure6": (("--data", "synthetic", "--models", "unet"), 5, "figure-6a-test-auc"),
 }
 
