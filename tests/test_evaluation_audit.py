@@ -154,3 +154,14 @@ def test_scores_of_shuffled_images_that_are_not_finite_are_refused():
     model = ReadsOnePixel(2, 2, factor=float("nan"))
     with pytest.raises(CheckpointError, match="not finite"):
         audit(model, samples, torch.zeros(N, 2), torch.Generator())
+
+
+def test_images_that_are_blank_outside_their_masks_have_no_background_to_read():
+    samples = shortcut_samples()
+    masked = dataclasses.replace(samples, images=samples.images * samples.masks)
+    masked.images[:, :, 1:5, 1:5] += samples.labels[:, None, None, None] / 10
+    result = run(ReadsOnePixel(2, 2), masked)
+    assert aucs(result)["ROI shuffled"] > 0.9
+    assert result.verdict is not None
+    assert result.verdict.finding == "reads the region of interest"
+    assert "no background to read" in result.verdict.sentences[0]

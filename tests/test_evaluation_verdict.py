@@ -140,3 +140,18 @@ def test_every_combination_has_a_sentence():
         result = judged(*values)
         assert result.sentences
         assert all(sentence.endswith(".") for sentence in result.sentences)
+
+
+@pytest.mark.parametrize(
+    ("full", "roi_shuffled", "finding"),
+    [
+        (0.95, 0.94, "reads the region of interest"),
+        (0.05, 0.50, "reads the region of interest"),
+        (0.50, 0.80, "reads the region of interest"),
+        (0.52, 0.45, "cannot be told"),
+    ],
+)
+def test_a_blank_background_is_never_read(full, roi_shuffled, finding):
+    found = verdict(full, full, roi_shuffled, mask_area=0.5, chance_distance=0.1, blank_background=True)
+    assert found.finding == finding
+    assert not any("reads the background" in one or "outvotes" in one for one in found.sentences)

@@ -27,6 +27,7 @@ from activmask.data.masks import dilate
 from activmask.data.msd import prepare_msd
 from activmask.errors import DataError
 from activmask.evaluation.batch import evaluate_checkpoint
+from activmask.evaluation.mask_notes import mask_presence
 from activmask.saliency.inputs import read_inputs
 from activmask.training.checkpoint import read_safetensors
 from activmask.training.run import train
@@ -68,7 +69,9 @@ def test_the_presets_cover_what_the_released_code_covers(organs, task):
     _, data = organs(task)
     dataset = read_dataset(data)
     positive = np.flatnonzero(dataset.labels == 1)
-    seen = as_seen(load_samples(dataset, positive.tolist()), make_config(preset=task, data=str(data)))
+    # The released share is that of training, which crops, where evaluation sees whole slices.
+    cropped = make_config(preset=task, data=str(data), evaluate_view="centre")
+    seen = as_seen(load_samples(dataset, positive.tolist()), cropped)
     ours = seen.masks.flatten(1).double().mean(dim=1).numpy().reshape(-1, len(SCALES))
     assert np.abs(ours - papers).max() < 0.01
     assert ours.mean() == pytest.approx(RELEASED[task], abs=0.01)
@@ -209,6 +212,15 @@ def test_an_old_data_set_is_never_dilated_at_the_wrong_resolution(old_set, tmp_p
         load_split(make_config(**settings, classify_masked="all"), 0, "test")
     undilated = load_split(make_config(**settings, mask_blur=0.0), 0, "test")
     assert undilated.has_mask.any()
+    # What the masks' presence told an old run is still known, though they cannot be dilated.
+    plain = {**settings, "preset": "synthetic", "split_policy": "subject"}
+    looking = make_config(**plain, actdiff=1.0, mask_blur=16.0)
+    seen = load_split(looking, 0, "test")
+    assert not seen.has_mask.any()
+    found, notes = mask_presence(tmp_path / "old.safetensors", looking, seen, old_set)
+    assert found is not None
+    assert found.auc == 1
+    assert "dilated by px of the stored image" in notes[-1]
 
 
 def test_streams_dilate_by_the_native_sides_and_know_them_again(organs):

@@ -68,7 +68,7 @@ def test_an_xray_as_large_as_stored_ones_is_read_by_where_it_lies(tmp_path):
 
 
 def test_an_intensity_rule_that_is_not_known_is_refused(tmp_path):
-    with pytest.raises(DataError, match="scaled its X-rays by the rule 'by the moon'"):
+    with pytest.raises(DataError, match=r"intensity must be image, released or .* found 'by the moon'"):
         read_inputs(
             network(tmp_path, {**XRAY, "intensity": "by the moon"}), [write_image(tmp_path / "a.png", 90, 70)]
         )
@@ -120,6 +120,18 @@ def test_other_depths_than_the_data_sets_are_refused(tmp_path):
     slices = {"source": "msd", "height": SIDE, "width": SIDE, "bit_depth": 16}
     with pytest.raises(DataError, match=r"a\.png has 8 bits a pixel, but the slices .* have 16"):
         read_inputs(network(tmp_path, slices), [write_image(tmp_path / "a.png")])
+
+
+def test_a_stored_image_of_another_recipe_is_refused(tmp_path):
+    recipe = {"source": "msd", "channel": 1, "height": SIDE, "width": SIDE}
+    image = write_image(tmp_path / "data" / "images" / "a.png")
+    (tmp_path / "data" / "metadata.csv").touch()
+    card = tmp_path / "data" / "card.json"
+    card.write_text(json.dumps(recipe))
+    assert len(read_inputs(network(tmp_path, recipe), [image]).images) == 1
+    card.write_text(json.dumps({**recipe, "channel": 0}))
+    with pytest.raises(DataError, match=r"lies in a data set that was prepared otherwise .*channel is 0"):
+        read_inputs(network(tmp_path, recipe), [image])
 
 
 def volume(path: Path, values: np.ndarray) -> Path:
@@ -201,7 +213,7 @@ def test_files_of_another_channel_are_refused(task, tmp_path):
     checkpoint = network(tmp_path, recipe_of(read_dataset(root / "data")))
     single = np.zeros((SIDE, SIDE, 4), np.float32)
     if case == "c_0001":
-        with pytest.raises(DataError, match="has 1 channels, expected at least 2"):
+        with pytest.raises(DataError, match="has 1 channel in its fourth axis, expected 2"):
             read_inputs(checkpoint, [volume(tmp_path / "c_0001.nii", single)], slice_number=1)
         return
     with pytest.raises(DataError, match=r"is of channel 0 by its name, but .* channel 1"):

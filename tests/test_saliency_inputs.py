@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from tiny_checkpoints import SIDE, tiny_checkpoint, write_image, write_mask
 
 from activmask.data.images import read_grey
@@ -81,6 +82,18 @@ def test_images_of_neither_the_stored_nor_the_networks_size_are_refused_by_name(
     cropping = tiny_checkpoint(tmp_path, image_size=SIDE, described={"recipe": recipe})
     with pytest.raises(DataError, match="takes 28 x 28, or images of 34 x 34 as its data set stores them"):
         read_inputs(cropping, [write_image(tmp_path / "odd.png", height, width)])
+
+
+def test_networks_of_masked_images_say_where_they_see_a_whole_or_an_empty_one(tmp_path):
+    loaded = tiny_checkpoint(tmp_path, classify_masked="all")
+    image, mask = write_image(tmp_path / "a.png"), write_mask(tmp_path / "m.png")
+    empty = tmp_path / "empty.png"
+    Image.fromarray(np.zeros((SIDE, SIDE), np.uint8)).save(empty)
+    assert not read_inputs(loaded, [image], mask).notes
+    [whole] = read_inputs(loaded, [image]).notes
+    assert "1 of these 1 have no mask" in whole
+    [blank] = read_inputs(loaded, [image], empty).notes
+    assert "sees nothing of them" in blank
 
 
 def test_wrong_masks_are_refused(tmp_path, checkpoint):

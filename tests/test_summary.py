@@ -310,7 +310,7 @@ def test_masked_everywhere_is_not_compared_with_a_baseline_that_sees_whole_image
     assert set(compared) == {"Actdiff", "Classify Masked"}
     assert {one.family for one in compared.values()} == {2}
     said = notes(tmp_path)
-    assert "Xray ResNet Masked Everywhere is validated and tested on images that are 0 outside" in said
+    assert "Xray ResNet Masked Everywhere is validated and tested on images that are blank outside" in said
     assert "Not compared, for want" not in said
 
 

@@ -94,7 +94,8 @@ def test_splits_are_written_down_and_described(drawn):
     assert written["split_sha256"] == checkpoint.split_sha256 == split_digests(entries)
     assert written["data_path"] == checkpoint.data_path == str(data.resolve())
     assert checkpoint.class_names == ("healthy", "ill")
-    assert checkpoint.recipe == {"source": "folder", "bit_depth": 8, "height": SIDE, "width": SIDE}
+    known = {"source": "folder", "intensity": 65535, "bit_depth": 8}
+    assert checkpoint.recipe == {**known, "height": SIDE, "width": SIDE}
 
 
 @pytest.mark.parametrize("classes", [{"healthy": 1, "ill": 0}, {"0": "ill", "1": "healthy"}])
@@ -212,6 +213,11 @@ def test_an_old_run_is_redrawn_with_a_sentence_unless_its_counts_are_others(draw
     notes = evaluate_checkpoint(last).notes
     assert any("taken from the current folder" in note for note in notes)
     assert any("drawn anew" in note and "verify" in note for note in notes)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="start from the folder that the run was started from"):
+        evaluate_checkpoint(last)
+    monkeypatch.chdir(tmp_path)
     write(data, n=22, split=False)
     with pytest.raises(DataError, match="drawn anew it has"):
         evaluate_checkpoint(last)

@@ -120,6 +120,7 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
     }
     rows = tuple(_row(name, scores, labels) for name, scores in versions.items())
     area, chance = _area_auc(roi, labels, classes), chance_distance(labels, classes)
+    outside = images[~roi.expand_as(images)]
     return Audit(
         n=len(chosen),
         borrowed=int(borrowers.sum()),
@@ -128,7 +129,12 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
         rows=rows,
         mask_area_auc=area,
         chance_distance=chance,
-        verdict=verdict(*(row.auc for row in rows), mask_area=area, chance_distance=chance),
+        verdict=verdict(
+            *(row.auc for row in rows),
+            mask_area=area,
+            chance_distance=chance,
+            blank_background=bool((outside == outside[0]).all()),
+        ),
     )
 
 

@@ -101,13 +101,14 @@ def evaluate_checkpoint(
     stored, notes = split_for(checkpoint, data, split, accept_recipe=accept_recipe)
     lent = with_lent_masks(stored, checkpoint.config, checkpoint.seed, split)
     samples = as_seen(lent, checkpoint.config)
-    presence, mask_notes = mask_presence(path, checkpoint.config, samples)
+    place = shown_place(checkpoint) if data is None else data
+    presence, mask_notes = mask_presence(path, checkpoint.config, samples, Path(place))
     return Evaluated(
         path=path,
         run=run_folder(path),
         seed=checkpoint.seed,
         epoch=checkpoint.epoch,
-        data=shown_place(checkpoint) if data is None else data,
+        data=place,
         split=split,
         evaluation=evaluate(checkpoint, samples, seed=checkpoint.seed, device=device),
         notes=(*notes, *_view_notes(checkpoint.config)),

@@ -18,6 +18,11 @@ Finding = Literal[
 MINOR_PART = 0.5
 """Below this ratio of their distances from chance, one side of the mask is the minor one."""
 
+_REVERSED = (
+    "The AUC on full images is below 0.5: the model ranks the classes the wrong way round, as it does when "
+    "what it learned is reversed in these images."
+)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -30,7 +35,13 @@ class Verdict:
 
 
 def verdict(
-    full: float, background_shuffled: float, roi_shuffled: float, *, mask_area: float, chance_distance: float
+    full: float,
+    background_shuffled: float,
+    roi_shuffled: float,
+    *,
+    mask_area: float,
+    chance_distance: float,
+    blank_background: bool = False,
 ) -> Verdict:
     """Judge by the distances of AUCs from 0.5 where the model's information comes from.
 
@@ -48,7 +59,11 @@ def verdict(
         roi_shuffled: AUC with everything inside the masks shuffled.
         mask_area: AUC of the masks' areas as a score.
         chance_distance: an AUC no further than this from 0.5 counts as chance.
+        blank_background: whether all pixels outside the masks have one value, as where images are
+            masked, so that there is nothing to read.
     """
+    if blank_background:
+        return _of_the_inside(full, roi_shuffled, mask_area, chance_distance)
     finding = _finding(full, background_shuffled, roi_shuffled, chance_distance)
     size_explains = _informs(roi_shuffled, chance_distance) and _explains(
         mask_area, roi_shuffled, chance_distance
@@ -66,6 +81,20 @@ def verdict(
     if _informs(mask_area, chance_distance) and finding != "reads the region of interest or its size":
         sentences += _area_sentences(mask_area, roi_shuffled, size_explains)
     return Verdict(finding, tuple(sentences))
+
+
+def _of_the_inside(full: float, roi_shuffled: float, mask_area: float, chance_distance: float) -> Verdict:
+    """The verdict on images of which the masks show all that there is."""
+    if not (_informs(full, chance_distance) or _informs(roi_shuffled, chance_distance)):
+        return Verdict("cannot be told", (_finding_sentence("cannot be told", full, full, full, mask_area),))
+    sentences = [
+        "The model reads the region of interest, its place or its size: outside the masks all pixels have "
+        f"one value, so there is no background to read (full images {full:.2f}, with the region of interest "
+        f"shuffled {roi_shuffled:.2f})."
+    ]
+    sentences += [_REVERSED] if _informs(full, chance_distance) and full < 0.5 else []
+    sentences += [_area_caution(mask_area)] if _informs(mask_area, chance_distance) else []
+    return Verdict("reads the region of interest", tuple(sentences))
 
 
 def _informs(auc: float, chance_distance: float) -> bool:
@@ -156,10 +185,7 @@ def _finding_sentence(
 
 
 def _area_sentences(mask_area: float, roi_shuffled: float, size_explains: bool) -> list[str]:
-    caution = (
-        f"Caution: the mask's area alone predicts the label (AUC {mask_area:.2f}), and shuffled pixels "
-        "still tell it, so part of these scores may come from the size of the region of interest."
-    )
+    caution = _area_caution(mask_area)
     if not size_explains:
         return [caution]
     left = (
@@ -169,15 +195,19 @@ def _area_sentences(mask_area: float, roi_shuffled: float, size_explains: bool) 
     return [caution, left]
 
 
+def _area_caution(mask_area: float) -> str:
+    return (
+        f"Caution: the mask's area alone predicts the label (AUC {mask_area:.2f}), and shuffled pixels "
+        "still tell it, so part of these scores may come from the size of the region of interest."
+    )
+
+
 def _side_sentences(
     full: float, background_shuffled: float, roi_shuffled: float, chance_distance: float
 ) -> list[str]:
     sentences = []
     if full < 0.5:
-        sentences.append(
-            "The AUC on full images is below 0.5: the model ranks the classes the wrong way round, as it "
-            "does when what it learned is reversed in these images."
-        )
+        sentences.append(_REVERSED)
     for auc, what in ((background_shuffled, "background"), (roi_shuffled, "region of interest")):
         if _informs(auc, chance_distance) and (auc > 0.5) != (full > 0.5):
             sentences.append(

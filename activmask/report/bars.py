@@ -73,7 +73,7 @@ def _caption(runs: list[Run]) -> str:
     )
     best = selected_by(run.config.select for run in runs)
     masked = (
-        " Masked Everywhere is tested on images that are 0 outside their masks, all others on whole ones."
+        " Masked Everywhere is tested on images that are blank outside their masks, all others on whole ones."
         if any(on_other_images(run.config) for run in runs)
         else ""
     )

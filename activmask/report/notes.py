@@ -63,7 +63,7 @@ def image_notes(rows: Sequence["Row"]) -> Iterable[str]:
     if masked:
         yield (
             f"{joined(masked)} {'are' if len(masked) > 1 else 'is'} validated and tested on images that are "
-            "0 outside their masks, so not compared with classification alone, which sees whole ones."
+            "blank outside their masks, so not compared with classification alone, which sees whole ones."
         )
 
 

@@ -42,7 +42,8 @@ class Inputs:
     masks: Tensor | None
     """bool (N, H, W), dilated as in training; None without masks."""
     notes: tuple[str, ...] = ()
-    """Sentences on what is not known of how the network's images were made."""
+    """Sentences on what is not known of how the network's images were made, and on images that it sees
+    as it saw none in training."""
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
@@ -132,8 +133,28 @@ def read_inputs(
         paths=tuple(paths),
         images=torch.stack([image for image, _ in read]),
         masks=torch.stack(masks) if masks else None,
-        notes=known.notes,
+        notes=(*known.notes, *_masking_notes(checkpoint, [inside for _, inside in read])),
     )
+
+
+def _masking_notes(checkpoint: Checkpoint, masks: Sequence[Tensor | None]) -> list[str]:
+    """What is to be said of images that a network of masked images sees as it never saw one."""
+    if checkpoint.config.classify_masked != "all":
+        return []
+    whole = sum(inside is None or bool(inside.all()) for inside in masks)
+    blank = sum(inside is not None and not inside.any() for inside in masks)
+    notes = []
+    if whole:
+        notes.append(
+            f"The network was trained and judged on images that are blank outside their masks; {whole} of "
+            f"these {len(masks)} have no mask, or one without an outside, and are shown whole."
+        )
+    if blank:
+        notes.append(
+            f"The masks of {blank} of these {len(masks)} images have no inside, so the network, which was "
+            "trained on images that are blank outside their masks, sees nothing of them."
+        )
+    return notes
 
 
 def _check_slice(paths: Sequence[Path], slice_number: int | None) -> None:

@@ -130,6 +130,7 @@ def _wrong_size(how: Preparing, path: Path, size: tuple[int, int]) -> str:
 
 def _read_stored(how: Preparing, path: Path, mask: Path | None) -> Pair:
     """Of a file that has the size of the stored images, or of what the network sees."""
+    _check_neighbours(how, path)
     _check_depth(how, path)
     levels = read_levels(path, colour=how.colour)
     own_range = how.source == "folder" and not _in_data_set(how, path)
@@ -155,6 +156,18 @@ def _check_depth(how: Preparing, path: Path) -> None:
         raise DataError(
             f"{path} has the size of the network's data set but lies in none, so it cannot be told whether "
             "its 16-bit values were scaled already; give the data set's own file, or the original image"
+        )
+
+
+def _check_neighbours(how: Preparing, path: Path) -> None:
+    """Refuse an image of a data set that was prepared otherwise than the network's."""
+    root = path.resolve().parent.parent
+    if not (root / "metadata.csv").is_file():
+        return
+    if found := recipe_differences(how.recipe, card_recipe(read_card(root))):
+        raise DataError(
+            f"{path} lies in a data set that was prepared otherwise than that of {how.network} "
+            f"({'; '.join(found)}); give an image that was prepared alike, or the original"
         )
 
 

@@ -163,6 +163,12 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
         return (typed if not stored.is_dir() and typed.is_dir() else stored), []
     if typed.is_absolute():
         return typed, []
+    if not typed.is_dir():
+        raise DataError(
+            f"{trained.folder} was trained by an earlier version, which wrote down where its data lay as "
+            f"{typed} alone, and {typed.resolve()} does not exist; start from the folder that the run was "
+            "started from, or name its data set as the data to evaluate on"
+        )
     return typed, [
         f"{trained.folder} was trained by an earlier version, which did not write down where its data "
         f"{trained.config.data} lay; it is taken from the current folder, {typed.resolve()}."
