@@ -170,8 +170,58 @@ def test_masks_of_which_all_are_full_are_counted_or_asked_about(tmp_path):
             folder.prepare(mask_reading=reading)
     for k in range(4):
         pixels(2, 2).save(folder.masks / f"{k}.png")
-    with pytest.raises(UnclearMasks, match=r"the 4 masks, hold 2 \(100\.0%\)"):
+    with pytest.raises(UnclearMasks, match=r"the 4 masks hold 2 \(100\.0%\)"):
         folder.prepare(overwrite=True)
+
+
+def red(outside: tuple[int, ...] = (0, 0, 0)) -> Image.Image:
+    return coloured((255, 0, 0), outside)
+
+
+def striped() -> Image.Image:
+    """White inside, and a corner of red."""
+    values = np.asarray(coloured((255, 255, 255), (0, 0, 0))).copy()
+    values[:2, :2] = 255, 0, 0
+    return Image.fromarray(values)
+
+
+def see_through(of: Image.Image) -> Image.Image:
+    """With a transparent colour that no pixel has."""
+    of.info["transparency"] = 2
+    return of
+
+
+@pytest.mark.parametrize(
+    ("masks", "reading"),
+    [
+        ((striped(), coloured((255, 255, 255), (0, 0, 0))), MaskReading(values=("#ffffff",))),
+        ((striped(), pixels(255, 0)), MaskReading(values=(255.0,))),
+        ((red(), palette((0, 0, 0), (255, 0, 0))), MaskReading(values=("#ff0000",))),
+        ((red((255, 255, 255)), pixels(0, 255)), MaskReading(values=("#ffffff",), invert=True)),
+        (
+            (palette((0, 0, 0), (255, 0, 0)), see_through(palette((0, 0, 0), (255, 0, 0), (9, 9, 9)))),
+            MaskReading(values=(1.0,)),
+        ),
+    ],
+)
+def test_one_value_is_found_however_a_file_stores_it(tmp_path, masks, reading):
+    folder = folder_of(tmp_path, *masks)
+    folder.prepare(mask_reading=reading)
+    assert (stored(folder)[:, BLOB]).all()
+    assert stored(folder).mean() < 0.2
+
+
+def test_numbers_that_mean_indices_here_and_colours_there_are_refused(tmp_path):
+    folder = folder_of(tmp_path, palette((0, 0, 0), (255, 0, 0)), red())
+    with pytest.raises(DataError, match=r"a palette in 0\.png, but 1\.png holds colours"):
+        folder.prepare(mask_reading=MaskReading(values=(1.0,)))
+
+
+@pytest.mark.parametrize(("inside", "outside"), [(0, -1), (-1, 0)])
+def test_a_value_below_0_is_not_plainly_outside(tmp_path, inside, outside):
+    folder = folder_of(tmp_path, pixels(inside, outside, np.float32), suffix=".tif")
+    with pytest.raises(UnclearMasks):
+        folder.prepare()
 
 
 def test_masks_of_which_all_are_empty_are_none(tmp_path):
