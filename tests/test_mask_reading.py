@@ -301,6 +301,23 @@ def test_saliency_and_hand_made_data_sets_do_not_guess(tmp_path):
         load_samples(folder.written(), range(4))
 
 
+def test_saliency_refuses_a_mask_of_other_values_than_the_data_sets(tmp_path):
+    card = {"values": [1], "threshold": None, "invert": False, "found": {"2": 0.9, "1": 0.1}}
+    recipe = {"source": "folder", "mask_reading": {**card, "different_values": 2}}
+    checkpoint = tiny_checkpoint(tmp_path / "run", described={"recipe": recipe})
+    image = write_image(tmp_path / "image.png")
+    halves = np.arange(SIDE)[:, None] < np.full(SIDE, SIDE // 2)
+    for name, inside, outside in (("own", 1, 2), ("stored", 255, 0), ("empty", 2, 2)):
+        values = np.where(halves, inside, outside).astype(np.uint8)
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    for name, any_ in (("own", True), ("empty", False)):
+        masks = read_inputs(checkpoint, [image], tmp_path / f"{name}.png").masks
+        assert masks is not None
+        assert bool(masks.any()) is any_
+    with pytest.raises(DataError, match=r"nothing is inside the mask .*stored\.png, which holds 0, 255"):
+        read_inputs(checkpoint, [image], tmp_path / "stored.png")
+
+
 def test_masks_that_cannot_be_read_are_passed_over(tmp_path):
     folder = folder_of(tmp_path, pixels(255, 0))
     (folder.masks / "0.png").write_text("no image")
