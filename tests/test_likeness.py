@@ -161,6 +161,11 @@ def test_a_missing_site_is_a_skipped_row_and_an_empty_one_is_none(folder):
     assert (name, "the site is 'nan', a missing value" in why) == ("sub/a.jpg", True)
 
 
+def test_a_space_before_a_quoted_cell_is_no_part_of_it(folder):
+    folder.table("file_name,label", 'a.png, "cat"', 'b.tif,"dog"', "sub/a.jpg,dog", "c.png,cat")
+    assert folder.prepare().classes == {"cat": 0, "dog": 1}
+
+
 def test_none_may_be_a_class_so_it_is_asked(folder):
     folder.table("file_name,label", "a.png,none", "b.tif,dog", "c.png,none")
     with pytest.raises(DataError, match="row 2: the label 'none' may be a class or a missing value"):
