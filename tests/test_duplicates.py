@@ -124,9 +124,9 @@ def test_training_refuses_equal_pixels_in_two_splits(tmp_path, monkeypatch, stre
     config = make_config(data=str(tmp_path / "data"), split_policy=policy)
     seed = next(s for s in range(50) if policy == "given" or parted(config, s))
     with pytest.raises(DataError, match=r"equal pixels lie in two splits: images/image-000\.png"):
-        equal_images(config, open_stored(config, seed, CPU))
+        equal_images(config, open_stored(config, seed, CPU)[0])
     allowed = make_config(data=str(tmp_path / "data"), split_policy=policy, duplicates="allow")
-    assert "1 group of images of equal pixels" in equal_images(allowed, open_stored(allowed, seed, CPU))
+    assert "1 group of images of equal pixels" in equal_images(allowed, open_stored(allowed, seed, CPU)[0])
 
 
 def parted(config: RunConfig, seed: int) -> bool:
@@ -139,7 +139,7 @@ def test_training_takes_constant_and_different_images(tmp_path, monkeypatch, str
     data_set(tmp_path / "data", (grey(0, 32), grey(0, 32)))
     monkeypatch.setattr(stream, "RESIDENT_BYTES", 0 if streamed else 2**31)
     config = make_config(data=str(tmp_path / "data"))
-    assert equal_images(config, open_stored(config, 0, CPU)) == ""
+    assert equal_images(config, open_stored(config, 0, CPU)[0]) == ""
 
 
 def test_drawn_data_are_not_searched():
