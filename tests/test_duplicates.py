@@ -62,7 +62,9 @@ def test_equal_near_and_constant_images_are_counted_and_named(tmp_path):
     assert summary.duplicates.sentences() == [
         "1 group of images of equal pixels under different subjects: 0 = 2",
         "1 pair of images under different subjects that look alike: 1 = 3",
-        "2 images of one value alone: 4, 5",
+    ]
+    assert [note for note in summary.notes if "one value" in note] == [
+        "2 images have one value everywhere and show nothing: 4.png, 5.png"
     ]
 
 
@@ -122,9 +124,9 @@ def test_training_refuses_equal_pixels_in_two_splits(tmp_path, monkeypatch, stre
     config = make_config(data=str(tmp_path / "data"), split_policy=policy)
     seed = next(s for s in range(50) if policy == "given" or parted(config, s))
     with pytest.raises(DataError, match=r"equal pixels lie in two splits: images/image-000\.png"):
-        equal_images(config, open_stored(config, seed, CPU))
+        equal_images(config, open_stored(config, seed, CPU)[0])
     allowed = make_config(data=str(tmp_path / "data"), split_policy=policy, duplicates="allow")
-    assert "1 group of images of equal pixels" in equal_images(allowed, open_stored(allowed, seed, CPU))
+    assert "1 group of images of equal pixels" in equal_images(allowed, open_stored(allowed, seed, CPU)[0])
 
 
 def parted(config: RunConfig, seed: int) -> bool:
@@ -137,7 +139,7 @@ def test_training_takes_constant_and_different_images(tmp_path, monkeypatch, str
     data_set(tmp_path / "data", (grey(0, 32), grey(0, 32)))
     monkeypatch.setattr(stream, "RESIDENT_BYTES", 0 if streamed else 2**31)
     config = make_config(data=str(tmp_path / "data"))
-    assert equal_images(config, open_stored(config, 0, CPU)) == ""
+    assert equal_images(config, open_stored(config, 0, CPU)[0]) == ""
 
 
 def test_drawn_data_are_not_searched():
@@ -193,4 +195,4 @@ def test_nothing_and_constants_alone():
     finder = DuplicateFinder()
     assert finder.finish().sentences() == []
     finder.add("a", "a", "", grey(1))
-    assert finder.finish().sentences() == ["1 image of one value alone: a"]
+    assert (finder.finish().sentences(), finder.result.constant) == ([], ("a",))

@@ -28,6 +28,11 @@ def folder(tmp_path) -> Folder:
         ("1", "1."),
         ("1", "+1"),
         ("0.5", "0.50"),
+        ("1", "1e0"),
+        ("1", "1.00E+00"),
+        ("1.5", "1,50"),
+        ("0", "-0,0"),
+        ("P1", "P 01"),
         ("P1", "P01"),
         ("Benign", "benign"),
         ("a  b", "a b"),
@@ -51,6 +56,8 @@ def test_likeness(one, other):
         ("-1", "1"),
         ("1.2.840.1", "1.2.840.10"),
         ("1e1", "10"),
+        ("1 2", "12"),
+        ("1" * 29, "1" * 28 + "2"),
         ("", "0"),
     ],
 )
@@ -146,6 +153,17 @@ def test_a_missing_label_or_subject_is_a_skipped_row(folder, missing):
     assert set(reasons) == {"sub/a.jpg", "c.png"}
     assert "the label is" in reasons["sub/a.jpg"]
     assert "the subject is" in reasons["c.png"]
+
+
+def test_a_missing_site_is_a_skipped_row_and_an_empty_one_is_none(folder):
+    folder.table("file_name,label,site", "a.png,cat,", "b.tif,dog,x", "sub/a.jpg,dog,nan", "c.png,cat,x")
+    ((name, why),) = folder.prepare().skipped
+    assert (name, "the site is 'nan', a missing value" in why) == ("sub/a.jpg", True)
+
+
+def test_a_space_before_a_quoted_cell_is_no_part_of_it(folder):
+    folder.table("file_name,label", 'a.png, "cat"', 'b.tif,"dog"', "sub/a.jpg,dog", "c.png,cat")
+    assert folder.prepare().classes == {"cat": 0, "dog": 1}
 
 
 def test_none_may_be_a_class_so_it_is_asked(folder):

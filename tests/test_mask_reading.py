@@ -170,8 +170,58 @@ def test_masks_of_which_all_are_full_are_counted_or_asked_about(tmp_path):
             folder.prepare(mask_reading=reading)
     for k in range(4):
         pixels(2, 2).save(folder.masks / f"{k}.png")
-    with pytest.raises(UnclearMasks, match=r"the 4 masks, hold 2 \(100\.0%\)"):
+    with pytest.raises(UnclearMasks, match=r"the 4 masks hold 2 \(100\.0%\)"):
         folder.prepare(overwrite=True)
+
+
+def red(outside: tuple[int, ...] = (0, 0, 0)) -> Image.Image:
+    return coloured((255, 0, 0), outside)
+
+
+def striped() -> Image.Image:
+    """White inside, and a corner of red."""
+    values = np.asarray(coloured((255, 255, 255), (0, 0, 0))).copy()
+    values[:2, :2] = 255, 0, 0
+    return Image.fromarray(values)
+
+
+def see_through(of: Image.Image) -> Image.Image:
+    """With a transparent colour that no pixel has."""
+    of.info["transparency"] = 2
+    return of
+
+
+@pytest.mark.parametrize(
+    ("masks", "reading"),
+    [
+        ((striped(), coloured((255, 255, 255), (0, 0, 0))), MaskReading(values=("#ffffff",))),
+        ((striped(), pixels(255, 0)), MaskReading(values=(255.0,))),
+        ((red(), palette((0, 0, 0), (255, 0, 0))), MaskReading(values=("#ff0000",))),
+        ((red((255, 255, 255)), pixels(0, 255)), MaskReading(values=("#ffffff",), invert=True)),
+        (
+            (palette((0, 0, 0), (255, 0, 0)), see_through(palette((0, 0, 0), (255, 0, 0), (9, 9, 9)))),
+            MaskReading(values=(1.0,)),
+        ),
+    ],
+)
+def test_one_value_is_found_however_a_file_stores_it(tmp_path, masks, reading):
+    folder = folder_of(tmp_path, *masks)
+    folder.prepare(mask_reading=reading)
+    assert (stored(folder)[:, BLOB]).all()
+    assert stored(folder).mean() < 0.2
+
+
+def test_numbers_that_mean_indices_here_and_colours_there_are_refused(tmp_path):
+    folder = folder_of(tmp_path, palette((0, 0, 0), (255, 0, 0)), red())
+    with pytest.raises(DataError, match=r"a palette in 0\.png, but 1\.png holds colours"):
+        folder.prepare(mask_reading=MaskReading(values=(1.0,)))
+
+
+@pytest.mark.parametrize(("inside", "outside"), [(0, -1), (-1, 0)])
+def test_a_value_below_0_is_not_plainly_outside(tmp_path, inside, outside):
+    folder = folder_of(tmp_path, pixels(inside, outside, np.float32), suffix=".tif")
+    with pytest.raises(UnclearMasks):
+        folder.prepare()
 
 
 def test_masks_of_which_all_are_empty_are_none(tmp_path):
@@ -249,6 +299,23 @@ def test_saliency_and_hand_made_data_sets_do_not_guess(tmp_path):
     trimap().save(folder.out / "masks/2.png")
     with pytest.raises(DataError, match=r"masks/2\.png holds 1 "):
         load_samples(folder.written(), range(4))
+
+
+def test_saliency_refuses_a_mask_of_other_values_than_the_data_sets(tmp_path):
+    card = {"values": [1], "threshold": None, "invert": False, "found": {"2": 0.9, "1": 0.1}}
+    recipe = {"source": "folder", "mask_reading": {**card, "different_values": 2}}
+    checkpoint = tiny_checkpoint(tmp_path / "run", described={"recipe": recipe})
+    image = write_image(tmp_path / "image.png")
+    halves = np.arange(SIDE)[:, None] < np.full(SIDE, SIDE // 2)
+    for name, inside, outside in (("own", 1, 2), ("stored", 255, 0), ("empty", 2, 2)):
+        values = np.where(halves, inside, outside).astype(np.uint8)
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    for name, any_ in (("own", True), ("empty", False)):
+        masks = read_inputs(checkpoint, [image], tmp_path / f"{name}.png").masks
+        assert masks is not None
+        assert bool(masks.any()) is any_
+    with pytest.raises(DataError, match=r"nothing is inside the mask .*stored\.png, which holds 0, 255"):
+        read_inputs(checkpoint, [image], tmp_path / "stored.png")
 
 
 def test_masks_that_cannot_be_read_are_passed_over(tmp_path):

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from activmask.config import make_config
 from activmask.errors import UsageError
 from activmask.models import ConvNet, Tapped, build_model, load_plain_weights, plain_weights
+from activmask.models.taps import head_reads_last_tap
 from activmask.models.torchvision_models import give_released_head, torchvision_classifier
 
 
@@ -365,6 +366,23 @@ def test_other_torchvision_classifiers_build_and_train(name, taps):
     assert len(output.pre_activations) == taps
     F.cross_entropy(output.logits, torch.tensor([0, 1])).backward()
     assert all(p.grad is not None for p in model.parameters())
+    assert hooks_on(model) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "reads"),
+    [
+        ("resnet18", {"width": 8}, True),
+        ("resnet18", {"width": 8, "head": "released", "size": 100}, True),
+        ("mobilenet_v2", {}, True),
+        ("densenet121", {}, False),
+        ("mobilenet_v3_small", {}, False),
+        ("squeezenet1_1", {}, False),
+    ],
+)
+def test_whether_the_head_reads_the_last_tap(name, settings, reads):
+    model = build(name, **settings).eval()
+    assert head_reads_last_tap(model, pictures(size=settings.get("size", 28))) is reads
     assert hooks_on(model) == 0
 
 

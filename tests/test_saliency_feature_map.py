@@ -72,6 +72,11 @@ def test_a_convnets_is_that_of_its_last_encoder_block(name):
     assert (found.name, found.channels, found.height) == ("encoder.3.1", 32, 2)
 
 
+def test_the_layer_before_a_single_position_is_no_branch():
+    with pytest.raises(UsageError, match=r"such as Mixed_6e$"):
+        find_feature_map(*on_meta("inception_v3", 96))
+
+
 @pytest.mark.parametrize(("name", "side"), [("efficientnet_b0", 28), ("mobilenet_v3_small", 32)])
 def test_a_single_position_is_refused_and_a_layer_before_it_named(name, side):
     model, image = on_meta(name, side)

@@ -306,6 +306,21 @@ def test_actdiff_is_refused_without_activation_modules(tmp_path):
         train(make_config(data="synthetic", model="googlenet", actdiff=1.0, epochs=1), out=tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"actdiff": 1.0, "actdiff_layers": "pooled"},
+        {"adversarial": 1.0, "adversarial_form": "followup"},
+    ],
+)
+def test_pooled_features_are_refused_where_the_head_pools_others(crosses, tmp_path, form):
+    config = small(crosses, model="densenet121", width=64, **form)
+    with pytest.raises(
+        UsageError, match="pools its last ReLU and classifies that, which densenet121 does not"
+    ):
+        train(config, out=tmp_path / "run")
+
+
 def test_gradmask_is_refused_where_torch_has_no_second_derivative(crosses, tmp_path):
     config = small(crosses, model="mobilenet_v3_small", width=64, gradmask=1.0)
     with pytest.raises(UsageError, match=r"mobilenet_v3_small .*hardsigmoid"):

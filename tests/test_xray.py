@@ -51,6 +51,16 @@ def test_equal_cells_of_both_sites_with_their_pixels(tmp_path):
         assert preview.width > 300
 
 
+def test_where_a_cell_runs_out_the_reason_is_named(tmp_path):
+    made = Collections(tmp_path)
+    for path in made.padchest.rglob("*.png"):
+        png(path, xray(1, 255))
+    with pytest.raises(
+        DataError, match=r"only 0 of its 4 can be used.* 16 bits that padchest was released with"
+    ):
+        prepared(made, intensity="released")
+
+
 def test_per_cell_and_the_number_of_workers_decide_as_they_should(tmp_path):
     made = Collections(tmp_path)
     assert prepared(made, per_cell=2).written.images == 8

@@ -44,7 +44,7 @@ class Duplicates:
     near: tuple[tuple[Picture, Picture], ...] = ()
     """Pairs that look alike and are not equal."""
     constant: tuple[str, ...] = ()
-    """Images of one value."""
+    """Images of one value, which whoever prepares data names among what their values give away."""
 
     def straddling(self) -> tuple[tuple[Picture, ...], ...]:
         """The groups of equal pixels that lie in more than one split."""
@@ -77,10 +77,6 @@ class Duplicates:
             found.append(
                 f"{pairs} of images under different subjects that look alike{where}: {_named(self.near)}"
             )
-        if self.constant:
-            names = ", ".join(self.constant[:_NAMED]) + (", ..." if len(self.constant) > _NAMED else "")
-            count = "1 image" if len(self.constant) == 1 else f"{len(self.constant)} images"
-            found.append(f"{count} of one value alone: {names}")
         return found
 
 

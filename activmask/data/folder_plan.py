@@ -125,6 +125,10 @@ def _item(row: Row, path: PurePosixPath, images: Path, mask: Path | None, taken:
         raise DataError(f"the label is {_shown(row['label'])}")
     if "subject" in row.cells and (is_missing(row["subject"]) or row["subject"].casefold() == "none"):
         raise DataError(f"the subject is {_shown(row['subject'])}; fill it in or remove the column")
+    if row["site"] and is_missing(row["site"]):
+        raise DataError(
+            f"the site is {_shown(row['site'])}; leave the cell empty, or call the site otherwise"
+        )
     image = _existing(images, path)
     size, depth = image_size(image), bit_depth(image)
     if mask is not None and image_size(mask) != size:

@@ -133,7 +133,9 @@ def read_stored_mask(path: Path, *, jpeg: bool = False) -> StoredMask:
     """
     formats = _FORMATS if jpeg else _MASK_FORMATS
     with _failures_named(path, formats), _decoded(path, formats) as (image, white_is_zero):
-        if image.mode == "P" and "transparency" not in image.info:
+        if image.mode == "P":
+            # Transparent pixels are refused; a palette that could have some is a palette all the same.
+            _as_array(path, image)
             return _palette_mask(image)
         pixels = _as_array(path, image)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():

@@ -6,6 +6,7 @@ A space, a capital or a leading zero would make a new class, or put one patient 
 import re
 import unicodedata
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 
 from activmask.data.images import SUFFIXES
@@ -15,7 +16,15 @@ MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null"})
 """What tables write, in any case of letters, where they have no value."""
 
 _SHOWN = 5
-_NUMBER = re.compile(r"[+]?(-?)0*([0-9]*)(?:\.([0-9]*?)0*)?", re.ASCII)
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]{1,14}(?:e(?:0{1,2}|[+-][0-9]{1,2}))?"
+    r"|(?:[0-9]{1,14}[.,][0-9]{0,14}|[.,][0-9]{1,14})(?:e[+-]?[0-9]{1,2})?)",
+    re.ASCII,
+)
+"""Also with a decimal comma, and with a power of ten as programs write it; a bare '1e1' may be an
+identifier in base 16."""
+_GAP = re.compile(r"(?<![0-9]) | (?![0-9])", re.ASCII)
+"""Between two digits a space keeps two numbers apart."""
 _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])", re.ASCII)
 
 
@@ -36,16 +45,15 @@ def likeness(text: str) -> str:
     """What two names that a reader would take for one have in common.
 
     Case, white space, invisible characters, Unicode's several ways to write a letter, and the
-    zeros around a number ('01', '1', '1.0') make no difference.
+    form of a number ('01', '1', '1.0', '1,0', '1e0') make no difference.
     """
     if not text.isascii():
         text = "".join(letter for letter in unicodedata.normalize("NFKC", text) if not _is_invisible(letter))
-    folded = unicodedata.normalize("NFKC", " ".join(text.split()).casefold())
-    number = _NUMBER.fullmatch(folded) if any(map(str.isdigit, folded)) else None
-    if number is None:
-        return _LEADING_ZEROS.sub("", folded)
-    sign, whole, part = number.groups()
-    return f"{sign}{whole or 0}" + (f".{part}" if part else "")
+    folded = _GAP.sub("", unicodedata.normalize("NFKC", " ".join(text.split()).casefold()))
+    if _NUMBER.fullmatch(folded):
+        number = Decimal(folded.replace(",", "."))
+        return f"{number.normalize() if number else Decimal(0):f}"
+    return _LEADING_ZEROS.sub("", folded)
 
 
 def refuse_likenesses(table: Path, column: str, cells: Iterable[tuple[int, str]]) -> None:

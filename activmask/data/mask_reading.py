@@ -9,11 +9,13 @@ from typing import Any
 
 from activmask.data.images import read_stored_mask
 from activmask.data.mask_values import (
+    Kind,
     MaskReading,
     StoredMask,
     Value,
     inside,
     is_plain,
+    names_of,
     value_counts,
     value_word,
 )
@@ -47,11 +49,14 @@ class _Found:
     """Values above 0 of plain masks."""
     odd: Path | None = None
     """The first mask that is not plain."""
+    kinds: dict[Kind, Path] = field(default_factory=dict)
+    """The first mask of each kind."""
     full: int = 0
     empty: int = 0
 
     def add(self, path: Path, mask: StoredMask, reading: MaskReading) -> None:
         self.files += 1
+        self.kinds.setdefault(mask.kind, path)
         counts = value_counts(mask)
         if len(self.pixels) < _MOST:
             self.pixels.update(dict(counts))
@@ -196,16 +201,24 @@ def _check_plain(found: _Found, shares: dict[str, float], different: int) -> Non
     guess = ""
     if different > 2 * _KEPT and sum(sorted(shares.values())[-2:]) < 0.5:
         guess = ", which look like pictures rather than masks"
-    who = f"the {found.files} masks{guess}{where}, hold" if found.files > 1 else "the only mask holds"
+    aside = guess + where
+    who = f"the {found.files} masks{aside}{',' * bool(aside)} hold"
+    who = who if found.files > 1 else "the only mask holds"
     raise UnclearMasks(f"{who} {_listed(shares, different)}, but expected were 0 and one other value")
 
 
 def _check_effect(found: _Found, reading: MaskReading, shares: dict[str, float]) -> None:
     holds = _listed(shares, len(found.pixels))
-    known = {word.removeprefix("palette index ").split(" (")[0] for word in found.pixels}
+    known = {name for word in found.pixels for name in names_of(word)}
     missing = [word for word in map(value_word, reading.values) if word not in known]
     if missing:
         raise DataError(f"mask_values names {missing[0]}, which no mask holds: the masks hold {holds}")
+    numbers = any(not isinstance(value, str) for value in reading.values)
+    if numbers and {"palette", "colour"} <= found.kinds.keys():
+        raise DataError(
+            f"mask_values names numbers, which are indices of a palette in {found.kinds['palette'].name}, "
+            f"but {found.kinds['colour'].name} holds colours; name colours such as #ff0000"
+        )
     for number, nothing in ((found.full, "outside"), (found.empty, "inside")):
         if number == found.files:
             raise DataError(

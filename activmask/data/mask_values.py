@@ -7,6 +7,7 @@ Shapes: H x W pixels.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,10 @@ from typing import Literal
 import numpy as np
 
 from activmask.errors import UsageError
+
+_COLOUR = re.compile("#[0-9A-Fa-f]{6}", re.ASCII)
+_GREY_STEP = 0x010101
+"""Between the colours that show neighbouring greys of 8 bits."""
 
 Kind = Literal["grey", "palette", "colour"]
 Value = float | str
@@ -36,7 +41,7 @@ class MaskReading:
     """What is inside. By default what is not 0, in masks that hold at most one other value."""
 
     values: tuple[Value, ...] = ()
-    """These stored values; palettes go by their index, colours by '#rrggbb'."""
+    """These stored values; palettes go by their index or by '#rrggbb', as colours do."""
     threshold: float | None = None
     """Or whatever is above it; of colours the highest channel counts."""
     invert: bool = False
@@ -58,10 +63,9 @@ def parse_values(text: str) -> tuple[Value, ...]:
 
 
 def _parsed(part: str, text: str) -> Value:
-    digits = part.removeprefix("#")
     try:
-        if digits != part and len(digits) == 6:
-            return f"#{int(digits, 16):06x}"
+        if _COLOUR.fullmatch(part):
+            return part.lower()
         value = float(part)
     except ValueError:
         raise UsageError(
@@ -75,16 +79,38 @@ def _parsed(part: str, text: str) -> Value:
 def inside(mask: StoredMask, reading: MaskReading) -> np.ndarray:
     """Where a mask is inside, bool (H, W)."""
     if reading.values:
-        found = np.isin(mask.values, _own_values(mask.kind, reading.values))
+        found = np.isin(mask.values, _own_values(mask, reading.values))
     else:
         found = _heights(mask) > (reading.threshold or 0)
     return np.asarray(~found if reading.invert else found)
 
 
-def _own_values(kind: Kind, values: Sequence[Value]) -> np.ndarray:
-    if kind == "colour":
-        return np.array([int(value[1:], 16) for value in values if isinstance(value, str)], np.int64)
-    return np.array([value for value in values if not isinstance(value, str)], np.float64)
+def _own_values(mask: StoredMask, values: Sequence[Value]) -> np.ndarray:
+    """The stored values that are meant by `values`.
+
+    Files of one folder may show the same in several ways: a colour file without a colour in it is
+    grey, and #ffffff is its 255.
+    """
+    numbers = [value for value in values if not isinstance(value, str)]
+    colours = [int(value[1:], 16) for value in values if isinstance(value, str)]
+    if mask.kind == "colour":
+        whole = [int(number) for number in numbers if number in range(256)]
+        return np.array(colours + [grey * _GREY_STEP for grey in whole], np.int64)
+    if mask.palette is not None:
+        drawn = np.flatnonzero(np.isin(mask.palette, np.array(colours, np.int64))).tolist()
+        return np.array(numbers + drawn, np.float64)
+    greys = [colour // _GREY_STEP for colour in colours if colour % _GREY_STEP == 0]
+    return np.array(numbers + (greys if mask.values.dtype == np.uint8 else []), np.float64)
+
+
+def names_of(word: str) -> set[str]:
+    """Every way in which `--mask-values` may name a value that `value_counts` has put into words."""
+    index, _, colour = word.removeprefix("palette index ").partition(" (")
+    names = {index, colour.rstrip(")")} - {""}
+    if index.isdigit() and not colour and int(index) < 256:
+        names.add(f"#{int(index) * _GREY_STEP:06x}")
+    grey = int(index[1:], 16) if index.startswith("#") else 1
+    return names | ({str(grey // _GREY_STEP)} if grey % _GREY_STEP == 0 else set())
 
 
 def _heights(mask: StoredMask) -> np.ndarray:
@@ -108,6 +134,8 @@ def is_plain(mask: StoredMask) -> bool:
         and not mask.values.tobytes().translate(None, b"\0\xff")
     ):
         return True
+    if mask.values.min() < 0:
+        return False
     above = mask.values > 0
     if mask.kind == "palette" and not np.array_equal(_heights(mask) > 0, above):
         return False

@@ -55,7 +55,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
         DataError: the file is broken, a column is missing, named twice or nearly called like an
             `optional` one, a row has too many or too few cells, or there is no row.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
     try:
         header = [trimmed(name) for name in next(reader, [])]
         _check_header(path, header, required)

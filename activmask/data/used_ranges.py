@@ -94,9 +94,8 @@ def constant_images(names: Sequence[str]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return (
-        f"{len(names)} images have one value everywhere and show nothing: {', '.join(names[:_NAMED])}{more}"
-    )
+    what = "1 image has" if len(names) == 1 else f"{len(names)} images have"
+    return f"{what} one value everywhere and show nothing: {', '.join(names[:_NAMED])}{more}"
 
 
 def _unequal(largest: dict[Kind, list[int]]) -> tuple[Kind, Kind] | None:

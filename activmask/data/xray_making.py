@@ -122,6 +122,13 @@ def draw_made(
                     yield made.pixels is not None
 
             images = sample(candidates, per_cell, usable=usable)
+    except DataError as error:
+        if not broken:
+            raise
+        name, why = broken[0]
+        raise DataError(
+            f"{error}; {len(broken)} could not be used, the first, {name}, because {why}"
+        ) from error
     except OSError as error:
         raise DataError(
             f"the finished images cannot be kept in {cache} ({error.strerror or type(error).__name__}); free "

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from activmask.errors import UsageError
 from activmask.models.output import ModelOutput
@@ -67,6 +68,45 @@ def _collecting(network: nn.Module) -> Iterator[dict[str, Tensor]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def head_reads_last_tap(model: Tapped, images: Tensor) -> bool:
+    """Whether the network classifies its last tap after a ReLU, pooled over positions.
+
+    Not so where the last activation lies deeper, as inside the last block of a transformer or of a
+    DenseNet, or is no ReLU.
+
+    Args:
+        model: any, in evaluation mode.
+        images: float (B, C, H, W), on the model's device, not blank.
+    """
+    heads = [module for module in model.network.modules() if isinstance(module, nn.Linear)]
+    if not heads:
+        return False
+    read: list[Tensor] = []
+    hook = heads[-1].register_forward_pre_hook(lambda _module, inputs: read.append(inputs[0]))
+    try:
+        with torch.no_grad():
+            taps = model(images).pre_activations
+    finally:
+        hook.remove()
+    if not (read and taps):
+        return False
+    name, tap = list(taps.items())[-1]
+    activation = model.network.get_submodule(name.partition(":")[0])
+    if tap.ndim not in {2, 4} or not isinstance(activation, nn.ReLU | nn.ReLU6):
+        return False
+    active = F.relu(tap)
+    poolings = [active]
+    if tap.ndim == 4:
+        # Most heads read the mean over all positions, that of the released code means over 4 x 4 of them.
+        poolings = [active.mean((2, 3)), F.avg_pool2d(active, min(4, *tap.shape[2:]))]
+    scale = read[-1].abs().max().clamp_min(1e-30)
+    return any(
+        pooled.flatten(1).shape == read[-1].shape
+        and bool((pooled.flatten(1) - read[-1]).abs().max() < 1e-3 * scale)
+        for pooled in poolings
+    )
 
 
 def _version(tap: Tensor) -> int:

@@ -113,7 +113,7 @@ def find_feature_map(model: nn.Module, images: Tensor, layer: str | None = None)
             "its head reads; choose another method, such as contrast"
         )
     if run.positions == 1:
-        deepest = next((each for each in reversed(body) if each.positions > 1), None)
+        deepest = _last_map(logits, image, [each for each in body if each.positions > 1])
         hint = "" if deepest is None else f", or a layer before it, such as {deepest.name}"
         raise UsageError(
             f"gradcam cannot tell places apart: the last feature map, {_feature_map(run)}, has a single "

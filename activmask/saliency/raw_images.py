@@ -22,11 +22,12 @@ from activmask.data.images import (
     read_levels,
     read_mask,
     read_plain_mask,
+    read_stored_mask,
     to_stored,
 )
 from activmask.data.intensities import FULL_RANGE, Intensity, as_shares, recorded_intensity
 from activmask.data.mask_reading import recorded_reading
-from activmask.data.mask_values import MaskReading
+from activmask.data.mask_values import MaskReading, inside, value_counts
 from activmask.data.nifti_slice import StoredSlices, is_nifti, read_nifti_slice, stored_margin, stored_slices
 from activmask.data.recipe import Recipe, card_recipe, recipe_differences
 from activmask.data.xray_pixels import read_intensities, read_xray_mask, resized
@@ -213,7 +214,7 @@ def _intensities(how: Preparing, path: Path) -> np.ndarray:
 def _read_resized(how: Preparing, path: Path, mask: Path | None) -> Pair:
     """An original of a folder that was resized, at any size."""
     _check_depth(how, path)
-    stored, inside = as_prepared(
+    stored, region = as_prepared(
         path,
         mask,
         size=how.side,
@@ -224,7 +225,7 @@ def _read_resized(how: Preparing, path: Path, mask: Path | None) -> Pair:
     )
     if mask is None:
         return from_stored(stored), None
-    found = np.zeros(stored.shape, np.bool_) if inside is None else inside
+    found = np.zeros(stored.shape, np.bool_) if region is None else region
     return from_stored(stored), torch.from_numpy(np.ascontiguousarray(found))
 
 
@@ -232,9 +233,9 @@ def _read_slice(
     how: Preparing, path: Path, mask: Path | None, number: int
 ) -> tuple[np.ndarray, Tensor | None, Sides]:
     label = mask if mask is not None and is_nifti(mask) else None
-    pixels, inside, native = read_nifti_slice(path, number, _slices(how), label)
-    if inside is not None:
-        return pixels, torch.from_numpy(inside), native
+    pixels, organ, native = read_nifti_slice(path, number, _slices(how), label)
+    if organ is not None:
+        return pixels, torch.from_numpy(organ), native
     return pixels, None if mask is None else read_raw_mask(how, mask, path, pixels.shape), native
 
 
@@ -251,7 +252,27 @@ def _slices(how: Preparing) -> StoredSlices:
 def _reading(how: Preparing, mask: Path) -> MaskReading | None:
     """How a mask is read: as those of the data set were, unless it is one that the set stores."""
     asked = recorded_reading(how.recipe)
-    return None if asked == MaskReading() or _in_data_set(how, mask) else asked
+    if asked == MaskReading() or _in_data_set(how, mask):
+        return None
+    _check_values(how, mask, asked)
+    return asked
+
+
+def _check_values(how: Preparing, path: Path, reading: MaskReading) -> None:
+    """Refuse a mask that is all inside or all outside because its values are not those of the data set."""
+    card = how.recipe["mask_reading"]
+    found = card.get("found") or {}
+    if not path.is_file() or card.get("different_values") != len(found):
+        return
+    mask = read_stored_mask(path, jpeg=reading.threshold is not None)
+    within, held = inside(mask, reading), [word for word, _ in value_counts(mask)]
+    if (within.all() or not within.any()) and not found.keys() >= {*held}:
+        side = "outside" if within.all() else "inside"
+        raise DataError(
+            f"read as the masks of the network's data set, which held {', '.join(found)}, nothing is {side} "
+            f"the mask {path}, which holds {', '.join(held[:8])}; give the original mask, or the data set's "
+            "own where it lies"
+        )
 
 
 def read_raw_mask(how: Preparing, path: Path, image: Path, shape: tuple[int, ...]) -> Tensor:

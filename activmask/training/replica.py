@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from activmask.config import AUTOENCODERS, RunConfig, differentiates_twice
+from activmask.config import AUTOENCODERS, POOLED, RunConfig, differentiates_twice
 from activmask.data.manifest import Entry
 from activmask.data.samples import Samples
 from activmask.errors import UsageError
 from activmask.models import ModelOutput, build_model, prepare_double_backward
 from activmask.models.synced_batch_norm import sync_batch_norm
+from activmask.models.taps import Tapped, head_reads_last_tap
 from activmask.objectives.actdiff import choose_layers
 from activmask.objectives.adversarial import discriminator, features
 from activmask.objectives.terms import StepTerms, step_terms
@@ -228,9 +229,25 @@ def _check_taps(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]
     model.eval()
     with torch.no_grad():
         taps = model(torch.zeros(1, *shape), reconstruct=False).pre_activations
-    model.train()
     choose_layers(list(taps), config.actdiff_layers)
+    _check_pooled(config, model, shape)
+    model.train()
     return list(taps.values())
+
+
+def _check_pooled(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
+    """Refuse the follow-up's pooled features where the last activation is not what the head pools."""
+    pooled = config.actdiff and config.actdiff_layers == POOLED
+    name = "actdiff_layers pooled" if pooled else "adversarial_form followup"
+    judged = config.adversarial and config.adversarial_form == "followup"
+    if not (pooled or judged) or not isinstance(model, Tapped):
+        return
+    images = torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
+    if not head_reads_last_tap(model, images):
+        raise UsageError(
+            f"{name} needs a network that pools its last ReLU and classifies that, which {config.model} does "
+            "not; choose resnet18, cnn or unet, for example, or another form"
+        )
 
 
 def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
