@@ -75,7 +75,7 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
     "masks": (uses_masks, ": no objective of this run looks at masks"),
     "masks_without": (
         lambda config: uses_masks(config) and config.mask == "file",
-        "unless an objective looks at masks from files; with circles every image has a mask",
+        "unless an objective of this run looks at masks from files: with circles every image has a mask",
     ),
     **{name: _needs_weight(weight) for name, weight in ONLY_WITH.items()},
     "actdiff_norm": _compares_layers(),

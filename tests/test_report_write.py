@@ -106,6 +106,6 @@ def test_a_report_without_data_and_with_unfinished_seeds_says_so_and_is_the_same
     assert one == two
     assert "CNN Gradmask: seed 0" in one
     assert 'class="problem"' in one
-    assert f"{data / 'synthetic'} does not exist" in one
+    assert f"the data set folder {data / 'synthetic'} that" in one
     assert "figure-7-synthetic" in one
     assert "audit-synthetic" not in one

@@ -159,7 +159,7 @@ def test_every_term_is_its_objective_of_the_recorded_passes():
     assert full.reconstruction is not None
     expected = {
         "classify": cross_entropy(full.logits, LABELS),
-        "actdiff": 2 * actdiff(full.pre_activations, other.pre_activations, norm="row"),
+        "actdiff": 2 * actdiff(full.pre_activations, other.pre_activations, norm="channel", at="post"),
         "gradmask": 3 * gradmask(logits, images, MASKS, norm="l2", target="contrast"),
         "rrr": 4 * rrr(logits, images, MASKS),
         "recon": 5 * reconstruction_loss(full.reconstruction, IMAGES, "bce"),
