@@ -284,7 +284,7 @@ def test_borrowed_masks_cut_what_is_judged_only_where_everything_is_masked(organ
 
 def test_borrowing_is_refused_where_it_has_no_effect(crosses, organs):
     for settings, message in (
-        ({}, "no objective of this run looks at masks"),
+        ({}, "unless an objective looks at masks"),
         ({"gradmask": 1.0, "mask": "circle", "mask_blur": 0.0}, "every image has a mask"),
     ):
         with pytest.raises(UsageError, match=f"masks_without has no effect.*{message}"):

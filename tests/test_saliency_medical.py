@@ -109,8 +109,8 @@ def test_a_network_sees_a_slice_as_evaluation_does(prepared):
 
 
 def test_without_a_recipe_the_preset_tells_size_and_window():
-    assert slices_of({}, "liver", 100) == StoredSlices(110, (-160.0, 240.0), 0)
-    assert slices_of({}, "cardiac", 64, crops=False) == StoredSlices(64, None, 0)
+    assert slices_of({}, "liver", 100) == StoredSlices(110, (-160.0, 240.0), 0, None)
+    assert slices_of({}, "cardiac", 64, crops=False) == StoredSlices(64, None, 0, None)
     with pytest.raises(DataError, match=r"net has no card\.json that tells how"):
         slices_of({}, network_size=64, crops=False)
 
@@ -152,7 +152,7 @@ def test_wrong_slices_and_labels_are_refused(prepared, tmp_path):
 
 def test_channels_other_than_the_data_sets_are_refused(prepared, tmp_path):
     task, data, _ = prepared
-    stored = stored_slices(data, preset="synthetic", network_size=SIDE, crops=True)
+    stored = slices_of(recipe_of(read_dataset(data)))
     assert stored.channels == 1
     image, label = (task / folder / "vol_0.nii.gz" for folder in ("imagesTr", "labelsTr"))
     values = np.asarray(nibabel.load(image).dataobj)
@@ -173,8 +173,7 @@ def test_channels_other_than_the_data_sets_are_refused(prepared, tmp_path):
 def test_a_card_of_an_earlier_version_does_not_say_how_many_channels(prepared, tmp_path):
     task, _, _ = prepared
     window = {"low": -160, "high": 240, "unit": "value"}
-    (tmp_path / "card.json").write_text(json.dumps({"source": "msd", "width": 31, "window": window}))
-    old = stored_slices(tmp_path, preset="liver", network_size=28, crops=False)
+    old = slices_of({"source": "msd", "width": 31, "window": window}, "liver", 28, crops=False)
     image = task / "imagesTr" / "vol_0.nii.gz"
     read_nifti_slice(image, 2, old)
     values = np.asarray(nibabel.load(image).dataobj)
