@@ -34,8 +34,9 @@ name once, from images to numbers:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from activmask.config import RunConfig, make_config
+from activmask.config import RunConfig
 from activmask.errors import ActivmaskError
+from activmask.making_config import make_config
 
 if TYPE_CHECKING:
     from activmask.data.dataset import read_dataset

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from activmask.config import RunConfig, check_values
+from activmask.config import RunConfig
 from activmask.errors import ConfigError, UsageError
+from activmask.making_config import check_values
 
 _LONGEST_RANGE = 10_000
 _SEEDS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", re.ASCII)

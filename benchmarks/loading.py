@@ -24,9 +24,10 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from activmask.config import RunConfig, make_config
+from activmask.config import RunConfig
 from activmask.data.dataset import read_dataset
 from activmask.data.dataset_writer import Record, write_dataset
+from activmask.making_config import make_config
 from activmask.training.sources import as_seen, split_rows, stored_splits, to_train_on
 from activmask.training.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
 from benchmarks.machine import processor

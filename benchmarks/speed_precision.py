@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from activmask.config import RunConfig, make_config
+from activmask.config import RunConfig
+from activmask.making_config import make_config
 from activmask.training.run import train
 from benchmarks.figure import Effort, Figure
 from benchmarks.speed_training import TRAINED

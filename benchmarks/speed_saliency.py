@@ -4,7 +4,7 @@ import torch
 from captum.attr import Saliency
 from torch import Tensor
 
-from activmask.config import make_config
+from activmask.making_config import make_config
 from activmask.models import build_model
 from activmask.saliency.methods import attribute
 from benchmarks.figure import Effort, Figure

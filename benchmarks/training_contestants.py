@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from activmask.config import IN_MEMORY, RunConfig, make_config
+from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.synthetic import SyntheticSpec
 from activmask.data.synthetic_dataset import make_synthetic
+from activmask.making_config import make_config
 from activmask.training.checkpoint import snapshot
 from activmask.training.device import set_up_arithmetic
 from activmask.training.epoch import epoch_row, train_epoch

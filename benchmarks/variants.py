@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from activmask.config import make_config
+from activmask.making_config import make_config
 from activmask.training.run import SeedResult, train
 from activmask.training.run_folder import read_history
 

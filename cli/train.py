@@ -75,8 +75,8 @@ def train(
 def _resolve(
     config_file: Path | None, seeds: str | None, settings: dict[str, Any]
 ) -> tuple["RunConfig", tuple[int, ...]]:
-    from activmask.config import make_config
     from activmask.config_file import parse_seeds, read_config
+    from activmask.making_config import make_config
 
     from_file, file_seeds = read_config(config_file) if config_file else ({}, None)
     chosen = parse_seeds(seeds) if seeds is not None else file_seeds or (0,)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from activmask.config import make_config
+from activmask.making_config import make_config
 
 PAPERS: dict[str, dict[str, Any]] = {
     "synthetic": {"data": "synthetic", "model": "cnn", "width": 16},

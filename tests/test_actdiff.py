@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activmask.config import make_config
 from activmask.errors import UsageError
+from activmask.making_config import make_config
 from activmask.models import build_model
 from activmask.objectives.actdiff import actdiff, choose_layers
 

@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from activmask.config import make_config
+from activmask.making_config import make_config
 from activmask.models import build_model
 from activmask.objectives.terms import step_terms
 from benchmarks.floors import (

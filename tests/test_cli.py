@@ -13,7 +13,7 @@ import pytest
 from activmask_cli.train import _note_same_images
 from in_process import told
 
-from activmask.config import make_config
+from activmask.making_config import make_config
 
 PROGRAM = Path(sys.executable).with_name("activmask")
 COMMANDS = (

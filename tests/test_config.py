@@ -6,20 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activmask.config import (
-    FIELDS,
-    PRESETS,
-    TYPES,
-    RunConfig,
-    make_config,
-    nearest,
-    uses_masks,
-    uses_shuffled_copy,
-    written_config,
-)
+from activmask.config import FIELDS, PRESETS, TYPES, RunConfig, nearest, uses_masks, uses_shuffled_copy
 from activmask.config_file import format_config, format_seeds, parse_seeds, read_config
 from activmask.errors import ConfigError, UsageError
 from activmask.experiments.labels import baseline, method_name
+from activmask.making_config import make_config, written_config
 from activmask.training.run_folder import run_name
 
 MSD = {

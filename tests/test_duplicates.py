@@ -12,12 +12,13 @@ from PIL import Image
 from typer.testing import CliRunner
 from user_folder import Folder, grey
 
-from activmask.config import RunConfig, make_config
+from activmask.config import RunConfig
 from activmask.data.dataset import read_dataset
 from activmask.data.dataset_writer import Record, write_dataset
 from activmask.data.duplicates import DuplicateFinder, pixel_digest
 from activmask.data.near_images import NEAR_BITS, NEAR_CORRELATION, Looks, looks, near_pairs
 from activmask.errors import DataError, UsageError
+from activmask.making_config import make_config
 from activmask.training import stream
 from activmask.training.equal_images import equal_images
 from activmask.training.sources import split_rows

@@ -9,9 +9,9 @@ from activmask_cli.evaluation_tables import _borrowing
 from tiny_checkpoints import write_checkpoint
 from typer.testing import CliRunner
 
-from activmask.config import make_config, written_config
 from activmask.evaluation.audit import Audit, MaskCount
 from activmask.evaluation.batch import _view_notes
+from activmask.making_config import make_config, written_config
 
 app = typer.Typer()
 app.command()(evaluate)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activmask.config import make_config
 from activmask.errors import UsageError
 from activmask.experiments.forms import form_of
 from activmask.experiments.grid import (
@@ -22,6 +21,7 @@ from activmask.experiments.grid import (
 )
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
+from activmask.making_config import make_config
 
 TABLE1 = """
 Conv AE Classify | 1.00 ± 0.00 | 0.06 ± 0.03 | 0.00 ± 0.00

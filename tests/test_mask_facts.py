@@ -12,7 +12,6 @@ from dataset_records import record
 from sklearn.metrics import roc_auc_score
 from test_training import assert_same_run
 
-from activmask.config import make_config
 from activmask.data.dataset_writer import write_dataset
 from activmask.data.masks import circle, lenders, presence
 from activmask.errors import DataError, UsageError
@@ -20,6 +19,7 @@ from activmask.evaluation.batch import evaluate_checkpoint, to_json
 from activmask.experiments.labels import baseline, method_name
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.results import find_runs
+from activmask.making_config import make_config
 from activmask.report.summary import summarise
 from activmask.training import stream as stream_module
 from activmask.training.progress import Silent

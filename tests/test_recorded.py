@@ -11,8 +11,8 @@ import torch
 from recorded_runs import OBJECTIVES, small
 from safetensors.torch import load_file
 
-from activmask.config import make_config
 from activmask.errors import TrainingDiverged
+from activmask.making_config import make_config
 from activmask.models import build_model
 from activmask.training import recorded, recording, together
 from activmask.training.progress import Silent

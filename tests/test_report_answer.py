@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from chart_runs import chart_run, measured
 
-from activmask.config import make_config
 from activmask.evaluation.paired import Difference
 from activmask.evaluation.spread import Spread
 from activmask.experiments.results import Run
+from activmask.making_config import make_config
 from activmask.report import answer as module
 from activmask.report.answer import answer
 from activmask.report.baselines import Comparison

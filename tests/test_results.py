@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from activmask.config import make_config
 from activmask.errors import UsageError
 from activmask.experiments.results import find_runs
+from activmask.making_config import make_config
 from activmask.training.run import train
 
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activmask.config import RunConfig, make_config
+from activmask.config import RunConfig
 from activmask.kernels.masked_shuffle import masked_shuffle
+from activmask.making_config import make_config
 from activmask.models import ModelOutput
 from activmask.objectives.actdiff import actdiff
 from activmask.objectives.adversarial import adversarial, discriminator, features

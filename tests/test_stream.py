@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_training import assert_same_run, small
 
-from activmask.config import make_config
 from activmask.data.dataset import read_dataset
 from activmask.data.dataset_writer import write_dataset
 from activmask.data.samples import Samples
 from activmask.errors import DataError, UsageError
+from activmask.making_config import make_config
 from activmask.training import advance as advance_module
 from activmask.training import epoch as epoch_module
 from activmask.training import stream as stream_module

@@ -11,7 +11,7 @@ from activmask_cli.run_options import _default
 from safetensors.torch import save
 from typer.testing import CliRunner
 
-from activmask.config import make_config
+from activmask.making_config import make_config
 from activmask.training.checkpoint import read_safetensors
 from activmask.training.run import train
 

@@ -15,13 +15,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from activmask.config import make_config
 from activmask.data.dataset import read_dataset
 from activmask.data.dataset_writer import write_dataset
 from activmask.data.manifest import SPLITS_FILE, read_entries, split_digests
 from activmask.errors import DataError, UsageError
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.other_data import _is_file_name
+from activmask.making_config import make_config
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.run import train
 from activmask.training.state import STATE_FILE

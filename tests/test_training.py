@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from activmask.config import make_config
 from activmask.data.masks import dilate
 from activmask.errors import CheckpointError, DataError, TrainingDiverged, UsageError
+from activmask.making_config import make_config
 from activmask.training import advance as advance_module
 from activmask.training import epoch as epoch_module
 from activmask.training.advance import keep_row

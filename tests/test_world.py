@@ -17,9 +17,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activmask.config import make_config
 from activmask.data.samples import Samples
 from activmask.errors import UsageError
+from activmask.making_config import make_config
 from activmask.training import replica as replica_module
 from activmask.training import sources
 from activmask.training.epoch import training_steps

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from activmask.config import RunConfig, make_config
+from activmask.config import RunConfig
 from activmask.data.samples import Samples
+from activmask.making_config import make_config
 from activmask.models import build_model, plain_weights
 from activmask.training.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
 

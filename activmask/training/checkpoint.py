@@ -10,9 +10,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from activmask.config import RunConfig, written_config
+from activmask.config import RunConfig
 from activmask.data.recipe import Recipe
 from activmask.errors import ActivmaskError, CheckpointError
+from activmask.making_config import written_config
 from activmask.models import build_model, load_plain_weights, plain_weights
 from activmask.training.files import write_whole
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from activmask.config import CONVNET_WIDTH, CONVNETS, FIELDS, RunConfig, default_of, written_config
+from activmask.config import CONVNET_WIDTH, CONVNETS, FIELDS, RunConfig, default_of
 from activmask.data.mask_shares import Presence
 from activmask.data.splits import SPLITS
 from activmask.errors import ActivmaskError, CheckpointError
+from activmask.making_config import written_config
 
 MEASURES = ("auc", "accuracy")
 """The scores of a split that every run has."""
