@@ -20,7 +20,7 @@ from activmask.data.near_images import NEAR_BITS, NEAR_CORRELATION, Looks, looks
 from activmask.errors import DataError, UsageError
 from activmask.making_config import make_config
 from activmask.training import stream
-from activmask.training.equal_images import equal_images
+from activmask.training.equal_images import equal_images, near_images
 from activmask.training.sources import split_rows
 from activmask.training.stream import open_stored
 from cli.prepare_folder import prepare_folder as command
@@ -106,7 +106,7 @@ def test_the_command_names_them(tmp_path):
     assert "equal pixels under different subjects: 0 (train) = 1 (test)" in " ".join(allowed.stdout.split())
 
 
-def data_set(root, twins: tuple[np.ndarray, np.ndarray]) -> None:
+def data_set(root, twins: tuple[np.ndarray, np.ndarray], **card: object) -> None:
     """Twelve images; number 0 (train) and 2 (valid) are the twins, of two subjects."""
     made = [
         Record(one.name, picture(k), None, one.label, one.subject, "", one.split)
@@ -114,7 +114,7 @@ def data_set(root, twins: tuple[np.ndarray, np.ndarray]) -> None:
     ]
     for k, pixels in zip((0, 2), twins, strict=True):
         made[k] = Record(made[k].name, pixels, None, made[k].label, made[k].subject, "", made[k].split)
-    write_dataset(root, made, card={})
+    write_dataset(root, made, card=card)
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -141,6 +141,24 @@ def test_training_takes_constant_and_different_images(tmp_path, monkeypatch, str
     monkeypatch.setattr(stream, "RESIDENT_BYTES", 0 if streamed else 2**31)
     config = make_config(data=str(tmp_path / "data"))
     assert equal_images(config, open_stored(config, 0, CPU)[0]) == ""
+
+
+@pytest.mark.parametrize("near", [[["image-000", "image-002"]], [["image-000", "image-006"]], [], None])
+def test_training_names_pictures_that_look_alike_in_two_splits(tmp_path, near):
+    card = {} if near is None else {"duplicates": {"near": near}}
+    data_set(tmp_path / "data", (picture(0), picture(2)), **card)
+    config = make_config(data=str(tmp_path / "data"))
+    _, origin = open_stored(config, 0, CPU)
+    two_splits = near == [["image-000", "image-002"]]
+    told = near_images(config, origin.entries)
+    assert two_splits == ("look alike, 1 of them in two splits: images/image-000.png (train)" in told)
+    assert two_splits or told == ""
+
+
+def test_a_card_with_other_duplicates_is_refused(tmp_path):
+    write_dataset(tmp_path / "data", records(12), card={"duplicates": {"near": [["image-000"]]}})
+    with pytest.raises(DataError, match="must name pairs"):
+        near_images(make_config(data=str(tmp_path / "data")), ())
 
 
 def test_drawn_data_are_not_searched():

@@ -1,12 +1,14 @@
-"""Equal pixels among the images that a run trains and is judged on."""
+"""Equal pictures, and those that look alike, among the images that a run trains and is judged on."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from activmask.config import IN_MEMORY, RunConfig
+from activmask.data.dataset import read_card
 from activmask.data.duplicates import Duplicates, Picture, equal_groups, pixel_digest, refuse_straddling
 from activmask.data.images import read_grey
+from activmask.data.manifest import Entry
 from activmask.data.samples import Samples
 from activmask.errors import DataError
 from activmask.training.stream import Stream
@@ -30,6 +32,36 @@ def equal_images(config: RunConfig, stored: Mapping[str, Samples] | Stream) -> s
     if config.duplicates == "refuse":
         refuse_straddling(found, "set duplicates to allow")
     return "; ".join(found.sentences())
+
+
+def near_images(config: RunConfig, entries: Iterable[Entry]) -> str:
+    """Which pictures that look alike lie in two splits, as a sentence; empty where there is none.
+
+    The pairs are those that the data set's card names, which preparing it searched for.
+
+    Raises:
+        DataError: the card is no JSON object, or names pairs that are none.
+    """
+    if config.data == IN_MEMORY:
+        return ""
+    found = read_card(Path(config.data)).get("duplicates", {})
+    # Words such as "train" are capitalised in the names of files.
+    places = {Path(entry.file).stem.casefold(): entry for entry in entries}
+    try:
+        pairs = [(places.get(one.casefold()), places.get(other.casefold())) for one, other in found["near"]]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{config.data}/card.json: duplicates must name pairs of images under near; prepare the data anew"
+        ) from error
+    except KeyError:
+        return ""
+    apart = [(one, other) for one, other in pairs if one and other and one.split != other.split]
+    near = tuple((_picture(one), _picture(other)) for one, other in apart)
+    return "; ".join(Duplicates(equal=(), near=near).sentences())
+
+
+def _picture(entry: Entry) -> Picture:
+    return Picture(name=entry.file, subject=entry.subject, split=entry.split, digest=b"")
 
 
 def _resident(splits: Mapping[str, Samples]) -> Iterator[Picture]:

@@ -26,7 +26,7 @@ from activmask.objectives.adversarial import discriminator, features
 from activmask.objectives.terms import StepTerms, step_terms
 from activmask.training.checkpoint import Description
 from activmask.training.device import attention
-from activmask.training.equal_images import equal_images
+from activmask.training.equal_images import equal_images, near_images
 from activmask.training.mask_facts import MaskFacts, check_masks, mask_facts
 from activmask.training.origin import Origin
 from activmask.training.randomness import derived_seed
@@ -166,7 +166,7 @@ def _data(
 ) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
     """What the replica trains on, what it is judged on, where both come from, and a note."""
     stored, origin = open_stored(config, seed, device, world, written)
-    note = equal_images(config, stored)
+    note = "; ".join(filter(None, (equal_images(config, stored), near_images(config, origin.entries))))
     if isinstance(stored, Stream):
         return stored.train, {**stored.splits}, origin, note
     train = to_train_on(stored["train"], config, seed)
