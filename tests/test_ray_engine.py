@@ -148,7 +148,7 @@ def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, tmp_p
         error = ended(engine, replace(job, config=replace(job.config, lr=0.5)))
     finally:
         engine.close()
-    assert error.startswith(f"{job.folder / 'seed-0'} holds a finished run with other settings (lr)")
+    assert error.startswith(f"{job.folder / 'seed-0'} holds a finished run with other settings (lr was ")
     for seed in ("seed-0", "seed-1"):
         assert_same(job.folder / seed, local.folder / seed)
         assert sorted(path.name for path in (job.folder / seed).iterdir()) == sorted(

@@ -35,7 +35,7 @@ from activmask.training.run_folder import (
     seed_folder,
 )
 from activmask.training.selection import RULE
-from activmask.training.state import LAST_FILE, STATE_FILE, changed_settings, restore_state
+from activmask.training.state import LAST_FILE, STATE_FILE, changed_settings, changes_in_words, restore_state
 from activmask.training.together import train_together
 from activmask.training.trained_data import of_seed, own_table
 from activmask.training.world import World, check_all_agree, joined, read_world
@@ -135,16 +135,16 @@ def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[i
         written = read_written_config(folder)
         # Data is known by its digest, wherever it lies and however its place is spelled.
         if changed := [name for name in changed_settings(written, config) if name != "data"]:
-            raise _other_settings(folder, changed)
+            raise _other_settings(folder, written, config, changed)
         check_data(seed)
         if written.epochs >= config.epochs:
             found[seed] = SeedResult(seed=seed, folder=folder, metrics=metrics, trained=False)
     return found
 
 
-def _other_settings(folder: Path, changed: Sequence[str]) -> UsageError:
+def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: Sequence[str]) -> UsageError:
     return UsageError(
-        f"{folder} holds a finished run with other settings ({', '.join(changed)}); "
+        f"{folder} holds a finished run with other settings ({changes_in_words(before, after, changed)}); "
         "use another out folder or overwrite it"
     )
 
@@ -162,7 +162,7 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
             return
         if not written.split_sha256 or not place.is_dir() or IN_MEMORY in {config.data, written.config.data}:
             if not _same_place(written, config):
-                raise _other_settings(folder, ("data",))
+                raise _other_settings(folder, written.config, config, ("data",))
             return
         try:
             own_table(of_seed(out, seed, config), dataset(), known)

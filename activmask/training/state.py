@@ -40,6 +40,11 @@ def changed_settings(one: RunConfig, other: RunConfig) -> list[str]:
     return [name for name in names if getattr(one, name) != getattr(other, name)]
 
 
+def changes_in_words(before: RunConfig, after: RunConfig, names: Sequence[str]) -> str:
+    """What some settings of two runs were and are."""
+    return ", ".join(f"{name} was {getattr(before, name)}, is {getattr(after, name)}" for name in names)
+
+
 def save_state(replica: Replica) -> None:
     """Write the state after the epoch that just ended, then the best weights if they are new."""
     tensors = {f"model.{name}": tensor for name, tensor in plain_weights(replica.model).items()}
@@ -118,10 +123,9 @@ def _restore_best(replica: Replica, kept: dict[str, Tensor]) -> None:
 
 
 def _check_same_run(replica: Replica, written: Description) -> None:
-    before, after = vars(written.config), vars(replica.config)
     # Data is known by its digest, wherever it lies and however its place is spelled.
     if changed := [name for name in changed_settings(written.config, replica.config) if name != "data"]:
-        listed = ", ".join(f"{name} was {before[name]}, is {after[name]}" for name in changed)
+        listed = changes_in_words(written.config, replica.config, changed)
         raise UsageError(
             f"{replica.folder} holds a run with other settings ({listed}); use another out folder"
         )
