@@ -125,9 +125,14 @@ def test_training_refuses_equal_pixels_in_two_splits(tmp_path, monkeypatch, stre
     config = make_config(data=str(tmp_path / "data"), split_policy=policy)
     seed = next(s for s in range(50) if policy == "given" or parted(config, s))
     with pytest.raises(DataError, match=r"equal pixels lie in two splits: images/image-000\.png"):
-        equal_images(config, open_stored(config, seed, CPU)[0])
+        judged(config, seed)
     allowed = make_config(data=str(tmp_path / "data"), split_policy=policy, duplicates="allow")
-    assert "1 group of images of equal pixels" in equal_images(allowed, open_stored(allowed, seed, CPU)[0])
+    assert "1 group of images of equal pixels" in judged(allowed, seed)
+
+
+def judged(config: RunConfig, seed: int) -> str:
+    stored, origin = open_stored(config, seed, CPU)
+    return equal_images(config, stored, origin.entries)
 
 
 def parted(config: RunConfig, seed: int) -> bool:
@@ -140,7 +145,7 @@ def test_training_takes_constant_and_different_images(tmp_path, monkeypatch, str
     data_set(tmp_path / "data", (grey(0, 32), grey(0, 32)))
     monkeypatch.setattr(stream, "RESIDENT_BYTES", 0 if streamed else 2**31)
     config = make_config(data=str(tmp_path / "data"))
-    assert equal_images(config, open_stored(config, 0, CPU)[0]) == ""
+    assert judged(config, 0) == ""
 
 
 @pytest.mark.parametrize("near", [[["image-000", "image-002"]], [["image-000", "image-006"]], [], None])
@@ -163,7 +168,7 @@ def test_a_card_with_other_duplicates_is_refused(tmp_path):
 
 def test_drawn_data_are_not_searched():
     config = make_config(data="synthetic")
-    assert equal_images(config, {}) == ""
+    assert equal_images(config, {}, ()) == ""
     with pytest.raises(UsageError, match="duplicates has no effect"):
         make_config(data="synthetic", duplicates="allow")
 

@@ -64,7 +64,7 @@ def table_entries(
 
     def digest(name: str) -> str:
         if name and name not in known:
-            known[name] = hashlib.sha256(_content(dataset.root / name)).hexdigest()
+            known[name] = hashlib.sha256(file_content(dataset.root / name)).hexdigest()
         return known.get(name, "")
 
     def mask_digest(i: int) -> str:
@@ -205,7 +205,8 @@ def what_changed(before: Sequence[Entry], now: Sequence[Entry]) -> str:
     return f"{min(missing)} is no longer in it" if missing else ""
 
 
-def _content(path: Path) -> bytes:
+def file_content(path: Path) -> bytes:
+    """The bytes of a file of a data set (raises DataError where it cannot be read)."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,6 +1,5 @@
 """Equal pictures, and those that look alike, among the images that a run trains and is judged on."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,19 +13,24 @@ from activmask.errors import DataError
 from activmask.training.stream import Stream
 
 
-def equal_images(config: RunConfig, stored: Mapping[str, Samples] | Stream) -> str:
+def equal_images(config: RunConfig, stored: Mapping[str, Samples] | Stream, entries: Iterable[Entry]) -> str:
     """Which pictures several subjects share, as a sentence; empty where there is none.
 
     Images in memory are compared by their pixels, streamed ones by the bytes of their files, which
     are equal for equal pixels if one program wrote them. Those of one value alone do not count.
 
+    Args:
+        config: the run's description.
+        stored: its images.
+        entries: what is known of them; the digests of a stream's files stand there.
+
     Raises:
-        DataError: equal pixels lie in two splits and `duplicates` is "refuse", or a file is gone.
+        DataError: equal pixels lie in two splits and `duplicates` is "refuse".
     """
     if config.data == IN_MEMORY:
         return ""
     if isinstance(stored, Stream):
-        found = Duplicates(equal=_without_constants(stored, equal_groups(_streamed(stored))))
+        found = Duplicates(equal=_without_constants(stored, equal_groups(map(_picture, entries))))
     else:
         found = Duplicates(equal=equal_groups(_resident(stored)))
     if config.duplicates == "refuse":
@@ -61,7 +65,9 @@ def near_images(config: RunConfig, entries: Iterable[Entry]) -> str:
 
 
 def _picture(entry: Entry) -> Picture:
-    return Picture(name=entry.file, subject=entry.subject, split=entry.split, digest=b"")
+    return Picture(
+        name=entry.file, subject=entry.subject, split=entry.split, digest=bytes.fromhex(entry.image_sha256)
+    )
 
 
 def _resident(splits: Mapping[str, Samples]) -> Iterator[Picture]:
@@ -69,21 +75,6 @@ def _resident(splits: Mapping[str, Samples]) -> Iterator[Picture]:
         named = zip(samples.names, samples.subjects, samples.images.numpy(), strict=True)
         for name, subject, pixels in named:
             yield Picture(name=name, subject=subject, split=split, digest=pixel_digest(pixels))
-
-
-def _streamed(stream: Stream) -> Iterator[Picture]:
-    for split, samples in stream.splits.items():
-        table = samples.images.workers.reader.train_table
-        for row in samples.images.rows.tolist():
-            name, subject = table.file_names[row], table.subjects[row]
-            yield Picture(name=name, subject=subject, split=split, digest=_file_digest(table.root / name))
-
-
-def _file_digest(path: Path) -> bytes:
-    try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); restore it") from error
 
 
 def _without_constants(

@@ -166,7 +166,9 @@ def _data(
 ) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
     """What the replica trains on, what it is judged on, where both come from, and a note."""
     stored, origin = open_stored(config, seed, device, world, written)
-    note = "; ".join(filter(None, (equal_images(config, stored), near_images(config, origin.entries))))
+    note = "; ".join(
+        filter(None, (equal_images(config, stored, origin.entries), near_images(config, origin.entries)))
+    )
     if isinstance(stored, Stream):
         return stored.train, {**stored.splits}, origin, note
     train = to_train_on(stored["train"], config, seed)

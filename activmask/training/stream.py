@@ -19,9 +19,8 @@ from torch import Tensor
 
 from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.dataset import Dataset, read_dataset
-from activmask.data.manifest import Entry, table_rows
+from activmask.data.manifest import Entry, file_content, table_rows
 from activmask.data.samples import Samples
-from activmask.errors import DataError
 from activmask.training.origin import Origin, origin_in_memory, origin_on_disk
 from activmask.training.sources import (
     check_scale,
@@ -205,15 +204,8 @@ def file_digest(samples: StreamedSamples) -> str:
     digest = hashlib.sha256()
     for row in samples.images.rows.tolist():
         for name in (table.file_names[row], table.mask_file_names[row]):
-            content = _content(table.root / name) if name else b""
+            content = file_content(table.root / name) if name else b""
             digest.update(len(content).to_bytes(8, "little"))
             digest.update(content)
     digest.update(samples.labels.numpy().tobytes())
     return digest.hexdigest()
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); restore it") from error
