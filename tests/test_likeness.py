@@ -1,7 +1,7 @@
 """Names that a reader takes for one make no new class, and put no patient in two splits."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from user_folder import Folder, cats_and_dogs, grey
 
@@ -66,6 +66,9 @@ def test_what_differs_in_more(one, other):
 
 
 @given(st.text())
+@example("\x800\x1f0")
+@example("\x00a\x00b")
+@example("\x80a\x00b")
 def test_likeness_of_anything_is_at_rest(text):
     assert trimmed(trimmed(text)) == trimmed(text)
     assert likeness(trimmed(text)) == likeness(text)

@@ -30,7 +30,7 @@ _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])", re.ASCII)
 
 def trimmed(text: str) -> str:
     """The text without white space of any kind, and without invisible characters, at its ends."""
-    if text.isascii():
+    if text.isascii() and text.isprintable():
         return text.strip()
     visible = [k for k, letter in enumerate(text) if not (letter.isspace() or _is_invisible(letter))]
     return text[visible[0] : visible[-1] + 1] if visible else ""
@@ -47,8 +47,9 @@ def likeness(text: str) -> str:
     Case, white space, invisible characters, Unicode's several ways to write a letter, and the
     form of a number ('01', '1', '1.0', '1,0', '1e0') make no difference.
     """
-    if not text.isascii():
-        text = "".join(letter for letter in unicodedata.normalize("NFKC", text) if not _is_invisible(letter))
+    if not (text.isascii() and text.isprintable()):
+        letters = unicodedata.normalize("NFKC", text)
+        text = "".join(letter for letter in letters if letter.isspace() or not _is_invisible(letter))
     folded = _GAP.sub("", unicodedata.normalize("NFKC", " ".join(text.split()).casefold()))
     if _NUMBER.fullmatch(folded):
         number = Decimal(folded.replace(",", "."))
