@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from activmask.config import RunConfig
 from activmask.errors import ConfigError, UsageError
-from activmask.making_config import check_values
+from activmask.runs.description import RunConfig, flat
+from activmask.runs.making import check_values
 
 _LONGEST_RANGE = 10_000
 _SEEDS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", re.ASCII)
@@ -37,7 +37,7 @@ def format_config(config: RunConfig, seeds: Sequence[int]) -> str:
     """The complete description as TOML that `read_config` reads back to the same run."""
     import tomli_w
 
-    return tomli_w.dumps({"seeds": format_seeds(seeds), **asdict(config)})
+    return tomli_w.dumps({"seeds": format_seeds(seeds), **flat(config)})
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -23,11 +23,11 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 
-from activmask.config import RunConfig
 from activmask.data.dataset import read_dataset
 from activmask.data.dataset_writer import Record, write_dataset
-from activmask.making_config import make_config
 from activmask.training.sources import as_seen, split_rows, stored_splits, to_train_on
 from activmask.training.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
 from benchmarks.machine import processor
@@ -77,7 +77,7 @@ def _records(images: int) -> Iterator[Record]:
 
 def streamed(config: RunConfig, workers: int) -> Stream:
     """The set as training streams it, whatever its size."""
-    dataset = read_dataset(Path(config.data))
+    dataset = read_dataset(Path(config.source.data))
     return open_stream(config, dataset, split_rows(config, dataset, 0), 0, CPU, workers)
 
 

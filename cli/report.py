@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from activmask.config import Device
+from activmask.runs.description import Device
 
 from .console import err, failures_as_sentences, out
 from .progress import counting

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-
-from activmask.config import Device
+from activmask.runs.description import Device
 
 from .console import err, failures_as_sentences, out
 from .sweep_table import SweepTable, print_plan
@@ -192,7 +191,7 @@ def _slots(most: int | None, jobs: list["Job"]) -> int:
 def _gpus(jobs: list["Job"]) -> tuple[str, ...]:
     from activmask.training.device import visible_gpus
 
-    return visible_gpus(jobs[0].config.device)
+    return visible_gpus(jobs[0].config.machine.device)
 
 
 def _engine(
@@ -203,7 +202,7 @@ def _engine(
     if name == "ray":
         from activmask.experiments.ray_engine import RayEngine
 
-        return RayEngine(address, max_parallel, device=jobs[0].config.device)
+        return RayEngine(address, max_parallel, device=jobs[0].config.machine.device)
     if address is not None:
         raise UsageError("--address is of a Ray cluster; give --engine ray too")
     from activmask.experiments.local_engine import LocalEngine
@@ -215,7 +214,7 @@ def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["
     from activmask.experiments.sweep import run_sweep
     from activmask.training.selection import selected_by
 
-    best = selected_by(job.config.select for job in jobs)
+    best = selected_by(job.config.training.select for job in jobs)
     err.print(
         plain(f"{title}: {len(jobs)} cells of {len(jobs[0].seeds)} seeds, best epoch by {best}, into {place}")
     )

@@ -10,7 +10,8 @@ from .run_options import given_settings, with_run_options
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.config import RunConfig, SelectBy
+    from activmask.runs.description import RunConfig, SelectBy
+
     from activmask.training.run import SeedResult
 
 _RUN = "Run"
@@ -68,15 +69,16 @@ def train(
         results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
     if not results:
         return
-    print_results(results, config.select)
-    _print_next(results, config.select, target)
+    print_results(results, config.training.select)
+    _print_next(results, config.training.select, target)
 
 
 def _resolve(
     config_file: Path | None, seeds: str | None, settings: dict[str, Any]
 ) -> tuple["RunConfig", tuple[int, ...]]:
+    from activmask.runs.making import make_config
+
     from activmask.config_file import parse_seeds, read_config
-    from activmask.making_config import make_config
 
     from_file, file_seeds = read_config(config_file) if config_file else ({}, None)
     chosen = parse_seeds(seeds) if seeds is not None else file_seeds or (0,)
@@ -111,11 +113,11 @@ def _run(
 
     if not read_world().writes:
         return train_run(config, seeds, target, resume=resume, overwrite=overwrite)
-    err.print(plain(f"{config.model}, {config.epochs} epochs, into {target}"))
+    err.print(plain(f"{config.network.model}, {config.training.epochs} epochs, into {target}"))
     if len(seeds) > 1:
         _note_same_images(config)
     try:
-        with TrainingProgress(len(seeds), config.epochs) as progress:
+        with TrainingProgress(len(seeds), config.training.epochs) as progress:
             return train_run(config, seeds, target, resume=resume, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
         err.print("stopped; the same command with --resume continues from the last saved epoch")
@@ -124,13 +126,13 @@ def _run(
 
 def _note_same_images(config: "RunConfig") -> None:
     """Say where seeds differ in weights and order alone, so that their spread is not mistaken for more."""
-    from activmask.config import draws_images
+    from activmask.data.settings import draws_images
 
-    if draws_images(config) and config.split_seed < 0:
+    if draws_images(config.source) and config.source.split_seed < 0:
         return
     another = (
         "leave split_seed out to draw each seed its own"
-        if draws_images(config)
+        if draws_images(config.source)
         else "--split-policy subject draws each seed its own split, --data synthetic its own benchmark"
     )
     err.print(

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from activmask.runs.making import make_config
 from torch import Tensor, nn
 
 from activmask.errors import UsageError
-from activmask.making_config import make_config
 from activmask.models import build_model
 from activmask.objectives.actdiff import actdiff, choose_layers
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from activmask.runs.description import changed
 from summary_runs import write_run
 
 from activmask.data.manifest import SPLITS_FILE, Entry, format_entries

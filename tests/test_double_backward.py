@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 from torch import Tensor, nn
 
-from activmask.config import RunConfig
-from activmask.making_config import make_config
 from activmask.models import build_model, load_plain_weights, plain_weights, prepare_double_backward
 from activmask.models.double_backward import TwiceDifferentiableConv2d
 from activmask.objectives.terms import step_terms

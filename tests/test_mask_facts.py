@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from activmask.runs.making import make_config
 from activmask_cli.evaluation_tables import print_tables
 from dataset_records import record
 from sklearn.metrics import roc_auc_score
@@ -19,7 +20,6 @@ from activmask.evaluation.batch import evaluate_checkpoint, to_json
 from activmask.experiments.labels import baseline, method_name
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.results import find_runs
-from activmask.making_config import make_config
 from activmask.report.summary import summarise
 from activmask.training import stream as stream_module
 from activmask.training.progress import Silent

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from activmask.runs.making import make_config
+from activmask.runs.presets import PRESETS
 from dataset_records import record
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,6 @@ from skimage.filters import gaussian
 from skimage.transform import resize
 from tiny_checkpoints import tiny_checkpoint
 
-from activmask.config import PRESETS
 from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.dataset_writer import write_dataset
 from activmask.data.dilation import dilation_radius, stored_radii
@@ -28,7 +29,6 @@ from activmask.data.msd import prepare_msd
 from activmask.errors import DataError
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.mask_notes import mask_presence
-from activmask.making_config import make_config
 from activmask.saliency.inputs import read_inputs
 from activmask.training.checkpoint import read_safetensors
 from activmask.training.run import train

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from activmask.runs.description import changed
 from safetensors.torch import load_file
 
 from activmask.data.parallel import join_ray
@@ -145,7 +146,7 @@ def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, tmp_p
         first = (job.folder / "seed-0" / "history.csv").read_bytes()
         assert ended(engine, replace(job, seeds=(0, 1))) == ""
         assert (job.folder / "seed-0" / "history.csv").read_bytes() == first, "trained twice"
-        error = ended(engine, replace(job, config=replace(job.config, lr=0.5)))
+        error = ended(engine, replace(job, config=changed(job.config, lr=0.5)))
     finally:
         engine.close()
     assert error.startswith(f"{job.folder / 'seed-0'} holds a finished run with other settings (lr was ")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from activmask.runs.making import make_config
 from recorded_runs import OBJECTIVES, small
 from safetensors.torch import load_file
 
 from activmask.errors import TrainingDiverged
-from activmask.making_config import make_config
 from activmask.models import build_model
 from activmask.training import recorded, recording, together
 from activmask.training.progress import Silent

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from activmask.runs.making import make_config
 from chart_runs import chart_run, measured
 
 from activmask.evaluation.paired import Difference
 from activmask.evaluation.spread import Spread
 from activmask.experiments.results import Run
-from activmask.making_config import make_config
 from activmask.report import answer as module
 from activmask.report.answer import answer
 from activmask.report.baselines import Comparison

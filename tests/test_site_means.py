@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from activmask.runs.description import changed
 from dataset_records import record
 from PIL import Image
 from tiny_checkpoints import tiny_config
@@ -144,4 +145,4 @@ def test_unfinished_runs_and_missing_data(two_sites, tmp_path):
     assert site_means([a_run(two_sites, seeds=())]) == []
     run = a_run(two_sites)
     with pytest.raises(DataError, match="gone does not exist"):
-        site_means([replace(run, config=replace(run.config, data=str(tmp_path / "gone")))])
+        site_means([replace(run, config=changed(run.config, data=str(tmp_path / "gone")))])

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from dataset_records import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,6 @@ from activmask.data.dataset import read_dataset
 from activmask.data.dataset_writer import write_dataset
 from activmask.data.samples import Samples
 from activmask.errors import DataError, UsageError
-from activmask.making_config import make_config
 from activmask.training import advance as advance_module
 from activmask.training import epoch as epoch_module
 from activmask.training import stream as stream_module
@@ -145,7 +146,7 @@ def test_any_batches_are_those_in_memory(scans, changes, data):
     for (images, masks, labels), picked in zip(batches(stream.train, order, CPU), order, strict=True):
         assert torch.equal(images, train.images[picked])
         assert torch.equal(labels, train.labels[picked])
-        inside = train.masks[picked] if config.actdiff else torch.ones_like(masks)
+        inside = train.masks[picked] if config["actdiff"] else torch.ones_like(masks)
         assert torch.equal(masks, inside)
     assert stream.train.images.shape == train.images.shape
 
@@ -170,7 +171,7 @@ def test_only_a_data_set_above_the_limit_streams(crosses, monkeypatch):
     assert isinstance(new_replica(config, 0, crosses, CPU).train, Samples)
     monkeypatch.setattr(stream_module, "RESIDENT_BYTES", exact - 1)
     assert isinstance(new_replica(config, 0, crosses, CPU).train, StreamedSamples)
-    drawn = replace(config, data="synthetic")
+    drawn = changed(config, data="synthetic")
     assert isinstance(new_replica(drawn, 0, crosses, CPU).train, Samples)
 
 

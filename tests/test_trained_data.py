@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from activmask_cli.evaluate import evaluate
 from dataset_records import record
 from PIL import Image
@@ -21,7 +23,6 @@ from activmask.data.manifest import SPLITS_FILE, read_entries, split_digests
 from activmask.errors import DataError, UsageError
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.other_data import _is_file_name
-from activmask.making_config import make_config
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.run import train
 from activmask.training.state import STATE_FILE
@@ -258,7 +259,7 @@ def test_the_splits_of_an_interrupted_run_are_not_drawn_again(tmp_path):
     [result] = train(config, out=tmp_path / "run")
     before = (result.folder / SPLITS_FILE).read_bytes()
     write(data, n=40, split=False)
-    train(replace(config, epochs=2), out=tmp_path / "run", resume=True)
+    train(changed(config, epochs=2), out=tmp_path / "run", resume=True)
     assert (result.folder / SPLITS_FILE).read_bytes() == before
 
 

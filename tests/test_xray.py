@@ -9,6 +9,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from activmask.runs.description import flat
 from dataset_records import contents
 from dicom_files import PATIENT, PATIENT_ID
 from PIL import Image

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 from skimage import transform
 
-from activmask.config import RunConfig
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.folder_plan import Item, number_classes, plan_items, reason
@@ -30,6 +29,7 @@ from activmask.data.mask_reading import JudgedMasks, judge_given
 from activmask.data.mask_values import MaskReading
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.errors import DataError, UsageError
+from activmask.runs.description import RunConfig
 
 Progress = Callable[[int, int], None]
 

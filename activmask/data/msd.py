@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from activmask.config import PRESETS
 from activmask.data.dataset_writer import Record, Summary, check_target, write_dataset
 from activmask.data.dilation import NATIVE_UNIT, dilation_radius
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
@@ -23,6 +22,7 @@ from activmask.data.msd_folder import Case, Task, chosen_values, read_task
 from activmask.data.msd_volume import CT_WINDOW, ORIENTATION, PERCENTILES, SliceRules, Slices, cut
 from activmask.data.parallel import in_order
 from activmask.errors import DataError, UsageError
+from activmask.runs.presets import PRESETS
 
 Progress = Callable[[int, int], None]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from activmask.config import RunConfig
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.preview import synthetic_preview
 from activmask.data.synthetic import CLASS_NAMES, SyntheticSpec, SyntheticSplit, draw_synthetic
+from activmask.runs.description import RunConfig
 
 
 def make_synthetic(

@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from activmask.config import PRESETS, nearest
 from activmask.data.dataset_writer import Record, Summary, check_target, write_dataset
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.images import check_side
@@ -39,6 +38,8 @@ from activmask.data.xray_tables import (
     read_padchest,
 )
 from activmask.errors import DataError, UsageError
+from activmask.ground.nearest import nearest
+from activmask.runs.presets import PRESETS
 
 XrayIntensity = Literal["image", "released"]
 

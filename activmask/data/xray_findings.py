@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from activmask.config import nearest
 from activmask.errors import UsageError
+from activmask.ground.nearest import nearest
 
 
 @dataclass(frozen=True)

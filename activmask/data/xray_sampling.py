@@ -8,7 +8,7 @@ import numpy as np
 from activmask.data.splits import SPLITS, split_indices
 from activmask.data.xray_tables import NIH, PADCHEST, Candidate
 from activmask.errors import DataError, UsageError
-from activmask.making_config import make_config
+from activmask.runs.making import make_config
 
 Cell = tuple[str, int]
 """A site and a label."""

@@ -17,7 +17,7 @@ _STEPS = 3
 
 def epochs_left(job: Job) -> int:
     """Epochs that a job still has to train, of all its seeds together."""
-    return len(job.seeds) * job.config.epochs - progress_of(job).epochs
+    return len(job.seeds) * job.config.training.epochs - progress_of(job).epochs
 
 
 def seconds_per_epoch(job: Job, *, threads: int = 1) -> float:
@@ -32,7 +32,7 @@ def seconds_per_epoch(job: Job, *, threads: int = 1) -> float:
     """
     config = with_threads(job, threads).config
     check_model(config)
-    device = choose_device(config.device)
+    device = choose_device(config.machine.device)
     set_up_arithmetic(config, device)
     replica = new_replica(config, job.seeds[0], Path(job.folder), device)
     return _step_seconds(replica) * step_count(replica) + _valid_seconds(replica)

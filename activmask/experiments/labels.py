@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from activmask.config import FIELDS, RunConfig, default_of
+from activmask.config import FIELDS
+from activmask.runs.description import RunConfig, changed
+from activmask.runs.presets import default_of
 from activmask.training.state import MAY_CHANGE, changed_settings
 
 MODEL_NAMES = {"cnn": "CNN", "ae": "Conv AE", "unet": "UNet", "resnet18": "ResNet"}
@@ -49,39 +51,41 @@ _VARIANTS = (
 
 def data_name(config: RunConfig) -> str:
     """The data set, by the last part of its folder, for example `Liver`."""
-    name = Path(config.data).name
+    name = Path(config.source.data).name
     return name if name != name.lower() else name.capitalize()
 
 
 def model_name(config: RunConfig) -> str:
     """The network, for example `ResNet`."""
-    return MODEL_NAMES.get(config.model, config.model)
+    return MODEL_NAMES.get(config.network.model, config.network.model)
 
 
 def method_name(config: RunConfig) -> str:
     """The objective, for example `Actdiff & Gradmask`, with what sets it apart from the usual form."""
     weights = {"actdiff": "Actdiff", "gradmask": "Gradmask", "rrr": "RRR", "adversarial": "Adversarial"}
-    parts = [name for field, name in weights.items() if getattr(config, field)]
-    parts += {"off": [], "train": ["Classify Masked"], "all": ["Masked Everywhere"]}[config.classify_masked]
-    parts += ["Classify Shuffled"] if config.classify_shuffled else []
-    parts += ["Reconstruct Masked"] if config.recon_masked else []
-    parts += [f"Cutout {config.cutout}"] if config.cutout else []
-    details = [str(getattr(config, name)) for name in _VARIANTS if _unusual(config, name)]
-    details += ["detached"] if config.actdiff_detach else []
-    details += [f"{config.masks:.0%} of masks"] if config.masks < 1 else []
-    details += ["borrowed masks"] if config.masks_without == "borrowed" else []
-    details += [f"site correlation {config.correlation:g}"] if _unusual(config, "correlation") else []
+    parts = [name for field, name in weights.items() if config[field]]
+    parts += {"off": [], "train": ["Classify Masked"], "all": ["Masked Everywhere"]}[
+        config["classify_masked"]
+    ]
+    parts += ["Classify Shuffled"] if config["classify_shuffled"] else []
+    parts += ["Reconstruct Masked"] if config["recon_masked"] else []
+    parts += [f"Cutout {config['cutout']}"] if config["cutout"] else []
+    details = [str(config[name]) for name in _VARIANTS if _unusual(config, name)]
+    details += ["detached"] if config["actdiff_detach"] else []
+    details += [f"{config.view.masks:.0%} of masks"] if config.view.masks < 1 else []
+    details += ["borrowed masks"] if config.view.masks_without == "borrowed" else []
+    details += [f"site correlation {config.source.correlation:g}"] if _unusual(config, "correlation") else []
     return ", ".join([" & ".join(parts) or "Classify", *details])
 
 
 def _unusual(config: RunConfig, name: str) -> bool:
-    return bool(getattr(config, name) != default_of(name, config.model))
+    return bool(config[name] != default_of(name, config.network.model))
 
 
 def baseline(config: RunConfig) -> RunConfig:
     """The same run without any method: classification alone."""
-    defaults: dict[str, Any] = {name: default_of(name, config.model) for name in METHOD_FIELDS}
-    return replace(config, **defaults)
+    defaults: dict[str, Any] = {name: default_of(name, config.network.model) for name in METHOD_FIELDS}
+    return changed(config, **defaults)
 
 
 def test_images(config: RunConfig) -> tuple[object, ...]:
@@ -89,8 +93,14 @@ def test_images(config: RunConfig) -> tuple[object, ...]:
 
     Scores on other images differ for reasons that have nothing to do with the method.
     """
-    masked = config.classify_masked == "all" and config.masked_fill
-    return config.data, config.split_policy, config.correlation, config.evaluate_view, masked
+    masked = config["classify_masked"] == "all" and config["masked_fill"]
+    return (
+        config.source.data,
+        config.source.split_policy,
+        config.source.correlation,
+        config.view.evaluate_view,
+        masked,
+    )
 
 
 def on_other_images(config: RunConfig) -> bool:
@@ -152,4 +162,4 @@ def _distinction(config: RunConfig, configs: Sequence[RunConfig]) -> str:
     weights = ("actdiff", "gradmask", "rrr", "adversarial", "adversarial_steps", "adversarial_lr")
     watched = [name for name in FIELDS if name not in _UNSEEN or name in (*weights, "data", "epochs")]
     varying = [name for name in watched if len({getattr(other, name) for other in namesakes}) > 1]
-    return ", ".join(f"{name} {getattr(config, name)}" for name in varying)
+    return ", ".join(f"{name} {config[name]}" for name in varying)

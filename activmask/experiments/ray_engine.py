@@ -138,7 +138,7 @@ class RayEngine:
         most = max(
             (node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]), default=1
         )
-        return {"num_cpus": part if together > 1 else max(1, min(job.config.threads, int(most)))}
+        return {"num_cpus": part if together > 1 else max(1, min(job.config.machine.threads, int(most)))}
 
     def ended(self, seconds: float) -> list[Ended]:
         """Jobs that ended; one whose worker or node was lost has not, and runs again elsewhere."""

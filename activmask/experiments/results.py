@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from activmask.config import RunConfig
 from activmask.data.manifest import Entry, read_entries
 from activmask.errors import UsageError
 from activmask.experiments.labels import alike, distinctions
+from activmask.runs.description import RunConfig, changed
 from activmask.training.run_folder import (
     RUN_FILE,
     last_scores,
@@ -81,7 +81,7 @@ def saw_same_images(run: Run, other: Run, seed: int) -> bool:
     By digest; where one of them has none, as from earlier versions, by the name of the data.
     """
     one, two = run.digests.get(seed), other.digests.get(seed)
-    return one == two if one and two else run.config.data == other.config.data
+    return one == two if one and two else run.config.source.data == other.config.source.data
 
 
 def told_apart(runs: Sequence[Run]) -> list[str]:
@@ -134,7 +134,7 @@ class _Group:
         shared = [entry for entry in entries if entry.file in self.files]
         if not all(_same_image(entry, self.files[entry.file]) for entry in shared):
             return False
-        return bool(shared) or self.located.data == located.data
+        return bool(shared) or self.located.source.data == located.source.data
 
 
 def _same_image(one: Entry, other: Entry) -> bool:
@@ -148,7 +148,7 @@ def _runs_of(folder: Path, seed_folders: Sequence[Path]) -> list[Run]:
         written, config, entries = read_written(place), read_written_config(place), read_entries(place)
         located = config
         if written is not None and written.data_path:
-            located = replace(config, data=written.data_path)
+            located = changed(config, data=written.data_path)
         if written is not None and written.split_sha256:
             digests[seed] = written.split_sha256
         group = next((group for group in groups if group.takes(located, entries)), None)
@@ -162,7 +162,7 @@ def _runs_of(folder: Path, seed_folders: Sequence[Path]) -> list[Run]:
 
 def _apart(group: _Group, groups: Sequence[_Group]) -> str:
     same = [
-        other for other in groups if alike(replace(other.config, data=""), replace(group.config, data=""))
+        other for other in groups if alike(changed(other.config, data=""), changed(group.config, data=""))
     ]
     if len(same) == 1:
         return ""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from activmask.config import IN_MEMORY
+from activmask.data.settings import IN_MEMORY
 from activmask.errors import CheckpointError
 from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
@@ -33,8 +33,8 @@ def account(summary: Summary) -> tuple[Fact, ...]:
         "Models": [_listed(row.model for row in summary.rows)],
         "Methods": [_listed(row.method for row in summary.rows)],
         "Seeds": _by_value(titles, [_seeds(run.seeds) for run in runs]),
-        "Best epoch by": _by_value(titles, [SELECTED_BY[run.config.select] for run in runs]),
-        "Epochs": _by_value(titles, [str(run.config.epochs) for run in runs]),
+        "Best epoch by": _by_value(titles, [SELECTED_BY[run.config.training.select] for run in runs]),
+        "Epochs": _by_value(titles, [str(run.config.training.epochs) for run in runs]),
         "Unfinished": [
             f"{title}: seed {_seeds(run.unfinished)}"
             for title, run in zip(titles, runs, strict=True)
@@ -69,7 +69,7 @@ def _data(runs: Sequence[Run], described: Sequence[dict[str, Any]]) -> list[str]
     for run, one in zip(runs, described, strict=True):
         images = ", ".join(f"{split} {number}" for split, number in one["images"].items())
         side = one["image_size"]
-        source = "drawn in memory" if run.config.data == IN_MEMORY else run.config.data
+        source = "drawn in memory" if run.config.source.data == IN_MEMORY else run.config.source.data
         lines.append(f"{data_name(run.config)} ({source}): {images} images of {side} x {side} px")
     return list(dict.fromkeys(lines))
 

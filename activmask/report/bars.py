@@ -25,7 +25,7 @@ def site_bars(runs: Sequence[Run]) -> list[Chart]:
     Only runs of the split policy site-correlated are drawn. A row shows a run's seeds, their mean
     and SD (n - 1), and the value the paper printed for the experiment where it printed one.
     """
-    ended = [run for run in finished(runs) if run.config.split_policy == "site-correlated"]
+    ended = [run for run in finished(runs) if run.config.source.split_policy == "site-correlated"]
     return [_chart(data, group) for data, group in grouped(ended, lambda run: data_name(run.config)).items()]
 
 
@@ -71,7 +71,7 @@ def _caption(runs: list[Run]) -> str:
         " Open diamonds are the paper's printed values, which it calls AUC and its published code computes "
         "as accuracy, so they stand in both panels."
     )
-    best = selected_by(run.config.select for run in runs)
+    best = selected_by(run.config.training.select for run in runs)
     masked = (
         " Masked Everywhere is tested on images that are blank outside their masks, all others on whole ones."
         if any(on_other_images(run.config) for run in runs)

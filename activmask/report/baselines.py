@@ -7,6 +7,7 @@ from activmask.evaluation.paired import Difference, holm, paired_difference, sma
 from activmask.experiments.labels import alike, baseline, data_name, is_baseline, on_other_images
 from activmask.experiments.results import Run, saw_same_images
 from activmask.report.words import count
+from activmask.runs.description import changed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ def _counterparts(run: Run, runs: Sequence[Run]) -> list[Run]:
     if is_baseline(run.config) or on_other_images(run.config):
         return []
     wanted = replace(baseline(run.config), data="")
-    return [other for other in runs if alike(replace(other.config, data=""), wanted)]
+    return [other for other in runs if alike(changed(other.config, data=""), wanted)]
 
 
 def _common(run: Run, other: Run) -> list[int]:

@@ -42,7 +42,7 @@ def valid_curves(runs: Sequence[Run]) -> list[Chart]:
 
 
 def _chart(data: str, runs: list[Run]) -> Chart:
-    chosen, note = drawn([run for run in runs if run.config.masks == 1] or runs, lambda run: run)
+    chosen, note = drawn([run for run in runs if run.config.view.masks == 1] or runs, lambda run: run)
     curves = [_curve(name, run) for name, run in zip(series_names(chosen), chosen, strict=True)]
     models = grouped(curves, lambda curve: curve.model)
     styles = series_styles(in_order(curve.name for curve in curves))

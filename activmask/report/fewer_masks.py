@@ -13,6 +13,7 @@ from activmask.experiments.results import Run, saw_same_images
 from activmask.report.chart import Chart, Style, chance_line, drawing, series_styles
 from activmask.report.dots import in_words
 from activmask.report.series import finished, grouped, in_order, legend_below, panels, series_names
+from activmask.runs.description import changed
 from activmask.training.selection import selected_by
 
 DODGE = 0.012
@@ -57,7 +58,7 @@ def mask_lines(runs: Sequence[Run]) -> list[Line]:
                 break
         else:
             groups.append([run])
-    groups = [group for group in groups if any(run.config.masks < 1 for run in group)]
+    groups = [group for group in groups if any(run.config.view.masks < 1 for run in group)]
     names = series_names([_with_all_masks(group[0]) for group in groups])
     return [_line(name, group) for name, group in zip(names, groups, strict=True)]
 
@@ -70,14 +71,14 @@ def _on_one_line(one: Run, other: Run) -> bool:
 
 
 def _with_all_masks(run: Run) -> Run:
-    return replace(run, config=replace(run.config, masks=1.0))
+    return replace(run, config=changed(run.config, masks=1.0))
 
 
 def _line(name: str, group: list[Run]) -> Line:
     """A share that was run in several folders is drawn from the one with the most seeds."""
     best: dict[float, Run] = {}
     for run in group:
-        share = run.config.masks
+        share = run.config.view.masks
         if share not in best or len(run.seeds) > len(best[share].seeds):
             best[share] = run
     config = group[0].config
@@ -99,7 +100,7 @@ def _chart(lines: list[Line], kind: str, axis: str, measure: Measure, *, places:
                 panel.set_ylim(-0.03, 1.03)
             else:
                 panel.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        _share_axis(axes[0], sorted({run.config.masks for line in lines for run in line.runs}))
+        _share_axis(axes[0], sorted({run.config.view.masks for line in lines for run in line.runs}))
         for panel in axes[::2]:
             panel.set_ylabel(axis)
         for panel in lowest:
@@ -119,7 +120,7 @@ def _panel(axes: Axes, lines: list[Line], styles: dict[str, Style], measure: Mea
         found = [_spread(run, measure) for run in line.runs]
         style = styles[line.name]
         axes.errorbar(
-            [run.config.masks + DODGE * (i - (len(lines) - 1) / 2) for run in line.runs],
+            [run.config.view.masks + DODGE * (i - (len(lines) - 1) / 2) for run in line.runs],
             [one.mean for one in found],
             yerr=[one.sd or 0.0 for one in found],
             color=style.colour,
@@ -144,7 +145,7 @@ def _spread(run: Run, measure: Measure) -> Spread:
 
 
 def _caption(lines: list[Line], axis: str) -> str:
-    best = selected_by(run.config.select for line in lines for run in line.runs)
+    best = selected_by(run.config.training.select for line in lines for run in line.runs)
     what = {
         "test AUC": f"AUC on the test images at the best epoch by {best}; the dashed grey line is chance",
         "best epoch": f"The best epoch by {best}, counted from 0",
@@ -159,7 +160,7 @@ def _alt(data_sets: dict[str, list[Line]], axis: str, measure: Measure, places: 
     parts = [
         f"{data}, {line.name}: "
         + ", ".join(
-            f"{in_words(_spread(run, measure), places)} with {run.config.masks:.0%}" for run in line.runs
+            f"{in_words(_spread(run, measure), places)} with {run.config.view.masks:.0%}" for run in line.runs
         )
         for data, group in data_sets.items()
         for line in group

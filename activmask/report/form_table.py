@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from activmask.config import RunConfig, default_of
 from activmask.experiments.forms import COMPUTED, OTHER, form_title, forms, forms_of
 from activmask.experiments.labels import alike, method_name
 from activmask.experiments.printed import Epoch
 from activmask.report.summary import Row
+from activmask.runs.description import RunConfig, changed
+from activmask.runs.presets import default_of
 
 COLUMNS: tuple[tuple[str, Epoch], ...] = (("valid", "last"), ("test", "best"))
 """The accuracies that are compared over forms, as the paper's tables print them."""
@@ -71,5 +72,5 @@ def _title(row: Row) -> str:
 
 
 def _in_usual_form(config: RunConfig) -> RunConfig:
-    usual = {name: default_of(name, config.model) for names in COMPUTED.values() for name in names}
-    return replace(config, **usual)
+    usual = {name: default_of(name, config.network.model) for names in COMPUTED.values() for name in names}
+    return changed(config, **usual)

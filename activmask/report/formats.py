@@ -98,7 +98,7 @@ def _flat(row: Row) -> dict[str, object]:
         "method": row.method,
         "distinction": row.distinction,
         "form": row.form,
-        "selected_by": row.run.config.select,
+        "selected_by": row.run.config.training.select,
         "folder": str(row.run.folder),
     }
     spreads: dict[str, Spread | Printed | None] = {
@@ -198,7 +198,7 @@ def _object(row: Row) -> dict[str, Any]:
         "method": row.method,
         "distinction": row.distinction,
         "form": row.form or None,
-        "selected_by": row.run.config.select,
+        "selected_by": row.run.config.training.select,
         "folder": str(row.run.folder),
         "seeds": list(row.run.seeds),
         "unfinished": list(row.run.unfinished),

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from activmask.config import uses_masks
 from activmask.data.mask_shares import Presence
 from activmask.experiments.results import Run
+from activmask.objectives.chosen import needs
 from activmask.training.run_folder import MSD_PRESETS, read_presence, seed_folder
 
 
@@ -20,7 +20,11 @@ def mask_notes(runs: Sequence[Run], titles: Sequence[str]) -> Iterator[str]:
         CheckpointError: a seed's description is damaged.
     """
     named = zip(runs, titles, strict=True)
-    looking = [(run, title) for run, title in named if uses_masks(run.config) and run.config.mask == "file"]
+    looking = [
+        (run, title)
+        for run, title in named
+        if needs(run.config.objectives).masks and run.config.view.mask == "file"
+    ]
     telling: list[str] = []
     old: list[str] = []
     for run, title in looking:

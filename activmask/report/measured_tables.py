@@ -144,9 +144,7 @@ def _chance(found: Sequence[Pair]) -> str:
 
 
 def _epoch(found: Sequence[Pair]) -> str:
-    return (
-        f"Networks are those of the best epoch by {selected_by(row.run.config.select for row, _ in found)}."
-    )
+    return f"Networks are those of the best epoch by {selected_by(row.run.config.training.select for row, _ in found)}."
 
 
 def _as_text(table: Table) -> TextTable:

@@ -69,7 +69,7 @@ def image_notes(rows: Sequence["Row"]) -> Iterable[str]:
 
 def selection_note(rows: Sequence["Row"]) -> str:
     """What selected the epoch of the scores, and what that makes of them."""
-    best = f"the best epoch by {selected_by(row.run.config.select for row in rows)}"
+    best = f"the best epoch by {selected_by(row.run.config.training.select for row in rows)}"
     note = (
         f"Where no other epoch is named, scores are those of {best} (epochs count from 0), so the "
         "validation scores are optimistic; where a shortcut is learned that epoch is an accident, mostly "
@@ -87,4 +87,4 @@ def selection_note(rows: Sequence["Row"]) -> str:
 def _site_correlated(row: "Row") -> bool:
     """Whether the site tells the class in training; at 0.5 it tells nothing, there or elsewhere."""
     config = row.run.config
-    return config.split_policy == "site-correlated" and config.correlation != 0.5
+    return config.source.split_policy == "site-correlated" and config.source.correlation != 0.5

@@ -34,7 +34,7 @@ def score_table(data: str, experiments: Sequence[Experiment]) -> Table:
         data: its name.
         experiments: at least one.
     """
-    selects = list(dict.fromkeys(one.run.config.select for one in experiments))
+    selects = list(dict.fromkeys(one.run.config.training.select for one in experiments))
     printed = _printed(experiments)
     with_epoch = ("best_epoch", "best") in printed
     several = len(selects) > 1
@@ -96,7 +96,7 @@ def _small_print(experiments: Sequence[Experiment]) -> tuple[str, ...]:
 
 
 def _selection(one: Experiment) -> Cell:
-    by = SELECTED_BY[one.run.config.select]
+    by = SELECTED_BY[one.run.config.training.select]
     return Cell(text=by, key=by)
 
 

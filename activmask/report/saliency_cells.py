@@ -14,14 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.samples import Samples
+from activmask.data.settings import IN_MEMORY
 from activmask.errors import CheckpointError, DataError, UsageError
 from activmask.evaluation.evaluate import check_fit
 from activmask.experiments.labels import MODEL_NAMES, model_name
 from activmask.experiments.results import Run
 from activmask.report.chart import METHOD_STYLE
 from activmask.report.series import drawn, series_names
+from activmask.runs.description import RunConfig, changed
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.render import top_pixels
@@ -180,10 +181,10 @@ def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[Chosen], list[s
     finished = [run for run in runs if run.seeds and seed in {None, *run.seeds}]
     if not finished:
         raise UsageError(
-            f"no run of {runs[0].config.data} has finished {'a seed' if seed is None else f'seed {seed}'}; "
+            f"no run of {runs[0].config.source.data} has finished {'a seed' if seed is None else f'seed {seed}'}; "
             "resume them, or choose another seed"
         )
-    kept, note = drawn([run for run in finished if run.config.masks == 1] or finished, lambda run: run)
+    kept, note = drawn([run for run in finished if run.config.view.masks == 1] or finished, lambda run: run)
     shared = set.intersection(*(set(run.seeds) for run in kept))
     lowest = min(shared, default=None) if seed is None else seed
     chosen = [(run, min(run.seeds) if lowest is None else lowest) for run in kept]
@@ -223,7 +224,7 @@ def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], 
 
 
 def _split_key(trained: Trained) -> tuple[object, ...]:
-    settings = (getattr(trained.config, name) for name in _DECIDES_SPLIT)
+    settings = (trained.config[name] for name in _DECIDES_SPLIT)
     return trained.seed, trained.data_path, *sorted(trained.split_sha256.items()), *settings
 
 
@@ -236,9 +237,9 @@ def _common(chosen: Sequence[Chosen], valid: Sequence[Samples]) -> set[str]:
 def _source(trained: Trained) -> object:
     """Within one source, a name means one image."""
     config = trained.config
-    if config.data == IN_MEMORY:
-        return trained.seed if config.split_seed < 0 else config.split_seed
-    return trained.data_path or absolute(Path(config.data))
+    if config.source.data == IN_MEMORY:
+        return trained.seed if config.source.split_seed < 0 else config.source.split_seed
+    return trained.data_path or absolute(Path(config.source.data))
 
 
 def _pick(samples: Samples, allowed: set[str], number: int) -> tuple[str, ...]:
@@ -269,7 +270,7 @@ def _ordered(names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
 
 
 def _shown(stored: Samples, config: RunConfig) -> tuple[Shown, ...]:
-    unmasked = replace(config, classify_masked="off")
+    unmasked = changed(config, classify_masked="off")
     given, dilated = as_seen(stored, replace(unmasked, mask_blur=0.0)), as_seen(stored, unmasked)
     return tuple(
         Shown(
@@ -297,7 +298,7 @@ def _looks(path: Path, stored: Samples, top: float, device: torch.device | str) 
 
 def _unlike(configs: Sequence[RunConfig]) -> list[str]:
     """What the runs do differently to the images, where the pictures could not show it."""
-    if len({(config.mask, config.mask_blur, config.image_size) for config in configs}) == 1:
+    if len({(config.view.mask, config.view.mask_blur, config.view.image_size) for config in configs}) == 1:
         return []
     return [
         "The runs crop the images or dilate the masks differently: each outline is the run's own, "

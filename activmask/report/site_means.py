@@ -15,14 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.samples import Samples
+from activmask.data.settings import IN_MEMORY
 from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
 from activmask.report.chart import WIDTH, Chart, drawing
 from activmask.report.series import finished, grouped
 from activmask.report.stems import stem
+from activmask.runs.description import RunConfig, changed
 from activmask.training.sources import as_seen, split_rows
 from activmask.training.trained_data import of_seed, own_table
 
@@ -108,13 +109,13 @@ def mean_by_site(config: RunConfig, seed: int, run: Path | None = None) -> list[
 
 def _training_batches(config: RunConfig, seed: int, run: Path | None) -> Iterator[Samples]:
     """The training images from named sites as the network sees them, unmasked."""
-    if config.data == IN_MEMORY:
+    if config.source.data == IN_MEMORY:
         return
     dataset, rows = _training_table(config, seed, run)
     if len({*dataset.sites} - {""}) < 2:
         return
     named = [i for i in rows.tolist() if dataset.sites[i]]
-    plain = replace(config, classify_masked="off", mask_blur=0.0)
+    plain = changed(config, classify_masked="off", mask_blur=0.0)
     for start in range(0, len(named), BATCH):
         yield as_seen(load_samples(dataset, named[start : start + BATCH]), plain)
 
@@ -123,7 +124,7 @@ def _training_table(config: RunConfig, seed: int, run: Path | None) -> tuple[Dat
     if run is not None:
         table = own_table(of_seed(run, seed, config))
         return table.dataset, table.rows["train"]
-    dataset = read_dataset(Path(config.data))
+    dataset = read_dataset(Path(config.source.data))
     return dataset, split_rows(config, dataset, seed)["train"]
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from activmask.config import PRESETS
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.forms import form_of, form_title
@@ -18,6 +17,7 @@ from activmask.report.data_notes import data_notes
 from activmask.report.mask_notes import mask_notes
 from activmask.report.notes import epoch_notes, form_notes, image_notes, outcome_notes, selection_note
 from activmask.report.words import count
+from activmask.runs.presets import PRESETS
 from activmask.training.run_folder import MEASURES
 
 PAPERS_FIRST = ("accuracy", "auc", "epoch")
@@ -201,7 +201,7 @@ def _papers_order() -> Callable[[Row], tuple[object, ...]]:
             row.data,
             *_rank(row.model, models),
             *_rank(base, methods),
-            -row.run.config.masks,
+            -row.run.config.view.masks,
             row.method,
             row.distinction,
         )

@@ -53,7 +53,7 @@ def score_table(rows: Sequence[Row], data: str, *, compact: bool = False) -> Tex
     ]
     titles = (f"{split.title()} {_NAMES[name]}" for split, name in shown)
     return TextTable(
-        title=f"{data}: best epoch by {selected_by(row.run.config.select for row in rows)}",
+        title=f"{data}: best epoch by {selected_by(row.run.config.training.select for row in rows)}",
         header=("Experiment Name", "Seeds", *titles, "Best Epoch", "Paper Test, Best Epoch", "Distance"),
         rows=tuple(
             (
@@ -70,9 +70,9 @@ def score_table(rows: Sequence[Row], data: str, *, compact: bool = False) -> Tex
 
 def row_names(rows: Sequence[Row]) -> list[str]:
     """The full titles of some rows, with what selected the best epoch where they differ in that."""
-    several = len({row.run.config.select for row in rows}) > 1
+    several = len({row.run.config.training.select for row in rows}) > 1
     return [
-        f"{row.full_title}, by {SELECTED_BY[row.run.config.select]}" if several else row.full_title
+        f"{row.full_title}, by {SELECTED_BY[row.run.config.training.select]}" if several else row.full_title
         for row in rows
     ]
 

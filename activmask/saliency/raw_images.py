@@ -87,7 +87,7 @@ def preparing(checkpoint: Checkpoint, recipe: Recipe) -> Preparing:
         recipe=recipe,
         preset=checkpoint.config.preset,
         network_size=checkpoint.image_size,
-        crops=checkpoint.config.image_size > 0,
+        crops=checkpoint.config.view.image_size > 0,
     )
 
 

@@ -28,7 +28,7 @@ def advance(replica: Replica, progress: Progress) -> None:
         replica.next_epoch += 1
         return
     row = epoch_row(replica, losses, perf_counter() - start)
-    is_best = is_better(row, replica.best_score, replica.config.select)
+    is_best = is_better(row, replica.best_score, replica.config.training.select)
     if is_best:
         replica.best_weights = snapshot(replica.model)
     keep_row(replica, row, is_best=is_best)
@@ -40,7 +40,10 @@ def keep_row(replica: Replica, row: dict[str, Any], *, is_best: bool) -> None:
     """Note an epoch that ended; its weights, if they are the best, are kept by the caller."""
     replica.history.append(row)
     if is_best:
-        replica.best_epoch, replica.best_score = replica.next_epoch, merit(row, replica.config.select)
+        replica.best_epoch, replica.best_score = (
+            replica.next_epoch,
+            merit(row, replica.config.training.select),
+        )
     replica.next_epoch += 1
 
 

@@ -10,11 +10,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from activmask.config import RunConfig
 from activmask.data.recipe import Recipe
 from activmask.errors import ActivmaskError, CheckpointError
-from activmask.making_config import written_config
 from activmask.models import build_model, load_plain_weights, plain_weights
+from activmask.runs.description import RunConfig
+from activmask.runs.making import written_config
 from activmask.training.files import write_whole
 
 FORMAT = "activmask checkpoint 1"

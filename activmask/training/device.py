@@ -6,8 +6,10 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from activmask.config import RunConfig, differentiates_twice, nearest
 from activmask.errors import UsageError
+from activmask.ground.nearest import nearest
+from activmask.objectives.chosen import needs
+from activmask.runs.description import RunConfig
 
 
 def choose_device(name: str) -> torch.device:
@@ -43,18 +45,18 @@ def set_up_arithmetic(config: RunConfig, device: torch.device) -> None:
     Raises:
         UsageError: a precision that this device does not have.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    if config.precision == "tf32" and device.type != "cuda":
+    if config.machine.threads:
+        torch.set_num_threads(config.machine.threads)
+    if config.training.precision == "tf32" and device.type != "cuda":
         raise UsageError(f"precision tf32 exists on CUDA only, and this run computes on {device.type}")
     if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
-        torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = config.training.precision == "tf32"
+        torch.backends.cudnn.allow_tf32 = config.training.precision == "tf32"
 
 
 def autocast(config: RunConfig, device: torch.device) -> AbstractContextManager[object]:
     """The context of the network's passes."""
-    if config.precision == "bf16":
+    if config.training.precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
@@ -64,7 +66,7 @@ def attention(config: RunConfig) -> AbstractContextManager[object]:
 
     Torch's fused forms of attention have no second derivative; its form of plain products has.
     """
-    return sdpa_kernel(SDPBackend.MATH) if differentiates_twice(config) else nullcontext()
+    return sdpa_kernel(SDPBackend.MATH) if needs(config.objectives).second_derivative else nullcontext()
 
 
 def visible_gpus(name: str) -> tuple[str, ...]:

@@ -148,7 +148,7 @@ def judge_epoch(replica: Replica, splits: dict[str, Judged], health: Health, ver
     """
     scores = {name: _scores(replica.model, split) for name, split in splits.items()}
     auc, accuracy, loss, finite = scores["valid"]
-    select = replica.config.select
+    select = replica.config.training.select
     merit = {"auc": auc, "accuracy": accuracy, "loss": -loss}[select]
     improved = (merit > health.best + MARGIN[select]) & finite.bool() & (health.stopped == 0)
     health.best.copy_(torch.where(improved, merit, health.best))

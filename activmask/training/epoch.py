@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from activmask.config import RunConfig
 from activmask.data.augment import random_crop_flip
 from activmask.errors import TrainingDiverged
 from activmask.objectives.adversarial import discriminator_loss
 from activmask.objectives.terms import StepTerms, is_summed, term_names
+from activmask.runs.description import RunConfig
 from activmask.training.device import attention, autocast
 from activmask.training.randomness import derived_generator, network_randomness
 from activmask.training.replica import Replica
@@ -62,7 +62,7 @@ def mean_losses(config: RunConfig, steps: Iterable[tuple[Tensor, int]]) -> dict[
 
 def step_count(replica: Replica) -> int:
     """Optimizer steps of an epoch."""
-    return -(-len(replica.train) // replica.config.batch_size)
+    return -(-len(replica.train) // replica.config.training.batch_size)
 
 
 def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
@@ -76,7 +76,7 @@ def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
     generator = derived_generator(replica.seed, "step", epoch, device)
     replica.model.train()
     with network_randomness(replica.seed, epoch, device), worker_losses_named():
-        epoch_batches = batches(replica.train, order.split(config.batch_size), device)
+        epoch_batches = batches(replica.train, order.split(config.training.batch_size), device)
         for step, (images, masks, labels) in enumerate(epoch_batches):
             passed = forward_step(replica, images, masks, labels, generator)
             if not torch.isfinite(passed.values[0]):
@@ -102,8 +102,8 @@ def forward_step(
     replica: Replica, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator
 ) -> ForwardStep:
     """The passes of one step over a batch as stored, augmented here; reads nothing back from the device."""
-    if replica.config.augment == "crop-flip":
-        images, masks = random_crop_flip(images, masks, replica.config.image_size, generator)
+    if replica.config.view.augment == "crop-flip":
+        images, masks = random_crop_flip(images, masks, replica.config.view.image_size, generator)
     part = share(len(images), replica.world)
     with autocast(replica.config, replica.device), attention(replica.config):
         result = replica.objective(images, masks, labels, generator, part=part)
@@ -115,9 +115,9 @@ def forward_step(
 def _network_steps(replica: Replica, step: int) -> bool:
     """Whether the network's own weights change in a step; the follow-up's discriminator takes some alone."""
     config = replica.config
-    if not (config.adversarial and config.adversarial_form == "followup"):
+    if not (config["adversarial"] and config["adversarial_form"] == "followup"):
         return True
-    return (replica.next_epoch * step_count(replica) + step + 1) % config.adversarial_steps == 0
+    return (replica.next_epoch * step_count(replica) + step + 1) % config["adversarial_steps"] == 0
 
 
 def update(replica: Replica, passed: ForwardStep, *, network: bool = True) -> None:
@@ -149,8 +149,8 @@ def _over_all(replica: Replica, result: StepTerms, weight: float) -> tuple[Tenso
 def _train_judge(replica: Replica, result: StepTerms, weight: float) -> None:
     if replica.judge is None or replica.judge_optimizer is None or result.features is None:
         return
-    form = replica.config.adversarial_form
-    for _ in range(replica.config.adversarial_steps if form == "ours" else 1):
+    form = replica.config["adversarial_form"]
+    for _ in range(replica.config["adversarial_steps"] if form == "ours" else 1):
         replica.judge_optimizer.zero_grad()
         (weight * discriminator_loss(replica.judge, *result.features, form)).backward()
         average_gradients(replica.judge, replica.world)
@@ -170,7 +170,7 @@ def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
 
 def judged_splits(config: RunConfig) -> list[str]:
     """The splits that every epoch is scored on."""
-    return ["train", "valid"] if config.eval_train else ["valid"]
+    return ["train", "valid"] if config.training.eval_train else ["valid"]
 
 
 def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dict[str, Any]:
@@ -217,6 +217,6 @@ def history_row(
     row |= {f"loss_{name}": value for name, value in losses.items() if name != "loss"}
     for split, of_split in scores.items():
         row |= {f"{split}_auc": of_split.auc, f"{split}_accuracy": of_split.accuracy}
-        row |= {f"{split}_loss": of_split.loss} if replica.config.select == "loss" else {}
+        row |= {f"{split}_loss": of_split.loss} if replica.config.training.select == "loss" else {}
     row |= {"seconds": round(seconds, 4), "images_per_second": round(len(replica.train) / seconds, 1)}
     return row

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.dataset import read_card
 from activmask.data.duplicates import Duplicates, Picture, equal_groups, pixel_digest, refuse_straddling
 from activmask.data.images import read_grey
 from activmask.data.manifest import Entry
 from activmask.data.samples import Samples
+from activmask.data.settings import IN_MEMORY
 from activmask.errors import DataError
+from activmask.runs.description import RunConfig
 from activmask.training.stream import Stream
 
 
@@ -27,13 +28,13 @@ def equal_images(config: RunConfig, stored: Mapping[str, Samples] | Stream, entr
     Raises:
         DataError: equal pixels lie in two splits and `duplicates` is "refuse".
     """
-    if config.data == IN_MEMORY:
+    if config.source.data == IN_MEMORY:
         return ""
     if isinstance(stored, Stream):
         found = Duplicates(equal=_without_constants(stored, equal_groups(map(_picture, entries))))
     else:
         found = Duplicates(equal=equal_groups(_resident(stored)))
-    if config.duplicates == "refuse":
+    if config.source.duplicates == "refuse":
         refuse_straddling(found, "set duplicates to allow")
     return "; ".join(found.sentences())
 
@@ -46,16 +47,16 @@ def near_images(config: RunConfig, entries: Iterable[Entry]) -> str:
     Raises:
         DataError: the card is no JSON object, or names pairs that are none.
     """
-    if config.data == IN_MEMORY:
+    if config.source.data == IN_MEMORY:
         return ""
-    found = read_card(Path(config.data)).get("duplicates", {})
+    found = read_card(Path(config.source.data)).get("duplicates", {})
     # Words such as "train" are capitalised in the names of files.
     places = {Path(entry.file).stem.casefold(): entry for entry in entries}
     try:
         pairs = [(places.get(one.casefold()), places.get(other.casefold())) for one, other in found["near"]]
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(
-            f"{config.data}/card.json: duplicates must name pairs of images under near; prepare the data anew"
+            f"{config.source.data}/card.json: duplicates must name pairs of images under near; prepare the data anew"
         ) from error
     except KeyError:
         return ""

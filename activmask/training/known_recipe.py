@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from activmask.config import IN_MEMORY
 from activmask.data.dataset import read_card
 from activmask.data.recipe import Recipe, card_class_names, card_recipe
+from activmask.data.settings import IN_MEMORY
 from activmask.data.synthetic import CLASS_NAMES, SyntheticSpec
 from activmask.training.checkpoint import Checkpoint
 
@@ -33,10 +33,10 @@ def known_recipe(checkpoint: Checkpoint) -> KnownRecipe:
     """
     if checkpoint.recipe:
         return KnownRecipe(recipe=checkpoint.recipe, notes=())
-    if checkpoint.config.data == IN_MEMORY:
+    if checkpoint.config.source.data == IN_MEMORY:
         size = SyntheticSpec().size
         return KnownRecipe(recipe={"source": "synthetic", "height": size, "width": size}, notes=())
-    data = Path(checkpoint.config.data)
+    data = Path(checkpoint.config.source.data)
     card = read_card(data)
     if card and _still_fits(card, checkpoint):
         note = (
@@ -54,7 +54,7 @@ def known_recipe(checkpoint: Checkpoint) -> KnownRecipe:
 
 def _still_fits(card: Mapping[str, Any], checkpoint: Checkpoint) -> bool:
     """Whether a card can be of the data that a network was trained on, by the stored size."""
-    width, crops = card.get("width"), checkpoint.config.image_size > 0
+    width, crops = card.get("width"), checkpoint.config.view.image_size > 0
     if not isinstance(width, int):
         return True
     return width >= checkpoint.image_size if crops else width == checkpoint.image_size
@@ -68,8 +68,8 @@ def known_classes(checkpoint: Checkpoint) -> tuple[str, ...]:
     """
     if checkpoint.class_names or checkpoint.split_sha256:
         return checkpoint.class_names
-    if checkpoint.config.data == IN_MEMORY:
+    if checkpoint.config.source.data == IN_MEMORY:
         return CLASS_NAMES
-    data = Path(checkpoint.config.data)
+    data = Path(checkpoint.config.source.data)
     names = card_class_names(read_card(data), data / "card.json")
     return names if len(names) == checkpoint.classes else ()

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from activmask.config import RunConfig, uses_masks
 from activmask.data.augment import centre_crop
 from activmask.data.dilation import NATIVE_UNIT, STORED_UNIT, dilation_radius
 from activmask.data.mask_shares import Presence, Shares, shares
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
 from activmask.errors import DataError
+from activmask.objectives.chosen import needs
+from activmask.runs.description import RunConfig
 from activmask.training.run_folder import PRESENCE
 from activmask.training.stream import AnySamples
 from activmask.training.workers import worker_losses_named
@@ -58,7 +59,7 @@ def mask_facts(config: RunConfig, train: AnySamples) -> MaskFacts:
     Raises:
         DataError: a file of a stream is broken.
     """
-    looked_at = isinstance(train, Samples) or uses_masks(config)
+    looked_at = isinstance(train, Samples) or needs(config.objectives).masks
     return MaskFacts(
         images=len(train),
         shares=_shares(config, train) if looked_at else None,
@@ -77,7 +78,7 @@ def _shares(config: RunConfig, train: AnySamples) -> Shares:
     area = 0
     with worker_losses_named():
         for masks in _masks(train):
-            seen = centre_crop(masks, config.image_size) if config.image_size else masks
+            seen = centre_crop(masks, config.view.image_size) if config.view.image_size else masks
             area = seen.shape[-2] * seen.shape[-1]
             inside.append(seen.flatten(1).sum(dim=1).cpu())
     return shares(torch.cat(inside)[train.has_mask].numpy(), area)
@@ -99,10 +100,10 @@ def check_masks(config: RunConfig, facts: MaskFacts) -> None:
         DataError: says how many cover all of the image, and how many nothing of it.
     """
     found = facts.shares
-    if not uses_masks(config) or found is None or found.masks == 0 or found.partial:
+    if not needs(config.objectives).masks or found is None or found.masks == 0 or found.partial:
         return
     raise DataError(
-        f"{config.data}: of the {found.masks} training masks {found.full} cover the whole image and "
+        f"{config.source.data}: of the {found.masks} training masks {found.full} cover the whole image and "
         f"{found.empty} nothing of it{_blurred(config, facts)}, so {_objectives(config)} would have no "
         "effect on any image or leave nothing of it; choose a smaller mask_blur, or mend the masks"
     )
@@ -110,7 +111,7 @@ def check_masks(config: RunConfig, facts: MaskFacts) -> None:
 
 def mask_notes(config: RunConfig, facts: MaskFacts) -> list[str]:
     """What somebody who trains with these masks should know, a sentence each."""
-    if not uses_masks(config):
+    if not needs(config.objectives).masks:
         return []
     return [*_cover_notes(config, facts), *_presence_notes(config, facts)]
 
@@ -137,14 +138,14 @@ def _presence_notes(config: RunConfig, facts: MaskFacts) -> Iterator[str]:
 
 
 def _blurred(config: RunConfig, facts: MaskFacts) -> str:
-    if config.mask == "circle":
+    if config.view.mask == "circle":
         return " (circles, in the middle of the image that the network sees)"
-    if dilation_radius(config.mask_blur) == 0:
+    if dilation_radius(config.view.mask_blur) == 0:
         return ""
-    return f" once mask_blur {config.mask_blur:g} ({facts.unit}) has dilated them"
+    return f" once mask_blur {config.view.mask_blur:g} ({facts.unit}) has dilated them"
 
 
 def _objectives(config: RunConfig) -> str:
-    chosen = [name for name in _OBJECTIVES if getattr(config, name)]
-    chosen += ["classify_masked"] if config.classify_masked != "off" else []
+    chosen = [name for name in _OBJECTIVES if config[name]]
+    chosen += ["classify_masked"] if config["classify_masked"] != "off" else []
     return " and ".join(chosen)

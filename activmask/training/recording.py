@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from activmask.config import RunConfig
 from activmask.data.samples import Samples
+from activmask.runs.description import RunConfig
 from activmask.training.device_epoch import (
     FIXED,
     PER_SPLIT,
@@ -77,9 +77,9 @@ def why_not_recorded(replicas: Sequence[Replica]) -> str:
 
 
 def _unrecordable(config: RunConfig) -> str:
-    if config.compile:
+    if config.machine.compile:
         return "the network's passes are compiled"
-    if config.adversarial and config.adversarial_form == "followup":
+    if config["adversarial"] and config["adversarial_form"] == "followup":
         return "the follow-up's discriminator takes steps of its own"
     return ""
 
@@ -109,7 +109,7 @@ def record(replica: Replica) -> Recording:
     recorder = _new_recorder(derived_generator(replica.seed, "step", 0, device))
     health = new_health(replica)
     kinds: dict[tuple[int, ...], tuple[Segment, Callable[[], None]]] = {}
-    plan = list(_segment_sizes(len(replica.train), replica.config.batch_size))
+    plan = list(_segment_sizes(len(replica.train), replica.config.training.batch_size))
     splits = {name: judged(replica, name) for name in judged_splits(replica.config)}
     verdict = torch.zeros(FIXED + PER_SPLIT * len(splits), dtype=torch.float64, device=device)
     with _capturable(replica):

@@ -14,16 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from activmask.config import AUTOENCODERS, POOLED, RunConfig, differentiates_twice
 from activmask.data.manifest import Entry
 from activmask.data.samples import Samples
 from activmask.errors import UsageError
 from activmask.models import ModelOutput, build_model, prepare_double_backward
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.models.taps import Tapped, head_reads_last_tap
-from activmask.objectives.actdiff import choose_layers
+from activmask.objectives.actdiff import POOLED, choose_layers
 from activmask.objectives.adversarial import discriminator, features
+from activmask.objectives.chosen import needs
 from activmask.objectives.terms import StepTerms, step_terms
+from activmask.runs.description import RunConfig
+from activmask.runs.presets import AUTOENCODERS
 from activmask.training.checkpoint import Description
 from activmask.training.device import attention
 from activmask.training.equal_images import equal_images, near_images
@@ -81,7 +83,7 @@ class Replica:
             image_size=size,
             channels=channels,
             classes=class_count(self.splits),
-            dataset_name=Path(self.config.data).name,
+            dataset_name=Path(self.config.source.data).name,
             data_path=self.origin.path,
             data_images=self.origin.images,
             class_names=self.origin.class_names,
@@ -131,17 +133,17 @@ def new_replica(
     )
     _check_batches(config, len(train), world)
     taps = _check_taps(config, model, (channels, size, size))
-    if config.sync_batchnorm and sync_batch_norm(model) == 0:
-        raise UsageError(f"sync_batchnorm has no effect: {config.model} has no batch normalisation")
+    if config.training.sync_batchnorm and sync_batch_norm(model) == 0:
+        raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
     _check_twice_differentiable(config, model, (channels, size, size))
     model = _placed(model, device)
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
-    if differentiates_twice(config) and device.type == "cuda":
+    if needs(config.objectives).second_derivative and device.type == "cuda":
         prepare_double_backward(model)
     judge = None
-    if config.adversarial:
+    if config["adversarial"]:
         width = features(taps[-1]).shape[1]
-        judge = discriminator(width, derived_seed(seed, "judge"), config.adversarial_form).to(device)
+        judge = discriminator(width, derived_seed(seed, "judge"), config["adversarial_form"]).to(device)
     return Replica(
         config=config,
         seed=seed,
@@ -149,9 +151,9 @@ def new_replica(
         device=device,
         model=model,
         objective=_objective(config, model, judge, world),
-        optimizer=_adam(model, config.lr),
+        optimizer=_adam(model, config.training.lr),
         judge=judge,
-        judge_optimizer=_adam(judge, config.adversarial_lr) if judge else None,
+        judge_optimizer=_adam(judge, config["adversarial_lr"]) if judge else None,
         train=train,
         splits=seen,
         origin=origin,
@@ -182,10 +184,10 @@ def _data(
 def _objective(
     config: RunConfig, model: nn.Module, judge: nn.Module | None, world: World
 ) -> Callable[..., StepTerms]:
-    forward = torch.compile(model) if config.compile else model
+    forward = torch.compile(model) if config.machine.compile else model
     if world.size == 1:
         return partial(step_terms, config, forward, judge=judge)
-    unused = config.model in AUTOENCODERS and config.recon == 0
+    unused = config.network.model in AUTOENCODERS and config["recon"] == 0
     return DistributedDataParallel(_Objective(config, forward, judge), find_unused_parameters=unused)
 
 
@@ -217,7 +219,7 @@ def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
 
 
 def _check_batches(config: RunConfig, images: int, world: World) -> None:
-    smallest = images % config.batch_size or config.batch_size
+    smallest = images % config.training.batch_size or config.training.batch_size
     if min(smallest, images) < world.size:
         raise UsageError(
             f"the last batch of an epoch has {smallest} images, fewer than the {world.size} processes that "
@@ -226,12 +228,12 @@ def _check_batches(config: RunConfig, images: int, world: World) -> None:
 
 
 def _check_taps(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> list[Tensor]:
-    if not (config.actdiff or config.adversarial):
+    if not (config["actdiff"] or config["adversarial"]):
         return []
     model.eval()
     with torch.no_grad():
         taps = model(torch.zeros(1, *shape), reconstruct=False).pre_activations
-    choose_layers(list(taps), config.actdiff_layers)
+    choose_layers(list(taps), config["actdiff_layers"])
     _check_pooled(config, model, shape)
     model.train()
     return list(taps.values())
@@ -239,22 +241,22 @@ def _check_taps(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]
 
 def _check_pooled(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
     """Refuse the follow-up's pooled features where the last activation is not what the head pools."""
-    pooled = config.actdiff and config.actdiff_layers == POOLED
+    pooled = config["actdiff"] and config["actdiff_layers"] == POOLED
     name = "actdiff_layers pooled" if pooled else "adversarial_form followup"
-    judged = config.adversarial and config.adversarial_form == "followup"
+    judged = config["adversarial"] and config["adversarial_form"] == "followup"
     if not (pooled or judged) or not isinstance(model, Tapped):
         return
     images = torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
     if not head_reads_last_tap(model, images):
         raise UsageError(
-            f"{name} needs a network that pools its last ReLU and classifies that, which {config.model} does "
+            f"{name} needs a network that pools its last ReLU and classifies that, which {config.network.model} does "
             "not; choose resnet18, cnn or unet, for example, or another form"
         )
 
 
 def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
     """Refuse a network with an operation whose second derivative torch does not know."""
-    if not differentiates_twice(config):
+    if not needs(config.objectives).second_derivative:
         return
     model.eval()
     images = torch.zeros(1, *shape, requires_grad=True)
@@ -267,7 +269,7 @@ def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tupl
         if "derivative" not in str(error):
             raise
         raise UsageError(
-            f"gradmask and rrr need second derivatives, which torch does not have for {config.model} "
+            f"gradmask and rrr need second derivatives, which torch does not have for {config.network.model} "
             f"({str(error).splitlines()[0]}); choose another model"
         ) from error
     model.train()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from activmask.config import SelectBy
+from activmask.runs.description import SelectBy
 
 SAME_AUC = 1e-12
 """AUCs nearer than this are equal: it is far below one pair of images and far above rounding."""

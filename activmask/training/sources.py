@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from activmask.config import IN_MEMORY, RunConfig, uses_masks
 from activmask.data.augment import centre_crop, resize_whole
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.dilation import dilation_radius
 from activmask.data.masks import circle, dilate, keep_share, lenders
 from activmask.data.samples import Samples
+from activmask.data.settings import IN_MEMORY
 from activmask.data.splits import SPLITS, split_indices
 from activmask.data.synthetic import SyntheticSpec, draw_synthetic, synthetic_samples
 from activmask.errors import DataError
+from activmask.objectives.chosen import needs
 from activmask.objectives.classification import keep_inside
+from activmask.runs.description import RunConfig
 from activmask.training.randomness import derived_seed
 
 SCALE_UNKNOWN = (
@@ -34,8 +36,8 @@ def stored_splits(config: RunConfig, seed: int, names: Sequence[str] = SPLITS) -
     Raises:
         DataError: a data set that is missing, broken or cannot be split as asked.
     """
-    if config.data != IN_MEMORY:
-        dataset = read_dataset(Path(config.data))
+    if config.source.data != IN_MEMORY:
+        dataset = read_dataset(Path(config.source.data))
         rows = split_rows(config, dataset, seed)
         return read_splits(config, dataset, {name: rows[name] for name in names})
     drawn = draw_synthetic(SyntheticSpec(seed=_split_seed(config, seed)))
@@ -69,7 +71,7 @@ def read_splits(config: RunConfig, dataset: Dataset, rows: Mapping[str, np.ndarr
 
 
 def _split_seed(config: RunConfig, seed: int) -> int:
-    return seed if config.split_seed < 0 else config.split_seed
+    return seed if config.source.split_seed < 0 else config.source.split_seed
 
 
 def _checked(splits: dict[str, Samples], config: RunConfig) -> dict[str, Samples]:
@@ -107,8 +109,8 @@ def as_seen(samples: Samples, config: RunConfig) -> Samples:
     With `classify_masked` "all", images are blank outside their masks here as in training.
     """
     seen = _viewed(with_dilated_masks(samples, config), config)
-    if config.classify_masked == "all":
-        seen = replace(seen, images=keep_inside(seen.images, seen.masks, config.masked_fill))
+    if config["classify_masked"] == "all":
+        seen = replace(seen, images=keep_inside(seen.images, seen.masks, config["masked_fill"]))
     return seen
 
 
@@ -126,16 +128,16 @@ def with_kept_masks(samples: Samples, config: RunConfig, kept: Tensor) -> Sample
     """`to_train_on` for any part of the training samples, given which of them keep their mask, bool (N,)."""
     dilated = with_dilated_masks(samples, config)
     some = replace(dilated, masks=dilated.masks | ~kept[:, None, None, None], has_mask=kept)
-    return _viewed(some, config) if config.augment == "none" else some
+    return _viewed(some, config) if config.view.augment == "none" else some
 
 
 def _viewed(samples: Samples, config: RunConfig) -> Samples:
-    if config.image_size in {0, samples.images.shape[-1]}:
+    if config.view.image_size in {0, samples.images.shape[-1]}:
         return samples
-    if config.evaluate_view == "whole":
-        images, masks = resize_whole(samples.images, samples.masks, config.image_size)
+    if config.view.evaluate_view == "whole":
+        images, masks = resize_whole(samples.images, samples.masks, config.view.image_size)
         return replace(samples, images=images, masks=masks)
-    images, masks = (centre_crop(stack, config.image_size) for stack in (samples.images, samples.masks))
+    images, masks = (centre_crop(stack, config.view.image_size) for stack in (samples.images, samples.masks))
     return replace(samples, images=images, masks=masks)
 
 
@@ -145,14 +147,14 @@ def with_dilated_masks(samples: Samples, config: RunConfig) -> Samples:
     Raises:
         DataError: there are masks, and the data set does not say how large that grid was.
     """
-    if config.mask == "circle":
+    if config.view.mask == "circle":
         return samples
-    if scale_unknown(samples) and dilation_radius(config.mask_blur) > 0:
+    if scale_unknown(samples) and dilation_radius(config.view.mask_blur) > 0:
         if samples.has_mask.any():
             raise _unscaled(config)
         return samples
     native = None if scale_unknown(samples) else samples.native
-    return replace(samples, masks=dilate(samples.masks, config.mask_blur, native))
+    return replace(samples, masks=dilate(samples.masks, config.view.mask_blur, native))
 
 
 def scale_unknown(samples: Samples) -> bool:
@@ -163,14 +165,14 @@ def scale_unknown(samples: Samples) -> bool:
 def check_scale(config: RunConfig, dataset: Dataset) -> None:
     """Refuse to train on masks whose native grid an old data set does not tell (raises DataError)."""
     unknown = dataset.native is not None and bool((dataset.native == 0).any())
-    dilates = config.mask == "file" and dilation_radius(config.mask_blur) > 0
-    if unknown and dilates and uses_masks(config):
+    dilates = config.view.mask == "file" and dilation_radius(config.view.mask_blur) > 0
+    if unknown and dilates and needs(config.objectives).masks:
         raise _unscaled(config)
 
 
 def _unscaled(config: RunConfig) -> DataError:
     return DataError(
-        f"{config.data}: mask_blur {config.mask_blur:g} counts px of the original slice, but "
+        f"{config.source.data}: mask_blur {config.view.mask_blur:g} counts px of the original slice, but "
         f"{SCALE_UNKNOWN}, or set mask_blur to 0"
     )
 
@@ -187,16 +189,16 @@ def training_masks(labels: Tensor, has_mask: Tensor, config: RunConfig, seed: in
     Raises:
         DataError: masks are to be borrowed, but every image has one.
     """
-    borrowed = config.masks_without == "borrowed"
+    borrowed = config.view.masks_without == "borrowed"
     if borrowed and has_mask.all():
         raise DataError(
-            f"{config.data}: masks_without borrowed has no effect, as every training image has a mask; "
+            f"{config.source.data}: masks_without borrowed has no effect, as every training image has a mask; "
             "leave it out"
         )
     wanted = torch.ones_like(has_mask) if borrowed else has_mask
-    if config.masks < 1:
+    if config.view.masks < 1:
         rng = np.random.default_rng(derived_seed(seed, "masks"))
-        wanted = keep_share(labels, wanted, config.masks, rng)
+        wanted = keep_share(labels, wanted, config.view.masks, rng)
     owners = wanted & has_mask
     if not borrowed:
         return owners, torch.arange(len(labels))
@@ -206,7 +208,7 @@ def training_masks(labels: Tensor, has_mask: Tensor, config: RunConfig, seed: in
 
 def with_lent_masks(samples: Samples, config: RunConfig, seed: int, name: str) -> Samples:
     """A split as stored, with the borrowed masks by which a run cuts the images it is judged on too."""
-    if config.classify_masked != "all" or config.masks_without != "borrowed":
+    if config["classify_masked"] != "all" or config.view.masks_without != "borrowed":
         return samples
     return _with_masks_of(samples, judged_lenders(samples.has_mask, seed, name))
 
@@ -247,10 +249,10 @@ def with_mask_source(samples: Samples, config: RunConfig) -> Samples:
     Raises:
         DataError: they are missing where images are to be cut by them.
     """
-    if config.mask == "file":
-        if not scale_unknown(samples) or dilation_radius(config.mask_blur) == 0:
+    if config.view.mask == "file":
+        if not scale_unknown(samples) or dilation_radius(config.view.mask_blur) == 0:
             return samples
-        if config.classify_masked == "all":
+        if config["classify_masked"] == "all":
             raise _unscaled(config)
         whole = torch.ones_like(samples.masks)
         return replace(samples, masks=whole, has_mask=torch.zeros_like(samples.has_mask))
@@ -273,18 +275,25 @@ def check_split(
     height, width = stored
     if height != width:
         raise DataError(
-            f"{config.data}: images are {height} x {width} px, but training needs square ones; "
+            f"{config.source.data}: images are {height} x {width} px, but training needs square ones; "
             "prepare the data set with a size"
         )
-    if config.image_size > width:
+    if config.view.image_size > width:
         raise DataError(
-            f"{config.data}: images are {width} px a side, smaller than image_size {config.image_size}; "
+            f"{config.source.data}: images are {width} px a side, smaller than image_size {config.view.image_size}; "
             "prepare the data set at that size or larger, or set image_size to 0"
         )
     if len(labels.unique()) < 2:
-        raise DataError(f"{config.data}: the {name} split holds images of one class only, so it has no AUC")
-    if name == "train" and config.mask == "file" and uses_masks(config) and not has_mask.any():
         raise DataError(
-            f"{config.data}: no training image has a mask, which this run's objectives need; "
+            f"{config.source.data}: the {name} split holds images of one class only, so it has no AUC"
+        )
+    if (
+        name == "train"
+        and config.view.mask == "file"
+        and needs(config.objectives).masks
+        and not has_mask.any()
+    ):
+        raise DataError(
+            f"{config.source.data}: no training image has a mask, which this run's objectives need; "
             "prepare the data set with masks, or leave actdiff, gradmask and the masked controls out"
         )

@@ -15,11 +15,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from activmask.config import FIELDS, RunConfig
+from activmask.config import FIELDS
 from activmask.data.manifest import Entry, what_changed
 from activmask.data.samples import Samples
 from activmask.errors import CheckpointError, UsageError
 from activmask.models import load_plain_weights, plain_weights
+from activmask.runs.description import RunConfig, changed
 from activmask.training.checkpoint import Description, read_safetensors, save_checkpoint, snapshot
 from activmask.training.files import write_whole
 from activmask.training.replica import Replica
@@ -134,7 +135,7 @@ def _check_same_run(replica: Replica, written: Description) -> None:
 def _check_same_data(
     replica: Replica, before: Description, progress: dict[str, Any], written: Sequence[Entry]
 ) -> tuple[str, ...]:
-    data, now = replica.config.data, replica.origin
+    data, now = replica.config.source.data, replica.origin
     if not before.split_sha256:
         _check_old_digest(replica, progress["data_digest"])
         return (
@@ -163,7 +164,7 @@ def _check_old_digest(replica: Replica, digest: str) -> None:
     train = replica.train
     if digest != (fingerprint(train) if isinstance(train, Samples) else file_digest(train)):
         raise UsageError(
-            f"{replica.config.data} has changed since {replica.folder} began; restore it or start anew"
+            f"{replica.config.source.data} has changed since {replica.folder} began; restore it or start anew"
         )
 
 

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.manifest import Entry, file_content, table_rows
 from activmask.data.samples import Samples
+from activmask.data.settings import IN_MEMORY
+from activmask.runs.description import RunConfig
 from activmask.training.origin import Origin, origin_in_memory, origin_on_disk
 from activmask.training.sources import (
     check_scale,
@@ -117,10 +118,10 @@ def open_stored(
         DataError: a data set that is missing, broken or cannot be split as asked, or has lost images
             that were written down.
     """
-    if config.data == IN_MEMORY:
+    if config.source.data == IN_MEMORY:
         drawn = stored_splits(config, seed)
         return drawn, origin_in_memory(drawn)
-    dataset = read_dataset(Path(config.data))
+    dataset = read_dataset(Path(config.source.data))
     check_scale(config, dataset)
     rows = table_rows(written, dataset) if written else split_rows(config, dataset, seed)
     images = sum(len(chosen) for chosen in rows.values())
@@ -146,7 +147,7 @@ def open_stream(
         DataError: a split cannot be trained or judged on.
     """
     labels = torch.from_numpy(dataset.labels)
-    has_mask = torch.tensor([config.mask == "circle" or name != "" for name in dataset.mask_file_names])
+    has_mask = torch.tensor([config.view.mask == "circle" or name != "" for name in dataset.mask_file_names])
     chosen = {name: torch.from_numpy(of_split) for name, of_split in rows.items()}
     for name, own in chosen.items():
         check_split(name, config, (dataset.height, dataset.width), labels[own], has_mask[own])
@@ -154,11 +155,11 @@ def open_stream(
     in_training, in_judging = torch.arange(len(dataset)), torch.arange(len(dataset))
     kept[of_train], shown = training_masks(labels[of_train], has_mask[of_train], config, seed)
     in_training[of_train] = of_train[shown]
-    if config.classify_masked == "all" and config.masks_without == "borrowed":
+    if config["classify_masked"] == "all" and config.view.masks_without == "borrowed":
         for name, own in chosen.items():
             in_judging[own] = own[judged_lenders(has_mask[own], seed, name)]
     workers = new_workers(new_reader(config, dataset, kept, in_training, in_judging), device, count)
-    middle = config.image_size or dataset.width
+    middle = config.view.image_size or dataset.width
 
     def streamed(own: Tensor, training: bool, side: int) -> StreamedSamples:
         images = StreamedImages(workers=workers, training=training, rows=own, side=side)
@@ -166,7 +167,7 @@ def open_stream(
         return StreamedSamples(images=images, labels=labels[own], has_mask=seen[own])
 
     return Stream(
-        train=streamed(of_train, True, middle if config.augment == "none" else dataset.width),
+        train=streamed(of_train, True, middle if config.view.augment == "none" else dataset.width),
         splits={name: streamed(own, False, middle) for name, own in chosen.items()},
     )
 

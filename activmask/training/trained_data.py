@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.manifest import (
     SPLITS_FILE,
@@ -24,8 +23,10 @@ from activmask.data.manifest import (
     what_changed,
 )
 from activmask.data.samples import Samples
+from activmask.data.settings import IN_MEMORY
 from activmask.data.splits import SPLITS
 from activmask.errors import DataError
+from activmask.runs.description import RunConfig, changed
 from activmask.training.checkpoint import Checkpoint, Description
 from activmask.training.origin import absolute
 from activmask.training.run_folder import read_written, seed_folder
@@ -100,11 +101,11 @@ def own_split(trained: Trained, name: str) -> tuple[Samples, tuple[str, ...]]:
         DataError: the data is gone, broken, or no longer what the run was trained on.
     """
     config = trained.config
-    if config.data == IN_MEMORY:
+    if config.source.data == IN_MEMORY:
         drawn = stored_splits(config, trained.seed)
         return drawn[name], _check_drawn(trained, drawn)
     table = own_table(trained)
-    placed = replace(config, data=str(table.dataset.root))
+    placed = changed(config, data=str(table.dataset.root))
     return read_splits(placed, table.dataset, {name: table.rows[name]})[name], table.notes
 
 
@@ -152,7 +153,7 @@ def own_table(
 
 def _found(trained: Trained) -> tuple[Path, list[str]]:
     """Where the data set lies, and what is to be said of how it was found."""
-    typed, stored = Path(trained.config.data), Path(trained.data_path)
+    typed, stored = Path(trained.config.source.data), Path(trained.data_path)
     if trained.data_path and not (stored.is_dir() or typed.is_dir()):
         raise DataError(
             f"the data set folder {stored} that {trained.folder} was trained on does not exist; put it back, "
@@ -171,13 +172,13 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
         )
     return typed, [
         f"{trained.folder} was trained by an earlier version, which did not write down where its data "
-        f"{trained.config.data} lay; it is taken from the current folder, {typed.resolve()}."
+        f"{trained.config.source.data} lay; it is taken from the current folder, {typed.resolve()}."
     ]
 
 
 def shown_place(description: Description) -> str:
     """A run's data as it was named in training, or from the root where that name now leads elsewhere."""
-    typed, stored = description.config.data, description.data_path
+    typed, stored = description.config.source.data, description.data_path
     return typed if not stored or absolute(Path(typed)) == stored else stored
 
 
@@ -233,7 +234,7 @@ def own_entries(trained: Trained) -> tuple[Entry, ...]:
     written = read_entries(trained.folder)
     if written:
         return written
-    if trained.config.data == IN_MEMORY:
+    if trained.config.source.data == IN_MEMORY:
         return sample_entries(stored_splits(trained.config, trained.seed))
     try:
         return own_table(trained).entries
@@ -249,7 +250,7 @@ def own_pixels(trained: Trained, size: tuple[int, int]) -> dict[str, list[str]]:
         trained: The run's seed.
         size: Height and width in px that the images must have for this to be worth reading them.
     """
-    if trained.config.data == IN_MEMORY:
+    if trained.config.source.data == IN_MEMORY:
         entries = own_entries(trained)
         return {name: [entry.image_sha256 for entry in entries if entry.split == name] for name in SPLITS}
     try:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils import data
 
-from activmask.config import RunConfig, uses_masks
 from activmask.data.dataset import Dataset, load_samples
 from activmask.data.samples import Samples
 from activmask.errors import ActivmaskError, DataError
 from activmask.interrupts import children_deaf_to_interrupts
+from activmask.objectives.chosen import needs
+from activmask.runs.description import RunConfig
 from activmask.training.device import cores
 from activmask.training.sources import as_seen, with_kept_masks, with_mask_source
 from activmask.training.world import ALONE, World
@@ -106,7 +107,7 @@ def worker_count(config: RunConfig, world: World = ALONE) -> int:
 
     The share is the run's `threads` or, where they are left open, what each process of the world gets.
     """
-    share = min(config.threads or cores() // world.size, cores())
+    share = min(config.machine.threads or cores() // world.size, cores())
     return min(max(share - 1, 0), MOST_WORKERS)
 
 
@@ -138,11 +139,11 @@ def new_reader(
         in_judging: the same for evaluation.
     """
     maskless = replace(dataset, mask_file_names=("",) * len(dataset))
-    of_file = config.mask == "file"
+    of_file = config.view.mask == "file"
     return Reader(
         config=config,
-        train_table=_lent(dataset, in_training) if of_file and uses_masks(config) else maskless,
-        seen_table=_lent(dataset, in_judging) if of_file and config.classify_masked == "all" else maskless,
+        train_table=_lent(dataset, in_training) if of_file and needs(config.objectives).masks else maskless,
+        seen_table=_lent(dataset, in_judging) if of_file and config["classify_masked"] == "all" else maskless,
         kept=kept,
     )
 
