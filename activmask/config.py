@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.objectives.chosen import needs
 
 Device = Literal["auto", "cpu", "cuda", "mps"]

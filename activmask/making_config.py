@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from activmask.config import FIELDS, ONLY_WITH, TYPES, masks_images
 from activmask.data.settings import parse_ratio
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.objectives.chosen import needs
 from activmask.runs.description import RunConfig, changed, flat

@@ -15,9 +15,10 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.models import ModelOutput, build_model
-from activmask.training.device import autocast, set_up_arithmetic
-from activmask.training.sources import load_splits
+from activmask.machine.device import autocast, set_up_arithmetic
+from activmask.models.build import build_model
+from activmask.models.output import ModelOutput
+from activmask.training.feed.sources import load_splits
 
 Tensors = tuple[Tensor, Tensor, Tensor]
 """Images (N, C, H, W), masks bool (N, 1, H, W), labels (N,)."""

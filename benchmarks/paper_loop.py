@@ -24,7 +24,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from activmask.data.splits import SPLITS
-from activmask.models import ModelOutput, build_model
+from activmask.models.build import build_model
+from activmask.models.output import ModelOutput
 
 Batch = tuple[Tensor, Tensor, Tensor]
 

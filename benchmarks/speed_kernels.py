@@ -16,7 +16,7 @@ from activmask.kernels.activation_distance import activation_distance
 from activmask.kernels.activation_distance import reference as distance_reference
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.kernels.masked_shuffle import reference as shuffle_reference
-from activmask.models import build_model
+from activmask.models.build import build_model
 from benchmarks.figure import Effort, Figure
 from benchmarks.floors import distance_bytes, shuffle_bytes
 from benchmarks.side_by_side import Contestant, Speeds, clocked, pick, race, ratios

@@ -6,7 +6,7 @@ from activmask.runs.making import make_config
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from activmask.models import build_model
+from activmask.models.build import build_model
 from activmask.objectives.terms import step_terms
 from benchmarks.floors import (
     Layer,

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activmask.config import FIELDS, TYPES
-from activmask.config_file import format_config, format_seeds, parse_seeds, read_config
-from activmask.errors import ConfigError, UsageError
-from activmask.experiments.labels import baseline, method_name
-from activmask.training.run_folder import run_name
+from activmask.ground.errors import ConfigError, UsageError
+from activmask.runs.folder import run_name
+from activmask.runs.labels import baseline, method_name
+from activmask.runs.toml_file import format_config, format_seeds, parse_seeds, read_config
 
 MSD = {
     "image_size": 100,

@@ -8,7 +8,7 @@ from activmask.runs.making import make_config
 from torch import Tensor, nn
 
 from activmask.kernels.masked_shuffle import masked_shuffle
-from activmask.models import ModelOutput
+from activmask.models.output import ModelOutput
 from activmask.objectives.actdiff import actdiff
 from activmask.objectives.adversarial import adversarial, discriminator, features
 from activmask.objectives.classification import cross_entropy, cutout

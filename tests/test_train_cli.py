@@ -13,7 +13,7 @@ from activmask_cli.run_options import _default
 from safetensors.torch import save
 from typer.testing import CliRunner
 
-from activmask.training.checkpoint import read_safetensors
+from activmask.runs.checkpoint import read_safetensors
 from activmask.training.run import train
 
 

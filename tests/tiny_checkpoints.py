@@ -10,8 +10,8 @@ from activmask.runs.making import make_config
 from PIL import Image
 
 from activmask.data.samples import Samples
-from activmask.models import build_model, plain_weights
-from activmask.training.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
+from activmask.models.build import build_model, plain_weights
+from activmask.runs.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
 
 SIDE = 28
 

@@ -6,10 +6,10 @@ from functools import cache
 from activmask.config import FIELDS
 from activmask.experiments.forms import form_of
 from activmask.experiments.grid import FURTHER, NAMED, Cell, Grid, grid_cells, read_grid
-from activmask.experiments.labels import METHOD_FIELDS, data_name
 from activmask.experiments.printed import Printed
 from activmask.runs.description import RunConfig
-from activmask.training.state import MAY_CHANGE
+from activmask.runs.labels import METHOD_FIELDS, data_name
+from activmask.training.replicas.state import MAY_CHANGE
 
 _FORMS = {
     "actdiff_norm",
