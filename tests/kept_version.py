@@ -13,9 +13,9 @@ from in_process import told
 from safetensors.torch import load_file
 from torch import Tensor
 
-from activmask.config_file import format_config
 from activmask.experiments.forms import forms
 from activmask.experiments.grid import FURTHER, NAMED, grid_cells, read_grid
+from activmask.runs.toml_file import format_config
 
 MADE = "made"
 """The folder of data sets, runs and settings."""
@@ -199,7 +199,7 @@ def flat_grids() -> dict[str, dict[str, Any]]:
 
 
 def _default() -> Any:
-    from activmask.making_config import make_config
+    from activmask.runs.making import make_config
 
     return make_config()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from activmask.runs.making import make_config
 from in_process import told
 from kept_version import (
     EXPECTED,
@@ -31,8 +32,7 @@ from kept_version import (
     table_settings,
 )
 
-from activmask.making_config import make_config
-from activmask.training.run_folder import run_name
+from activmask.runs.folder import run_name
 
 KEPT = Path(__file__).parent / "previous_version"
 SCORES = 1e-4

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from activmask.runs.making import make_config
 from PIL import Image
 
-from activmask.config_file import read_config
-from activmask.making_config import make_config
+from activmask.runs.folder import run_name
+from activmask.runs.toml_file import read_config
 from activmask.training.run import train
-from activmask.training.run_folder import run_name
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
