@@ -10,12 +10,13 @@ Shapes: B images, N of a split, C channels, H x W pixels.
 from dataclasses import dataclass
 
 import torch
-from activmask.runs.description import RunConfig
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.models import ModelOutput, build_model
+from activmask.models.build import build_model
+from activmask.models.output import ModelOutput
+from activmask.runs.description import RunConfig
 from activmask.training.device import autocast, set_up_arithmetic
 from activmask.training.sources import load_splits
 
@@ -45,7 +46,7 @@ def new_good_eager(config: RunConfig, device: torch.device, *, seed: int = 0) ->
         for split in (splits["train"], splits["valid"])
     )
     channels, side = train[0].shape[1:3]
-    model = build_model(config, channels=channels, classes=2, image_size=side, seed=seed).to(device)
+    model = build_model(config.network, channels=channels, classes=2, image_size=side, seed=seed).to(device)
     return GoodEager(
         config=config,
         device=device,

@@ -10,12 +10,12 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from activmask.data.settings import IN_MEMORY
-from activmask.runs.description import RunConfig
-from activmask.runs.making import make_config
 
+from activmask.data.settings import IN_MEMORY
 from activmask.data.synthetic import SyntheticSpec
 from activmask.data.synthetic_dataset import make_synthetic
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 from activmask.training.checkpoint import snapshot
 from activmask.training.device import set_up_arithmetic
 from activmask.training.epoch import epoch_row, train_epoch

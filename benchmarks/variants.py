@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from activmask.runs.making import make_config
 
+from activmask.runs.making import make_config
 from activmask.training.run import SeedResult, train
 from activmask.training.run_folder import read_history
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from activmask.runs.making import make_config
-
 from activmask.data.synthetic import SyntheticSpec
 from activmask.data.synthetic_dataset import make_synthetic
+from activmask.runs.making import make_config
 from activmask.training.run import train
 
 METHODS: dict[str, dict[str, object]] = {

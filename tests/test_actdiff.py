@@ -1,11 +1,11 @@
 import pytest
 import torch
-from activmask.runs.making import make_config
 from torch import Tensor, nn
 
 from activmask.errors import UsageError
-from activmask.models import build_model
+from activmask.models.build import build_model
 from activmask.objectives.actdiff import actdiff, choose_layers
+from activmask.runs.making import make_config
 
 NAMES = ["stem", "middle", "deep"]
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from activmask.runs.making import make_config
+from activmask.objectives.terms import step_terms
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from activmask.models import build_model
-from activmask.objectives.terms import step_terms
+from activmask.models.build import build_model
+from activmask.runs.making import make_config
 from benchmarks.floors import (
     Layer,
     Network,

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 import typer
-from activmask.runs.making import make_config
+from activmask.objectives.terms import step_terms
 
 from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.masks import dilate
 from activmask.errors import UsageError
 from activmask.kernels.activation_distance import reference
-from activmask.models import ModelOutput
-from activmask.objectives.terms import step_terms
+from activmask.models.output import ModelOutput
+from activmask.runs.making import make_config
 from benchmarks import __main__ as command
 from benchmarks import good_eager, paper_loop
 from benchmarks.figure import Effort, Figure

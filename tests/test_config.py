@@ -3,19 +3,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from activmask.config import FIELDS, TYPES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from activmask.config_file import format_config, format_seeds, parse_seeds, read_config
+from activmask.data.presets import PRESETS
+from activmask.errors import ConfigError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.objectives.chosen import needs
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.making import make_config, written_config
-from activmask.runs.presets import PRESETS
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from activmask.config import FIELDS, TYPES
-from activmask.config_file import format_config, format_seeds, parse_seeds, read_config
-from activmask.errors import ConfigError, UsageError
-from activmask.experiments.labels import baseline, method_name
-from activmask.training.run_folder import run_name
+from activmask.runs.names import baseline, method_name, run_name
 
 MSD = {
     "image_size": 100,
@@ -212,8 +211,14 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"model": "cnn", "recon": 1.0}, "cnn has no decoder"),
     ({"recon_masked": True}, "recon_masked needs a reconstruction"),
     ({"model": "unet", "recon": 0.0, "recon_masked": True}, "recon_masked needs a reconstruction"),
-    ({"model": "ae", "recon_masked": True, "classify_masked": "train"}, "never show; choose one"),
-    ({"model": "ae", "recon_masked": True, "classify_shuffled": True}, "never show; choose one"),
+    (
+        {"model": "ae", "recon_masked": True, "classify_masked": "train"},
+        "act on the surroundings, cannot go with them",
+    ),
+    (
+        {"model": "ae", "recon_masked": True, "classify_shuffled": True},
+        "act on the surroundings, cannot go with them",
+    ),
     ({"compile": True, "gradmask": 1.0}, "compile cannot differentiate twice"),
     ({"compile": True, "rrr": 1.0}, "compile cannot differentiate twice"),
     ({"augment": "crop-flip"}, "crop-flip needs image_size"),

@@ -3,7 +3,6 @@ from functools import partial
 
 import pytest
 import torch
-from activmask.runs.description import flat
 from torch import Tensor, nn
 from torch.nn import functional as F
 

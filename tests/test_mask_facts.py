@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from activmask.runs.making import make_config
 from activmask_cli.evaluation_tables import print_tables
 from dataset_records import record
 from sklearn.metrics import roc_auc_score
@@ -17,15 +16,15 @@ from activmask.data.dataset_writer import write_dataset
 from activmask.data.masks import circle, lenders, presence
 from activmask.errors import DataError, UsageError
 from activmask.evaluation.batch import evaluate_checkpoint, to_json
-from activmask.experiments.labels import baseline, method_name
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.results import find_runs
 from activmask.report.summary import summarise
+from activmask.runs.making import make_config
+from activmask.runs.names import baseline, method_name, run_name
 from activmask.training import stream as stream_module
 from activmask.training.progress import Silent
 from activmask.training.replica import new_replica
 from activmask.training.run import train
-from activmask.training.run_folder import run_name
 from activmask.training.sources import (
     load_split,
     load_splits,

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from activmask.runs.making import make_config
-from activmask.runs.presets import PRESETS
 from dataset_records import record
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,9 +24,11 @@ from activmask.data.manifest import split_digests, table_entries
 from activmask.data.mask_shares import ShareTally, dilated_masks
 from activmask.data.masks import dilate
 from activmask.data.msd import prepare_msd
+from activmask.data.presets import PRESETS
 from activmask.errors import DataError
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.mask_notes import mask_presence
+from activmask.runs.making import make_config
 from activmask.saliency.inputs import read_inputs
 from activmask.training.checkpoint import read_safetensors
 from activmask.training.run import train

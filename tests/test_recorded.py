@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from activmask.runs.making import make_config
 from recorded_runs import OBJECTIVES, small
 from safetensors.torch import load_file
 
 from activmask.errors import TrainingDiverged
-from activmask.models import build_model
+from activmask.models.build import build_model
+from activmask.runs.making import make_config
 from activmask.training import recorded, recording, together
 from activmask.training.progress import Silent
 from activmask.training.recording import draws_at_random, why_not_recorded

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from activmask.runs.making import make_config
 from chart_runs import chart_run, measured
 
 from activmask.evaluation.paired import Difference
@@ -19,6 +18,7 @@ from activmask.report.page_tables import difference_table, interval, p_value, sc
 from activmask.report.reliance import Correlation, auc_against_attribution
 from activmask.report.summary import Beside, Row, Summary
 from activmask.report.words import joined
+from activmask.runs.making import make_config
 
 NOBREAK = "\N{NO-BREAK SPACE}"
 

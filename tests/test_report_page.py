@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from activmask.runs.description import flat
 from report_runs import train_runs
 from summary_runs import write_run
 

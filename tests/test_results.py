@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from activmask.runs.making import make_config
 
 from activmask.errors import UsageError
 from activmask.experiments.results import find_runs
+from activmask.runs.making import make_config
 from activmask.training.run import train
 
 

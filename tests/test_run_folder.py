@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from activmask.runs.making import make_config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from activmask.errors import ActivmaskError, CheckpointError
+from activmask.runs.making import make_config
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.run import train
 from activmask.training.run_folder import read_history, read_metrics, read_written_config

@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from activmask.runs.description import changed
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_checkpoints import samples_of, tiny_config
 
 from activmask.errors import DataError, UsageError
-from activmask.experiments.labels import data_name
 from activmask.experiments.results import find_runs
 from activmask.report.chart import MUTED, drawing, svg
 from activmask.report.saliency_cells import Cells, Look, Shown, _pick, look
 from activmask.report.saliency_grid import _chart, _draw, overlay, saliency_grid
+from activmask.runs.description import changed
+from activmask.runs.names import data_name
 from activmask.saliency.explain import Explanation
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.run import train

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from activmask.runs.description import changed
 from dataset_records import record
 from PIL import Image
 from tiny_checkpoints import tiny_config
@@ -14,6 +13,7 @@ from activmask.experiments.results import Run
 from activmask.report import site_means as module
 from activmask.report.chart import svg
 from activmask.report.site_means import mean_by_site, site_means
+from activmask.runs.description import changed
 
 SIDE = 12
 SITES = ("oslo", "bergen")

@@ -3,13 +3,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from activmask.runs.description import RunConfig
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from activmask.data.splits import SPLITS, split_indices
 from activmask.data.subjects import find_straddler
 from activmask.errors import ActivmaskError, DataError, UsageError
+from activmask.runs.description import RunConfig
 
 POLICIES = ("given", "subject", "site-correlated")
 

@@ -3,18 +3,18 @@ from typing import Any
 
 import pytest
 import torch
-from activmask.runs.description import RunConfig
-from activmask.runs.making import make_config
+from activmask.objectives.terms import StepTerms, step_terms, term_names
 from torch import Tensor, nn
 
 from activmask.kernels.masked_shuffle import masked_shuffle
-from activmask.models import ModelOutput
+from activmask.models.output import ModelOutput
 from activmask.objectives.actdiff import actdiff
 from activmask.objectives.adversarial import adversarial, discriminator, features
 from activmask.objectives.classification import cross_entropy, cutout
 from activmask.objectives.input_gradient import gradmask, rrr
 from activmask.objectives.reconstruction import reconstruction_loss
-from activmask.objectives.terms import StepTerms, step_terms, term_names
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 
 BATCH, SIDE = 4, 6
 

@@ -3,14 +3,11 @@
 import os
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from activmask.runs.description import changed
-from activmask.runs.making import make_config
 from dataset_records import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +17,8 @@ from activmask.data.dataset import read_dataset
 from activmask.data.dataset_writer import write_dataset
 from activmask.data.samples import Samples
 from activmask.errors import DataError, UsageError
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from activmask.training import advance as advance_module
 from activmask.training import epoch as epoch_module
 from activmask.training import stream as stream_module

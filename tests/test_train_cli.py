@@ -2,17 +2,16 @@
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from activmask.runs.description import changed
-from activmask.runs.making import make_config
 from activmask_cli.app import app
 from activmask_cli.run_options import _default
 from safetensors.torch import save
 from typer.testing import CliRunner
 
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from activmask.training.checkpoint import read_safetensors
 from activmask.training.run import train
 

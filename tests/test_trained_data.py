@@ -2,14 +2,11 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
-from activmask.runs.description import changed
-from activmask.runs.making import make_config
 from activmask_cli.evaluate import evaluate
 from dataset_records import record
 from PIL import Image
@@ -23,6 +20,8 @@ from activmask.data.manifest import SPLITS_FILE, read_entries, split_digests
 from activmask.errors import DataError, UsageError
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.other_data import _is_file_name
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.run import train
 from activmask.training.state import STATE_FILE

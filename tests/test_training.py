@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from activmask.runs.making import make_config
 from PIL import Image
 from safetensors.torch import load_file
 
 from activmask.data.masks import dilate
 from activmask.errors import CheckpointError, DataError, TrainingDiverged, UsageError
+from activmask.runs.making import make_config
 from activmask.training import advance as advance_module
 from activmask.training import epoch as epoch_module
 from activmask.training.advance import keep_row

@@ -14,13 +14,13 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from activmask.runs.description import changed
-from activmask.runs.making import make_config
 from hypothesis import given
 from hypothesis import strategies as st
 
 from activmask.data.samples import Samples
 from activmask.errors import UsageError
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from activmask.training import replica as replica_module
 from activmask.training import sources
 from activmask.training.epoch import training_steps

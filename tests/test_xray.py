@@ -9,7 +9,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from activmask.runs.description import flat
 from dataset_records import contents
 from dicom_files import PATIENT, PATIENT_ID
 from PIL import Image

@@ -27,9 +27,9 @@ from activmask.data.images import (
 from activmask.data.intensities import FULL_RANGE, Intensity, as_shares
 from activmask.data.mask_reading import JudgedMasks, judge_given
 from activmask.data.mask_values import MaskReading
+from activmask.data.settings import View
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.errors import DataError, UsageError
-from activmask.runs.description import RunConfig
 
 Progress = Callable[[int, int], None]
 
@@ -142,7 +142,7 @@ def prepare_folder(
                 card=card,
                 overwrite=overwrite,
                 skipped=skipped,
-                mask_blur=RunConfig().mask_blur,
+                mask_blur=View().mask_blur,
             )
         except _ClassLostError:
             # The remaining classes have to be numbered anew.

@@ -16,7 +16,6 @@ from activmask.data.likeness import is_missing, refuse_likenesses
 from activmask.data.splits import SPLITS
 from activmask.data.tables import Row, read_table, relative_path
 from activmask.errors import DataError
-from activmask.runs.description import flat
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)

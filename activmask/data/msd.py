@@ -21,8 +21,8 @@ from activmask.data.msd_archive import is_archive, unpacked
 from activmask.data.msd_folder import Case, Task, chosen_values, read_task
 from activmask.data.msd_volume import CT_WINDOW, ORIENTATION, PERCENTILES, SliceRules, Slices, cut
 from activmask.data.parallel import in_order
+from activmask.data.presets import PRESETS
 from activmask.errors import DataError, UsageError
-from activmask.runs.presets import PRESETS
 
 Progress = Callable[[int, int], None]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from activmask.data.dataset_writer import Record, Summary, write_dataset
 from activmask.data.preview import synthetic_preview
+from activmask.data.settings import View
 from activmask.data.synthetic import CLASS_NAMES, SyntheticSpec, SyntheticSplit, draw_synthetic
-from activmask.runs.description import RunConfig
 
 
 def make_synthetic(
@@ -49,7 +49,7 @@ def make_synthetic(
         card=card,
         overwrite=overwrite,
         preview=synthetic_preview(splits),
-        mask_blur=RunConfig().mask_blur,
+        mask_blur=View().mask_blur,
     )
     return summary, distinct
 

@@ -19,6 +19,7 @@ from activmask.data.mask_reading import JudgedMasks, judge_given
 from activmask.data.mask_shares import circle_share
 from activmask.data.mask_values import MaskReading
 from activmask.data.parallel import Engine
+from activmask.data.presets import PRESETS
 from activmask.data.xray_cache import finished_images
 from activmask.data.xray_files import find_image, index_images
 from activmask.data.xray_findings import Finding, find_finding
@@ -39,7 +40,6 @@ from activmask.data.xray_tables import (
 )
 from activmask.errors import DataError, UsageError
 from activmask.ground.nearest import nearest
-from activmask.runs.presets import PRESETS
 
 XrayIntensity = Literal["image", "released"]
 

@@ -19,7 +19,7 @@ from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
 from activmask.data.synthetic import CLASS_NAMES
 from activmask.errors import DataError
-from activmask.runs.description import changed, flat
+from activmask.runs.description import changed
 from activmask.training.checkpoint import Checkpoint
 from activmask.training.known_recipe import known_classes, known_recipe
 from activmask.training.origin import absolute, origin_in_memory

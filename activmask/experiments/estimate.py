@@ -5,7 +5,7 @@ from statistics import median
 from time import perf_counter
 
 from activmask.experiments.jobs import Job, progress_of, with_threads
-from activmask.models import check_model
+from activmask.models.build import check_model
 from activmask.training.device import choose_device, set_up_arithmetic
 from activmask.training.epoch import step_count, training_steps
 from activmask.training.replica import Replica, new_replica
@@ -31,7 +31,7 @@ def seconds_per_epoch(job: Job, *, threads: int = 1) -> float:
         DataError, UsageError: the job could not be trained either.
     """
     config = with_threads(job, threads).config
-    check_model(config)
+    check_model(config.network)
     device = choose_device(config.machine.device)
     set_up_arithmetic(config, device)
     replica = new_replica(config, job.seeds[0], Path(job.folder), device)

@@ -1,91 +1,16 @@
-"""What a run is called in tables and figures, read off its settings."""
+"""How runs are told apart and paired in tables and figures."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from activmask.config import FIELDS
-from activmask.runs.description import RunConfig, changed
-from activmask.runs.presets import default_of
-from activmask.training.state import MAY_CHANGE, changed_settings
+from activmask.ground.settings import declared
+from activmask.objectives.chosen import shown_always
+from activmask.runs.description import Machine, RunConfig, all_settings, experiment
+from activmask.runs.names import baseline, names
 
-MODEL_NAMES = {"cnn": "CNN", "ae": "Conv AE", "unet": "UNet", "resnet18": "ResNet"}
-"""The paper's names; any other model is called as in `train`."""
-
-METHOD_FIELDS = (
-    "actdiff",
-    "actdiff_norm",
-    "actdiff_at",
-    "actdiff_layers",
-    "actdiff_detach",
-    "gradmask",
-    "gradmask_norm",
-    "gradmask_target",
-    "rrr",
-    "adversarial",
-    "adversarial_form",
-    "adversarial_steps",
-    "adversarial_lr",
-    "recon_masked",
-    "classify_masked",
-    "masked_fill",
-    "classify_shuffled",
-    "cutout",
-    "masks",
-    "masks_without",
-)
-"""The settings in which a method differs from its baseline."""
-
-_UNSEEN = {*MAY_CHANGE, *METHOD_FIELDS, "preset", "data", "model", "correlation"}
-_VARIANTS = (
-    "actdiff_norm",
-    "actdiff_at",
-    "actdiff_layers",
-    "gradmask_norm",
-    "gradmask_target",
-    "masked_fill",
-    "adversarial_form",
-)
-
-
-def data_name(config: RunConfig) -> str:
-    """The data set, by the last part of its folder, for example `Liver`."""
-    name = Path(config.source.data).name
-    return name if name != name.lower() else name.capitalize()
-
-
-def model_name(config: RunConfig) -> str:
-    """The network, for example `ResNet`."""
-    return MODEL_NAMES.get(config.network.model, config.network.model)
-
-
-def method_name(config: RunConfig) -> str:
-    """The objective, for example `Actdiff & Gradmask`, with what sets it apart from the usual form."""
-    weights = {"actdiff": "Actdiff", "gradmask": "Gradmask", "rrr": "RRR", "adversarial": "Adversarial"}
-    parts = [name for field, name in weights.items() if config[field]]
-    parts += {"off": [], "train": ["Classify Masked"], "all": ["Masked Everywhere"]}[
-        config["classify_masked"]
-    ]
-    parts += ["Classify Shuffled"] if config["classify_shuffled"] else []
-    parts += ["Reconstruct Masked"] if config["recon_masked"] else []
-    parts += [f"Cutout {config['cutout']}"] if config["cutout"] else []
-    details = [str(config[name]) for name in _VARIANTS if _unusual(config, name)]
-    details += ["detached"] if config["actdiff_detach"] else []
-    details += [f"{config.view.masks:.0%} of masks"] if config.view.masks < 1 else []
-    details += ["borrowed masks"] if config.view.masks_without == "borrowed" else []
-    details += [f"site correlation {config.source.correlation:g}"] if _unusual(config, "correlation") else []
-    return ", ".join([" & ".join(parts) or "Classify", *details])
-
-
-def _unusual(config: RunConfig, name: str) -> bool:
-    return bool(config[name] != default_of(name, config.network.model))
-
-
-def baseline(config: RunConfig) -> RunConfig:
-    """The same run without any method: classification alone."""
-    defaults: dict[str, Any] = {name: default_of(name, config.network.model) for name in METHOD_FIELDS}
-    return changed(config, **defaults)
+_NAMED = {"preset", "model", "correlation", "duplicates", *declared(Machine)}
+"""Settings that names tell already, or that tell nothing of an experiment."""
 
 
 def test_images(config: RunConfig) -> tuple[object, ...]:
@@ -93,13 +18,12 @@ def test_images(config: RunConfig) -> tuple[object, ...]:
 
     Scores on other images differ for reasons that have nothing to do with the method.
     """
-    masked = config["classify_masked"] == "all" and config["masked_fill"]
     return (
         config.source.data,
         config.source.split_policy,
         config.source.correlation,
         config.view.evaluate_view,
-        masked,
+        shown_always(config.objectives),
     )
 
 
@@ -108,24 +32,14 @@ def on_other_images(config: RunConfig) -> bool:
     return test_images(baseline(config)) != test_images(config)
 
 
-def is_baseline(config: RunConfig) -> bool:
-    """Whether a run is classification alone."""
-    return baseline(config) == config
-
-
 def same_experiment(one: RunConfig, other: RunConfig) -> bool:
-    """Whether two descriptions differ at most in what may change when a run is resumed."""
-    return not changed_settings(one, other)
+    """Whether two descriptions are of one experiment, perhaps trained for more epochs."""
+    return alike(one, replace(other, training=replace(other.training, epochs=one.training.epochs)))
 
 
 def alike(one: RunConfig, other: RunConfig) -> bool:
     """Whether two descriptions are of one experiment, trained for equally many epochs."""
-    return one.epochs == other.epochs and same_experiment(one, other)
-
-
-def names(config: RunConfig) -> tuple[str, str, str]:
-    """Data set, model and method."""
-    return data_name(config), model_name(config), method_name(config)
+    return experiment(one) == experiment(other)
 
 
 def distinctions(configs: Sequence[RunConfig], folders: Sequence[Path]) -> list[str]:
@@ -159,7 +73,7 @@ def _ending(folder: Path, others: Sequence[Path]) -> str:
 
 def _distinction(config: RunConfig, configs: Sequence[RunConfig]) -> str:
     namesakes = [other for other in configs if names(other) == names(config)]
-    weights = ("actdiff", "gradmask", "rrr", "adversarial", "adversarial_steps", "adversarial_lr")
-    watched = [name for name in FIELDS if name not in _UNSEEN or name in (*weights, "data", "epochs")]
-    varying = [name for name in watched if len({getattr(other, name) for other in namesakes}) > 1]
+    known = all_settings().values()
+    watched = [one.name for one in known if one.name not in _NAMED and not one.in_label]
+    varying = [name for name in watched if len({other[name] for other in namesakes}) > 1]
     return ", ".join(f"{name} {config[name]}" for name in varying)

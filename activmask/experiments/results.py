@@ -129,7 +129,7 @@ class _Group:
 
     def takes(self, located: RunConfig, entries: Sequence[Entry]) -> bool:
         """Whether a seed is of the same settings and the same data."""
-        if not alike(replace(self.located, data=""), replace(located, data="")):
+        if not alike(changed(self.located, data=""), changed(located, data="")):
             return False
         shared = [entry for entry in entries if entry.file in self.files]
         if not all(_same_image(entry, self.files[entry.file]) for entry in shared):

@@ -6,12 +6,12 @@ from typing import Any
 
 from activmask.data.settings import IN_MEMORY
 from activmask.errors import CheckpointError
-from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
 from activmask.report.page import Fact
 from activmask.report.series import grouped
 from activmask.report.summary import Summary, full_titles
 from activmask.report.words import count
+from activmask.runs.names import data_name
 from activmask.training.run_folder import RUN_FILE, seed_folder
 from activmask.training.selection import SELECTED_BY
 

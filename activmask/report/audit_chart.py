@@ -6,13 +6,13 @@ from textwrap import fill
 from activmask.evaluation.evaluate import Evaluation
 from activmask.evaluation.localisation import METRICS
 from activmask.evaluation.spread import Spread, spread
-from activmask.experiments.labels import data_name, model_name
 from activmask.report.chart import BLUE, GREY, VERMILLION, Chart, Style, chance_line, drawing
 from activmask.report.dots import dot_panels, dots, in_words, marks_explained
 from activmask.report.measure import Measured
 from activmask.report.series import drawn, family, grouped, legend_below, row_styles, series_names
 from activmask.report.stems import stem
 from activmask.report.words import count
+from activmask.runs.names import data_name, model_name
 
 VERSIONS = {
     "full": Style(GREY, "o", "-"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from activmask.evaluation.spread import Spread, spread
-from activmask.experiments.labels import data_name, model_name, on_other_images
+from activmask.experiments.labels import on_other_images
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.experiments.results import Run
@@ -11,6 +11,7 @@ from activmask.report.chart import Chart, chance_line, drawing
 from activmask.report.dots import dot_panels, dots, in_words, marks_explained, printed_mark
 from activmask.report.series import drawn, family, finished, grouped, row_styles, series_names
 from activmask.report.stems import stem
+from activmask.runs.names import data_name, model_name
 from activmask.training.selection import selected_by
 
 MEASURES = {"auc": "test AUC", "accuracy": "test accuracy"}

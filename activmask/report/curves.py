@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from activmask.experiments.labels import data_name, model_name
 from activmask.experiments.results import Run
 from activmask.report.chart import Chart, Style, chance_line, drawing, series_styles
 from activmask.report.series import drawn, finished, grouped, in_order, legend_below, panels, series_names
 from activmask.report.stems import stem
+from activmask.runs.names import data_name, model_name
 
 FEW_EPOCHS = 20
 """Up to here each epoch gets its marker; more would hide the line."""

@@ -8,12 +8,13 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
 from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.grid import read_grid
-from activmask.experiments.labels import alike, data_name, model_name
+from activmask.experiments.labels import alike
 from activmask.experiments.results import Run, saw_same_images
 from activmask.report.chart import Chart, Style, chance_line, drawing, series_styles
 from activmask.report.dots import in_words
 from activmask.report.series import finished, grouped, in_order, legend_below, panels, series_names
 from activmask.runs.description import changed
+from activmask.runs.names import data_name, model_name
 from activmask.training.selection import selected_by
 
 DODGE = 0.012

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from activmask.evaluation.localisation import METRICS
-from activmask.experiments.labels import data_name, model_name, test_images
+from activmask.experiments.labels import test_images
 from activmask.report.chart import MUTED, WIDTH, Chart, Style, chance_line, drawing, series_styles
 from activmask.report.measure import Measured
 from activmask.report.series import drawn, family, grouped, in_order, legend_below, series_names
 from activmask.report.stems import stem
 from activmask.report.words import count
+from activmask.runs.names import data_name, model_name
 
 METRIC = next(iter(METRICS))
 """Relevance mass accuracy: the share of the attribution that lies inside the mask."""

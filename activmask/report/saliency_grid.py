@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
 from activmask.report.chart import MUTED, Chart, drawing
 from activmask.report.saliency_cells import Cells, Epoch, Look, Shown, look
 from activmask.report.series import finished, grouped
 from activmask.report.stems import stem
+from activmask.runs.names import data_name
 from activmask.saliency.explain import Floats
 from activmask.saliency.render import TOP_SHARE, blend, outline
 

@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from activmask.experiments.labels import alike, method_name, model_name
+from activmask.experiments.labels import alike
 from activmask.experiments.results import Run, saw_same_images, told_apart
 from activmask.report.chart import METHOD_STYLE, WIDTH, Style, series_styles
+from activmask.runs.names import method_name, model_name
 
 Item = TypeVar("Item")
 

@@ -5,7 +5,7 @@ Shapes: H x W pixels of the network's size.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
-from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
 from activmask.report.chart import WIDTH, Chart, drawing
 from activmask.report.series import finished, grouped
 from activmask.report.stems import stem
 from activmask.runs.description import RunConfig, changed
+from activmask.runs.names import data_name
 from activmask.training.sources import as_seen, split_rows
 from activmask.training.trained_data import of_seed, own_table
 

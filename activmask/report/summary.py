@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from activmask.data.presets import PRESETS
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.forms import form_of, form_title
 from activmask.experiments.grid import read_grid
-from activmask.experiments.labels import is_baseline, names, on_other_images
+from activmask.experiments.labels import on_other_images
 from activmask.experiments.outcomes import Outcomes, decoded, outcomes
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import EPOCHS, Epoch, Printed
@@ -17,7 +18,7 @@ from activmask.report.data_notes import data_notes
 from activmask.report.mask_notes import mask_notes
 from activmask.report.notes import epoch_notes, form_notes, image_notes, outcome_notes, selection_note
 from activmask.report.words import count
-from activmask.runs.presets import PRESETS
+from activmask.runs.names import is_baseline, names
 from activmask.training.run_folder import MEASURES
 
 PAPERS_FIRST = ("accuracy", "auc", "epoch")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from activmask.data.recipe import Recipe
 from activmask.errors import ActivmaskError, CheckpointError
-from activmask.models import build_model, load_plain_weights, plain_weights
+from activmask.models.build import build_model, load_plain_weights, plain_weights
 from activmask.runs.description import RunConfig
 from activmask.runs.making import written_config
 from activmask.training.files import write_whole
@@ -112,7 +112,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         description = Description.from_json(json.loads(header["activmask"]))
         model = build_model(
-            description.config,
+            description.config.network,
             channels=description.channels,
             classes=description.classes,
             image_size=description.image_size,

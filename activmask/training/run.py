@@ -15,8 +15,9 @@ from activmask.data.dataset import read_dataset
 from activmask.data.manifest import SPLITS_FILE, format_entries, read_entries
 from activmask.data.settings import IN_MEMORY
 from activmask.errors import DataError, UsageError
-from activmask.models import check_model, load_plain_weights
-from activmask.runs.description import RunConfig, changed
+from activmask.models.build import check_model, load_plain_weights
+from activmask.runs.description import RunConfig
+from activmask.runs.names import run_name
 from activmask.training.checkpoint import save_checkpoint, snapshot
 from activmask.training.device import choose_device, set_up_arithmetic
 from activmask.training.epoch import split_scores
@@ -32,7 +33,6 @@ from activmask.training.run_folder import (
     read_metrics,
     read_written,
     read_written_config,
-    run_name,
     seed_folder,
 )
 from activmask.training.selection import RULE
@@ -91,7 +91,7 @@ def train(
     world = read_world()
     if config.training.sync_batchnorm and world.size == 1:
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
-    check_model(config)
+    check_model(config.network)
     device = choose_device(config.machine.device)
     set_up_arithmetic(config, device)
     finished = {} if overwrite else finished_seeds(config, seeds, out)
@@ -135,10 +135,10 @@ def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[i
             continue
         written = read_written_config(folder)
         # Data is known by its digest, wherever it lies and however its place is spelled.
-        if changed := [name for name in changed_settings(written, config) if name != "data"]:
-            raise _other_settings(folder, written, config, changed)
+        if other := [name for name in changed_settings(written, config) if name != "data"]:
+            raise _other_settings(folder, written, config, other)
         check_data(seed)
-        if written.epochs >= config.training.epochs:
+        if written.training.epochs >= config.training.epochs:
             found[seed] = SeedResult(seed=seed, folder=folder, metrics=metrics, trained=False)
     return found
 
