@@ -14,11 +14,11 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from activmask.machine.device import autocast, set_up_arithmetic
 from activmask.models.build import build_model
 from activmask.models.output import ModelOutput
 from activmask.runs.description import RunConfig
-from activmask.training.device import autocast, set_up_arithmetic
-from activmask.training.sources import load_splits
+from activmask.training.feed.sources import load_splits
 
 Tensors = tuple[Tensor, Tensor, Tensor]
 """Images (N, C, H, W), masks bool (N, 1, H, W), labels (N,)."""

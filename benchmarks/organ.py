@@ -17,7 +17,7 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from activmask.data.msd import prepare_msd
+from activmask.data.sources.msd.prepare import prepare_msd
 from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
 from activmask.evaluation.spread import spread
 from activmask.runs.making import make_config

@@ -12,17 +12,17 @@ from typing import Any
 import torch
 
 from activmask.data.settings import IN_MEMORY
-from activmask.data.synthetic import SyntheticSpec
-from activmask.data.synthetic_dataset import make_synthetic
+from activmask.data.sources.synthetic.drawing import SyntheticSpec
+from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.machine.device import set_up_arithmetic
+from activmask.runs.checkpoint import snapshot
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
-from activmask.training.checkpoint import snapshot
-from activmask.training.device import set_up_arithmetic
-from activmask.training.epoch import epoch_row, train_epoch
-from activmask.training.progress import Silent
-from activmask.training.recorded import collect, run_ahead
-from activmask.training.recording import record, why_not_recorded
-from activmask.training.replica import Replica, new_replica
+from activmask.training.graphs.capture import record, why_not_recorded
+from activmask.training.graphs.replay import collect, run_ahead
+from activmask.training.replicas.epoch import epoch_row, train_epoch
+from activmask.training.replicas.progress import Silent
+from activmask.training.replicas.replica import Replica, new_replica
 from benchmarks.figure import Effort
 from benchmarks.floors import copy_work, epoch_flops, matrix_work, network
 from benchmarks.good_eager import good_epoch, new_good_eager

@@ -141,8 +141,8 @@ def sweep(
 
 
 def _seeds(text: str | None, default: int) -> tuple[int, ...]:
-    from activmask.config_file import parse_seeds
-    from activmask.errors import UsageError
+    from activmask.ground.errors import UsageError
+    from activmask.runs.toml_file import parse_seeds
 
     text = text or str(default)
     if text.isdecimal() and int(text) == 0:
@@ -151,7 +151,7 @@ def _seeds(text: str | None, default: int) -> tuple[int, ...]:
 
 
 def _settings(pairs: list[str], **flags: Any) -> dict[str, Any]:
-    from activmask.config_file import parse_settings
+    from activmask.runs.toml_file import parse_settings
 
     return parse_settings(pairs) | {name: value for name, value in flags.items() if value is not None}
 
@@ -184,13 +184,13 @@ def _cells(
 
 
 def _slots(most: int | None, jobs: list["Job"]) -> int:
-    from activmask.training.device import cores
+    from activmask.machine.device import cores
 
     return min(most or len(_gpus(jobs)) or cores(), len(jobs))
 
 
 def _gpus(jobs: list["Job"]) -> tuple[str, ...]:
-    from activmask.training.device import visible_gpus
+    from activmask.machine.device import visible_gpus
 
     return visible_gpus(jobs[0].config.machine.device)
 
@@ -198,7 +198,7 @@ def _gpus(jobs: list["Job"]) -> tuple[str, ...]:
 def _engine(
     name: Literal["local", "ray"], address: str | None, max_parallel: int | None, jobs: list["Job"]
 ) -> "Engine":
-    from activmask.errors import UsageError
+    from activmask.ground.errors import UsageError
 
     if name == "ray":
         from activmask.experiments.ray_engine import RayEngine
@@ -213,7 +213,7 @@ def _engine(
 
 def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["CellState"]:
     from activmask.experiments.sweep import run_sweep
-    from activmask.training.selection import selected_by
+    from activmask.runs.selection import selected_by
 
     best = selected_by(job.config.training.select for job in jobs)
     err.print(

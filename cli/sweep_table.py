@@ -89,8 +89,8 @@ def _cells(state: "CellState") -> tuple[str, str, str]:
 
 def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
     """Print the cells, how many runs they are, and how long they would take on this machine."""
-    from activmask.training.device import cores
-    from activmask.training.selection import selected_by
+    from activmask.machine.device import cores
+    from activmask.runs.selection import selected_by
 
     table = result_table(title, "cell", "seeds", "epochs", "left", "seconds an epoch", "time")
     times, problems = [0.0], []
@@ -122,8 +122,8 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
 
 
 def _estimate(job: "Job", threads: int) -> tuple[int, float | None, str]:
-    from activmask.errors import ActivmaskError
     from activmask.experiments.estimate import epochs_left, seconds_per_epoch
+    from activmask.ground.errors import ActivmaskError
 
     left = epochs_left(job)
     try:

@@ -57,7 +57,7 @@ def train(
     Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
     """
     with failures_as_sentences():
-        from activmask.config_file import format_config
+        from activmask.runs.toml_file import format_config
 
         config, chosen = _resolve(config_file, seeds, given_settings(settings))
         target = _target(name, folder, config)
@@ -75,8 +75,8 @@ def train(
 def _resolve(
     config_file: Path | None, seeds: str | None, settings: dict[str, Any]
 ) -> tuple["RunConfig", tuple[int, ...]]:
-    from activmask.config_file import parse_seeds, read_config
     from activmask.runs.making import make_config
+    from activmask.runs.toml_file import parse_seeds, read_config
 
     from_file, file_seeds = read_config(config_file) if config_file else ({}, None)
     chosen = parse_seeds(seeds) if seeds is not None else file_seeds or (0,)
@@ -84,7 +84,7 @@ def _resolve(
 
 
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
-    from activmask.errors import UsageError
+    from activmask.ground.errors import UsageError
     from activmask.runs.names import run_name
 
     if name and folder:
@@ -95,7 +95,7 @@ def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
 
 
 def _check_flags(resume: bool, overwrite: bool) -> None:
-    from activmask.errors import UsageError
+    from activmask.ground.errors import UsageError
 
     if resume and overwrite:
         raise UsageError("--resume continues a run and --overwrite discards it; give one of them")
@@ -104,8 +104,8 @@ def _check_flags(resume: bool, overwrite: bool) -> None:
 def _run(
     config: "RunConfig", seeds: tuple[int, ...], target: Path, *, resume: bool, overwrite: bool
 ) -> list["SeedResult"]:
+    from activmask.machine.world import read_world
     from activmask.training.run import train as train_run
-    from activmask.training.world import read_world
 
     from .progress import TrainingProgress
 
@@ -141,8 +141,8 @@ def _note_same_images(config: "RunConfig") -> None:
 
 def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     """The scores at the best epoch and at the last, as mean ± SD where there are several seeds."""
-    from activmask.training.run_folder import MEASURES, last_scores
-    from activmask.training.selection import SELECTED_BY
+    from activmask.runs.folder import MEASURES, last_scores
+    from activmask.runs.selection import SELECTED_BY
 
     best = [float(result.metrics["best_epoch"]) for result in results]
     lasts = [last_scores(result.folder, result.metrics) for result in results]
@@ -166,7 +166,7 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
 def _print_next(results: list["SeedResult"], select: "SelectBy", target: Path) -> None:
     import shlex
 
-    from activmask.training.selection import RULE
+    from activmask.runs.selection import RULE
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")

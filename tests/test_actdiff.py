@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.models.build import build_model
 from activmask.objectives.actdiff import actdiff, choose_layers
 from activmask.runs.making import make_config

@@ -14,7 +14,7 @@ from activmask.objectives.terms import step_terms
 
 from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.masks import dilate
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.kernels.activation_distance import reference
 from activmask.models.output import ModelOutput
 from activmask.runs.making import make_config

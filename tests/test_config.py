@@ -7,14 +7,14 @@ from activmask.config import FIELDS, TYPES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activmask.config_file import format_config, format_seeds, parse_seeds, read_config
 from activmask.data.presets import PRESETS
-from activmask.errors import ConfigError, UsageError
+from activmask.ground.errors import ConfigError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.objectives.chosen import needs
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.making import make_config, written_config
 from activmask.runs.names import baseline, method_name, run_name
+from activmask.runs.toml_file import format_config, format_seeds, parse_seeds, read_config
 
 MSD = {
     "image_size": 100,

@@ -10,7 +10,7 @@ from activmask.models.build import build_model, load_plain_weights, plain_weight
 from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
-from activmask.training.replica import new_replica
+from activmask.training.replicas.replica import new_replica
 
 SIZE = 16
 MODELS = {

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activmask.errors import UsageError
 from activmask.experiments.forms import form_of
 from activmask.experiments.grid import (
     NAMED,
@@ -21,6 +20,7 @@ from activmask.experiments.grid import (
 )
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
+from activmask.ground.errors import UsageError
 from activmask.runs.making import make_config
 
 TABLE1 = """

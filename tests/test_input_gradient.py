@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.objectives.input_gradient import gradmask, rrr
 
 Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -6,7 +6,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.models.build import build_model, load_plain_weights, plain_weights
 from activmask.models.convnet import ConvNet
 from activmask.models.taps import Tapped, head_reads_last_tap

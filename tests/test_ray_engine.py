@@ -12,10 +12,8 @@ from types import SimpleNamespace
 import pytest
 from safetensors.torch import load_file
 
-from activmask.data.parallel import join_ray
-from activmask.data.synthetic import SyntheticSpec
-from activmask.data.synthetic_dataset import make_synthetic
-from activmask.errors import DataError
+from activmask.data.sources.synthetic.drawing import SyntheticSpec
+from activmask.data.sources.synthetic.prepare import make_synthetic
 from activmask.experiments import ray_engine
 from activmask.experiments import sweep as sweep_module
 from activmask.experiments.grid import Grid, grid_cells
@@ -23,6 +21,8 @@ from activmask.experiments.jobs import Job, is_finished, make_jobs, run_job
 from activmask.experiments.local_engine import LocalEngine
 from activmask.experiments.ray_engine import BEACON_FILE, RayEngine, Task, write_files
 from activmask.experiments.sweep import CellState, run_sweep
+from activmask.ground.errors import DataError
+from activmask.ground.processes import join_ray
 from activmask.runs.description import changed
 
 ray = pytest.importorskip("ray", reason="Ray cannot be installed here")

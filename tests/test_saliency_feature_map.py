@@ -5,7 +5,7 @@ from captum.attr import LayerAttribution, LayerGradCam
 from tiny_checkpoints import tiny_config
 from torch import nn
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.models.build import build_model
 from activmask.models.output import ModelOutput
 from activmask.models.taps import Tapped

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_checkpoints import samples_of, tiny_config
 
-from activmask.errors import DataError, UsageError
-from activmask.experiments.results import find_runs
-from activmask.report.chart import MUTED, drawing, svg
-from activmask.report.saliency_cells import Cells, Look, Shown, _pick, look
-from activmask.report.saliency_grid import _chart, _draw, overlay, saliency_grid
+from activmask.ground.errors import DataError, UsageError
+from activmask.report.charts.chart import MUTED, drawing, svg
+from activmask.report.charts.saliency_cells import Cells, Look, Shown, _pick, look
+from activmask.report.charts.saliency_grid import _chart, _draw, overlay, saliency_grid
+from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.description import changed
 from activmask.runs.names import data_name
+from activmask.runs.results import find_runs
 from activmask.saliency.explain import Explanation
-from activmask.training.checkpoint import load_checkpoint
+from activmask.training.feed.sources import load_splits
 from activmask.training.run import train
-from activmask.training.sources import load_splits
 
 METHODS = ("Classify", "Actdiff", "Gradmask", "Actdiff & Gradmask", "Classify Masked", "Reconstruct Masked")
 CHOICE = {"images": 2, "seed": None, "epoch": "last", "top": 0.1}

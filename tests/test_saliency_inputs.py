@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_checkpoints import SIDE, tiny_checkpoint, write_image, write_mask
 
-from activmask.data.images import read_grey
+from activmask.data.files.images import read_grey
 from activmask.data.masks import circle, dilate
-from activmask.errors import ActivmaskError, CheckpointError, DataError, UsageError
+from activmask.ground.errors import ActivmaskError, CheckpointError, DataError, UsageError
 from activmask.saliency.explain import explain
 from activmask.saliency.inputs import image_files, read_inputs
 

@@ -10,9 +10,9 @@ from activmask_cli.run_options import _default
 from safetensors.torch import save
 from typer.testing import CliRunner
 
+from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.description import changed
 from activmask.runs.making import make_config
-from activmask.training.checkpoint import read_safetensors
 from activmask.training.run import train
 
 

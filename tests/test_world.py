@@ -18,15 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activmask.data.samples import Samples
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
+from activmask.machine.world import ALONE, World, joined, read_world, share
 from activmask.runs.description import changed
 from activmask.runs.making import make_config
-from activmask.training import replica as replica_module
-from activmask.training import sources
-from activmask.training.epoch import training_steps
-from activmask.training.replica import new_replica
+from activmask.training.feed import sources
+from activmask.training.replicas import replica as replica_module
+from activmask.training.replicas.epoch import training_steps
+from activmask.training.replicas.replica import new_replica
 from activmask.training.run import train
-from activmask.training.world import ALONE, World, joined, read_world, share
 
 OBJECTIVES = {
     "plain": {},

@@ -9,9 +9,9 @@ from PIL import Image
 
 from activmask.data.samples import Samples
 from activmask.models.build import build_model, plain_weights
+from activmask.runs.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
-from activmask.training.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
 
 SIDE = 28
 

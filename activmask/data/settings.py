@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.ground.settings import setting
 
 SplitPolicy = Literal["given", "subject", "site-correlated"]

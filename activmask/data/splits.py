@@ -10,7 +10,7 @@ import numpy as np
 
 from activmask.data.settings import Source, parse_ratio
 from activmask.data.subjects import find_straddler, kind_counts, strata, whole_sizes
-from activmask.errors import DataError, UsageError
+from activmask.ground.errors import DataError, UsageError
 from activmask.ground.nearest import nearest
 
 SPLITS = ("train", "valid", "test")

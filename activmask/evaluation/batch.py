@@ -11,18 +11,18 @@ from activmask.data.mask_shares import Presence
 from activmask.data.presets import PRESETS
 from activmask.data.settings import View
 from activmask.data.splits import SPLITS
-from activmask.errors import UsageError
 from activmask.evaluation.audit import audited
-from activmask.evaluation.checkpoints import run_folder
 from activmask.evaluation.evaluate import Evaluation, evaluate
 from activmask.evaluation.mask_notes import mask_presence
 from activmask.evaluation.other_data import split_for
 from activmask.evaluation.spread import Spread, spread
+from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
+from activmask.runs.checkpoint import load_checkpoint
+from activmask.runs.checkpoint_paths import run_folder
 from activmask.runs.description import RunConfig
-from activmask.training.checkpoint import load_checkpoint
-from activmask.training.sources import as_seen, with_lent_masks
-from activmask.training.trained_data import shown_place
+from activmask.training.feed.sources import as_seen, with_lent_masks
+from activmask.training.feed.trained_data import shown_place
 
 
 @dataclass(frozen=True, kw_only=True)

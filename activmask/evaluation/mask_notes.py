@@ -12,8 +12,8 @@ from activmask.data.masks import presence
 from activmask.data.samples import Samples
 from activmask.objectives.chosen import needs
 from activmask.runs.description import RunConfig
-from activmask.training.run_folder import MSD_PRESETS, RUN_FILE, read_presence
-from activmask.training.sources import scale_unknown
+from activmask.runs.folder import MSD_PRESETS, RUN_FILE, read_presence
+from activmask.training.feed.sources import scale_unknown
 
 
 def mask_presence(

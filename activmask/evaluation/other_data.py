@@ -17,14 +17,14 @@ from activmask.data.manifest import Entry, pixel_digests, split_digests, table_e
 from activmask.data.recipe import Recipe, class_names, matched_classes, recipe_differences, recipe_of
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
-from activmask.data.synthetic import CLASS_NAMES
-from activmask.errors import DataError
+from activmask.data.sources.synthetic.drawing import CLASS_NAMES
+from activmask.ground.errors import DataError
+from activmask.runs.checkpoint import Checkpoint
 from activmask.runs.description import changed
-from activmask.training.checkpoint import Checkpoint
-from activmask.training.known_recipe import known_classes, known_recipe
-from activmask.training.origin import absolute, origin_in_memory
-from activmask.training.sources import read_splits, stored_splits
-from activmask.training.trained_data import (
+from activmask.training.feed.known_recipe import known_classes, known_recipe
+from activmask.training.feed.origin import absolute, origin_in_memory
+from activmask.training.feed.sources import read_splits, stored_splits
+from activmask.training.feed.trained_data import (
     Trained,
     is_written_down,
     of_checkpoint,

@@ -5,11 +5,11 @@ from statistics import median
 from time import perf_counter
 
 from activmask.experiments.jobs import Job, progress_of, with_threads
+from activmask.machine.device import choose_device, set_up_arithmetic
 from activmask.models.build import check_model
-from activmask.training.device import choose_device, set_up_arithmetic
-from activmask.training.epoch import step_count, training_steps
-from activmask.training.replica import Replica, new_replica
-from activmask.training.scoring import predict
+from activmask.training.replicas.epoch import step_count, training_steps
+from activmask.training.replicas.predictions import predict
+from activmask.training.replicas.replica import Replica, new_replica
 
 _STEPS = 3
 """Steps that are timed; their median stands for all. The first of an epoch, which is slower, is not."""

@@ -34,9 +34,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from activmask.errors import UsageError
 from activmask.experiments.forms import form_of, form_settings, form_title, forms
 from activmask.experiments.printed import Printed, printed_values
+from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config

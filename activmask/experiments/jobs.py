@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from activmask.errors import ActivmaskError, CheckpointError, UsageError
 from activmask.experiments.grid import Cell
+from activmask.ground.errors import ActivmaskError, CheckpointError, UsageError
 from activmask.runs.description import RunConfig, changed
+from activmask.runs.folder import HISTORY_FILE, read_history, seed_folder
 from activmask.training.run import finished_seeds, train
-from activmask.training.run_folder import HISTORY_FILE, read_history, seed_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from activmask.experiments.printed import Printed
 from activmask.objectives import OBJECTIVES
 from activmask.runs.description import RunConfig, all_settings
 from activmask.runs.names import data_name
-from activmask.training.state import MAY_CHANGE
+from activmask.training.replicas.state import MAY_CHANGE
 
 
 def _matched() -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 
 MEASURES = ("train", "valid", "test", "best_epoch")

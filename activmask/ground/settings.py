@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 
 P = TypeVar("P")
 

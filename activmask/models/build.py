@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.models.convnet import SMALLEST_SIDE, ConvNet
 from activmask.models.output import ModelOutput
 from activmask.models.settings import Network

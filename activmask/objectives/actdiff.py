@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.settings import setting
 from activmask.objectives.objective import Needs, Objective, Step, Trial

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.ground.settings import setting
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Needs, Objective, Step

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.objectives.objective import Trial
 
 if TYPE_CHECKING:

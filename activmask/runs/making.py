@@ -5,7 +5,7 @@ from typing import Any
 
 from activmask.data.presets import CONVNET_WIDTH, PRESETS, RECON_WEIGHT
 from activmask.data.settings import parse_ratio
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.settings import check_value
 from activmask.models.settings import AUTOENCODERS, CONVNETS, MODEL_DEFAULTS

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from activmask.errors import CheckpointError
+from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
+from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.methods import attribute, method_layer
-from activmask.training.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]
 

@@ -13,19 +13,19 @@ from torch import Tensor
 
 from activmask.data.dataset import REQUIRED, native_sides
 from activmask.data.dilation import dilation_radius
-from activmask.data.images import SUFFIXES
+from activmask.data.files.images import SUFFIXES
+from activmask.data.files.tables import read_table
 from activmask.data.masks import circle
-from activmask.data.nifti_slice import SUFFIXES as NIFTI_SUFFIXES
-from activmask.data.nifti_slice import case_name, is_nifti, volume_name
 from activmask.data.samples import Samples
-from activmask.data.tables import read_table
-from activmask.errors import CheckpointError, DataError, UsageError
+from activmask.data.sources.msd.raw import SUFFIXES as NIFTI_SUFFIXES
+from activmask.data.sources.msd.raw import case_name, is_nifti, volume_name
+from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.objectives.chosen import shown_always
+from activmask.runs.checkpoint import Checkpoint
+from activmask.runs.folder import MSD_PRESETS
 from activmask.saliency.raw_images import Preparing, Sides, preparing, read_pair
-from activmask.training.checkpoint import Checkpoint
-from activmask.training.known_recipe import known_recipe
-from activmask.training.run_folder import MSD_PRESETS
-from activmask.training.sources import as_seen
+from activmask.training.feed.known_recipe import known_recipe
+from activmask.training.feed.sources import as_seen
 
 _SUFFIXES = (*SUFFIXES, ".dcm")
 PICTURE_SUFFIX = ".saliency.png"

@@ -14,19 +14,14 @@ import torchvision
 from activmask.data.dataset import read_dataset
 from activmask.data.manifest import SPLITS_FILE, format_entries, read_entries
 from activmask.data.settings import IN_MEMORY
-from activmask.errors import DataError, UsageError
+from activmask.ground.errors import DataError, UsageError
+from activmask.ground.files import write_json, write_whole
+from activmask.machine.device import choose_device, set_up_arithmetic
+from activmask.machine.world import World, check_all_agree, joined, read_world
 from activmask.models.build import check_model, load_plain_weights
+from activmask.runs.checkpoint import save_checkpoint, snapshot
 from activmask.runs.description import RunConfig
-from activmask.runs.names import run_name
-from activmask.training.checkpoint import save_checkpoint, snapshot
-from activmask.training.device import choose_device, set_up_arithmetic
-from activmask.training.epoch import split_scores
-from activmask.training.files import write_json, write_whole
-from activmask.training.mask_facts import mask_notes
-from activmask.training.origin import absolute
-from activmask.training.progress import Progress, Silent
-from activmask.training.replica import Replica, new_replica
-from activmask.training.run_folder import (
+from activmask.runs.folder import (
     METRICS_FILE,
     RUN_FILE,
     Written,
@@ -35,11 +30,22 @@ from activmask.training.run_folder import (
     read_written_config,
     seed_folder,
 )
-from activmask.training.selection import RULE
-from activmask.training.state import LAST_FILE, STATE_FILE, changed_settings, changes_in_words, restore_state
+from activmask.runs.names import run_name
+from activmask.runs.selection import RULE
+from activmask.training.feed.mask_facts import mask_notes
+from activmask.training.feed.origin import absolute
+from activmask.training.feed.trained_data import of_seed, own_table
+from activmask.training.replicas.epoch import split_scores
+from activmask.training.replicas.progress import Progress, Silent
+from activmask.training.replicas.replica import Replica, new_replica
+from activmask.training.replicas.state import (
+    LAST_FILE,
+    STATE_FILE,
+    changed_settings,
+    changes_in_words,
+    restore_state,
+)
 from activmask.training.together import train_together
-from activmask.training.trained_data import of_seed, own_table
-from activmask.training.world import World, check_all_agree, joined, read_world
 
 
 @dataclass(frozen=True, kw_only=True)
