@@ -60,7 +60,7 @@ def new_good_eager(config: RunConfig, device: torch.device, *, seed: int = 0) ->
 
 def good_epoch(run: GoodEager) -> int:
     """Train one epoch and score the validation split; returns the number of training images."""
-    set_up_arithmetic(run.config, run.device)
+    set_up_arithmetic(run.device, precision=run.config.training.precision)
     images, masks, labels = run.train
     total = torch.zeros((), device=run.device)
     run.model.train()
@@ -74,7 +74,7 @@ def good_epoch(run: GoodEager) -> int:
 
 def _step(run: GoodEager, images: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     """One optimizer step; the loss, left on the device."""
-    with autocast(run.config, run.device):
+    with autocast(run.config.training.precision, run.device):
         loss = _loss(run, images, masks, labels)
     run.optimizer.zero_grad()
     loss.backward()

@@ -94,7 +94,7 @@ def ours(config: RunConfig, effort: Effort, replicas: int = 1) -> Contestant:
     work = _step_by_step(own) if why_not_recorded(own) else _replayed(own)
 
     def epochs() -> float:
-        set_up_arithmetic(config, effort.device)
+        set_up_arithmetic(effort.device, precision=config.training.precision)
         return work()
 
     return clocked(epochs, effort.device)
@@ -121,7 +121,7 @@ def _replayed(replicas: list[Replica]) -> Callable[[], float]:
 
 
 def _replicas(config: RunConfig, effort: Effort, count: int) -> list[Replica]:
-    set_up_arithmetic(config, effort.device)
+    set_up_arithmetic(effort.device, precision=config.training.precision)
     return [new_replica(config, seed, Path("unused"), effort.device) for seed in range(count)]
 
 
@@ -158,7 +158,7 @@ def matrix_product(config: RunConfig, effort: Effort) -> Contestant:
     work = matrix_work(effort.device, dtype, side, repeats)
 
     def products() -> float:
-        set_up_arithmetic(config, effort.device)
+        set_up_arithmetic(effort.device, precision=config.training.precision)
         return work()
 
     return clocked(products, effort.device)

@@ -22,8 +22,8 @@ from activmask.evaluation.other_data import _is_file_name
 from activmask.ground.errors import DataError, UsageError
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.description import changed
+from activmask.runs.folder import STATE_FILE
 from activmask.runs.making import make_config
-from activmask.training.replicas.state import STATE_FILE
 from activmask.training.run import train
 
 SIDE = 16

@@ -330,7 +330,7 @@ def test_gradmask_is_refused_where_torch_has_no_second_derivative(crosses, tmp_p
 @pytest.mark.parametrize(("weight", "known"), [(1.0, True), (0.0, False)])
 def test_attention_has_a_second_derivative_where_the_objective_needs_it(weight, known):
     query = torch.rand(1, 1, 4, 8, requires_grad=True)
-    with attention(make_config(gradmask=weight)):
+    with attention(second_derivative=weight > 0):
         answer = torch.nn.functional.scaled_dot_product_attention(query, query, query)
     (gradient,) = torch.autograd.grad(answer.square().sum(), query, create_graph=True)
     if known:

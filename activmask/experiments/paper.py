@@ -8,8 +8,8 @@ from activmask.experiments.grid import FURTHER, NAMED, Cell, Grid, grid_cells, r
 from activmask.experiments.printed import Printed
 from activmask.objectives import OBJECTIVES
 from activmask.runs.description import RunConfig, all_settings
+from activmask.runs.identity import MAY_CHANGE
 from activmask.runs.names import data_name
-from activmask.training.replicas.state import MAY_CHANGE
 
 
 def _matched() -> list[str]:

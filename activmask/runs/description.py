@@ -4,7 +4,7 @@ It is flat for flags, TOML and JSON alone, see `flat` and `compose`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from activmask.data.settings import Source, View
@@ -123,16 +123,6 @@ def compose(values: Mapping[str, Any]) -> RunConfig:
 def changed(config: RunConfig, **values: Any) -> RunConfig:
     """A run with some settings changed, by their flat names."""
     return compose(flat(config) | values)
-
-
-def experiment(config: RunConfig) -> RunConfig:
-    """What identifies an experiment: all of its description but the machine.
-
-    Whether equal pictures in two splits were refused is left out too, as the pictures are known by
-    their digests.
-    """
-    unchecked = replace(config.source, duplicates=Source().duplicates)
-    return replace(config, source=unchecked, machine=Machine())
 
 
 def default_of(name: str, model: str) -> Any:

@@ -32,6 +32,15 @@ MSD_PRESETS = ("liver", "cardiac", "pancreas")
 HISTORY_FILE = "history.csv"
 """One row an epoch, replaced whole after each."""
 
+STATE_FILE = "state.safetensors"
+"""All that resuming needs, replaced whole after each epoch."""
+
+BEST_FILE = "best.safetensors"
+"""The checkpoint of the epoch that was selected."""
+
+LAST_FILE = "last.safetensors"
+"""The checkpoint of the last epoch."""
+
 
 def seed_folder(out: Path, seed: int) -> Path:
     """Where one seed's files lie."""

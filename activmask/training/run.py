@@ -22,14 +22,17 @@ from activmask.models.build import check_model, load_plain_weights
 from activmask.runs.checkpoint import save_checkpoint, snapshot
 from activmask.runs.description import RunConfig
 from activmask.runs.folder import (
+    LAST_FILE,
     METRICS_FILE,
     RUN_FILE,
+    STATE_FILE,
     Written,
     read_metrics,
     read_written,
     read_written_config,
     seed_folder,
 )
+from activmask.runs.identity import changed_settings, changes_in_words
 from activmask.runs.names import run_name
 from activmask.runs.selection import RULE
 from activmask.training.feed.mask_facts import mask_notes
@@ -38,13 +41,7 @@ from activmask.training.feed.trained_data import of_seed, own_table
 from activmask.training.replicas.epoch import split_scores
 from activmask.training.replicas.progress import Progress, Silent
 from activmask.training.replicas.replica import Replica, new_replica
-from activmask.training.replicas.state import (
-    LAST_FILE,
-    STATE_FILE,
-    changed_settings,
-    changes_in_words,
-    restore_state,
-)
+from activmask.training.replicas.state import restore_state
 from activmask.training.together import train_together
 
 
@@ -99,7 +96,7 @@ def train(
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
     check_model(config.network)
     device = choose_device(config.machine.device)
-    set_up_arithmetic(config, device)
+    set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
     finished = {} if overwrite else finished_seeds(config, seeds, out)
     waiting = [seed for seed in seeds if seed not in finished]
     if not (resume or overwrite):

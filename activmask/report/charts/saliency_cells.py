@@ -22,7 +22,7 @@ from activmask.report.charts.chart import METHOD_STYLE
 from activmask.report.charts.series import drawn, series_names
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.description import RunConfig, changed
-from activmask.runs.folder import seed_folder
+from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder
 from activmask.runs.names import MODEL_NAMES, model_name
 from activmask.runs.results import Run
 from activmask.saliency.explain import Explanation, Floats, explain
@@ -31,7 +31,6 @@ from activmask.saliency.render import top_pixels
 from activmask.training.feed.origin import absolute
 from activmask.training.feed.sources import as_seen, with_lent_masks
 from activmask.training.feed.trained_data import Trained, of_seed, own_split
-from activmask.training.replicas.state import BEST_FILE, LAST_FILE
 
 Epoch = Literal["last", "best"]
 Place = tuple[str, str]

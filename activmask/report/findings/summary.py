@@ -23,7 +23,7 @@ from activmask.report.findings.notes import (
 )
 from activmask.report.findings.words import count
 from activmask.runs.folder import MEASURES
-from activmask.runs.labels import on_other_images
+from activmask.runs.identity import on_other_images
 from activmask.runs.names import is_baseline, names
 from activmask.runs.results import Run, told_apart
 

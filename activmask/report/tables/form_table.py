@@ -7,7 +7,7 @@ from activmask.experiments.forms import OTHER, computed, form_title, forms, form
 from activmask.experiments.printed import Epoch
 from activmask.report.findings.summary import Row
 from activmask.runs.description import RunConfig, changed, default_of
-from activmask.runs.labels import alike
+from activmask.runs.identity import alike
 from activmask.runs.names import method_name
 
 COLUMNS: tuple[tuple[str, Epoch], ...] = (("valid", "last"), ("test", "best"))

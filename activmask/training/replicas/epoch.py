@@ -16,6 +16,7 @@ from activmask.ground.errors import TrainingDiverged
 from activmask.machine.device import attention, autocast
 from activmask.machine.world import average_gradients, mean_of_all, share
 from activmask.objectives.adversarial import ADVERSARIAL, discriminator_loss
+from activmask.objectives.chosen import needs
 from activmask.objectives.step import StepTerms, is_summed, loss_names
 from activmask.runs.description import RunConfig
 from activmask.runs.seeds import derived_generator, network_randomness
@@ -105,7 +106,11 @@ def forward_step(
     if replica.config.view.augment == "crop-flip":
         images, masks = random_crop_flip(images, masks, replica.config.view.image_size, generator)
     part = share(len(images), replica.world)
-    with autocast(replica.config, replica.device), attention(replica.config):
+    twice = needs(replica.config.objectives).second_derivative
+    with (
+        autocast(replica.config.training.precision, replica.device),
+        attention(second_derivative=twice),
+    ):
         result = replica.objective(images, masks, labels, generator, part=part)
     weight = (part.stop - part.start) * replica.world.size / len(images)
     loss, values = _over_all(replica, result, weight)

@@ -261,7 +261,7 @@ def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tupl
     model.eval()
     images = torch.zeros(1, *shape, requires_grad=True)
     try:
-        with attention(config):
+        with attention(second_derivative=True):
             logits = model(images, reconstruct=False).logits
         (gradient,) = torch.autograd.grad(logits.square().sum(), images, create_graph=True)
         torch.autograd.grad(gradient.square().sum(), list(model.parameters()), allow_unused=True)

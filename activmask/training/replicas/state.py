@@ -19,31 +19,13 @@ from activmask.data.manifest import Entry, what_changed
 from activmask.data.samples import Samples
 from activmask.ground.errors import CheckpointError, UsageError
 from activmask.ground.files import write_whole
-from activmask.ground.settings import declared
 from activmask.models.build import load_plain_weights, plain_weights
 from activmask.runs.checkpoint import Description, read_safetensors, save_checkpoint, snapshot
-from activmask.runs.description import Machine, RunConfig, flat
+from activmask.runs.folder import BEST_FILE, STATE_FILE
+from activmask.runs.identity import changed_settings, changes_in_words
 from activmask.training.feed.sources import fingerprint
 from activmask.training.feed.stream import file_digest
 from activmask.training.replicas.replica import Replica
-
-STATE_FILE = "state.safetensors"
-BEST_FILE = "best.safetensors"
-LAST_FILE = "last.safetensors"
-
-MAY_CHANGE = ("epochs", "duplicates", *declared(Machine))
-"""Settings a resumed run may change: they do not alter what was computed so far."""
-
-
-def changed_settings(one: RunConfig, other: RunConfig) -> list[str]:
-    """The settings in which two runs differ, without those that a resumed run may change."""
-    before, after = flat(one), flat(other)
-    return [name for name in before if name not in MAY_CHANGE and before[name] != after.get(name)]
-
-
-def changes_in_words(before: RunConfig, after: RunConfig, names: Sequence[str]) -> str:
-    """What some settings of two runs were and are."""
-    return ", ".join(f"{name} was {before[name]}, is {after[name]}" for name in names)
 
 
 def save_state(replica: Replica) -> None:

@@ -26,7 +26,8 @@ from activmask.data.files.intensities import FULL_RANGE, Intensity, as_shares
 from activmask.data.files.mask_reading import JudgedMasks, judge_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.settings import View
-from activmask.data.sources.folder.plan import Item, number_classes, plan_items, reason
+from activmask.data.skipped import reason
+from activmask.data.sources.folder.plan import Item, number_classes, plan_items
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
 from activmask.ground.errors import DataError, UsageError

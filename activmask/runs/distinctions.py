@@ -1,45 +1,14 @@
 """How runs are told apart and paired in tables and figures."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from activmask.ground.settings import declared
-from activmask.objectives.chosen import shown_always
-from activmask.runs.description import Machine, RunConfig, all_settings, experiment
-from activmask.runs.names import baseline, names
+from activmask.runs.description import Machine, RunConfig, all_settings
+from activmask.runs.names import names
 
 _NAMED = {"preset", "model", "correlation", "duplicates", *declared(Machine)}
 """Settings that names tell already, or that tell nothing of an experiment."""
-
-
-def test_images(config: RunConfig) -> tuple[object, ...]:
-    """What decides which images a run is tested on, and how it sees them, but for its seed.
-
-    Scores on other images differ for reasons that have nothing to do with the method.
-    """
-    return (
-        config.source.data,
-        config.source.split_policy,
-        config.source.correlation,
-        config.view.evaluate_view,
-        shown_always(config.objectives),
-    )
-
-
-def on_other_images(config: RunConfig) -> bool:
-    """Whether a run is tested on other images than classification alone, as one that masks them all."""
-    return test_images(baseline(config)) != test_images(config)
-
-
-def same_experiment(one: RunConfig, other: RunConfig) -> bool:
-    """Whether two descriptions are of one experiment, perhaps trained for more epochs."""
-    return alike(one, replace(other, training=replace(other.training, epochs=one.training.epochs)))
-
-
-def alike(one: RunConfig, other: RunConfig) -> bool:
-    """Whether two descriptions are of one experiment, trained for equally many epochs."""
-    return experiment(one) == experiment(other)
 
 
 def distinctions(configs: Sequence[RunConfig], folders: Sequence[Path]) -> list[str]:
