@@ -78,7 +78,7 @@ def test_convnets_start_at_the_papers_width_and_autoencoders_reconstruct(preset,
         assert config.network.width == width
         assert config["recon"] == (0.0 if model == "cnn" else recon)
     resnet = make_config(preset=preset)
-    assert (resnet.width, resnet.recon) == (64, 0.0)
+    assert (resnet.network.width, resnet["recon"]) == (64, 0.0)
 
 
 def test_the_default_penalties_are_off_and_the_masks_all_kept():

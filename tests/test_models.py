@@ -16,7 +16,7 @@ from activmask.runs.making import make_config
 
 def build(model: str, *, size: int = 28, seed: int = 0, channels: int = 1, classes: int = 2, **settings: Any):
     config = make_config(model=model, **settings)
-    return build_model(config, channels=channels, classes=classes, image_size=size, seed=seed)
+    return build_model(config.network, channels=channels, classes=classes, image_size=size, seed=seed)
 
 
 def pictures(batch: int = 2, size: int = 28, channels: int = 1) -> Tensor:

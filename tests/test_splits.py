@@ -266,14 +266,14 @@ def check_balance(config, drawn, data):
     for split in SPLITS:
         counts = np.bincount(data["labels"][drawn[split]], minlength=data["labels"].max() + 1)
         assert (counts > 0).all()
-        wanted = config[f"{split}_images"]
+        wanted = getattr(config, f"{split}_images")
         if wanted:
             assert counts.sum() == wanted
-        if wanted or config.source.split_policy == "site-correlated":
+        if wanted or config.split_policy == "site-correlated":
             assert len(set(counts.tolist())) == 1
-        if config.source.split_policy == "site-correlated":
+        if config.split_policy == "site-correlated":
             found = cells(drawn[split], data)
-            share = config.source.correlation if split == "train" else 1 - config.source.correlation
+            share = config.correlation if split == "train" else 1 - config.correlation
             assert found.get((1, "padchest"), 0) == found.get((0, "nih"), 0)
             assert found.get((1, "nih"), 0) == found.get((0, "padchest"), 0)
             assert abs(found.get((1, "padchest"), 0) - share * counts[0]) <= 0.5 + 1e-9

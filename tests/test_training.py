@@ -100,9 +100,13 @@ def test_the_follow_ups_network_steps_once_in_so_many_batches_and_its_discrimina
     replica = new_replica(small(crosses, **settings), 0, crosses, torch.device("cpu"))
     moved: list[tuple[bool, bool]] = []
     for _epoch in range(2):
-        before = [[p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.judge)]
+        before = [
+            [p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.discriminator)
+        ]
         for _values in epoch_module.training_steps(replica):
-            after = [[p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.judge)]
+            after = [
+                [p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.discriminator)
+            ]
             pairs = zip(before, after, strict=True)
             moved.append(tuple(not all(map(torch.equal, one, other)) for one, other in pairs))
             before = after

@@ -87,7 +87,7 @@ def first_step(config, world: World) -> list[list[float]]:
     with nullcontext() if config["adversarial"] else double_precision():
         replica = new_replica(config, 0, Path("nowhere"), torch.device("cpu"), world)
     values, _ = next(training_steps(replica))
-    modules = [replica.model, *([replica.judge] if replica.judge else [])]
+    modules = [replica.model, *([replica.discriminator] if replica.discriminator else [])]
     gradients = [p.grad.flatten().tolist() for m in modules for p in m.parameters() if p.grad is not None]
     return [values.tolist(), *gradients]
 

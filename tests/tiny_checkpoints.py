@@ -33,7 +33,7 @@ def write_checkpoint(
 ) -> Path:
     """An untrained network, saved as an earlier version would, or with more `described` of its data."""
     config = tiny_config(**settings)
-    model = build_model(config, channels=channels, classes=classes, image_size=side, seed=seed)
+    model = build_model(config.network, channels=channels, classes=classes, image_size=side, seed=seed)
     description = Description(
         config=config,
         seed=seed,

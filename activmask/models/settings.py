@@ -31,4 +31,5 @@ class Network:
         "pooled",
         "Of ResNets: torchvision's, on the mean of all positions; or released, on means of 4 x 4 of them "
         "(4608 features at 100 px, 8192 at 128 px) with torch's own initial weights, as the authors' code.",
+        in_name="{}-head".format,
     )
