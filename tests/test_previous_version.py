@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from activmask.runs.making import make_config
 from in_process import told
 from kept_version import (
     EXPECTED,
@@ -32,7 +31,8 @@ from kept_version import (
     table_settings,
 )
 
-from activmask.runs.folder import run_name
+from activmask.runs.making import make_config
+from activmask.runs.names import run_name
 
 KEPT = Path(__file__).parent / "previous_version"
 SCORES = 1e-4

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from activmask.runs.making import make_config
 from PIL import Image
 
-from activmask.runs.folder import run_name
+from activmask.runs.making import make_config
+from activmask.runs.names import run_name
 from activmask.runs.toml_file import read_config
 from activmask.training.run import train
 

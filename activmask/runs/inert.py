@@ -1,14 +1,15 @@
-"""Settings that could not take effect, by one table."""
+"""Settings that could not take effect."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from activmask.config import ONLY_WITH, masks_images
+from activmask.data.presets import PRESETS
 from activmask.data.settings import IN_MEMORY, draws_images
-from activmask.objectives.actdiff import POOLED
+from activmask.models.settings import CONVNETS
+from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import needs
-from activmask.runs.description import RunConfig
-from activmask.runs.presets import CONVNETS, PRESETS, default_of
+from activmask.objectives.objective import Objective
+from activmask.runs.description import RunConfig, default_of, flat
 
 Acts = Callable[[RunConfig], object]
 
@@ -21,24 +22,12 @@ def _drawn(config: RunConfig) -> bool:
     return _on_disk(config) and config.source.split_policy != "given"
 
 
-def _needs_weight(name: str) -> tuple[Acts, str]:
-    return lambda config: config[name], f"while {name} is 0; give {name} a weight"
-
-
-def _compares_layers() -> tuple[Acts, str]:
-    return (
-        lambda config: config["actdiff"] and config["actdiff_layers"] != POOLED,
-        "while actdiff is 0; give actdiff a weight, and other layers than pooled, which are compared by one "
-        "norm after the ReLU",
-    )
-
-
 _IN_MEMORY_SPLITS = "on data synthetic, which is drawn in memory in splits of its own; give a data set folder"
 
 NEEDS: Mapping[str, tuple[Acts, str]] = {
     "split_policy": (_on_disk, _IN_MEMORY_SPLITS),
     "split_seed": (
-        draws_images,
+        lambda config: draws_images(config.source),
         "while split_policy given takes every image of the data set's own split; draw a number of images "
         "(train_images) or choose another split_policy",
     ),
@@ -66,32 +55,26 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
         lambda config: config.view.mask != "circle" or config.view.mask_blur == 0,
         "on circles, which are never dilated; leave it out or take masks from files",
     ),
-    "masks": (uses_masks, ": no objective of this run looks at masks"),
+    "masks": (
+        lambda config: needs(config.objectives).masks,
+        ": no objective of this run looks at masks",
+    ),
     "masks_without": (
         lambda config: needs(config.objectives).masks and config.view.mask == "file",
         "unless an objective of this run looks at masks from files: with circles every image has a mask",
     ),
-    **{name: _needs_weight(weight) for name, weight in ONLY_WITH.items()},
-    "actdiff_norm": _compares_layers(),
-    "actdiff_at": _compares_layers(),
     "head": (
         lambda config: config.network.model.startswith(("resnet", "resnext", "wide_resnet")),
         "on networks other than ResNets; leave it at pooled",
-    ),
-    "masked_fill": (
-        masks_images,
-        "while classify_masked is off, when nothing is masked out; choose classify_masked train or all",
-    ),
-    "recon_loss": (
-        lambda config: config["recon"] > 0,
-        "without a reconstruction: use the model ae or unet with recon above 0",
     ),
     "sync_batchnorm": (
         lambda config: config.network.model not in CONVNETS,
         "on cnn, ae and unet, which have no batch normalisation; leave it off",
     ),
 }
-"""What each setting needs in order to act, as a test of the whole run and in words after "has no effect"."""
+"""What each setting needs in order to act, as a test of the whole run and in words after "has no effect".
+
+Objectives say the same of their own settings."""
 
 
 def without_effect(config: RunConfig) -> list[str]:
@@ -100,11 +83,27 @@ def without_effect(config: RunConfig) -> list[str]:
     A preset's own values may be idle, such as a reconstruction's loss in a network without decoder:
     only what was chosen is promised to act.
     """
+    values = flat(config)
+    chosen = {name for name, value in values.items() if value != _usual(config, name)}
+    vain = {name: why for name, (acts, why) in NEEDS.items() if name in chosen and not acts(config)}
+    for one in OBJECTIVES.values():
+        vain |= {name: why for name, why in _idle(one, one.of(config.objectives)).items() if name in chosen}
     return [
-        f"{name} has no effect{'' if why.startswith(':') else ' '}{why}"
-        for name, (acts, why) in NEEDS.items()
-        if config[name] != _usual(config, name) and not acts(config)
+        f"{name} has no effect{'' if vain[name].startswith(':') else ' '}{vain[name]}"
+        for name in values
+        if name in vain
     ]
+
+
+def _idle(one: Objective[Any], settings: Any) -> dict[str, str]:
+    """The settings of an objective that do not act under its others, and why."""
+    weightless = (one.is_on, f"while {one.name} is 0; give {one.name} a weight")
+    found = {}
+    for name in one.declared():
+        acts, why = one.without_effect.get(name, weightless)
+        if name not in one.switches and not acts(settings):
+            found[name] = why
+    return found
 
 
 def _usual(config: RunConfig, name: str) -> Any:
