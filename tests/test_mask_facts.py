@@ -23,7 +23,6 @@ from activmask.runs.names import baseline, method_name, run_name
 from activmask.runs.results import find_runs
 from activmask.training.feed import stream as stream_module
 from activmask.training.feed.sources import (
-    load_split,
     load_splits,
     stored_splits,
     to_train_on,
@@ -271,14 +270,13 @@ def test_borrowed_masks_are_the_same_streamed(organs, tmp_path, monkeypatch, set
 
 def test_borrowed_masks_cut_what_is_judged_only_where_everything_is_masked(organs):
     everywhere = config(organs, classify_masked="all", masks_without="borrowed")
-    for name, samples in load_splits(everywhere, 0).items():
+    for samples in load_splits(everywhere, 0).values():
         assert samples.has_mask.all()
         assert not (samples.images * ~samples.masks).any()
-        assert torch.equal(samples.masks, load_split(everywhere, 0, name).masks)
     trained = stored_splits(everywhere, 0)["train"]
-    assert torch.equal(load_split(everywhere, 0, "train").masks, to_train_on(trained, everywhere, 0).masks)
+    assert torch.equal(load_splits(everywhere, 0)["train"].masks, to_train_on(trained, everywhere, 0).masks)
     in_training = config(organs, classify_masked="train", masks_without="borrowed")
-    assert not load_split(in_training, 0, "test").has_mask.all()
+    assert not load_splits(in_training, 0)["test"].has_mask.all()
 
 
 def test_borrowing_is_refused_where_it_has_no_effect(crosses, organs):

@@ -23,6 +23,9 @@ from activmask.ground.errors import DataError
 if TYPE_CHECKING:
     from activmask.data.samples import Samples
 
+FORMAT_VERSION = 1
+"""Of `card.json` and of what lies beside it; a card that names none is somebody's own."""
+
 NATIVE = ("native_height", "native_width")
 COLUMNS = ("file_name", "mask_file_name", "label", "subject", "site", "split", *NATIVE)
 REQUIRED = COLUMNS[:3]
@@ -147,7 +150,7 @@ def read_card(root: Path) -> dict[str, Any]:
     """What `card.json` says about how the data set was made; empty if there is none.
 
     Raises:
-        DataError: the file is not a JSON object.
+        DataError: the file is not a JSON object, or of a data set that a later version made.
     """
     path = root / "card.json"
     if not path.exists():
@@ -158,6 +161,15 @@ def read_card(root: Path) -> dict[str, Any]:
         raise DataError(f"{path} is not valid JSON ({error}); mend or remove it") from error
     if not isinstance(card, dict):
         raise DataError(f"{path} must hold a JSON object; found {type(card).__name__}; mend or remove it")
+    version = card.get("format")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise DataError(
+            "{path} is of a data set whose format this version of activmask does not know",
+            path=path,
+            expected=f"format {FORMAT_VERSION} or older",
+            found=version,
+            advice="update activmask",
+        )
     return card
 
 

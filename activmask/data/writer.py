@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from activmask.data.dataset import COLUMNS, NATIVE, find_gap
+from activmask.data.dataset import COLUMNS, FORMAT_VERSION, NATIVE, find_gap
 from activmask.data.files.png import encode_binary_png, encode_png
 from activmask.data.files.tables import format_table
 from activmask.data.mask_shares import MaskShares, ShareTally
@@ -25,7 +25,6 @@ from activmask.data.subjects import find_straddler
 from activmask.ground.errors import DataError
 from activmask.ground.folders import replace_folder
 
-FORMAT_VERSION = 1
 SKIPPED_COLUMNS = ("file_name", "reason")
 _CONTENTS = {"metadata.csv", "card.json", "images", "masks", "preview.png", "skipped.csv"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}", re.ASCII)

@@ -14,10 +14,9 @@ from activmask.data.recipe import Recipe
 from activmask.ground.errors import ActivmaskError, CheckpointError
 from activmask.ground.files import write_whole
 from activmask.models.build import build_model, load_plain_weights, plain_weights
+from activmask.runs.checkpoint_format import FORMAT, refuse_newer
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.making import written_config
-
-FORMAT = "activmask checkpoint 1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +109,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     weights, header = read_safetensors(path)
     try:
-        description = Description.from_json(json.loads(header["activmask"]))
+        written = json.loads(header["activmask"])
+        refuse_newer(path, written)
+        description = Description.from_json(written)
         model = build_model(
             description.config.network,
             channels=description.channels,
@@ -119,6 +120,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             seed=0,
         )
         load_plain_weights(model, weights)
+    except CheckpointError:
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError, ActivmaskError) as error:
         raise CheckpointError(
             f"{path} is a safetensors file but not a checkpoint this version can read "

@@ -28,11 +28,6 @@ def alike(one: RunConfig, other: RunConfig) -> bool:
     return experiment(one) == experiment(other)
 
 
-def same_experiment(one: RunConfig, other: RunConfig) -> bool:
-    """Whether two descriptions are of one experiment, perhaps trained for more epochs."""
-    return alike(one, replace(other, training=replace(other.training, epochs=one.training.epochs)))
-
-
 def test_images(config: RunConfig) -> tuple[object, ...]:
     """What decides which images a run is tested on, and how it sees them, but for its seed.
 

@@ -1,7 +1,7 @@
 """From a run's description to the samples it trains and is judged on."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,18 +29,17 @@ SCALE_UNKNOWN = (
 """Why the masks of a data set cannot be dilated."""
 
 
-def stored_splits(config: RunConfig, seed: int, names: Sequence[str] = SPLITS) -> dict[str, Samples]:
-    """Train, valid and test, or those that are named, at their stored resolution, masks as given.
+def stored_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
+    """Train, valid and test at their stored resolution, masks as given.
 
     Raises:
         DataError: a data set that is missing, broken or cannot be split as asked.
     """
     if config.source.data != IN_MEMORY:
         dataset = read_dataset(Path(config.source.data))
-        rows = split_rows(config, dataset, seed)
-        return read_splits(config, dataset, {name: rows[name] for name in names})
+        return read_splits(config, dataset, split_rows(config, dataset, seed))
     drawn = draw_synthetic(SyntheticSpec(seed=_split_seed(config, seed)))
-    return _checked({name: synthetic_samples(drawn[name]) for name in names}, config)
+    return _checked({name: synthetic_samples(drawn[name]) for name in SPLITS}, config)
 
 
 def split_rows(config: RunConfig, dataset: Dataset, seed: int) -> dict[str, np.ndarray]:
@@ -90,16 +89,6 @@ def load_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
         name: as_seen(with_lent_masks(samples, config, seed, name), config)
         for name, samples in stored.items()
     }
-
-
-def load_split(config: RunConfig, seed: int, name: str) -> Samples:
-    """One of `load_splits`, without reading the files of the others.
-
-    Raises:
-        DataError: a data set that is missing, broken or cannot be split as asked.
-    """
-    stored = stored_splits(config, seed, (name,))[name]
-    return as_seen(with_lent_masks(stored, config, seed, name), config)
 
 
 def as_seen(samples: Samples, config: RunConfig) -> Samples:

@@ -21,6 +21,7 @@ from activmask.ground.errors import CheckpointError, UsageError
 from activmask.ground.files import write_whole
 from activmask.models.build import load_plain_weights, plain_weights
 from activmask.runs.checkpoint import Description, read_safetensors, save_checkpoint, snapshot
+from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.folder import BEST_FILE, STATE_FILE
 from activmask.runs.identity import changed_settings, changes_in_words
 from activmask.training.feed.sources import fingerprint
@@ -73,6 +74,7 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
     tensors, header = read_safetensors(path)
     try:
         progress = json.loads(header["activmask"])
+        refuse_newer(path, progress["description"])
         before = Description.from_json(progress["description"])
         _check_same_run(replica, before)
         notes = _check_same_data(replica, before, progress, written)
