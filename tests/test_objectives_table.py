@@ -94,8 +94,11 @@ def test_runs_with_it_are_trained_named_tabulated_and_paired(crosses, tmp_path):
     told("table", "runs", "--format", "csv", "--out", "out.csv", cwd=tmp_path)
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
-    assert rows.keys() == {"Classify", "Steady"}
-    print(rows)
+    assert {method: row["baseline_folder"] for method, row in rows.items()} == {
+        "Classify": "",
+        "Steady": "runs/plain",
+    }
+    assert rows["Steady"]["baseline_seeds"] == "2"
 
 
 def test_its_gradient_trains_the_network(crosses, tmp_path):
