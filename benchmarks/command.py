@@ -86,7 +86,9 @@ def _run(names: Mapping[str, str], arguments: Sequence[str]) -> int:
     given = parser_of(name, module.__doc__ or "", cast(Benchmark, module)).parse_args(rest)
     if given.out is not None:
         _check(given.out)
-    return _measure(cast(Benchmark, module), given, shlex.join(["python", "-m", "benchmarks", *arguments]))
+    # Where the result went is no part of what was measured, and may tell whose machine it was.
+    _, own = _where_to().parse_known_args(rest)
+    return _measure(cast(Benchmark, module), given, shlex.join([*PROGRAM.split(), name, *own]))
 
 
 def contents(names: Mapping[str, str]) -> str:
@@ -99,9 +101,19 @@ def contents(names: Mapping[str, str]) -> str:
 def parser_of(name: str, about: str, benchmark: Benchmark) -> argparse.ArgumentParser:
     """The parser of a benchmark's arguments, with what all of them take."""
     parser = _Parser(
-        prog=f"{PROGRAM} {name}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"{PROGRAM} {name}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_where_to()],
+        allow_abbrev=False,
     )
     benchmark.add_options(parser)
+    return parser
+
+
+def _where_to() -> argparse.ArgumentParser:
+    """What every benchmark takes."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument(
         "--out", type=Path, metavar="STEM", help="write STEM.md and STEM.json, as benchmarks/results/speed"
     )

@@ -254,11 +254,11 @@ def test_what_was_measured_outlives_a_failure_of_the_rest(monkeypatch, tmp_path,
         raise DataError("the disk is gone")
 
     toy(monkeypatch, measure)
-    asked = ["toy-speed", "--rows", "2", "--out", str(tmp_path / "toy")]
+    asked = ["toy-speed", "--out", str(tmp_path / "toy"), "--rows", "2"]
     assert command.run({"toy-speed": "a toy"}, asked) == 3
     assert capsys.readouterr().err == "error: the disk is gone\n"
     stored = read_result(tmp_path / "toy")
-    assert stored["parts"][0] == {"commands": [f"python -m benchmarks {' '.join(asked)}"]}
+    assert stored["parts"][0] == {"commands": ["python -m benchmarks toy-speed --rows 2"]}
     assert stored["parts"][1]["table"]["rows"] == [[0], [1]]
     assert stored["behind"] == {"rows": 2}
     assert stored["measured"]["seconds"] >= 0
@@ -273,3 +273,25 @@ def test_the_latest_findings_are_written_and_printed(monkeypatch, tmp_path, caps
     assert len(read_result(tmp_path / "toy")["parts"][1]["table"]["rows"]) == 3
     assert command.run({"toy-speed": "a toy"}, ["toy-speed"]) == 0
     assert ".json" not in capsys.readouterr().out
+
+
+def test_variants_are_trained_and_spread_over_seeds(tmp_path, capsys):
+    asked = ["variants", "cnn", "--width", "2", "--epochs", "1", "--lr", "1e-3", "--seeds", "2", "--variants"]
+    runs = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    assert command.run(BENCHMARKS, [*asked, "no penalty", "cutout 8", *runs]) == 0
+    table = read_result(tmp_path / "out")["parts"][1]["table"]
+    assert [row[0] for row in table["rows"]] == ["no penalty", "cutout 8"]
+    assert all(set(cell) == {"mean", "sd"} for row in table["rows"] for cell in row[1:])
+    assert "| best epoch |" in capsys.readouterr().out
+
+
+def test_xrays_are_prepared_and_barely_decoded_in_turns(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.xray_throughput.SIDE", 64)
+    monkeypatch.setattr("benchmarks.xray_throughput.SIZE", 32)
+    assert command.run(BENCHMARKS, ["xray-throughput", "4", "--out", str(tmp_path / "out")]) == 0
+    result = read_result(tmp_path / "out")
+    [[images, _megabytes, workers, speed, share]] = result["parts"][1]["table"]["rows"]
+    assert (images, workers) == (4, 1)
+    assert min(speed.values()) > 0
+    assert 0 < share["least"] <= share["median"] <= share["greatest"]
+    assert [len(own) for own in result["behind"].values()] == [3, 3]
