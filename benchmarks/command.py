@@ -128,10 +128,14 @@ def stored_results() -> list[Path]:
 def _check(stem: Path) -> None:
     if not stem.parent.is_dir():
         raise UsageError(f"the folder {stem.parent} for the result does not exist; make it first")
-    if not beside(stem, ".json").exists():
-        return
-    if any("text" in part for part in read_result(stem)["parts"]):
-        raise UsageError(f"{stem}.json holds notes that somebody wrote; name another file and move them over")
+    if _holds_notes(stem):
+        raise UsageError(f"{stem}.md holds notes that somebody wrote; name another result and move them over")
+
+
+def _holds_notes(stem: Path) -> bool:
+    if beside(stem, ".json").exists():
+        return any("text" in part for part in read_result(stem)["parts"])
+    return beside(stem, ".md").exists()
 
 
 def _measure(benchmark: Benchmark, given: argparse.Namespace, command: str) -> int:

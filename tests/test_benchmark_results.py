@@ -226,11 +226,14 @@ def test_wrong_use_gets_one_sentence(asked, sentence, capsys):
     assert not captured.out
 
 
-def test_a_result_with_notes_is_not_written_over(tmp_path, capsys):
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_result_with_notes_is_not_written_over(by_hand, tmp_path, capsys):
     write_result(RESULT, tmp_path / "any")
+    if by_hand:
+        (tmp_path / "any.json").unlink()
     assert command.run(BENCHMARKS, ["speed", "saliency", "--out", str(tmp_path / "any")]) == 2
-    assert "any.json holds notes that somebody wrote" in capsys.readouterr().err
-    assert read_result(tmp_path / "any") == RESULT
+    assert "any.md holds notes that somebody wrote" in capsys.readouterr().err
+    assert (tmp_path / "any.md").read_text() == MARKDOWN
 
 
 def toy(monkeypatch, measure) -> None:
