@@ -23,13 +23,13 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 
-from activmask.config import RunConfig
 from activmask.data.dataset import read_dataset
-from activmask.data.dataset_writer import Record, write_dataset
-from activmask.making_config import make_config
-from activmask.training.sources import as_seen, split_rows, stored_splits, to_train_on
-from activmask.training.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
+from activmask.data.writer import Record, write_dataset
+from activmask.training.feed.sources import as_seen, split_rows, stored_splits, to_train_on
+from activmask.training.feed.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
 from benchmarks.command import Findings
 from benchmarks.figure import Effort
 from benchmarks.result import Cell, Table, column, median_range
@@ -80,7 +80,7 @@ def _records(images: int) -> Iterator[Record]:
 
 def streamed(config: RunConfig, workers: int) -> Stream:
     """The set as training streams it, whatever its size."""
-    dataset = read_dataset(Path(config.data))
+    dataset = read_dataset(Path(config.source.data))
     return open_stream(config, dataset, split_rows(config, dataset, 0), 0, CPU, workers)
 
 
@@ -100,8 +100,8 @@ def reader(config: RunConfig, workers: int) -> Callable[[], float]:
 def network(config: RunConfig) -> Callable[[], float]:
     """A few training steps of ResNet-18 without penalties, from memory; images a second."""
     # Worker processes import this module too, and would show the memory of libraries they do not use.
-    from activmask.training.epoch import training_steps
-    from activmask.training.replica import new_replica
+    from activmask.training.replicas.epoch import training_steps
+    from activmask.training.replicas.replica import new_replica
 
     replica = new_replica(config, 0, Path("unused"), CPU)
 
@@ -221,7 +221,7 @@ def measure(given: Namespace) -> Iterator[Findings]:
 
 def _preparation(config: RunConfig) -> list[list[Cell]]:
     """What comes before the first image is trained on."""
-    files = list(Path(config.data).rglob("*.png"))
+    files = list(Path(config.source.data).rglob("*.png"))
     kilobytes = sum(path.stat().st_size for path in files) / (len(files) / 2) / 1e3
     start = perf_counter()
     stream = streamed(config, 0)

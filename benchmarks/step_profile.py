@@ -10,11 +10,11 @@ reported with.
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
+from activmask.ground.nearest import nearest
 from torch.profiler import ProfilerActivity, profile
 
-from activmask.config import nearest
-from activmask.errors import UsageError
-from activmask.training.device import choose_device
+from activmask.ground.errors import UsageError
+from activmask.machine.device import choose_device
 from benchmarks.command import Findings
 from benchmarks.figure import Effort
 from benchmarks.result import Cell, column

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from activmask.data.parallel import in_order
-from activmask.data.xray import Sources, prepare_xray
+from activmask.data.sources.xray.prepare import Sources, prepare_xray
+from activmask.ground.processes import in_order
 from benchmarks.command import Findings
 from benchmarks.figure import Effort
 from benchmarks.result import column, median_range

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from activmask.errors import DataError
+from activmask.ground.errors import DataError
 from benchmarks import command
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.machine import commit_of, machine_kind, measured_here
