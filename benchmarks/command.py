@@ -14,9 +14,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NoReturn, Protocol, cast
 
-from activmask.ground.nearest import nearest
-
 from activmask.ground.errors import ActivmaskError, UsageError
+from activmask.ground.nearest import nearest
 from benchmarks.machine import commit_of, measured_here
 from benchmarks.markdown import render
 from benchmarks.result import Part, Result

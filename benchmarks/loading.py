@@ -23,11 +23,11 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from activmask.runs.description import RunConfig
-from activmask.runs.making import make_config
 
 from activmask.data.dataset import read_dataset
 from activmask.data.writer import Record, write_dataset
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 from activmask.training.feed.sources import as_seen, split_rows, stored_splits, to_train_on
 from activmask.training.feed.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
 from benchmarks.command import Findings
@@ -211,7 +211,9 @@ def measure(given: Namespace) -> Iterator[Findings]:
         tables = []
         if not given.memory:
             few = write_set(folder / "few", BATCH * 10)
-            tables.append(speeds(configs[images], make_config(data=few.data, batch_size=BATCH, device="cpu")))
+            tables.append(
+                speeds(configs[images], make_config(data=few.source.data, batch_size=BATCH, device="cpu"))
+            )
         tables.append(memory(configs))
     rows += [["load of the machine before", load], ["load of the machine after", os.getloadavg()[0]]]
     columns = [column(f"{images:,} images of {SIDE} px"), column("", "short")]

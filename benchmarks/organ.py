@@ -16,10 +16,10 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from activmask.runs.making import make_config
 
 from activmask.data.sources.msd.prepare import prepare_msd
 from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
+from activmask.runs.making import make_config
 from activmask.training.run import train
 from benchmarks.command import Findings
 from benchmarks.result import Cell, Table, column, mean_sd

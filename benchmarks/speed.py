@@ -16,9 +16,9 @@ from time import perf_counter
 from traceback import print_exception
 
 import torch
-from activmask.ground.nearest import nearest
 
 from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
 from benchmarks.command import Findings
 from benchmarks.figure import Effort, Figure
 from benchmarks.result import Cell, Table, column

@@ -10,10 +10,10 @@ reported with.
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
-from activmask.ground.nearest import nearest
 from torch.profiler import ProfilerActivity, profile
 
 from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
 from activmask.machine.device import choose_device
 from benchmarks.command import Findings
 from benchmarks.figure import Effort

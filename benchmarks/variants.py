@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from activmask.runs.making import make_config
-
 from activmask.runs.folder import read_history
+from activmask.runs.making import make_config
 from activmask.training.run import SeedResult, train
 from benchmarks.command import Findings
 from benchmarks.result import Cell, column, mean_sd

@@ -5,7 +5,7 @@ Shapes: H x W pixels of the network's size.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 
@@ -22,7 +22,7 @@ from activmask.report.charts.chart import WIDTH, Chart, drawing
 from activmask.report.charts.series import finished, grouped
 from activmask.report.findings.stems import stem
 from activmask.runs.description import RunConfig, changed
-from activmask.runs.labels import data_name
+from activmask.runs.names import data_name
 from activmask.runs.results import Run
 from activmask.training.feed.sources import as_seen, split_rows
 from activmask.training.feed.trained_data import of_seed, own_table
