@@ -123,7 +123,7 @@ def _ends(window: str) -> tuple[float, float]:
     try:
         low, high = map(float, window.split(","))
     except ValueError:
-        raise UsageError(f"--window must be two numbers LO,HI; found {window!r}") from None
+        raise UsageError("--window must be two numbers LO,HI", found=repr(window)) from None
     return low, high
 
 

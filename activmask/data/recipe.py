@@ -90,8 +90,9 @@ def class_names(dataset: Dataset) -> tuple[str, ...]:
     names = card_class_names(dataset.card, path)
     if names and len(names) != count:
         raise DataError(
-            f"{path} names {len(names)} classes ({', '.join(names)}), but metadata.csv has {count}; mend one "
-            "of the two"
+            f"{{path}} names {len(names)} classes ({', '.join(names)}), but metadata.csv has {count}",
+            path=path,
+            advice="mend one of the two",
         )
     return names
 
@@ -119,8 +120,10 @@ def card_class_names(card: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     names = tuple(numbered[number] for number in sorted(numbered))
     if not pairs or sorted(numbered) != list(range(len(pairs))) or len(set(names)) != len(names):
         raise DataError(
-            f"{path}: classes must give each class a name of its own and a number 0, 1, ...; found "
-            f"{_shown(classes)[:200]}; mend or remove it"
+            "classes must give each class a name of its own and a number 0, 1, ...",
+            path=path,
+            found=_shown(classes)[:200],
+            advice="mend or remove it",
         )
     return names
 

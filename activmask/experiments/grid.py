@@ -131,7 +131,9 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the grid {path} cannot be read ({error}); give a TOML file") from error
+        raise UsageError(
+            f"the grid {{path}} cannot be read ({error})", path=path, advice="give a TOML file"
+        ) from error
 
 
 def _parse(table: dict[str, Any], where: str) -> Grid:
@@ -160,7 +162,7 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
 
 def _expect(value: Any, kind: type, where: str, what: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise UsageError(f"{where}: {what} must be of type {kind.__name__}; found {value!r}")
+        raise UsageError(f"{where}: {what} must be of type {kind.__name__}", found=repr(value))
     return value
 
 

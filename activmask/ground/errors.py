@@ -44,7 +44,13 @@ class ActivmaskError(Exception):
 
     def __str__(self) -> str:
         """The sentence."""
-        return f"{self._place()}{'; '.join(filter(None, (self._what(), self._contrast(), self.advice)))}"
+        sentence = self._place() + self._what()
+        if self.expected is not None:
+            joint = "" if not self.what else ", " if self.found is None else "; "
+            sentence += f"{joint}expected {self.expected}"
+        if self.found is not None:
+            sentence += f"{'; ' if self.expected is None else ', '}found {self.found}"
+        return sentence if self.advice is None else f"{sentence}; {self.advice}"
 
     def _place(self) -> str:
         if self.path is None or _PATH in self.what:
@@ -53,10 +59,6 @@ class ActivmaskError(Exception):
 
     def _what(self) -> str:
         return self.what if self.path is None else self.what.replace(_PATH, str(self.path))
-
-    def _contrast(self) -> str:
-        named = {"expected": self.expected, "found": self.found}
-        return ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
 
     def told_from(self, folders: Iterable[Path | None], instead: Path | None = None) -> Self:
         """The same failure, its path as seen from the folder that it lies in.

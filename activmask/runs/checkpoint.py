@@ -124,9 +124,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError, ActivmaskError) as error:
         raise CheckpointError(
-            f"{path} is a safetensors file but not a checkpoint this version can read "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'empty'}); "
-            "give a best.safetensors or last.safetensors that train wrote"
+            "{path} is a safetensors file but not a checkpoint this version can read "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'empty'})",
+            path=path,
+            advice="give a best.safetensors or last.safetensors that train wrote",
         ) from error
     return Checkpoint(path=path, model=model.eval(), **vars(description))
 
@@ -139,7 +140,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if not path.is_file():
         raise CheckpointError(
-            f"there is no checkpoint file {path}; a run's lie in its folder as seed-<k>/best.safetensors"
+            "there is no checkpoint file {path}; a run's lie in its folder as seed-<k>/best.safetensors",
+            path=path,
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -147,7 +149,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
         raise CheckpointError(
-            f"{path} is no safetensors file or is damaged ({error}); train again or copy it anew"
+            f"{{path}} is no safetensors file or is damaged ({error})",
+            path=path,
+            advice="train again or copy it anew",
         ) from error
 
 

@@ -201,5 +201,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, why: str) -> CheckpointError:
     return CheckpointError(
-        f"{path} is missing or damaged ({why}); overwrite the run or use another out folder"
+        f"{{path}} is missing or damaged ({why})",
+        path=path,
+        advice="overwrite the run or use another out folder",
     )

@@ -122,16 +122,17 @@ def _read_image(how: Preparing, path: Path, mask: Path | None) -> Pair:
         return _read_xray(how, path, mask)
     if how.source == "folder" and how.recipe.get("resized_to") is not None:
         return _read_resized(how, path, mask)
-    raise DataError(_wrong_size(how, path, size))
+    raise _wrong_size(how, path, size)
 
 
-def _wrong_size(how: Preparing, path: Path, size: tuple[int, int]) -> str:
+def _wrong_size(how: Preparing, path: Path, size: tuple[int, int]) -> DataError:
     network, stored = (f"{side} x {side}" for side in (how.network_size, how.side))
     crop = f", or images of {stored} as its data set stores them" if stored != network else ""
     unknown = "" if how.recipe else " (the recipe of its data set is not known)"
-    return (
-        f"{path} is {size[1]} x {size[0]} px but the checkpoint's network takes {network}{crop}{unknown}; "
-        "prepare it as its training images were"
+    return DataError(
+        f"{{path}} is {size[1]} x {size[0]} px but the checkpoint's network takes {network}{crop}{unknown}",
+        path=path,
+        advice="prepare it as its training images were",
     )
 
 
@@ -150,19 +151,25 @@ def _check_depth(how: Preparing, path: Path) -> None:
     stored, found = how.recipe.get("bit_depth"), bit_depth(path)
     if how.source == "msd" and stored is not None and found != stored:
         raise DataError(
-            f"{path} has {found} bits a pixel, but the slices of the network's data set have {stored}, so it "
-            "is none of them and its window is not known; give the volume and the number of the slice"
+            f"{{path}} has {found} bits a pixel, but the slices of the network's data set have "
+            f"{stored}, so it is none of them and its window is not known",
+            path=path,
+            advice="give the volume and the number of the slice",
         )
     if how.source == "folder" and stored == 8 and found == 16:
         raise DataError(
-            f"{path} has 16 bits a pixel, but every image of the network's data set has 8, so their greys "
-            "cannot be compared; convert it to 8 bits as those were"
+            "{path} has 16 bits a pixel, but every image of the network's data set has 8, so "
+            "their greys cannot be compared",
+            path=path,
+            advice="convert it to 8 bits as those were",
         )
     scaled = how.source == "xray" and found == 16 and how.intensity in {"image", "mixed"}
     if scaled and not _in_data_set(how, path) and not _fills_its_depth(path):
         raise DataError(
-            f"{path} has the size of the network's data set but lies in none, so it cannot be told whether "
-            "its 16-bit values were scaled already; give the data set's own file, or the original image"
+            "{path} has the size of the network's data set but lies in none, so it cannot be told "
+            "whether its 16-bit values were scaled already",
+            path=path,
+            advice="give the data set's own file, or the original image",
         )
 
 
@@ -173,8 +180,10 @@ def _check_neighbours(how: Preparing, path: Path) -> None:
         return
     if found := recipe_differences(how.recipe, card_recipe(read_card(root))):
         raise DataError(
-            f"{path} lies in a data set that was prepared otherwise than that of {how.network} "
-            f"({'; '.join(found)}); give an image that was prepared alike, or the original"
+            f"{{path}} lies in a data set that was prepared otherwise than that of {how.network} "
+            f"({'; '.join(found)})",
+            path=path,
+            advice="give an image that was prepared alike, or the original",
         )
 
 
@@ -198,8 +207,10 @@ def _check_dicom(how: Preparing, path: Path) -> None:
     kinds = {"msd": "slices of volumes", "folder": "plain pictures", "synthetic": "the synthetic benchmark"}
     what = kinds.get(how.source or "", "images that are not known to be X-rays")
     raise DataError(
-        f"{path} is a DICOM file, but the network of {how.network} was trained on {what}, and nothing tells "
-        "how such a file would have been scaled and cropped for it; give an image like its training images"
+        f"{{path}} is a DICOM file, but the network of {how.network} was trained on {what}, and "
+        "nothing tells how such a file would have been scaled and cropped for it",
+        path=path,
+        advice="give an image like its training images",
     )
 
 
@@ -275,9 +286,10 @@ def _check_values(how: Preparing, path: Path, reading: MaskReading) -> None:
     if (within.all() or not within.any()) and not found.keys() >= {*held}:
         side = "outside" if within.all() else "inside"
         raise DataError(
-            f"read as the masks of the network's data set, which held {', '.join(found)}, nothing is {side} "
-            f"the mask {path}, which holds {', '.join(held[:8])}; give the original mask, or the data set's "
-            "own where it lies"
+            f"read as the masks of the network's data set, which held {', '.join(found)}, "
+            f"nothing is {side} the mask {{path}}, which holds {', '.join(held[:8])}",
+            path=path,
+            advice="give the original mask, or the data set's own where it lies",
         )
 
 
@@ -288,12 +300,15 @@ def read_raw_mask(how: Preparing, path: Path, image: Path, shape: tuple[int, ...
         DataError: the mask is missing, broken or of another size.
     """
     if not path.exists():
-        raise DataError(f"the mask {path} does not exist; give a mask file or a folder of masks")
+        raise DataError(
+            "the mask {path} does not exist", path=path, advice="give a mask file or a folder of masks"
+        )
     reading = _reading(how, path)
     mask = read_plain_mask(path) if reading is None else read_mask(path, reading)
     if mask.shape != shape:
         raise DataError(
-            f"the mask {path} is {mask.shape[1]} x {mask.shape[0]} px but its image {image} is "
-            f"{shape[1]} x {shape[0]}; a mask needs its image's size"
+            f"the mask {{path}} is {mask.shape[1]} x {mask.shape[0]} px but its image {image} is "
+            f"{shape[1]} x {shape[0]}; a mask needs its image's size",
+            path=path,
         )
     return torch.from_numpy(np.ascontiguousarray(mask))

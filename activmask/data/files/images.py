@@ -84,7 +84,7 @@ def check_side(size: int) -> None:
     """Refuse a side in px that no square image can be stored with (raises UsageError)."""
     most = int(MAX_PIXELS**0.5)
     if not 1 <= size <= most:
-        raise UsageError(f"size must be from 1 to {most} px; found {size}")
+        raise UsageError(f"size must be from 1 to {most} px", found=size)
 
 
 def read_mask(path: Path, reading: MaskReading | None = None) -> np.ndarray:
@@ -119,8 +119,10 @@ def read_plain_mask(path: Path) -> np.ndarray:
         shown = ", ".join(f"{word} ({n / mask.values.size:.1%})" for word, n in counts[:8])
         more = f" and {len(counts) - 8} more values" if len(counts) > 8 else ""
         raise DataError(
-            f"the mask {path} holds {shown}{more}, but expected were 0, which is outside, and one other "
-            "value; draw it so, or let prepare-folder read it"
+            f"the mask {{path}} holds {shown}{more}, but expected were 0, which is outside, and one "
+            "other value",
+            path=path,
+            advice="draw it so, or let prepare-folder read it",
         )
     return inside(mask, MaskReading())
 
@@ -139,7 +141,9 @@ def read_stored_mask(path: Path, *, jpeg: bool = False) -> StoredMask:
             return _palette_mask(image)
         pixels = _as_array(path, image)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise DataError(f"the mask {path} holds values that are not finite; replace them by 0")
+        raise DataError(
+            "the mask {path} holds values that are not finite", path=path, advice="replace them by 0"
+        )
     if pixels.ndim == 2:
         return StoredMask(kind="grey", values=_inverted(pixels) if white_is_zero else pixels)
     if (pixels == pixels[:, :, :1]).all():
@@ -223,14 +227,18 @@ def _failures_named(path: Path, formats: tuple[str, ...]) -> Iterator[None]:
     except DataError:
         raise
     except Image.DecompressionBombError as error:
-        raise DataError(_too_large(path)) from error
+        raise _too_large(path) from error
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{path} is not a {', '.join(formats[:-1])} or {formats[-1]} image; convert it to PNG"
+            f"{{path}} is not a {', '.join(formats[:-1])} or {formats[-1]} image",
+            path=path,
+            advice="convert it to PNG",
         ) from error
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path} cannot be read as an image ({reason}); replace the file") from error
+        raise DataError(
+            f"{{path}} cannot be read as an image ({reason})", path=path, advice="replace the file"
+        ) from error
 
 
 @contextmanager
@@ -241,31 +249,40 @@ def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
         _check_pixels(path, image.height, image.width)
         frames = getattr(image, "n_frames", 1)
         if frames != 1:
-            raise DataError(f"{path} holds {frames} frames, expected one; save each frame as its own file")
+            raise DataError(
+                f"{{path}} holds {frames} frames",
+                path=path,
+                expected="one",
+                advice="save each frame as its own file",
+            )
         yield image
 
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise DataError(f"{path} does not exist or is not a file; expected an image")
+        raise DataError("{path} does not exist or is not a file; expected an image", path=path)
 
 
 def _check_pixels(path: Path, height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
-        raise DataError(_too_large(path))
+        raise _too_large(path)
 
 
-def _too_large(path: Path) -> str:
-    return f"{path} claims more than {MAX_PIXELS:,} pixels; make it smaller"
+def _too_large(path: Path) -> DataError:
+    return DataError(f"{{path}} claims more than {MAX_PIXELS:,} pixels", path=path, advice="make it smaller")
 
 
 def _check_depth(path: Path, image: Image.Image) -> None:
     """Refuse 16-bit channels beside others, which Pillow would cut to 8 bits without a word."""
     stored = str([tile[3] for tile in getattr(image, "tile", [])])
     if ";16" in stored and not image.mode.startswith("I"):
-        raise DataError(f"{path} has several channels of 16 bits; save it as a grey image of 16 bits")
+        raise DataError(
+            "{path} has several channels of 16 bits", path=path, advice="save it as a grey image of 16 bits"
+        )
     if image.mode == "I" and image.format != "PNG":
-        raise DataError(f"{path} holds signed or 32-bit integers; save it as a grey image of 16 bits")
+        raise DataError(
+            "{path} holds signed or 32-bit integers", path=path, advice="save it as a grey image of 16 bits"
+        )
 
 
 def _is_inverted(image: Image.Image) -> bool:
@@ -306,7 +323,9 @@ def _as_array(path: Path, image: Image.Image) -> np.ndarray:
 
 def _without_alpha(path: Path, pixels: np.ndarray) -> np.ndarray:
     if (pixels[:, :, 3] != 255).any():
-        raise DataError(f"{path} has transparent pixels, which have no grey value; flatten the image")
+        raise DataError(
+            "{path} has transparent pixels, which have no grey value", path=path, advice="flatten the image"
+        )
     return pixels[:, :, :3]
 
 
@@ -315,14 +334,18 @@ def _check_transparent_colour(path: Path, pixels: np.ndarray, colour: Any) -> No
         return
     hits = pixels == np.asarray(colour)
     if (hits.all(axis=2) if hits.ndim == 3 else hits).any():
-        raise DataError(f"{path} has transparent pixels, which have no grey value; flatten the image")
+        raise DataError(
+            "{path} has transparent pixels, which have no grey value", path=path, advice="flatten the image"
+        )
 
 
 def _without_colour(path: Path, pixels: np.ndarray, colour: Colour) -> np.ndarray:
     if (pixels == pixels[:, :, :1]).all():
         return pixels[:, :, 0]
     if colour == "refuse":
-        raise DataError(f"{path} is a colour image, expected grey; ask for colour to be converted")
+        raise DataError(
+            "{path} is a colour image", path=path, expected="grey", advice="ask for colour to be converted"
+        )
     luma = pixels.astype(np.float32) @ LUMA / np.float32(255)
     return np.asarray(np.clip(luma, 0, 1))
 
@@ -330,6 +353,8 @@ def _without_colour(path: Path, pixels: np.ndarray, colour: Colour) -> np.ndarra
 def _checked_floats(path: Path, pixels: np.ndarray) -> np.ndarray:
     if not ((pixels >= 0) & (pixels <= 1)).all():
         raise DataError(
-            f"{path} holds floating-point values outside [0, 1] or not finite; rescale it to [0, 1]"
+            "{path} holds floating-point values outside [0, 1] or not finite",
+            path=path,
+            advice="rescale it to [0, 1]",
         )
     return pixels.astype(np.float32)

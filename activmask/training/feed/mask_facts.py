@@ -95,9 +95,11 @@ def check_masks(config: RunConfig, facts: MaskFacts) -> None:
     if not needs(config.objectives).masks or found is None or found.masks == 0 or found.partial:
         return
     raise DataError(
-        f"{config.source.data}: of the {found.masks} training masks {found.full} cover the whole image and "
-        f"{found.empty} nothing of it{_blurred(config, facts)}, so {_objectives(config)} would have no "
-        "effect on any image or leave nothing of it; choose a smaller mask_blur, or mend the masks"
+        f"of the {found.masks} training masks {found.full} cover the whole image and "
+        f"{found.empty} nothing of it{_blurred(config, facts)}, so {_objectives(config)} "
+        "would have no effect on any image or leave nothing of it",
+        path=config.source.data,
+        advice="choose a smaller mask_blur, or mend the masks",
     )
 
 

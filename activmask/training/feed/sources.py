@@ -160,8 +160,9 @@ def check_scale(config: RunConfig, dataset: Dataset) -> None:
 
 def _unscaled(config: RunConfig) -> DataError:
     return DataError(
-        f"{config.source.data}: mask_blur {config.view.mask_blur:g} counts px of the original slice, but "
-        f"{SCALE_UNKNOWN}, or set mask_blur to 0"
+        f"mask_blur {config.view.mask_blur:g} counts px of the original slice, but "
+        f"{SCALE_UNKNOWN}, or set mask_blur to 0",
+        path=config.source.data,
     )
 
 
@@ -180,8 +181,9 @@ def training_masks(labels: Tensor, has_mask: Tensor, config: RunConfig, seed: in
     borrowed = config.view.masks_without == "borrowed"
     if borrowed and has_mask.all():
         raise DataError(
-            f"{config.source.data}: masks_without borrowed has no effect, as every training image has a "
-            "mask; leave it out"
+            "masks_without borrowed has no effect, as every training image has a mask",
+            path=config.source.data,
+            advice="leave it out",
         )
     wanted = torch.ones_like(has_mask) if borrowed else has_mask
     if config.view.masks < 1:
@@ -263,17 +265,19 @@ def check_split(
     height, width = stored
     if height != width:
         raise DataError(
-            f"{config.source.data}: images are {height} x {width} px, but training needs square ones; "
-            "prepare the data set with a size"
+            f"images are {height} x {width} px, but training needs square ones",
+            path=config.source.data,
+            advice="prepare the data set with a size",
         )
     if config.view.image_size > width:
         raise DataError(
-            f"{config.source.data}: images are {width} px a side, smaller than image_size "
-            f"{config.view.image_size}; prepare the data set at that size or larger, or set image_size to 0"
+            f"images are {width} px a side, smaller than image_size {config.view.image_size}",
+            path=config.source.data,
+            advice="prepare the data set at that size or larger, or set image_size to 0",
         )
     if len(labels.unique()) < 2:
         raise DataError(
-            f"{config.source.data}: the {name} split holds images of one class only, so it has no AUC"
+            f"the {name} split holds images of one class only, so it has no AUC", path=config.source.data
         )
     if (
         name == "train"
@@ -282,6 +286,7 @@ def check_split(
         and not has_mask.any()
     ):
         raise DataError(
-            f"{config.source.data}: no training image has a mask, which this run's objectives need; "
-            "prepare the data set with masks, or leave actdiff, gradmask and the masked controls out"
+            "no training image has a mask, which this run's objectives need",
+            path=config.source.data,
+            advice="prepare the data set with masks, or leave actdiff, gradmask and the masked controls out",
         )
