@@ -16,7 +16,6 @@ from activmask.experiments.results import Run
 from activmask.report.chart import (
     GRID,
     INK,
-    METHOD_STYLE,
     MUTED,
     PALETTE,
     Chart,
@@ -27,7 +26,7 @@ from activmask.report.chart import (
     svg,
     themed_svg,
 )
-from activmask.report.series import drawn, series_names
+from activmask.report.series import METHODS, drawn, series_names
 
 CHOSEN = 'a "quoted" <alternative> & more'
 
@@ -104,7 +103,7 @@ def test_ids_of_two_charts_on_a_page_differ_and_lead_somewhere() -> None:
 
 
 def test_no_two_styles_differ_in_colour_alone() -> None:
-    names = [*METHOD_STYLE, *(f"other {i}" for i in range(5))]
+    names = [*METHODS, *(f"other {i}" for i in range(5))]
     styles = series_styles(names)
     assert list(styles) == names
     assert len({(style.marker, style.dash) for style in styles.values()}) == len(names)

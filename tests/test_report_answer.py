@@ -16,7 +16,8 @@ from activmask.report.baselines import Comparison
 from activmask.report.measure import Measured
 from activmask.report.page import Cell
 from activmask.report.page_tables import difference_table, interval, p_value, score_table, signed, spread_cell
-from activmask.report.reliance import Correlation, auc_against_attribution
+from activmask.report.reliance import Correlation
+from activmask.report.reliance_chart import auc_against_attribution
 from activmask.report.summary import Beside, Row, Summary
 from activmask.report.words import joined
 
@@ -151,7 +152,7 @@ def test_repeated_networks_count_once_as_in_the_chart(tmp_path):
     rows = tuple(replace(experiment("Classify"), run=run) for run in runs)
     said = answer(Summary(rows=rows, notes=()), some)[1]
     assert "is −0.50 over 3 networks" in said
-    assert "-0.50 (3 networks of 1 run" in auc_against_attribution(some)[0].caption
+    assert "-0.50 (3 networks of 1 run" in auc_against_attribution(some).caption
 
 
 def test_only_surviving_differences_stand_out_in_the_table():

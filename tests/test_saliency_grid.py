@@ -133,13 +133,13 @@ def test_the_overlay_marks_as_many_pixels_as_were_asked_for():
 
 
 def test_what_was_not_trained_is_a_dash_and_only_decoders_decode(runs):
-    chart = saliency_grid(runs, images=1)[0]
+    chart = saliency_grid(runs, images=1)
     # Rows CNN, Conv AE and decoded, columns Classify and Reconstruct Masked, and the input's three.
     assert len(chart.figure.axes) == 3 * 2 + 3
     assert dashes(chart.figure) == 1
     assert len(pictures(chart.figure)) == 3 * 2 + 3 - 1
     assert "Decoded" in chart.caption
-    lone = saliency_grid(named(runs, "cnn"), images=1)[0]
+    lone = saliency_grid(named(runs, "cnn"), images=1)
     assert len(pictures(lone.figure)) == 1 + 3
     assert dashes(lone.figure) == 0
     assert "Decoded" not in lone.caption
@@ -147,8 +147,8 @@ def test_what_was_not_trained_is_a_dash_and_only_decoders_decode(runs):
 
 def test_words_give_the_numbers_of_every_cell(runs):
     cells = look(runs, **CHOICE)
-    chart = saliency_grid(runs)[0]
-    assert chart.name == "saliency-crosses"
+    chart = saliency_grid(runs)
+    assert (chart.name, chart.title) == ("saliency", "Where the networks look, Crosses")
     for (row, column), looks in cells.looks.items():
         for one in looks:
             verdict = "right" if one.right else "wrong"
@@ -193,7 +193,7 @@ def test_images_drawn_from_different_seeds_are_not_taken_for_the_same(tmp_path):
     assert "The runs share no validation image, so each cell shows its own." in cells.notes
     first, other = (looks[0].explanation.image for looks in cells.looks.values())
     assert (first != other).any()
-    chart = saliency_grid(runs)[0]
+    chart = saliency_grid(runs)
     assert len(chart.figure.axes) == 2 * 2
     assert "Image 2 of each network" in chart.alt
 
@@ -280,7 +280,7 @@ def test_a_network_without_any_gradient_is_called_blank():
 
 
 def test_the_vector_file_holds_pictures_and_words_in_ink(runs):
-    text = svg(saliency_grid(named(runs, "cnn"))[0])
+    text = svg(saliency_grid(named(runs, "cnn")))
     assert text.count("<image") >= 2 * 4
     assert MUTED in text
     assert "Classify" in text
@@ -297,4 +297,4 @@ def test_unusable_requests_and_missing_data_are_named(runs, tmp_path):
     gone = [replace(run, **elsewhere) for run in runs]
     with pytest.raises(DataError, match="gone does not exist"):
         saliency_grid(gone)
-    assert saliency_grid([replace(run, metrics={}) for run in runs]) == []
+    assert saliency_grid([replace(run, metrics={}) for run in runs]) is None

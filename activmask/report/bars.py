@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from activmask.evaluation.spread import Spread, spread
-from activmask.experiments.labels import data_name, model_name, on_other_images
+from activmask.experiments.labels import model_name, on_other_images
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.experiments.results import Run
 from activmask.report.chart import Chart, chance_line, drawing
 from activmask.report.dots import dot_panels, dots, in_words, marks_explained, printed_mark
-from activmask.report.series import drawn, family, finished, grouped, row_styles, series_names
-from activmask.report.stems import stem
+from activmask.report.panels import row_styles
+from activmask.report.series import drawn, family, finished, grouped, series_names, the_data_set
 from activmask.training.selection import selected_by
 
 MEASURES = {"auc": "test AUC", "accuracy": "test accuracy"}
@@ -19,18 +19,20 @@ MEASURES = {"auc": "test AUC", "accuracy": "test accuracy"}
 Named = tuple[str, Run]
 
 
-def site_bars(runs: Sequence[Run]) -> list[Chart]:
-    """Draw the test scores at the best epoch of runs split by site, one chart per data set.
+def site_bars(runs: Sequence[Run]) -> Chart | None:
+    """Draw the test scores at the best epoch of runs split by site, or nothing without such.
 
     Only runs of the split policy site-correlated are drawn. A row shows a run's seeds, their mean
     and SD (n - 1), and the value the paper printed for the experiment where it printed one.
+
+    Args:
+        runs: of one data set.
     """
     ended = [run for run in finished(runs) if run.config.split_policy == "site-correlated"]
-    return [_chart(data, group) for data, group in grouped(ended, lambda run: data_name(run.config)).items()]
-
-
-def _chart(data: str, runs: list[Run]) -> Chart:
-    chosen, note = drawn(runs, lambda run: run)
+    if not ended:
+        return None
+    data = the_data_set(ended)
+    chosen, note = drawn(ended, lambda run: run)
     models = grouped(zip(series_names(chosen), chosen, strict=True), lambda one: model_name(one[1].config))
     styles = row_styles(chosen)
     with drawing():
@@ -47,7 +49,6 @@ def _chart(data: str, runs: list[Run]) -> Chart:
                         printed_mark(axes, y, printed.mean)
     return Chart(
         kind="figure-5b",
-        stem=stem(data),
         title=f"Test scores with sites, {data}",
         caption=_caption(chosen) + note,
         alt=_alt(data, models),

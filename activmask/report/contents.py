@@ -22,9 +22,9 @@ from activmask.report.measure import Measured
 from activmask.report.measured_tables import MeasuredTable, Pair, audit_table, localisation_table
 from activmask.report.page import Figure, Link, Page, Part, Table
 from activmask.report.page_tables import difference_table, forms_table, last_table, score_table
-from activmask.report.reliance import auc_against_attribution
+from activmask.report.reliance_chart import auc_against_attribution
 from activmask.report.saliency_grid import saliency_grid
-from activmask.report.site_means import site_means
+from activmask.report.site_means_chart import site_means
 from activmask.report.stems import stems
 from activmask.report.summary import Row, Summary, summarise
 
@@ -131,8 +131,7 @@ def gather(
 
 def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:
     runs = [(one.stem, one.runs) for one in data_sets]
-    everything = [run for one in data_sets for run in one.runs]
-    return [*_charts(valid_curves, runs), *_charts(site_bars, runs), *fewer_masks(everything)]
+    return [chart for draw in (valid_curves, site_bars, fewer_masks) for chart in _charts(draw, runs)]
 
 
 def _attention_charts(
@@ -152,9 +151,10 @@ def _attention_charts(
     return charts, tuple(dict.fromkeys(problems))
 
 
-def _charts(draw: Callable[[Item], list[Chart]], parts: Iterable[tuple[str, Item]]) -> list[Chart]:
+def _charts(draw: Callable[[Item], Chart | None], parts: Iterable[tuple[str, Item]]) -> list[Chart]:
     """What is drawn of each data set, under its stem."""
-    return [replace(chart, stem=stem) for stem, part in parts for chart in draw(part)]
+    drawn = [(stem, draw(part)) for stem, part in parts]
+    return [replace(chart, stem=stem) for stem, chart in drawn if chart is not None]
 
 
 def _measured_tables(

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from activmask.experiments.labels import data_name, model_name
+from activmask.experiments.labels import model_name
 from activmask.experiments.results import Run
 from activmask.report.chart import Chart, Style, chance_line, drawing, series_styles
-from activmask.report.series import drawn, finished, grouped, in_order, legend_below, panels, series_names
-from activmask.report.stems import stem
+from activmask.report.panels import legend_below, panels
+from activmask.report.series import drawn, finished, grouped, in_order, series_names, the_data_set
 
 FEW_EPOCHS = 20
 """Up to here each epoch gets its marker; more would hide the line."""
@@ -28,21 +28,23 @@ class Curve:
     """(seeds, epochs), up to the last epoch that every seed reached."""
 
 
-def valid_curves(runs: Sequence[Run]) -> list[Chart]:
-    """Draw the validation AUC of every epoch, one chart per data set and one panel per model.
+def valid_curves(runs: Sequence[Run]) -> Chart | None:
+    """Draw the validation AUC of every epoch, one panel per model, or nothing without a finished run.
 
     A line is the mean over a run's finished seeds, its band one SD (n - 1) to either side. Runs
     with fewer masks are left to their own figure wherever others are there to draw.
 
+    Args:
+        runs: of one data set.
+
     Raises:
         CheckpointError: a history is missing or damaged.
     """
-    data_sets = grouped(finished(runs), lambda run: data_name(run.config))
-    return [_chart(data, group) for data, group in data_sets.items()]
-
-
-def _chart(data: str, runs: list[Run]) -> Chart:
-    chosen, note = drawn([run for run in runs if run.config.masks == 1] or runs, lambda run: run)
+    ended = finished(runs)
+    if not ended:
+        return None
+    data = the_data_set(ended)
+    chosen, note = drawn([run for run in ended if run.config.masks == 1] or ended, lambda run: run)
     curves = [_curve(name, run) for name, run in zip(series_names(chosen), chosen, strict=True)]
     models = grouped(curves, lambda curve: curve.model)
     styles = series_styles(in_order(curve.name for curve in curves))
@@ -58,7 +60,6 @@ def _chart(data: str, runs: list[Run]) -> Chart:
         legend_below(figure, styles)
     return Chart(
         kind="figure-7",
-        stem=stem(data),
         title=f"Valid AUC per epoch, {data}",
         caption=_caption(curves) + note,
         alt=_alt(data, models),
@@ -97,7 +98,7 @@ def _panel(axes: Axes, curves: list[Curve], styles: dict[str, Style]) -> None:
 def _caption(curves: list[Curve]) -> str:
     counts = sorted({len(curve.scores) for curve in curves})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    means = f"Lines are means over seeds ({seeds} a run)" if counts[-1] > 1 else "Lines are single seeds"
+    means = f"Lines are means over seeds ({seeds} per run)" if counts[-1] > 1 else "Lines are single seeds"
     band = "; the band is one standard deviation over seeds to either side" if counts[-1] > 1 else ""
     return (
         f"AUC on the validation images after each epoch, counted from 0. {means}{band}. The dashed grey "

@@ -4,18 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from activmask.evaluation.localisation import METRICS
-from activmask.experiments.labels import data_name, model_name, test_images
-from activmask.report.chart import MUTED, WIDTH, Chart, Style, chance_line, drawing, series_styles
+from activmask.experiments.labels import model_name, test_images
 from activmask.report.measure import Measured
-from activmask.report.series import drawn, family, grouped, in_order, legend_below, series_names
-from activmask.report.stems import stem
-from activmask.report.words import count
+from activmask.report.series import drawn, family, grouped, series_names
 
 METRIC = next(iter(METRICS))
 """Relevance mass accuracy: the share of the attribution that lies inside the mask."""
@@ -58,21 +53,6 @@ class Correlation:
     runs: int
 
 
-def auc_against_attribution(measured: Sequence[Measured], *, seed: int = 0) -> list[Chart]:
-    """Draw test AUC against attribution inside the mask, a point a network, one chart per data set.
-
-    Args:
-        measured: the runs; seeds without test AUC or masks are left out.
-        seed: of the bootstrap.
-    """
-    charts = []
-    for data, group in grouped(measured, lambda one: data_name(one.run.config)).items():
-        points, note = comparable_points(group)
-        if points:
-            charts.append(_chart(data, points, seed, note))
-    return charts
-
-
 def comparable_points(measured: Sequence[Measured]) -> tuple[list[Point], str]:
     """The networks of one data set that were tested on the same images.
 
@@ -80,7 +60,7 @@ def comparable_points(measured: Sequence[Measured]) -> tuple[list[Point], str]:
     do with where a network looks. Of several sets of images, that of the most networks is kept.
 
     Returns:
-        A point a network, and a sentence for captions on the runs that were left out.
+        A point per network, and a sentence for captions on the runs that were left out.
     """
     chosen, note = drawn([one for one in measured if network_points([one])], lambda one: one.run)
     tested = grouped(chosen, lambda one: repr(test_images(one.run.config)))
@@ -129,11 +109,11 @@ def correlation(points: Sequence[Point], rng: np.random.Generator, resamples: in
     rho = _spearman(inside, auc) if len(points) >= FEWEST_POINTS else None
     interval = None
     if rho is not None and len(runs) >= FEWEST_RUNS:
-        drawn = [
+        samples = [
             np.concatenate([runs[i] for i in rng.integers(len(runs), size=len(runs))])
             for _ in range(resamples)
         ]
-        found = [value for rows in drawn if (value := _spearman(inside[rows], auc[rows])) is not None]
+        found = [value for rows in samples if (value := _spearman(inside[rows], auc[rows])) is not None]
         low, high = np.quantile(found, [0.025, 0.975])
         interval = (float(low), float(high))
     return Correlation(rho, interval, len(points), len(runs))
@@ -143,91 +123,3 @@ def _spearman(x: Floats, y: Floats) -> float | None:
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
-
-
-def _chart(data: str, points: list[Point], seed: int, note: str) -> Chart:
-    rng = np.random.default_rng(seed)
-    models = grouped(points, lambda point: point.model)
-    found = {"all networks": correlation(points, rng)}
-    if len(models) > 1:
-        found |= {f"{model} alone": correlation(group, rng) for model, group in models.items()}
-    styles = series_styles(in_order(point.method for point in points))
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
-        _scatter(figure.subplots(), points, styles)
-        legend_below(figure, styles, lines=False)
-    words = "; ".join(f"{name} {_in_words(one)}" for name, one in found.items())
-    chance = float(np.mean([point.chance for point in points]))
-    return Chart(
-        kind="attribution-and-auc",
-        stem=stem(data),
-        title=f"Test AUC against attribution inside the mask, {data}",
-        caption=_caption(found, words, seed) + note,
-        alt=(
-            f"Scatter plot for {data} of {len(points)} networks: test AUC against the share of the "
-            f"attribution inside the mask, for which chance is {chance:.2f}. Spearman's correlation: "
-            f"{words}. Means by method: {_means(points)}."
-        ),
-        figure=figure,
-    )
-
-
-def _scatter(axes: Axes, points: list[Point], styles: dict[str, Style]) -> None:
-    chance_line(axes, 0.5)
-    chance = float(np.mean([point.chance for point in points]))
-    chance_line(axes, chance, vertical=True)
-    axes.annotate(
-        " chance",
-        (chance, 1),
-        xycoords=("data", "axes fraction"),
-        va="bottom",
-        ha="center",
-        color=MUTED,
-        fontsize=9,
-    )
-    for method, style in styles.items():
-        group = [point for point in points if point.method == method]
-        axes.plot(
-            [point.inside for point in group],
-            [point.auc for point in group],
-            linestyle="none",
-            color=style.colour,
-            marker=style.marker,
-            markersize=6,
-            alpha=0.8,
-            markeredgewidth=0,
-            label=method,
-        )
-    axes.set_xlabel("share of the attribution inside the mask")
-    axes.set_ylabel("test AUC")
-    axes.set_ylim(-0.03, 1.03)
-
-
-def _in_words(found: Correlation) -> str:
-    over = f"{count(found.points, 'network')} of {count(found.runs, 'run')}"
-    if found.rho is None:
-        return f"undefined ({over})"
-    if found.interval is None:
-        return f"{found.rho:.2f} ({over}, too few runs for an interval)"
-    low, high = found.interval
-    return f"{found.rho:.2f} (95 % interval {low:.2f} to {high:.2f}, {over})"
-
-
-def _means(points: list[Point]) -> str:
-    groups = grouped(points, lambda point: f"{point.model} {point.method}")
-    return "; ".join(
-        f"{name} inside {np.mean([p.inside for p in group]):.2f}, AUC {np.mean([p.auc for p in group]):.2f}"
-        for name, group in groups.items()
-    )
-
-
-def _caption(found: dict[str, Correlation], words: str, seed: int) -> str:
-    how = f", so the intervals come from resampling whole runs ({RESAMPLES} times, seed {seed})"
-    resampled = any(one.interval for one in found.values())
-    return (
-        "Each point is one trained network at its best validation epoch, on the test images; the share is "
-        "relevance mass accuracy of the absolute input gradient in the dilated masks, and dashed lines are "
-        f"chance. Spearman's rank correlation: {words}. Networks of one run are not independent"
-        f"{how if resampled else ''}; images and seeds that runs have in common tie them too, and a "
-        "correlation over chosen methods is no proof of cause."
-    )

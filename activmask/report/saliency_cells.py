@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,9 +18,9 @@ from activmask.data.samples import Samples
 from activmask.errors import CheckpointError, DataError, UsageError
 from activmask.evaluation.evaluate import check_fit
 from activmask.experiments.labels import MODEL_NAMES, model_name
+from activmask.experiments.printed import Epoch
 from activmask.experiments.results import Run
-from activmask.report.chart import METHOD_STYLE
-from activmask.report.series import drawn, series_names
+from activmask.report.series import METHODS, drawn, series_names
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.render import top_pixels
@@ -32,7 +31,6 @@ from activmask.training.sources import as_seen, with_lent_masks
 from activmask.training.state import BEST_FILE, LAST_FILE
 from activmask.training.trained_data import Trained, of_seed, own_split
 
-Epoch = Literal["last", "best"]
 Place = tuple[str, str]
 """Row and column: model and method."""
 Chosen = tuple[Run, int]
@@ -106,7 +104,7 @@ class Cells:
     shown: tuple[Shown, ...]
     """The images every network looks at; empty where none is common, so each has its own."""
     looks: dict[Place, tuple[Look, ...]]
-    """By row and column, one an image; lacks what was not trained."""
+    """By row and column, one per image; lacks what was not trained."""
     seeds: tuple[int, ...]
     """The seeds whose networks are shown; one unless no seed is finished everywhere."""
     notes: tuple[str, ...]
@@ -167,7 +165,7 @@ def look(
     return Cells(
         config=first,
         rows=_ordered((row for row, _ in places), [*MODEL_NAMES.values()]),
-        columns=_ordered((column for _, column in places), [*METHOD_STYLE]),
+        columns=_ordered((column for _, column in places), METHODS),
         shown=_shown(valid[0].subset(_indices(valid[0], common)), first),
         looks=looks,
         seeds=tuple(sorted({own for _, own in chosen})),

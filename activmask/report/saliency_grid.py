@@ -11,12 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from activmask.experiments.labels import data_name
+from activmask.experiments.printed import Epoch
 from activmask.experiments.results import Run
 from activmask.report.chart import MUTED, Chart, drawing
-from activmask.report.saliency_cells import Cells, Epoch, Look, Shown, look
-from activmask.report.series import finished, grouped
-from activmask.report.stems import stem
+from activmask.report.saliency_cells import Cells, Look, Shown, look
+from activmask.report.series import finished, the_data_set
 from activmask.saliency.explain import Floats
 from activmask.saliency.render import TOP_SHARE, blend, outline
 
@@ -57,29 +56,28 @@ def saliency_grid(
     top: float = TOP_SHARE,
     epoch: Epoch = "last",
     device: torch.device | str = "cpu",
-) -> list[Chart]:
-    """Draw what each network looked at in the same validation images, one chart per data set.
+) -> Chart | None:
+    """Draw what each network looked at in the same validation images, or nothing without a finished run.
 
     An autoencoder trained to reconstruct gets a second row with what it decoded.
 
     Args:
-        runs: in any order; those without a finished seed are left out.
+        runs: of one data set, in any order; those without a finished seed are left out.
         images: how many images, the classes in turn from the highest.
-        seed: of the networks; None takes the lowest that all runs of a data set have finished.
+        seed: of the networks; None takes the lowest that all runs have finished.
         top: share of the pixels to mark, in (0, 1].
         epoch: the weights after the last epoch, as in the paper, or those of the best epoch.
         device: where to compute.
 
     Raises:
         UsageError: no run has finished the seed, or `images` or `top` makes no sense.
-        DataError: a data set is missing, broken, or unlike what the networks were made for; ask
-            for one data set at a time where the charts of the others matter.
+        DataError: the data set is missing, broken, or unlike what the networks were made for.
     """
-    groups = grouped(finished(runs), lambda run: data_name(run.config))
-    return [
-        _chart(data, look(group, images=images, seed=seed, epoch=epoch, top=top, device=device), top, epoch)
-        for data, group in groups.items()
-    ]
+    ended = finished(runs)
+    if not ended:
+        return None
+    cells = look(ended, images=images, seed=seed, epoch=epoch, top=top, device=device)
+    return _chart(the_data_set(ended), cells, top, epoch)
 
 
 def _chart(data: str, cells: Cells, top: float, epoch: Epoch) -> Chart:
@@ -88,7 +86,6 @@ def _chart(data: str, cells: Cells, top: float, epoch: Epoch) -> Chart:
         figure = _draw(cells)
     return Chart(
         kind=FIGURES.get(preset, "saliency") if data.lower() == preset else "saliency",
-        stem=stem(data),
         title=f"Where the networks look, {data}",
         caption=_caption(cells, top, epoch),
         alt=_alt(data, cells, top),
