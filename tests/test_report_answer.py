@@ -13,20 +13,20 @@ from activmask.making_config import make_config
 from activmask.report import answer as module
 from activmask.report.answer import answer
 from activmask.report.baselines import Comparison
+from activmask.report.experiment_tables import difference_table, score_table, spread_cell
 from activmask.report.measure import Measured
-from activmask.report.page import Cell
-from activmask.report.page_tables import difference_table, interval, p_value, score_table, signed, spread_cell
 from activmask.report.reliance import Correlation
 from activmask.report.reliance_chart import auc_against_attribution
-from activmask.report.summary import Beside, Row, Summary
-from activmask.report.words import joined
+from activmask.report.summary import Beside, Experiment, Summary
+from activmask.report.table import Cell
+from activmask.report.words import interval, joined, p_value, signed
 
 NOBREAK = "\N{NO-BREAK SPACE}"
 
 
 def experiment(
     method: str, *, seeds: int = 8, difference: float | None = None, p: float = 1.0, family: int = 3
-) -> Row:
+) -> Experiment:
     metrics = {seed: {} for seed in range(seeds)}
     run = Run(folder=Path("runs") / method, config=make_config(model="cnn"), metrics=metrics)
     comparison = None
@@ -34,7 +34,7 @@ def experiment(
         low, high = difference - 0.1, difference + 0.1
         found = Difference(mean=difference, low=low, high=high, p=p, n=seeds)
         comparison = Comparison(baseline=run, difference=found, adjusted_p=p, family=family)
-    return Row(
+    return Experiment(
         run=run,
         data="Liver",
         model="CNN",
@@ -51,7 +51,7 @@ def experiment(
     )
 
 
-def conclude(*rows: Row) -> tuple[str, ...]:
+def conclude(*rows: Experiment) -> tuple[str, ...]:
     measured = [Measured(run=row.run, evaluations={}) for row in rows]
     return answer(Summary(rows=rows, notes=()), measured)
 
@@ -159,8 +159,8 @@ def test_only_surviving_differences_stand_out_in_the_table():
     rows = [experiment("Actdiff", difference=0.25, p=0.0004), experiment("Gradmask", difference=0.1, p=0.05)]
     table = difference_table("Liver", [experiment("Classify"), *rows])
     assert [[cell.text for cell in row.cells] for row in table.rows] == [
-        ["8", "+0.25", "+0.15 to +0.35", "< 0.001", "< 0.001"],
-        ["8", "+0.10", "0.00 to +0.20", "0.050", "0.050"],
+        ["8", "+0.25", "+0.15 to +0.35", "0.0004", "0.0004"],
+        ["8", "+0.10", "0.00 to +0.20", "0.05", "0.05"],
     ]
     assert [row.cells[-1].strong for row in table.rows] == [True, False]
     assert difference_table("Liver", [experiment("Classify")]) is None
@@ -168,7 +168,7 @@ def test_only_surviving_differences_stand_out_in_the_table():
 
 def test_a_run_without_a_finished_seed_has_a_row_of_dashes():
     table = score_table("Liver", [experiment("Actdiff", seeds=0)])
-    assert {cell.text for cell in table.rows[0].cells[1:]} == {"–"}
+    assert {cell.text for cell in table.rows[0].cells[1:]} == {""}
     assert all(cell.key is None for cell in table.rows[0].cells[1:])
     assert "paper" not in [column.title for column in table.columns]
 
@@ -180,15 +180,15 @@ def test_a_distance_without_printed_sd_is_marked():
         Beside(measure=name, epoch="best", ours="auc", difference=-0.25, sds=sds) for name, sds in gaps
     )
     one = replace(experiment("Classify"), scores=scores, beside=beside)
-    details = [cell.detail for cell in score_table("Liver", [one]).rows[0].cells if cell.detail]
-    assert details == ["Δ−0.25", "+1.5 SD"]
+    details = [cell.details for cell in score_table("Liver", [one]).rows[0].cells if cell.details]
+    assert details == [("Δ−0.25",), ("+1.5 SD",)]
 
 
 def test_numbers_in_words():
     assert [signed(x) for x in (0.126, -0.126, 0.0, -0.001)] == ["+0.13", "−0.13", "0.00", "0.00"]
-    assert interval(None, None) == "–"
-    assert [p_value(p) for p in (0.5, 0.001, 0.00099)] == ["0.500", "0.001", "< 0.001"]
-    assert spread_cell(None).text == "–"
+    assert (interval(None, None), interval(-0.1, 0.3)) == ("", "−0.10 to +0.30")
+    assert [p_value(p) for p in (0.5, 0.001, 2 / 2**10)] == ["0.5", "0.001", "0.00195"]
+    assert spread_cell(None).text == ""
     assert [joined(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
     assert spread_cell(Spread(1 / 3, None, 1)) == Cell(text="0.33", key="0.333333")
     assert spread_cell(Spread(12.0, 0.25, 4), digits=1).text == "12.0 ± 0.2"

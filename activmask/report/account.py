@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from activmask.config import IN_MEMORY
 from activmask.errors import CheckpointError
 from activmask.experiments.labels import data_name
 from activmask.experiments.results import Run
-from activmask.report.page import Fact
 from activmask.report.series import grouped
 from activmask.report.summary import Summary, full_titles
 from activmask.report.words import count
@@ -17,6 +17,14 @@ from activmask.training.selection import SELECTED_BY
 
 MOST_NAMED = 4
 """Experiments that a line names; more are counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """A term and what is to be said of it, in one or several lines."""
+
+    title: str
+    lines: tuple[str, ...]
 
 
 def account(summary: Summary) -> tuple[Fact, ...]:
@@ -89,7 +97,7 @@ def _versions(versions: dict[str, str]) -> str:
 
 
 def _by_value(titles: Sequence[str], values: Sequence[str]) -> list[str]:
-    """One line a value, with the runs that have it where not all share it."""
+    """One line per value, with the runs that have it where not all share it."""
     groups = grouped(zip(values, titles, strict=True), lambda one: one[0])
     if len(groups) == 1:
         return list(groups)

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from activmask.report.baselines import PFloor
+from activmask.report.baselines import SIGNIFICANT, PFloor
 from activmask.report.measure import Measured
-from activmask.report.page_tables import SIGNIFICANT, interval, signed
 from activmask.report.reliance import FEWEST_POINTS, Correlation, comparable_points, correlation
 from activmask.report.series import grouped
-from activmask.report.summary import Row, Summary, p_floors
-from activmask.report.words import count, joined
+from activmask.report.summary import Experiment, Summary, p_floors
+from activmask.report.words import count, interval, joined, signed
 
 QUESTION = "Does a classifier that looks where the expert points classify better?"
 
@@ -67,12 +66,12 @@ def _of_comparisons(number: str, compared: int) -> str:
     return f"{number} of {count(compared, 'comparison')} with classification alone {verb}"
 
 
-def _difference(row: Row, summary: Summary) -> str:
+def _difference(row: Experiment, summary: Summary) -> str:
     assert row.comparison is not None  # only compared rows get here
     found = row.comparison.difference
     data = f"{row.data} " if len(summary.data_sets) > 1 else ""
-    between = f" ({interval(found.low, found.high)})" if found.low is not None else ""
-    return f"{data}{row.title} {signed(found.mean)}{between}"
+    between = interval(found.low, found.high)
+    return f"{data}{row.title} {signed(found.mean)}{f' ({between})' if between else ''}"
 
 
 def _hopeless(summary: Summary) -> str:

@@ -17,16 +17,18 @@ from activmask.report.audit_chart import audit_chart, localisation_chart
 from activmask.report.bars import site_bars
 from activmask.report.chart import Chart, png, svg, themed_svg
 from activmask.report.curves import valid_curves
+from activmask.report.experiment_tables import difference_table, forms_table, last_table, score_table
 from activmask.report.fewer_masks import fewer_masks
+from activmask.report.latex import latex
 from activmask.report.measure import Measured
-from activmask.report.measured_tables import MeasuredTable, Pair, audit_table, localisation_table
-from activmask.report.page import Figure, Link, Page, Part, Table
-from activmask.report.page_tables import difference_table, forms_table, last_table, score_table
+from activmask.report.measured_tables import Pair, audit_table, localisation_table
+from activmask.report.page import Figure, Link, Page, Part, ShownTable
 from activmask.report.reliance_chart import auc_against_attribution
 from activmask.report.saliency_grid import saliency_grid
 from activmask.report.site_means_chart import site_means
 from activmask.report.stems import stems
-from activmask.report.summary import Row, Summary, summarise
+from activmask.report.summary import Experiment, Summary, summarise
+from activmask.report.table import Table
 
 Item = TypeVar("Item")
 
@@ -70,7 +72,7 @@ class _DataSet:
     pairs: list[Pair]
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Experiment]:
         return [row for row, _ in self.pairs]
 
     @property
@@ -101,7 +103,7 @@ def gather(
         _DataSet(name=name, stem=stem, pairs=[pair for pair in pairs if pair[0].data == name])
         for name, stem in stems(summary.data_sets).items()
     ]
-    tables = [*_measured_tables(data_sets, audit_table), *_measured_tables(data_sets, localisation_table)]
+    tables = _measured_tables(data_sets)
     training = _training_charts(data_sets)
     attention, problems = _attention_charts(data_sets, device)
     parts = (
@@ -114,7 +116,7 @@ def gather(
             name="attention",
             title="Where the networks look",
             problems=problems,
-            tables=tuple(one.table for one in tables),
+            tables=tuple(shown for shown, _ in tables),
             figures=_figures(attention),
         ),
         Part(name="origin", title="How this page was made", command=command),
@@ -157,16 +159,21 @@ def _charts(draw: Callable[[Item], Chart | None], parts: Iterable[tuple[str, Ite
     return [replace(chart, stem=stem) for stem, chart in drawn if chart is not None]
 
 
-def _measured_tables(
-    data_sets: Sequence[_DataSet], tabulate: Callable[[Sequence[Pair]], MeasuredTable | None]
-) -> list[MeasuredTable]:
-    found = [(one.stem, tabulate(one.pairs)) for one in data_sets]
-    return [replace(made, table=_named(made.table, stem, made.table.name)) for stem, made in found if made]
+def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[ShownTable, bytes]]:
+    """What was measured of the networks, and the same as CSV, quantity by quantity."""
+    return [
+        (_shown(found.table, one.stem, found.table.kind), found.csv)
+        for tabulate in (audit_table, localisation_table)
+        for one in data_sets
+        if (found := tabulate(one.pairs)) is not None
+    ]
 
 
-def _named(table: Table, stem: str, kind: str) -> Table:
+def _shown(table: Table, stem: str, files: str) -> ShownTable:
     """A table with an anchor of its own and links to the files of a kind."""
-    return replace(table, name=f"{table.name}-{stem}", files=_links("tables", f"{kind}-{stem}", _TABLE))
+    return ShownTable(
+        name=f"{table.kind}-{stem}", table=table, files=_links("tables", f"{files}-{stem}", _TABLE)
+    )
 
 
 def _scores(data_sets: Sequence[_DataSet], notes: tuple[str, ...]) -> Part:
@@ -175,7 +182,7 @@ def _scores(data_sets: Sequence[_DataSet], notes: tuple[str, ...]) -> Part:
         title="Scores",
         filtered=True,
         tables=tuple(
-            _named(table, one.stem, "scores")
+            _shown(table, one.stem, "scores")
             for one in data_sets
             for make in (score_table, last_table, forms_table)
             if (table := make(one.name, one.rows)) is not None
@@ -186,7 +193,7 @@ def _scores(data_sets: Sequence[_DataSet], notes: tuple[str, ...]) -> Part:
 
 def _differences(data_sets: Sequence[_DataSet]) -> Part:
     tables = [(one.stem, difference_table(one.name, one.rows)) for one in data_sets]
-    found = tuple(_named(table, stem, "scores") for stem, table in tables if table is not None)
+    found = tuple(_shown(table, stem, "scores") for stem, table in tables if table is not None)
     return Part(
         name="differences", title="Against the baseline", paragraphs=(PAIRED,) if found else (), tables=found
     )
@@ -209,11 +216,11 @@ def _score_files(data_sets: Sequence[_DataSet], summary: Summary) -> dict[str, b
     return files
 
 
-def _measured_files(tables: Sequence[MeasuredTable]) -> dict[str, bytes]:
+def _measured_files(tables: Sequence[tuple[ShownTable, bytes]]) -> dict[str, bytes]:
     files = {}
-    for one in tables:
-        files[f"tables/{one.table.name}.csv"] = one.csv
-        files[f"tables/{one.table.name}.tex"] = one.latex.encode()
+    for shown, csv in tables:
+        files[f"tables/{shown.name}.csv"] = csv
+        files[f"tables/{shown.name}.tex"] = latex([shown.table]).encode()
     return files
 
 

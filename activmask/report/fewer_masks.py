@@ -67,11 +67,11 @@ def _draw(lines: Sequence[Line]) -> Figure:
     for panel, quantity in ((scores, TEST_AUC), (epochs, BEST_EPOCH)):
         _panel(panel, lines, styles, quantity)
         panel.set_ylabel(quantity.name)
+        panel.set_xlabel("training images with a mask")
     chance_line(scores, 0.5)
     scores.set_ylim(-0.03, 1.03)
     epochs.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _share_axis(scores, sorted({run.config.masks for line in lines for run in line.runs}))
-    figure.supxlabel("training images with a mask", fontsize=10.5)
     legend_below(figure, styles)
     return figure
 

@@ -10,10 +10,10 @@ from activmask.report.words import joined
 from activmask.training.selection import selected_by
 
 if TYPE_CHECKING:
-    from activmask.report.summary import Row
+    from activmask.report.summary import Experiment
 
 
-def form_notes(rows: Sequence["Row"]) -> Iterable[str]:
+def form_notes(rows: Sequence["Experiment"]) -> Iterable[str]:
     """Which form the printed numbers and the rows beside them are in."""
     used = {row.form for row in rows if row.paper and row.form}
     found = [form_title(form) for form in (*forms(), OTHER) if form in used]
@@ -25,7 +25,7 @@ def form_notes(rows: Sequence["Row"]) -> Iterable[str]:
         )
 
 
-def outcome_notes(rows: Sequence["Row"]) -> Iterable[str]:
+def outcome_notes(rows: Sequence["Experiment"]) -> Iterable[str]:
     """How to read the counts of seeds."""
     if any(row.seeds_at for row in rows):
         papers = (
@@ -39,7 +39,7 @@ def outcome_notes(rows: Sequence["Row"]) -> Iterable[str]:
         )
 
 
-def epoch_notes(rows: Sequence["Row"]) -> Iterable[str]:
+def epoch_notes(rows: Sequence["Experiment"]) -> Iterable[str]:
     """Which seeds lack scores of the last epoch, as runs of older versions do."""
     lacking: list[str] = []
     for row in rows:
@@ -57,7 +57,7 @@ def epoch_notes(rows: Sequence["Row"]) -> Iterable[str]:
         )
 
 
-def image_notes(rows: Sequence["Row"]) -> Iterable[str]:
+def image_notes(rows: Sequence["Experiment"]) -> Iterable[str]:
     """Which rows are tested on other images than the rest."""
     masked = [f"{row.data} {row.title}" for row in rows if on_other_images(row.run.config)]
     if masked:
@@ -67,7 +67,7 @@ def image_notes(rows: Sequence["Row"]) -> Iterable[str]:
         )
 
 
-def selection_note(rows: Sequence["Row"]) -> str:
+def selection_note(rows: Sequence["Experiment"]) -> str:
     """What selected the epoch of the scores, and what that makes of them."""
     best = f"the best epoch by {selected_by(row.run.config.select for row in rows)}"
     note = (
@@ -84,7 +84,7 @@ def selection_note(rows: Sequence["Row"]) -> str:
     )
 
 
-def _site_correlated(row: "Row") -> bool:
+def _site_correlated(row: "Experiment") -> bool:
     """Whether the site tells the class in training; at 0.5 it tells nothing, there or elsewhere."""
     config = row.run.config
     return config.split_policy == "site-correlated" and config.correlation != 0.5

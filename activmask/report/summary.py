@@ -41,7 +41,7 @@ class Beside:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Experiment:
     """One experiment: its scores over seeds and what they stand beside."""
 
     run: Run
@@ -96,7 +96,7 @@ class Row:
 class Summary:
     """Any set of runs as a table."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Experiment, ...]
     """By data set, model and method, each in the paper's order."""
     notes: tuple[str, ...]
     """Sentences to print under the table."""
@@ -106,14 +106,14 @@ class Summary:
         """The data sets in the order of the rows."""
         return list(dict.fromkeys(row.data for row in self.rows))
 
-    def of(self, data: str) -> list[Row]:
+    def of(self, data: str) -> list[Experiment]:
         """The rows of one data set."""
         return [row for row in self.rows if row.data == data]
 
     @property
-    def compared(self) -> list[Row]:
+    def compared(self) -> list[Experiment]:
         """The rows with a comparison; of rows that share one, as repeats do, the first."""
-        first: dict[int, Row] = {}
+        first: dict[int, Experiment] = {}
         for row in self.rows:
             if row.comparison:
                 first.setdefault(id(row.comparison), row)
@@ -133,16 +133,16 @@ def summarise(runs: Sequence[Run]) -> Summary:
     return Summary(rows=rows, notes=tuple(_notes(rows)))
 
 
-def _row(run: Run, distinction: str, comparison: Comparison | None) -> Row:
+def _row(run: Run, distinction: str, comparison: Comparison | None) -> Experiment:
     data, model, method = names(run.config)
     scores = {split: {name: spread(run.values(split, name)) for name in MEASURES} for split in SPLITS}
     last = {split: {name: spread(run.last_values(split, name)) for name in MEASURES} for split in SPLITS}
     best_epoch = spread(run.best_epochs())
     cell = paper_cell(run.config)
     printed = cell.printed if cell else {}
-    ours: dict[Epoch, Measured] = {"best": {**scores, "best_epoch": {"epoch": best_epoch}}, "last": last}
+    ours: dict[Epoch, Means] = {"best": {**scores, "best_epoch": {"epoch": best_epoch}}, "last": last}
     crosses = data.lower().startswith("synthetic")
-    return Row(
+    return Experiment(
         run=run,
         data=data,
         model=model,
@@ -175,11 +175,11 @@ def _decoded(printed: Mapping[str, Printed], seeds: int) -> dict[str, Outcomes]:
     return {name: one for name, one in found.items() if one is not None}
 
 
-Measured = Mapping[str, Mapping[str, Spread | None]]
-"""Of a split or of the best epoch, what was measured by its name."""
+Means = Mapping[str, Mapping[str, Spread | None]]
+"""Of a split or of the best epoch, the mean of each quantity by its name."""
 
 
-def _beside(printed: Mapping[str, Printed], ours: Mapping[Epoch, Measured]) -> Iterable[Beside]:
+def _beside(printed: Mapping[str, Printed], ours: Mapping[Epoch, Means]) -> Iterable[Beside]:
     for measure, value in printed.items():
         found = ours[value.epoch][measure]
         for name in PAPERS_FIRST:
@@ -189,12 +189,12 @@ def _beside(printed: Mapping[str, Printed], ours: Mapping[Epoch, Measured]) -> I
                 yield Beside(measure=measure, epoch=value.epoch, ours=name, difference=gap, sds=sds)
 
 
-def _papers_order() -> Callable[[Row], tuple[object, ...]]:
+def _papers_order() -> Callable[[Experiment], tuple[object, ...]]:
     """A sorting key: the paper's data sets, models and methods in its order, then others by name."""
     axes = read_grid("table1").axes
     models, methods = list(axes["model"]), list(axes["method"])
 
-    def order(row: Row) -> tuple[object, ...]:
+    def order(row: Experiment) -> tuple[object, ...]:
         base = row.method.split(",")[0]
         return (
             *_rank(row.data.lower(), list(PRESETS)),
@@ -213,13 +213,13 @@ def _rank(name: str, known: Sequence[str]) -> tuple[int, str]:
     return (known.index(name) if name in known else len(known)), name
 
 
-def _notes(rows: Sequence[Row]) -> Iterable[str]:
+def _notes(rows: Sequence[Experiment]) -> Iterable[str]:
     yield from _departure_notes(rows)
     if any(row.beside for row in rows):
         yield (
             "Distances are ours minus the printed mean in printed SDs, or plain and marked Δ where none or "
             "0.00 was printed, each at the epoch that its column names; the paper's released code computes "
-            "accuracy under the name AUC, so its values are set against both, accuracy first."
+            "accuracy under the name AUC, so its values are set against both."
         )
     if any(row.source.startswith("follow-up") for row in rows):
         yield "The follow-up's printed values are ROC AUC."
@@ -240,16 +240,16 @@ def _notes(rows: Sequence[Row]) -> Iterable[str]:
         yield f"Unfinished seeds are left out: {listed}."
 
 
-def full_titles(some: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+def full_titles(some: Sequence[Experiment], rows: Sequence[Experiment]) -> list[str]:
     """The titles of some rows, with the data set where all the rows are of several."""
     several = len({row.data for row in rows}) > 1
     return [f"{row.data} {row.title}" if several else row.title for row in some]
 
 
-def _departure_notes(rows: Sequence[Row]) -> Iterable[str]:
+def _departure_notes(rows: Sequence[Experiment]) -> Iterable[str]:
     """One sentence for all rows that depart from the paper in the same settings."""
     printed = [row for row in rows if row.paper]
-    who: dict[str, list[Row]] = {}
+    who: dict[str, list[Experiment]] = {}
     for row in printed:
         for name, (ours, papers) in row.departures.items():
             who.setdefault(f"{name} {_setting(ours)} (paper {_setting(papers)})", []).append(row)
@@ -260,7 +260,7 @@ def _departure_notes(rows: Sequence[Row]) -> Iterable[str]:
         yield f"Departing from the paper, {subject}: {', '.join(departures)}."
 
 
-def _subject(some: Sequence[Row], printed: Sequence[Row]) -> str:
+def _subject(some: Sequence[Experiment], printed: Sequence[Experiment]) -> str:
     if len(some) == len(printed):
         return "every row that it printed"
     models = {row.model for row in some}
@@ -273,7 +273,7 @@ def _setting(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def p_floors(rows: Sequence[Row]) -> dict[str, PFloor]:
+def p_floors(rows: Sequence[Experiment]) -> dict[str, PFloor]:
     """How small p can get, by data set, of those with a comparison."""
     compared: dict[str, list[Comparison]] = {}
     for row in rows:
@@ -282,7 +282,7 @@ def p_floors(rows: Sequence[Row]) -> dict[str, PFloor]:
     return {data: p_floor(group) for data, group in compared.items()}
 
 
-def _comparison_notes(rows: Sequence[Row]) -> Iterable[str]:
+def _comparison_notes(rows: Sequence[Experiment]) -> Iterable[str]:
     floors = p_floors(rows)
     if floors:
         reached = " ".join(
