@@ -14,7 +14,7 @@ from pathlib import Path
 from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
 from activmask.evaluation.checkpoints import find_checkpoints
 from activmask.evaluation.spread import spread
-from activmask.report.comparison import comparison
+from activmask.report.comparison import side_by_side
 from activmask.training.checkpoint import load_checkpoint
 from activmask.training.trained_data import of_checkpoint, own_split_as_seen
 
@@ -76,7 +76,7 @@ def _draw(runs: Sequence[Path], picture: Path) -> None:
     checkpoints = [load_checkpoint(find_checkpoints(run)[0].with_stem("last")) for run in runs]
     shown = own_split_as_seen(of_checkpoint(checkpoints[0]), "test")[0].subset(range(SHOWN))
     picture.parent.mkdir(parents=True, exist_ok=True)
-    comparison(checkpoints, [run.name for run in runs], shown).savefig(picture, dpi=DPI)
+    side_by_side(checkpoints, [run.name for run in runs], shown).savefig(picture, dpi=DPI)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def _run(command: str) -> None:
 
 def _conclude(folder: Path, seed: int) -> None:
     from activmask.evaluation.evaluate import evaluate
-    from activmask.report.comparison import comparison
+    from activmask.report.comparison import side_by_side
     from activmask.training.checkpoint import load_checkpoint
     from activmask.training.run_folder import read_history
     from activmask.training.trained_data import of_checkpoint, own_split_as_seen
@@ -86,7 +86,7 @@ def _conclude(folder: Path, seed: int) -> None:
     shown = valid.subset(
         [i for label, count in SHOWN.items() for i in (valid.labels == label).nonzero()[:count, 0].tolist()]
     )
-    comparison(checkpoints, names, shown).savefig(picture, dpi=120)
+    side_by_side(checkpoints, names, shown).savefig(picture, dpi=120)
     out.print()
     print_table(table)
     out.print(

@@ -107,7 +107,7 @@ def _compact(found: "Table", title: str, numbers: list[int]) -> "RichTable":
     compact.box, compact.padding = SIMPLE_HEAD, (0, 1, 0, 0)
     compact.show_edge = compact.pad_edge = False
     for shown, number in zip(compact.columns[1:], numbers, strict=True):
-        if found.columns[number].kind == "text":
+        if not found.columns[number].numeric:
             shown.justify, shown.no_wrap = "left", False
     for row in found.rows:
         compact.add_row(plain(row.full_title), *(_narrow(row.cells[number - 1]) for number in numbers))

@@ -51,7 +51,7 @@ def test_measurements_of_two_data_sets_are_never_mixed(tmp_path: Path) -> None:
             draw(some)
 
 
-def test_audit_draws_three_versions_a_method(tmp_path: Path) -> None:
+def test_audit_draws_three_versions_per_method(tmp_path: Path) -> None:
     one = measured(chart_run(tmp_path, auc=(0.9, 0.7)), inside=(0.3, 0.4), audit=AUDIT)
     chart = audit_chart([one])
     (axes,) = chart.figure.axes

@@ -242,7 +242,7 @@ def test_markdown_has_every_note(summary):
 def made_table(*cells, columns=("b",)):
     row = Row(title="r", model="m", method="x", cells=cells)
     numbers = (Column(title=title) for title in columns)
-    return Table(kind="t", title="t", columns=(Column(title="a", kind="text"), *numbers), rows=(row,))
+    return Table(kind="t", title="t", columns=(Column(title="a", numeric=False), *numbers), rows=(row,))
 
 
 def test_what_stands_out_is_bold():

@@ -18,7 +18,7 @@ from activmask.experiments.results import find_runs
 from activmask.report import write
 from activmask.report.account import Fact
 from activmask.report.experiment_tables import forms_table
-from activmask.report.page import Page, Part, ShownTable, render, style
+from activmask.report.page import Page, PageTable, Part, classes, render
 from activmask.report.summary import summarise
 from activmask.report.table import Cell, Column, Row, Table
 from activmask.report.write import write_report
@@ -78,7 +78,7 @@ def small_page(**changes) -> Page:
     table = Table(
         kind="t",
         title=HOSTILE,
-        columns=(Column(title=HOSTILE, kind="text"), Column(title=HOSTILE, group=HOSTILE)),
+        columns=(Column(title=HOSTILE, numeric=False), Column(title=HOSTILE, group=HOSTILE)),
         rows=(Row(title=HOSTILE, detail=HOSTILE, model="m", method=HOSTILE, cells=(cell,)),),
         notes=(HOSTILE,),
     )
@@ -89,7 +89,7 @@ def small_page(**changes) -> Page:
         problems=(HOSTILE,),
         facts=(Fact(title=HOSTILE, lines=(HOSTILE, HOSTILE)),),
         filtered=True,
-        tables=(ShownTable(name="t", table=table),),
+        tables=(PageTable(name="t", table=table),),
         notes=(HOSTILE,),
         command=HOSTILE,
     )
@@ -113,11 +113,11 @@ def test_only_our_own_script_may_run(text):
 
 def test_columns_are_numbered_across_groups_and_those_of_the_paper_are_marked():
     columns = (
-        Column(title="Name", kind="text"),
+        Column(title="Name", numeric=False),
         Column(title="AUC", group="Test"),
         Column(title="paper", group="Test", printed=True),
-        Column(title="Why", kind="text"),
-        Column(title="How", kind="text"),
+        Column(title="Why", numeric=False),
+        Column(title="How", numeric=False),
     )
     table = Table(kind="t", title="t", columns=columns, rows=())
     assert [(group.title, group.first, len(group.columns)) for group in table.groups] == [
@@ -126,8 +126,8 @@ def test_columns_are_numbered_across_groups_and_those_of_the_paper_are_marked():
         ("Why", 3, 1),
         ("How", 4, 1),
     ]
-    assert [style(table, number) for number in range(5)] == ["text", "opens", "printed", "text", "text"]
-    assert style(table, 2, strong=True) == "printed strong"
+    assert [classes(table, number) for number in range(5)] == ["text", "opens", "printed", "text", "text"]
+    assert classes(table, 2, strong=True) == "printed strong"
 
 
 def test_every_link_is_an_anchor_or_a_file_that_is_there(document, folder):

@@ -11,7 +11,7 @@ from activmask.report.chart import BLUE, GREY, VERMILLION, Chart, Style, chance_
 from activmask.report.dots import dot_panels, dots, in_words, marks_explained
 from activmask.report.measure import Measured
 from activmask.report.panels import legend_below, row_styles
-from activmask.report.series import drawn, family, grouped, series_names, the_data_set
+from activmask.report.series import family, grouped, series_names, the_data_set, without_repeats
 from activmask.report.words import count
 
 VERSIONS = {
@@ -54,7 +54,7 @@ def _holding(measured: Sequence[Measured], values: Values) -> tuple[list[Named],
     """The runs that have values, with their names, and a sentence on those left out."""
     ended = [one for one in measured if one.run.seeds]
     filled = [one for one in ended if values(one)]
-    chosen, note = drawn(filled, lambda one: one.run)
+    chosen, note = without_repeats(filled, lambda one: one.run)
     names = series_names([one.run for one in chosen])
     return list(zip(names, chosen, strict=True)), note + _left_out(len(ended) - len(filled))
 

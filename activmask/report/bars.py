@@ -10,7 +10,7 @@ from activmask.experiments.results import Run
 from activmask.report.chart import Chart, chance_line, drawing
 from activmask.report.dots import dot_panels, dots, in_words, marks_explained, printed_mark
 from activmask.report.panels import row_styles
-from activmask.report.series import drawn, family, finished, grouped, series_names, the_data_set
+from activmask.report.series import family, finished, grouped, series_names, the_data_set, without_repeats
 from activmask.training.selection import selected_by
 
 MEASURES = {"auc": "test AUC", "accuracy": "test accuracy"}
@@ -32,7 +32,7 @@ def site_bars(runs: Sequence[Run]) -> Chart | None:
     if not ended:
         return None
     data = the_data_set(ended)
-    chosen, note = drawn(ended, lambda run: run)
+    chosen, note = without_repeats(ended, lambda run: run)
     models = grouped(zip(series_names(chosen), chosen, strict=True), lambda one: model_name(one[1].config))
     styles = row_styles(chosen)
     with drawing():

@@ -22,7 +22,7 @@ from activmask.report.fewer_masks import fewer_masks
 from activmask.report.latex import latex
 from activmask.report.measure import Measured
 from activmask.report.measured_tables import Pair, audit_table, localisation_table
-from activmask.report.page import Figure, Link, Page, Part, ShownTable
+from activmask.report.page import Figure, Link, Page, PageTable, Part
 from activmask.report.reliance_chart import auc_against_attribution
 from activmask.report.saliency_grid import saliency_grid
 from activmask.report.site_means_chart import site_means
@@ -145,9 +145,9 @@ def _attention_charts(
     charts = [chart for draw in draws for chart in _charts(draw, measured)]
     problems = [problem for one in data_sets for found in one.measured for problem in found.problems]
     for one in data_sets:
-        for look in (partial(saliency_grid, device=device), site_means):
+        for draw in (partial(saliency_grid, device=device), site_means):
             try:
-                charts += _charts(look, [(one.stem, one.runs)])
+                charts += _charts(draw, [(one.stem, one.runs)])
             except (DataError, CheckpointError) as error:
                 problems.append(str(error))
     return charts, tuple(dict.fromkeys(problems))
@@ -159,7 +159,7 @@ def _charts(draw: Callable[[Item], Chart | None], parts: Iterable[tuple[str, Ite
     return [replace(chart, stem=stem) for stem, chart in drawn if chart is not None]
 
 
-def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[ShownTable, bytes]]:
+def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[PageTable, bytes]]:
     """What was measured of the networks, and the same as CSV, quantity by quantity."""
     return [
         (_shown(found.table, one.stem, found.table.kind), found.csv)
@@ -169,9 +169,9 @@ def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[ShownTable, by
     ]
 
 
-def _shown(table: Table, stem: str, files: str) -> ShownTable:
+def _shown(table: Table, stem: str, files: str) -> PageTable:
     """A table with an anchor of its own and links to the files of a kind."""
-    return ShownTable(
+    return PageTable(
         name=f"{table.kind}-{stem}", table=table, files=_links("tables", f"{files}-{stem}", _TABLE)
     )
 
@@ -216,7 +216,7 @@ def _score_files(data_sets: Sequence[_DataSet], summary: Summary) -> dict[str, b
     return files
 
 
-def _measured_files(tables: Sequence[tuple[ShownTable, bytes]]) -> dict[str, bytes]:
+def _measured_files(tables: Sequence[tuple[PageTable, bytes]]) -> dict[str, bytes]:
     files = {}
     for shown, csv in tables:
         files[f"tables/{shown.name}.csv"] = csv

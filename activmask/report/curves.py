@@ -12,7 +12,15 @@ from activmask.experiments.labels import model_name
 from activmask.experiments.results import Run
 from activmask.report.chart import Chart, Style, chance_line, drawing, series_styles
 from activmask.report.panels import legend_below, panels
-from activmask.report.series import drawn, finished, grouped, in_order, series_names, the_data_set
+from activmask.report.series import (
+    finished,
+    grouped,
+    in_order,
+    series_names,
+    the_data_set,
+    with_all_masks,
+    without_repeats,
+)
 
 FEW_EPOCHS = 20
 """Up to here each epoch gets its marker; more would hide the line."""
@@ -44,7 +52,7 @@ def valid_curves(runs: Sequence[Run]) -> Chart | None:
     if not ended:
         return None
     data = the_data_set(ended)
-    chosen, note = drawn([run for run in ended if run.config.masks == 1] or ended, lambda run: run)
+    chosen, note = without_repeats(with_all_masks(ended), lambda run: run)
     curves = [_curve(name, run) for name, run in zip(series_names(chosen), chosen, strict=True)]
     models = grouped(curves, lambda curve: curve.model)
     styles = series_styles(in_order(curve.name for curve in curves))

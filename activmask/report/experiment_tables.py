@@ -15,9 +15,9 @@ from activmask.report.words import interval, mean_sd, p_value, signed
 from activmask.training.run_folder import MEASURES
 from activmask.training.selection import SELECTED_BY, selected_by
 
-EXPERIMENT = Column(title="Experiment", kind="text")
+EXPERIMENT = Column(title="Experiment", numeric=False)
 
-_MEASURE = {"auc": "AUC", "accuracy": "accuracy"}
+_TITLES = {"auc": "AUC", "accuracy": "accuracy"}
 
 _BRIEF: dict[Epoch, set[tuple[str, str]]] = {
     "best": {("train", "auc"), ("valid", "auc"), ("test", "auc"), ("test", "accuracy")},
@@ -51,7 +51,7 @@ def score_table(data: str, experiments: Sequence[Experiment]) -> Table:
     group = "Best epoch" if printed else ""
     fields: list[Field] = [
         _SEEDS_FIELD,
-        *([(Column(title="Best epoch by", kind="text"), _selection)] if len(selects) > 1 else []),
+        *([(Column(title="Best epoch by", numeric=False), _selection)] if len(selects) > 1 else []),
         (Column(title="here" if printed else "Best epoch", group=group), _best_epoch),
         *([_paper_field("best_epoch", "best", group, brief=False)] if printed else []),
         *_score_fields(experiments, "best"),
@@ -110,10 +110,10 @@ def _score_fields(experiments: Sequence[Experiment], epoch: Epoch) -> Iterator[F
     for split in SPLITS:
         group = f"{split.capitalize()}, {epoch} epoch"
         printed = any(printed_at(one, split, epoch) for one in experiments)
-        for measure in MEASURES:
-            brief = printed or (split, measure) in _BRIEF[epoch]
-            column = Column(title=_MEASURE[measure], group=group, brief=brief)
-            yield column, partial(score_cell, split=split, epoch=epoch, measure=measure)
+        for score in MEASURES:
+            brief = printed or (split, score) in _BRIEF[epoch]
+            column = Column(title=_TITLES[score], group=group, brief=brief)
+            yield column, partial(score_cell, split=split, epoch=epoch, score=score)
         if printed:
             yield _paper_field(split, epoch, group)
 
@@ -141,16 +141,16 @@ def _best_epoch(one: Experiment) -> Cell:
     return spread_cell(one.best_epoch, digits=1, details=_distances(one, "best_epoch", "best", "epoch"))
 
 
-def score_cell(one: Experiment, *, split: str, epoch: Epoch, measure: str) -> Cell:
+def score_cell(one: Experiment, *, split: str, epoch: Epoch, score: str) -> Cell:
     """A score's mean and SD, with its distance to the printed one.
 
     With an accuracy on the synthetic images stands where the seeds ended.
     """
     scores = one.scores if epoch == "best" else one.last
-    ended = one.seeds_at.get(epoch, {}).get(split) if measure == "accuracy" else None
+    ended = one.seeds_at.get(epoch, {}).get(split) if score == "accuracy" else None
     seeds = () if ended is None else (str(ended),)
-    details = (*seeds, *_distances(one, split, epoch, measure))
-    return spread_cell(scores[split][measure], details=details)
+    details = (*seeds, *_distances(one, split, epoch, score))
+    return spread_cell(scores[split][score], details=details)
 
 
 def paper_cell(one: Experiment, *, measure: str, epoch: Epoch) -> Cell:
@@ -226,7 +226,7 @@ def forms_table(data: str, experiments: Sequence[Experiment]) -> Table | None:
 
 def _forms(one: InForms, names: Sequence[str]) -> tuple[Cell, ...]:
     ours = [
-        score_cell(one.by_name[name], split=split, epoch=epoch, measure="accuracy")
+        score_cell(one.by_name[name], split=split, epoch=epoch, score="accuracy")
         if name in one.by_name
         else Cell()
         for name in names

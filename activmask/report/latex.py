@@ -30,7 +30,7 @@ def latex_table(table: Table) -> str:
     """A table captioned with its title, then its notes as paragraphs; what stands out is bold."""
     _, *rows = table.flat
     strong = [(False, *(cell.strong for cell in row.cells)) for row in table.rows]
-    alignment = "".join("l" if column.kind == "text" else "r" for column in table.columns)
+    alignment = "".join("r" if column.numeric else "l" for column in table.columns)
     drawn = [
         r"\begin{table}",
         r"\centering",

@@ -16,7 +16,7 @@ def markdown_table(table: Table) -> str:
     """A table under its title as a heading, then its notes as paragraphs; what stands out is bold."""
     header, *rows = table.flat
     strong = [(False, *(cell.strong for cell in row.cells)) for row in table.rows]
-    aligned = ("---" if column.kind == "text" else "---:" for column in table.columns)
+    aligned = ("---:" if column.numeric else "---" for column in table.columns)
     lines = [map(_text, header), aligned, *map(_line, rows, strong)]
     drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return "\n\n".join([f"## {_text(table.title)}", drawn, *map(_text, table.notes)])

@@ -28,18 +28,18 @@ def mask_lines(runs: Sequence[Run]) -> list[Line]:
         else:
             groups.append([run])
     groups = [group for group in groups if any(run.config.masks < 1 for run in group)]
-    names = series_names([_with_all_masks(group[0]) for group in groups])
+    names = series_names([_at_full_share(group[0]) for group in groups])
     return [_line(name, group) for name, group in zip(names, groups, strict=True)]
 
 
 def _on_one_line(one: Run, other: Run) -> bool:
     """Whether two runs differ in their share of masks at most, and saw the same images."""
-    return alike(_with_all_masks(one).config, _with_all_masks(other).config) and all(
+    return alike(_at_full_share(one).config, _at_full_share(other).config) and all(
         saw_same_images(one, other, seed) for seed in one.seeds if seed in other.metrics
     )
 
 
-def _with_all_masks(run: Run) -> Run:
+def _at_full_share(run: Run) -> Run:
     return replace(run, config=replace(run.config, masks=1.0))
 
 

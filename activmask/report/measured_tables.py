@@ -15,7 +15,7 @@ from activmask.report.summary import Experiment
 from activmask.report.table import Cell, Column, Table
 from activmask.training.selection import selected_by
 
-FINDING = Column(title="Finding", kind="text")
+FINDING = Column(title="Finding", numeric=False)
 
 Numbers = Callable[[Evaluation], dict[str, float]]
 Pair = tuple[Experiment, Measured]

@@ -31,7 +31,7 @@ class Link:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownTable:
+class PageTable:
     """A table and what a page needs to show it."""
 
     name: str
@@ -72,7 +72,7 @@ class Part:
     facts: tuple[Fact, ...] = ()
     filtered: bool = False
     """Whether the controls that filter all tables stand here."""
-    tables: tuple[ShownTable, ...] = ()
+    tables: tuple[PageTable, ...] = ()
     notes: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     command: str = ""
@@ -107,7 +107,7 @@ class Page:
         return [row for part in self.parts for shown in part.tables for row in shown.table.rows]
 
 
-def style(table: Table, number: int, *, strong: bool = False) -> str | None:
+def classes(table: Table, number: int, *, strong: bool = False) -> str | None:
     """The classes of a cell, or of a column's heading.
 
     Args:
@@ -117,7 +117,7 @@ def style(table: Table, number: int, *, strong: bool = False) -> str | None:
     """
     column = table.columns[number]
     marks = {
-        "text": column.kind == "text",
+        "text": not column.numeric,
         "printed": column.printed,
         "opens": any(group.first == number and len(group.columns) > 1 for group in table.groups),
         "strong": strong,
@@ -138,7 +138,7 @@ def render(page: Page) -> str:
         page=page,
         generator=f"{GENERATOR} {version('activmask')}",
         css=_resource("page.css"),
-        style=style,
+        classes=classes,
         script=script,
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )

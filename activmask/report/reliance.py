@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from activmask.evaluation.localisation import METRICS
 from activmask.experiments.labels import model_name, test_images
 from activmask.report.measure import Measured
-from activmask.report.series import drawn, family, grouped, series_names
+from activmask.report.series import family, grouped, series_names, without_repeats
 
 METRIC = next(iter(METRICS))
 """Relevance mass accuracy: the share of the attribution that lies inside the mask."""
@@ -62,7 +62,7 @@ def comparable_points(measured: Sequence[Measured]) -> tuple[list[Point], str]:
     Returns:
         A point per network, and a sentence for captions on the runs that were left out.
     """
-    chosen, note = drawn([one for one in measured if network_points([one])], lambda one: one.run)
+    chosen, note = without_repeats([one for one in measured if network_points([one])], lambda one: one.run)
     tested = grouped(chosen, lambda one: repr(test_images(one.run.config)))
     if not tested:
         return [], note

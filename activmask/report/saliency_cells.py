@@ -20,7 +20,7 @@ from activmask.evaluation.evaluate import check_fit
 from activmask.experiments.labels import MODEL_NAMES, model_name
 from activmask.experiments.printed import Epoch
 from activmask.experiments.results import Run
-from activmask.report.series import METHODS, drawn, series_names
+from activmask.report.series import METHODS, series_names, with_all_masks, without_repeats
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.render import top_pixels
@@ -92,7 +92,7 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cells:
+class Gallery:
     """The networks of one data set, by model and method."""
 
     config: RunConfig
@@ -124,7 +124,7 @@ def look(
     epoch: Epoch,
     top: float,
     device: torch.device | str = "cpu",
-) -> Cells:
+) -> Gallery:
     """Let every network of one data set explain its decision on a few validation images.
 
     Args:
@@ -162,7 +162,7 @@ def look(
     if not looks:
         raise DataError(f"no network of {chosen[0][0].config.data} can be shown; {notes[-1].rstrip('.')}")
     first = chosen[0][0].config
-    return Cells(
+    return Gallery(
         config=first,
         rows=_ordered((row for row, _ in places), [*MODEL_NAMES.values()]),
         columns=_ordered((column for _, column in places), METHODS),
@@ -181,7 +181,7 @@ def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[Chosen], list[s
             f"no run of {runs[0].config.data} has finished {'a seed' if seed is None else f'seed {seed}'}; "
             "resume them, or choose another seed"
         )
-    kept, note = drawn([run for run in finished if run.config.masks == 1] or finished, lambda run: run)
+    kept, note = without_repeats(with_all_masks(finished), lambda run: run)
     shared = set.intersection(*(set(run.seeds) for run in kept))
     lowest = min(shared, default=None) if seed is None else seed
     chosen = [(run, min(run.seeds) if lowest is None else lowest) for run in kept]

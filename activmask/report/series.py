@@ -33,6 +33,11 @@ def finished(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.seeds]
 
 
+def with_all_masks(runs: Sequence[Run]) -> list[Run]:
+    """The runs whose training images all kept their masks, or where there is none simply the runs."""
+    return [run for run in runs if run.config.masks == 1] or list(runs)
+
+
 def the_data_set(runs: Sequence[Run]) -> str:
     """The name of the one data set of some runs.
 
@@ -45,7 +50,7 @@ def the_data_set(runs: Sequence[Run]) -> str:
     return next(iter(found))
 
 
-def drawn(items: Sequence[Item], run_of: Callable[[Item], Run]) -> tuple[list[Item], str]:
+def without_repeats(items: Sequence[Item], run_of: Callable[[Item], Run]) -> tuple[list[Item], str]:
     """The items without those whose experiment and seeds another run has as well.
 
     Returns:

@@ -5,7 +5,6 @@ text the two headings become one, and small print stands in brackets.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 MINUS = "−"
 """The typographer's, which every number of a table has."""
@@ -43,7 +42,8 @@ class Column:
     title: str
     group: str = ""
     """The heading over it and its neighbours of the same group; empty for a column by itself."""
-    kind: Literal["number", "text"] = "number"
+    numeric: bool = True
+    """Whether it holds numbers; words otherwise."""
     printed: bool = False
     """Whether it repeats what somebody else printed."""
     brief: bool = True
