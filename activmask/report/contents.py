@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import torch
@@ -17,7 +17,7 @@ from activmask.report.audit_chart import audit_chart, localisation_chart
 from activmask.report.bars import site_bars
 from activmask.report.chart import Chart, png, svg, themed_svg
 from activmask.report.curves import valid_curves
-from activmask.report.experiment_tables import difference_table, forms_table, last_table, score_table
+from activmask.report.experiment_tables import tables_of
 from activmask.report.fewer_masks import fewer_masks
 from activmask.report.latex import latex
 from activmask.report.measure import Measured
@@ -71,6 +71,10 @@ class _DataSet:
     stem: str
     pairs: list[Pair]
 
+    @cached_property
+    def tables(self) -> list[Table]:
+        return tables_of(self.name, self.rows)
+
     @property
     def rows(self) -> list[Experiment]:
         return [row for row, _ in self.pairs]
@@ -103,20 +107,20 @@ def gather(
         _DataSet(name=name, stem=stem, pairs=[pair for pair in pairs if pair[0].data == name])
         for name, stem in stems(summary.data_sets).items()
     ]
-    tables = _measured_tables(data_sets)
+    tables, measured_tables = _experiment_tables(data_sets), _measured_tables(data_sets)
     training = _training_charts(data_sets)
     attention, problems = _attention_charts(data_sets, device)
     parts = (
         Part(name="what", title="What was run", facts=account(summary)),
         Part(name="reading", title="How to read it", paragraphs=HOW_TO_READ),
-        _scores(data_sets, summary.notes),
-        _differences(data_sets),
+        _scores(tables, summary.notes),
+        _differences(tables),
         Part(name="training", title="How training went", figures=_figures(training)),
         Part(
             name="attention",
             title="Where the networks look",
             problems=problems,
-            tables=tuple(shown for shown, _ in tables),
+            tables=tuple(shown for shown, _ in measured_tables),
             figures=_figures(attention),
         ),
         Part(name="origin", title="How this page was made", command=command),
@@ -127,8 +131,8 @@ def gather(
         answer=answer(summary, [one for _, one in pairs]),
         parts=tuple(part for part in parts if part.says_something),
     )
-    files = _score_files(data_sets, summary) | _measured_files(tables) | _drawn([*training, *attention])
-    return Contents(page=page, files=files)
+    files = _score_files(data_sets, summary) | _measured_files(measured_tables)
+    return Contents(page=page, files=files | _drawn([*training, *attention]))
 
 
 def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:
@@ -176,24 +180,17 @@ def _shown(table: Table, stem: str, files: str) -> PageTable:
     )
 
 
-def _scores(data_sets: Sequence[_DataSet], notes: tuple[str, ...]) -> Part:
-    return Part(
-        name="scores",
-        title="Scores",
-        filtered=True,
-        tables=tuple(
-            _shown(table, one.stem, "scores")
-            for one in data_sets
-            for make in (score_table, last_table, forms_table)
-            if (table := make(one.name, one.rows)) is not None
-        ),
-        notes=notes,
-    )
+def _experiment_tables(data_sets: Sequence[_DataSet]) -> list[PageTable]:
+    return [_shown(table, one.stem, "scores") for one in data_sets for table in one.tables]
 
 
-def _differences(data_sets: Sequence[_DataSet]) -> Part:
-    tables = [(one.stem, difference_table(one.name, one.rows)) for one in data_sets]
-    found = tuple(_shown(table, stem, "scores") for stem, table in tables if table is not None)
+def _scores(tables: Sequence[PageTable], notes: tuple[str, ...]) -> Part:
+    scores = tuple(one for one in tables if one.table.kind != "differences")
+    return Part(name="scores", title="Scores", filtered=True, tables=scores, notes=notes)
+
+
+def _differences(tables: Sequence[PageTable]) -> Part:
+    found = tuple(one for one in tables if one.table.kind == "differences")
     return Part(
         name="differences", title="Against the baseline", paragraphs=(PAIRED,) if found else (), tables=found
     )
@@ -212,7 +209,7 @@ def _score_files(data_sets: Sequence[_DataSet], summary: Summary) -> dict[str, b
     for one in data_sets:
         part = replace(summary, rows=tuple(one.rows))
         files[f"tables/scores-{one.stem}.csv"] = formats.csv(part).encode()
-        files[f"tables/scores-{one.stem}.tex"] = formats.latex(part).encode()
+        files[f"tables/scores-{one.stem}.tex"] = latex(one.tables, summary.notes).encode()
     return files
 
 

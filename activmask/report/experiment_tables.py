@@ -34,8 +34,18 @@ Field = tuple[Column, Callable[[Experiment], Cell]]
 
 def experiment_tables(summary: Summary) -> list[Table]:
     """All tables of a summary, data set by data set."""
+    return [table for data in summary.data_sets for table in tables_of(data, summary.of(data))]
+
+
+def tables_of(data: str, experiments: Sequence[Experiment]) -> list[Table]:
+    """The tables of one data set: scores at the best and at the last epoch, and forms and differences if any.
+
+    Args:
+        data: its name.
+        experiments: of that data set, at least one.
+    """
     makers = (score_table, last_table, forms_table, difference_table)
-    tables = [make(data, summary.of(data)) for data in summary.data_sets for make in makers]
+    tables = [make(data, experiments) for make in makers]
     return [table for table in tables if table is not None]
 
 
