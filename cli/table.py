@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from activmask.report.summary import Summary
+    from activmask.report.findings.summary import Summary
     from activmask.report.table import Cell, Table
 
 Format = Literal["rich", "markdown", "latex", "csv", "json"]
@@ -57,8 +57,8 @@ def table(
     Example: activmask table runs/
     """
     with failures_as_sentences():
-        from activmask.experiments.results import find_runs
-        from activmask.report.summary import summarise
+        from activmask.report.findings.summary import summarise
+        from activmask.runs.results import find_runs
 
         summary = summarise(find_runs(places))
         if format_ == "rich" and out_file is None:
@@ -130,7 +130,7 @@ def _narrow(cell: "Cell") -> "Text":
 
 
 def _as_text(summary: "Summary", format_: Format) -> str:
-    from activmask.report import formats
+    from activmask.report.tables import formats
 
     if format_ == "rich":
         return _as_plain_tables(summary)
@@ -156,8 +156,8 @@ def _as_plain_tables(summary: "Summary") -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    from activmask.errors import UsageError
-    from activmask.training.files import write_whole
+    from activmask.ground.errors import UsageError
+    from activmask.ground.files import write_whole
 
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"{path} cannot be written: give --out a file in a folder that exists")

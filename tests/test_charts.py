@@ -12,8 +12,7 @@ from chart_runs import chart_run
 from matplotlib.figure import Figure
 from PIL import Image
 
-from activmask.experiments.results import Run
-from activmask.report.chart import (
+from activmask.report.charts.chart import (
     GRID,
     INK,
     MUTED,
@@ -26,7 +25,8 @@ from activmask.report.chart import (
     svg,
     themed_svg,
 )
-from activmask.report.series import METHODS, series_names, without_repeats
+from activmask.report.charts.series import METHODS, series_names, without_repeats
+from activmask.runs.results import Run
 
 CHOSEN = 'a "quoted" <alternative> & more'
 

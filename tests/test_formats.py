@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from summary_runs import write_run
 
-from activmask.experiments.results import find_runs
-from activmask.report import formats
 from activmask.report.experiment_tables import (
     difference_table,
     experiment_tables,
@@ -22,10 +20,12 @@ from activmask.report.experiment_tables import (
     last_table,
     score_table,
 )
+from activmask.report.findings.summary import Summary, summarise
 from activmask.report.latex import latex_table
 from activmask.report.markdown import markdown_table
-from activmask.report.summary import Summary, summarise
 from activmask.report.table import Cell, Column, Row, Table
+from activmask.report.tables import formats
+from activmask.runs.results import find_runs
 
 THREE = {0: 0.304, 1: 0.404, 2: 0.504}
 NASTY = "=a|b_c*d<i>&amp;#$%^~{x}[y]\\`z"

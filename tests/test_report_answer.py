@@ -4,22 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from activmask.runs.making import make_config
 from chart_runs import chart_run, measured
 
 from activmask.evaluation.paired import Difference
 from activmask.evaluation.spread import Spread
-from activmask.experiments.results import Run
-from activmask.making_config import make_config
-from activmask.report import answer as module
-from activmask.report.answer import answer
-from activmask.report.baselines import Comparison
+from activmask.report.charts.reliance import Correlation
 from activmask.report.experiment_tables import difference_table, score_table, spread_cell
-from activmask.report.measure import Measured
-from activmask.report.reliance import Correlation
+from activmask.report.findings.baselines import Comparison
+from activmask.report.findings.measure import Measured
+from activmask.report.findings.summary import Beside, Experiment, Summary
+from activmask.report.findings.words import interval, joined, p_value, signed
+from activmask.report.page import answer as module
+from activmask.report.page.answer import answer
 from activmask.report.reliance_chart import auc_against_attribution
-from activmask.report.summary import Beside, Experiment, Summary
 from activmask.report.table import Cell
-from activmask.report.words import interval, joined, p_value, signed
+from activmask.runs.results import Run
 
 NOBREAK = "\N{NO-BREAK SPACE}"
 

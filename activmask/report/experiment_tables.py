@@ -6,14 +6,14 @@ from functools import partial
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
 from activmask.experiments.printed import Epoch, Printed
-from activmask.report.baselines import SIGNIFICANT, Comparison
-from activmask.report.form_table import COLUMNS as FORM_COLUMNS
-from activmask.report.form_table import InForms, by_form, form_names
-from activmask.report.summary import Beside, Experiment, Summary
+from activmask.report.findings.baselines import SIGNIFICANT, Comparison
+from activmask.report.findings.summary import Beside, Experiment, Summary
+from activmask.report.findings.words import interval, mean_sd, p_value, signed
 from activmask.report.table import Cell, Column, Row, Table
-from activmask.report.words import interval, mean_sd, p_value, signed
-from activmask.training.run_folder import MEASURES
-from activmask.training.selection import SELECTED_BY, selected_by
+from activmask.report.tables.form_table import COLUMNS as FORM_COLUMNS
+from activmask.report.tables.form_table import InForms, by_form, form_names
+from activmask.runs.folder import MEASURES
+from activmask.runs.selection import SELECTED_BY, selected_by
 
 EXPERIMENT = Column(title="Experiment", numeric=False)
 
@@ -56,7 +56,7 @@ def score_table(data: str, experiments: Sequence[Experiment]) -> Table:
         data: its name.
         experiments: at least one.
     """
-    selects = list(dict.fromkeys(one.run.config.select for one in experiments))
+    selects = list(dict.fromkeys(one.run.config.training.select for one in experiments))
     printed = any(printed_at(one, "best_epoch", "best") for one in experiments)
     group = "Best epoch" if printed else ""
     fields: list[Field] = [
@@ -143,7 +143,7 @@ _SEEDS_FIELD: Field = (Column(title="Seeds"), _seeds)
 
 
 def _selection(one: Experiment) -> Cell:
-    by = SELECTED_BY[one.run.config.select]
+    by = SELECTED_BY[one.run.config.training.select]
     return Cell(text=by, key=by)
 
 

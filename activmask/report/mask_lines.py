@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from activmask.experiments.labels import alike, model_name
-from activmask.experiments.results import Run, saw_same_images
-from activmask.report.series import series_names
+from activmask.report.charts.series import series_names
+from activmask.runs.description import changed
+from activmask.runs.labels import alike, model_name
+from activmask.runs.results import Run, saw_same_images
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def mask_lines(runs: Sequence[Run]) -> list[Line]:
                 break
         else:
             groups.append([run])
-    groups = [group for group in groups if any(run.config.masks < 1 for run in group)]
+    groups = [group for group in groups if any(run.config.view.masks < 1 for run in group)]
     names = series_names([_at_full_share(group[0]) for group in groups])
     return [_line(name, group) for name, group in zip(names, groups, strict=True)]
 
@@ -40,14 +41,14 @@ def _on_one_line(one: Run, other: Run) -> bool:
 
 
 def _at_full_share(run: Run) -> Run:
-    return replace(run, config=replace(run.config, masks=1.0))
+    return replace(run, config=changed(run.config, masks=1.0))
 
 
 def _line(name: str, group: list[Run]) -> Line:
     """A share that was run in several folders is drawn from the one with the most seeds."""
     best: dict[float, Run] = {}
     for run in group:
-        share = run.config.masks
+        share = run.config.view.masks
         if share not in best or len(run.seeds) > len(best[share].seeds):
             best[share] = run
     return Line(f"{model_name(group[0].config)} {name}", tuple(best[share] for share in sorted(best)))

@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from activmask.experiments.results import Run
-from activmask.report.chart import WIDTH, Style, series_styles
-from activmask.report.series import family, in_order
+from activmask.report.charts.chart import WIDTH, Style, series_styles
+from activmask.report.charts.series import family, in_order
+from activmask.runs.results import Run
 
 LONG_NAME = 34
 """Characters; a legend with a longer name has one column."""

@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from activmask.report.chart import MUTED, WIDTH, Chart, Style, chance_line, drawing, series_styles
-from activmask.report.measure import Measured
+from activmask.report.charts.chart import MUTED, WIDTH, Chart, Style, chance_line, drawing, series_styles
+from activmask.report.charts.reliance import RESAMPLES, Correlation, Point, comparable_points, correlation
+from activmask.report.charts.series import grouped, in_order, the_data_set
+from activmask.report.findings.measure import Measured
+from activmask.report.findings.words import count
 from activmask.report.panels import legend_below
-from activmask.report.reliance import RESAMPLES, Correlation, Point, comparable_points, correlation
-from activmask.report.series import grouped, in_order, the_data_set
-from activmask.report.words import count
 
 
 def auc_against_attribution(measured: Sequence[Measured], *, seed: int = 0) -> Chart | None:

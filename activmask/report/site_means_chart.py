@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from activmask.experiments.results import Run
-from activmask.report.chart import WIDTH, Chart, drawing
-from activmask.report.series import finished, the_data_set
-from activmask.report.site_means import SiteMean, mean_by_site
+from activmask.report.charts.chart import WIDTH, Chart, drawing
+from activmask.report.charts.series import finished, the_data_set
+from activmask.report.charts.site_means import SiteMean, mean_by_site
+from activmask.runs.results import Run
 
 EDGE = 0.1
 """Share of the side that counts as the edge of an image, on each of its sides."""

@@ -1,0 +1,148 @@
+"""The report as one HTML file: what stands on it, and how that becomes text.
+
+Everything is inlined: the page asks no network and no other file for anything.
+"""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+from activmask.report.page.account import Fact
+from activmask.report.table import Row, Table
+
+GENERATOR = "activmask report"
+"""What a page names as its maker, by which it is known again."""
+
+WIDE = 700
+"""In px; a wider figure has no other beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A file beside the page."""
+
+    title: str
+    path: str
+    """Relative to the page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageTable:
+    """A table and what a page needs to show it."""
+
+    name: str
+    """Its anchor."""
+    table: Table
+    files: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A chart, drawn."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    """An `<svg>` element of our own making, inserted as it is. It has a label and no size."""
+    width: int
+    """Its natural width in px."""
+    files: tuple[Link, ...] = ()
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes a row of the page for itself."""
+        return self.width > WIDE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A section of the page; what is empty is left out."""
+
+    name: str
+    """Its anchor."""
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What could not be done, a sentence each."""
+    facts: tuple[Fact, ...] = ()
+    filtered: bool = False
+    """Whether the controls that filter all tables stand here."""
+    tables: tuple[PageTable, ...] = ()
+    notes: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    command: str = ""
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything in it."""
+        return any((self.paragraphs, self.problems, self.facts, self.tables, self.figures, self.command))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """The whole report."""
+
+    title: str
+    question: str
+    answer: tuple[str, ...]
+    """Paragraphs."""
+    parts: tuple[Part, ...]
+
+    @property
+    def models(self) -> list[str]:
+        """Of all rows, in their order."""
+        return list(dict.fromkeys(row.model for row in self._rows()))
+
+    @property
+    def methods(self) -> list[str]:
+        """Of all rows, in their order."""
+        return list(dict.fromkeys(row.method for row in self._rows()))
+
+    def _rows(self) -> list[Row]:
+        return [row for part in self.parts for shown in part.tables for row in shown.table.rows]
+
+
+def classes(table: Table, number: int, *, strong: bool = False) -> str | None:
+    """The classes of a cell, or of a column's heading.
+
+    Args:
+        table: that has the column.
+        number: the column's, counted from 0.
+        strong: whether it stands out.
+    """
+    column = table.columns[number]
+    marks = {
+        "text": not column.numeric,
+        "printed": column.printed,
+        "opens": any(group.first == number and len(group.columns) > 1 for group in table.groups),
+        "strong": strong,
+    }
+    return " ".join(name for name, holds in marks.items() if holds) or None
+
+
+def render(page: Page) -> str:
+    """The page as HTML; everything in it is escaped but the figures' own SVG.
+
+    Args:
+        page: what stands on it.
+    """
+    script = _resource("page.js")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string(_resource("page.html.jinja"))
+    return template.render(
+        page=page,
+        generator=f"{GENERATOR} {version('activmask')}",
+        css=_resource("page.css"),
+        classes=classes,
+        script=script,
+        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _resource(name: str) -> str:
+    return (files("activmask.report.page") / name).read_text(encoding="utf-8")
