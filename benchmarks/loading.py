@@ -23,11 +23,11 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from activmask.runs.description import RunConfig
-from activmask.runs.making import make_config
 
 from activmask.data.dataset import read_dataset
 from activmask.data.writer import Record, write_dataset
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 from activmask.training.feed.sources import as_seen, split_rows, stored_splits, to_train_on
 from activmask.training.feed.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
 from benchmarks.machine import processor
@@ -204,7 +204,7 @@ def main() -> None:
         digested = perf_counter() - start - opened
         if not given.memory:
             few = write_set(Path(name) / "few", BATCH * 10)
-            print_speeds(configs[images], make_config(data=few.data, batch_size=BATCH, device="cpu"))
+            print_speeds(configs[images], make_config(data=few.source.data, batch_size=BATCH, device="cpu"))
         print_memory(configs)
     print(
         f"{images} images of {SIDE} px, {kilobytes:.0f} kB each with its mask; table read and checked in "

@@ -10,10 +10,10 @@ figure that misses its aim is reported with.
 from typing import Annotated
 
 import typer
-from activmask.ground.nearest import nearest
 from torch.profiler import ProfilerActivity, profile
 
 from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
 from activmask.machine.device import choose_device
 from benchmarks.figure import Effort
 from benchmarks.machine import describe_machine

@@ -10,14 +10,14 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from activmask.data.settings import IN_MEMORY
-from activmask.runs.description import RunConfig
-from activmask.runs.making import make_config
 
+from activmask.data.settings import IN_MEMORY
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
 from activmask.machine.device import set_up_arithmetic
 from activmask.runs.checkpoint import snapshot
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 from activmask.training.graphs.capture import record, why_not_recorded
 from activmask.training.graphs.replay import collect, run_ahead
 from activmask.training.replicas.epoch import epoch_row, train_epoch
@@ -94,7 +94,7 @@ def ours(config: RunConfig, effort: Effort, replicas: int = 1) -> Contestant:
     work = _step_by_step(own) if why_not_recorded(own) else _replayed(own)
 
     def epochs() -> float:
-        set_up_arithmetic(config, effort.device)
+        set_up_arithmetic(effort.device, precision=config.training.precision)
         return work()
 
     return clocked(epochs, effort.device)
@@ -121,7 +121,7 @@ def _replayed(replicas: list[Replica]) -> Callable[[], float]:
 
 
 def _replicas(config: RunConfig, effort: Effort, count: int) -> list[Replica]:
-    set_up_arithmetic(config, effort.device)
+    set_up_arithmetic(effort.device, precision=config.training.precision)
     return [new_replica(config, seed, Path("unused"), effort.device) for seed in range(count)]
 
 
@@ -158,7 +158,7 @@ def matrix_product(config: RunConfig, effort: Effort) -> Contestant:
     work = matrix_work(effort.device, dtype, side, repeats)
 
     def products() -> float:
-        set_up_arithmetic(config, effort.device)
+        set_up_arithmetic(effort.device, precision=config.training.precision)
         return work()
 
     return clocked(products, effort.device)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from activmask.runs.making import make_config
 
 from activmask.runs.folder import read_history
+from activmask.runs.making import make_config
 from activmask.training.run import SeedResult, train
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 import typer
-from activmask.runs.description import RunConfig
-from activmask.runs.making import make_config
 from dataset_records import records
 from PIL import Image
 from typer.testing import CliRunner
@@ -19,6 +17,8 @@ from activmask.data.duplicates import DuplicateFinder, pixel_digest
 from activmask.data.near_images import NEAR_BITS, NEAR_CORRELATION, Looks, looks, near_pairs
 from activmask.data.writer import Record, write_dataset
 from activmask.ground.errors import DataError, UsageError
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 from activmask.training.feed import stream
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.sources import split_rows

@@ -4,7 +4,6 @@ import re
 from dataclasses import replace
 
 import pytest
-from activmask.runs.making import make_config
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from activmask.experiments.grid import (
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.ground.errors import UsageError
+from activmask.runs.making import make_config
 
 TABLE1 = """
 Conv AE Classify | 1.00 ± 0.00 | 0.06 ± 0.03 | 0.00 ± 0.00

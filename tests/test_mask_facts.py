@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from activmask.runs.making import make_config
 from activmask_cli.evaluation_tables import print_tables
 from dataset_records import record
 from sklearn.metrics import roc_auc_score
@@ -19,8 +18,8 @@ from activmask.evaluation.batch import evaluate_checkpoint, to_json
 from activmask.experiments.paper import paper_cell
 from activmask.ground.errors import DataError, UsageError
 from activmask.report.findings.summary import summarise
-from activmask.runs.folder import run_name
-from activmask.runs.labels import baseline, method_name
+from activmask.runs.making import make_config
+from activmask.runs.names import baseline, method_name, run_name
 from activmask.runs.results import find_runs
 from activmask.training.feed import stream as stream_module
 from activmask.training.feed.sources import (

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from activmask.runs.making import make_config
-from activmask.runs.presets import PRESETS
 from dataset_records import record
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,12 +22,14 @@ from activmask.data.dilation import dilation_radius, stored_radii
 from activmask.data.manifest import split_digests, table_entries
 from activmask.data.mask_shares import ShareTally, dilated_masks
 from activmask.data.masks import dilate
+from activmask.data.presets import PRESETS
 from activmask.data.sources.msd.prepare import prepare_msd
 from activmask.data.writer import write_dataset
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.mask_notes import mask_presence
 from activmask.ground.errors import DataError
 from activmask.runs.checkpoint import read_safetensors
+from activmask.runs.making import make_config
 from activmask.saliency.inputs import read_inputs
 from activmask.training.feed.sources import as_seen, load_split, read_splits, split_rows, to_train_on
 from activmask.training.feed.stream import open_stream

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from activmask.runs.making import make_config
 from recorded_runs import OBJECTIVES, small
 from safetensors.torch import load_file
 
 from activmask.ground.errors import TrainingDiverged
 from activmask.models.build import build_model
+from activmask.runs.making import make_config
 from activmask.training import together
 from activmask.training.graphs import capture as recording
 from activmask.training.graphs import replay as recorded
@@ -181,7 +181,7 @@ def prepared(crosses, **settings):
     ("model", "draws"), [("mobilenet_v3_small", True), ("resnet18", False), ("unet", False)]
 )
 def test_networks_that_draw_random_numbers_are_known(model, draws):
-    network = build_model(make_config(model=model), channels=1, classes=2, image_size=32, seed=0)
+    network = build_model(make_config(model=model).network, channels=1, classes=2, image_size=32, seed=0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     assert draws_at_random(network, torch.rand(2, 1, 32, 32)) is draws
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from activmask.runs.making import make_config
 from chart_runs import chart_run, measured
 
 from activmask.evaluation.paired import Difference
@@ -19,6 +18,7 @@ from activmask.report.page import answer as module
 from activmask.report.page.answer import answer
 from activmask.report.reliance_chart import auc_against_attribution
 from activmask.report.table import Cell
+from activmask.runs.making import make_config
 from activmask.runs.results import Run
 
 NOBREAK = "\N{NO-BREAK SPACE}"

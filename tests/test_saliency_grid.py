@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from activmask.runs.description import changed
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_checkpoints import samples_of, tiny_config
@@ -15,7 +14,8 @@ from activmask.report.charts.chart import MUTED, drawing, svg
 from activmask.report.charts.saliency_cells import Gallery, Look, Shown, _pick, look
 from activmask.report.charts.saliency_grid import _chart, _draw, overlay, saliency_grid
 from activmask.runs.checkpoint import load_checkpoint
-from activmask.runs.labels import data_name
+from activmask.runs.description import changed
+from activmask.runs.names import data_name
 from activmask.runs.results import find_runs
 from activmask.saliency.explain import Explanation
 from activmask.training.feed.sources import load_splits

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from activmask.runs.description import changed
 from dataset_records import record
 from PIL import Image
 from tiny_checkpoints import tiny_config
@@ -14,6 +13,7 @@ from activmask.report.charts import site_means as module
 from activmask.report.charts.chart import svg
 from activmask.report.charts.site_means import mean_by_site
 from activmask.report.site_means_chart import site_means
+from activmask.runs.description import changed
 from activmask.runs.results import Run
 
 SIDE = 12

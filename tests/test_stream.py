@@ -3,14 +3,11 @@
 import os
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from activmask.runs.description import changed
-from activmask.runs.making import make_config
 from dataset_records import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +18,8 @@ from activmask.data.samples import Samples
 from activmask.data.writer import write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.machine.world import World
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from activmask.training.feed import stream as stream_module
 from activmask.training.feed.sources import as_seen, read_splits, split_rows, to_train_on
 from activmask.training.feed.stream import StreamedSamples, batches, file_digest, open_stored, open_stream

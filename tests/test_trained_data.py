@@ -2,14 +2,11 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
-from activmask.runs.description import changed
-from activmask.runs.making import make_config
 from activmask_cli.evaluate import evaluate
 from dataset_records import record
 from PIL import Image
@@ -24,7 +21,9 @@ from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.other_data import _is_file_name
 from activmask.ground.errors import DataError, UsageError
 from activmask.runs.checkpoint import load_checkpoint
-from activmask.training.replicas.state import STATE_FILE
+from activmask.runs.description import changed
+from activmask.runs.folder import STATE_FILE
+from activmask.runs.making import make_config
 from activmask.training.run import train
 
 SIDE = 16

@@ -14,14 +14,14 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from activmask.runs.description import changed
-from activmask.runs.making import make_config
 from hypothesis import given
 from hypothesis import strategies as st
 
 from activmask.data.samples import Samples
 from activmask.ground.errors import UsageError
 from activmask.machine.world import ALONE, World, joined, read_world, share
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from activmask.training.feed import sources
 from activmask.training.replicas import replica as replica_module
 from activmask.training.replicas.epoch import training_steps
@@ -87,7 +87,7 @@ def first_step(config, world: World) -> list[list[float]]:
     with nullcontext() if config["adversarial"] else double_precision():
         replica = new_replica(config, 0, Path("nowhere"), torch.device("cpu"), world)
     values, _ = next(training_steps(replica))
-    modules = [replica.model, *([replica.judge] if replica.judge else [])]
+    modules = [replica.model, *([replica.discriminator] if replica.discriminator else [])]
     gradients = [p.grad.flatten().tolist() for m in modules for p in m.parameters() if p.grad is not None]
     return [values.tolist(), *gradients]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from activmask.config import FIELDS
 from activmask.data.mask_shares import Presence
+from activmask.data.presets import PRESETS
+from activmask.data.settings import View
 from activmask.data.splits import SPLITS
 from activmask.evaluation.audit import audited
 from activmask.evaluation.evaluate import Evaluation, evaluate
@@ -20,7 +21,6 @@ from activmask.ground.nearest import nearest
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.checkpoint_paths import run_folder
 from activmask.runs.description import RunConfig
-from activmask.runs.presets import PRESETS
 from activmask.training.feed.sources import as_seen, with_lent_masks
 from activmask.training.feed.trained_data import shown_place
 
@@ -121,7 +121,7 @@ def evaluate_checkpoint(
 
 
 def _view_notes(config: RunConfig) -> tuple[str, ...]:
-    usual = PRESETS[config.preset].get("evaluate_view", FIELDS["evaluate_view"].default)
+    usual = PRESETS[config.preset].get("evaluate_view", View().evaluate_view)
     if config.view.evaluate_view == usual or not config.view.image_size:
         return ()
     seen = {"centre": "the middle of each image", "whole": "each image whole, resized"}

@@ -20,7 +20,7 @@ from activmask.data.settings import IN_MEMORY
 from activmask.data.sources.synthetic.drawing import CLASS_NAMES
 from activmask.ground.errors import DataError
 from activmask.runs.checkpoint import Checkpoint
-from activmask.runs.description import changed, flat
+from activmask.runs.description import changed
 from activmask.training.feed.known_recipe import known_classes, known_recipe
 from activmask.training.feed.origin import absolute, origin_in_memory
 from activmask.training.feed.sources import read_splits, stored_splits

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from activmask.report.charts.series import series_names
 from activmask.runs.description import changed
-from activmask.runs.labels import alike, model_name
+from activmask.runs.identity import alike
+from activmask.runs.names import model_name
 from activmask.runs.results import Run, saw_same_images
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from activmask.data.manifest import Entry, read_entries
 from activmask.ground.errors import UsageError
 from activmask.runs.description import RunConfig, changed
+from activmask.runs.distinctions import distinctions
 from activmask.runs.folder import (
     RUN_FILE,
     last_scores,
@@ -18,7 +19,7 @@ from activmask.runs.folder import (
     read_written_config,
     seed_folder,
 )
-from activmask.runs.labels import alike, distinctions
+from activmask.runs.identity import alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +130,7 @@ class _Group:
 
     def takes(self, located: RunConfig, entries: Sequence[Entry]) -> bool:
         """Whether a seed is of the same settings and the same data."""
-        if not alike(replace(self.located, data=""), replace(located, data="")):
+        if not alike(changed(self.located, data=""), changed(located, data="")):
             return False
         shared = [entry for entry in entries if entry.file in self.files]
         if not all(_same_image(entry, self.files[entry.file]) for entry in shared):

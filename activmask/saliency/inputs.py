@@ -20,6 +20,7 @@ from activmask.data.samples import Samples
 from activmask.data.sources.msd.raw import SUFFIXES as NIFTI_SUFFIXES
 from activmask.data.sources.msd.raw import case_name, is_nifti, volume_name
 from activmask.ground.errors import CheckpointError, DataError, UsageError
+from activmask.objectives.chosen import shown_always
 from activmask.runs.checkpoint import Checkpoint
 from activmask.runs.folder import MSD_PRESETS
 from activmask.saliency.raw_images import Preparing, Sides, preparing, read_pair
@@ -139,7 +140,7 @@ def read_inputs(
 
 def _masking_notes(checkpoint: Checkpoint, masks: Sequence[Tensor | None]) -> list[str]:
     """What is to be said of images that a network of masked images sees as it never saw one."""
-    if checkpoint.config["classify_masked"] != "all":
+    if not shown_always(checkpoint.config.objectives):
         return []
     whole = sum(inside is None or bool(inside.all()) for inside in masks)
     blank = sum(inside is not None and not inside.any() for inside in masks)
@@ -195,8 +196,8 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
     if not found or found[0] is None:
         raise DataError(
             f"{table} does not say of how many px the slice of {path.name} was (native_height and "
-            f"native_width), by which mask_blur {config.view.mask_blur:g} is scaled; explain the volume itself "
-            "with its label, or an image where prepare-msd stored it, or leave the mask out"
+            f"native_width), by which mask_blur {config.view.mask_blur:g} is scaled; explain the volume "
+            "itself with its label, or an image where prepare-msd stored it, or leave the mask out"
         )
     return found[0]
 

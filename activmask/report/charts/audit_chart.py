@@ -12,7 +12,7 @@ from activmask.report.charts.series import family, grouped, series_names, the_da
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.words import count
 from activmask.report.panels import legend_below, row_styles
-from activmask.runs.labels import model_name
+from activmask.runs.names import model_name
 
 VERSIONS = {
     "full": Style(GREY, "o", "-"),

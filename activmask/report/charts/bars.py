@@ -16,7 +16,8 @@ from activmask.report.charts.series import (
     without_repeats,
 )
 from activmask.report.panels import row_styles
-from activmask.runs.labels import model_name, on_other_images
+from activmask.runs.identity import on_other_images
+from activmask.runs.names import model_name
 from activmask.runs.results import Run
 from activmask.runs.selection import selected_by
 

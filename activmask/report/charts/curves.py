@@ -19,7 +19,7 @@ from activmask.report.charts.series import (
     without_repeats,
 )
 from activmask.report.panels import legend_below, panels
-from activmask.runs.labels import model_name
+from activmask.runs.names import model_name
 from activmask.runs.results import Run
 
 FEW_EPOCHS = 20

@@ -10,7 +10,8 @@ from scipy.stats import rankdata
 from activmask.evaluation.localisation import METRICS
 from activmask.report.charts.series import family, grouped, series_names, without_repeats
 from activmask.report.findings.measure import Measured
-from activmask.runs.labels import model_name, test_images
+from activmask.runs.identity import test_images
+from activmask.runs.names import model_name
 
 METRIC = next(iter(METRICS))
 """Relevance mass accuracy: the share of the attribution that lies inside the mask."""

@@ -5,7 +5,7 @@ Shapes: H x W pixels of the network's size.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
@@ -21,16 +21,15 @@ from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.report.charts.series import METHODS, series_names, with_all_masks, without_repeats
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.description import RunConfig, changed
-from activmask.runs.folder import seed_folder
-from activmask.runs.labels import MODEL_NAMES, model_name
+from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder
+from activmask.runs.names import MODEL_NAMES, model_name
 from activmask.runs.results import Run
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
-from activmask.saliency.render import top_pixels
+from activmask.saliency.maps import top_pixels
 from activmask.training.feed.origin import absolute
 from activmask.training.feed.sources import as_seen, with_lent_masks
 from activmask.training.feed.trained_data import Trained, of_seed, own_split
-from activmask.training.replicas.state import BEST_FILE, LAST_FILE
 
 Place = tuple[str, str]
 """Row and column: model and method."""
@@ -161,7 +160,9 @@ def look(
         except CheckpointError as error:
             notes.append(f"{' '.join(place)} is missing: {error}.")
     if not looks:
-        raise DataError(f"no network of {chosen[0][0].config.data} can be shown; {notes[-1].rstrip('.')}")
+        raise DataError(
+            f"no network of {chosen[0][0].config.source.data} can be shown; {notes[-1].rstrip('.')}"
+        )
     first = chosen[0][0].config
     return Gallery(
         config=first,
@@ -179,8 +180,8 @@ def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[Chosen], list[s
     finished = [run for run in runs if run.seeds and seed in {None, *run.seeds}]
     if not finished:
         raise UsageError(
-            f"no run of {runs[0].config.source.data} has finished {'a seed' if seed is None else f'seed {seed}'}; "
-            "resume them, or choose another seed"
+            f"no run of {runs[0].config.source.data} has finished "
+            f"{'a seed' if seed is None else f'seed {seed}'}; resume them, or choose another seed"
         )
     kept, note = without_repeats(with_all_masks(finished), lambda run: run)
     shared = set.intersection(*(set(run.seeds) for run in kept))
@@ -217,7 +218,7 @@ def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], 
             chosen.append((run, seed))
             valid.append(samples)
     if not chosen:
-        raise DataError(f"no run of {wanted[0][0].config.data} can be shown; {notes[-1].rstrip('.')}")
+        raise DataError(f"no run of {wanted[0][0].config.source.data} can be shown; {notes[-1].rstrip('.')}")
     return chosen, valid, notes
 
 
@@ -269,7 +270,7 @@ def _ordered(names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
 
 def _shown(stored: Samples, config: RunConfig) -> tuple[Shown, ...]:
     unmasked = changed(config, classify_masked="off")
-    given, dilated = as_seen(stored, replace(unmasked, mask_blur=0.0)), as_seen(stored, unmasked)
+    given, dilated = as_seen(stored, changed(unmasked, mask_blur=0.0)), as_seen(stored, unmasked)
     return tuple(
         Shown(
             name=stored.names[i],

@@ -17,7 +17,8 @@ from activmask.report.charts.saliency_cells import Gallery, Look, Shown, look
 from activmask.report.charts.series import finished, the_data_set
 from activmask.runs.results import Run
 from activmask.saliency.explain import Floats
-from activmask.saliency.render import TOP_SHARE, blend, outline
+from activmask.saliency.maps import TOP_SHARE
+from activmask.saliency.render import blend, outline
 
 Picture = Floats | NDArray[np.bool_]
 """(H, W), values in [0, 1]."""

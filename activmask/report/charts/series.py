@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from activmask.runs.labels import alike, data_name, method_name, model_name
+from activmask.runs.identity import alike
+from activmask.runs.names import data_name, method_name, model_name
 from activmask.runs.results import Run, saw_same_images, told_apart
 
 Item = TypeVar("Item")

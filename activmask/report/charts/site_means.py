@@ -5,7 +5,7 @@ Shapes: H x W pixels of the network's size.
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np

@@ -1,12 +1,13 @@
 """Every method against classification alone, paired over seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from activmask.evaluation.paired import Difference, holm, paired_difference, smallest_p
 from activmask.report.findings.words import count
 from activmask.runs.description import changed
-from activmask.runs.labels import alike, baseline, data_name, is_baseline, on_other_images
+from activmask.runs.identity import alike, on_other_images
+from activmask.runs.names import baseline, data_name, is_baseline
 from activmask.runs.results import Run, saw_same_images
 
 SIGNIFICANT = 0.05
@@ -112,7 +113,7 @@ def _counterparts(run: Run, runs: Sequence[Run]) -> list[Run]:
     """The runs that are the baseline of another but, perhaps, for their data."""
     if is_baseline(run.config) or on_other_images(run.config):
         return []
-    wanted = replace(baseline(run.config), data="")
+    wanted = changed(baseline(run.config), data="")
     return [other for other in runs if alike(changed(other.config, data=""), wanted)]
 
 

@@ -56,7 +56,8 @@ def near_images(config: RunConfig, entries: Iterable[Entry]) -> str:
         pairs = [(places.get(one.casefold()), places.get(other.casefold())) for one, other in found["near"]]
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(
-            f"{config.source.data}/card.json: duplicates must name pairs of images under near; prepare the data anew"
+            f"{config.source.data}/card.json: duplicates must name pairs of images under near; "
+            "prepare the data anew"
         ) from error
     except KeyError:
         return ""

@@ -16,21 +16,13 @@ from activmask.data.mask_shares import Presence, Shares, shares
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
 from activmask.ground.errors import DataError
-from activmask.objectives.chosen import needs
+from activmask.objectives.chosen import needs, that_need
 from activmask.runs.description import RunConfig
 from activmask.runs.folder import PRESENCE
 from activmask.training.feed.stream import AnySamples
 from activmask.training.feed.workers import worker_losses_named
 
 _TOGETHER = 256
-_OBJECTIVES = (
-    "actdiff",
-    "gradmask",
-    "rrr",
-    "adversarial",
-    "recon_masked",
-    "classify_shuffled",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +138,4 @@ def _blurred(config: RunConfig, facts: MaskFacts) -> str:
 
 
 def _objectives(config: RunConfig) -> str:
-    chosen = [name for name in _OBJECTIVES if config[name]]
-    chosen += ["classify_masked"] if config["classify_masked"] != "off" else []
-    return " and ".join(chosen)
+    return " and ".join(that_need(config.objectives, "masks"))

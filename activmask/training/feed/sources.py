@@ -18,8 +18,7 @@ from activmask.data.settings import IN_MEMORY
 from activmask.data.sources.synthetic.drawing import SyntheticSpec, draw_synthetic, synthetic_samples
 from activmask.data.splits import SPLITS, split_indices
 from activmask.ground.errors import DataError
-from activmask.objectives.chosen import needs
-from activmask.objectives.classification import keep_inside
+from activmask.objectives.chosen import needs, shown, shown_always
 from activmask.runs.description import RunConfig
 from activmask.runs.seeds import derived_seed
 
@@ -51,7 +50,7 @@ def split_rows(config: RunConfig, dataset: Dataset, seed: int) -> dict[str, np.n
         DataError: the data set cannot be split as asked.
     """
     return split_indices(
-        config,
+        config.source,
         labels=dataset.labels,
         subjects=dataset.subjects,
         sites=dataset.sites,
@@ -106,12 +105,12 @@ def load_split(config: RunConfig, seed: int, name: str) -> Samples:
 def as_seen(samples: Samples, config: RunConfig) -> Samples:
     """Samples as evaluation shows them to the network: masks dilated, then the run's `evaluate_view`.
 
-    With `classify_masked` "all", images are blank outside their masks here as in training.
+    Where an objective shows the same in evaluation as in training, such as images that are blank outside
+    their masks, they are so here.
     """
     seen = _viewed(with_dilated_masks(samples, config), config)
-    if config["classify_masked"] == "all":
-        seen = replace(seen, images=keep_inside(seen.images, seen.masks, config["masked_fill"]))
-    return seen
+    images = shown(shown_always(config.objectives), seen.images, seen.images, seen.masks)
+    return replace(seen, images=images)
 
 
 def to_train_on(samples: Samples, config: RunConfig, seed: int) -> Samples:
@@ -192,8 +191,8 @@ def training_masks(labels: Tensor, has_mask: Tensor, config: RunConfig, seed: in
     borrowed = config.view.masks_without == "borrowed"
     if borrowed and has_mask.all():
         raise DataError(
-            f"{config.source.data}: masks_without borrowed has no effect, as every training image has a mask; "
-            "leave it out"
+            f"{config.source.data}: masks_without borrowed has no effect, as every training image has a "
+            "mask; leave it out"
         )
     wanted = torch.ones_like(has_mask) if borrowed else has_mask
     if config.view.masks < 1:
@@ -208,7 +207,7 @@ def training_masks(labels: Tensor, has_mask: Tensor, config: RunConfig, seed: in
 
 def with_lent_masks(samples: Samples, config: RunConfig, seed: int, name: str) -> Samples:
     """A split as stored, with the borrowed masks by which a run cuts the images it is judged on too."""
-    if config["classify_masked"] != "all" or config.view.masks_without != "borrowed":
+    if not shown_always(config.objectives) or config.view.masks_without != "borrowed":
         return samples
     return _with_masks_of(samples, judged_lenders(samples.has_mask, seed, name))
 
@@ -252,7 +251,7 @@ def with_mask_source(samples: Samples, config: RunConfig) -> Samples:
     if config.view.mask == "file":
         if not scale_unknown(samples) or dilation_radius(config.view.mask_blur) == 0:
             return samples
-        if config["classify_masked"] == "all":
+        if shown_always(config.objectives):
             raise _unscaled(config)
         whole = torch.ones_like(samples.masks)
         return replace(samples, masks=whole, has_mask=torch.zeros_like(samples.has_mask))
@@ -280,8 +279,8 @@ def check_split(
         )
     if config.view.image_size > width:
         raise DataError(
-            f"{config.source.data}: images are {width} px a side, smaller than image_size {config.view.image_size}; "
-            "prepare the data set at that size or larger, or set image_size to 0"
+            f"{config.source.data}: images are {width} px a side, smaller than image_size "
+            f"{config.view.image_size}; prepare the data set at that size or larger, or set image_size to 0"
         )
     if len(labels.unique()) < 2:
         raise DataError(

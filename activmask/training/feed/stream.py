@@ -22,6 +22,7 @@ from activmask.data.manifest import Entry, file_content, table_rows
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
 from activmask.machine.world import ALONE, World
+from activmask.objectives.chosen import shown_always
 from activmask.runs.description import RunConfig
 from activmask.training.feed.origin import Origin, origin_in_memory, origin_on_disk
 from activmask.training.feed.sources import (
@@ -155,7 +156,7 @@ def open_stream(
     in_training, in_judging = torch.arange(len(dataset)), torch.arange(len(dataset))
     kept[of_train], shown = training_masks(labels[of_train], has_mask[of_train], config, seed)
     in_training[of_train] = of_train[shown]
-    if config["classify_masked"] == "all" and config.view.masks_without == "borrowed":
+    if shown_always(config.objectives) and config.view.masks_without == "borrowed":
         for name, own in chosen.items():
             in_judging[own] = own[judged_lenders(has_mask[own], seed, name)]
     workers = new_workers(new_reader(config, dataset, kept, in_training, in_judging), device, count)

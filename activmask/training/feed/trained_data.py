@@ -5,7 +5,7 @@ network was trained on, or on images that are no longer those of the run.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np

@@ -19,7 +19,7 @@ from activmask.ground.errors import ActivmaskError, DataError
 from activmask.ground.interrupts import children_deaf_to_interrupts
 from activmask.machine.device import cores
 from activmask.machine.world import ALONE, World
-from activmask.objectives.chosen import needs
+from activmask.objectives.chosen import needs, shown_always
 from activmask.runs.description import RunConfig
 from activmask.training.feed.sources import as_seen, with_kept_masks, with_mask_source
 
@@ -143,7 +143,7 @@ def new_reader(
     return Reader(
         config=config,
         train_table=_lent(dataset, in_training) if of_file and needs(config.objectives).masks else maskless,
-        seen_table=_lent(dataset, in_judging) if of_file and config["classify_masked"] == "all" else maskless,
+        seen_table=_lent(dataset, in_judging) if of_file and shown_always(config.objectives) else maskless,
         kept=kept,
     )
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from activmask.data.samples import Samples
+from activmask.objectives.adversarial import ADVERSARIAL
 from activmask.runs.description import RunConfig
 from activmask.runs.seeds import derived_generator, derived_seed
 from activmask.training.graphs.device_epoch import (
@@ -79,7 +80,8 @@ def why_not_recorded(replicas: Sequence[Replica]) -> str:
 def _unrecordable(config: RunConfig) -> str:
     if config.machine.compile:
         return "the network's passes are compiled"
-    if config["adversarial"] and config["adversarial_form"] == "followup":
+    adversary = ADVERSARIAL.of(config.objectives)
+    if adversary.adversarial and adversary.adversarial_form == "followup":
         return "the follow-up's discriminator takes steps of its own"
     return ""
 

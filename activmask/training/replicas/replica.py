@@ -22,15 +22,15 @@ from activmask.machine.world import ALONE, World
 from activmask.models.build import build_model
 from activmask.models.double_backward import prepare_double_backward
 from activmask.models.output import ModelOutput
+from activmask.models.settings import AUTOENCODERS
 from activmask.models.synced_batch_norm import sync_batch_norm
-from activmask.models.taps import Tapped, head_reads_last_tap
-from activmask.objectives.actdiff import POOLED, choose_layers
-from activmask.objectives.adversarial import discriminator, features
-from activmask.objectives.chosen import needs
-from activmask.objectives.terms import StepTerms, step_terms
+from activmask.objectives.adversarial import ADVERSARIAL, discriminator
+from activmask.objectives.chosen import Chosen, needs, switched_on
+from activmask.objectives.objective import Trial
+from activmask.objectives.pooled_features import pooled
+from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
-from activmask.runs.presets import AUTOENCODERS
 from activmask.runs.seeds import derived_seed
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
@@ -52,8 +52,8 @@ class Replica:
     objective: Callable[..., StepTerms]
     """A step's terms from images, masks, labels, a generator and the part that is computed here."""
     optimizer: torch.optim.Adam
-    judge: nn.Module | None
-    judge_optimizer: torch.optim.Adam | None
+    discriminator: nn.Module | None
+    discriminator_optimizer: torch.optim.Adam | None
     train: AnySamples
     """Training samples at stored resolution on the device, masks dilated; or a stream of them."""
     splits: dict[str, AnySamples]
@@ -127,7 +127,7 @@ def new_replica(
     check_masks(config, facts)
     channels, size = seen["valid"].images.shape[1:3]
     model = build_model(
-        config,
+        config.network,
         channels=channels,
         classes=class_count(seen),
         image_size=size,
@@ -142,20 +142,20 @@ def new_replica(
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
     if needs(config.objectives).second_derivative and device.type == "cuda":
         prepare_double_backward(model)
-    judge = None
-    if config["adversarial"]:
-        width = features(taps[-1]).shape[1]
-        judge = discriminator(width, derived_seed(seed, "judge"), config["adversarial_form"]).to(device)
+    second, adversary = None, ADVERSARIAL.of(config.objectives)
+    if needs(config.objectives).discriminator:
+        width = pooled(taps[-1]).shape[1]
+        second = discriminator(width, derived_seed(seed, "judge"), adversary.adversarial_form).to(device)
     return Replica(
         config=config,
         seed=seed,
         folder=folder,
         device=device,
         model=model,
-        objective=_objective(config, model, judge, world),
+        objective=_objective(config, model, second, world),
         optimizer=_adam(model, config.training.lr),
-        judge=judge,
-        judge_optimizer=_adam(judge, config["adversarial_lr"]) if judge else None,
+        discriminator=second,
+        discriminator_optimizer=_adam(second, adversary.adversarial_lr) if second else None,
         train=train,
         splits=seen,
         origin=origin,
@@ -184,29 +184,40 @@ def _data(
 
 
 def _objective(
-    config: RunConfig, model: nn.Module, judge: nn.Module | None, world: World
+    config: RunConfig, model: nn.Module, discriminator: nn.Module | None, world: World
 ) -> Callable[..., StepTerms]:
     forward = torch.compile(model) if config.machine.compile else model
     if world.size == 1:
-        return partial(step_terms, config, forward, judge=judge)
-    unused = config.network.model in AUTOENCODERS and config["recon"] == 0
-    return DistributedDataParallel(_Objective(config, forward, judge), find_unused_parameters=unused)
+        return partial(step_terms, config.objectives, forward, discriminator=discriminator)
+    unused = config.network.model in AUTOENCODERS and not needs(config.objectives).decoder
+    return DistributedDataParallel(
+        _Objective(config.objectives, forward, discriminator), find_unused_parameters=unused
+    )
 
 
 class _Objective(nn.Module):
     """All passes of a step as one module, so that gradients are averaged once, after the last."""
 
-    def __init__(self, config: RunConfig, model: Callable[..., ModelOutput], judge: nn.Module | None) -> None:
+    def __init__(
+        self, chosen: Chosen, model: Callable[..., ModelOutput], discriminator: nn.Module | None
+    ) -> None:
         super().__init__()
-        self.config, self.model = config, model
+        self.chosen, self.model = chosen, model
         # In a tuple the discriminator is no part of this module: it has an optimizer of its own.
-        self.judge = (judge,)
+        self.discriminator = (discriminator,)
 
     def forward(
         self, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator, part: slice
     ) -> StepTerms:
         return step_terms(
-            self.config, self.model, images, masks, labels, generator, judge=self.judge[0], part=part
+            self.chosen,
+            self.model,
+            images,
+            masks,
+            labels,
+            generator,
+            discriminator=self.discriminator[0],
+            part=part,
         )
 
 
@@ -230,30 +241,17 @@ def _check_batches(config: RunConfig, images: int, world: World) -> None:
 
 
 def _check_taps(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> list[Tensor]:
-    if not (config["actdiff"] or config["adversarial"]):
+    """The activations (1, ...) of a blank image, once the objectives were found to fit the network."""
+    if not any(switched_on(config.objectives)):
         return []
     model.eval()
     with torch.no_grad():
         taps = model(torch.zeros(1, *shape), reconstruct=False).pre_activations
-    choose_layers(list(taps), config["actdiff_layers"])
-    _check_pooled(config, model, shape)
+    trial = Trial(model=model, name=config.network.model, taps=taps, image=shape)
+    for one, settings in switched_on(config.objectives):
+        one.fits(settings, trial)
     model.train()
     return list(taps.values())
-
-
-def _check_pooled(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
-    """Refuse the follow-up's pooled features where the last activation is not what the head pools."""
-    pooled = config["actdiff"] and config["actdiff_layers"] == POOLED
-    name = "actdiff_layers pooled" if pooled else "adversarial_form followup"
-    judged = config["adversarial"] and config["adversarial_form"] == "followup"
-    if not (pooled or judged) or not isinstance(model, Tapped):
-        return
-    images = torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
-    if not head_reads_last_tap(model, images):
-        raise UsageError(
-            f"{name} needs a network that pools its last ReLU and classifies that, which {config.network.model} does "
-            "not; choose resnet18, cnn or unet, for example, or another form"
-        )
 
 
 def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
@@ -263,7 +261,7 @@ def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tupl
     model.eval()
     images = torch.zeros(1, *shape, requires_grad=True)
     try:
-        with attention(config):
+        with attention(second_derivative=True):
             logits = model(images, reconstruct=False).logits
         (gradient,) = torch.autograd.grad(logits.square().sum(), images, create_graph=True)
         torch.autograd.grad(gradient.square().sum(), list(model.parameters()), allow_unused=True)
