@@ -13,7 +13,7 @@ from pathlib import Path
 
 from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
 from activmask.evaluation.spread import spread
-from activmask.report.charts.comparison import side_by_side
+from activmask.report.charts.side_by_side import side_by_side
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.checkpoint_paths import find_checkpoints
 from activmask.training.feed.trained_data import of_checkpoint, own_split_as_seen

@@ -56,7 +56,7 @@ def _run(context: typer.Context, command: str) -> None:
 
 def _conclude(folder: Path, seed: int) -> None:
     from activmask.evaluation.evaluate import evaluate
-    from activmask.report.charts.comparison import side_by_side
+    from activmask.report.charts.side_by_side import side_by_side
     from activmask.runs.checkpoint import load_checkpoint
     from activmask.runs.folder import read_history
     from activmask.training.feed.trained_data import of_checkpoint, own_split_as_seen

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from activmask.report.findings.summary import Summary
-    from activmask.report.table import Cell, Table
+    from activmask.report.tables.table import Cell, Table
 
 Format = Literal["rich", "markdown", "latex", "csv", "json"]
 
@@ -73,7 +73,7 @@ def table(
 
 def print_summary(summary: "Summary", console: "Console") -> None:
     """Print scores and comparisons, data set by data set, then the notes, which explain all tables."""
-    from activmask.report.experiment_tables import experiment_tables
+    from activmask.report.tables.experiment_tables import experiment_tables
 
     from .tables import plain, print_table
 

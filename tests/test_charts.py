@@ -25,7 +25,7 @@ from activmask.report.charts.chart import (
     svg,
     themed_svg,
 )
-from activmask.report.charts.series import METHODS, series_names, without_repeats
+from activmask.report.findings.series import METHODS, series_names, without_repeats
 from activmask.runs.results import Run
 
 CHOSEN = 'a "quoted" <alternative> & more'

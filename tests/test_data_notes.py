@@ -6,7 +6,7 @@ import pytest
 from summary_runs import write_run
 
 from activmask.data.manifest import SPLITS_FILE, Entry, format_entries
-from activmask.report.charts.series import without_repeats
+from activmask.report.findings.series import without_repeats
 from activmask.report.findings.summary import summarise
 from activmask.runs.results import find_runs
 

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from summary_runs import write_run
 
-from activmask.report.experiment_tables import (
+from activmask.report.findings.summary import Summary, summarise
+from activmask.report.tables import formats
+from activmask.report.tables.experiment_tables import (
     difference_table,
     experiment_tables,
     forms_table,
     last_table,
     score_table,
 )
-from activmask.report.findings.summary import Summary, summarise
-from activmask.report.latex import latex_table
-from activmask.report.markdown import markdown_table
-from activmask.report.table import Cell, Column, Row, Table
-from activmask.report.tables import formats
+from activmask.report.tables.latex import latex_table
+from activmask.report.tables.markdown import markdown_table
+from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.runs.results import find_runs
 
 THREE = {0: 0.304, 1: 0.404, 2: 0.504}

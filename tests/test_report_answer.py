@@ -8,16 +8,16 @@ from chart_runs import chart_run, measured
 
 from activmask.evaluation.paired import Difference
 from activmask.evaluation.spread import Spread
-from activmask.report.charts.reliance import Correlation
-from activmask.report.experiment_tables import difference_table, score_table, spread_cell
+from activmask.report.charts.reliance import auc_against_attribution
+from activmask.report.findings import answer as module
+from activmask.report.findings.answer import answer
 from activmask.report.findings.baselines import Comparison
 from activmask.report.findings.measure import Measured
+from activmask.report.findings.reliance import Correlation
 from activmask.report.findings.summary import Beside, Experiment, Summary
 from activmask.report.findings.words import interval, joined, p_value, signed
-from activmask.report.page import answer as module
-from activmask.report.page.answer import answer
-from activmask.report.reliance_chart import auc_against_attribution
-from activmask.report.table import Cell
+from activmask.report.tables.experiment_tables import difference_table, score_table, spread_cell
+from activmask.report.tables.table import Cell
 from activmask.runs.making import make_config
 from activmask.runs.results import Run
 

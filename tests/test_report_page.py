@@ -15,11 +15,11 @@ from report_runs import train_runs
 from summary_runs import write_run
 
 from activmask.report import write
-from activmask.report.experiment_tables import forms_table
+from activmask.report.findings.account import Fact
 from activmask.report.findings.summary import summarise
-from activmask.report.page.account import Fact
 from activmask.report.page.html import Page, PageTable, Part, classes, render
-from activmask.report.table import Cell, Column, Row, Table
+from activmask.report.tables.experiment_tables import forms_table
+from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.report.write import write_report
 from activmask.runs.results import find_runs
 

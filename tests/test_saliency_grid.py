@@ -11,8 +11,8 @@ from tiny_checkpoints import samples_of, tiny_config
 
 from activmask.ground.errors import DataError, UsageError
 from activmask.report.charts.chart import MUTED, drawing, svg
-from activmask.report.charts.saliency_cells import Gallery, Look, Shown, _pick, look
 from activmask.report.charts.saliency_grid import _chart, _draw, overlay, saliency_grid
+from activmask.report.findings.gallery import Gallery, Look, Shown, _pick, look
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.description import changed
 from activmask.runs.names import data_name

@@ -9,10 +9,10 @@ from tiny_checkpoints import tiny_config
 
 from activmask.data.writer import write_dataset
 from activmask.ground.errors import DataError
-from activmask.report.charts import site_means as module
 from activmask.report.charts.chart import svg
-from activmask.report.charts.site_means import mean_by_site
-from activmask.report.site_means_chart import site_means
+from activmask.report.charts.site_means import site_means
+from activmask.report.findings import site_means as module
+from activmask.report.findings.site_means import mean_by_site
 from activmask.runs.description import changed
 from activmask.runs.results import Run
 

@@ -14,20 +14,20 @@ from activmask.report.charts.bars import site_bars
 from activmask.report.charts.chart import Chart, png, svg, themed_svg
 from activmask.report.charts.curves import valid_curves
 from activmask.report.charts.fewer_masks import fewer_masks
+from activmask.report.charts.reliance import auc_against_attribution
 from activmask.report.charts.saliency_grid import saliency_grid
-from activmask.report.experiment_tables import tables_of
+from activmask.report.charts.site_means import site_means
+from activmask.report.findings.account import account
+from activmask.report.findings.answer import QUESTION, answer
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.stems import stems
 from activmask.report.findings.summary import Experiment, Summary, summarise
-from activmask.report.latex import latex
-from activmask.report.page.account import account
-from activmask.report.page.answer import QUESTION, answer
 from activmask.report.page.html import Figure, Link, Page, PageTable, Part
-from activmask.report.page.measured_tables import Pair, audit_table, localisation_table
-from activmask.report.reliance_chart import auc_against_attribution
-from activmask.report.site_means_chart import site_means
-from activmask.report.table import Table
 from activmask.report.tables import formats
+from activmask.report.tables.experiment_tables import tables_of
+from activmask.report.tables.latex import latex
+from activmask.report.tables.measured_tables import Pair, audit_table, localisation_table
+from activmask.report.tables.table import Table
 from activmask.runs.results import Run
 
 Item = TypeVar("Item")

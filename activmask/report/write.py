@@ -9,9 +9,9 @@ import torch
 
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.folders import replace_folder
-from activmask.report.charts.series import finished
 from activmask.report.contents import Contents, gather
 from activmask.report.findings.measure import Measured, measure
+from activmask.report.findings.series import finished
 from activmask.report.page.html import GENERATOR, render
 from activmask.runs.results import Run
 

@@ -8,10 +8,10 @@ from activmask.evaluation.localisation import METRICS
 from activmask.evaluation.spread import Spread, spread
 from activmask.report.charts.chart import BLUE, GREY, VERMILLION, Chart, Style, chance_line, drawing
 from activmask.report.charts.dots import dot_panels, dots, in_words, marks_explained
-from activmask.report.charts.series import family, grouped, series_names, the_data_set, without_repeats
+from activmask.report.charts.panels import legend_below, row_styles
 from activmask.report.findings.measure import Measured
+from activmask.report.findings.series import family, grouped, series_names, the_data_set, without_repeats
 from activmask.report.findings.words import count
-from activmask.report.panels import legend_below, row_styles
 from activmask.runs.names import model_name
 
 VERSIONS = {

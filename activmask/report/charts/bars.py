@@ -7,7 +7,8 @@ from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.report.charts.chart import Chart, chance_line, drawing
 from activmask.report.charts.dots import dot_panels, dots, in_words, marks_explained, printed_mark
-from activmask.report.charts.series import (
+from activmask.report.charts.panels import row_styles
+from activmask.report.findings.series import (
     family,
     finished,
     grouped,
@@ -15,7 +16,6 @@ from activmask.report.charts.series import (
     the_data_set,
     without_repeats,
 )
-from activmask.report.panels import row_styles
 from activmask.runs.identity import on_other_images
 from activmask.runs.names import model_name
 from activmask.runs.results import Run

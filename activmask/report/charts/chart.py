@@ -19,7 +19,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from activmask.report.charts.series import METHODS
+from activmask.report.findings.series import METHODS
 
 INK = "#1b1c1e"
 """Placeholder for text and axes; `currentColor` in a page."""

@@ -9,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from activmask.report.charts.chart import Chart, Style, chance_line, drawing, series_styles
-from activmask.report.charts.series import (
+from activmask.report.charts.panels import legend_below, panels
+from activmask.report.findings.series import (
     finished,
     grouped,
     in_order,
@@ -18,7 +19,6 @@ from activmask.report.charts.series import (
     with_all_masks,
     without_repeats,
 )
-from activmask.report.panels import legend_below, panels
 from activmask.runs.names import model_name
 from activmask.runs.results import Run
 

@@ -11,9 +11,9 @@ from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.grid import read_grid
 from activmask.report.charts.chart import WIDTH, Chart, Style, chance_line, drawing, series_styles
 from activmask.report.charts.dots import in_words
-from activmask.report.charts.series import finished, in_order, the_data_set
-from activmask.report.mask_lines import Line, mask_lines
-from activmask.report.panels import legend_below
+from activmask.report.charts.panels import legend_below
+from activmask.report.findings.mask_lines import Line, mask_lines
+from activmask.report.findings.series import finished, in_order, the_data_set
 from activmask.runs.results import Run
 from activmask.runs.selection import selected_by
 

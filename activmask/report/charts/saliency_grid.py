@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from activmask.experiments.printed import Epoch
 from activmask.report.charts.chart import MUTED, Chart, drawing
-from activmask.report.charts.saliency_cells import Gallery, Look, Shown, look
-from activmask.report.charts.series import finished, the_data_set
+from activmask.report.findings.gallery import Gallery, Look, Shown, look
+from activmask.report.findings.series import finished, the_data_set
 from activmask.runs.results import Run
 from activmask.saliency.explain import Floats
 from activmask.saliency.maps import TOP_SHARE

@@ -11,8 +11,8 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from activmask.report.page.account import Fact
-from activmask.report.table import Row, Table
+from activmask.report.findings.account import Fact
+from activmask.report.tables.table import Row, Table
 
 GENERATOR = "activmask report"
 """What a page names as its maker, by which it is known again."""

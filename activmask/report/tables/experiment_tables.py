@@ -7,11 +7,11 @@ from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
 from activmask.experiments.printed import Epoch, Printed
 from activmask.report.findings.baselines import SIGNIFICANT, Comparison
+from activmask.report.findings.by_form import COLUMNS as FORM_COLUMNS
+from activmask.report.findings.by_form import InForms, by_form, form_names
 from activmask.report.findings.summary import Beside, Experiment, Summary
 from activmask.report.findings.words import interval, mean_sd, p_value, signed
-from activmask.report.table import Cell, Column, Row, Table
-from activmask.report.tables.form_table import COLUMNS as FORM_COLUMNS
-from activmask.report.tables.form_table import InForms, by_form, form_names
+from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.runs.folder import MEASURES
 from activmask.runs.selection import SELECTED_BY, selected_by
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from activmask.report.charts.chart import WIDTH, Style, series_styles
-from activmask.report.charts.series import family, in_order
+from activmask.report.findings.series import family, in_order
 from activmask.runs.results import Run
 
 LONG_NAME = 34

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from activmask.report.charts.series import series_names
+from activmask.report.findings.series import series_names
 from activmask.runs.description import changed
 from activmask.runs.identity import alike
 from activmask.runs.names import model_name

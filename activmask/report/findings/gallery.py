@@ -18,7 +18,7 @@ from activmask.data.settings import IN_MEMORY
 from activmask.evaluation.evaluate import check_fit
 from activmask.experiments.printed import Epoch
 from activmask.ground.errors import CheckpointError, DataError, UsageError
-from activmask.report.charts.series import METHODS, series_names, with_all_masks, without_repeats
+from activmask.report.findings.series import METHODS, series_names, with_all_masks, without_repeats
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.description import RunConfig, changed
 from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from activmask.report.table import Table, one_line
+from activmask.report.tables.table import Table, one_line
 
 
 def markdown(tables: Iterable[Table], notes: Sequence[str]) -> str:
