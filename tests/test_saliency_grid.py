@@ -219,7 +219,7 @@ def test_methods_and_models_stand_in_the_papers_order(runs):
         {"actdiff": 1.0, "actdiff_norm": "layer"},
         {"actdiff": 1.0},
     )
-    mixed = [replace(run, config=changed(run.config, **changed)) for changed in settings]
+    mixed = [replace(run, config=changed(run.config, **one)) for one in settings]
     gallery = look([*named(runs, "ae"), *mixed], images=1, seed=1, epoch="last", top=0.1)
     assert gallery.rows == ("CNN", "Conv AE")
     assert gallery.columns == ("Classify", "Actdiff, layer", "Actdiff", "Gradmask", "Cutout 5")
