@@ -12,9 +12,10 @@ from activmask.report.charts.reliance import auc_against_attribution
 from activmask.report.findings import answer as module
 from activmask.report.findings.answer import answer
 from activmask.report.findings.baselines import Comparison
+from activmask.report.findings.experiment import Beside, Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.reliance import Correlation
-from activmask.report.findings.summary import Beside, Experiment, Summary
+from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import interval, joined, p_value, signed
 from activmask.report.tables.experiment_tables import difference_table, score_table, spread_cell
 from activmask.report.tables.table import Cell

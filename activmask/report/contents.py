@@ -19,9 +19,10 @@ from activmask.report.charts.saliency_grid import saliency_grid
 from activmask.report.charts.site_means import site_means
 from activmask.report.findings.account import account
 from activmask.report.findings.answer import QUESTION, answer
+from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.stems import stems
-from activmask.report.findings.summary import Experiment, Summary, summarise
+from activmask.report.findings.summary import Summary, summarise
 from activmask.report.page.html import Figure, Link, Page, PageTable, Part
 from activmask.report.tables import formats
 from activmask.report.tables.experiment_tables import tables_of

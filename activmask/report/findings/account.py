@@ -7,8 +7,9 @@ from typing import Any
 
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import CheckpointError
+from activmask.report.findings.experiment import full_titles
 from activmask.report.findings.series import grouped
-from activmask.report.findings.summary import Summary, full_titles
+from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import count
 from activmask.runs.folder import RUN_FILE, seed_folder
 from activmask.runs.names import data_name

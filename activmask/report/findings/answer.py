@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from activmask.report.findings.baselines import SIGNIFICANT, PFloor
+from activmask.report.findings.experiment import Experiment, p_floors
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.reliance import FEWEST_POINTS, Correlation, comparable_points, correlation
 from activmask.report.findings.series import grouped
-from activmask.report.findings.summary import Experiment, Summary, p_floors
+from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import count, interval, joined, signed
 
 QUESTION = "Does a classifier that looks where the expert points classify better?"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from activmask.experiments.forms import OTHER, computed, form_title, forms, forms_of
 from activmask.experiments.printed import Epoch
-from activmask.report.findings.summary import Experiment
+from activmask.report.findings.experiment import Experiment
 from activmask.runs.description import RunConfig, changed, default_of
 from activmask.runs.identity import alike
 from activmask.runs.names import method_name

@@ -9,7 +9,8 @@ from activmask.experiments.printed import Epoch, Printed
 from activmask.report.findings.baselines import SIGNIFICANT, Comparison
 from activmask.report.findings.by_form import COLUMNS as FORM_COLUMNS
 from activmask.report.findings.by_form import InForms, by_form, form_names
-from activmask.report.findings.summary import Beside, Experiment, Summary
+from activmask.report.findings.experiment import Beside, Experiment
+from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import interval, mean_sd, p_value, signed
 from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.runs.folder import MEASURES

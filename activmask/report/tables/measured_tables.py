@@ -8,8 +8,8 @@ from activmask.data.files.tables import format_table
 from activmask.evaluation.audit import audited
 from activmask.evaluation.evaluate import Evaluation
 from activmask.evaluation.spread import spread
+from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
-from activmask.report.findings.summary import Experiment
 from activmask.report.tables.experiment_tables import EXPERIMENT, experiment_row, spread_cell
 from activmask.report.tables.formats import not_a_formula
 from activmask.report.tables.table import Cell, Column, Table
