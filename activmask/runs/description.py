@@ -122,7 +122,9 @@ def compose(values: Mapping[str, Any]) -> RunConfig:
 
 def changed(config: RunConfig, **values: Any) -> RunConfig:
     """A run with some settings changed, by their flat names."""
-    return compose(flat(config) | values)
+    before = flat(config)
+    assert values.keys() <= before.keys(), values.keys() - before.keys()
+    return compose(before | values)
 
 
 def default_of(name: str, model: str) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from activmask.data.settings import Source
 from activmask.ground.settings import declared
 from activmask.objectives.chosen import shown_always
-from activmask.runs.description import Machine, RunConfig, changed, flat
+from activmask.runs.description import Machine, RunConfig, flat
 from activmask.runs.names import baseline
 
 MAY_CHANGE = ("epochs", "duplicates", *declared(Machine))
@@ -20,7 +20,7 @@ def experiment(config: RunConfig) -> RunConfig:
     their digests.
     """
     unchecked = replace(config.source, duplicates=Source().duplicates)
-    return changed(config, source=unchecked, machine=Machine())
+    return replace(config, source=unchecked, machine=Machine())
 
 
 def alike(one: RunConfig, other: RunConfig) -> bool:

@@ -118,8 +118,12 @@ def _tell(replicas: Sequence[Replica], progress: Progress) -> None:
     for note in dict.fromkeys(replica.note for replica in replicas if replica.note):
         progress.note(note)
     for replica in replicas:
-        for sentence in mask_notes(replica.config, replica.mask_facts):
+        for sentence in _mask_notes(replica):
             progress.note(f"seed {replica.seed}: {sentence}")
+
+
+def _mask_notes(replica: Replica) -> list[str]:
+    return mask_notes(replica.mask_facts, replica.config.view, replica.config.objectives)
 
 
 def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
@@ -245,7 +249,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "training_data_sha256": replica.origin.digests["train"],
         "images": {name: len(samples) for name, samples in replica.splits.items()},
         **replica.mask_facts.to_json(),
-        "mask_notes": mask_notes(replica.config, replica.mask_facts),
+        "mask_notes": _mask_notes(replica),
         "selection": RULE[replica.config.training.select],
         "versions": {
             "activmask": version("activmask"),

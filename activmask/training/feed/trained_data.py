@@ -23,14 +23,14 @@ from activmask.data.manifest import (
     what_changed,
 )
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import IN_MEMORY, split_seed
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import DataError
 from activmask.runs.checkpoint import Checkpoint, Description
-from activmask.runs.description import RunConfig, changed
+from activmask.runs.description import RunConfig
 from activmask.runs.folder import read_written, seed_folder
 from activmask.training.feed.origin import absolute
-from activmask.training.feed.sources import as_seen, read_splits, split_rows, stored_splits, with_lent_masks
+from activmask.training.feed.sources import drawn_splits, read_splits, split_as_judged, split_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +102,23 @@ def own_split(trained: Trained, name: str) -> tuple[Samples, tuple[str, ...]]:
     """
     config = trained.config
     if config.source.data == IN_MEMORY:
-        drawn = stored_splits(config, trained.seed)
+        drawn = _drawn(trained)
         return drawn[name], _check_drawn(trained, drawn)
     table = own_table(trained)
-    placed = changed(config, data=str(table.dataset.root))
-    return read_splits(placed, table.dataset, {name: table.rows[name]})[name], table.notes
+    rows = {name: table.rows[name]}
+    return read_splits(table.dataset, rows, config.view, config.objectives)[name], table.notes
+
+
+def _drawn(trained: Trained) -> dict[str, Samples]:
+    config = trained.config
+    return drawn_splits(split_seed(config.source, trained.seed), config.view, config.objectives)
 
 
 def own_split_as_seen(trained: Trained, name: str) -> tuple[Samples, tuple[str, ...]]:
     """`own_split` as evaluation shows it to the network, masks dilated."""
     stored, notes = own_split(trained, name)
-    samples = with_lent_masks(stored, trained.config, trained.seed, name)
-    return as_seen(samples, trained.config), notes
+    view, objectives = trained.config.view, trained.config.objectives
+    return split_as_judged(stored, view, objectives, seed=trained.seed, split=name), notes
 
 
 def own_table(
@@ -135,7 +140,8 @@ def own_table(
         dataset = read_dataset(place)
     root = dataset.root
     written = read_entries(trained.folder)
-    rows = table_rows(written, dataset) if written else split_rows(trained.config, dataset, trained.seed)
+    source, seed = trained.config.source, trained.seed
+    rows = table_rows(written, dataset) if written else split_rows(source, dataset, seed)
     entries = table_entries(dataset, rows, known)
     expected = dict(trained.split_sha256) or (split_digests(written) if written else {})
     if not expected:
@@ -235,7 +241,7 @@ def own_entries(trained: Trained) -> tuple[Entry, ...]:
     if written:
         return written
     if trained.config.source.data == IN_MEMORY:
-        return sample_entries(stored_splits(trained.config, trained.seed))
+        return sample_entries(_drawn(trained))
     try:
         return own_table(trained).entries
     except DataError:
