@@ -23,7 +23,6 @@ from activmask.objectives.chosen import shown_always
 from activmask.report.charts.chart import METHOD_STYLE
 from activmask.report.charts.series import drawn, series_names
 from activmask.runs.checkpoint import load_checkpoint
-from activmask.runs.description import RunConfig
 from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder
 from activmask.runs.names import MODEL_NAMES, model_name
 from activmask.runs.results import Run
@@ -84,8 +83,8 @@ class Look:
 class Cells:
     """The networks of one data set, by model and method."""
 
-    config: RunConfig
-    """Of one of the runs, for what they share."""
+    preset: str
+    """Of one of the runs."""
     rows: tuple[str, ...]
     """Models in the paper's order, then others."""
     columns: tuple[str, ...]
@@ -154,7 +153,7 @@ def look(
         )
     first = chosen[0][0].config
     return Cells(
-        config=first,
+        preset=first.preset,
         rows=_ordered((row for row, _ in places), [*MODEL_NAMES.values()]),
         columns=_ordered((column for _, column in places), [*METHOD_STYLE]),
         shown=_shown(valid[0].subset(_indices(valid[0], common)), first.view),

@@ -110,8 +110,8 @@ def _counterparts(run: Run, runs: Sequence[Run]) -> list[Run]:
     """The runs that are the baseline of another but, perhaps, for their data."""
     if is_baseline(run.config) or on_other_images(run.config):
         return []
-    wanted = changed(baseline(run.config), data="")
-    return [other for other in runs if alike(changed(other.config, data=""), wanted)]
+    wanted = baseline(run.config)
+    return [other for other in runs if alike_elsewhere(wanted, other.config)]
 
 
 def _common(run: Run, other: Run) -> list[int]:
