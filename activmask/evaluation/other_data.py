@@ -70,15 +70,15 @@ def split_for(checkpoint: Checkpoint, data: str | None, split: str, *, accept_re
 
 
 def _is_own_place(trained: Trained, data: str) -> bool:
-    if IN_MEMORY in {data, trained.config.source.data}:
-        return data == trained.config.source.data
-    return absolute(Path(data)) == (trained.data_path or absolute(Path(trained.config.source.data)))
+    if IN_MEMORY in {data, trained.source.data}:
+        return data == trained.source.data
+    return absolute(Path(data)) == (trained.data_path or absolute(Path(trained.source.data)))
 
 
 def _is_own(trained: Trained, dataset: Dataset) -> bool:
     """Whether a data set holds, file by file, what the run was trained on, and no more."""
     entries = own_entries(trained)
-    if not entries or trained.config.source.data == IN_MEMORY or not _holds(dataset, entries):
+    if not entries or trained.source.data == IN_MEMORY or not _holds(dataset, entries):
         return False
     if trained.data_images not in {0, len(dataset)}:
         return False

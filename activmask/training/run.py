@@ -173,7 +173,7 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
             or not place.is_dir()
             or IN_MEMORY in {config.source.data, written.config.source.data}
         ):
-            if not _same_place(written, config):
+            if not _same_place(written, config.source.data):
                 raise _other_settings(folder, written.config, config, ("data",))
             return
         try:
@@ -187,11 +187,11 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
     return check
 
 
-def _same_place(written: Written, config: RunConfig) -> bool:
-    """Whether a run names the folder that a run which was written down named."""
-    if IN_MEMORY in {config.source.data, written.config.source.data} or not written.data_path:
-        return written.config.source.data == config.source.data
-    return written.data_path == absolute(Path(config.source.data))
+def _same_place(written: Written, data: str) -> bool:
+    """Whether some data are named as those of a run that was written down, or lie in the same folder."""
+    if IN_MEMORY in {data, written.config.source.data} or not written.data_path:
+        return written.config.source.data == data
+    return written.data_path == absolute(Path(data))
 
 
 def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:

@@ -197,8 +197,9 @@ def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], 
         if key not in read:
             try:
                 stored, told = own_split(trained, "valid")
-                view, objectives = run.config.view, run.config.objectives
-                read[key] = with_lent_masks(stored, view, objectives, seed=seed, split="valid")
+                read[key] = with_lent_masks(
+                    stored, trained.view, trained.objectives, seed=seed, split="valid"
+                )
                 notes += told
             except DataError as error:
                 read[key] = None
@@ -213,9 +214,8 @@ def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], 
 
 def _split_key(trained: Trained) -> tuple[object, ...]:
     """What decides which images are read as a run's, and what masks they have."""
-    config, digests = trained.config, sorted(trained.split_sha256.items())
-    settings = config.source, config.view, shown_always(config.objectives)
-    return trained.seed, trained.data_path, *digests, *settings
+    settings = trained.source, trained.view, shown_always(trained.objectives)
+    return trained.seed, trained.data_path, *sorted(trained.split_sha256.items()), *settings
 
 
 def _common(chosen: Sequence[Chosen], valid: Sequence[Samples]) -> set[str]:
@@ -226,10 +226,9 @@ def _common(chosen: Sequence[Chosen], valid: Sequence[Samples]) -> set[str]:
 
 def _source(trained: Trained) -> object:
     """Within one source, a name means one image."""
-    config = trained.config
-    if config.source.data == IN_MEMORY:
-        return split_seed(config.source, trained.seed)
-    return trained.data_path or absolute(Path(config.source.data))
+    if trained.source.data == IN_MEMORY:
+        return split_seed(trained.source, trained.seed)
+    return trained.data_path or absolute(Path(trained.source.data))
 
 
 def _pick(samples: Samples, allowed: set[str], number: int) -> tuple[str, ...]:

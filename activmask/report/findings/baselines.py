@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from activmask.evaluation.paired import Difference, holm, paired_difference, smallest_p
 from activmask.report.findings.words import count
-from activmask.runs.description import changed
-from activmask.runs.identity import alike, on_other_images
+from activmask.runs.identity import alike, alike_elsewhere, on_other_images
 from activmask.runs.names import baseline, data_name, is_baseline
 from activmask.runs.results import Run, saw_same_images
 
