@@ -48,7 +48,8 @@ class WithRunOptions:
         """The command's own parameters, then the settings."""
         own = [p for p in inspect.signature(self._command).parameters.values() if p.kind is not p.VAR_KEYWORD]
         panel = panels()
-        return inspect.Signature([*own, *(_option(known, panel[known.name]) for known in all_settings().values())])
+        options = [_option(known, panel[known.name]) for known in all_settings().values()]
+        return inspect.Signature([*own, *options])
 
     @property
     def __annotations__(self) -> dict[str, Any]:  # type: ignore[override]
