@@ -1,7 +1,6 @@
 """What training masks cover and tell is measured, noted, and refused where it is of no use."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from activmask.evaluation.batch import evaluate_checkpoint, to_json
 from activmask.experiments.paper import paper_cell
 from activmask.ground.errors import DataError, UsageError
 from activmask.report.findings.summary import summarise
-from activmask.runs.description import RunConfig
+from activmask.runs.description import RunConfig, changed
 from activmask.runs.making import make_config
 from activmask.runs.names import baseline, method_name, run_name
 from activmask.runs.results import find_runs
@@ -309,7 +308,7 @@ def test_names_show_the_borrowing():
     assert run_name(chosen) == "liver-resnet18-classify-masked-borrowed-masks"
     assert method_name(chosen) == "Classify Masked, borrowed masks"
     assert baseline(chosen) == make_config(preset="liver")
-    assert paper_cell(replace(chosen, masks_without="whole")) is not None
+    assert paper_cell(changed(chosen, masks_without="whole")) is not None
     assert paper_cell(chosen) is None
 
 

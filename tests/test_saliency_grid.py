@@ -212,14 +212,14 @@ def test_repeated_experiments_and_fewer_masks_are_left_out(runs):
 
 def test_methods_and_models_stand_in_the_papers_order(runs):
     run = named(runs, "cnn")[0]
-    settings = (
+    methods = (
         {"gradmask": 1.0},
         {"cutout": 5},
         {},
         {"actdiff": 1.0, "actdiff_norm": "layer"},
         {"actdiff": 1.0},
     )
-    mixed = [replace(run, config=changed(run.config, **changed)) for changed in settings]
+    mixed = [replace(run, config=changed(run.config, **method)) for method in methods]
     cells = look([*named(runs, "ae"), *mixed], images=1, seed=1, epoch="last", top=0.1)
     assert cells.rows == ("CNN", "Conv AE")
     assert cells.columns == ("Classify", "Actdiff, layer", "Actdiff", "Gradmask", "Cutout 5")

@@ -84,10 +84,11 @@ def saliency_grid(
 
 
 def _chart(data: str, cells: Cells, top: float, epoch: Epoch) -> Chart:
+    preset = cells.preset
     with drawing():
         figure = _draw(cells)
     return Chart(
-        kind=FIGURES.get(cells.preset, "saliency") if data.lower() == cells.preset else "saliency",
+        kind=FIGURES.get(preset, "saliency") if data.lower() == preset else "saliency",
         stem=stem(data),
         title=f"Where the networks look, {data}",
         caption=_caption(cells, top, epoch),
