@@ -109,7 +109,9 @@ def panels() -> dict[str, str]:
 
 def flat(config: RunConfig) -> dict[str, Any]:
     """Every setting of a run with its value, as JSON and TOML hold them."""
-    parts = [config.source, config.view, config.network, *config.objectives, config.training, config.machine]
+    # A description made before an objective was listed lacks that one's settings.
+    chosen = [one.of(config.objectives) for one in OBJECTIVES.values()]
+    parts = [config.source, config.view, config.network, *chosen, config.training, config.machine]
     return {"preset": config.preset} | {name: value for part in parts for name, value in vars(part).items()}
 
 
