@@ -82,7 +82,7 @@ def saliency_grid(
 
 
 def _chart(data: str, gallery: Gallery, top: float, epoch: Epoch) -> Chart:
-    preset = gallery.config.preset
+    preset = gallery.preset
     with drawing():
         figure = _draw(gallery)
     return Chart(

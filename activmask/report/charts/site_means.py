@@ -12,10 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from activmask.data.settings import IN_MEMORY
 from activmask.report.charts.chart import WIDTH, Chart, drawing
 from activmask.report.findings.series import finished, the_data_set
 from activmask.report.findings.site_means import SiteMean, mean_by_site
 from activmask.runs.results import Run
+from activmask.training.feed.trained_data import of_seed, own_table
 
 EDGE = 0.1
 """Share of the side that counts as the edge of an image, on each of its sides."""
@@ -40,11 +42,12 @@ def site_means(runs: Sequence[Run]) -> Chart | None:
         DataError: the data set is missing or broken.
     """
     ended = finished(runs)
-    if not ended:
+    if not ended or ended[0].config.source.data == IN_MEMORY:
         return None
     data, first = the_data_set(ended), ended[0]
     seed = min(first.seeds)
-    means = mean_by_site(first.config, seed, first.folder)
+    table = own_table(of_seed(first.folder, seed, first.config))
+    means = mean_by_site(table.dataset, table.rows["train"], first.config.view)
     return _chart(data, means, seed) if len(means) > 1 else None
 
 

@@ -6,17 +6,14 @@ Shapes: H x W pixels of the network's size.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from activmask.data.dataset import Dataset, load_samples, read_dataset
+from activmask.data.dataset import Dataset, load_samples
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY
-from activmask.runs.description import RunConfig, changed
-from activmask.training.feed.sources import as_seen, split_rows
-from activmask.training.feed.trained_data import of_seed, own_table
+from activmask.data.settings import View
+from activmask.data.view import at_network_size
 
 BATCH = 64
 """Images in memory at a time."""
@@ -38,23 +35,23 @@ class SiteMean:
         return sum(self.classes.values())
 
 
-def mean_by_site(config: RunConfig, seed: int, run: Path | None = None) -> list[SiteMean]:
-    """The mean training image of every named site, by name, reading a few images at a time.
+def mean_by_site(dataset: Dataset, rows: NDArray[np.int64], view: View) -> list[SiteMean]:
+    """The mean image of every named site, by name, reading a few images at a time.
 
     Args:
-        config: whose split and crop are used.
-        seed: of the split, unless the run sets that apart.
-        run: the run's folder, which tells the split; None draws it.
+        dataset: that names the sites.
+        rows: int64 (n,), the images that count, by their rows in the data set's table.
+        view: how they are cropped or resized; nothing is masked out of them.
 
     Returns:
-        Empty where the data set names no sites.
+        Empty where the data set names fewer than two sites.
 
     Raises:
-        DataError: the data set is missing, broken or cannot be split as asked.
+        DataError: an image is broken.
     """
     sums: dict[str, NDArray[np.float64]] = {}
     classes: dict[str, Counter[int]] = {}
-    for samples in _training_batches(config, seed, run):
+    for samples in _from_named_sites(dataset, rows, view):
         images, sites = samples.images.double().mean(dim=1).numpy(), np.array(samples.sites)
         for site in np.unique(sites):
             own = sites == site
@@ -70,22 +67,10 @@ def mean_by_site(config: RunConfig, seed: int, run: Path | None = None) -> list[
     ]
 
 
-def _training_batches(config: RunConfig, seed: int, run: Path | None) -> Iterator[Samples]:
-    """The training images from named sites as the network sees them, unmasked."""
-    if config.source.data == IN_MEMORY:
-        return
-    dataset, rows = _training_table(config, seed, run)
+def _from_named_sites(dataset: Dataset, rows: NDArray[np.int64], view: View) -> Iterator[Samples]:
+    """The images from named sites at the network's size, masks as they are."""
     if len({*dataset.sites} - {""}) < 2:
         return
     named = [i for i in rows.tolist() if dataset.sites[i]]
-    plain = changed(config, classify_masked="off", mask_blur=0.0)
     for start in range(0, len(named), BATCH):
-        yield as_seen(load_samples(dataset, named[start : start + BATCH]), plain)
-
-
-def _training_table(config: RunConfig, seed: int, run: Path | None) -> tuple[Dataset, NDArray[np.int64]]:
-    if run is not None:
-        table = own_table(of_seed(run, seed, config))
-        return table.dataset, table.rows["train"]
-    dataset = read_dataset(Path(config.source.data))
-    return dataset, split_rows(config, dataset, seed)["train"]
+        yield at_network_size(load_samples(dataset, named[start : start + BATCH]), view)
