@@ -145,8 +145,10 @@ def matched_classes(own: Sequence[str], other: Sequence[str], where: str) -> lis
         told = [f"{_listed(strangers)} unknown to the run"] if strangers else []
         told += [f"{_listed(missing)} not in it"] if missing else []
         raise DataError(
-            f"{where} has the classes {_listed(other)}, but the network knows {_listed(own)} "
-            f"({', '.join(told)}); evaluate it on data with the same classes, or rename them alike"
+            f"{{path}} has the classes {_listed(other)}, but the network knows {_listed(own)} "
+            f"({', '.join(told)})",
+            path=where,
+            advice="evaluate it on data with the same classes, or rename them alike",
         )
     return [list(own).index(name) for name in other]
 

@@ -44,7 +44,7 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
     """
     columns, rows = table.get("columns", []), table.get("rows", [])
     if not isinstance(rows, list) or not all(isinstance(column, str) for column in columns):
-        raise UsageError(f"{where}: printed needs columns, a list of names, and rows, a list of lists")
+        raise UsageError("printed needs columns, a list of names, and rows, a list of lists", path=where)
     last = _last_epoch(table.get("last_epoch", []), where)
     leading = [column for column in columns if column in axes]
     measures = [_measure(column, axes, where) for column in columns[len(leading) :]]
@@ -78,13 +78,13 @@ def _measure(column: str, axes: Axes, where: str) -> tuple[dict[str, str], str]:
 
 def _known_measure(name: str, where: str) -> str:
     if name not in MEASURES:
-        raise UsageError(f"{where}: there is no printed measure '{name}'; {nearest(name, MEASURES)}")
+        raise UsageError(f"there is no printed measure '{name}'; {nearest(name, MEASURES)}", path=where)
     return name
 
 
 def _check_label(axis: str, label: Any, axes: Axes, where: str) -> None:
     if not isinstance(label, str) or label not in axes.get(axis, {}):
-        raise UsageError(f"{where}: the printed values name an unknown {axis} {label!r}")
+        raise UsageError(f"the printed values name an unknown {axis} {label!r}", path=where)
 
 
 def _printed(value: Any, epoch: Epoch, where: str) -> Printed:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
-from activmask.objectives.reconstruction import reconstruction_image
+from activmask.objectives.reconstruction import RECON, reconstruction_image
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.maps import mass_inside
@@ -121,7 +121,8 @@ def _outputs(checkpoint: Checkpoint, model: nn.Module, images: Tensor) -> tuple[
     with torch.no_grad():
         outputs = [model(part.to(device)) for part in torch.split(images, images_per_pass(images, device))]
     probabilities = torch.cat([output.logits.softmax(dim=1).cpu() for output in outputs])
-    if checkpoint.config["recon"] == 0 or outputs[0].reconstruction is None:
+    trained = RECON.of(checkpoint.config.objectives)
+    if trained.recon == 0 or outputs[0].reconstruction is None:
         return probabilities, None
     decoded = torch.cat([output.reconstruction.cpu() for output in outputs])
-    return probabilities, reconstruction_image(decoded, checkpoint.config["recon_loss"])
+    return probabilities, reconstruction_image(decoded, trained.recon_loss)

@@ -3,10 +3,7 @@
 Shapes: H x W pixels of the network's size.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from textwrap import wrap
 
 import numpy as np
@@ -15,20 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from activmask.data.dataset import Dataset, load_samples, read_dataset
-from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
 from activmask.report.charts.chart import WIDTH, Chart, drawing
-from activmask.report.charts.series import finished, grouped
-from activmask.report.findings.stems import stem
-from activmask.runs.description import RunConfig, changed
-from activmask.runs.names import data_name
+from activmask.report.findings.series import finished, the_data_set
+from activmask.report.findings.site_means import SiteMean, mean_by_site
 from activmask.runs.results import Run
-from activmask.training.feed.sources import as_seen, split_rows
 from activmask.training.feed.trained_data import of_seed, own_table
-
-BATCH = 64
-"""Images in memory at a time."""
 
 EDGE = 0.1
 """Share of the side that counts as the edge of an image, on each of its sides."""
@@ -41,91 +30,25 @@ _TITLE_CHARACTERS = 22
 _DIFFERENCE_COLOURS = "PuOr"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SiteMean:
-    """What the training images of one site have in common."""
-
-    site: str
-    image: NDArray[np.float64]
-    """(H, W) in [0, 1], the mean of the images as the network sees them."""
-    classes: dict[int, int]
-    """Number of images by class."""
-
-    @property
-    def count(self) -> int:
-        """Number of images."""
-        return sum(self.classes.values())
-
-
-def site_means(runs: Sequence[Run]) -> list[Chart]:
-    """Draw the mean training image of every site, one chart per data set with at least two sites.
+def site_means(runs: Sequence[Run]) -> Chart | None:
+    """Draw the mean training image of every site, or nothing for a data set with fewer than two sites.
 
     The images are those of the first run's lowest finished seed.
 
-    Raises:
-        DataError: a data set is missing or broken; ask for one data set at a time where the charts
-            of the others matter.
-    """
-    charts = []
-    for data, group in grouped(finished(runs), lambda run: data_name(run.config)).items():
-        config, seed = group[0].config, min(group[0].seeds)
-        means = mean_by_site(config, seed, group[0].folder)
-        if len(means) > 1:
-            charts.append(_chart(data, means, seed))
-    return charts
-
-
-def mean_by_site(config: RunConfig, seed: int, run: Path | None = None) -> list[SiteMean]:
-    """The mean training image of every named site, by name, reading a few images at a time.
-
     Args:
-        config: whose split and crop are used.
-        seed: of the split, unless the run sets that apart.
-        run: the run's folder, which tells the split; None draws it.
-
-    Returns:
-        Empty where the data set names no sites.
+        runs: of one data set.
 
     Raises:
-        DataError: the data set is missing, broken or cannot be split as asked.
+        DataError: the data set is missing or broken.
     """
-    sums: dict[str, NDArray[np.float64]] = {}
-    classes: dict[str, Counter[int]] = {}
-    for samples in _training_batches(config, seed, run):
-        images, sites = samples.images.double().mean(dim=1).numpy(), np.array(samples.sites)
-        for site in np.unique(sites):
-            own = sites == site
-            sums[site] = sums.get(site, 0.0) + images[own].sum(axis=0)
-            classes.setdefault(site, Counter()).update(samples.labels.numpy()[own].tolist())
-    return [
-        SiteMean(
-            site=str(site),
-            image=sums[site] / classes[site].total(),
-            classes=dict(sorted(classes[site].items())),
-        )
-        for site in sorted(sums)
-    ]
-
-
-def _training_batches(config: RunConfig, seed: int, run: Path | None) -> Iterator[Samples]:
-    """The training images from named sites as the network sees them, unmasked."""
-    if config.source.data == IN_MEMORY:
-        return
-    dataset, rows = _training_table(config, seed, run)
-    if len({*dataset.sites} - {""}) < 2:
-        return
-    named = [i for i in rows.tolist() if dataset.sites[i]]
-    plain = changed(config, classify_masked="off", mask_blur=0.0)
-    for start in range(0, len(named), BATCH):
-        yield as_seen(load_samples(dataset, named[start : start + BATCH]), plain)
-
-
-def _training_table(config: RunConfig, seed: int, run: Path | None) -> tuple[Dataset, NDArray[np.int64]]:
-    if run is not None:
-        table = own_table(of_seed(run, seed, config))
-        return table.dataset, table.rows["train"]
-    dataset = read_dataset(Path(config.source.data))
-    return dataset, split_rows(config, dataset, seed)["train"]
+    ended = finished(runs)
+    if not ended or ended[0].config.source.data == IN_MEMORY:
+        return None
+    data, first = the_data_set(ended), ended[0]
+    seed = min(first.seeds)
+    table = own_table(of_seed(first.folder, seed, first.config))
+    means = mean_by_site(table.dataset, table.rows["train"], first.config.view)
+    return _chart(data, means, seed) if len(means) > 1 else None
 
 
 def _chart(data: str, means: Sequence[SiteMean], seed: int) -> Chart:
@@ -134,7 +57,6 @@ def _chart(data: str, means: Sequence[SiteMean], seed: int) -> Chart:
         figure = _draw(means, pair)
     return Chart(
         kind="figure-9",
-        stem=stem(data),
         title=f"Mean image per site, {data}",
         caption=_caption(means, pair, seed),
         alt=_alt(data, means, pair),

@@ -113,7 +113,7 @@ def record(replica: Replica) -> Recording:
     health = new_health(replica)
     kinds: dict[tuple[int, ...], tuple[Segment, Callable[[], None]]] = {}
     plan = list(_segment_sizes(len(replica.train), replica.config.training.batch_size))
-    splits = {name: judged(replica, name) for name in judged_splits(replica.config)}
+    splits = {name: judged(replica, name) for name in judged_splits(replica.config.training)}
     verdict = new_verdict(len(splits), device)
     with _capturable(replica):
         for sizes in plan:

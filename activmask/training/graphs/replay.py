@@ -118,8 +118,8 @@ def _outcome(recording: Recording, numbers: Tensor, seconds: float) -> tuple[dic
     for step, (of_step, _) in enumerate(by_step):
         if not of_step[0].isfinite():
             raise diverged(replica, step, of_step)
-    told = unpack_verdict(verdict, judged_splits(replica.config))
+    told = unpack_verdict(verdict, judged_splits(replica.config.training))
     if told.broken:
         raise logits_diverged(replica, told.broken[0], replica.next_epoch)
-    row = history_row(replica, mean_losses(replica.config, by_step), told.scores, seconds)
+    row = history_row(replica, mean_losses(replica.config.objectives, by_step), told.scores, seconds)
     return row, told.is_best
