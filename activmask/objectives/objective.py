@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from activmask.ground.settings import Setting, declared
@@ -147,6 +148,10 @@ class Objective(Generic[S]):
 
     def declared(self) -> dict[str, Setting]:
         """Its settings by name; the help of the first switch ends with the objective's source."""
+        return self._declared
+
+    @cached_property
+    def _declared(self) -> dict[str, Setting]:
         found = declared(self.settings)
         first = found[self.name]
         return found | {self.name: replace(first, help=f"{first.help.removesuffix('.')} ({self.source}).")}
