@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from activmask.data.settings import Source, View
+from activmask.data.sources.presets import presets
 from activmask.ground.settings import Setting, declared, filled, setting
-from activmask.models.settings import MODEL_DEFAULTS, Network
+from activmask.models import find_model
+from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, usual_settings
 
@@ -19,10 +21,10 @@ SelectBy = Literal["auc", "accuracy", "loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset:
+class Start:
     """Whose settings a run starts from."""
 
-    preset: str = setting("synthetic", "The paper's settings for one of its data sets.")
+    preset: str = setting("synthetic", "The paper's settings for one of its data sets.", choices=presets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ _PARTS: tuple[tuple[str, type, str], ...] = (
 
 def _classes() -> list[tuple[type, str]]:
     """All classes of settings in the order of flags, each with its panel."""
-    found: list[tuple[type, str]] = [(Preset, "Data")]
+    found: list[tuple[type, str]] = [(Start, "Data")]
     for _, part, panel in _PARTS:
         of_objectives = [(one.settings, panel) for one in OBJECTIVES.values()]
         found += of_objectives if part is tuple else [(part, panel)]
@@ -117,7 +119,7 @@ def compose(values: Mapping[str, Any]) -> RunConfig:
     """The inverse of `flat`; what is not there has its default. Values are not checked."""
     chosen = tuple(filled(one.settings, values) for one in OBJECTIVES.values())
     parts: dict[str, Any] = {name: filled(part, values) for name, part, _ in _PARTS if part is not tuple}
-    return RunConfig(**vars(filled(Preset, values)), **parts, objectives=chosen)
+    return RunConfig(**vars(filled(Start, values)), **parts, objectives=chosen)
 
 
 def changed(config: RunConfig, **values: Any) -> RunConfig:
@@ -127,4 +129,10 @@ def changed(config: RunConfig, **values: Any) -> RunConfig:
 
 def default_of(name: str, model: str) -> Any:
     """What a setting is for a model when neither the user nor a preset says."""
-    return MODEL_DEFAULTS.get(model, {}).get(name, all_settings()[name].default)
+    return find_model(model).defaults.get(name, all_settings()[name].default)
+
+
+def usual_width(model: str, preset: str) -> int:
+    """The channels of a model's first layer when the user does not say (raises KeyError: no such preset)."""
+    own = find_model(model).usual_width
+    return presets()[preset].convnet_width if own is None else own

@@ -18,12 +18,13 @@ from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
 from activmask.evaluation.evaluate import check_fit
 from activmask.ground.errors import CheckpointError, DataError, UsageError
+from activmask.models import MODELS
 from activmask.report.charts.chart import METHOD_STYLE
 from activmask.report.charts.series import drawn, series_names
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.description import RunConfig, changed
 from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder
-from activmask.runs.names import MODEL_NAMES, model_name
+from activmask.runs.names import model_name
 from activmask.runs.results import Run
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
@@ -168,7 +169,7 @@ def look(
     first = chosen[0][0].config
     return Cells(
         config=first,
-        rows=_ordered((row for row, _ in places), [*MODEL_NAMES.values()]),
+        rows=_ordered((row for row, _ in places), [one.label for one in MODELS.values() if one.label]),
         columns=_ordered((column for _, column in places), [*METHOD_STYLE]),
         shown=_shown(valid[0].subset(_indices(valid[0], common)), first),
         looks=looks,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from activmask.data.presets import PRESETS
+from activmask.data.sources.presets import presets
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.forms import form_of, form_title
@@ -204,7 +204,7 @@ def _papers_order() -> Callable[[Row], tuple[object, ...]]:
     def order(row: Row) -> tuple[object, ...]:
         base = row.method.split(",")[0]
         return (
-            *_rank(row.data.lower(), list(PRESETS)),
+            *_rank(row.data.lower(), list(presets())),
             row.data,
             *_rank(row.model, models),
             *_rank(base, methods),
