@@ -3,7 +3,8 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from copy import copy
+from typing import Annotated, Any, get_args
 
 Parameters = Callable[[list[inspect.Parameter]], list[inspect.Parameter]]
 """From the parameters that a command was written with to those that it has now."""
@@ -26,3 +27,19 @@ class Late:
         """The parameters that it has now, as `inspect.signature` finds them."""
         written = list(inspect.signature(self._command).parameters.values())
         return inspect.Signature(self._parameters(written))
+
+
+def with_help(**texts: Callable[[], str]) -> Callable[[Callable[..., None]], Late]:
+    """Have options of a command, by the names of their parameters, say what is true by then."""
+
+    def parameters(own: list[inspect.Parameter]) -> list[inspect.Parameter]:
+        return [_saying(one, texts[one.name]()) if one.name in texts else one for one in own]
+
+    return lambda command: Late(command, parameters)
+
+
+def _saying(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
+    kind, option = get_args(parameter.annotation)
+    option = copy(option)
+    option.help = text
+    return parameter.replace(annotation=Annotated[kind, option])

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
 from activmask.runs.checkpoint import Checkpoint
+from activmask.saliency.attribution import attribute, method_layer
 from activmask.saliency.inputs import Inputs
-from activmask.saliency.methods import attribute, method_layer
 
 Floats = NDArray[np.float32]
 
@@ -81,7 +81,7 @@ def explain(
         inputs: the images, as `read_inputs` makes them.
         method: a name in `activmask.saliency.methods.METHODS`.
         target: the class to explain; None explains each image's predicted class.
-        layer: the module whose output `gradcam` looks at; None takes the last feature map.
+        layer: the module whose output the method looks at; None takes the last feature map.
         device: where the network computes; it is left there.
 
     Raises:

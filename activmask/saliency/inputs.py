@@ -238,7 +238,10 @@ def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None, native: S
 def _mask_of(image: Path, folder: Path) -> Path:
     """The file in `folder` that is called like the image, whatever kind of image it is."""
     suffixes = (*(_volume_suffixes() if _is_volume(image) else ()), *_image_suffixes())
-    candidates = [folder / image.name, *(folder / f"{name}{suffix}" for name in stems_of(image) for suffix in suffixes)]
+    candidates = [
+        folder / image.name,
+        *(folder / f"{name}{suffix}" for name in stems_of(image) for suffix in suffixes),
+    ]
     for candidate in candidates:
         if candidate.is_file():
             return candidate

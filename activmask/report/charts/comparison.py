@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from activmask.data.samples import Samples
 from activmask.runs.checkpoint import Checkpoint
-from activmask.saliency.methods import attribute
+from activmask.saliency.attribution import attribute
 from activmask.saliency.render import outline
 
 HEAT = "magma"
