@@ -16,25 +16,24 @@ from activmask.runs.description import all_settings, panels
 
 from .late import Late
 
-BARE = {"--classify-masked": "train"}
-"""What a flag that is given without a value means."""
-
 
 class BareFlags(TyperCommand):
     """A command some of whose options may stand without their value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give each bare flag its value, then parse as ever."""
+        bare = {_flag(known): known.bare for known in all_settings().values() if known.bare}
         full = []
         for arg, following in pairwise([*args, "--"]):
-            full += [arg, BARE[arg]] if arg in BARE and following.startswith("-") else [arg]
+            full += [arg, bare[arg]] if arg in bare and following.startswith("-") else [arg]
         return super().parse_args(ctx, full)
 
 
 def with_run_options(command: Callable[..., None]) -> Late:
     """Give `command`, which takes the settings as keywords, one option for every setting there is by then.
 
-    An option that is not given arrives as None, so that presets and files can have their say.
+    An option that is not given arrives as None, so that presets and files can have their say. The
+    options are made when they are asked for, since objectives may be added to their table until then.
     """
 
     def parameters(own: list[inspect.Parameter]) -> list[inspect.Parameter]:
@@ -53,9 +52,9 @@ def given_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _option(known: Setting, panel: str) -> inspect.Parameter:
-    words = known.name.replace("_", "-")
+    flag = _flag(known)
     option = typer.Option(
-        f"--{words}/--no-{words}" if known.kind is bool else f"--{words}",
+        f"{flag}/--no-{flag[2:]}" if known.kind is bool else flag,
         help=known.help,
         rich_help_panel=panel,
         show_default=_default(known),
@@ -63,6 +62,10 @@ def _option(known: Setting, panel: str) -> inspect.Parameter:
     kind: Any = Literal[tuple(known.choices())] if known.choices else known.kind
     annotation = Annotated[kind | None, option]
     return inspect.Parameter(known.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _flag(known: Setting) -> str:
+    return f"--{known.name.replace('_', '-')}"
 
 
 def _default(known: Setting) -> str:

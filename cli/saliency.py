@@ -8,7 +8,7 @@ from rich.table import Table
 
 from activmask.ground.listed import listed
 from activmask.runs.description import Device
-from activmask.saliency.methods import METHODS, usual_method
+from activmask.saliency.methods import METHODS, USUAL_METHOD
 
 from .console import err, failures_as_sentences
 from .late import with_help
@@ -23,7 +23,7 @@ def _that_look_at_one() -> str:
 
 
 @with_help(
-    method=lambda: "; ".join(f"{name}, {one.help}" for name, one in METHODS.items()),
+    method=lambda: "; ".join(f"{name}: {one.help}" for name, one in METHODS.items()),
     layer=lambda: (
         f"Layer whose feature map {_that_look_at_one()} explains, such as layer3; left out, the last "
         "feature map."
@@ -46,7 +46,7 @@ def saliency(
         typer.Option(
             rich_help_panel="What to explain",
         ),
-    ] = usual_method(),
+    ] = USUAL_METHOD,
     target: Annotated[
         int | None,
         typer.Option(

@@ -51,7 +51,7 @@ def attribute(
     logits = classifier(model, images[:1].to(device))
     maps = []
     for part in torch.split(images, images_per_pass(images, device)):
-        inputs = part.detach().to(device, copy=True, memory_format=torch.channels_last).requires_grad_()
+        inputs = part.detach().to(device, copy=True).requires_grad_()
         request = Request(model, logits, inputs, target, seed, feature_map)
         maps.append(one.attribute(request, **one.options).detach().cpu())
     return torch.cat(maps)

@@ -33,11 +33,18 @@ class Request:
         """The explained scores (B,) among logits (B, K)."""
         return logits.max(dim=1).values if self.target is None else logits[:, self.target]
 
-    def others(self, logits: Tensor) -> Tensor:
-        """The highest of the scores that are not explained, (B,), of logits (B, K)."""
+    def margin(self, logits: Tensor) -> Tensor:
+        """The explained scores minus the highest of the others, (B,), of logits (B, K)."""
         if self.target is None:
-            return logits.topk(2, dim=1).values[:, 1]
-        return torch.cat([logits[:, : self.target], logits[:, self.target + 1 :]], dim=1).amax(dim=1)
+            first, second = logits.topk(2, dim=1).values.unbind(dim=1)
+            return first - second
+        others = torch.cat([logits[:, : self.target], logits[:, self.target + 1 :]], dim=1)
+        return self.own(logits) - others.amax(dim=1)
+
+    def gradient(self, scores: Tensor) -> Tensor:
+        """|d score / d image|, averaged over channels, (B, H, W), of scores (B,) of the images."""
+        (gradient,) = torch.autograd.grad(scores.sum(), self.images)
+        return gradient.abs().mean(dim=1)
 
     @property
     def targets(self) -> Tensor:

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from activmask.data.samples import Samples
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.attribution import attribute
+from activmask.saliency.methods import USUAL_METHOD
 from activmask.saliency.render import outline
 
 HEAT = "magma"
 
 
 def comparison(
-    checkpoints: Sequence[Checkpoint], titles: Sequence[str], samples: Samples, *, method: str = "contrast"
+    checkpoints: Sequence[Checkpoint], titles: Sequence[str], samples: Samples, *, method: str = USUAL_METHOD
 ) -> Figure:
     """Draw one row an image: the input with its mask's outline, then each network's heat map.
 

@@ -1,8 +1,8 @@
 """Methods of attribution: how much each pixel matters to a network's decision, one file each.
 
 Everything that depends on which methods there are is derived from the table below. The arithmetic is
-captum's, except for Grad-CAM's, whose captum form knows feature maps of one layout only; how the network
-computes while it is asked is `activmask.models.inference`'s.
+captum's, except for plain gradients and for Grad-CAM, whose captum form knows feature maps of one layout
+only; how the network computes while it is asked is `activmask.models.inference`'s.
 """
 
 from activmask.saliency.methods.contrast import CONTRAST
@@ -21,9 +21,7 @@ METHODS: dict[str, Method] = {
     "gradcam": GRADCAM,
     "occlusion": OCCLUSION,
 }
-"""All methods by name; the first is what is taken if nobody says."""
+"""All methods by name."""
 
-
-def usual_method() -> str:
-    """The name of the method that is taken if nobody says."""
-    return next(iter(METHODS))
+USUAL_METHOD = "contrast"
+"""What is taken if nobody says."""
