@@ -81,7 +81,7 @@ __all__ = [
 _HOME = {
     "Samples": "activmask.data.samples",
     "SyntheticSpec": "activmask.data.sources.synthetic.drawing",
-    "attribute": "activmask.saliency.methods",
+    "attribute": "activmask.saliency.attribution",
     "draw_synthetic": "activmask.data.sources.synthetic.drawing",
     "evaluate": "activmask.evaluation.evaluate",
     "find_runs": "activmask.runs.results",

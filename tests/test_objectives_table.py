@@ -8,12 +8,14 @@ import pytest
 import torch
 from in_process import told
 
+from activmask.data.settings import Source, View
 from activmask.ground.errors import UsageError
-from activmask.ground.settings import setting
+from activmask.ground.settings import declared, setting
+from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import needs
 from activmask.objectives.objective import Needs, Objective
-from activmask.runs.description import flat
+from activmask.runs.description import Machine, Preset, Training, all_settings, flat
 from activmask.runs.making import make_config, written_config
 from activmask.runs.names import baseline, is_baseline, method_name, run_name
 from activmask.training.run import train
@@ -21,7 +23,7 @@ from activmask.training.run import train
 
 @dataclass(frozen=True, kw_only=True)
 class SteadySettings:
-    steady: float = setting(0.0, "Weight of steady logits, a toy.", least=0, method=True)
+    steady: float = setting(0.0, "Weight of steady logits.", least=0, method=True)
     steady_power: Literal["two", "four"] = setting(
         "two", "Power of the logits.", method=True, form=True, in_name=str, in_label="power {}".format
     )
@@ -45,7 +47,16 @@ def test_its_settings_are_flags_with_their_help(tmp_path):
     text = " ".join(told("train", "--help", cwd=tmp_path).stdout.split())
     assert "--steady " in text
     assert "--steady-power" in text
-    assert "Weight of steady logits, a toy." in text
+    assert "Weight of steady logits (a toy)." in text
+
+
+def test_every_objective_is_listed_by_its_name_and_shares_no_setting():
+    assert all(name == one.name for name, one in OBJECTIVES.items())
+    names = [name for one in OBJECTIVES.values() for name in one.declared()]
+    assert len(names) == len(set(names))
+    assert len(flat(make_config())) == len(all_settings())
+    parts = (Preset, Source, View, Network, Training, Machine)
+    assert len(all_settings()) == len(names) + sum(len(declared(part)) for part in parts)
 
 
 def test_its_settings_are_checked():
