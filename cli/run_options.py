@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from activmask.data.source import Preset
+from activmask.data.source import PresetValues
 from activmask.data.sources.presets import presets
 from activmask.ground.settings import Setting
 from activmask.models import MODELS, with_decoder
@@ -89,7 +89,7 @@ def _default(known: Setting) -> str:
     return f"{_shown(default)}; {others}" if others else _shown(default)
 
 
-def _by_preset(value: Callable[[Preset], float], models: list[str]) -> str:
+def _by_preset(value: Callable[[PresetValues], float], models: list[str]) -> str:
     """What models have if nobody says, for example `16 for cnn, ae, unet (64 in xray)`."""
     first, *others = ((name, f"{value(preset):g}") for name, preset in presets().items())
     by_value: dict[str, list[str]] = {}

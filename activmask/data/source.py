@@ -22,7 +22,7 @@ or that the network's data set was not made of, and a UsageError where there is 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset:
+class PresetValues:
     """The paper's settings for one of its data sets."""
 
     settings: Mapping[str, Any]
@@ -43,7 +43,7 @@ class DataSource:
     """That makes a data set of it."""
     images: str
     """What its images are, as messages call them."""
-    presets: Mapping[str, Preset] = field(default_factory=dict)
+    presets: Mapping[str, PresetValues] = field(default_factory=dict)
     """By name."""
     native_slices: bool = False
     """Whether its masks were drawn on slices of another size than stored, on which they are dilated."""

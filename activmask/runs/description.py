@@ -21,7 +21,7 @@ SelectBy = Literal["auc", "accuracy", "loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class Preset:
     """Whose settings a run starts from."""
 
     preset: str = setting("synthetic", "The paper's settings for one of its data sets.", choices=presets)
@@ -92,7 +92,7 @@ _PARTS: tuple[tuple[str, type, str], ...] = (
 
 def _in_panels() -> list[tuple[str, Setting]]:
     """All settings in the order of flags, each with its panel."""
-    found = [("Data", known) for known in declared(Start).values()]
+    found = [("Data", known) for known in declared(Preset).values()]
     for _, part, panel in _PARTS:
         of_objectives = [known for one in OBJECTIVES.values() for known in one.declared().values()]
         found += [(panel, known) for known in (of_objectives if part is tuple else declared(part).values())]
@@ -119,7 +119,7 @@ def compose(values: Mapping[str, Any]) -> RunConfig:
     """The inverse of `flat`; what is not there has its default. Values are not checked."""
     chosen = tuple(filled(one.settings, values) for one in OBJECTIVES.values())
     parts: dict[str, Any] = {name: filled(part, values) for name, part, _ in _PARTS if part is not tuple}
-    return RunConfig(**vars(filled(Start, values)), **parts, objectives=chosen)
+    return RunConfig(**vars(filled(Preset, values)), **parts, objectives=chosen)
 
 
 def changed(config: RunConfig, **values: Any) -> RunConfig:

@@ -1,10 +1,10 @@
 """The paper's settings for its data sets, as the sources of these tell them."""
 
-from activmask.data.source import DataSource, Preset
+from activmask.data.source import DataSource, PresetValues
 from activmask.data.sources import SOURCES
 
 
-def presets() -> dict[str, Preset]:
+def presets() -> dict[str, PresetValues]:
     """All presets by name, in the order of the table of sources."""
     return {name: preset for one in SOURCES.values() for name, preset in one.presets.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from activmask.data.source import DataSource, Preset
+from activmask.data.source import DataSource, PresetValues
 from activmask.data.sources.msd.naming import SUFFIXES, case_name, volume_name
 from activmask.data.sources.msd.organs import CROP_MARGIN, ORGANS
 
@@ -43,7 +43,7 @@ MSD = DataSource(
     command="prepare-msd",
     images="slices of volumes",
     presets={
-        name: Preset(
+        name: PresetValues(
             settings={**_PAPER, "data": f"data/{name}", "mask_blur": organ.mask_blur, "lr": organ.lr},
             figure=organ.figure,
         )

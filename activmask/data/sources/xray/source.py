@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from activmask.data.source import DataSource, Preset
+from activmask.data.source import DataSource, PresetValues
 
 if TYPE_CHECKING:
     from activmask.data.files.intensities import Intensity
@@ -34,7 +34,7 @@ XRAY = DataSource(
     command="prepare-xray",
     images="X-rays",
     presets={
-        "xray": Preset(
+        "xray": PresetValues(
             settings={
                 "data": "data/xray",
                 "split_policy": "site-correlated",
