@@ -110,8 +110,12 @@ def panels() -> dict[str, str]:
 
 
 def flat(config: RunConfig) -> dict[str, Any]:
-    """Every setting of a run with its value, as JSON and TOML hold them."""
-    parts = [config.source, config.view, config.network, *config.objectives, config.training, config.machine]
+    """Every setting of a run with its value, as JSON and TOML hold them.
+
+    An objective that was listed after the run was described has its defaults.
+    """
+    objectives = (one.of(config.objectives) for one in OBJECTIVES.values())
+    parts = [config.source, config.view, config.network, *objectives, config.training, config.machine]
     return {"preset": config.preset} | {name: value for part in parts for name, value in vars(part).items()}
 
 
