@@ -1,11 +1,12 @@
 """Images that nobody drew for this package: scanned digits, and a tag that gives the class away.
 
-    python -m benchmarks.digits FOLDER
+    python docs/examples/digits.py FOLDER
 
 writes scans of handwritten threes and eights, which scikit-learn ships, as anybody would have their
 own images: FOLDER/images, FOLDER/masks and FOLDER/labels.csv. A mask is the ink. A bright tag in a
 bottom corner is the distractor: in training it stands left of every three and right of every eight,
-in validation and test the other way round.
+in validation and test the other way round. With --run it also does what one does with one's own
+images: prepares them, trains with and without actdiff, and compares.
 
 The scans do not say who wrote them, so every image counts as its own subject, and one hand may have
 written images of several splits.
@@ -17,6 +18,8 @@ import argparse
 import csv
 import io
 import shlex
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +45,9 @@ ENLARGED, FRAME = 2, 8
 
 BLACKEST, INK = 16, 4
 """A scanned pixel counts the black ones among its 16; from 4 on it is ink."""
+
+RUNS = ("runs/digits-baseline", "runs/digits-actdiff")
+"""Where `train` leaves what it trained."""
 
 TAG, TAG_GREY = 5, 255
 """The tag's side in px. It fills the very corner: a mask grown by up to 3 px never touches it."""
@@ -102,18 +108,51 @@ def write_digits(digits: Digits, folder: Path) -> None:
     (folder / "labels.csv").write_text(text.getvalue(), encoding="utf-8")
 
 
+def chain(folder: Path) -> list[list[str]]:
+    """What to type next, as the arguments of `activmask`."""
+    data = str(folder / "data")
+    train = ["train", "--data", data, *shlex.split("--width 16 --lr 1e-3 --epochs 30 --seeds 0-2")]
+    read = {"--masks": folder / "masks", "--labels": folder / "labels.csv", "--out": data}
+    return [
+        ["prepare-folder", str(folder / "images"), *(str(part) for pair in read.items() for part in pair)],
+        [*train, "--name", "digits-baseline"],
+        [*train, "--name", "digits-actdiff", "--actdiff", "10"],
+        ["evaluate", *RUNS, "--epoch", "last"],
+    ]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the folder, say what it holds and what to do with it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.digits", description=__doc__)
+    """Write the folder, say what it holds and what to do with it, and do it if asked to."""
+    parser = argparse.ArgumentParser(prog="python docs/examples/digits.py", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", type=Path, help="to make; must not exist")
     parser.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    parser.add_argument("--run", action="store_true", help="run the commands that come next, too")
     args = parser.parse_args(arguments)
     if args.folder.exists():
         parser.error(f"{args.folder} exists already; name a folder to make")
     digits = draw_digits(args.seed)
     write_digits(digits, args.folder)
-    print(_summary(digits, args.folder))
+    counts = ", ".join(f"{digits.splits.count(split)} {split}" for split in PER_CLASS)
+    print(
+        f"{len(digits.labels)} images of {SIDE} x {SIDE} px ({counts}), half of them threes, in {args.folder}"
+    )
+    print("next:", *(f"  {shlex.join(['activmask', *command])}" for command in chain(args.folder)), sep="\n")
+    if args.run:
+        _run(args.folder)
+
+
+def _run(folder: Path) -> None:
+    """Run the chain, then tabulate and draw what came out."""
+    for command in chain(folder):
+        print("$", shlex.join(["activmask", *command]), flush=True)
+        code = subprocess.run([sys.executable, "-m", "activmask_cli.app", *command], check=False).returncode
+        if code:
+            sys.exit(code)
+    # Writing the images alone should not wait for torch.
+    from digits_report import main as report
+
+    report([*RUNS, "--picture", str(folder / "digits.png"), "--json", str(folder / "digits.json")])
 
 
 def _share_out(
@@ -139,22 +178,6 @@ def _tagged(images: NDArray[np.uint8], right: NDArray[np.bool_]) -> NDArray[np.u
     images[right, -TAG:, -TAG:] = TAG_GREY
     images[~right, -TAG:, :TAG] = TAG_GREY
     return images
-
-
-def _summary(digits: Digits, folder: Path) -> str:
-    place, data = shlex.quote(str(folder)), shlex.quote(str(folder / "data"))
-    counts = ", ".join(f"{digits.splits.count(split)} {split}" for split in PER_CLASS)
-    train = f"activmask train --data {data} --width 16 --lr 1e-3 --epochs 30 --seeds 0-2"
-    lines = (
-        f"{len(digits.labels)} images of {SIDE} x {SIDE} px ({counts}), half of them threes, in {place}",
-        "next:",
-        f"  activmask prepare-folder {place}/images --masks {place}/masks --labels {place}/labels.csv "
-        f"--out {data}",
-        f"  {train} --name digits-baseline",
-        f"  {train} --name digits-actdiff --actdiff 10",
-        "  activmask evaluate runs/digits-baseline runs/digits-actdiff",
-    )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
