@@ -11,10 +11,10 @@ from activmask.data.mask_shares import Presence
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
 from activmask.data.sources.presets import source_of
+from activmask.data.view import scale_unknown
 from activmask.objectives.chosen import needs
 from activmask.runs.description import RunConfig
 from activmask.runs.folder import RUN_FILE, read_presence
-from activmask.training.feed.sources import scale_unknown
 
 
 def mask_presence(

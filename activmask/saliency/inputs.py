@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 
 from activmask.data.dataset import REQUIRED, native_sides
-from activmask.data.dilation import dilation_radius
 from activmask.data.files.images import SUFFIXES
 from activmask.data.files.tables import read_table
 from activmask.data.masks import circle
 from activmask.data.raw_files import Preparing, Sides
 from activmask.data.samples import Samples
 from activmask.data.sources import SOURCES
+from activmask.data.view import dilates
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.ground.listed import listed
 from activmask.objectives.chosen import shown_always
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.raw_images import own_source, preparing, read_as_stored, source_that_knows, stems_of
 from activmask.training.feed.known_recipe import known_recipe
-from activmask.training.feed.sources import as_seen
+from activmask.training.feed.sources import as_judged
 
 PICTURE_SUFFIX = ".saliency.png"
 """What the pictures of this package are called, so that a folder of images can hold them."""
@@ -193,20 +193,20 @@ def _read_one(
     raw = read_as_stored(how, path, mask_file, slice_number)
     inside = None if raw.inside is None else torch.from_numpy(np.ascontiguousarray(raw.inside))
     pixels, native = raw.pixels, raw.native
-    if inside is None and checkpoint.config.view.mask == "circle":
+    view, objectives = checkpoint.config.view, checkpoint.config.objectives
+    if inside is None and view.mask == "circle":
         inside = circle(pixels.shape[0])[0]
     if inside is not None and native is None:
         native = _stored_native(checkpoint, how, path)
-    seen = as_seen(_as_samples(path, pixels, inside, native), checkpoint.config)
+    seen = as_judged(_as_samples(path, pixels, inside, native), view, objectives)
     return seen.images[0], None if inside is None else seen.masks[0, 0]
 
 
 def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides | None:
     """The sides of the slice that the image of a stored one was resized from, by its data set's table."""
-    config = checkpoint.config
-    source = own_source(how)
+    view, source = checkpoint.config.view, own_source(how)
     of_slices = source is not None and source.native_slices
-    if config.view.mask == "circle" or dilation_radius(config.view.mask_blur) == 0 or not of_slices:
+    if not dilates(view) or not of_slices:
         return None
     folder = path.parent.resolve()
     table, name = folder.parent / "metadata.csv", f"{folder.name}/{path.name}"
@@ -215,7 +215,7 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
     if not found or found[0] is None:
         raise DataError(
             f"{table} does not say of how many px the slice of {path.name} was (native_height and "
-            f"native_width), by which mask_blur {config.view.mask_blur:g} is scaled; explain the volume "
+            f"native_width), by which mask_blur {view.mask_blur:g} is scaled; explain the volume "
             "itself with its label, or an image where prepare-msd stored it, or leave the mask out"
         )
     return found[0]
