@@ -23,7 +23,7 @@ def _that_look_at_one() -> str:
 
 
 @with_help(
-    method=lambda: "; ".join(f"{name}: {one.help}" for name, one in METHODS.items()),
+    method=lambda: "; ".join(f"{name}: {one.help} ({one.source})" for name, one in METHODS.items()),
     layer=lambda: (
         f"Layer whose feature map {_that_look_at_one()} explains, such as layer3; left out, the last "
         "feature map."

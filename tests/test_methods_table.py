@@ -31,7 +31,7 @@ def listed(monkeypatch):
 
 def test_the_help_lists_it(tmp_path):
     text = " ".join(told("saliency", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
-    assert "bright: how bright each pixel is" in text
+    assert "bright: how bright each pixel is (a toy)" in text
     assert "Layer whose feature map gradcam explains" in text
 
 

@@ -53,7 +53,7 @@ def built(model, side=8, **settings):
 
 def test_the_help_lists_it_with_what_is_true_of_it(tmp_path):
     text = " ".join(told("train", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
-    assert "cnn, ae, unet, resnet18, resnet34, toy or any other torchvision classifier" in text
+    assert "resnet18, resnet34 (torchvision), toy (a toy), or any other torchvision classifier." in text
     assert "unet, resnet18, resnet34 and toy)" in text
     assert "layer for toy" in text
 

@@ -142,7 +142,7 @@ def test_masks_of_slices_need_to_know_their_grid(garden, monkeypatch, tmp_path):
     )
     checkpoint = load_checkpoint(tmp_path / "blurred" / "seed-0" / "best.safetensors")
     plot, mask = write_plot(tmp_path / "a.plot"), write_plot(tmp_path / "masks" / "a.plot", values=1)
-    with pytest.raises(DataError, match=r"does not say of how many px the slice of a.plot was"):
+    with pytest.raises(DataError, match=r"px the slice of a\.plot was .*where prepare-plots stored it"):
         read_inputs(checkpoint, [plot], mask)
 
 

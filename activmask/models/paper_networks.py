@@ -37,7 +37,7 @@ def _convnet(
 
 _CONVNET = partial(
     Model,
-    source="Viviano et al., paper Figure 2 and Appendix B",
+    source="paper Figure 2 and Appendix B",
     any_width=True,
     usual_width=None,
     smallest_side=SMALLEST_SIDE,

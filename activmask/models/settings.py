@@ -11,11 +11,19 @@ from activmask.models.model import USUAL_WIDTH
 Head = Literal["pooled", "released"]
 
 
+def _by_source() -> str:
+    """The networks that are listed, and where each is published."""
+    found: dict[str, list[str]] = {}
+    for name, one in MODELS.items():
+        found.setdefault(one.source, []).append(name)
+    return ", ".join(f"{', '.join(names)} ({source})" for source, names in found.items())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """Which network a run trains."""
 
-    model: str = setting("resnet18", lambda: f"{', '.join(MODELS)} or any other torchvision classifier.")
+    model: str = setting("resnet18", lambda: f"{_by_source()}, or any other torchvision classifier.")
     width: int = setting(
         USUAL_WIDTH,
         lambda: f"Channels of the first layer ({listed(with_any_width())}).",

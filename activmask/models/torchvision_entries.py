@@ -24,7 +24,7 @@ def of_torchvision(name: str, label: str = "") -> Model:
     """
     return Model(
         build=_classifier,
-        source=f"torchvision.models.{name}",
+        source="torchvision",
         label=label,
         batch_norm=True,
         any_width=name in BASIC_BLOCKS,

@@ -205,8 +205,7 @@ def _read_one(
 def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides | None:
     """The sides of the slice that the image of a stored one was resized from, by its data set's table."""
     view, source = checkpoint.config.view, own_source(how)
-    of_slices = source is not None and source.native_slices
-    if not dilates(view) or not of_slices:
+    if not dilates(view) or source is None or not source.native_slices:
         return None
     folder = path.parent.resolve()
     table, name = folder.parent / "metadata.csv", f"{folder.name}/{path.name}"
@@ -216,7 +215,7 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
         raise DataError(
             f"{table} does not say of how many px the slice of {path.name} was (native_height and "
             f"native_width), by which mask_blur {view.mask_blur:g} is scaled; explain the volume "
-            "itself with its label, or an image where prepare-msd stored it, or leave the mask out"
+            f"itself with its label, or an image where {source.command} stored it, or leave the mask out"
         )
     return found[0]
 
