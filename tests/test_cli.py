@@ -219,7 +219,7 @@ def test_a_stopped_command_resumes_to_the_same_bits(crosses, tmp_path, sent, cod
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     seen = ""
-    while "epoch 3/" not in seen:
+    while "3/40 epochs" not in seen:
         seen = process.stderr.readline()
     process.send_signal(sent)
     told = process.communicate()[1]

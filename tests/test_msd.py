@@ -287,13 +287,13 @@ def test_the_command_prints_a_summary_and_the_next_step(task, tmp_path, monkeypa
     assert json.loads(Path("data/liver/card.json").read_text())["window"]["low"] == -100
 
 
-def test_the_next_step_of_another_task_names_its_blur(task, tmp_path):
+def test_the_next_step_of_a_task_without_a_preset_takes_none(task, tmp_path):
     task.root.rename(tmp_path / "Task06_Lung")
     task.root = tmp_path / "Task06_Lung"
     task.described(name="Lung")
     code, stdout, _ = run(task.root, "--size", 20, "--out", tmp_path / "out")
     assert code == 0
-    assert stdout.endswith(f"train --preset cardiac --data {tmp_path / 'out'} --mask-blur 0.5\n")
+    assert stdout.endswith(f"train --split-policy subject --data {tmp_path / 'out'} --mask-blur 0.5\n")
 
 
 @pytest.mark.parametrize(

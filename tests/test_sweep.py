@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,9 @@ def test_another_experiment_in_the_folder_is_an_error_and_stays(tmp_path):
     before = (job.folder / "seed-0" / "metrics.json").read_bytes()
     error = run_job(replace(job, config=changed(job.config, lr=0.5)))
     assert "other settings (lr was " in error
+    assert error.startswith(f"{job.folder}/seed-0 holds a finished run")
+    elsewhere = run_job(replace(job, config=changed(job.config, lr=0.5)), known_as=Path("/elsewhere/cell"))
+    assert elsewhere == error.replace(str(job.folder), "/elsewhere/cell")
     assert (job.folder / "seed-0" / "metrics.json").read_bytes() == before
 
 

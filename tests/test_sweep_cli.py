@@ -84,7 +84,7 @@ def test_killed_at_any_moment_and_started_again_equals_the_straight_one(place):
     stamp = finished.stat().st_mtime_ns
     assert not (place / "killed" / "actdiff" / "seed-1" / "metrics.json").exists()
     again = run("sweep", "own.toml", "--out", "killed", cwd=place)
-    assert "2 of 2 cells are done (1 of them were before), 0 failed" in again.stdout
+    assert "2 of 2 cells are done (1 of them was before), 0 failed" in again.stdout
     assert finished.stat().st_mtime_ns == stamp
     for cell in ("classify", "actdiff"):
         for seed in ("seed-0", "seed-1"):
@@ -103,11 +103,11 @@ def test_a_killed_sweep_leaves_nobody_training(place):
     assert history.read_bytes() == rows
 
 
-def test_a_failed_cell_is_reported_at_the_end_and_the_exit_code_is_1(place):
+def test_a_failed_cell_is_reported_at_the_end_and_the_exit_code_is_4(place):
     (place / "own.toml").write_text(
         GRID.replace("{}", "{ data = 'nowhere' }").replace("epochs = 4", "epochs = 1")
     )
-    done = run("sweep", "own.toml", "--seeds", "1", cwd=place, code=1)
+    done = run("sweep", "own.toml", "--seeds", "1", cwd=place, code=4)
     assert "Classify: failed, will be tried again" in done.stderr
     assert "failed twice: Classify: the data set folder nowhere" in done.stderr
     assert "1 of 2 cells are done, 1 failed" in done.stdout

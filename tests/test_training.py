@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from activmask.machine.device import attention, choose_device
 from activmask.runs.checkpoint import load_checkpoint, snapshot
 from activmask.runs.making import make_config
 from activmask.runs.selection import is_better, merit
-from activmask.training.feed.sources import load_split, load_splits, stored_splits
+from activmask.training.feed.sources import load_splits, stored_splits
 from activmask.training.replicas import advance as advance_module
 from activmask.training.replicas import epoch as epoch_module
 from activmask.training.replicas.advance import keep_row
@@ -435,24 +434,3 @@ def test_resuming_for_fewer_epochs_than_were_trained_is_refused(crosses, tmp_pat
     (tmp_path / "seed-0/metrics.json").unlink()
     with pytest.raises(UsageError, match="has trained 3 epochs already, more than the 2 asked for"):
         train(small(crosses, epochs=2), out=tmp_path, resume=True)
-
-
-@pytest.mark.parametrize("data", ["on disk", "synthetic"])
-def test_one_split_is_that_of_all(crosses, data):
-    config = small(crosses, classify_masked="all") if data == "on disk" else make_config(data="synthetic")
-    for name, samples in load_splits(config, 1).items():
-        alone = load_split(config, 1, name)
-        assert torch.equal(alone.images, samples.images)
-        assert torch.equal(alone.masks, samples.masks)
-        assert torch.equal(alone.labels, samples.labels)
-
-
-def test_one_split_is_read_without_the_files_of_the_others(crosses, tmp_path):
-    folder = tmp_path / "crosses"
-    shutil.copytree(crosses, folder)
-    broken = next((folder / "images").glob("Train-*"))
-    broken.write_bytes(broken.read_bytes()[:40])
-    config = make_config(data=str(folder))
-    assert len(load_split(config, 0, "test")) == 16
-    with pytest.raises(DataError, match=broken.name):
-        load_splits(config, 0)

@@ -190,7 +190,7 @@ def test_torchrun_trains_one_network_and_one_process_speaks(crosses, tmp_path):
         command(crosses, tmp_path / "run", 2), env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
     assert done.stdout.count("Best epoch") == 1
-    assert done.stderr.count("epoch 1/2") == 1
+    assert done.stderr.count("2/2 epochs") == 1
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["seed-0"]
     assert '"processes": 2' in (tmp_path / "run/seed-0/run.json").read_text()
 

@@ -68,8 +68,12 @@ def with_threads(job: Job, threads: int) -> Job:
     return job if job.config.machine.threads else replace(job, config=changed(job.config, threads=threads))
 
 
-def run_job(job: Job) -> str:
+def run_job(job: Job, *, known_as: Path | None = None) -> str:
     """Train what is missing of a job.
+
+    Args:
+        job: to be done.
+        known_as: the folder that a failure names in place of the job's own.
 
     Returns:
         Empty when it is done, else why it failed: a sentence, or the traceback of a defect.
@@ -77,7 +81,7 @@ def run_job(job: Job) -> str:
     try:
         train(job.config, job.seeds, job.folder, resume=True)
     except ActivmaskError as error:
-        return str(error)
+        return str(error.told_from((job.folder,), known_as or job.folder))
     except Exception:  # noqa: BLE001 - one cell's defect must not end the others; it is reported whole
         return traceback.format_exc()
     return ""

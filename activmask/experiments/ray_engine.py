@@ -125,7 +125,9 @@ class RayEngine:
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / BEACON_FILE).write_text(self._beacons[folder], encoding="utf-8")
             except OSError as error:
-                raise DataError(f"{folder} cannot be written ({error}); choose another folder") from error
+                raise DataError(
+                    f"{{path}} cannot be written ({error})", path=folder, advice="choose another folder"
+                ) from error
         return self._beacons[folder]
 
     def _share(self, job: Job) -> dict[str, float]:
@@ -221,10 +223,7 @@ def _run_aside(task: Task) -> Outcome:
         job = replace(task.job, folder=Path(scratch) / task.job.folder.name)
         for reference in task.found:
             write_files(job, import_ray().get(reference))
-        error = run_job(job)
-        return Outcome(
-            error=error.replace(str(job.folder), str(task.job.folder)), files=read_files(job.folder)
-        )
+        return Outcome(error=run_job(job, known_as=task.job.folder), files=read_files(job.folder))
 
 
 def read_files(folder: Path) -> Files:

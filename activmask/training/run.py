@@ -152,8 +152,9 @@ def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[i
 
 def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: Sequence[str]) -> UsageError:
     return UsageError(
-        f"{folder} holds a finished run with other settings ({changes_in_words(before, after, changed)}); "
-        "use another out folder or overwrite it"
+        f"{{path}} holds a finished run with other settings ({changes_in_words(before, after, changed)})",
+        path=folder,
+        advice="use another out folder or overwrite it",
     )
 
 
@@ -180,8 +181,9 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
             own_table(of_seed(out, seed, config), dataset(), known)
         except DataError as error:
             raise UsageError(
-                f"{folder} holds a finished run on other data ({error}); use another out folder or "
-                "overwrite it"
+                f"{{path}} holds a finished run on other data ({error.told_from((out.parent,))})",
+                path=folder,
+                advice="use another out folder or overwrite it",
             ) from error
 
     return check
@@ -198,7 +200,9 @@ def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
     for seed in seeds:
         folder = seed_folder(out, seed)
         if (folder / STATE_FILE).exists():
-            raise UsageError(f"{folder} holds a run that was not finished; resume it or overwrite it")
+            raise UsageError(
+                "{path} holds a run that was not finished", path=folder, advice="resume it or overwrite it"
+            )
 
 
 def _open_replica(
@@ -219,8 +223,10 @@ def _open_replica(
             progress.note(note)
     if replica.next_epoch > config.training.epochs:
         raise UsageError(
-            f"{replica.folder} has trained {replica.next_epoch} epochs already, more than the "
-            f"{config.training.epochs} asked for; ask for at least as many, or use another out folder"
+            f"{{path}} has trained {replica.next_epoch} epochs already, more than the "
+            f"{config.training.epochs} asked for",
+            path=replica.folder,
+            advice="ask for at least as many, or use another out folder",
         )
     check_all_agree(replica.next_epoch, device, world)
     if not world.writes:

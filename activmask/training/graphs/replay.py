@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from activmask.ground.errors import TrainingDiverged
-from activmask.training.graphs.capture import MOST_AHEAD, Recording, launch
-from activmask.training.graphs.device_epoch import FIXED, PER_SPLIT
+from activmask.training.graphs.capture import MOST_AHEAD, Recording, launch, values_and_verdict
+from activmask.training.graphs.epoch_verdict import unpack_verdict
 from activmask.training.replicas.advance import keep_row, save
 from activmask.training.replicas.epoch import (
     diverged,
@@ -18,7 +18,6 @@ from activmask.training.replicas.epoch import (
     mean_losses,
     step_count,
 )
-from activmask.training.replicas.predictions import Scores
 from activmask.training.replicas.progress import Progress
 
 SECONDS_AHEAD = 1.0
@@ -113,19 +112,14 @@ def _outcome(recording: Recording, numbers: Tensor, seconds: float) -> tuple[dic
         TrainingDiverged: it has a loss or logits that are not finite.
     """
     replica = recording.replica
-    values, verdict = numbers[: -len(recording.verdict)], numbers[-len(recording.verdict) :]
+    values, verdict = values_and_verdict(recording, numbers)
     sizes = [size for segment, _ in recording.segments for size in segment.sizes]
-    by_step = list(zip(values.view(len(sizes), -1), sizes, strict=True))
+    by_step = list(zip(values, sizes, strict=True))
     for step, (of_step, _) in enumerate(by_step):
         if not of_step[0].isfinite():
             raise diverged(replica, step, of_step)
-    splits = judged_splits(replica.config.training)
-    scores = {}
-    for name, (auc, accuracy, loss, finite) in zip(
-        splits, verdict[FIXED:].view(-1, PER_SPLIT).tolist(), strict=True
-    ):
-        if not finite:
-            raise logits_diverged(replica, name, replica.next_epoch)
-        scores[name] = Scores(auc, accuracy, loss)
-    row = history_row(replica, mean_losses(replica.config.objectives, by_step), scores, seconds)
-    return row, bool(verdict[0])
+    told = unpack_verdict(verdict, judged_splits(replica.config.training))
+    if told.broken:
+        raise logits_diverged(replica, told.broken[0], replica.next_epoch)
+    row = history_row(replica, mean_losses(replica.config.objectives, by_step), told.scores, seconds)
+    return row, told.is_best

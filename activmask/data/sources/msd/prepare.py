@@ -183,11 +183,13 @@ def _check_request(
 ) -> None:
     check_side(size)
     if window is not None and not (all(map(math.isfinite, window)) and window[0] < window[1]):
-        raise UsageError(f"window must rise from a low to a high value; found {window[0]:g} to {window[1]:g}")
+        raise UsageError(
+            "window must rise from a low to a high value", found=f"{window[0]:g} to {window[1]:g}"
+        )
     if slices_per_volume < 0 or slices_per_volume == 1:
-        raise UsageError(f"slices_per_volume must be 0 or at least 2; found {slices_per_volume}")
+        raise UsageError("slices_per_volume must be 0 or at least 2", found=slices_per_volume)
     if mask_blur is not None and not 0 <= mask_blur <= _MAX_BLUR:
-        raise UsageError(f"mask_blur must be from 0 to {_MAX_BLUR} px; found {mask_blur:g}")
+        raise UsageError(f"mask_blur must be from 0 to {_MAX_BLUR} px", found=f"{mask_blur:g}")
 
 
 def _blur(preset: str | None) -> float:
@@ -245,8 +247,8 @@ def _records(
 def _count(task: Task, case: Case, slices: Slices, tally: _Tally) -> None:
     tally.decompressing += slices.seconds_decompressing
     tally.elsewhere += slices.seconds_elsewhere
-    if slices.failure:
-        why = reason(DataError(slices.failure), (task.root,))
+    if slices.failure is not None:
+        why = reason(slices.failure, (task.root,))
         tally.skipped.append((case.image.relative_to(task.root).as_posix(), why))
     tally.skipped.extend(
         (f"{case.subject}-z{z:03d}", "the organ vanishes at the stored size") for z in slices.vanished

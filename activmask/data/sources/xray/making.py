@@ -131,8 +131,9 @@ def draw_made(
         ) from error
     except OSError as error:
         raise DataError(
-            f"the finished images cannot be kept in {cache} ({error.strerror or type(error).__name__}); free "
-            "the disk or choose another place"
+            f"the finished images cannot be kept in {{path}} ({error.strerror or type(error).__name__})",
+            path=cache,
+            advice="free the disk or choose another place",
         ) from error
     return Drawn(images, [numbers[image] for image in images], len(expected) // len(cells), tuple(broken))
 
