@@ -12,6 +12,7 @@ import torch
 from dataset_records import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from objective_settings import OBJECTIVES
 from test_training import assert_same_run, small
 
 from activmask.data.dataset import read_dataset
@@ -34,12 +35,12 @@ from activmask.training.world import World
 CPU = torch.device("cpu")
 RUNS = {
     "plain": {"eval_train": True},
-    "share of masks": {"actdiff": 1.0, "masks": 0.5, "batch_size": 20},
-    "crop and flip": {"actdiff": 1.0, "augment": "crop-flip", "image_size": 24},
-    "middle": {"gradmask": 1.0, "image_size": 24},
-    "upper bound": {"classify_masked": "all"},
-    "circle": {"actdiff": 1.0, "mask": "circle", "mask_blur": 0.0, "masks": 0.5},
-    "dropout": {"model": "mobilenet_v3_small", "width": 64},
+    "share of masks": {**OBJECTIVES["share of masks"], "batch_size": 20},
+    "crop and flip": OBJECTIVES["crop and flip"],
+    "middle": {**OBJECTIVES["gradmask"], "image_size": 24},
+    "classify masked everywhere": OBJECTIVES["classify masked everywhere"],
+    "circle": {**OBJECTIVES["share of masks"], "mask": "circle", "mask_blur": 0.0},
+    "dropout": OBJECTIVES["dropout"],
 }
 
 
