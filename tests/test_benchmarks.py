@@ -36,6 +36,7 @@ def settings(crosses: Path, **objective: object) -> dict[str, object]:
     return {"data": str(crosses), **SMALL, **objective}
 
 
+@pytest.mark.process
 def test_everything_runs_in_small_and_leaves_its_figures(tmp_path):
     names = [
         *command.CPU,

@@ -28,6 +28,7 @@ def activmask(command: str) -> str:
     return result.stdout
 
 
+@pytest.mark.process
 def test_the_chain_runs_from_a_users_folder_to_a_picture(place, capsys):
     check_preparation(
         activmask(

@@ -101,6 +101,7 @@ def together(crosses):
     return found
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", SHARED)
 def test_gradients_of_two_processes_are_those_of_one(crosses, together, name):
     config = replace(configs(crosses)[name], sync_batchnorm=False)
@@ -157,6 +158,7 @@ def command(data: Path, out: Path, epochs: int, *more: str) -> list[str]:
     return [*launcher, *map(str, settings), "--out", str(out), *more]
 
 
+@pytest.mark.process
 def test_torchrun_trains_one_network_and_one_process_speaks(crosses, tmp_path):
     done = subprocess.run(
         command(crosses, tmp_path / "run", 2), env=ENVIRONMENT, capture_output=True, text=True, check=True
@@ -167,6 +169,7 @@ def test_torchrun_trains_one_network_and_one_process_speaks(crosses, tmp_path):
     assert '"processes": 2' in (tmp_path / "run/seed-0/run.json").read_text()
 
 
+@pytest.mark.process
 def test_a_dead_peer_ends_the_training_in_a_sentence_and_it_resumes(crosses, tmp_path):
     out = tmp_path / "run"
     history = out / "seed-0" / "history.csv"
