@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
+from activmask.objectives.chosen import needs
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -299,25 +300,31 @@ ONLY_WITH = {
 
 def differentiates_twice(config: RunConfig) -> bool:
     """Whether a penalty on an input gradient is part of the loss."""
-    return config.gradmask > 0 or config.rrr > 0
+    return config["gradmask"] > 0 or config["rrr"] > 0
 
 
 def draws_images(config: RunConfig) -> bool:
     """Whether chance decides which images train, validate and test a run."""
-    counts = config.train_images or config.valid_images or config.test_images
-    return config.data == IN_MEMORY or config.split_policy != "given" or counts > 0
+    counts = config.source.train_images or config.source.valid_images or config.source.test_images
+    return config.source.data == IN_MEMORY or config.source.split_policy != "given" or counts > 0
 
 
 def uses_masks(config: RunConfig) -> bool:
     """Whether training under this description looks at masks at all."""
-    return uses_shuffled_copy(config) or differentiates_twice(config) or masks_images(config)
+    return (
+        needs(config.objectives).shuffled
+        or needs(config.objectives).second_derivative
+        or masks_images(config)
+    )
 
 
 def masks_images(config: RunConfig) -> bool:
     """Whether training shows images that are blank outside their masks."""
-    return config.classify_masked != "off"
+    return config["classify_masked"] != "off"
 
 
 def uses_shuffled_copy(config: RunConfig) -> bool:
     """Whether a training step needs the copy whose pixels outside the mask are shuffled."""
-    return bool(config.actdiff or config.adversarial or config.recon_masked or config.classify_shuffled)
+    return bool(
+        config["actdiff"] or config["adversarial"] or config["recon_masked"] or config["classify_shuffled"]
+    )

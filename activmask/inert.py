@@ -3,37 +3,31 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from activmask.config import (
-    CONVNETS,
-    IN_MEMORY,
-    ONLY_WITH,
-    POOLED,
-    PRESETS,
-    RunConfig,
-    default_of,
-    draws_images,
-    masks_images,
-    uses_masks,
-)
+from activmask.config import ONLY_WITH, masks_images
+from activmask.data.settings import IN_MEMORY, draws_images
+from activmask.objectives.actdiff import POOLED
+from activmask.objectives.chosen import needs
+from activmask.runs.description import RunConfig
+from activmask.runs.presets import CONVNETS, PRESETS, default_of
 
 Acts = Callable[[RunConfig], object]
 
 
 def _on_disk(config: RunConfig) -> bool:
-    return config.data != IN_MEMORY
+    return config.source.data != IN_MEMORY
 
 
 def _drawn(config: RunConfig) -> bool:
-    return _on_disk(config) and config.split_policy != "given"
+    return _on_disk(config) and config.source.split_policy != "given"
 
 
 def _needs_weight(name: str) -> tuple[Acts, str]:
-    return lambda config: getattr(config, name), f"while {name} is 0; give {name} a weight"
+    return lambda config: config[name], f"while {name} is 0; give {name} a weight"
 
 
 def _compares_layers() -> tuple[Acts, str]:
     return (
-        lambda config: config.actdiff and config.actdiff_layers != POOLED,
+        lambda config: config["actdiff"] and config["actdiff_layers"] != POOLED,
         "while actdiff is 0; give actdiff a weight, and other layers than pooled, which are compared by one "
         "norm after the ReLU",
     )
@@ -57,7 +51,7 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
     "valid_images": (_on_disk, _IN_MEMORY_SPLITS),
     "test_images": (_on_disk, _IN_MEMORY_SPLITS),
     "correlation": (
-        lambda config: _on_disk(config) and config.split_policy == "site-correlated",
+        lambda config: _on_disk(config) and config.source.split_policy == "site-correlated",
         "here: it belongs to the split policy site-correlated of a data set folder",
     ),
     "duplicates": (
@@ -65,23 +59,23 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
         "on data synthetic, whose splits share no picture; leave it off",
     ),
     "evaluate_view": (
-        lambda config: config.image_size > 0,
+        lambda config: config.view.image_size > 0,
         "while image_size is 0 and every image is seen as it is stored; give image_size",
     ),
     "mask_blur": (
-        lambda config: config.mask != "circle" or config.mask_blur == 0,
+        lambda config: config.view.mask != "circle" or config.view.mask_blur == 0,
         "on circles, which are never dilated; leave it out or take masks from files",
     ),
     "masks": (uses_masks, ": no objective of this run looks at masks"),
     "masks_without": (
-        lambda config: uses_masks(config) and config.mask == "file",
+        lambda config: needs(config.objectives).masks and config.view.mask == "file",
         "unless an objective of this run looks at masks from files: with circles every image has a mask",
     ),
     **{name: _needs_weight(weight) for name, weight in ONLY_WITH.items()},
     "actdiff_norm": _compares_layers(),
     "actdiff_at": _compares_layers(),
     "head": (
-        lambda config: config.model.startswith(("resnet", "resnext", "wide_resnet")),
+        lambda config: config.network.model.startswith(("resnet", "resnext", "wide_resnet")),
         "on networks other than ResNets; leave it at pooled",
     ),
     "masked_fill": (
@@ -89,11 +83,11 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
         "while classify_masked is off, when nothing is masked out; choose classify_masked train or all",
     ),
     "recon_loss": (
-        lambda config: config.recon > 0,
+        lambda config: config["recon"] > 0,
         "without a reconstruction: use the model ae or unet with recon above 0",
     ),
     "sync_batchnorm": (
-        lambda config: config.model not in CONVNETS,
+        lambda config: config.network.model not in CONVNETS,
         "on cnn, ae and unet, which have no batch normalisation; leave it off",
     ),
 }
@@ -109,9 +103,9 @@ def without_effect(config: RunConfig) -> list[str]:
     return [
         f"{name} has no effect{'' if why.startswith(':') else ' '}{why}"
         for name, (acts, why) in NEEDS.items()
-        if getattr(config, name) != _usual(config, name) and not acts(config)
+        if config[name] != _usual(config, name) and not acts(config)
     ]
 
 
 def _usual(config: RunConfig, name: str) -> Any:
-    return PRESETS[config.preset].get(name, default_of(name, config.model))
+    return PRESETS[config.preset].get(name, default_of(name, config.network.model))

@@ -4,24 +4,21 @@ import math
 from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin
 
-from activmask.config import (
+from activmask.config import FIELDS, ONLY_WITH, TYPES, masks_images
+from activmask.data.settings import parse_ratio
+from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
+from activmask.objectives.chosen import needs
+from activmask.runs.description import RunConfig, changed, flat
+from activmask.runs.inert import without_effect
+from activmask.runs.presets import (
     AUTOENCODERS,
     CONVNET_WIDTH,
     CONVNETS,
-    FIELDS,
     MODEL_DEFAULTS,
-    ONLY_WITH,
     PRESETS,
     RECON_WEIGHT,
-    TYPES,
-    RunConfig,
-    differentiates_twice,
-    masks_images,
-    nearest,
-    parse_ratio,
 )
-from activmask.errors import UsageError
-from activmask.inert import without_effect
 
 
 def make_config(**settings: Any) -> RunConfig:
@@ -73,7 +70,7 @@ def written_config(settings: dict[str, Any]) -> RunConfig:
     config = RunConfig(**settings)
     if config.preset not in PRESETS:
         raise UsageError(f"there is no preset '{config.preset}'; {nearest(config.preset, PRESETS)}")
-    return replace(config, **_model_defaults(vars(config), config.model))
+    return changed(config, **_model_defaults(flat(config), config.network.model))
 
 
 def check_values(settings: dict[str, Any]) -> None:
@@ -106,7 +103,7 @@ def _check_value(name: str, value: Any) -> None:
 
 
 def _check_combination(config: RunConfig) -> None:
-    parse_ratio(config.split_ratio)
+    parse_ratio(config.source.split_ratio)
     for wrong, reason in _contradictions(config):
         if wrong:
             raise UsageError(reason)
@@ -115,43 +112,46 @@ def _check_combination(config: RunConfig) -> None:
 
 
 def _contradictions(config: RunConfig) -> list[tuple[bool, str]]:
-    penalties = config.actdiff or config.gradmask or config.rrr or config.adversarial
+    penalties = config["actdiff"] or config["gradmask"] or config["rrr"] or config["adversarial"]
     return [
-        (config.lr == 0, "lr is 0: nothing would be learned; give a positive learning rate"),
+        (config.training.lr == 0, "lr is 0: nothing would be learned; give a positive learning rate"),
         (
-            config.adversarial_lr == 0,
+            config["adversarial_lr"] == 0,
             "adversarial_lr is 0: the discriminator would not learn; give a positive learning rate",
         ),
-        (config.masks > 1, f"masks is a share between 0 and 1; found {config.masks}"),
-        (config.correlation > 1, f"correlation is a share between 0 and 1; found {config.correlation}"),
+        (config.view.masks > 1, f"masks is a share between 0 and 1; found {config.view.masks}"),
         (
-            masks_images(config) and config.classify_shuffled,
+            config.source.correlation > 1,
+            f"correlation is a share between 0 and 1; found {config.source.correlation}",
+        ),
+        (
+            masks_images(config) and config["classify_shuffled"],
             "classify_masked and classify_shuffled both replace the training images; choose one",
         ),
         (
-            bool((masks_images(config) or config.classify_shuffled) and penalties),
+            bool((masks_images(config) or config["classify_shuffled"]) and penalties),
             "classify_masked and classify_shuffled train on images without their surroundings, so "
             "actdiff, gradmask, rrr and adversarial, which act on the surroundings, cannot go with them",
         ),
         (
-            config.recon > 0 and config.model not in AUTOENCODERS,
-            f"{config.model} has no decoder, so it cannot reconstruct; use ae or unet, or set recon to 0",
+            config["recon"] > 0 and config.network.model not in AUTOENCODERS,
+            f"{config.network.model} has no decoder, so it cannot reconstruct; use ae or unet, or set recon to 0",
         ),
         (
-            config.recon_masked and config.recon == 0,
+            config["recon_masked"] and config["recon"] == 0,
             "recon_masked needs a reconstruction: use the model ae or unet with recon above 0",
         ),
         (
-            config.recon_masked and (masks_images(config) or config.classify_shuffled),
+            config["recon_masked"] and (masks_images(config) or config["classify_shuffled"]),
             "recon_masked reconstructs the shuffled copy from the full image, which classify_masked and "
             "classify_shuffled never show; choose one",
         ),
         (
-            config.compile and differentiates_twice(config),
+            config.machine.compile and needs(config.objectives).second_derivative,
             "compile cannot differentiate twice, which gradmask and rrr need; leave compile off",
         ),
         (
-            config.augment == "crop-flip" and config.image_size == 0,
+            config.view.augment == "crop-flip" and config.view.image_size == 0,
             "augment crop-flip needs image_size, the side in px to crop to",
         ),
     ]

@@ -10,14 +10,15 @@ Shapes: B images, N of a split, C channels, H x W pixels.
 from dataclasses import dataclass
 
 import torch
+from activmask.runs.description import RunConfig
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.config import RunConfig
-from activmask.models import ModelOutput, build_model
-from activmask.training.device import autocast, set_up_arithmetic
-from activmask.training.sources import load_splits
+from activmask.machine.device import autocast, set_up_arithmetic
+from activmask.models.build import build_model
+from activmask.models.output import ModelOutput
+from activmask.training.feed.sources import load_splits
 
 Tensors = tuple[Tensor, Tensor, Tensor]
 """Images (N, C, H, W), masks bool (N, 1, H, W), labels (N,)."""
@@ -50,7 +51,7 @@ def new_good_eager(config: RunConfig, device: torch.device, *, seed: int = 0) ->
         config=config,
         device=device,
         model=model,
-        optimizer=torch.optim.Adam(model.parameters(), lr=config.lr, fused=True),
+        optimizer=torch.optim.Adam(model.parameters(), lr=config.training.lr, fused=True),
         train=train,
         valid=valid,
         generator=torch.Generator(device).manual_seed(seed),
@@ -64,7 +65,7 @@ def good_epoch(run: GoodEager) -> int:
     total = torch.zeros((), device=run.device)
     run.model.train()
     order = torch.randperm(len(images), device=run.device, generator=run.generator)
-    for batch in order.split(run.config.batch_size):
+    for batch in order.split(run.config.training.batch_size):
         total += _step(run, images[batch], masks[batch], labels[batch]) * len(batch)
     (total / len(images)).item()
     _auc(run)
@@ -84,23 +85,23 @@ def _step(run: GoodEager, images: Tensor, masks: Tensor, labels: Tensor) -> Tens
 def _loss(run: GoodEager, images: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     config = run.config
     shuffled: ModelOutput | None = None
-    if config.actdiff:
+    if config["actdiff"]:
         shuffled = run.model(shuffled_at_once(images, masks, run.generator), reconstruct=False)
-    if config.gradmask:
+    if config["gradmask"]:
         images = images.detach().requires_grad_()
     output: ModelOutput = run.model(images)
     loss = F.cross_entropy(output.logits, labels)
     if shuffled is not None:
         pairs = zip(output.pre_activations.values(), shuffled.pre_activations.values(), strict=True)
         rows = [torch.linalg.vector_norm((a - b).float(), dim=-1).flatten() for a, b in pairs]
-        loss = loss + config.actdiff * torch.cat(rows).mean()
-    if config.gradmask:
+        loss = loss + config["actdiff"] * torch.cat(rows).mean()
+    if config["gradmask"]:
         contrast = (output.logits[:, 1] - output.logits[:, 0]).abs().sum()
         (gradient,) = torch.autograd.grad(contrast, images, create_graph=True)
-        loss = loss + config.gradmask * (gradient * ~masks).flatten(1).norm(dim=1).mean()
+        loss = loss + config["gradmask"] * (gradient * ~masks).flatten(1).norm(dim=1).mean()
     if output.reconstruction is not None:
         rebuilt = F.binary_cross_entropy_with_logits(output.reconstruction, images.detach())
-        loss = loss + config.recon * rebuilt
+        loss = loss + config["recon"] * rebuilt
     return loss
 
 

@@ -9,14 +9,14 @@ from importlib import import_module
 from typing import Any
 
 import torch
+from activmask.runs.making import make_config
 from torch import Tensor
 
 from activmask.kernels.activation_distance import activation_distance
 from activmask.kernels.activation_distance import reference as distance_reference
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.kernels.masked_shuffle import reference as shuffle_reference
-from activmask.making_config import make_config
-from activmask.models import build_model
+from activmask.models.build import build_model
 from benchmarks.figure import Effort, Figure
 from benchmarks.floors import distance_bytes, shuffle_bytes
 from benchmarks.side_by_side import Contestant, Speeds, clocked, pick, race, ratios

@@ -1,11 +1,11 @@
 """How fast attribution maps are made, over captum called for one image at a time."""
 
 import torch
+from activmask.runs.making import make_config
 from captum.attr import Saliency
 from torch import Tensor
 
-from activmask.making_config import make_config
-from activmask.models import build_model
+from activmask.models.build import build_model
 from activmask.saliency.methods import attribute
 from benchmarks.figure import Effort, Figure
 from benchmarks.side_by_side import clocked, race, ratios

@@ -172,5 +172,5 @@ def _share_of_floor(task: Task, effort: Effort) -> list[Figure]:
         contestants = {OURS: ours(config, effort, replicas), MATRIX: matrix_product(config, effort)}
         speeds = race(contestants, effort, budget_s=25)
         per_image = flops_per_image(config, task)
-    what = f"ResNet-18 + actdiff, {task.side} px, batch {config.batch_size}, {replicas} replicas"
+    what = f"ResNet-18 + actdiff, {task.side} px, batch {config.training.batch_size}, {replicas} replicas"
     return [_of_floor(speeds, per_image, what, 0.45, precision)]

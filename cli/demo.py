@@ -57,10 +57,10 @@ def _run(command: str) -> None:
 
 def _conclude(folder: Path, seed: int) -> None:
     from activmask.evaluation.evaluate import evaluate
-    from activmask.report.comparison import comparison
-    from activmask.training.checkpoint import load_checkpoint
-    from activmask.training.run_folder import read_history
-    from activmask.training.trained_data import of_checkpoint, own_split_as_seen
+    from activmask.report.charts.comparison import comparison
+    from activmask.runs.checkpoint import load_checkpoint
+    from activmask.runs.folder import read_history
+    from activmask.training.feed.trained_data import of_checkpoint, own_split_as_seen
 
     names = ("baseline", "actdiff")
     runs = [folder / "runs" / name / f"seed-{seed}" for name in names]

@@ -6,9 +6,10 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import typer
+from activmask.runs.presets import CONVNET_WIDTH, MODEL_DEFAULTS, PRESETS, RECON_WEIGHT
 from typer.core import TyperCommand
 
-from activmask.config import CONVNET_WIDTH, FIELDS, MODEL_DEFAULTS, PRESETS, RECON_WEIGHT, TYPES
+from activmask.config import FIELDS, TYPES
 
 SHORT_CHOICES = {"preset": Literal["synthetic", "liver", "cardiac", "pancreas", "xray"]}
 

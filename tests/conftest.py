@@ -8,8 +8,8 @@ from hypothesis import settings
 from inline_engine import InlineEngine
 from process_marker import clocked, only_where_marked, too_long
 
-from activmask.data.synthetic import SyntheticSpec
-from activmask.data.synthetic_dataset import make_synthetic
+from activmask.data.sources.synthetic.drawing import SyntheticSpec
+from activmask.data.sources.synthetic.prepare import make_synthetic
 from activmask.experiments import local_engine
 
 # A busy machine is no finding.

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
+from activmask.runs.making import make_config
 from objective_settings import OBJECTIVES
-
-from activmask.making_config import make_config
 
 MORE: dict[str, dict[str, object]] = {
     "batch norm": {},

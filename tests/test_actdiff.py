@@ -1,10 +1,10 @@
 import pytest
 import torch
+from activmask.runs.making import make_config
 from torch import Tensor, nn
 
-from activmask.errors import UsageError
-from activmask.making_config import make_config
-from activmask.models import build_model
+from activmask.ground.errors import UsageError
+from activmask.models.build import build_model
 from activmask.objectives.actdiff import actdiff, choose_layers
 
 NAMES = ["stem", "middle", "deep"]

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from activmask.runs.making import make_config
 from objective_settings import OBJECTIVES
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from activmask.making_config import make_config
-from activmask.models import build_model
+from activmask.models.build import build_model
 from activmask.objectives.terms import step_terms
 from benchmarks.floors import (
     Layer,
@@ -57,7 +57,7 @@ def test_a_training_step(model, objective):
         loss = step_terms(config, net, images, masks, torch.tensor([0, 1]), torch.Generator()).loss
         loss.backward(inputs=list(net.parameters()))
     floor = BATCH * training_flops(config, network(config, 28))
-    if model == "resnet18" and config.gradmask:
+    if model == "resnet18" and config["gradmask"]:
         # torch forms the weights' share of a strided 1 x 1 convolution's double backward with a
         # kernel the size of the feature map, which does more than is needed.
         assert floor < counted.flops < 1.03 * floor

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from activmask.runs.making import make_config
 
 from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.masks import dilate
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.kernels.activation_distance import reference
-from activmask.making_config import make_config
-from activmask.models import ModelOutput
+from activmask.models.output import ModelOutput
 from activmask.objectives.terms import step_terms
 from benchmarks import __main__ as command
 from benchmarks import good_eager, paper_loop

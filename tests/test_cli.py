@@ -10,10 +10,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from activmask_cli.train import _note_same_images
 from in_process import told
-
-from activmask.making_config import make_config
 
 PROGRAM = Path(sys.executable).with_name("activmask")
 COMMANDS = (

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from activmask.runs.description import flat
 from dicom_files import PATIENT, PATIENT_ID, dicom_dataset, gradient, write_dicom
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,8 +13,8 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import JPEGLosslessSV1
 
-from activmask.data.dicom import is_dicom, read_dicom
-from activmask.errors import DataError
+from activmask.data.files.dicom import is_dicom, read_dicom
+from activmask.ground.errors import DataError
 
 SHIPPED_FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"
 SHIPPED = sorted(path for path in SHIPPED_FOLDER.iterdir() if path.is_file())

@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 from torch import Tensor, nn
 
-from activmask.config import RunConfig
-from activmask.making_config import make_config
-from activmask.models import build_model, load_plain_weights, plain_weights, prepare_double_backward
-from activmask.models.double_backward import TwiceDifferentiableConv2d
+from activmask.models.build import build_model, load_plain_weights, plain_weights
+from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
 from activmask.objectives.terms import step_terms
-from activmask.training.replica import new_replica
+from activmask.training.replicas.replica import new_replica
 
 SIZE = 16
 MODELS = {

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import typer
+from activmask.runs.making import make_config, written_config
 from activmask_cli.evaluate import evaluate
 from activmask_cli.evaluation_tables import _borrowing
 from tiny_checkpoints import write_checkpoint
@@ -11,7 +12,6 @@ from typer.testing import CliRunner
 
 from activmask.evaluation.audit import Audit, MaskCount
 from activmask.evaluation.batch import _view_notes
-from activmask.making_config import make_config, written_config
 
 app = typer.Typer()
 app.command()(evaluate)

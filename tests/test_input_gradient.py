@@ -3,10 +3,11 @@ from functools import partial
 
 import pytest
 import torch
+from activmask.runs.description import flat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.objectives.input_gradient import gradmask, rrr
 
 Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -3,13 +3,14 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from activmask.runs.making import make_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.errors import UsageError
-from activmask.making_config import make_config
-from activmask.models import ConvNet, Tapped, build_model, load_plain_weights, plain_weights
-from activmask.models.taps import head_reads_last_tap
+from activmask.ground.errors import UsageError
+from activmask.models.build import build_model, load_plain_weights, plain_weights
+from activmask.models.convnet import ConvNet
+from activmask.models.taps import Tapped, head_reads_last_tap
 from activmask.models.torchvision_models import give_released_head, torchvision_classifier
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from user_folder import Folder, cats_and_dogs, grey, half
 
 from activmask.data.dataset import load_samples
-from activmask.errors import ActivmaskError
+from activmask.ground.errors import ActivmaskError
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_the_command_imports_nothing_heavy_until_it_runs():
 
 @pytest.mark.process
 def test_preparing_needs_no_torch():
-    code = "import sys, activmask.data.folder; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    code = "import sys, activmask.data.sources.folder.prepare; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False True"
 

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from activmask.runs.making import make_config
 from recorded_runs import RECORDED, small
 from safetensors.torch import load_file
 
-from activmask.errors import TrainingDiverged
-from activmask.making_config import make_config
-from activmask.models import build_model
-from activmask.training import recorded, recording, together
-from activmask.training.progress import Silent
-from activmask.training.recording import draws_at_random, why_not_recorded
-from activmask.training.replica import new_replica
+from activmask.ground.errors import TrainingDiverged
+from activmask.models.build import build_model
+from activmask.training import together
+from activmask.training.graphs import capture as recording
+from activmask.training.graphs import replay as recorded
+from activmask.training.graphs.capture import draws_at_random, why_not_recorded
+from activmask.training.replicas.progress import Silent
+from activmask.training.replicas.replica import new_replica
 from activmask.training.run import train
 
 

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from activmask.runs.description import flat
 from report_runs import train_runs
 from summary_runs import write_run
 
-from activmask.experiments.results import find_runs
 from activmask.report import write
-from activmask.report.page import Cell, Fact, Page, Part, Row, Table, columns, render
-from activmask.report.page_tables import forms_table
-from activmask.report.summary import summarise
+from activmask.report.findings.summary import summarise
+from activmask.report.page.html import Cell, Fact, Page, Part, Row, Table, columns, render
+from activmask.report.page.page_tables import forms_table
 from activmask.report.write import write_report
+from activmask.runs.results import find_runs
 
 HOSTILE = "<script>alert('&')</script>\"'"
 VOID = {"meta", "link", "input", "br", "img"}

@@ -5,9 +5,10 @@ from captum.attr import LayerAttribution, LayerGradCam
 from tiny_checkpoints import tiny_config
 from torch import nn
 
-from activmask.errors import UsageError
-from activmask.models import Tapped, build_model
+from activmask.ground.errors import UsageError
+from activmask.models.build import build_model
 from activmask.models.output import ModelOutput
+from activmask.models.taps import Tapped
 from activmask.models.torchvision_models import torchvision_classifier
 from activmask.saliency.feature_map import as_map, find_feature_map
 from activmask.saliency.methods import attribute

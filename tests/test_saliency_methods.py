@@ -4,8 +4,8 @@ import torch
 from tiny_checkpoints import tiny_config
 from torch import nn
 
-from activmask.errors import UsageError
-from activmask.models import build_model
+from activmask.ground.errors import UsageError
+from activmask.models.build import build_model
 from activmask.models.inference import images_per_pass
 from activmask.models.output import ModelOutput
 from activmask.saliency.methods import METHODS, attribute

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from activmask.config import RunConfig
 from activmask.data.splits import SPLITS, split_indices
 from activmask.data.subjects import find_straddler
-from activmask.errors import ActivmaskError, DataError, UsageError
+from activmask.ground.errors import ActivmaskError, DataError, UsageError
 
 POLICIES = ("given", "subject", "site-correlated")
 

@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 import torch
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 from torch import Tensor, nn
 
-from activmask.config import RunConfig
 from activmask.kernels.masked_shuffle import masked_shuffle
-from activmask.making_config import make_config
-from activmask.models import ModelOutput
+from activmask.models.output import ModelOutput
 from activmask.objectives.actdiff import actdiff
 from activmask.objectives.adversarial import adversarial, discriminator, features
 from activmask.objectives.classification import cross_entropy, cutout
@@ -80,8 +80,8 @@ JUDGE = discriminator(3, seed=0)
 
 def step(**settings: Any) -> Step:
     config = make_config(**settings)
-    model = Recorder(decoder=config.model in {"ae", "unet"})
-    judge = JUDGE if config.adversarial else None
+    model = Recorder(decoder=config.network.model in {"ae", "unet"})
+    judge = JUDGE if config["adversarial"] else None
     return Step(config, model, step_terms(config, model, IMAGES, MASKS, LABELS, generator(), judge))
 
 

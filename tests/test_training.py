@@ -9,24 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from activmask.runs.making import make_config
 from objective_settings import each
 from PIL import Image
 from safetensors.torch import load_file
 
 from activmask.data.masks import dilate
-from activmask.errors import CheckpointError, DataError, TrainingDiverged, UsageError
-from activmask.making_config import make_config
-from activmask.training import advance as advance_module
-from activmask.training import epoch as epoch_module
-from activmask.training.advance import keep_row
-from activmask.training.checkpoint import load_checkpoint, snapshot
-from activmask.training.device import attention, choose_device
-from activmask.training.replica import new_replica
+from activmask.ground.errors import CheckpointError, DataError, TrainingDiverged, UsageError
+from activmask.machine.device import attention, choose_device
+from activmask.runs.checkpoint import load_checkpoint, snapshot
+from activmask.runs.selection import is_better, merit
+from activmask.training.feed.sources import as_seen, load_split, load_splits, stored_splits
+from activmask.training.replicas import advance as advance_module
+from activmask.training.replicas import epoch as epoch_module
+from activmask.training.replicas.advance import keep_row
+from activmask.training.replicas.predictions import predict, score
+from activmask.training.replicas.replica import new_replica
+from activmask.training.replicas.state import restore_state, save_state
 from activmask.training.run import train
-from activmask.training.scoring import predict, score
-from activmask.training.selection import is_better, merit
-from activmask.training.sources import as_seen, load_split, load_splits, stored_splits
-from activmask.training.state import restore_state, save_state
 
 FILES = ("best.safetensors", "last.safetensors")
 RESUMED = (

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 from PIL import Image
 
-from activmask.config import RunConfig
 from activmask.data.samples import Samples
-from activmask.making_config import make_config
-from activmask.models import build_model, plain_weights
-from activmask.training.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
+from activmask.models.build import build_model, plain_weights
+from activmask.runs.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
 
 SIDE = 28
 

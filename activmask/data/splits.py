@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activmask.config import RunConfig, nearest, parse_ratio
+from activmask.data.settings import parse_ratio
 from activmask.data.subjects import find_straddler, kind_counts, strata, whole_sizes
-from activmask.errors import DataError, UsageError
+from activmask.ground.errors import DataError, UsageError
+from activmask.ground.nearest import nearest
+from activmask.runs.description import RunConfig
 
 SPLITS = ("train", "valid", "test")
 
@@ -35,14 +37,14 @@ def split_indices(
     splits: Sequence[str],
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Share the images out by `config.split_policy`.
+    """Share the images out by `config.source.split_policy`.
 
     `given` takes the split column. `subject` shuffles the subjects, stratified by the class most
-    of their images have, and shares them out by `config.split_ratio`. `site-correlated` does the
+    of their images have, and shares them out by `config.source.split_ratio`. `site-correlated` does the
     same within the four combinations of class and site, then takes as many images as the data
     allow with the site-label correlation of the paper's X-ray experiment (sec. 6): of the two
     sites, sorted by name, label 1 comes mostly from the second in train and mostly from the first
-    in valid and test. A number in `config.train_images`, `valid_images` or `test_images` then
+    in valid and test. A number in `config.source.train_images`, `valid_images` or `test_images` then
     draws that many, class-balanced.
 
     Args:
@@ -61,10 +63,10 @@ def split_indices(
         DataError: the table cannot give what the policy promises.
         UsageError: the request makes no sense.
     """
-    draw = _POLICIES.get(config.split_policy)
+    draw = _POLICIES.get(config.source.split_policy)
     if draw is None:
         raise UsageError(
-            f"there is no split policy '{config.split_policy}'; {nearest(config.split_policy, _POLICIES)}"
+            f"there is no split policy '{config.source.split_policy}'; {nearest(config.source.split_policy, _POLICIES)}"
         )
     if seed < 0:
         raise UsageError(f"the seed of a split must be at least 0; found {seed}")
@@ -96,7 +98,7 @@ def _given(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[s
 
 
 def _by_subject(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    shares = np.array(parse_ratio(config.split_ratio))
+    shares = np.array(parse_ratio(config.source.split_ratio))
     home: dict[str, int] = {}
     owed = np.zeros(3)
     for stratum in strata(table.subjects, table.labels):
@@ -133,7 +135,11 @@ def _balanced(
 
 
 def _wanted(config: RunConfig) -> dict[str, int]:
-    return {"train": config.train_images, "valid": config.valid_images, "test": config.test_images}
+    return {
+        "train": config.source.train_images,
+        "valid": config.source.valid_images,
+        "test": config.source.test_images,
+    }
 
 
 def _per_class(split: str, wanted: int, classes: int) -> int:
@@ -154,8 +160,10 @@ def _draw(rng: np.random.Generator, rows: np.ndarray, number: int, what: str) ->
 
 def _site_correlated(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
     kinds = _kinds(table)
-    aligned = np.array([config.correlation, 1 - config.correlation, 1 - config.correlation])
-    home = _share_kinds(table, kinds, np.array(parse_ratio(config.split_ratio)), aligned, rng)
+    aligned = np.array(
+        [config.source.correlation, 1 - config.source.correlation, 1 - config.source.correlation]
+    )
+    home = _share_kinds(table, kinds, np.array(parse_ratio(config.source.split_ratio)), aligned, rng)
     rows = _rows_by_home(table, home)
     pairs = {
         split: np.bincount(kinds[rows[split]], minlength=4).reshape(2, 2).min(axis=0) for split in SPLITS
@@ -219,7 +227,7 @@ def _share_kinds(
 
 def _correlated_sizes(config: RunConfig, pairs: dict[str, np.ndarray], aligned: np.ndarray) -> dict[str, int]:
     """Images per class in each split: what is asked for, else the most that keeps the split ratio."""
-    shares = np.array(parse_ratio(config.split_ratio))
+    shares = np.array(parse_ratio(config.source.split_ratio))
     wanted = _wanted(config)
     free = [k for k, split in enumerate(SPLITS) if not wanted[split]]
     limit = min((_most(pairs[SPLITS[k]], aligned[k]) / shares[k] for k in free), default=0.0)

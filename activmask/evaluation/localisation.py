@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.stats import hypergeom, rankdata
 
+from activmask.runs.description import flat
+
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 

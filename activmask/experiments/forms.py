@@ -6,7 +6,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from activmask.config import FIELDS, RunConfig, default_of
+from activmask.config import FIELDS
+from activmask.runs.description import RunConfig, flat
+from activmask.runs.presets import default_of
 
 COMPUTED = {
     "actdiff": ("actdiff_norm", "actdiff_at", "actdiff_layers", "actdiff_detach"),
@@ -57,14 +59,14 @@ def form_of(config: RunConfig) -> str:
 
 def forms_of(config: RunConfig) -> tuple[str, ...]:
     """All forms that compute what a run computes, or `OTHER` alone; none without these objectives."""
-    watched = [name for objective, names in COMPUTED.items() if getattr(config, objective) for name in names]
+    watched = [name for objective, names in COMPUTED.items() if config[objective] for name in names]
     if not watched:
         return ()
-    usual = {name: default_of(name, config.model) for name in watched}
-    expected = {form: usual | form_settings(form, vars(config)) for form in forms()}
+    usual = {name: default_of(name, config.network.model) for name in watched}
+    expected = {form: usual | form_settings(form, flat(config)) for form in forms()}
     found = [
         form
         for form, settings in expected.items()
-        if all(getattr(config, name) == value for name, value in settings.items())
+        if all(config[name] == value for name, value in settings.items())
     ]
     return tuple(found) or (OTHER,)

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from functools import cache
 
-from activmask.config import FIELDS, RunConfig
+from activmask.config import FIELDS
 from activmask.experiments.forms import form_of
 from activmask.experiments.grid import FURTHER, NAMED, Cell, Grid, grid_cells, read_grid
-from activmask.experiments.labels import METHOD_FIELDS, data_name
 from activmask.experiments.printed import Printed
-from activmask.training.state import MAY_CHANGE
+from activmask.runs.description import RunConfig
+from activmask.runs.labels import METHOD_FIELDS, data_name
+from activmask.training.replicas.state import MAY_CHANGE
 
 _FORMS = {
     "actdiff_norm",
@@ -80,12 +81,12 @@ def _printed_cells() -> tuple[tuple[Grid, Cell], ...]:
 
 
 def _identity(config: RunConfig) -> tuple[object, ...]:
-    return (data_name(config).lower(), *(getattr(config, name) for name in _MATCHED))
+    return (data_name(config).lower(), *(config[name] for name in _MATCHED))
 
 
 def _departures(config: RunConfig, paper: RunConfig) -> dict[str, tuple[object, object]]:
     return {
-        name: (getattr(config, name), getattr(paper, name))
+        name: (config[name], getattr(paper, name))
         for name in FIELDS
-        if name not in _NEVER_REPORTED and getattr(config, name) != getattr(paper, name)
+        if name not in _NEVER_REPORTED and config[name] != getattr(paper, name)
     }

@@ -5,8 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from activmask.config import RunConfig
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.models.convnet import SMALLEST_SIDE, ConvNet
 from activmask.models.output import ModelOutput
 from activmask.models.taps import Tapped
@@ -15,6 +14,7 @@ from activmask.models.torchvision_models import (
     give_released_head,
     torchvision_classifier,
 )
+from activmask.runs.description import RunConfig
 
 CONVNETS = {
     "cnn": partial(ConvNet),
@@ -25,8 +25,8 @@ CONVNETS = {
 
 def check_model(config: RunConfig) -> None:
     """Raise a UsageError for a model or width that does not exist, before any data is read."""
-    if config.model not in CONVNETS:
-        check_torchvision_model(config.model, config.width)
+    if config.network.model not in CONVNETS:
+        check_torchvision_model(config.network.model, config.network.width)
 
 
 def build_model(config: RunConfig, *, channels: int, classes: int, image_size: int, seed: int) -> nn.Module:
@@ -47,19 +47,21 @@ def build_model(config: RunConfig, *, channels: int, classes: int, image_size: i
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        if config.model in CONVNETS:
+        if config.network.model in CONVNETS:
             if image_size < SMALLEST_SIDE:
                 raise UsageError(
-                    f"images of {image_size} px are too small for {config.model}, which needs {SMALLEST_SIDE}"
+                    f"images of {image_size} px are too small for {config.network.model}, which needs {SMALLEST_SIDE}"
                 )
-            return CONVNETS[config.model](
-                channels=channels, classes=classes, image_size=image_size, width=config.width
+            return CONVNETS[config.network.model](
+                channels=channels, classes=classes, image_size=image_size, width=config.network.width
             )
-        network = torchvision_classifier(config.model, channels=channels, classes=classes, width=config.width)
-        if config.head == "released":
-            give_released_head(network, config.model, image_size)
+        network = torchvision_classifier(
+            config.network.model, channels=channels, classes=classes, width=config.network.width
+        )
+        if config.network.head == "released":
+            give_released_head(network, config.network.model, image_size)
         model = Tapped(network)
-        _try_out(model, config.model, channels, image_size)
+        _try_out(model, config.network.model, channels, image_size)
     return model
 
 

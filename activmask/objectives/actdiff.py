@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from activmask.config import POOLED, ActdiffAt, ActdiffNorm, nearest
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.kernels.activation_distance import activation_distance
 from activmask.objectives.adversarial import features
 

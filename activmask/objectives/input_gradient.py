@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from activmask.config import GradmaskNorm, GradmaskTarget
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 
 
 def gradmask(

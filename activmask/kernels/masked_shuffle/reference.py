@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from activmask.runs.description import flat
+
 _KEYS = 2**62
 
 

@@ -1,0 +1,1 @@
+"""What imports nothing of this package but itself: errors, files, processes."""

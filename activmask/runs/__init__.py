@@ -1,0 +1,1 @@
+"""What a run is, what it is called, and the folder that it leaves."""
