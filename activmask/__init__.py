@@ -25,7 +25,7 @@ name once, from images to numbers:
     heat = am.attribute(checkpoint.model, test.images, method="contrast")  # (16, 28, 28)
 
     for cell in am.grid_cells(am.read_grid("table1"), settings={"epochs": 1}):
-        print(cell.title, cell.config['actdiff'], cell.printed["test"])  # ... and am.train(cell.config, ...)
+        print(cell.title, cell.config["actdiff"], cell.printed["test"])  # ... and am.train(cell.config, ...)
     runs = am.find_runs([Path("run")])
     print(am.summarise(runs).rows[0].title)  # CNN Actdiff, with its scores and the paper's
     am.write_report(runs, Path("report"))  # ... and all of it as a page

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from activmask.runs.description import RunConfig
-from activmask.runs.presets import CONVNETS
 
 from activmask.models.convnet import BLOCKS
+from activmask.models.settings import CONVNETS
+from activmask.runs.description import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ Shapes: B images, N of a split, C channels, H x W pixels.
 from dataclasses import dataclass
 
 import torch
-from activmask.runs.description import RunConfig
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 from activmask.machine.device import autocast, set_up_arithmetic
 from activmask.models.build import build_model
 from activmask.models.output import ModelOutput
+from activmask.runs.description import RunConfig
 from activmask.training.feed.sources import load_splits
 
 Tensors = tuple[Tensor, Tensor, Tensor]
@@ -46,7 +46,7 @@ def new_good_eager(config: RunConfig, device: torch.device, *, seed: int = 0) ->
         for split in (splits["train"], splits["valid"])
     )
     channels, side = train[0].shape[1:3]
-    model = build_model(config, channels=channels, classes=2, image_size=side, seed=seed).to(device)
+    model = build_model(config.network, channels=channels, classes=2, image_size=side, seed=seed).to(device)
     return GoodEager(
         config=config,
         device=device,
@@ -60,7 +60,7 @@ def new_good_eager(config: RunConfig, device: torch.device, *, seed: int = 0) ->
 
 def good_epoch(run: GoodEager) -> int:
     """Train one epoch and score the validation split; returns the number of training images."""
-    set_up_arithmetic(run.config, run.device)
+    set_up_arithmetic(run.device, precision=run.config.training.precision)
     images, masks, labels = run.train
     total = torch.zeros((), device=run.device)
     run.model.train()
@@ -74,7 +74,7 @@ def good_epoch(run: GoodEager) -> int:
 
 def _step(run: GoodEager, images: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     """One optimizer step; the loss, left on the device."""
-    with autocast(run.config, run.device):
+    with autocast(run.config.training.precision, run.device):
         loss = _loss(run, images, masks, labels)
     run.optimizer.zero_grad()
     loss.backward()

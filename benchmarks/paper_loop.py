@@ -1,4 +1,4 @@
-"""The plain way to train the paper's experiments, as a yardstick.
+"""The released loop: the plain way to train the paper's experiments, as a yardstick.
 
 Every image is read from its file and its mask blurred whenever it is needed; pixels are permuted
 one image after another, the order drawn on the host; the passes are separate and whole, the
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from activmask.runs.description import RunConfig
 from PIL import Image
 from skimage.filters import gaussian
 from sklearn.metrics import accuracy_score
@@ -26,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from activmask.data.splits import SPLITS
 from activmask.models.build import build_model
 from activmask.models.output import ModelOutput
+from activmask.runs.description import RunConfig
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -77,7 +77,7 @@ def new_paper_loop(
     sets = {split: ImageFiles(Path(config.source.data), split, config.view.mask_blur) for split in SPLITS}
     order = torch.Generator().manual_seed(seed)
     side = sets["train"][0][0].shape[-1]
-    model = build_model(config, channels=1, classes=2, image_size=side, seed=seed).to(device)
+    model = build_model(config.network, channels=1, classes=2, image_size=side, seed=seed).to(device)
     return PaperLoop(
         config=config,
         device=device,

@@ -1,13 +1,11 @@
 """What bf16 costs: validation scores of the same seeds trained in bf16 and in fp32."""
 
 import statistics
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from activmask.runs.description import RunConfig, changed
 from activmask.runs.making import make_config
-
 from activmask.training.run import train
 from benchmarks.figure import Effort, Figure
 from benchmarks.speed_training import TRAINED

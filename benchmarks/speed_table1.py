@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from activmask.runs.description import RunConfig, changed
-
 from activmask.experiments.grid import grid_cells, read_grid
+from activmask.runs.description import RunConfig, changed
 from activmask.training.replicas.progress import Silent
 from activmask.training.run import train
 from benchmarks.figure import Effort, Figure

@@ -16,6 +16,7 @@ SHOWN = {0: 2, 1: 1}
 
 
 def demo(
+    context: typer.Context,
     folder: Annotated[
         Path, typer.Option("--out", help="Folder for everything the demo makes.", rich_help_panel="Output")
     ] = Path("demo"),
@@ -41,16 +42,14 @@ def demo(
         f"saliency {place}/runs/actdiff/seed-{seed}/best.safetensors {place}/data/images/Valid-000000.png "
         f"--mask {place}/data/masks/Valid-000000.png --out {place}/saliency.png",
     ):
-        _run(command)
+        _run(context, command)
     with failures_as_sentences():
         _conclude(folder, seed)
 
 
-def _run(command: str) -> None:
-    from .app import app
-
+def _run(context: typer.Context, command: str) -> None:
     err.print(plain(f"\n$ activmask {command}"), style="bold")
-    status = app(shlex.split(command), standalone_mode=False)
+    status = context.find_root().command.main(shlex.split(command), "activmask", standalone_mode=False)
     if status:
         raise typer.Exit(status)
 

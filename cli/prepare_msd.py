@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from activmask.runs.presets import PRESETS
 
+from activmask.data.presets import PRESETS
 from activmask.ground.errors import UsageError
 
 from .console import failures_as_sentences, out

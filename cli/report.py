@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from activmask.runs.description import Device
 
 from .console import err, failures_as_sentences, out

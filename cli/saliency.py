@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from activmask.runs.description import Device
 from rich.table import Table
+
+from activmask.runs.description import Device
 
 from .console import err, failures_as_sentences
 from .tables import plain, print_table, result_table

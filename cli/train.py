@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import err, failures_as_sentences, out
-from .run_options import given_settings, with_run_options
+from .run_options import WithRunOptions, given_settings
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.runs.description import RunConfig, SelectBy
-
     from activmask.training.run import SeedResult
 
 _RUN = "Run"
 
 
-@with_run_options
+@WithRunOptions
 def train(
     *,
     config_file: Annotated[
@@ -77,7 +76,6 @@ def _resolve(
     config_file: Path | None, seeds: str | None, settings: dict[str, Any]
 ) -> tuple["RunConfig", tuple[int, ...]]:
     from activmask.runs.making import make_config
-
     from activmask.runs.toml_file import parse_seeds, read_config
 
     from_file, file_seeds = read_config(config_file) if config_file else ({}, None)
@@ -87,7 +85,7 @@ def _resolve(
 
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
     from activmask.ground.errors import UsageError
-    from activmask.runs.folder import run_name
+    from activmask.runs.names import run_name
 
     if name and folder:
         raise UsageError("--name and --out both say where the run goes; give one of them")

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from activmask.runs.making import make_config
-
 from activmask.evaluation.audit import Audit, AuditRow
 from activmask.evaluation.evaluate import Evaluation, Localisation, LocalisationRow
 from activmask.evaluation.localisation import METRICS
 from activmask.evaluation.scores import ScoreReport
 from activmask.report.findings.measure import Measured
 from activmask.runs.folder import METRICS_FILE, seed_folder
+from activmask.runs.making import make_config
 from activmask.runs.results import Run
 
 VERSIONS = ("full", "background shuffled", "ROI shuffled")

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from activmask.runs.making import make_config
 from objective_settings import OBJECTIVES
+
+from activmask.runs.making import make_config
 
 MORE: dict[str, dict[str, object]] = {
     "batch norm": {},

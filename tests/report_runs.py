@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from activmask.runs.making import make_config
-
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.runs.making import make_config
 from activmask.training.run import train
 
 METHODS: dict[str, dict[str, object]] = {

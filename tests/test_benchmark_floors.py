@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from activmask.runs.making import make_config
 from objective_settings import OBJECTIVES
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from activmask.models.build import build_model
-from activmask.objectives.terms import step_terms
+from activmask.objectives.step import step_terms
+from activmask.runs.making import make_config
 from benchmarks.floors import (
     Layer,
     Network,
@@ -41,7 +41,7 @@ class Counting(TorchDispatchMode):
 @pytest.mark.parametrize("model", ["cnn", "ae", "unet", "resnet18"])
 def test_a_pass_to_the_logits(model, side):
     config = make_config(model=model, width=4)
-    net = build_model(config, channels=3, classes=2, image_size=side, seed=0)
+    net = build_model(config.network, channels=3, classes=2, image_size=side, seed=0)
     with Counting() as counted, torch.no_grad():
         net(torch.rand(BATCH, 3, side, side), reconstruct=False)
     assert counted.flops == BATCH * network(config, side, channels=3).encoder_flops
@@ -51,10 +51,10 @@ def test_a_pass_to_the_logits(model, side):
 @pytest.mark.parametrize("model", ["cnn", "ae", "unet", "resnet18"])
 def test_a_training_step(model, objective):
     config = make_config(model=model, width=2, **OBJECTIVES[objective])
-    net = build_model(config, channels=1, classes=2, image_size=28, seed=0)
+    net = build_model(config.network, channels=1, classes=2, image_size=28, seed=0)
     images, masks = torch.rand(BATCH, 1, 28, 28), torch.rand(BATCH, 1, 28, 28) < 0.2
     with Counting() as counted:
-        loss = step_terms(config, net, images, masks, torch.tensor([0, 1]), torch.Generator()).loss
+        loss = step_terms(config.objectives, net, images, masks, torch.tensor([0, 1]), torch.Generator()).loss
         loss.backward(inputs=list(net.parameters()))
     floor = BATCH * training_flops(config, network(config, 28))
     if model == "resnet18" and config["gradmask"]:

@@ -3,18 +3,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from activmask.ground.nearest import nearest
-from activmask.objectives.chosen import needs
-from activmask.runs.description import RunConfig, flat
-from activmask.runs.making import make_config, written_config
-from activmask.runs.presets import PRESETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activmask.config import FIELDS, TYPES
+from activmask.data.presets import PRESETS
 from activmask.ground.errors import ConfigError, UsageError
-from activmask.runs.folder import run_name
-from activmask.runs.labels import baseline, method_name
+from activmask.ground.nearest import nearest
+from activmask.objectives.chosen import needs
+from activmask.runs.description import RunConfig, all_settings, compose, flat, panels
+from activmask.runs.making import make_config, written_config
+from activmask.runs.names import baseline, method_name, run_name
 from activmask.runs.toml_file import format_config, format_seeds, parse_seeds, read_config
 
 MSD = {
@@ -80,7 +78,7 @@ def test_convnets_start_at_the_papers_width_and_autoencoders_reconstruct(preset,
         assert config.network.width == width
         assert config["recon"] == (0.0 if model == "cnn" else recon)
     resnet = make_config(preset=preset)
-    assert (resnet.width, resnet.recon) == (64, 0.0)
+    assert (resnet.network.width, resnet["recon"]) == (64, 0.0)
 
 
 def test_the_default_penalties_are_off_and_the_masks_all_kept():
@@ -132,8 +130,8 @@ def test_what_an_earlier_version_wrote_is_read_as_it_was():
     idle = {"train_images": 9, "data": "synthetic", "split_ratio": "60/20/20", "mask": "circle"}
     with pytest.raises(UsageError, match="has no effect"):
         make_config(**idle)
-    before = dataclasses.asdict(RunConfig(**idle, preset="liver"))
-    assert written_config(before) == RunConfig(**before)
+    before = flat(compose({**idle, "preset": "liver"}))
+    assert written_config(before) == compose(before)
     for wrong, reason in (
         ({"epoch": 3}, "no setting 'epoch'"),
         ({"epochs": "3"}, "epochs must be of type int"),
@@ -144,13 +142,13 @@ def test_what_an_earlier_version_wrote_is_read_as_it_was():
 
 
 def test_a_run_from_before_the_evaluate_view_saw_the_middle():
-    before = dataclasses.asdict(make_config(preset="liver"))
+    before = flat(make_config(preset="liver"))
     assert before.pop("evaluate_view") == "whole"
     assert written_config(before).view.evaluate_view == "centre"
 
 
 def test_a_written_description_takes_nothing_from_a_preset():
-    assert written_config({"preset": "liver", "lr": 0.1}) == RunConfig(preset="liver", lr=0.1)
+    assert written_config({"preset": "liver", "lr": 0.1}) == compose({"preset": "liver", "lr": 0.1})
 
 
 def test_a_description_cannot_be_changed():
@@ -212,8 +210,14 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"model": "cnn", "recon": 1.0}, "cnn has no decoder"),
     ({"recon_masked": True}, "recon_masked needs a reconstruction"),
     ({"model": "unet", "recon": 0.0, "recon_masked": True}, "recon_masked needs a reconstruction"),
-    ({"model": "ae", "recon_masked": True, "classify_masked": "train"}, "never show; choose one"),
-    ({"model": "ae", "recon_masked": True, "classify_shuffled": True}, "never show; choose one"),
+    (
+        {"model": "ae", "recon_masked": True, "classify_masked": "train"},
+        "act on the surroundings, cannot go with them",
+    ),
+    (
+        {"model": "ae", "recon_masked": True, "classify_shuffled": True},
+        "act on the surroundings, cannot go with them",
+    ),
     ({"compile": True, "gradmask": 1.0}, "compile cannot differentiate twice"),
     ({"compile": True, "rrr": 1.0}, "compile cannot differentiate twice"),
     ({"augment": "crop-flip"}, "crop-flip needs image_size"),
@@ -311,7 +315,7 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(wrong, reason):
 
 
 def test_no_amount_can_be_negative():
-    amounts = [name for name in FIELDS if TYPES[name] in {int, float}]
+    amounts = [one.name for one in all_settings().values() if one.kind in {int, float}]
     assert len(amounts) > 20
     for name in amounts:
         with pytest.raises(UsageError, match=f"{name} must be at least"):
@@ -338,10 +342,11 @@ def test_nothing_is_suggested_for_a_name_that_is_far_from_all():
 
 
 def test_every_setting_has_a_help_text_a_group_and_a_default():
-    for name, field in FIELDS.items():
-        assert field.metadata["help"].endswith("."), name
-        assert field.metadata["group"] in {"Data", "Model", "Objective", "Training", "Machine"}
-        assert field.default is not dataclasses.MISSING
+    assert set(panels().values()) == {"Data", "Model", "Objective", "Training", "Machine"}
+    assert panels().keys() == all_settings().keys()
+    for name, known in all_settings().items():
+        assert known.help.endswith("."), name
+        assert known.default is not dataclasses.MISSING
 
 
 @pytest.mark.parametrize(
@@ -527,9 +532,9 @@ def test_a_description_written_as_toml_reads_back_the_same(tmp_path_factory, cho
     path = tmp_path_factory.getbasetemp() / "round-trip.toml"
     path.write_bytes(format_config(config, seeds).encode())
     read, read_seeds = read_config(path)
-    assert set(read) == set(FIELDS)
+    assert set(read) == set(all_settings())
     assert make_config(**read) == config
-    assert RunConfig(**read) == config
+    assert compose(read) == config
     assert read_seeds == seeds
 
 
@@ -592,7 +597,7 @@ def test_garbage_is_either_settings_or_a_config_error(tmp_path_factory, garbage)
         read, _ = read_config(path)
     except ConfigError:
         return
-    assert set(read) <= set(FIELDS)
+    assert set(read) <= set(all_settings())
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from activmask.runs.description import changed
 from summary_runs import write_run
 
 from activmask.data.manifest import SPLITS_FILE, Entry, format_entries

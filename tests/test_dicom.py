@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from activmask.runs.description import flat
 from dicom_files import PATIENT, PATIENT_ID, dicom_dataset, gradient, write_dicom
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from activmask.runs.description import changed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

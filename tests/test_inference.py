@@ -38,7 +38,7 @@ def as_if_trained(model):
 def built(name, side=SIDE):
     settings = {"width": 8} if name in ("resnet18", "cnn", "unet") else {"width": 64}
     config = tiny_config(model=name, **settings)
-    return as_if_trained(build_model(config, channels=1, classes=3, image_size=side, seed=0))
+    return as_if_trained(build_model(config.network, channels=1, classes=3, image_size=side, seed=0))
 
 
 def answer(function, images):

@@ -3,12 +3,12 @@ from functools import partial
 
 import pytest
 import torch
-from activmask.runs.description import flat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activmask.ground.errors import UsageError
-from activmask.objectives.input_gradient import gradmask, rrr
+from activmask.objectives.gradmask import gradmask
+from activmask.objectives.rrr import rrr
 
 Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
 

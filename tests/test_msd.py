@@ -317,7 +317,7 @@ def test_the_command_fails_with_one_sentence(task, tmp_path, arguments, code, me
 @pytest.mark.process
 def test_the_command_imports_nothing_heavy_until_it_runs():
     heavy = "{'torch', 'numpy', 'nibabel', 'skimage', 'scipy'}"
-    code = f"import sys, cli.prepare_msd; print({heavy} & set(sys.modules)); import activmask.data.sources.msd.prepare; "
-    code += f"print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, cli.prepare_msd; print({heavy} & set(sys.modules)); "
+    code += f"import activmask.data.sources.msd.prepare; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["set()", "['nibabel', 'numpy', 'scipy', 'skimage']"]

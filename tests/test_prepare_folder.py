@@ -67,7 +67,8 @@ def test_the_command_imports_nothing_heavy_until_it_runs():
 
 @pytest.mark.process
 def test_preparing_needs_no_torch():
-    code = "import sys, activmask.data.sources.folder.prepare; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    code = "import sys, activmask.data.sources.folder.prepare; "
+    code += "print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False True"
 

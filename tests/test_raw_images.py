@@ -7,7 +7,6 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from activmask.runs.description import flat
 from dicom_files import gradient, write_dicom
 from PIL import Image
 from tiny_checkpoints import SIDE, tiny_checkpoint, write_image, write_mask

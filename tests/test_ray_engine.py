@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from activmask.runs.description import changed
 from safetensors.torch import load_file
 
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
@@ -24,6 +23,7 @@ from activmask.experiments.ray_engine import BEACON_FILE, RayEngine, Task, write
 from activmask.experiments.sweep import CellState, run_sweep
 from activmask.ground.errors import DataError
 from activmask.ground.processes import join_ray
+from activmask.runs.description import changed
 
 ray = pytest.importorskip("ray", reason="Ray cannot be installed here")
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason="this Ray comes without its cluster utility")

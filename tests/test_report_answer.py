@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from activmask.runs.making import make_config
 from chart_runs import chart_run, measured
 
 from activmask.evaluation.paired import Difference
@@ -25,6 +24,7 @@ from activmask.report.page.page_tables import (
     signed,
     spread_cell,
 )
+from activmask.runs.making import make_config
 from activmask.runs.results import Run
 
 NOBREAK = "\N{NO-BREAK SPACE}"

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from activmask.runs.description import flat
 from report_runs import train_runs
 from summary_runs import write_run
 
@@ -242,7 +241,7 @@ def test_the_page_says_what_was_run_and_by_which_command(text):
 
 
 def test_text_stands_out_from_every_ground_in_both_themes():
-    style = (Path(write.__file__).parent / "page.css").read_text(encoding="utf-8")
+    style = (Path(write.__file__).parent / "page" / "page.css").read_text(encoding="utf-8")
     found = dict(re.findall(r"--([\w-]+): (light-dark\([^)]*\))", style))
     colours = {name: re.findall(r"#\w{6}", pair) for name, pair in found.items()}
     for theme in (0, 1):

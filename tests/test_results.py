@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from activmask.runs.making import make_config
 
 from activmask.ground.errors import UsageError
+from activmask.runs.making import make_config
 from activmask.runs.results import find_runs
 from activmask.training.run import train
 

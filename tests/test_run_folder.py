@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from activmask.runs.making import make_config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from activmask.ground.errors import ActivmaskError, CheckpointError
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.folder import read_history, read_metrics, read_written_config
+from activmask.runs.making import make_config
 from activmask.training.run import train
 
 READERS = {

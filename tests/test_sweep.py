@@ -6,14 +6,14 @@ import time
 from dataclasses import replace
 
 import pytest
-from activmask.runs.description import changed
-from activmask.runs.making import make_config
 
 from activmask.experiments.estimate import epochs_left, seconds_per_epoch
 from activmask.experiments.grid import Cell
 from activmask.experiments.jobs import Ended, Job, is_finished, make_jobs, progress_of, run_job
 from activmask.experiments.local_engine import LocalEngine
 from activmask.experiments.sweep import run_sweep
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 
 QUICK = {"data": "synthetic", "model": "cnn", "width": 4, "lr": 1e-3, "epochs": 1, "threads": 1}
 

@@ -2,18 +2,17 @@
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from activmask.runs.description import changed
-from activmask.runs.making import make_config
 from activmask_cli.app import app
 from activmask_cli.run_options import _default
 from safetensors.torch import save
 from typer.testing import CliRunner
 
 from activmask.runs.checkpoint import read_safetensors
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from activmask.training.run import train
 
 

@@ -2,14 +2,11 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
-from activmask.runs.description import changed
-from activmask.runs.making import make_config
 from activmask_cli.evaluate import evaluate
 from dataset_records import record
 from PIL import Image
@@ -24,7 +21,9 @@ from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.other_data import _is_file_name
 from activmask.ground.errors import DataError, UsageError
 from activmask.runs.checkpoint import load_checkpoint
-from activmask.training.replicas.state import STATE_FILE
+from activmask.runs.description import changed
+from activmask.runs.folder import STATE_FILE
+from activmask.runs.making import make_config
 from activmask.training.run import train
 
 SIDE = 16
@@ -292,10 +291,12 @@ def test_an_old_state_resumes_with_a_sentence(tmp_path):
 
 
 def old_digest(data: Path) -> str:
-    from activmask.training.feed.sources import fingerprint, stored_splits, to_train_on
+    from activmask.training.feed.kept_masks import to_train_on
+    from activmask.training.feed.sources import fingerprint, stored_splits
 
     config = quick(data)
-    return fingerprint(to_train_on(stored_splits(config, 0)["train"], config, 0))
+    stored = stored_splits(config.source, config.view, config.objectives, 0)["train"]
+    return fingerprint(to_train_on(stored, config.view, 0, config.source.data))
 
 
 def test_other_data_without_splits_is_tested_whole_but_for_what_the_run_saw(drawn, tmp_path):

@@ -9,7 +9,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from activmask.runs.description import flat
 from dataset_records import contents
 from dicom_files import PATIENT, PATIENT_ID
 from PIL import Image
@@ -356,7 +355,8 @@ def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(tmp_path):
     prepared(made)
     whole = contents(tmp_path / "out")
     call = (
-        "import sys; from pathlib import Path; from activmask.data.sources.xray.prepare import Sources, prepare_xray;"
+        "import sys; from pathlib import Path;"
+        "from activmask.data.sources.xray.prepare import Sources, prepare_xray;"
         "r = Path(sys.argv[1]);"
         "prepare_xray(Sources(nih=r/'NIH', padchest=r/'PadChest'), r/'again', size=16)"
     )

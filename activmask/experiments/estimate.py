@@ -31,9 +31,9 @@ def seconds_per_epoch(job: Job, *, threads: int = 1) -> float:
         DataError, UsageError: the job could not be trained either.
     """
     config = with_threads(job, threads).config
-    check_model(config)
+    check_model(config.network)
     device = choose_device(config.machine.device)
-    set_up_arithmetic(config, device)
+    set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
     replica = new_replica(config, job.seeds[0], Path(job.folder), device)
     return _step_seconds(replica) * step_count(replica) + _valid_seconds(replica)
 

@@ -1,1 +1,1 @@
-"""What imports nothing of this package but itself: errors, files, processes."""
+"""What every other room stands on; imports nothing above it."""

@@ -8,8 +8,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
-from activmask.objectives.chosen import needs
-from activmask.runs.description import RunConfig
 
 
 def choose_device(name: str) -> torch.device:
@@ -39,34 +37,39 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def set_up_arithmetic(config: RunConfig, device: torch.device) -> None:
-    """Apply the thread count and the matrix precision, which torch keeps per process.
+def set_up_arithmetic(device: torch.device, *, precision: str, threads: int = 0) -> None:
+    """Apply the matrix precision and the thread count, which torch keeps per process.
+
+    Args:
+        device: where the run computes.
+        precision: `fp32`, `tf32` or `bf16`.
+        threads: of the CPU; 0 leaves torch's choice.
 
     Raises:
         UsageError: a precision that this device does not have.
     """
-    if config.machine.threads:
-        torch.set_num_threads(config.machine.threads)
-    if config.training.precision == "tf32" and device.type != "cuda":
+    if threads:
+        torch.set_num_threads(threads)
+    if precision == "tf32" and device.type != "cuda":
         raise UsageError(f"precision tf32 exists on CUDA only, and this run computes on {device.type}")
     if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = config.training.precision == "tf32"
-        torch.backends.cudnn.allow_tf32 = config.training.precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def autocast(config: RunConfig, device: torch.device) -> AbstractContextManager[object]:
-    """The context of the network's passes."""
-    if config.training.precision == "bf16":
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """The context of a network's passes in `fp32`, `tf32` or `bf16`."""
+    if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
-def attention(config: RunConfig) -> AbstractContextManager[object]:
-    """The context in which attention can be differentiated as often as the run's objectives need it.
+def attention(*, second_derivative: bool) -> AbstractContextManager[object]:
+    """The context in which attention can be differentiated once, or twice where that is needed.
 
     Torch's fused forms of attention have no second derivative; its form of plain products has.
     """
-    return sdpa_kernel(SDPBackend.MATH) if needs(config.objectives).second_derivative else nullcontext()
+    return sdpa_kernel(SDPBackend.MATH) if second_derivative else nullcontext()
 
 
 def visible_gpus(name: str) -> tuple[str, ...]:

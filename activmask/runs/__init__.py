@@ -1,1 +1,1 @@
-"""What a run is, what it is called, and the folder that it leaves."""
+"""What describes a run: its settings, their file forms, and the names and files of its folder."""

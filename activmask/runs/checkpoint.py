@@ -1,7 +1,7 @@
 """Checkpoints: safetensors with the run's description in the header, and nothing pickled."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from activmask.data.recipe import Recipe
 from activmask.ground.errors import ActivmaskError, CheckpointError
 from activmask.ground.files import write_whole
 from activmask.models.build import build_model, load_plain_weights, plain_weights
-from activmask.runs.description import RunConfig
+from activmask.runs.description import RunConfig, flat
 from activmask.runs.making import written_config
 
 FORMAT = "activmask checkpoint 1"
@@ -51,7 +51,7 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` reads back."""
-        return {**asdict(self), "format": FORMAT}
+        return {**vars(self), "config": flat(self.config), "format": FORMAT}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Description":
@@ -112,7 +112,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         description = Description.from_json(json.loads(header["activmask"]))
         model = build_model(
-            description.config,
+            description.config.network,
             channels=description.channels,
             classes=description.classes,
             image_size=description.image_size,

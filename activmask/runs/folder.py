@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from activmask.config import FIELDS
 from activmask.data.mask_shares import Presence
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import ActivmaskError, CheckpointError
 from activmask.runs.description import RunConfig
 from activmask.runs.making import written_config
-from activmask.runs.presets import CONVNET_WIDTH, CONVNETS, default_of
 
 MEASURES = ("auc", "accuracy")
 """The scores of a split that every run has."""
@@ -34,33 +32,14 @@ MSD_PRESETS = ("liver", "cardiac", "pancreas")
 HISTORY_FILE = "history.csv"
 """One row an epoch, replaced whole after each."""
 
+STATE_FILE = "state.safetensors"
+"""All that resuming needs, replaced whole after each epoch."""
 
-def run_name(config: RunConfig) -> str:
-    """A readable folder name made of what sets the run apart, for example `synthetic-resnet18-actdiff10`."""
-    parts = [config.preset, config.network.model]
-    if config.network.width != (CONVNET_WIDTH[config.preset] if config.network.model in CONVNETS else 64):
-        parts[-1] += f"w{config.network.width}"
-    parts += ["released-head"] if config.network.head == "released" else []
-    weights = ("actdiff", "gradmask", "rrr", "adversarial", "cutout")
-    parts += [f"{name}{config[name]:g}" for name in weights if config[name]]
-    forms = ("actdiff_norm", "actdiff_at", "gradmask_norm", "gradmask_target", "adversarial_form")
-    chosen = [config[name] for name in forms]
-    parts += [
-        one for name, one in zip(forms, chosen, strict=True) if one != default_of(name, config.network.model)
-    ]
-    parts += [config["actdiff_layers"]] if config["actdiff_layers"] in {"last", "pooled"} else []
-    parts += ["recon-masked"] if config["recon_masked"] else []
-    parts += {"off": [], "train": ["classify-masked"], "all": ["classify-masked-all"]}[
-        config["classify_masked"]
-    ]
-    parts += [config["masked_fill"]] if config["masked_fill"] != FIELDS["masked_fill"].default else []
-    parts += ["classify-shuffled"] if config["classify_shuffled"] else []
-    if config.view.masks < 1:
-        parts.append(f"masks{config.view.masks:g}")
-    parts += ["borrowed-masks"] if config.view.masks_without == "borrowed" else []
-    if config.source.correlation != FIELDS["correlation"].default:
-        parts.append(f"correlation{config.source.correlation:g}")
-    return "-".join(parts)
+BEST_FILE = "best.safetensors"
+"""The checkpoint of the epoch that was selected."""
+
+LAST_FILE = "last.safetensors"
+"""The checkpoint of the last epoch."""
 
 
 def seed_folder(out: Path, seed: int) -> Path:

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
+from activmask.objectives.reconstruction import RECON
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.inputs import Inputs
+from activmask.saliency.maps import mass_inside
 from activmask.saliency.methods import attribute, method_layer
 
 Floats = NDArray[np.float32]
@@ -54,10 +56,10 @@ class Explanation:
 
         Relevance mass accuracy, Arras et al. 2022 (arXiv 2003.07258).
         """
-        total = float(self.attribution.sum(dtype=np.float64))
-        if self.mask is None or total == 0:
+        if self.mask is None or not self.attribution.any():
             return None
-        return float(self.attribution[self.mask].sum(dtype=np.float64)) / total
+        attribution = self.attribution.astype(np.float64).reshape(1, -1)
+        return float(mass_inside(attribution, self.mask.reshape(1, -1))[0])
 
     @property
     def chance_inside(self) -> float | None:
@@ -119,8 +121,9 @@ def _outputs(checkpoint: Checkpoint, model: nn.Module, images: Tensor) -> tuple[
     with torch.no_grad():
         outputs = [model(part.to(device)) for part in torch.split(images, images_per_pass(images, device))]
     probabilities = torch.cat([output.logits.softmax(dim=1).cpu() for output in outputs])
-    if checkpoint.config["recon"] == 0 or outputs[0].reconstruction is None:
+    trained = RECON.of(checkpoint.config.objectives)
+    if trained.recon == 0 or outputs[0].reconstruction is None:
         return probabilities, None
     decoded = torch.cat([output.reconstruction.cpu() for output in outputs])
-    bounded = decoded.sigmoid() if checkpoint.config["recon_loss"] == "bce" else decoded.clamp(0, 1)
+    bounded = decoded.sigmoid() if trained.recon_loss == "bce" else decoded.clamp(0, 1)
     return probabilities, bounded

@@ -20,17 +20,20 @@ from activmask.machine.device import choose_device, set_up_arithmetic
 from activmask.machine.world import World, check_all_agree, joined, read_world
 from activmask.models.build import check_model, load_plain_weights
 from activmask.runs.checkpoint import save_checkpoint, snapshot
-from activmask.runs.description import RunConfig, changed
+from activmask.runs.description import RunConfig
 from activmask.runs.folder import (
+    LAST_FILE,
     METRICS_FILE,
     RUN_FILE,
+    STATE_FILE,
     Written,
     read_metrics,
     read_written,
     read_written_config,
-    run_name,
     seed_folder,
 )
+from activmask.runs.identity import changed_settings, changes_in_words
+from activmask.runs.names import run_name
 from activmask.runs.selection import RULE
 from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.feed.origin import absolute
@@ -38,13 +41,7 @@ from activmask.training.feed.trained_data import of_seed, own_table
 from activmask.training.replicas.epoch import split_scores
 from activmask.training.replicas.progress import Progress, Silent
 from activmask.training.replicas.replica import Replica, new_replica
-from activmask.training.replicas.state import (
-    LAST_FILE,
-    STATE_FILE,
-    changed_settings,
-    changes_in_words,
-    restore_state,
-)
+from activmask.training.replicas.state import restore_state
 from activmask.training.together import train_together
 
 
@@ -97,9 +94,9 @@ def train(
     world = read_world()
     if config.training.sync_batchnorm and world.size == 1:
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
-    check_model(config)
+    check_model(config.network)
     device = choose_device(config.machine.device)
-    set_up_arithmetic(config, device)
+    set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
     finished = {} if overwrite else finished_seeds(config, seeds, out)
     waiting = [seed for seed in seeds if seed not in finished]
     if not (resume or overwrite):
@@ -121,8 +118,12 @@ def _tell(replicas: Sequence[Replica], progress: Progress) -> None:
     for note in dict.fromkeys(replica.note for replica in replicas if replica.note):
         progress.note(note)
     for replica in replicas:
-        for sentence in mask_notes(replica.config, replica.mask_facts):
+        for sentence in _mask_notes(replica):
             progress.note(f"seed {replica.seed}: {sentence}")
+
+
+def _mask_notes(replica: Replica) -> list[str]:
+    return mask_notes(replica.mask_facts, replica.config.view, replica.config.objectives)
 
 
 def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
@@ -141,10 +142,10 @@ def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[i
             continue
         written = read_written_config(folder)
         # Data is known by its digest, wherever it lies and however its place is spelled.
-        if changed := [name for name in changed_settings(written, config) if name != "data"]:
-            raise _other_settings(folder, written, config, changed)
+        if other := [name for name in changed_settings(written, config) if name != "data"]:
+            raise _other_settings(folder, written, config, other)
         check_data(seed)
-        if written.epochs >= config.training.epochs:
+        if written.training.epochs >= config.training.epochs:
             found[seed] = SeedResult(seed=seed, folder=folder, metrics=metrics, trained=False)
     return found
 
@@ -172,7 +173,7 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
             or not place.is_dir()
             or IN_MEMORY in {config.source.data, written.config.source.data}
         ):
-            if not _same_place(written, config):
+            if not _same_place(written, config.source.data):
                 raise _other_settings(folder, written.config, config, ("data",))
             return
         try:
@@ -186,11 +187,11 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
     return check
 
 
-def _same_place(written: Written, config: RunConfig) -> bool:
-    """Whether a run names the folder that a run which was written down named."""
-    if IN_MEMORY in {config.source.data, written.config.source.data} or not written.data_path:
-        return written.config.source.data == config.source.data
-    return written.data_path == absolute(Path(config.source.data))
+def _same_place(written: Written, data: str) -> bool:
+    """Whether some data are named as those of a run that was written down, or lie in the same folder."""
+    if IN_MEMORY in {data, written.config.source.data} or not written.data_path:
+        return written.config.source.data == data
+    return written.data_path == absolute(Path(data))
 
 
 def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
@@ -248,7 +249,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "training_data_sha256": replica.origin.digests["train"],
         "images": {name: len(samples) for name, samples in replica.splits.items()},
         **replica.mask_facts.to_json(),
-        "mask_notes": mask_notes(replica.config, replica.mask_facts),
+        "mask_notes": _mask_notes(replica),
         "selection": RULE[replica.config.training.select],
         "versions": {
             "activmask": version("activmask"),

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-from activmask.runs.description import flat
-
 _KEYS = 2**62
 
 

@@ -12,7 +12,7 @@ from activmask.report.charts.series import drawn, family, grouped, legend_below,
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.stems import stem
 from activmask.report.findings.words import count
-from activmask.runs.labels import data_name, model_name
+from activmask.runs.names import data_name, model_name
 
 VERSIONS = {
     "full": Style(GREY, "o", "-"),

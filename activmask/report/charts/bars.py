@@ -9,7 +9,8 @@ from activmask.report.charts.chart import Chart, chance_line, drawing
 from activmask.report.charts.dots import dot_panels, dots, in_words, marks_explained, printed_mark
 from activmask.report.charts.series import drawn, family, finished, grouped, row_styles, series_names
 from activmask.report.findings.stems import stem
-from activmask.runs.labels import data_name, model_name, on_other_images
+from activmask.runs.identity import on_other_images
+from activmask.runs.names import data_name, model_name
 from activmask.runs.results import Run
 from activmask.runs.selection import selected_by
 

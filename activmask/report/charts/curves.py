@@ -19,7 +19,7 @@ from activmask.report.charts.series import (
     series_names,
 )
 from activmask.report.findings.stems import stem
-from activmask.runs.labels import data_name, model_name
+from activmask.runs.names import data_name, model_name
 from activmask.runs.results import Run
 
 FEW_EPOCHS = 20

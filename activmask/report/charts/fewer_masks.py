@@ -12,7 +12,8 @@ from activmask.report.charts.chart import Chart, Style, chance_line, drawing, se
 from activmask.report.charts.dots import in_words
 from activmask.report.charts.series import finished, grouped, in_order, legend_below, panels, series_names
 from activmask.runs.description import changed
-from activmask.runs.labels import alike, data_name, model_name
+from activmask.runs.identity import alike
+from activmask.runs.names import data_name, model_name
 from activmask.runs.results import Run, saw_same_images
 from activmask.runs.selection import selected_by
 

@@ -15,7 +15,8 @@ from activmask.report.charts.series import drawn, family, grouped, in_order, leg
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.stems import stem
 from activmask.report.findings.words import count
-from activmask.runs.labels import data_name, model_name, test_images
+from activmask.runs.identity import test_images
+from activmask.runs.names import data_name, model_name
 
 METRIC = next(iter(METRICS))
 """Relevance mass accuracy: the share of the attribution that lies inside the mask."""

@@ -15,10 +15,11 @@ from activmask.report.charts.chart import MUTED, Chart, drawing
 from activmask.report.charts.saliency_cells import Cells, Epoch, Look, Shown, look
 from activmask.report.charts.series import finished, grouped
 from activmask.report.findings.stems import stem
-from activmask.runs.labels import data_name
+from activmask.runs.names import data_name
 from activmask.runs.results import Run
 from activmask.saliency.explain import Floats
-from activmask.saliency.render import TOP_SHARE, blend, outline
+from activmask.saliency.maps import TOP_SHARE
+from activmask.saliency.render import blend, outline
 
 Picture = Floats | NDArray[np.bool_]
 """(H, W), values in [0, 1]."""
@@ -83,7 +84,7 @@ def saliency_grid(
 
 
 def _chart(data: str, cells: Cells, top: float, epoch: Epoch) -> Chart:
-    preset = cells.config.preset
+    preset = cells.preset
     with drawing():
         figure = _draw(cells)
     return Chart(

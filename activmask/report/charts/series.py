@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from activmask.report.charts.chart import METHOD_STYLE, WIDTH, Style, series_styles
-from activmask.runs.labels import alike, method_name, model_name
+from activmask.runs.identity import alike
+from activmask.runs.names import method_name, model_name
 from activmask.runs.results import Run, saw_same_images, told_apart
 
 Item = TypeVar("Item")

@@ -7,9 +7,8 @@ import torch
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.evaluate import Evaluation
 from activmask.ground.errors import CheckpointError, DataError
-from activmask.runs.folder import seed_folder
+from activmask.runs.folder import BEST_FILE, seed_folder
 from activmask.runs.results import Run
-from activmask.training.replicas.state import BEST_FILE
 
 
 @dataclass(frozen=True, kw_only=True)

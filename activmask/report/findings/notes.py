@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from activmask.data.splits import SPLITS
 from activmask.experiments.forms import OTHER, form_title, forms
 from activmask.report.findings.words import joined
-from activmask.runs.labels import on_other_images
+from activmask.runs.identity import on_other_images
 from activmask.runs.selection import selected_by
 
 if TYPE_CHECKING:

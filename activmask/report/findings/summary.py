@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from activmask.data.presets import PRESETS
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.forms import form_of, form_title
@@ -22,8 +23,8 @@ from activmask.report.findings.notes import (
 )
 from activmask.report.findings.words import count
 from activmask.runs.folder import MEASURES
-from activmask.runs.labels import is_baseline, names, on_other_images
-from activmask.runs.presets import PRESETS
+from activmask.runs.identity import on_other_images
+from activmask.runs.names import is_baseline, names
 from activmask.runs.results import Run, told_apart
 
 PAPERS_FIRST = ("accuracy", "auc", "epoch")

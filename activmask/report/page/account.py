@@ -11,7 +11,7 @@ from activmask.report.findings.summary import Summary, full_titles
 from activmask.report.findings.words import count
 from activmask.report.page.html import Fact
 from activmask.runs.folder import RUN_FILE, seed_folder
-from activmask.runs.labels import data_name
+from activmask.runs.names import data_name
 from activmask.runs.results import Run
 from activmask.runs.selection import SELECTED_BY
 

@@ -144,7 +144,8 @@ def _chance(found: Sequence[Pair]) -> str:
 
 
 def _epoch(found: Sequence[Pair]) -> str:
-    return f"Networks are those of the best epoch by {selected_by(row.run.config.training.select for row, _ in found)}."
+    rule = selected_by(row.run.config.training.select for row, _ in found)
+    return f"Networks are those of the best epoch by {rule}."
 
 
 def _as_text(table: Table) -> TextTable:

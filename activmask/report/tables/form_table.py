@@ -1,14 +1,14 @@
 """Methods that were run in several forms, the forms side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from activmask.experiments.forms import COMPUTED, OTHER, form_title, forms, forms_of
+from activmask.experiments.forms import OTHER, computed, form_title, forms, forms_of
 from activmask.experiments.printed import Epoch
 from activmask.report.findings.summary import Row
-from activmask.runs.description import RunConfig, changed
-from activmask.runs.labels import alike, method_name
-from activmask.runs.presets import default_of
+from activmask.runs.description import RunConfig, changed, default_of
+from activmask.runs.identity import alike
+from activmask.runs.names import method_name
 
 COLUMNS: tuple[tuple[str, Epoch], ...] = (("valid", "last"), ("test", "best"))
 """The accuracies that are compared over forms, as the paper's tables print them."""
@@ -72,5 +72,5 @@ def _title(row: Row) -> str:
 
 
 def _in_usual_form(config: RunConfig) -> RunConfig:
-    usual = {name: default_of(name, config.network.model) for names in COMPUTED.values() for name in names}
+    usual = {name: default_of(name, config.network.model) for names in computed().values() for name in names}
     return changed(config, **usual)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from activmask.data.samples import Samples
 from activmask.models.build import plain_weights
-from activmask.objectives.terms import term_names
+from activmask.objectives.step import loss_names
 from activmask.runs.selection import MARGIN
 from activmask.training.replicas.epoch import forward_step, update
 from activmask.training.replicas.predictions import evaluation_batch, mean_cross_entropy
@@ -68,7 +68,7 @@ def new_segment(replica: Replica, sizes: tuple[int, ...]) -> Segment:
     return Segment(
         sizes=sizes,
         picked=torch.zeros(sum(sizes), dtype=torch.int64, device=device),
-        values=torch.zeros(len(sizes), 1 + len(term_names(replica.config)), device=device),
+        values=torch.zeros(len(sizes), 1 + len(loss_names(replica.config.objectives)), device=device),
     )
 
 
@@ -133,8 +133,8 @@ def _stopping(replica: Replica, health: Health) -> Iterator[None]:
 
 def optimizers(replica: Replica) -> list[torch.optim.Adam]:
     """The network's and, where there is one, the discriminator's."""
-    judge = replica.judge_optimizer
-    return [replica.optimizer] if judge is None else [replica.optimizer, judge]
+    second = replica.discriminator_optimizer
+    return [replica.optimizer] if second is None else [replica.optimizer, second]
 
 
 def judge_epoch(replica: Replica, splits: dict[str, Judged], health: Health, verdict: Tensor) -> None:

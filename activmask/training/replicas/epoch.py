@@ -15,9 +15,10 @@ from activmask.data.augment import random_crop_flip
 from activmask.ground.errors import TrainingDiverged
 from activmask.machine.device import attention, autocast
 from activmask.machine.world import average_gradients, mean_of_all, share
-from activmask.objectives.adversarial import discriminator_loss
-from activmask.objectives.terms import StepTerms, is_summed, term_names
-from activmask.runs.description import RunConfig
+from activmask.objectives.adversarial import ADVERSARIAL, discriminator_loss
+from activmask.objectives.chosen import Chosen, needs
+from activmask.objectives.step import StepTerms, is_summed, loss_names
+from activmask.runs.description import Training
 from activmask.runs.seeds import derived_generator, network_randomness
 from activmask.training.feed.stream import batches
 from activmask.training.feed.workers import worker_losses_named
@@ -47,12 +48,12 @@ def train_epoch(replica: Replica, on_step: OnStep) -> dict[str, float]:
             yield values.cpu(), images
             on_step(step + 1, count)
 
-    return mean_losses(replica.config, told())
+    return mean_losses(replica.config.objectives, told())
 
 
-def mean_losses(config: RunConfig, steps: Iterable[tuple[Tensor, int]]) -> dict[str, float]:
+def mean_losses(objectives: Chosen, steps: Iterable[tuple[Tensor, int]]) -> dict[str, float]:
     """The means over images of the loss and its terms, from each step's values and number of images."""
-    names = ["loss", *term_names(config)]
+    names = ["loss", *loss_names(objectives)]
     sums, count = torch.zeros(len(names), dtype=torch.float64), 0
     for values, images in steps:
         sums += values.double() * images
@@ -105,7 +106,11 @@ def forward_step(
     if replica.config.view.augment == "crop-flip":
         images, masks = random_crop_flip(images, masks, replica.config.view.image_size, generator)
     part = share(len(images), replica.world)
-    with autocast(replica.config, replica.device), attention(replica.config):
+    twice = needs(replica.config.objectives).second_derivative
+    with (
+        autocast(replica.config.training.precision, replica.device),
+        attention(second_derivative=twice),
+    ):
         result = replica.objective(images, masks, labels, generator, part=part)
     weight = (part.stop - part.start) * replica.world.size / len(images)
     loss, values = _over_all(replica, result, weight)
@@ -114,10 +119,10 @@ def forward_step(
 
 def _network_steps(replica: Replica, step: int) -> bool:
     """Whether the network's own weights change in a step; the follow-up's discriminator takes some alone."""
-    config = replica.config
-    if not (config["adversarial"] and config["adversarial_form"] == "followup"):
+    settings = ADVERSARIAL.of(replica.config.objectives)
+    if not (settings.adversarial and settings.adversarial_form == "followup"):
         return True
-    return (replica.next_epoch * step_count(replica) + step + 1) % config["adversarial_steps"] == 0
+    return (replica.next_epoch * step_count(replica) + step + 1) % settings.adversarial_steps == 0
 
 
 def update(replica: Replica, passed: ForwardStep, *, network: bool = True) -> None:
@@ -126,7 +131,7 @@ def update(replica: Replica, passed: ForwardStep, *, network: bool = True) -> No
     passed.loss.backward(inputs=list(replica.model.parameters()))
     if network:
         replica.optimizer.step()
-    _train_judge(replica, passed.result, passed.weight)
+    _train_discriminator(replica, passed.result, passed.weight)
 
 
 def _over_all(replica: Replica, result: StepTerms, weight: float) -> tuple[Tensor, Tensor]:
@@ -139,27 +144,28 @@ def _over_all(replica: Replica, result: StepTerms, weight: float) -> tuple[Tenso
         loss = result.loss
         return loss, torch.stack([loss, *result.terms.values()]).detach()
     terms = [
-        term * (replica.world.size if is_summed(replica.config, name) else weight)
+        term * (replica.world.size if is_summed(replica.config.objectives, name) else weight)
         for name, term in result.terms.items()
     ]
     loss = torch.stack(terms).sum()
     return loss, mean_of_all(torch.stack([loss, *terms]).detach(), replica.world)
 
 
-def _train_judge(replica: Replica, result: StepTerms, weight: float) -> None:
-    if replica.judge is None or replica.judge_optimizer is None or result.features is None:
+def _train_discriminator(replica: Replica, result: StepTerms, weight: float) -> None:
+    if replica.discriminator is None or replica.discriminator_optimizer is None or result.pair is None:
         return
-    form = replica.config["adversarial_form"]
-    for _ in range(replica.config["adversarial_steps"] if form == "ours" else 1):
-        replica.judge_optimizer.zero_grad()
-        (weight * discriminator_loss(replica.judge, *result.features, form)).backward()
-        average_gradients(replica.judge, replica.world)
-        replica.judge_optimizer.step()
+    settings = ADVERSARIAL.of(replica.config.objectives)
+    form = settings.adversarial_form
+    for _ in range(settings.adversarial_steps if form == "ours" else 1):
+        replica.discriminator_optimizer.zero_grad()
+        (weight * discriminator_loss(replica.discriminator, *result.pair, form)).backward()
+        average_gradients(replica.discriminator, replica.world)
+        replica.discriminator_optimizer.step()
 
 
 def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
     """What to raise when a step's values, loss first, are no longer finite."""
-    terms = zip(term_names(replica.config), values[1:].tolist(), strict=True)
+    terms = zip(loss_names(replica.config.objectives), values[1:].tolist(), strict=True)
     culprits = [f"{name} = {value}" for name, value in terms if not math.isfinite(value)]
     return TrainingDiverged(
         f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, step {step} "
@@ -168,9 +174,9 @@ def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
     )
 
 
-def judged_splits(config: RunConfig) -> list[str]:
+def judged_splits(training: Training) -> list[str]:
     """The splits that every epoch is scored on."""
-    return ["train", "valid"] if config.training.eval_train else ["valid"]
+    return ["train", "valid"] if training.eval_train else ["valid"]
 
 
 def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dict[str, Any]:
@@ -179,9 +185,8 @@ def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dic
     Raises:
         TrainingDiverged: the logits of a judged split are not finite.
     """
-    scores = {
-        split: split_scores(replica, split, replica.next_epoch) for split in judged_splits(replica.config)
-    }
+    scored = judged_splits(replica.config.training)
+    scores = {split: split_scores(replica, split, replica.next_epoch) for split in scored}
     return history_row(replica, losses, scores, seconds)
 
 

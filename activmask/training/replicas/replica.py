@@ -22,20 +22,21 @@ from activmask.machine.world import ALONE, World
 from activmask.models.build import build_model
 from activmask.models.double_backward import prepare_double_backward
 from activmask.models.output import ModelOutput
+from activmask.models.settings import AUTOENCODERS
 from activmask.models.synced_batch_norm import sync_batch_norm
-from activmask.models.taps import Tapped, head_reads_last_tap
-from activmask.objectives.actdiff import POOLED, choose_layers
-from activmask.objectives.adversarial import discriminator, features
-from activmask.objectives.chosen import needs
-from activmask.objectives.terms import StepTerms, step_terms
+from activmask.objectives.adversarial import ADVERSARIAL, discriminator
+from activmask.objectives.chosen import Chosen, needs, switched_on
+from activmask.objectives.objective import Trial
+from activmask.objectives.pooled_features import pooled
+from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
-from activmask.runs.presets import AUTOENCODERS
 from activmask.runs.seeds import derived_seed
 from activmask.training.feed.equal_images import equal_images, near_images
+from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
 from activmask.training.feed.origin import Origin
-from activmask.training.feed.sources import as_seen, to_train_on, with_lent_masks
+from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
 
 
@@ -52,8 +53,8 @@ class Replica:
     objective: Callable[..., StepTerms]
     """A step's terms from images, masks, labels, a generator and the part that is computed here."""
     optimizer: torch.optim.Adam
-    judge: nn.Module | None
-    judge_optimizer: torch.optim.Adam | None
+    discriminator: nn.Module | None
+    discriminator_optimizer: torch.optim.Adam | None
     train: AnySamples
     """Training samples at stored resolution on the device, masks dilated; or a stream of them."""
     splits: dict[str, AnySamples]
@@ -123,39 +124,40 @@ def new_replica(
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
     train, seen, origin, note = _data(config, seed, device, world, written)
-    facts = mask_facts(config, train)
-    check_masks(config, facts)
+    facts = mask_facts(train, config.view, config.objectives)
+    check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
     model = build_model(
-        config,
+        config.network,
         channels=channels,
         classes=class_count(seen),
         image_size=size,
         seed=derived_seed(seed, "weights"),
     )
-    _check_batches(config, len(train), world)
-    taps = _check_taps(config, model, (channels, size, size))
+    _check_batches(config.training.batch_size, len(train), world)
+    image = channels, size, size
+    taps = _check_taps(model, config.network.model, config.objectives, image)
     if config.training.sync_batchnorm and sync_batch_norm(model) == 0:
         raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
-    _check_twice_differentiable(config, model, (channels, size, size))
+    _check_twice_differentiable(model, config.network.model, config.objectives, image)
     model = _placed(model, device)
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
     if needs(config.objectives).second_derivative and device.type == "cuda":
         prepare_double_backward(model)
-    judge = None
-    if config["adversarial"]:
-        width = features(taps[-1]).shape[1]
-        judge = discriminator(width, derived_seed(seed, "judge"), config["adversarial_form"]).to(device)
+    second, adversary = None, ADVERSARIAL.of(config.objectives)
+    if needs(config.objectives).discriminator:
+        width = pooled(taps[-1]).shape[1]
+        second = discriminator(width, derived_seed(seed, "judge"), adversary.adversarial_form).to(device)
     return Replica(
         config=config,
         seed=seed,
         folder=folder,
         device=device,
         model=model,
-        objective=_objective(config, model, judge, world),
+        objective=_objective(config, model, second, world),
         optimizer=_adam(model, config.training.lr),
-        judge=judge,
-        judge_optimizer=_adam(judge, config["adversarial_lr"]) if judge else None,
+        discriminator=second,
+        discriminator_optimizer=_adam(second, adversary.adversarial_lr) if second else None,
         train=train,
         splits=seen,
         origin=origin,
@@ -169,44 +171,56 @@ def _data(
     config: RunConfig, seed: int, device: torch.device, world: World, written: Sequence[Entry]
 ) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
     """What the replica trains on, what it is judged on, where both come from, and a note."""
+    source, view, objectives = config.source, config.view, config.objectives
     stored, origin = open_stored(config, seed, device, world, written)
     note = "; ".join(
-        filter(None, (equal_images(config, stored, origin.entries), near_images(config, origin.entries)))
+        filter(None, (equal_images(source, stored, origin.entries), near_images(source, origin.entries)))
     )
     if isinstance(stored, Stream):
         return stored.train, {**stored.splits}, origin, note
-    train = to_train_on(stored["train"], config, seed)
+    train = to_train_on(stored["train"], view, seed, source.data)
     seen: dict[str, AnySamples] = {
-        name: as_seen(with_lent_masks(samples, config, seed, name), config)
+        name: split_as_judged(samples, view, objectives, seed=seed, split=name)
         for name, samples in stored.items()
     }
     return _on_device(train, device), seen, origin, note
 
 
 def _objective(
-    config: RunConfig, model: nn.Module, judge: nn.Module | None, world: World
+    config: RunConfig, model: nn.Module, discriminator: nn.Module | None, world: World
 ) -> Callable[..., StepTerms]:
     forward = torch.compile(model) if config.machine.compile else model
     if world.size == 1:
-        return partial(step_terms, config, forward, judge=judge)
-    unused = config.network.model in AUTOENCODERS and config["recon"] == 0
-    return DistributedDataParallel(_Objective(config, forward, judge), find_unused_parameters=unused)
+        return partial(step_terms, config.objectives, forward, discriminator=discriminator)
+    unused = config.network.model in AUTOENCODERS and not needs(config.objectives).decoder
+    return DistributedDataParallel(
+        _Objective(config.objectives, forward, discriminator), find_unused_parameters=unused
+    )
 
 
 class _Objective(nn.Module):
     """All passes of a step as one module, so that gradients are averaged once, after the last."""
 
-    def __init__(self, config: RunConfig, model: Callable[..., ModelOutput], judge: nn.Module | None) -> None:
+    def __init__(
+        self, chosen: Chosen, model: Callable[..., ModelOutput], discriminator: nn.Module | None
+    ) -> None:
         super().__init__()
-        self.config, self.model = config, model
+        self.chosen, self.model = chosen, model
         # In a tuple the discriminator is no part of this module: it has an optimizer of its own.
-        self.judge = (judge,)
+        self.discriminator = (discriminator,)
 
     def forward(
         self, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator, part: slice
     ) -> StepTerms:
         return step_terms(
-            self.config, self.model, images, masks, labels, generator, judge=self.judge[0], part=part
+            self.chosen,
+            self.model,
+            images,
+            masks,
+            labels,
+            generator,
+            discriminator=self.discriminator[0],
+            part=part,
         )
 
 
@@ -220,8 +234,8 @@ def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
 
 
-def _check_batches(config: RunConfig, images: int, world: World) -> None:
-    smallest = images % config.training.batch_size or config.training.batch_size
+def _check_batches(batch_size: int, images: int, world: World) -> None:
+    smallest = images % batch_size or batch_size
     if min(smallest, images) < world.size:
         raise UsageError(
             f"the last batch of an epoch has {smallest} images, fewer than the {world.size} processes that "
@@ -229,41 +243,30 @@ def _check_batches(config: RunConfig, images: int, world: World) -> None:
         )
 
 
-def _check_taps(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> list[Tensor]:
-    if not (config["actdiff"] or config["adversarial"]):
+def _check_taps(model: nn.Module, name: str, objectives: Chosen, image: tuple[int, int, int]) -> list[Tensor]:
+    """The activations (1, ...) of a blank image, once the objectives were found to fit the network."""
+    if not any(switched_on(objectives)):
         return []
     model.eval()
     with torch.no_grad():
-        taps = model(torch.zeros(1, *shape), reconstruct=False).pre_activations
-    choose_layers(list(taps), config["actdiff_layers"])
-    _check_pooled(config, model, shape)
+        taps = model(torch.zeros(1, *image), reconstruct=False).pre_activations
+    trial = Trial(model=model, name=name, taps=taps, image=image)
+    for one, settings in switched_on(objectives):
+        one.fits(settings, trial)
     model.train()
     return list(taps.values())
 
 
-def _check_pooled(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
-    """Refuse the follow-up's pooled features where the last activation is not what the head pools."""
-    pooled = config["actdiff"] and config["actdiff_layers"] == POOLED
-    name = "actdiff_layers pooled" if pooled else "adversarial_form followup"
-    judged = config["adversarial"] and config["adversarial_form"] == "followup"
-    if not (pooled or judged) or not isinstance(model, Tapped):
-        return
-    images = torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
-    if not head_reads_last_tap(model, images):
-        raise UsageError(
-            f"{name} needs a network that pools its last ReLU and classifies that, which {config.network.model} does "
-            "not; choose resnet18, cnn or unet, for example, or another form"
-        )
-
-
-def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
+def _check_twice_differentiable(
+    model: nn.Module, name: str, objectives: Chosen, image: tuple[int, int, int]
+) -> None:
     """Refuse a network with an operation whose second derivative torch does not know."""
-    if not needs(config.objectives).second_derivative:
+    if not needs(objectives).second_derivative:
         return
     model.eval()
-    images = torch.zeros(1, *shape, requires_grad=True)
+    images = torch.zeros(1, *image, requires_grad=True)
     try:
-        with attention(config):
+        with attention(second_derivative=True):
             logits = model(images, reconstruct=False).logits
         (gradient,) = torch.autograd.grad(logits.square().sum(), images, create_graph=True)
         torch.autograd.grad(gradient.square().sum(), list(model.parameters()), allow_unused=True)
@@ -271,7 +274,7 @@ def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tupl
         if "derivative" not in str(error):
             raise
         raise UsageError(
-            f"gradmask and rrr need second derivatives, which torch does not have for {config.network.model} "
+            f"gradmask and rrr need second derivatives, which torch does not have for {name} "
             f"({str(error).splitlines()[0]}); choose another model"
         ) from error
     model.train()

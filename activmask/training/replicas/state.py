@@ -15,44 +15,26 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from activmask.config import FIELDS
 from activmask.data.manifest import Entry, what_changed
 from activmask.data.samples import Samples
 from activmask.ground.errors import CheckpointError, UsageError
 from activmask.ground.files import write_whole
 from activmask.models.build import load_plain_weights, plain_weights
 from activmask.runs.checkpoint import Description, read_safetensors, save_checkpoint, snapshot
-from activmask.runs.description import RunConfig, changed
+from activmask.runs.folder import BEST_FILE, STATE_FILE
+from activmask.runs.identity import changed_settings, changes_in_words
 from activmask.training.feed.sources import fingerprint
 from activmask.training.feed.stream import file_digest
 from activmask.training.replicas.replica import Replica
-
-STATE_FILE = "state.safetensors"
-BEST_FILE = "best.safetensors"
-LAST_FILE = "last.safetensors"
-
-MAY_CHANGE = ("epochs", "threads", "device", "compile", "duplicates")
-"""Settings a resumed run may change: they do not alter what was computed so far."""
-
-
-def changed_settings(one: RunConfig, other: RunConfig) -> list[str]:
-    """The settings in which two runs differ, without those that a resumed run may change."""
-    names = [name for name in FIELDS if name not in MAY_CHANGE]
-    return [name for name in names if getattr(one, name) != getattr(other, name)]
-
-
-def changes_in_words(before: RunConfig, after: RunConfig, names: Sequence[str]) -> str:
-    """What some settings of two runs were and are."""
-    return ", ".join(f"{name} was {getattr(before, name)}, is {getattr(after, name)}" for name in names)
 
 
 def save_state(replica: Replica) -> None:
     """Write the state after the epoch that just ended, then the best weights if they are new."""
     tensors = {f"model.{name}": tensor for name, tensor in plain_weights(replica.model).items()}
     tensors |= _optimizer_tensors("optimizer", replica.optimizer)
-    if replica.judge is not None and replica.judge_optimizer is not None:
-        tensors |= {f"judge.{name}": tensor for name, tensor in replica.judge.state_dict().items()}
-        tensors |= _optimizer_tensors("judge_optimizer", replica.judge_optimizer)
+    if replica.discriminator is not None and replica.discriminator_optimizer is not None:
+        tensors |= {f"judge.{name}": tensor for name, tensor in replica.discriminator.state_dict().items()}
+        tensors |= _optimizer_tensors("judge_optimizer", replica.discriminator_optimizer)
     if replica.best_epoch not in {replica.best_on_disk, replica.next_epoch - 1}:
         tensors |= {f"best.{name}": tensor for name, tensor in replica.best_weights.items()}
     progress = {
@@ -96,9 +78,9 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
         notes = _check_same_data(replica, before, progress, written)
         load_plain_weights(replica.model, _section(tensors, "model"))
         _restore_optimizer("optimizer", replica.optimizer, tensors)
-        if replica.judge is not None and replica.judge_optimizer is not None:
-            replica.judge.load_state_dict(_section(tensors, "judge"))
-            _restore_optimizer("judge_optimizer", replica.judge_optimizer, tensors)
+        if replica.discriminator is not None and replica.discriminator_optimizer is not None:
+            replica.discriminator.load_state_dict(_section(tensors, "judge"))
+            _restore_optimizer("judge_optimizer", replica.discriminator_optimizer, tensors)
         replica.next_epoch = before.epoch + 1
         replica.best_epoch, replica.best_score = progress["best_epoch"], progress["best_score"]
         replica.history = progress["history"]

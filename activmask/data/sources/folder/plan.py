@@ -6,7 +6,7 @@ Only file headers are read here.
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,9 +14,9 @@ from activmask.data.dataset import COLUMNS
 from activmask.data.files.images import SUFFIXES, bit_depth, image_size
 from activmask.data.files.likeness import is_missing, refuse_likenesses
 from activmask.data.files.tables import Row, read_table, relative_path
+from activmask.data.skipped import reason
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import DataError
-from activmask.runs.description import flat
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
@@ -72,14 +72,6 @@ def plan_items(images: Path, labels: Path, masks: Path | None) -> Plan:
         except DataError as error:
             skipped.append((row["file_name"], reason(error, (images, masks))))
     return Plan(tuple(items), tuple(skipped))
-
-
-def reason(error: DataError, folders: Iterable[Path | None]) -> str:
-    """Why an item is left out, without the place of the folders on this machine."""
-    text = str(error)
-    for folder in folders:
-        text = text if folder is None else text.replace(f"{folder}/", "")
-    return text
 
 
 def number_classes(labels: set[str]) -> dict[str, int]:

@@ -25,11 +25,12 @@ from activmask.data.files.images import (
 from activmask.data.files.intensities import FULL_RANGE, Intensity, as_shares
 from activmask.data.files.mask_reading import JudgedMasks, judge_given
 from activmask.data.files.mask_values import MaskReading
-from activmask.data.sources.folder.plan import Item, number_classes, plan_items, reason
+from activmask.data.settings import View
+from activmask.data.skipped import reason
+from activmask.data.sources.folder.plan import Item, number_classes, plan_items
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
 from activmask.ground.errors import DataError, UsageError
-from activmask.runs.description import RunConfig
 
 Progress = Callable[[int, int], None]
 
@@ -142,7 +143,7 @@ def prepare_folder(
                 card=card,
                 overwrite=overwrite,
                 skipped=skipped,
-                mask_blur=RunConfig().mask_blur,
+                mask_blur=View().mask_blur,
             )
         except _ClassLostError:
             # The remaining classes have to be numbered anew.

@@ -15,14 +15,14 @@ from typing import Any
 from activmask.data.dilation import NATIVE_UNIT, dilation_radius
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.files.images import check_side
-from activmask.data.sources.folder.plan import reason
+from activmask.data.presets import PRESETS
+from activmask.data.skipped import reason
 from activmask.data.sources.msd.archive import is_archive, unpacked
 from activmask.data.sources.msd.cases import Case, Task, chosen_values, read_task
 from activmask.data.sources.msd.volume import CT_WINDOW, ORIENTATION, PERCENTILES, SliceRules, Slices, cut
 from activmask.data.writer import Record, Summary, check_target, write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.processes import in_order
-from activmask.runs.presets import PRESETS
 
 Progress = Callable[[int, int], None]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from activmask.data.settings import View
 from activmask.data.sources.synthetic.drawing import (
     CLASS_NAMES,
     SyntheticSpec,
@@ -12,7 +13,6 @@ from activmask.data.sources.synthetic.drawing import (
 )
 from activmask.data.sources.synthetic.preview import synthetic_preview
 from activmask.data.writer import Record, Summary, write_dataset
-from activmask.runs.description import RunConfig
 
 
 def make_synthetic(
@@ -54,7 +54,7 @@ def make_synthetic(
         card=card,
         overwrite=overwrite,
         preview=synthetic_preview(splits),
-        mask_blur=RunConfig().mask_blur,
+        mask_blur=View().mask_blur,
     )
     return summary, distinct
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from activmask.data.files.images import to_stored
 from activmask.data.files.intensities import Intensity
 from activmask.data.files.mask_values import MaskReading
-from activmask.data.sources.folder.plan import reason
+from activmask.data.skipped import reason
 from activmask.data.sources.xray.cache import KEY_BYTES, Made, continued
 from activmask.data.sources.xray.pixels import read_intensities, read_xray_mask, resized
 from activmask.data.sources.xray.sampling import sample

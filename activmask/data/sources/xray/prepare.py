@@ -17,6 +17,7 @@ from activmask.data.files.intensities import FULL_RANGE
 from activmask.data.files.mask_reading import JudgedMasks, judge_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.mask_shares import circle_share
+from activmask.data.presets import PRESETS
 from activmask.data.sources.xray.cache import finished_images
 from activmask.data.sources.xray.files import find_image, index_images
 from activmask.data.sources.xray.findings import Finding, find_finding
@@ -39,7 +40,6 @@ from activmask.data.writer import Record, Summary, check_target, write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.processes import Engine
-from activmask.runs.presets import PRESETS
 
 XrayIntensity = Literal["image", "released"]
 

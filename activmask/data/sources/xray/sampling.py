@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from activmask.data.presets import PRESETS
+from activmask.data.settings import Source
 from activmask.data.sources.xray.tables import NIH, PADCHEST, Candidate
 from activmask.data.splits import SPLITS, split_indices
 from activmask.ground.errors import DataError, UsageError
-from activmask.runs.making import make_config
+from activmask.ground.settings import filled
 
 Cell = tuple[str, int]
 """A site and a label."""
@@ -120,7 +122,7 @@ def patient_level_sizes(drawn: Sequence[Candidate], seed: int = 0) -> dict[str, 
         DataError: the draw cannot be split so.
     """
     rows = split_indices(
-        make_config(preset="xray"),
+        filled(Source, PRESETS["xray"]),
         names=[f"{image.site}/{image.file_name}" for image in drawn],
         labels=np.array([image.label for image in drawn]),
         subjects=[image.subject for image in drawn],
