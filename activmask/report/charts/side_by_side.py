@@ -9,20 +9,21 @@ from numpy.typing import NDArray
 
 from activmask.data.samples import Samples
 from activmask.runs.checkpoint import Checkpoint
-from activmask.saliency.methods import attribute
+from activmask.saliency.attribution import attribute
+from activmask.saliency.methods import USUAL_METHOD
 from activmask.saliency.render import outline
 
 HEAT = "magma"
 
 
-def comparison(
-    checkpoints: Sequence[Checkpoint], titles: Sequence[str], samples: Samples, *, method: str = "contrast"
+def side_by_side(
+    checkpoints: Sequence[Checkpoint], titles: Sequence[str], samples: Samples, *, method: str = USUAL_METHOD
 ) -> Figure:
-    """Draw one row an image: the input with its mask's outline, then each network's heat map.
+    """Draw one row per image: the input with its mask's outline, then each network's heat map.
 
     Args:
         checkpoints: the networks.
-        titles: one an network, above its column.
+        titles: one per network, above its column.
         samples: a few images as the networks see them.
         method: of attribution, see `attribute`.
     """
