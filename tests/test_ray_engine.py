@@ -108,6 +108,7 @@ class Saboteur:
         self.cluster.remove_node(node, allow_graceful=False)
 
 
+@pytest.mark.process
 def test_a_killed_worker_and_a_lost_node_change_nothing(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep_module, "_TICK", 0.05)
     run_sweep(jobs_in(tmp_path / "local"), LocalEngine(2), nobody)
@@ -134,6 +135,7 @@ def ended(engine: RayEngine, job: Job) -> str:
     return over[0].error
 
 
+@pytest.mark.process
 def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, tmp_path, monkeypatch):
     job = jobs_in(tmp_path / "ray", epochs=2)[0]
     local = replace(job, folder=tmp_path / "local", seeds=(0, 1))
@@ -161,6 +163,7 @@ def lies_in_a_module_that_the_nodes_lack(task: Task) -> None:
     """Run nowhere, like the engine's own function on a node without this package."""
 
 
+@pytest.mark.process
 def test_what_ray_cannot_run_is_told_in_a_sentence(cluster, tmp_path, monkeypatch):
     def dies(task: Task) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -180,6 +183,7 @@ def test_what_ray_cannot_run_is_told_in_a_sentence(cluster, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_a_cluster_without_what_is_asked_is_told_in_a_sentence(cluster):
     with pytest.raises(DataError, match="no node of the Ray cluster offers a GPU"):
         RayEngine(cluster.address, None, device="cuda")
@@ -240,6 +244,7 @@ def test_files_come_in_such_an_order_that_finished_is_true(tmp_path, monkeypatch
     assert seen == [("run.json", False), ("state.safetensors", False), ("metrics.json", False)]
 
 
+@pytest.mark.process
 def test_the_command_trains_on_a_cluster_from_relative_paths(cluster, tmp_path):
     make_synthetic(SyntheticSpec(n=48, valid=16, test=16, seed=3), tmp_path / "crosses")
     (tmp_path / "own.toml").write_text(
