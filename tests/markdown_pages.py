@@ -117,14 +117,20 @@ def refused_commands(text: str) -> list[str]:
     faults = []
     for command in shown_commands(text):
         arguments = arguments_of(command)
-        fault = _no_module(command) if arguments is None else _refusal(arguments)
+        fault = _not_there(command) if arguments is None else _refusal(arguments)
         if fault:
             faults.append(f"{shlex.join(command)}: {fault}")
     return faults
 
 
-def _no_module(command: list[str]) -> str | None:
-    if "-m" not in command or not Path(command[0]).name.startswith("python"):
+def _not_there(command: list[str]) -> str | None:
+    """What a call of Python names that the repository has not."""
+    if not Path(command[0]).name.startswith("python"):
+        return None
+    for script in command[1:2]:
+        if script.endswith(".py") and not (ROOT / script).is_file():
+            return f"no file {script}"
+    if "-m" not in command:
         return None
     module = command[command.index("-m") + 1]
     try:
@@ -170,7 +176,8 @@ def homeless_names(text: str) -> list[str]:
     faults = []
     for block in blocks(text):
         codes = in_backticks(block)
-        files = [file for code in codes if _PATH.fullmatch(code) for file in _python_files(code)]
+        paths = [code for code in codes if _PATH.fullmatch(code) and "*" not in code]
+        files = [file for path in paths for file in _python_files(path)]
         defined = {name for file in files for name in defined_names(file)}
         for code in codes:
             match = _DEFINED.fullmatch(code)

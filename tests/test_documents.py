@@ -20,6 +20,11 @@ from markdown_pages import (
     shown_commands,
     unknown_flags,
 )
+from test_floors import FLOORS
+
+from activmask.data.presets import PRESETS
+from activmask.models.settings import CONVNETS
+from activmask.objectives import OBJECTIVES
 
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
@@ -34,6 +39,7 @@ FAULTY = """
     activmask train --actdif 10
     activmask train --seeds 0-2 --preset heart && activmask improve
     python -m benchmarks.nothing
+    python docs/nothing.py
 
 `--no-such-flag W` is no flag of `activmask train --data`, `activmask/nothing.py` no file and `NOTHING` no
 name in `tests/in_process.py`, which defines `told()` but not `tell()`.
@@ -57,8 +63,8 @@ def test_every_check_can_fail():
     page = ROOT / "page.md"
     assert len(broken_links(page, FAULTY)) == 3
     refused = "\n".join(refused_commands(FAULTY))
-    assert refused.count("\n") == 4
-    for fault in ("actdif", "heart", "no command improve", "benchmarks.nothing", "--data"):
+    assert refused.count("\n") == 5
+    for fault in ("actdif", "heart", "no command improve", "benchmarks.nothing", "docs/nothing.py", "--data"):
         assert fault in refused
     assert unknown_flags(FAULTY) == ["--no-such-flag W"]
     assert missing_files(FAULTY) == ["activmask/nothing.py"]
@@ -109,11 +115,9 @@ def test_the_readme_has_every_command():
 
 
 def test_the_pages_have_every_setting_of_methods_every_model_and_every_preset():
-    from activmask.config import CONVNETS, FIELDS, PRESETS
-
     page = ROOT / "docs/training.md"
-    methods = {name for name, field in FIELDS.items() if field.metadata["group"] == "Objective"}
-    assert {f"--{name.replace('_', '-')}" for name in methods} <= flags_in(page)
+    settings = {name for one in OBJECTIVES.values() for name in one.declared()}
+    assert {f"--{name.replace('_', '-')}" for name in settings} <= flags_in(page)
     assert {*CONVNETS, "resnet18"} <= named_in(page)
     assert any(shlex.split(code)[-1].split("|") == list(PRESETS) for code in named_in(page) if "|" in code)
 
@@ -140,3 +144,10 @@ def test_the_checks_before_a_commit_are_those_of_the_whole_run_by_tools_that_pip
 
 def _program(command):
     return tuple(word for word in command.split() if word[0] != "-" and word != ".")
+
+
+def test_the_floors_are_those_that_are_enforced():
+    section = text_of(ARCHITECTURE).partition("## Floors")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`activmask/.*?) \|", section, re.MULTILINE)
+    floors = [tuple(re.findall(r"`activmask/(.+?)/?(?:\.py)?`", row)) for row in reversed(rows)]
+    assert floors == [tuple(room.replace(".", "/") for room in floor) for floor in FLOORS]
