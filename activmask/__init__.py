@@ -25,7 +25,7 @@ name once, from images to numbers:
     heat = am.attribute(checkpoint.model, test.images, method="contrast")  # (16, 28, 28)
 
     for cell in am.grid_cells(am.read_grid("table1"), settings={"epochs": 1}):
-        print(cell.title, cell.config.actdiff, cell.printed["test"])  # ... and am.train(cell.config, ...)
+        print(cell.title, cell.config["actdiff"], cell.printed["test"])  # ... and am.train(cell.config, ...)
     runs = am.find_runs([Path("run")])
     print(am.summarise(runs).rows[0].title)  # CNN Actdiff, with its scores and the paper's
     am.write_report(runs, Path("report"))  # ... and all of it as a page
@@ -34,25 +34,25 @@ name once, from images to numbers:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from activmask.config import RunConfig
-from activmask.errors import ActivmaskError
-from activmask.making_config import make_config
+from activmask.ground.errors import ActivmaskError
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 
 if TYPE_CHECKING:
     from activmask.data.dataset import read_dataset
-    from activmask.data.folder import prepare_folder
     from activmask.data.samples import Samples
-    from activmask.data.synthetic import SyntheticSpec, draw_synthetic
-    from activmask.data.synthetic_dataset import make_synthetic
+    from activmask.data.sources.folder.prepare import prepare_folder
+    from activmask.data.sources.synthetic.drawing import SyntheticSpec, draw_synthetic
+    from activmask.data.sources.synthetic.prepare import make_synthetic
     from activmask.evaluation.evaluate import evaluate
     from activmask.experiments.grid import grid_cells, read_grid
-    from activmask.experiments.results import find_runs
-    from activmask.report.summary import summarise
+    from activmask.report.findings.summary import summarise
     from activmask.report.write import write_report
+    from activmask.runs.checkpoint import load_checkpoint
+    from activmask.runs.results import find_runs
     from activmask.saliency.methods import attribute
-    from activmask.training.checkpoint import load_checkpoint
+    from activmask.training.feed.sources import load_splits
     from activmask.training.run import train
-    from activmask.training.sources import load_splits
 
 __version__ = "0.1.0"
 
@@ -80,19 +80,19 @@ __all__ = [
 
 _HOME = {
     "Samples": "activmask.data.samples",
-    "SyntheticSpec": "activmask.data.synthetic",
+    "SyntheticSpec": "activmask.data.sources.synthetic.drawing",
     "attribute": "activmask.saliency.methods",
-    "draw_synthetic": "activmask.data.synthetic",
+    "draw_synthetic": "activmask.data.sources.synthetic.drawing",
     "evaluate": "activmask.evaluation.evaluate",
-    "find_runs": "activmask.experiments.results",
+    "find_runs": "activmask.runs.results",
     "grid_cells": "activmask.experiments.grid",
-    "load_checkpoint": "activmask.training.checkpoint",
-    "load_splits": "activmask.training.sources",
-    "make_synthetic": "activmask.data.synthetic_dataset",
-    "prepare_folder": "activmask.data.folder",
+    "load_checkpoint": "activmask.runs.checkpoint",
+    "load_splits": "activmask.training.feed.sources",
+    "make_synthetic": "activmask.data.sources.synthetic.prepare",
+    "prepare_folder": "activmask.data.sources.folder.prepare",
     "read_dataset": "activmask.data.dataset",
     "read_grid": "activmask.experiments.grid",
-    "summarise": "activmask.report.summary",
+    "summarise": "activmask.report.findings.summary",
     "train": "activmask.training.run",
     "write_report": "activmask.report.write",
 }

@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from activmask.config import nearest
-from activmask.errors import ActivmaskError, UsageError
+from activmask.ground.errors import ActivmaskError, UsageError
+from activmask.ground.nearest import nearest
 from benchmarks.figure import Effort, Figure
 from benchmarks.machine import describe_machine
 from benchmarks.results_table import print_figures, write_figures

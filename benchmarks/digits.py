@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from activmask.data.png import encode_png
+from activmask.data.files.png import encode_png
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
-from activmask.evaluation.checkpoints import find_checkpoints
 from activmask.evaluation.spread import spread
-from activmask.report.comparison import comparison
-from activmask.training.checkpoint import load_checkpoint
-from activmask.training.trained_data import of_checkpoint, own_split_as_seen
+from activmask.report.charts.comparison import comparison
+from activmask.runs.checkpoint import load_checkpoint
+from activmask.runs.checkpoint_paths import find_checkpoints
+from activmask.training.feed.trained_data import of_checkpoint, own_split_as_seen
 
 KINDS = ("best", "last")
 SHOWN = 3

@@ -12,8 +12,9 @@ from itertools import pairwise
 
 import torch
 
-from activmask.config import CONVNETS, RunConfig
 from activmask.models.convnet import BLOCKS
+from activmask.models.settings import CONVNETS
+from activmask.runs.description import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,24 +57,24 @@ class Network:
 
 def network(config: RunConfig, side: int, *, channels: int = 1, classes: int = 2) -> Network:
     """The layers of cnn, ae, unet or resnet18 on images of `side` px."""
-    if config.model in CONVNETS:
+    if config.network.model in CONVNETS:
         return _convnet(config, side, channels, classes)
-    assert config.model == "resnet18", "the other networks have no formula here"
-    return Network(tuple(_resnet18(config.width, side, channels, classes)))
+    assert config.network.model == "resnet18", "the other networks have no formula here"
+    return Network(tuple(_resnet18(config.network.width, side, channels, classes)))
 
 
 def _convnet(config: RunConfig, side: int, channels: int, classes: int) -> Network:
-    widths = [config.width * 2**block for block in range(BLOCKS)]
+    widths = [config.network.width * 2**block for block in range(BLOCKS)]
     sides = [side // 2**block for block in range(BLOCKS)]
     encoder: list[Layer] = []
     for (before, after), own in zip(pairwise([channels, *widths]), sides, strict=True):
         encoder += _double(before, after, own)
     encoder.append(Layer(inputs=widths[-1] * sides[-1] ** 2, outputs=classes, side=1, kernel=1))
-    if config.model == "cnn":
+    if config.network.model == "cnn":
         return Network(tuple(encoder))
     decoder: list[Layer] = []
     for (deep, shallow), own in zip(pairwise(reversed(widths)), reversed(sides[:-1]), strict=True):
-        decoder += _double(deep + shallow * (config.model == "unet"), shallow, own)
+        decoder += _double(deep + shallow * (config.network.model == "unet"), shallow, own)
     decoder.append(Layer(inputs=widths[0], outputs=channels, side=side, kernel=1))
     return Network(tuple(encoder), tuple(decoder))
 
@@ -110,11 +111,11 @@ def training_flops(config: RunConfig, layers: Network) -> int:
     """
     first, head = layers.encoder[0].flops, layers.encoder[-1].flops
     flops = 3 * layers.encoder_flops - first
-    if config.actdiff:
+    if config["actdiff"]:
         flops += 3 * layers.encoder_flops - first - 2 * head
-    if config.gradmask:
+    if config["gradmask"]:
         flops += 3 * layers.encoder_flops
-    if config.recon:
+    if config["recon"]:
         flops += 3 * layers.decoder_flops
     return flops
 

@@ -14,10 +14,11 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.config import RunConfig
-from activmask.models import ModelOutput, build_model
-from activmask.training.device import autocast, set_up_arithmetic
-from activmask.training.sources import load_splits
+from activmask.machine.device import autocast, set_up_arithmetic
+from activmask.models.build import build_model
+from activmask.models.output import ModelOutput
+from activmask.runs.description import RunConfig
+from activmask.training.feed.sources import load_splits
 
 Tensors = tuple[Tensor, Tensor, Tensor]
 """Images (N, C, H, W), masks bool (N, 1, H, W), labels (N,)."""
@@ -45,12 +46,12 @@ def new_good_eager(config: RunConfig, device: torch.device, *, seed: int = 0) ->
         for split in (splits["train"], splits["valid"])
     )
     channels, side = train[0].shape[1:3]
-    model = build_model(config, channels=channels, classes=2, image_size=side, seed=seed).to(device)
+    model = build_model(config.network, channels=channels, classes=2, image_size=side, seed=seed).to(device)
     return GoodEager(
         config=config,
         device=device,
         model=model,
-        optimizer=torch.optim.Adam(model.parameters(), lr=config.lr, fused=True),
+        optimizer=torch.optim.Adam(model.parameters(), lr=config.training.lr, fused=True),
         train=train,
         valid=valid,
         generator=torch.Generator(device).manual_seed(seed),
@@ -59,12 +60,12 @@ def new_good_eager(config: RunConfig, device: torch.device, *, seed: int = 0) ->
 
 def good_epoch(run: GoodEager) -> int:
     """Train one epoch and score the validation split; returns the number of training images."""
-    set_up_arithmetic(run.config, run.device)
+    set_up_arithmetic(run.device, precision=run.config.training.precision)
     images, masks, labels = run.train
     total = torch.zeros((), device=run.device)
     run.model.train()
     order = torch.randperm(len(images), device=run.device, generator=run.generator)
-    for batch in order.split(run.config.batch_size):
+    for batch in order.split(run.config.training.batch_size):
         total += _step(run, images[batch], masks[batch], labels[batch]) * len(batch)
     (total / len(images)).item()
     _auc(run)
@@ -73,7 +74,7 @@ def good_epoch(run: GoodEager) -> int:
 
 def _step(run: GoodEager, images: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     """One optimizer step; the loss, left on the device."""
-    with autocast(run.config, run.device):
+    with autocast(run.config.training.precision, run.device):
         loss = _loss(run, images, masks, labels)
     run.optimizer.zero_grad()
     loss.backward()
@@ -84,23 +85,23 @@ def _step(run: GoodEager, images: Tensor, masks: Tensor, labels: Tensor) -> Tens
 def _loss(run: GoodEager, images: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     config = run.config
     shuffled: ModelOutput | None = None
-    if config.actdiff:
+    if config["actdiff"]:
         shuffled = run.model(shuffled_at_once(images, masks, run.generator), reconstruct=False)
-    if config.gradmask:
+    if config["gradmask"]:
         images = images.detach().requires_grad_()
     output: ModelOutput = run.model(images)
     loss = F.cross_entropy(output.logits, labels)
     if shuffled is not None:
         pairs = zip(output.pre_activations.values(), shuffled.pre_activations.values(), strict=True)
         rows = [torch.linalg.vector_norm((a - b).float(), dim=-1).flatten() for a, b in pairs]
-        loss = loss + config.actdiff * torch.cat(rows).mean()
-    if config.gradmask:
+        loss = loss + config["actdiff"] * torch.cat(rows).mean()
+    if config["gradmask"]:
         contrast = (output.logits[:, 1] - output.logits[:, 0]).abs().sum()
         (gradient,) = torch.autograd.grad(contrast, images, create_graph=True)
-        loss = loss + config.gradmask * (gradient * ~masks).flatten(1).norm(dim=1).mean()
+        loss = loss + config["gradmask"] * (gradient * ~masks).flatten(1).norm(dim=1).mean()
     if output.reconstruction is not None:
         rebuilt = F.binary_cross_entropy_with_logits(output.reconstruction, images.detach())
-        loss = loss + config.recon * rebuilt
+        loss = loss + config["recon"] * rebuilt
     return loss
 
 

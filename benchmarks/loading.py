@@ -24,12 +24,12 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from activmask.config import RunConfig
 from activmask.data.dataset import read_dataset
-from activmask.data.dataset_writer import Record, write_dataset
-from activmask.making_config import make_config
-from activmask.training.sources import as_seen, split_rows, stored_splits, to_train_on
-from activmask.training.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
+from activmask.data.writer import Record, write_dataset
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
+from activmask.training.feed.sources import as_seen, split_rows, stored_splits, to_train_on
+from activmask.training.feed.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
 from benchmarks.machine import processor
 
 SIDE, BATCH, ROUNDS, READ, STEPS = 128, 32, 3, 1024, 2
@@ -77,7 +77,7 @@ def _records(images: int) -> Iterator[Record]:
 
 def streamed(config: RunConfig, workers: int) -> Stream:
     """The set as training streams it, whatever its size."""
-    dataset = read_dataset(Path(config.data))
+    dataset = read_dataset(Path(config.source.data))
     return open_stream(config, dataset, split_rows(config, dataset, 0), 0, CPU, workers)
 
 
@@ -97,8 +97,8 @@ def reader(config: RunConfig, workers: int) -> Callable[[], float]:
 def network(config: RunConfig) -> Callable[[], float]:
     """A few training steps of ResNet-18 without penalties, from memory; images a second."""
     # Worker processes import this module too, and would show the memory of libraries they do not use.
-    from activmask.training.epoch import training_steps
-    from activmask.training.replica import new_replica
+    from activmask.training.replicas.epoch import training_steps
+    from activmask.training.replicas.replica import new_replica
 
     replica = new_replica(config, 0, Path("unused"), CPU)
 
@@ -204,7 +204,7 @@ def main() -> None:
         digested = perf_counter() - start - opened
         if not given.memory:
             few = write_set(Path(name) / "few", BATCH * 10)
-            print_speeds(configs[images], make_config(data=few.data, batch_size=BATCH, device="cpu"))
+            print_speeds(configs[images], make_config(data=few.source.data, batch_size=BATCH, device="cpu"))
         print_memory(configs)
     print(
         f"{images} images of {SIDE} px, {kilobytes:.0f} kB each with its mask; table read and checked in "

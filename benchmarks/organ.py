@@ -17,10 +17,10 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from activmask.data.msd import prepare_msd
+from activmask.data.sources.msd.prepare import prepare_msd
 from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
 from activmask.evaluation.spread import spread
-from activmask.making_config import make_config
+from activmask.runs.making import make_config
 from activmask.training.run import train
 
 METHODS: dict[str, dict[str, Any]] = {

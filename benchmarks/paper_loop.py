@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from activmask.config import RunConfig
 from activmask.data.splits import SPLITS
-from activmask.models import ModelOutput, build_model
+from activmask.models.build import build_model
+from activmask.models.output import ModelOutput
+from activmask.runs.description import RunConfig
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -72,18 +73,18 @@ class PaperLoop:
 def new_paper_loop(
     config: RunConfig, device: torch.device, *, collect: bool = True, seed: int = 0
 ) -> PaperLoop:
-    """Start from the data set folder that `config.data` names, which has a column `split`."""
-    sets = {split: ImageFiles(Path(config.data), split, config.mask_blur) for split in SPLITS}
+    """Start from the data set folder that `config.source.data` names, which has a column `split`."""
+    sets = {split: ImageFiles(Path(config.source.data), split, config.view.mask_blur) for split in SPLITS}
     order = torch.Generator().manual_seed(seed)
     side = sets["train"][0][0].shape[-1]
-    model = build_model(config, channels=1, classes=2, image_size=side, seed=seed).to(device)
+    model = build_model(config.network, channels=1, classes=2, image_size=side, seed=seed).to(device)
     return PaperLoop(
         config=config,
         device=device,
         model=model,
-        optimizer=torch.optim.Adam(model.parameters(), lr=config.lr),
+        optimizer=torch.optim.Adam(model.parameters(), lr=config.training.lr),
         loaders={
-            name: DataLoader(images, config.batch_size, shuffle=name == "train", generator=order)
+            name: DataLoader(images, config.training.batch_size, shuffle=name == "train", generator=order)
             for name, images in sets.items()
         },
         order=order,
@@ -112,18 +113,18 @@ def _step(loop: PaperLoop, batch: Batch) -> dict[str, float]:
     images, masks, labels = (part.to(loop.device) for part in batch)
     losses: dict[str, Tensor] = {}
     other: ModelOutput | None = None
-    if config.actdiff:
+    if config["actdiff"]:
         other = loop.model(shuffled_one_by_one(images, masks, loop.order))
-    if config.gradmask:
+    if config["gradmask"]:
         images.requires_grad_()
     output: ModelOutput = loop.model(images)
     losses["classify"] = F.cross_entropy(output.logits, labels)
     if other is not None:
-        losses["actdiff"] = config.actdiff * _distance(output, other)
-    if config.gradmask:
-        losses["gradmask"] = config.gradmask * _outside_gradient(output.logits, images, masks)
+        losses["actdiff"] = config["actdiff"] * _distance(output, other)
+    if config["gradmask"]:
+        losses["gradmask"] = config["gradmask"] * _outside_gradient(output.logits, images, masks)
     if output.reconstruction is not None:
-        losses["recon"] = config.recon * F.binary_cross_entropy_with_logits(
+        losses["recon"] = config["recon"] * F.binary_cross_entropy_with_logits(
             output.reconstruction, images.detach()
         )
     loss = torch.stack(list(losses.values())).sum()

@@ -1,12 +1,11 @@
 """What bf16 costs: validation scores of the same seeds trained in bf16 and in fp32."""
 
 import statistics
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from activmask.config import RunConfig
-from activmask.making_config import make_config
+from activmask.runs.description import RunConfig, changed
+from activmask.runs.making import make_config
 from activmask.training.run import train
 from benchmarks.figure import Effort, Figure
 from benchmarks.speed_training import TRAINED
@@ -22,7 +21,7 @@ def gpu_bf16_scores(effort: Effort) -> list[Figure]:
     with own_data(effort) as data:
         config = make_config(**settings, **data)
         scores = {
-            precision: _valid_auc(replace(config, precision=precision), seeds)
+            precision: _valid_auc(changed(config, precision=precision), seeds)
             for precision in ("fp32", "bf16")
         }
     means = {precision: statistics.fmean(own) for precision, own in scores.items()}

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from activmask.config import RunConfig
 from activmask.experiments.grid import grid_cells, read_grid
-from activmask.training.progress import Silent
+from activmask.runs.description import RunConfig, changed
+from activmask.training.replicas.progress import Silent
 from activmask.training.run import train
 from benchmarks.figure import Effort, Figure
 from benchmarks.training_contestants import own_data, usable_precision
@@ -35,7 +34,7 @@ def _whole_table(precision: str, target: float, effort: Effort) -> Figure:
     with own_data(effort) as data:
         settings = {**data, "device": effort.device.type, "precision": precision}
         cells = grid_cells(grid, keep=A_FEW if effort.quick else {}, settings=settings)
-        timed = {cell.title: _timed(replace(cell.config, epochs=epochs), seeds) for cell in cells}
+        timed = {cell.title: _timed(changed(cell.config, epochs=epochs), seeds) for cell in cells}
     parts = ", ".join(
         f"{title} {clock.whole():.1f} (start {clock.start:.1f}, {clock.measured} epochs)"
         for title, clock in timed.items()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from activmask.runs.description import changed
 from benchmarks.figure import Effort, Figure
 from benchmarks.side_by_side import Speeds, pick, race, ratios
 from benchmarks.training_contestants import (
@@ -129,7 +130,7 @@ def _many_seeds(
     quarter = task if effort.quick else replace(A_QUARTER, settings=task.settings)
     replicas = 2 if effort.quick else REPLICAS
     with data_of(task) as config, data_of(quarter) as less:
-        plain = replace(less, precision="fp32")
+        plain = changed(less, precision="fp32")
         speeds = race(
             {
                 OURS: ours(config, effort, replicas),
@@ -172,5 +173,5 @@ def _share_of_floor(task: Task, effort: Effort) -> list[Figure]:
         contestants = {OURS: ours(config, effort, replicas), MATRIX: matrix_product(config, effort)}
         speeds = race(contestants, effort, budget_s=25)
         per_image = flops_per_image(config, task)
-    what = f"ResNet-18 + actdiff, {task.side} px, batch {config.batch_size}, {replicas} replicas"
+    what = f"ResNet-18 + actdiff, {task.side} px, batch {config.training.batch_size}, {replicas} replicas"
     return [_of_floor(speeds, per_image, what, 0.45, precision)]

@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 from torch.profiler import ProfilerActivity, profile
 
-from activmask.config import nearest
-from activmask.errors import UsageError
-from activmask.training.device import choose_device
+from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
+from activmask.machine.device import choose_device
 from benchmarks.figure import Effort
 from benchmarks.machine import describe_machine
 from benchmarks.results_table import machine_line

@@ -11,17 +11,18 @@ from typing import Any
 
 import torch
 
-from activmask.config import IN_MEMORY, RunConfig
-from activmask.data.synthetic import SyntheticSpec
-from activmask.data.synthetic_dataset import make_synthetic
-from activmask.making_config import make_config
-from activmask.training.checkpoint import snapshot
-from activmask.training.device import set_up_arithmetic
-from activmask.training.epoch import epoch_row, train_epoch
-from activmask.training.progress import Silent
-from activmask.training.recorded import collect, run_ahead
-from activmask.training.recording import record, why_not_recorded
-from activmask.training.replica import Replica, new_replica
+from activmask.data.settings import IN_MEMORY
+from activmask.data.sources.synthetic.drawing import SyntheticSpec
+from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.machine.device import set_up_arithmetic
+from activmask.runs.checkpoint import snapshot
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
+from activmask.training.graphs.capture import record, why_not_recorded
+from activmask.training.graphs.replay import collect, run_ahead
+from activmask.training.replicas.epoch import epoch_row, train_epoch
+from activmask.training.replicas.progress import Silent
+from activmask.training.replicas.replica import Replica, new_replica
 from benchmarks.figure import Effort
 from benchmarks.floors import copy_work, epoch_flops, matrix_work, network
 from benchmarks.good_eager import good_epoch, new_good_eager
@@ -84,7 +85,7 @@ def own_data(effort: Effort) -> Iterator[dict[str, Any]]:
         yield {"data": IN_MEMORY}
         return
     with data_of(QUICK) as config:
-        yield {"data": config.data, **QUICK.settings}
+        yield {"data": config.source.data, **QUICK.settings}
 
 
 def ours(config: RunConfig, effort: Effort, replicas: int = 1) -> Contestant:
@@ -93,7 +94,7 @@ def ours(config: RunConfig, effort: Effort, replicas: int = 1) -> Contestant:
     work = _step_by_step(own) if why_not_recorded(own) else _replayed(own)
 
     def epochs() -> float:
-        set_up_arithmetic(config, effort.device)
+        set_up_arithmetic(effort.device, precision=config.training.precision)
         return work()
 
     return clocked(epochs, effort.device)
@@ -120,7 +121,7 @@ def _replayed(replicas: list[Replica]) -> Callable[[], float]:
 
 
 def _replicas(config: RunConfig, effort: Effort, count: int) -> list[Replica]:
-    set_up_arithmetic(config, effort.device)
+    set_up_arithmetic(effort.device, precision=config.training.precision)
     return [new_replica(config, seed, Path("unused"), effort.device) for seed in range(count)]
 
 
@@ -153,11 +154,11 @@ def eager(config: RunConfig, effort: Effort) -> Contestant:
 def matrix_product(config: RunConfig, effort: Effort) -> Contestant:
     """FLOPs a second of large matrix products in the run's precision."""
     side, repeats = (256, 2) if effort.quick else (8192, 10) if effort.device.type == "cuda" else (2048, 4)
-    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if config.training.precision == "bf16" else torch.float32
     work = matrix_work(effort.device, dtype, side, repeats)
 
     def products() -> float:
-        set_up_arithmetic(config, effort.device)
+        set_up_arithmetic(effort.device, precision=config.training.precision)
         return work()
 
     return clocked(products, effort.device)

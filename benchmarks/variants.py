@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from activmask.making_config import make_config
+from activmask.runs.folder import read_history
+from activmask.runs.making import make_config
 from activmask.training.run import SeedResult, train
-from activmask.training.run_folder import read_history
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "no penalty": {},

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from activmask.data.parallel import in_order
-from activmask.data.xray import Sources, prepare_xray
+from activmask.data.sources.xray.prepare import Sources, prepare_xray
+from activmask.ground.processes import in_order
 
 SIDE, SIZE, ROUNDS, DISTINCT = 1024, 128, 3, 50
 HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position\n"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 
-from activmask.errors import ActivmaskError, PeerLost, TrainingDiverged, UsageError
+from activmask.ground.errors import ActivmaskError, PeerLost, TrainingDiverged, UsageError
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)

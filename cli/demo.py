@@ -16,6 +16,7 @@ SHOWN = {0: 2, 1: 1}
 
 
 def demo(
+    context: typer.Context,
     folder: Annotated[
         Path, typer.Option("--out", help="Folder for everything the demo makes.", rich_help_panel="Output")
     ] = Path("demo"),
@@ -41,26 +42,24 @@ def demo(
         f"saliency {place}/runs/actdiff/seed-{seed}/best.safetensors {place}/data/images/Valid-000000.png "
         f"--mask {place}/data/masks/Valid-000000.png --out {place}/saliency.png",
     ):
-        _run(command)
+        _run(context, command)
     with failures_as_sentences():
         _conclude(folder, seed)
 
 
-def _run(command: str) -> None:
-    from .app import app
-
+def _run(context: typer.Context, command: str) -> None:
     err.print(plain(f"\n$ activmask {command}"), style="bold")
-    status = app(shlex.split(command), standalone_mode=False)
+    status = context.find_root().command.main(shlex.split(command), "activmask", standalone_mode=False)
     if status:
         raise typer.Exit(status)
 
 
 def _conclude(folder: Path, seed: int) -> None:
     from activmask.evaluation.evaluate import evaluate
-    from activmask.report.comparison import comparison
-    from activmask.training.checkpoint import load_checkpoint
-    from activmask.training.run_folder import read_history
-    from activmask.training.trained_data import of_checkpoint, own_split_as_seen
+    from activmask.report.charts.comparison import comparison
+    from activmask.runs.checkpoint import load_checkpoint
+    from activmask.runs.folder import read_history
+    from activmask.training.feed.trained_data import of_checkpoint, own_split_as_seen
 
     names = ("baseline", "actdiff")
     runs = [folder / "runs" / name / f"seed-{seed}" for name in names]

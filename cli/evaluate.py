@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from activmask.config import Device
+from activmask.runs.description import Device
 
 from .console import err, failures_as_sentences, out
 from .tables import plain
@@ -65,8 +65,8 @@ def evaluate(
     """
     with failures_as_sentences():
         from activmask.evaluation.batch import evaluate_checkpoint, to_json
-        from activmask.evaluation.checkpoints import find_checkpoints
-        from activmask.training.device import choose_device
+        from activmask.machine.device import choose_device
+        from activmask.runs.checkpoint_paths import find_checkpoints
 
         place = choose_device(device)
         paths = list(dict.fromkeys(path for given in checkpoints for path in find_checkpoints(given, epoch)))

@@ -11,7 +11,7 @@ from .progress import counting
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.data.dataset_writer import Summary
+    from activmask.data.writer import Summary
 
 _IMAGES = "Images"
 _DISTRACTOR = "Distractor"
@@ -53,8 +53,8 @@ def make_synthetic(
     Example: activmask make-synthetic --n 500 --seed 1 --out data/crosses
     """
     with failures_as_sentences():
-        from activmask.data.synthetic import SyntheticSpec
-        from activmask.data.synthetic_dataset import make_synthetic as make
+        from activmask.data.sources.synthetic.drawing import SyntheticSpec
+        from activmask.data.sources.synthetic.prepare import make_synthetic as make
 
         spec = SyntheticSpec(
             n=n,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from activmask.data.mask_values import MaskReading
+    from activmask.data.files.mask_values import MaskReading
 
 _PANEL = "Masks that hold other values than 0 and one more"
 
@@ -42,7 +42,7 @@ def asked_reading(values: str | None, threshold: float | None, invert: bool) -> 
     Raises:
         UsageError: values that are none.
     """
-    from activmask.data.mask_values import MaskReading, parse_values
+    from activmask.data.files.mask_values import MaskReading, parse_values
 
     parsed = () if values is None else parse_values(values)
     return MaskReading(values=parsed, threshold=threshold, invert=invert)
@@ -51,8 +51,8 @@ def asked_reading(values: str | None, threshold: float | None, invert: bool) -> 
 @contextmanager
 def questions_name_the_flags() -> Iterator[None]:
     """Word the library's question about masks in this program's flags."""
-    from activmask.data.mask_reading import UnclearMasks
-    from activmask.errors import DataError
+    from activmask.data.files.mask_reading import UnclearMasks
+    from activmask.ground.errors import DataError
 
     try:
         yield

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 
 from .console import failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
@@ -13,7 +13,7 @@ from .preparing import print_duplicates, print_mask_shares, print_next, print_sk
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.data.folder import FolderSummary
+    from activmask.data.sources.folder.prepare import FolderSummary
 
 
 def prepare_folder(
@@ -81,7 +81,7 @@ def prepare_folder(
     Example: activmask prepare-folder scans --masks rois --labels labels.csv --out data/scans
     """
     with failures_as_sentences():
-        from activmask.data.folder import prepare_folder as prepare
+        from activmask.data.sources.folder.prepare import prepare_folder as prepare
 
         from .progress import counting
 

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from activmask.config import PRESETS
-from activmask.errors import UsageError
+from activmask.data.presets import PRESETS
+from activmask.ground.errors import UsageError
 
 from .console import failures_as_sentences, out
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.data.msd import MsdSummary
+    from activmask.data.sources.msd.prepare import MsdSummary
 
 
 def prepare_msd(
@@ -89,8 +89,8 @@ def prepare_msd(
     """
     with failures_as_sentences():
         ends = None if window is None else _ends(window)
-        from activmask.data.msd import default_out
-        from activmask.data.msd import prepare_msd as prepare
+        from activmask.data.sources.msd.prepare import default_out
+        from activmask.data.sources.msd.prepare import prepare_msd as prepare
 
         from .progress import counting
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 
 from .console import err, failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
@@ -14,7 +14,7 @@ from .preparing import print_duplicates, print_mask_shares, print_next, print_sk
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.data.xray import Eligible, Sources, XraySummary
+    from activmask.data.sources.xray.prepare import Eligible, Sources, XraySummary
 
 _COLLECTIONS, _ELIGIBLE, _OUTPUT, _RUN = "Collections", "Eligible images", "Output", "Run"
 
@@ -143,8 +143,8 @@ def prepare_xray(
     Example: activmask prepare-xray --nih NIH --padchest PadChest --per-cell 500 --workers 2
     """
     with failures_as_sentences():
-        from activmask.data.xray import Sources, eligible_xrays
-        from activmask.data.xray import prepare_xray as prepare
+        from activmask.data.sources.xray.prepare import Sources, eligible_xrays
+        from activmask.data.sources.xray.prepare import prepare_xray as prepare
 
         from .progress import counting
 
@@ -211,8 +211,8 @@ def _print_eligible(eligible: "Eligible") -> None:
 def _print_draw(
     eligible: "Eligible", per_cell: int | None, sources: "Sources", *, paper_sampling: bool
 ) -> None:
-    from activmask.data.xray_sampling import PAPER_PER_CELL, patient_level_sizes, sample
-    from activmask.data.xray_sampling import paper_sampling as draw_as_paper
+    from activmask.data.sources.xray.sampling import PAPER_PER_CELL, patient_level_sizes, sample
+    from activmask.data.sources.xray.sampling import paper_sampling as draw_as_paper
 
     if paper_sampling:
         each = PAPER_PER_CELL if per_cell is None else per_cell

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from activmask.config import Device
+from activmask.runs.description import Device
 
 from .console import err, failures_as_sentences, out
 from .progress import counting
@@ -48,9 +48,9 @@ def report(
     Example: activmask report runs/ --out report/
     """
     with failures_as_sentences():
-        from activmask.experiments.results import find_runs
+        from activmask.machine.device import choose_device
         from activmask.report.write import write_report
-        from activmask.training.device import choose_device
+        from activmask.runs.results import find_runs
 
         runs = find_runs(places)
         with counting("evaluating runs") as progress:

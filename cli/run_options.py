@@ -1,4 +1,4 @@
-"""The flags of a run, made from the fields of `RunConfig` so that the two cannot drift apart."""
+"""The flags of a run, made from the settings of a run so that the two cannot drift apart."""
 
 import inspect
 from collections.abc import Callable
@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from activmask.config import CONVNET_WIDTH, FIELDS, MODEL_DEFAULTS, PRESETS, RECON_WEIGHT, TYPES
+from activmask.data.presets import CONVNET_WIDTH, PRESETS, RECON_WEIGHT
+from activmask.ground.settings import Setting
+from activmask.models.settings import MODEL_DEFAULTS
+from activmask.runs.description import all_settings, panels
 
 SHORT_CHOICES = {"preset": Literal["synthetic", "liver", "cardiac", "pancreas", "xray"]}
 
@@ -34,7 +37,9 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     An option that is not given arrives as None, so that presets and files can have their say.
     """
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options = [_option(name) for name in FIELDS]
+    options = [
+        _option(known, panel) for known, panel in zip(all_settings().values(), panels().values(), strict=True)
+    ]
     command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
     return command
@@ -45,28 +50,25 @@ def given_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def _option(name: str) -> inspect.Parameter:
-    field = FIELDS[name]
-    flag = f"--{name.replace('_', '-')}"
-    if TYPES[name] is bool:
-        flag = f"{flag}/--no-{name.replace('_', '-')}"
+def _option(known: Setting, panel: str) -> inspect.Parameter:
+    words = known.name.replace("_", "-")
     option = typer.Option(
-        flag,
-        help=field.metadata["help"],
-        rich_help_panel=field.metadata["group"],
-        show_default=_default(name),
+        f"--{words}/--no-{words}" if known.kind is bool else f"--{words}",
+        help=known.help,
+        rich_help_panel=panel,
+        show_default=_default(known),
     )
-    kind: Any = SHORT_CHOICES.get(name, TYPES[name])
+    kind: Any = SHORT_CHOICES.get(known.name, known.kind)
     annotation = Annotated[kind | None, option]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    return inspect.Parameter(known.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _default(name: str) -> str:
-    if name == "width":
+def _default(known: Setting) -> str:
+    if known.name == "width":
         return f"{CONVNET_WIDTH['synthetic']} for cnn, ae, unet ({CONVNET_WIDTH['liver']} medical), else 64"
-    if name == "recon":
+    if known.name == "recon":
         return f"{RECON_WEIGHT['synthetic']:g} for ae, unet ({RECON_WEIGHT['liver']:g} medical), else 0"
-    default = FIELDS[name].default
+    name, default = known.name, known.default
     by_value: dict[str, list[str]] = {}
     for preset, changes in PRESETS.items():
         if changes.get(name, default) != default:

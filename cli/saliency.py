@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from activmask.config import Device
+from activmask.runs.description import Device
 
 from .console import err, failures_as_sentences
 from .tables import plain, print_table, result_table
@@ -100,12 +100,12 @@ def saliency(
     Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png --mask scan-mask.png
     """
     with failures_as_sentences(), err.status("explaining"):
+        from activmask.machine.device import choose_device
+        from activmask.runs.checkpoint import load_checkpoint
         from activmask.saliency.explain import explain
         from activmask.saliency.inputs import image_files, read_inputs
         from activmask.saliency.pictures import check_raw_path, picture_paths, write_pictures, write_raw
-        from activmask.training.checkpoint import load_checkpoint
-        from activmask.training.device import choose_device
-        from activmask.training.known_recipe import known_classes
+        from activmask.training.feed.known_recipe import known_classes
 
         place = choose_device(device)
         files = image_files(images)

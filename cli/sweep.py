@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from activmask.config import Device
+from activmask.runs.description import Device
 
 from .console import err, failures_as_sentences, out
 from .sweep_table import SweepTable, print_plan
@@ -141,8 +141,8 @@ def sweep(
 
 
 def _seeds(text: str | None, default: int) -> tuple[int, ...]:
-    from activmask.config_file import parse_seeds
-    from activmask.errors import UsageError
+    from activmask.ground.errors import UsageError
+    from activmask.runs.toml_file import parse_seeds
 
     text = text or str(default)
     if text.isdecimal() and int(text) == 0:
@@ -151,7 +151,7 @@ def _seeds(text: str | None, default: int) -> tuple[int, ...]:
 
 
 def _settings(pairs: list[str], **flags: Any) -> dict[str, Any]:
-    from activmask.config_file import parse_settings
+    from activmask.runs.toml_file import parse_settings
 
     return parse_settings(pairs) | {name: value for name, value in flags.items() if value is not None}
 
@@ -184,26 +184,26 @@ def _cells(
 
 
 def _slots(most: int | None, jobs: list["Job"]) -> int:
-    from activmask.training.device import cores
+    from activmask.machine.device import cores
 
     return min(most or len(_gpus(jobs)) or cores(), len(jobs))
 
 
 def _gpus(jobs: list["Job"]) -> tuple[str, ...]:
-    from activmask.training.device import visible_gpus
+    from activmask.machine.device import visible_gpus
 
-    return visible_gpus(jobs[0].config.device)
+    return visible_gpus(jobs[0].config.machine.device)
 
 
 def _engine(
     name: Literal["local", "ray"], address: str | None, max_parallel: int | None, jobs: list["Job"]
 ) -> "Engine":
-    from activmask.errors import UsageError
+    from activmask.ground.errors import UsageError
 
     if name == "ray":
         from activmask.experiments.ray_engine import RayEngine
 
-        return RayEngine(address, max_parallel, device=jobs[0].config.device)
+        return RayEngine(address, max_parallel, device=jobs[0].config.machine.device)
     if address is not None:
         raise UsageError("--address is of a Ray cluster; give --engine ray too")
     from activmask.experiments.local_engine import LocalEngine
@@ -213,9 +213,9 @@ def _engine(
 
 def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["CellState"]:
     from activmask.experiments.sweep import run_sweep
-    from activmask.training.selection import selected_by
+    from activmask.runs.selection import selected_by
 
-    best = selected_by(job.config.select for job in jobs)
+    best = selected_by(job.config.training.select for job in jobs)
     err.print(
         plain(f"{title}: {len(jobs)} cells of {len(jobs[0].seeds)} seeds, best epoch by {best}, into {place}")
     )

@@ -79,7 +79,7 @@ def _cells(state: "CellState") -> tuple[str, str, str]:
 
     if state.status == "queued":
         return ("failed once" if state.failures else "queued", "", "")
-    total = state.job.config.epochs * len(state.job.seeds)
+    total = state.job.config.training.epochs * len(state.job.seeds)
     if state.status == "done":
         return "done before" if state.found else "done", f"{total}/{total}", ""
     progress = progress_of(state.job)
@@ -89,8 +89,8 @@ def _cells(state: "CellState") -> tuple[str, str, str]:
 
 def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
     """Print the cells, how many runs they are, and how long they would take on this machine."""
-    from activmask.training.device import cores
-    from activmask.training.selection import selected_by
+    from activmask.machine.device import cores
+    from activmask.runs.selection import selected_by
 
     table = result_table(title, "cell", "seeds", "epochs", "left", "seconds an epoch", "time")
     times, problems = [0.0], []
@@ -103,7 +103,7 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
         table.add_row(
             plain(job.title),
             str(len(job.seeds)),
-            str(job.config.epochs),
+            str(job.config.training.epochs),
             str(left),
             "" if seconds is None else f"{seconds:.2f}",
             "" if seconds is None else _duration(times[-1]),
@@ -113,7 +113,7 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
         err.print(plain(f"not measured: {problem}"))
     runs = sum(len(job.seeds) for job in jobs)
     total = _duration(max(sum(times) / parallel, *times))
-    out.print(f"the best epoch is selected by {selected_by(job.config.select for job in jobs)}")
+    out.print(f"the best epoch is selected by {selected_by(job.config.training.select for job in jobs)}")
     out.print(
         f"{len(jobs)} cells, {runs} runs; about {total} with {parallel} at once on this machine, "
         "scaled up from a few steps of each cell measured alone, saving not counted"
@@ -122,8 +122,8 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
 
 
 def _estimate(job: "Job", threads: int) -> tuple[int, float | None, str]:
-    from activmask.errors import ActivmaskError
     from activmask.experiments.estimate import epochs_left, seconds_per_epoch
+    from activmask.ground.errors import ActivmaskError
 
     left = epochs_left(job)
     try:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from activmask.report.summary import Summary
-    from activmask.report.text_tables import TextTable
+    from activmask.report.findings.summary import Summary
+    from activmask.report.tables.text_tables import TextTable
 
 Format = Literal["rich", "markdown", "latex", "csv", "json"]
 
@@ -56,8 +56,8 @@ def table(
     Example: activmask table runs/
     """
     with failures_as_sentences():
-        from activmask.experiments.results import find_runs
-        from activmask.report.summary import summarise
+        from activmask.report.findings.summary import summarise
+        from activmask.runs.results import find_runs
 
         summary = summarise(find_runs(places))
         if format_ == "rich" and out_file is None:
@@ -72,7 +72,7 @@ def table(
 
 def print_summary(summary: "Summary", console: "Console") -> None:
     """Print scores and comparisons, data set by data set, then the notes."""
-    from activmask.report.text_tables import baseline_table, forms_table, last_epoch_table, score_table
+    from activmask.report.tables.text_tables import baseline_table, forms_table, last_epoch_table, score_table
 
     from .tables import plain, print_table
 
@@ -130,7 +130,7 @@ def _narrow(cell: str) -> str:
 
 
 def _as_text(summary: "Summary", format_: Format) -> str:
-    from activmask.report import formats
+    from activmask.report.tables import formats
 
     if format_ == "rich":
         return _as_plain_tables(summary)
@@ -156,8 +156,8 @@ def _as_plain_tables(summary: "Summary") -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    from activmask.errors import UsageError
-    from activmask.training.files import write_whole
+    from activmask.ground.errors import UsageError
+    from activmask.ground.files import write_whole
 
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"{path} cannot be written: give --out a file in a folder that exists")

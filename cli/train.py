@@ -10,7 +10,7 @@ from .run_options import given_settings, with_run_options
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.config import RunConfig, SelectBy
+    from activmask.runs.description import RunConfig, SelectBy
     from activmask.training.run import SeedResult
 
 _RUN = "Run"
@@ -57,7 +57,7 @@ def train(
     Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
     """
     with failures_as_sentences():
-        from activmask.config_file import format_config
+        from activmask.runs.toml_file import format_config
 
         config, chosen = _resolve(config_file, seeds, given_settings(settings))
         target = _target(name, folder, config)
@@ -68,15 +68,15 @@ def train(
         results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
     if not results:
         return
-    print_results(results, config.select)
-    _print_next(results, config.select, target)
+    print_results(results, config.training.select)
+    _print_next(results, config.training.select, target)
 
 
 def _resolve(
     config_file: Path | None, seeds: str | None, settings: dict[str, Any]
 ) -> tuple["RunConfig", tuple[int, ...]]:
-    from activmask.config_file import parse_seeds, read_config
-    from activmask.making_config import make_config
+    from activmask.runs.making import make_config
+    from activmask.runs.toml_file import parse_seeds, read_config
 
     from_file, file_seeds = read_config(config_file) if config_file else ({}, None)
     chosen = parse_seeds(seeds) if seeds is not None else file_seeds or (0,)
@@ -84,8 +84,8 @@ def _resolve(
 
 
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
-    from activmask.errors import UsageError
-    from activmask.training.run_folder import run_name
+    from activmask.ground.errors import UsageError
+    from activmask.runs.names import run_name
 
     if name and folder:
         raise UsageError("--name and --out both say where the run goes; give one of them")
@@ -95,7 +95,7 @@ def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
 
 
 def _check_flags(resume: bool, overwrite: bool) -> None:
-    from activmask.errors import UsageError
+    from activmask.ground.errors import UsageError
 
     if resume and overwrite:
         raise UsageError("--resume continues a run and --overwrite discards it; give one of them")
@@ -104,18 +104,18 @@ def _check_flags(resume: bool, overwrite: bool) -> None:
 def _run(
     config: "RunConfig", seeds: tuple[int, ...], target: Path, *, resume: bool, overwrite: bool
 ) -> list["SeedResult"]:
+    from activmask.machine.world import read_world
     from activmask.training.run import train as train_run
-    from activmask.training.world import read_world
 
     from .progress import TrainingProgress
 
     if not read_world().writes:
         return train_run(config, seeds, target, resume=resume, overwrite=overwrite)
-    err.print(plain(f"{config.model}, {config.epochs} epochs, into {target}"))
+    err.print(plain(f"{config.network.model}, {config.training.epochs} epochs, into {target}"))
     if len(seeds) > 1:
         _note_same_images(config)
     try:
-        with TrainingProgress(len(seeds), config.epochs) as progress:
+        with TrainingProgress(len(seeds), config.training.epochs) as progress:
             return train_run(config, seeds, target, resume=resume, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
         err.print("stopped; the same command with --resume continues from the last saved epoch")
@@ -124,13 +124,13 @@ def _run(
 
 def _note_same_images(config: "RunConfig") -> None:
     """Say where seeds differ in weights and order alone, so that their spread is not mistaken for more."""
-    from activmask.config import draws_images
+    from activmask.data.settings import draws_images
 
-    if draws_images(config) and config.split_seed < 0:
+    if draws_images(config.source) and config.source.split_seed < 0:
         return
     another = (
         "leave split_seed out to draw each seed its own"
-        if draws_images(config)
+        if draws_images(config.source)
         else "--split-policy subject draws each seed its own split, --data synthetic its own benchmark"
     )
     err.print(
@@ -141,8 +141,8 @@ def _note_same_images(config: "RunConfig") -> None:
 
 def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     """The scores at the best epoch and at the last, as mean ± SD where there are several seeds."""
-    from activmask.training.run_folder import MEASURES, last_scores
-    from activmask.training.selection import SELECTED_BY
+    from activmask.runs.folder import MEASURES, last_scores
+    from activmask.runs.selection import SELECTED_BY
 
     best = [float(result.metrics["best_epoch"]) for result in results]
     lasts = [last_scores(result.folder, result.metrics) for result in results]
@@ -166,7 +166,7 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
 def _print_next(results: list["SeedResult"], select: "SelectBy", target: Path) -> None:
     import shlex
 
-    from activmask.training.selection import RULE
+    from activmask.runs.selection import RULE
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")

@@ -10,10 +10,10 @@ from activmask.evaluation.audit import Audit, AuditRow
 from activmask.evaluation.evaluate import Evaluation, Localisation, LocalisationRow
 from activmask.evaluation.localisation import METRICS
 from activmask.evaluation.scores import ScoreReport
-from activmask.experiments.results import Run
-from activmask.making_config import make_config
-from activmask.report.measure import Measured
-from activmask.training.run_folder import METRICS_FILE, seed_folder
+from activmask.report.findings.measure import Measured
+from activmask.runs.folder import METRICS_FILE, seed_folder
+from activmask.runs.making import make_config
+from activmask.runs.results import Run
 
 VERSIONS = ("full", "background shuffled", "ROI shuffled")
 

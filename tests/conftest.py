@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from activmask.data.synthetic import SyntheticSpec
-from activmask.data.synthetic_dataset import make_synthetic
+from activmask.data.sources.synthetic.drawing import SyntheticSpec
+from activmask.data.sources.synthetic.prepare import make_synthetic
 
 
 @pytest.fixture(autouse=True, scope="session")

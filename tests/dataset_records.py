@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from activmask.data.dataset_writer import Record
+from activmask.data.writer import Record
 
 SHAPE = (6, 5)
 

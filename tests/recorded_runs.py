@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from activmask.making_config import make_config
+from activmask.runs.making import make_config
 
 OBJECTIVES = {
     "actdiff": {"model": "resnet18", "actdiff": 10.0},

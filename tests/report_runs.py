@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from activmask.data.synthetic import SyntheticSpec
-from activmask.data.synthetic_dataset import make_synthetic
-from activmask.making_config import make_config
+from activmask.data.sources.synthetic.drawing import SyntheticSpec
+from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.runs.making import make_config
 from activmask.training.run import train
 
 METHODS: dict[str, dict[str, object]] = {

@@ -3,11 +3,11 @@
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from activmask.making_config import make_config
+from activmask.runs.description import flat
+from activmask.runs.making import make_config
 
 PAPERS: dict[str, dict[str, Any]] = {
     "synthetic": {"data": "synthetic", "model": "cnn", "width": 16},
@@ -34,7 +34,7 @@ def write_run(
     for seed in [*test_auc, *unfinished]:
         place = folder / f"seed-{seed}"
         place.mkdir(parents=True)
-        _write_json(place / "run.json", {"config": asdict(config)})
+        _write_json(place / "run.json", {"config": flat(config)})
         _write_history(place)
     for seed, auc in test_auc.items():
         scores = {"train": 1.0, "valid": 0.4, "test": auc}

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activmask.errors import UsageError
-from activmask.making_config import make_config
-from activmask.models import build_model
+from activmask.ground.errors import UsageError
+from activmask.models.build import build_model
 from activmask.objectives.actdiff import actdiff, choose_layers
+from activmask.runs.making import make_config
 
 NAMES = ["stem", "middle", "deep"]
 
@@ -140,7 +140,7 @@ def test_a_layer_named_twice_is_refused():
 
 def test_pooled_compares_what_the_head_of_a_resnet_reads():
     config = make_config(model="resnet18", width=8)
-    model = build_model(config, channels=1, classes=2, image_size=16, seed=0).double().eval()
+    model = build_model(config.network, channels=1, classes=2, image_size=16, seed=0).double().eval()
     read: list[Tensor] = []
     hook = model.network.fc.register_forward_pre_hook(lambda _module, inputs: read.append(inputs[0]))
     images, copies = torch.rand((2, 3, 1, 16, 16), dtype=torch.float64)

@@ -4,13 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activmask.objectives.adversarial import (
-    adversarial,
-    discriminator,
-    discriminator_loss,
-    features,
-    judged_features,
-)
+from activmask.models.output import ModelOutput
+from activmask.objectives.adversarial import adversarial, discriminator, discriminator_loss, told_apart
+from activmask.objectives.pooled_features import pooled
 
 
 class FirstNumber(nn.Module):
@@ -71,13 +67,13 @@ def test_the_networks_loss_moves_features_toward_the_other_side():
 
 def test_features_are_means_over_positions():
     tap = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]], [[0.0, 0.0], [0.0, 4.0]]]])
-    assert features(tap).tolist() == [[3.0, 1.0]]
-    assert torch.equal(features(tap.flatten(2)), features(tap))
+    assert pooled(tap).tolist() == [[3.0, 1.0]]
+    assert torch.equal(pooled(tap.flatten(2)), pooled(tap))
 
 
 def test_features_of_a_vector_are_the_vector():
     vector = torch.tensor([[1.0, -2.0, 3.0]])
-    assert torch.equal(features(vector), vector)
+    assert torch.equal(pooled(vector), vector)
 
 
 def test_a_discriminator_is_drawn_from_its_seed_alone():
@@ -120,8 +116,8 @@ def test_the_follow_ups_losses_are_summed():
 
 def test_the_follow_up_judges_features_after_the_relu():
     tap = torch.tensor([[[[-1.0, 2.0], [3.0, -6.0]]]])
-    assert judged_features(tap, "followup").tolist() == [[1.25]]
-    assert judged_features(tap, "ours").tolist() == [[-0.5]]
+    assert told_apart(ModelOutput(tap, None, {"last": tap}), "followup").tolist() == [[1.25]]
+    assert told_apart(ModelOutput(tap, None, {"last": tap}), "ours").tolist() == [[-0.5]]
 
 
 def test_the_follow_ups_discriminator_has_three_bounded_layers_of_1024():

@@ -5,9 +5,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from activmask.making_config import make_config
-from activmask.models import build_model
-from activmask.objectives.terms import step_terms
+from activmask.models.build import build_model
+from activmask.objectives.step import step_terms
+from activmask.runs.making import make_config
 from benchmarks.floors import (
     Layer,
     Network,
@@ -46,7 +46,7 @@ class Counting(TorchDispatchMode):
 @pytest.mark.parametrize("model", ["cnn", "ae", "unet", "resnet18"])
 def test_a_pass_to_the_logits(model, side):
     config = make_config(model=model, width=4)
-    net = build_model(config, channels=3, classes=2, image_size=side, seed=0)
+    net = build_model(config.network, channels=3, classes=2, image_size=side, seed=0)
     with Counting() as counted, torch.no_grad():
         net(torch.rand(BATCH, 3, side, side), reconstruct=False)
     assert counted.flops == BATCH * network(config, side, channels=3).encoder_flops
@@ -56,13 +56,13 @@ def test_a_pass_to_the_logits(model, side):
 @pytest.mark.parametrize("model", ["cnn", "ae", "unet", "resnet18"])
 def test_a_training_step(model, objective):
     config = make_config(model=model, width=2, **OBJECTIVES[objective])
-    net = build_model(config, channels=1, classes=2, image_size=28, seed=0)
+    net = build_model(config.network, channels=1, classes=2, image_size=28, seed=0)
     images, masks = torch.rand(BATCH, 1, 28, 28), torch.rand(BATCH, 1, 28, 28) < 0.2
     with Counting() as counted:
-        loss = step_terms(config, net, images, masks, torch.tensor([0, 1]), torch.Generator()).loss
+        loss = step_terms(config.objectives, net, images, masks, torch.tensor([0, 1]), torch.Generator()).loss
         loss.backward(inputs=list(net.parameters()))
     floor = BATCH * training_flops(config, network(config, 28))
-    if model == "resnet18" and config.gradmask:
+    if model == "resnet18" and config["gradmask"]:
         # torch forms the weights' share of a strided 1 x 1 convolution's double backward with a
         # kernel the size of the feature map, which does more than is needed.
         assert floor < counted.flops < 1.03 * floor

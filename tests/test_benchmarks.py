@@ -13,11 +13,11 @@ import typer
 
 from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.masks import dilate
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.kernels.activation_distance import reference
-from activmask.making_config import make_config
-from activmask.models import ModelOutput
-from activmask.objectives.terms import step_terms
+from activmask.models.output import ModelOutput
+from activmask.objectives.step import step_terms
+from activmask.runs.making import make_config
 from benchmarks import __main__ as command
 from benchmarks import good_eager, paper_loop
 from benchmarks.figure import Effort, Figure
@@ -206,7 +206,7 @@ def test_both_yardsticks_compute_the_losses_of_the_package(objective, crosses):
     loop = paper_loop.new_paper_loop(config, CPU)
     run = good_eager.new_good_eager(config, CPU)
     images, masks, labels = (part[:8] for part in run.train)
-    expected = step_terms(config, run.model, images, masks, labels, torch.Generator())
+    expected = step_terms(config.objectives, run.model, images, masks, labels, torch.Generator())
     assert good_eager._loss(run, images, masks, labels).item() == pytest.approx(
         expected.loss.item(), rel=1e-5
     )

@@ -12,8 +12,7 @@ from chart_runs import chart_run
 from matplotlib.figure import Figure
 from PIL import Image
 
-from activmask.experiments.results import Run
-from activmask.report.chart import (
+from activmask.report.charts.chart import (
     GRID,
     INK,
     METHOD_STYLE,
@@ -27,7 +26,8 @@ from activmask.report.chart import (
     svg,
     themed_svg,
 )
-from activmask.report.series import drawn, series_names
+from activmask.report.charts.series import drawn, series_names
+from activmask.runs.results import Run
 
 CHOSEN = 'a "quoted" <alternative> & more'
 

@@ -12,17 +12,17 @@ from matplotlib.axes import Axes
 from scipy.stats import spearmanr
 
 from activmask.evaluation.localisation import METRICS
-from activmask.report import reliance
-from activmask.report.audit_chart import VERSIONS, audit_chart, localisation_chart
-from activmask.report.chart import svg
-from activmask.report.measure import Measured
-from activmask.report.reliance import (
+from activmask.report.charts import reliance
+from activmask.report.charts.audit_chart import VERSIONS, audit_chart, localisation_chart
+from activmask.report.charts.chart import svg
+from activmask.report.charts.reliance import (
     Point,
     auc_against_attribution,
     comparable_points,
     correlation,
     network_points,
 )
+from activmask.report.findings.measure import Measured
 
 AUDIT = {"full": (0.9, 0.7), "background shuffled": (0.8, 0.6), "ROI shuffled": (0.5, 0.4)}
 

@@ -8,11 +8,11 @@ from chart_runs import chart_run
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from activmask.experiments.results import Run
-from activmask.report.bars import site_bars
-from activmask.report.chart import Chart, png, svg
-from activmask.report.curves import valid_curves
-from activmask.report.fewer_masks import fewer_masks
+from activmask.report.charts.bars import site_bars
+from activmask.report.charts.chart import Chart, png, svg
+from activmask.report.charts.curves import valid_curves
+from activmask.report.charts.fewer_masks import fewer_masks
+from activmask.runs.results import Run
 
 XRAY = {"preset": "xray", "model": "resnet18", "data": "data/xray"}
 

@@ -13,7 +13,7 @@ import pytest
 from activmask_cli.train import _note_same_images
 from in_process import told
 
-from activmask.making_config import make_config
+from activmask.runs.making import make_config
 
 PROGRAM = Path(sys.executable).with_name("activmask")
 COMMANDS = (
@@ -69,10 +69,10 @@ def test_every_help_has_an_example_and_defaults(command, tmp_path):
 
 
 def test_train_help_shows_every_setting(tmp_path):
-    from activmask.config import FIELDS
+    from activmask.runs.description import all_settings
 
     text = told("train", "--help", cwd=tmp_path).stdout
-    assert all(f"--{name.replace('_', '-')}" in text for name in FIELDS)
+    assert all(f"--{name.replace('_', '-')}" in text for name in all_settings())
     assert all(group in text for group in ("Data", "Model", "Objective", "Training", "Machine", "Run"))
 
 

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activmask.config import FIELDS, PRESETS, TYPES, RunConfig, nearest, uses_masks, uses_shuffled_copy
-from activmask.config_file import format_config, format_seeds, parse_seeds, read_config
-from activmask.errors import ConfigError, UsageError
-from activmask.experiments.labels import baseline, method_name
-from activmask.making_config import make_config, written_config
-from activmask.training.run_folder import run_name
+from activmask.data.presets import PRESETS
+from activmask.ground.errors import ConfigError, UsageError
+from activmask.ground.nearest import nearest
+from activmask.objectives.chosen import needs
+from activmask.runs.description import RunConfig, all_settings, compose, flat, panels
+from activmask.runs.making import make_config, written_config
+from activmask.runs.names import baseline, method_name, run_name
+from activmask.runs.toml_file import format_config, format_seeds, parse_seeds, read_config
 
 MSD = {
     "image_size": 100,
@@ -57,9 +59,9 @@ PAPER: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("preset", PAPER)
 def test_presets_hold_the_papers_values(preset):
     config = make_config(preset=preset)
-    assert {name: getattr(config, name) for name in PAPER[preset]} == PAPER[preset]
-    assert config.model == "resnet18"
-    assert config.width == 64
+    assert {name: config[name] for name in PAPER[preset]} == PAPER[preset]
+    assert config.network.model == "resnet18"
+    assert config.network.width == 64
 
 
 def test_there_is_no_preset_beside_the_papers():
@@ -73,16 +75,18 @@ def test_there_is_no_preset_beside_the_papers():
 def test_convnets_start_at_the_papers_width_and_autoencoders_reconstruct(preset, width, recon):
     for model in ("cnn", "ae", "unet"):
         config = make_config(preset=preset, model=model)
-        assert config.width == width
-        assert config.recon == (0.0 if model == "cnn" else recon)
+        assert config.network.width == width
+        assert config["recon"] == (0.0 if model == "cnn" else recon)
     resnet = make_config(preset=preset)
-    assert (resnet.width, resnet.recon) == (64, 0.0)
+    assert (resnet.network.width, resnet["recon"]) == (64, 0.0)
 
 
 def test_the_default_penalties_are_off_and_the_masks_all_kept():
     config = make_config()
-    assert not any((config.actdiff, config.gradmask, config.rrr, config.adversarial, config.cutout))
-    assert config.masks == 1
+    assert not any(
+        (config["actdiff"], config["gradmask"], config["rrr"], config["adversarial"], config["cutout"])
+    )
+    assert config.view.masks == 1
     assert config == make_config(preset="synthetic")
 
 
@@ -90,14 +94,19 @@ def test_the_default_penalties_are_off_and_the_masks_all_kept():
 def test_settings_win_over_the_preset(preset):
     chosen = {"lr": 0.5, "epochs": 3, "width": 5, "recon": 2.5, "mask_blur": 1.5, "data": "elsewhere"}
     config = make_config(preset=preset, model="unet", mask="file", **chosen)
-    assert (config.lr, config.epochs, config.width, config.recon) == (0.5, 3, 5, 2.5)
-    assert (config.mask_blur, config.data, config.preset) == (1.5, "elsewhere", preset)
-    assert config.batch_size == PAPER[preset]["batch_size"]
+    assert (config.training.lr, config.training.epochs, config.network.width, config["recon"]) == (
+        0.5,
+        3,
+        5,
+        2.5,
+    )
+    assert (config.view.mask_blur, config.source.data, config.preset) == (1.5, "elsewhere", preset)
+    assert config.training.batch_size == PAPER[preset]["batch_size"]
 
 
 def test_a_setting_equal_to_the_general_default_still_wins():
-    assert make_config(preset="liver", model="unet", recon=0.0, width=64, augment="none").recon == 0
-    assert make_config(preset="cardiac", lr=1e-4).lr == 1e-4
+    assert make_config(preset="liver", model="unet", recon=0.0, width=64, augment="none")["recon"] == 0
+    assert make_config(preset="cardiac", lr=1e-4).training.lr == 1e-4
 
 
 @pytest.mark.parametrize("preset", PAPER)
@@ -114,15 +123,15 @@ def test_a_setting_equal_to_the_general_default_still_wins():
 )
 def test_a_presets_own_values_may_be_idle(preset, chosen):
     config = make_config(preset=preset, **chosen)
-    assert make_config(**dataclasses.asdict(config)) == config
+    assert make_config(**flat(config)) == config
 
 
 def test_what_an_earlier_version_wrote_is_read_as_it_was():
     idle = {"train_images": 9, "data": "synthetic", "split_ratio": "60/20/20", "mask": "circle"}
     with pytest.raises(UsageError, match="has no effect"):
         make_config(**idle)
-    before = dataclasses.asdict(RunConfig(**idle, preset="liver"))
-    assert written_config(before) == RunConfig(**before)
+    before = flat(compose({**idle, "preset": "liver"}))
+    assert written_config(before) == compose(before)
     for wrong, reason in (
         ({"epoch": 3}, "no setting 'epoch'"),
         ({"epochs": "3"}, "epochs must be of type int"),
@@ -133,18 +142,18 @@ def test_what_an_earlier_version_wrote_is_read_as_it_was():
 
 
 def test_a_run_from_before_the_evaluate_view_saw_the_middle():
-    before = dataclasses.asdict(make_config(preset="liver"))
+    before = flat(make_config(preset="liver"))
     assert before.pop("evaluate_view") == "whole"
-    assert written_config(before).evaluate_view == "centre"
+    assert written_config(before).view.evaluate_view == "centre"
 
 
 def test_a_written_description_takes_nothing_from_a_preset():
-    assert written_config({"preset": "liver", "lr": 0.1}) == RunConfig(preset="liver", lr=0.1)
+    assert written_config({"preset": "liver", "lr": 0.1}) == compose({"preset": "liver", "lr": 0.1})
 
 
 def test_a_description_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        make_config().lr = 1.0  # type: ignore[misc]
+        make_config().training.lr = 1.0  # type: ignore[misc]
 
 
 PENALTIES = ("actdiff", "gradmask", "rrr", "adversarial")
@@ -201,8 +210,14 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"model": "cnn", "recon": 1.0}, "cnn has no decoder"),
     ({"recon_masked": True}, "recon_masked needs a reconstruction"),
     ({"model": "unet", "recon": 0.0, "recon_masked": True}, "recon_masked needs a reconstruction"),
-    ({"model": "ae", "recon_masked": True, "classify_masked": "train"}, "never show; choose one"),
-    ({"model": "ae", "recon_masked": True, "classify_shuffled": True}, "never show; choose one"),
+    (
+        {"model": "ae", "recon_masked": True, "classify_masked": "train"},
+        "act on the surroundings, cannot go with them",
+    ),
+    (
+        {"model": "ae", "recon_masked": True, "classify_shuffled": True},
+        "act on the surroundings, cannot go with them",
+    ),
     ({"compile": True, "gradmask": 1.0}, "compile cannot differentiate twice"),
     ({"compile": True, "rrr": 1.0}, "compile cannot differentiate twice"),
     ({"augment": "crop-flip"}, "crop-flip needs image_size"),
@@ -267,7 +282,7 @@ def test_settings_that_contradict_or_cannot_act_are_refused(wrong, reason):
 )
 def test_the_same_settings_are_taken_where_they_act(right):
     config = make_config(**right)
-    assert {name: getattr(config, name) for name in right} == right
+    assert {name: config[name] for name in right} == right
 
 
 @pytest.mark.parametrize(
@@ -300,7 +315,7 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(wrong, reason):
 
 
 def test_no_amount_can_be_negative():
-    amounts = [name for name in FIELDS if TYPES[name] in {int, float}]
+    amounts = [one.name for one in all_settings().values() if one.kind in {int, float}]
     assert len(amounts) > 20
     for name in amounts:
         with pytest.raises(UsageError, match=f"{name} must be at least"):
@@ -327,10 +342,11 @@ def test_nothing_is_suggested_for_a_name_that_is_far_from_all():
 
 
 def test_every_setting_has_a_help_text_a_group_and_a_default():
-    for name, field in FIELDS.items():
-        assert field.metadata["help"].endswith("."), name
-        assert field.metadata["group"] in {"Data", "Model", "Objective", "Training", "Machine"}
-        assert field.default is not dataclasses.MISSING
+    assert set(panels().values()) == {"Data", "Model", "Objective", "Training", "Machine"}
+    assert panels().keys() == all_settings().keys()
+    for name, known in all_settings().items():
+        assert known.help.endswith("."), name
+        assert known.default is not dataclasses.MISSING
 
 
 @pytest.mark.parametrize(
@@ -351,7 +367,7 @@ def test_every_setting_has_a_help_text_a_group_and_a_default():
 )
 def test_which_runs_shuffle_and_which_look_at_masks(chosen, shuffles, masks):
     config = make_config(**chosen)
-    assert (uses_shuffled_copy(config), uses_masks(config)) == (shuffles, masks)
+    assert (needs(config.objectives).shuffled, needs(config.objectives).masks) == (shuffles, masks)
 
 
 @pytest.mark.parametrize(
@@ -385,7 +401,7 @@ def test_a_runs_name_says_what_sets_it_apart(chosen, name):
 
 
 def form(config: RunConfig) -> tuple[str, str]:
-    return config.actdiff_norm, config.actdiff_at
+    return config["actdiff_norm"], config["actdiff_at"]
 
 
 def test_actdiff_is_computed_in_the_form_that_was_measured_best_for_each_network():
@@ -516,9 +532,9 @@ def test_a_description_written_as_toml_reads_back_the_same(tmp_path_factory, cho
     path = tmp_path_factory.getbasetemp() / "round-trip.toml"
     path.write_bytes(format_config(config, seeds).encode())
     read, read_seeds = read_config(path)
-    assert set(read) == set(FIELDS)
+    assert set(read) == set(all_settings())
     assert make_config(**read) == config
-    assert RunConfig(**read) == config
+    assert compose(read) == config
     assert read_seeds == seeds
 
 
@@ -531,7 +547,7 @@ def written(folder: Path, text: str | bytes) -> Path:
 def test_a_file_may_name_a_few_settings_and_no_seeds(tmp_path):
     path = written(tmp_path, '# a comment\nmodel = "unet"\nactdiff = 10\n')
     assert read_config(path) == ({"model": "unet", "actdiff": 10}, None)
-    assert make_config(**read_config(path)[0]).actdiff == 10
+    assert make_config(**read_config(path)[0])["actdiff"] == 10
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("seeds = 3", (3,)), ('seeds = "0-2,7"', (0, 1, 2, 7))])
@@ -581,7 +597,7 @@ def test_garbage_is_either_settings_or_a_config_error(tmp_path_factory, garbage)
         read, _ = read_config(path)
     except ConfigError:
         return
-    assert set(read) <= set(FIELDS)
+    assert set(read) <= set(all_settings())
 
 
 @pytest.mark.parametrize(

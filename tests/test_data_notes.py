@@ -6,9 +6,9 @@ import pytest
 from summary_runs import write_run
 
 from activmask.data.manifest import SPLITS_FILE, Entry, format_entries
-from activmask.experiments.results import find_runs
-from activmask.report.series import drawn
-from activmask.report.summary import summarise
+from activmask.report.charts.series import drawn
+from activmask.report.findings.summary import summarise
+from activmask.runs.results import find_runs
 
 AUC = {0: 0.5, 1: 0.6, 2: 0.4}
 

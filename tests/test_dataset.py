@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from activmask.data.dataset import load_samples, read_dataset
-from activmask.data.dataset_writer import write_dataset
-from activmask.errors import ActivmaskError, DataError
+from activmask.data.writer import write_dataset
+from activmask.ground.errors import ActivmaskError, DataError
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from dataset_records import SHAPE, contents, record, records
 
 from activmask.data.dataset import load_samples, read_dataset
-from activmask.data.dataset_writer import write_dataset
-from activmask.errors import DataError
+from activmask.data.writer import write_dataset
+from activmask.ground.errors import DataError
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from recorded_runs import OBJECTIVES, small
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from activmask.data.samples import Samples
-from activmask.training.checkpoint import snapshot
-from activmask.training.device_epoch import (
+from activmask.runs.checkpoint import snapshot
+from activmask.runs.seeds import derived_generator
+from activmask.training.graphs.device_epoch import (
     FIXED,
     PER_SPLIT,
     Judged,
@@ -22,9 +23,8 @@ from activmask.training.device_epoch import (
     new_segment,
     take_steps,
 )
-from activmask.training.randomness import derived_generator
-from activmask.training.replica import new_replica
-from activmask.training.scoring import score
+from activmask.training.replicas.predictions import score
+from activmask.training.replicas.replica import new_replica
 
 
 def prepared(crosses, **settings):

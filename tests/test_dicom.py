@@ -12,8 +12,8 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import JPEGLosslessSV1
 
-from activmask.data.dicom import is_dicom, read_dicom
-from activmask.errors import DataError
+from activmask.data.files.dicom import is_dicom, read_dicom
+from activmask.ground.errors import DataError
 
 SHIPPED_FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"
 SHIPPED = sorted(path for path in SHIPPED_FOLDER.iterdir() if path.is_file())

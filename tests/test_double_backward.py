@@ -5,12 +5,12 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from activmask.config import RunConfig
-from activmask.making_config import make_config
-from activmask.models import build_model, load_plain_weights, plain_weights, prepare_double_backward
-from activmask.models.double_backward import TwiceDifferentiableConv2d
-from activmask.objectives.terms import step_terms
-from activmask.training.replica import new_replica
+from activmask.models.build import build_model, load_plain_weights, plain_weights
+from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
+from activmask.objectives.step import step_terms
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
+from activmask.training.replicas.replica import new_replica
 
 SIZE = 16
 MODELS = {
@@ -28,7 +28,7 @@ def described(name: str, **settings: float) -> RunConfig:
 
 
 def built(config: RunConfig, dtype: torch.dtype = torch.float64) -> nn.Module:
-    return build_model(config, channels=1, classes=2, image_size=SIZE, seed=0).to(dtype)
+    return build_model(config.network, channels=1, classes=2, image_size=SIZE, seed=0).to(dtype)
 
 
 def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
@@ -47,7 +47,7 @@ def step_gradients(config: RunConfig, model: nn.Module, dtype: torch.dtype) -> l
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    terms = step_terms(config, model, *batch(dtype), torch.Generator().manual_seed(0))
+    terms = step_terms(config.objectives, model, *batch(dtype), torch.Generator().manual_seed(0))
     terms.loss.backward(inputs=list(model.parameters()))
     return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
@@ -84,7 +84,9 @@ def test_a_prepared_model_is_the_same_network(name):
 
 
 def test_a_prepared_resnets_weights_load_into_torchvisions():
-    prepared = build_model(make_config(model="resnet18"), channels=3, classes=2, image_size=SIZE, seed=0)
+    prepared = build_model(
+        make_config(model="resnet18").network, channels=3, classes=2, image_size=SIZE, seed=0
+    )
     prepare_double_backward(prepared)
     network = torchvision.models.resnet18(num_classes=2)
     network.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)

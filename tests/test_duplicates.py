@@ -12,17 +12,17 @@ from PIL import Image
 from typer.testing import CliRunner
 from user_folder import Folder, grey
 
-from activmask.config import RunConfig
 from activmask.data.dataset import read_dataset
-from activmask.data.dataset_writer import Record, write_dataset
 from activmask.data.duplicates import DuplicateFinder, pixel_digest
 from activmask.data.near_images import NEAR_BITS, NEAR_CORRELATION, Looks, looks, near_pairs
-from activmask.errors import DataError, UsageError
-from activmask.making_config import make_config
-from activmask.training import stream
-from activmask.training.equal_images import equal_images, near_images
-from activmask.training.sources import split_rows
-from activmask.training.stream import open_stored
+from activmask.data.writer import Record, write_dataset
+from activmask.ground.errors import DataError, UsageError
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
+from activmask.training.feed import stream
+from activmask.training.feed.equal_images import equal_images, near_images
+from activmask.training.feed.sources import split_rows
+from activmask.training.feed.stream import open_stored
 from cli.prepare_folder import prepare_folder as command
 
 CPU = torch.device("cpu")
@@ -136,7 +136,7 @@ def judged(config: RunConfig, seed: int) -> str:
 
 
 def parted(config: RunConfig, seed: int) -> bool:
-    rows = split_rows(config, read_dataset(Path(config.data)), seed)
+    rows = split_rows(config, read_dataset(Path(config.source.data)), seed)
     return not any({0, 2} <= set(chosen.tolist()) for chosen in rows.values())
 
 

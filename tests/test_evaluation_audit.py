@@ -5,10 +5,10 @@ import torch
 from tiny_checkpoints import samples_of
 from torch import nn
 
-from activmask.errors import CheckpointError
 from activmask.evaluation.audit import MASK_AREA, Audit, MaskCount, audit, audited
+from activmask.ground.errors import CheckpointError
 from activmask.models.output import ModelOutput
-from activmask.training.scoring import predict
+from activmask.training.replicas.predictions import predict
 
 SIDE, N = 8, 80
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from activmask.evaluation.audit import Audit, MaskCount
 from activmask.evaluation.batch import _view_notes
-from activmask.making_config import make_config, written_config
+from activmask.runs.making import make_config, written_config
 
 app = typer.Typer()
 app.command()(evaluate)

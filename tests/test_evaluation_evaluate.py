@@ -6,13 +6,13 @@ import pytest
 import torch
 from tiny_checkpoints import SIDE, samples_of, tiny_checkpoint, write_checkpoint
 
-from activmask.errors import CheckpointError, DataError, UsageError
 from activmask.evaluation.batch import across_seeds, evaluate_checkpoint, to_json
-from activmask.evaluation.checkpoints import find_checkpoints, run_folder
 from activmask.evaluation.evaluate import evaluate
 from activmask.evaluation.gradient import contrast_gradient
 from activmask.evaluation.localisation import METRICS, relevance_mass
 from activmask.evaluation.spread import Spread, spread
+from activmask.ground.errors import CheckpointError, DataError, UsageError
+from activmask.runs.checkpoint_paths import find_checkpoints, run_folder
 from activmask.saliency.methods import attribute
 
 

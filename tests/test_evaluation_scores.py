@@ -7,7 +7,6 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from activmask.errors import CheckpointError
 from activmask.evaluation.scores import (
     _macro_auc,
     accuracy,
@@ -17,6 +16,7 @@ from activmask.evaluation.scores import (
     delong_variance,
     score_report,
 )
+from activmask.ground.errors import CheckpointError
 
 
 def rng() -> np.random.Generator:

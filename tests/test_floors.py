@@ -1,46 +1,154 @@
-"""The floor plan: imports point down, heavy imports wait, every package is shipped."""
+"""The floor plan: imports point down and never in a circle, heavy imports wait, every package is shipped."""
 
 import ast
 import subprocess
 import sys
 import textwrap
 import tomllib
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOORS = ("data", "kernels", "models", "objectives", "training", "saliency", "experiments", "report")
-HEIGHT = {name: height for height, name in enumerate(FLOORS)} | {"evaluation": FLOORS.index("saliency")}
+FLOORS = (
+    ("ground",),
+    ("machine",),
+    ("data.files",),
+    ("data",),
+    ("data.sources.folder", "data.sources.msd", "data.sources.synthetic", "data.sources.xray"),
+    ("kernels",),
+    ("models",),
+    ("objectives",),
+    ("runs",),
+    ("training.feed",),
+    ("training.replicas",),
+    ("training.graphs",),
+    ("training",),
+    ("saliency",),
+    ("evaluation",),
+    ("experiments",),
+    ("report.findings",),
+    ("report.charts", "report.tables"),
+    ("report.page",),
+    ("report",),
+)
+"""From the lowest up; rooms side by side do not import each other. A module lives in the innermost room."""
 HEAVY = ("torch", "torchvision", "numpy", "matplotlib", "sklearn", "captum", "PIL")
 
 
-def imported(path: Path) -> list[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = []
-    for node in ast.walk(tree):
+def modules() -> dict[str, Path]:
+    """Every module of the library and of the command line, by its dotted name."""
+    named = {}
+    for top in ("activmask", "cli"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            named[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return named
+
+
+MODULES = modules()
+
+
+def import_statements(tree: ast.AST, ignoring_types: bool = False) -> Iterator[ast.Import | ast.ImportFrom]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif not (ignoring_types and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield from import_statements(node, ignoring_types)
+
+
+def imported(module: str, ignoring_types: bool = False) -> set[str]:
+    """What a module imports, anywhere in it; a module of ours by its own name, not its package's."""
+    path = MODULES[module]
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    found = set()
+    for node in import_statements(ast.parse(path.read_text(encoding="utf-8")), ignoring_types):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.append("." * node.level + node.module)
-    return names
+            found |= {alias.name for alias in node.names}
+            continue
+        above = package[: len(package) + 1 - node.level] if node.level else []
+        origin = ".".join([*above, *filter(None, [node.module])])
+        names = {f"{origin}.{alias.name}" for alias in node.names}
+        found |= {name if name in MODULES else origin for name in names}
+    return found
 
 
-def library_files() -> list[Path]:
-    return sorted((ROOT / "activmask").rglob("*.py"))
+def room(module: str) -> str | None:
+    """The innermost room of the plan that a module of the library lies in."""
+    inside = module.removeprefix("activmask.")
+    rooms = [name for floor in FLOORS for name in floor if f"{inside}.".startswith(f"{name}.")]
+    return max(rooms, key=len, default=None)
 
 
-@pytest.mark.parametrize("path", library_files(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_point_down_and_never_to_the_command_line(path):
-    parts = path.relative_to(ROOT / "activmask").parts
-    mine = HEIGHT.get(parts[0], -1)
-    for name in imported(path):
+def points_down(module: str, name: str) -> bool:
+    height = {name: height for height, floor in enumerate(FLOORS) for name in floor}
+    mine, theirs = room(module), room(name)
+    return mine is not None and theirs is not None and (mine == theirs or height[theirs] < height[mine])
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """The modules of one import circle, or none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+LIBRARY = [name for name in MODULES if name.startswith("activmask.")]
+
+
+@pytest.mark.parametrize("module", LIBRARY)
+def test_imports_point_down_and_never_to_the_command_line(module):
+    for name in imported(module):
         assert name.split(".")[0] not in {"typer", "rich", "cli", "activmask_cli"}
-        pieces = name.split(".")
-        if pieces[0] == "activmask" and len(pieces) > 1 and parts != ("__init__.py",):
-            theirs = HEIGHT.get(pieces[1], -1)
-            assert theirs < mine or pieces[1] == parts[0] or theirs == -1, f"{path} imports {name}"
+        if name.split(".")[0] == "activmask":
+            assert points_down(module, name), f"{module} imports {name}"
+
+
+def test_no_import_runs_in_a_circle():
+    assert circle({name: imported(name, ignoring_types=True) & MODULES.keys() for name in MODULES}) == []
+
+
+def test_the_plan_has_no_room_that_is_not_there():
+    assert [name for floor in FLOORS for name in floor if f"activmask.{name}" not in MODULES] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "allowed"),
+    [
+        ("activmask.data.splits", "activmask.data.files.tables", True),
+        ("activmask.data.files.tables", "activmask.data.splits", False),
+        ("activmask.data.sources.msd.raw", "activmask.data.sources.msd.volume", True),
+        ("activmask.data.sources.msd.raw", "activmask.data.sources.xray.files", False),
+        ("activmask.report.charts.bars", "activmask.report.tables.formats", False),
+        ("activmask.saliency.explain", "activmask.evaluation.evaluate", False),
+        ("activmask.evaluation.evaluate", "activmask.saliency.explain", True),
+        ("activmask.training.feed.stream", "activmask.training.run", False),
+        ("activmask.nowhere", "activmask.ground.errors", False),
+        ("activmask.report.write", "activmask", False),
+    ],
+)
+def test_the_test_of_directions_can_fail(module, name, allowed):
+    assert points_down(module, name) == allowed
+
+
+def test_the_test_of_circles_can_fail(tmp_path, monkeypatch):
+    sources = {
+        "toy": "",
+        "toy.one": "def late():\n    from toy import two",
+        "toy.two": "from .three import x",
+        "toy.three": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import toy.one",
+    }
+    for name, text in sources.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(sys.modules[__name__], "MODULES", {name: tmp_path / name for name in sources})
+    assert circle({name: imported(name, ignoring_types=True) & sources.keys() for name in sources}) == []
+    found = circle({name: imported(name) & sources.keys() for name in sources})
+    assert set(found) == {"toy.one", "toy.two", "toy.three"}
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -6,8 +6,8 @@ from PIL import Image
 from user_folder import Folder, cats_and_dogs, grey, half
 
 from activmask.data.dataset import load_samples
-from activmask.data.folder import prepare_folder
-from activmask.errors import DataError, UsageError
+from activmask.data.sources.folder.prepare import prepare_folder
+from activmask.ground.errors import DataError, UsageError
 
 
 @pytest.fixture

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from summary_runs import write_run
 
-from activmask.experiments.results import find_runs
-from activmask.report import formats
-from activmask.report.summary import Summary, summarise
-from activmask.report.text_tables import (
+from activmask.report.findings.summary import Summary, summarise
+from activmask.report.tables import formats
+from activmask.report.tables.text_tables import (
     TextTable,
     baseline_table,
     forms_table,
@@ -24,6 +23,7 @@ from activmask.report.text_tables import (
     score_table,
     text_tables,
 )
+from activmask.runs.results import find_runs
 
 THREE = {0: 0.304, 1: 0.404, 2: 0.504}
 NASTY = "=a|b_c*d<i>&amp;#$%^~{x}[y]\\`z"

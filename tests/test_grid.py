@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activmask.errors import UsageError
 from activmask.experiments.forms import form_of
 from activmask.experiments.grid import (
     NAMED,
@@ -21,7 +20,8 @@ from activmask.experiments.grid import (
 )
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
-from activmask.making_config import make_config
+from activmask.ground.errors import UsageError
+from activmask.runs.making import make_config
 
 TABLE1 = """
 Conv AE Classify | 1.00 ± 0.00 | 0.06 ± 0.03 | 0.00 ± 0.00
@@ -118,7 +118,7 @@ def test_table1_is_the_papers():
             "best_epoch": best_epoch,
             "test": test[title][0],
         }
-        assert cell.config.data == "synthetic"
+        assert cell.config.source.data == "synthetic"
 
 
 def test_table2_is_the_papers():
@@ -136,17 +136,17 @@ def test_cells_have_the_papers_weights(name):
     weight = 10 if name == "table1" else 1
     for cell in grid_cells(read_grid(name)):
         config, method = cell.config, cell.labels["method"]
-        assert config.actdiff == (weight if "Actdiff" in method else 0)
-        assert config.gradmask == (weight if "Gradmask" in method else 0)
-        assert config.recon == (weight if config.model in {"ae", "unet"} else 0)
-        assert config.recon_masked == (method == "Reconstruct Masked")
-        assert config.classify_masked == ("train" if method == "Classify Masked" else "off")
-        assert config.epochs == 500
+        assert config["actdiff"] == (weight if "Actdiff" in method else 0)
+        assert config["gradmask"] == (weight if "Gradmask" in method else 0)
+        assert config["recon"] == (weight if config.network.model in {"ae", "unet"} else 0)
+        assert config["recon_masked"] == (method == "Reconstruct Masked")
+        assert config["classify_masked"] == ("train" if method == "Classify Masked" else "off")
+        assert config.training.epochs == 500
 
 
 @pytest.mark.parametrize("name", ["table1", "table2", "figure5", "figure6"])
 def test_the_papers_epochs_are_selected_by_accuracy_as_its_code_does(name):
-    assert {cell.config.select for cell in grid_cells(read_grid(name))} == {"accuracy"}
+    assert {cell.config.training.select for cell in grid_cells(read_grid(name))} == {"accuracy"}
 
 
 FORMS = {
@@ -162,9 +162,9 @@ FORMS = {
 @pytest.mark.parametrize(("model", "form"), FORMS)
 def test_a_form_says_how_each_network_computes_both_penalties(model, form):
     cells = grid_cells(read_grid("table1"), keep={"form": [form]})
-    [cell] = [one for one in cells if one.config.model == model and "&" in one.labels["method"]]
+    [cell] = [one for one in cells if one.config.network.model == model and "&" in one.labels["method"]]
     config = cell.config
-    assert (config.actdiff_norm, config.actdiff_at, config.gradmask_norm) == FORMS[model, form]
+    assert (config["actdiff_norm"], config["actdiff_at"], config["gradmask_norm"]) == FORMS[model, form]
     assert form_of(config) == cell.form == form
     assert cell.name.endswith(f"actdiff-gradmask-{form}")
 
@@ -246,15 +246,15 @@ def test_figure5_has_its_five_bars():
     cells = {" ".join(cell.labels.values()): cell.config for cell in grid_cells(read_grid("figure5"))}
     assert len(cells) == 5
     assert cells["Classify, no SPC"].correlation == 0.5
-    assert {config.correlation for title, config in cells.items() if "no SPC" not in title} == {0.9}
+    assert {config.source.correlation for title, config in cells.items() if "no SPC" not in title} == {0.9}
     assert cells["Classify Masked, SPC"].classify_masked == "all"
-    assert {config.model for config in cells.values()} == {"resnet18"}
+    assert {config.network.model for config in cells.values()} == {"resnet18"}
 
 
 def test_figure6_keeps_a_share_of_the_masks():
     cells = [cell for cell in grid_cells(read_grid("figure6")) if cell.labels["data"] == "Synthetic"]
-    assert sorted(cell.config.masks for cell in cells) == sorted([0.2, 0.4, 0.6, 0.8, 1.0] * 2)
-    assert {cell.config.actdiff for cell in cells} == {10.0}
+    assert sorted(cell.config.view.masks for cell in cells) == sorted([0.2, 0.4, 0.6, 0.8, 1.0] * 2)
+    assert {cell.config["actdiff"] for cell in cells} == {10.0}
 
 
 def test_the_follow_ups_column_can_be_measured_with_its_settings():
@@ -267,7 +267,9 @@ def test_the_follow_ups_column_can_be_measured_with_its_settings():
         "Gradmask": 0.76,
         "RRR": 0.49,
     }
-    assert {(cell.config.batch_size, cell.config.epochs) for cell in cells.values()} == {(16, 100)}
+    assert {(cell.config.training.batch_size, cell.config.training.epochs) for cell in cells.values()} == {
+        (16, 100)
+    }
     found = {title: paper_cell(cell.config) for title, cell in cells.items()}
     assert all(one is not None and one.grid == "followup" and not one.departures for one in found.values())
 
@@ -296,8 +298,8 @@ def test_a_grid_of_ones_own(tmp_path):
     cells = grid_cells(grid, settings={"epochs": 2})
     assert (grid.name, grid.title, grid.seeds) == ("own", "How strong?", 2)
     assert [cell.name for cell in cells] == ["cnn-plain", "cnn-strong-l2", "u-net-plain", "u-net-strong-l2"]
-    assert {cell.config.epochs for cell in cells} == {2}
-    assert cells[1].config.gradmask == 10.0
+    assert {cell.config.training.epochs for cell in cells} == {2}
+    assert cells[1].config["gradmask"] == 10.0
     assert cells[0].printed == {}
 
 
@@ -313,7 +315,7 @@ def test_values_are_found_by_what_people_type(tmp_path):
 
 def test_folders_of_a_data_axis():
     grid = with_folders(read_grid("table2"), {"Liver": "elsewhere/liver"})
-    data = {cell.labels["data"]: cell.config.data for cell in grid_cells(grid)}
+    data = {cell.labels["data"]: cell.config.source.data for cell in grid_cells(grid)}
     assert data == {"Liver": "elsewhere/liver", "Cardiac": "data/cardiac", "Pancreas": "data/pancreas"}
 
 

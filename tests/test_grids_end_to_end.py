@@ -7,7 +7,7 @@ import pytest
 from in_process import told
 from test_sweep_cli import run
 
-from activmask.data.dataset_writer import Record, write_dataset
+from activmask.data.writer import Record, write_dataset
 
 SIDE = 28
 QUICK = ("--seeds", "2", "--epochs", "2", "--device", "cpu", "--set", "width=4", "--set", "threads=1")

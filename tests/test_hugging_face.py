@@ -12,7 +12,7 @@ from dataset_records import record
 from PIL import Image
 
 from activmask.data.dataset import read_dataset
-from activmask.data.dataset_writer import Record, write_dataset
+from activmask.data.writer import Record, write_dataset
 
 
 def hugging_face(root: Path, cache: Path) -> Any:

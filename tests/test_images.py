@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from activmask.data.images import MAX_PIXELS, bit_depth, image_size, read_grey, read_mask
-from activmask.errors import DataError
+from activmask.data.files.images import MAX_PIXELS, bit_depth, image_size, read_grey, read_mask
+from activmask.ground.errors import DataError
 
 GREY8 = np.array([[0, 51], [102, 255], [1, 2]], np.uint8)
 GREY16 = np.array([[0, 13107], [32768, 65535], [1, 257]], np.uint16)

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from tiny_checkpoints import tiny_config
 from torch import nn
 
-from activmask.models import Tapped, build_model, prepare_double_backward
+from activmask.models.build import build_model
+from activmask.models.double_backward import prepare_double_backward
 from activmask.models.inference import classifier
 from activmask.models.synced_batch_norm import sync_batch_norm
+from activmask.models.taps import Tapped
 
 NORMALISED = ["resnet18", "densenet121", "mobilenet_v3_small", "efficientnet_b0", "shufflenet_v2_x0_5"]
 PLAIN = ["cnn", "unet", "squeezenet1_1", "swin_t"]
@@ -36,7 +38,7 @@ def as_if_trained(model):
 def built(name, side=SIDE):
     settings = {"width": 8} if name in ("resnet18", "cnn", "unet") else {"width": 64}
     config = tiny_config(model=name, **settings)
-    return as_if_trained(build_model(config, channels=1, classes=3, image_size=side, seed=0))
+    return as_if_trained(build_model(config.network, channels=1, classes=3, image_size=side, seed=0))
 
 
 def answer(function, images):

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.errors import UsageError
-from activmask.objectives.input_gradient import gradmask, rrr
+from activmask.ground.errors import UsageError
+from activmask.objectives.gradmask import gradmask
+from activmask.objectives.rrr import rrr
 
 Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from activmask.interrupts import children_deaf_to_interrupts
+from activmask.ground.interrupts import children_deaf_to_interrupts
 
 LIVES_ON = "import sys; print('up', flush=True); sys.stdin.read(); print('still here')"
 

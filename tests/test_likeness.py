@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from user_folder import Folder, cats_and_dogs, grey
 
 from activmask.data.dataset import read_dataset
-from activmask.data.likeness import is_missing, likeness, trimmed
-from activmask.data.xray_findings import find_finding
-from activmask.data.xray_tables import read_nih
-from activmask.errors import DataError
+from activmask.data.files.likeness import is_missing, likeness, trimmed
+from activmask.data.sources.xray.findings import find_finding
+from activmask.data.sources.xray.tables import read_nih
+from activmask.ground.errors import DataError
 
 NBSP, WIDTHLESS = "\u00a0", "\u200b"
 NAMES = ("a.png", "b.tif", "sub/a.jpg", "c.png")

@@ -12,21 +12,17 @@ from dataset_records import record
 from sklearn.metrics import roc_auc_score
 from test_training import assert_same_run
 
-from activmask.data.dataset_writer import write_dataset
 from activmask.data.masks import circle, lenders, presence
-from activmask.errors import DataError, UsageError
+from activmask.data.writer import write_dataset
 from activmask.evaluation.batch import evaluate_checkpoint, to_json
-from activmask.experiments.labels import baseline, method_name
 from activmask.experiments.paper import paper_cell
-from activmask.experiments.results import find_runs
-from activmask.making_config import make_config
-from activmask.report.summary import summarise
-from activmask.training import stream as stream_module
-from activmask.training.progress import Silent
-from activmask.training.replica import new_replica
-from activmask.training.run import train
-from activmask.training.run_folder import run_name
-from activmask.training.sources import (
+from activmask.ground.errors import DataError, UsageError
+from activmask.report.findings.summary import summarise
+from activmask.runs.making import make_config
+from activmask.runs.names import baseline, method_name, run_name
+from activmask.runs.results import find_runs
+from activmask.training.feed import stream as stream_module
+from activmask.training.feed.sources import (
     load_split,
     load_splits,
     stored_splits,
@@ -34,6 +30,9 @@ from activmask.training.sources import (
     training_masks,
     with_dilated_masks,
 )
+from activmask.training.replicas.progress import Silent
+from activmask.training.replicas.replica import new_replica
+from activmask.training.run import train
 
 CPU = torch.device("cpu")
 SIDE = 16

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from user_folder import Folder
 
 from activmask.data.dataset import load_samples
-from activmask.data.images import read_mask, read_plain_mask
-from activmask.data.mask_reading import UnclearMasks, judge_masks
-from activmask.data.mask_values import MaskReading, parse_values
-from activmask.errors import DataError, UsageError
+from activmask.data.files.images import read_mask, read_plain_mask
+from activmask.data.files.mask_reading import UnclearMasks, judge_masks
+from activmask.data.files.mask_values import MaskReading, parse_values
+from activmask.ground.errors import DataError, UsageError
 from activmask.saliency.inputs import read_inputs
 from cli.prepare_folder import prepare_folder as command
 

@@ -6,16 +6,17 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.errors import UsageError
-from activmask.making_config import make_config
-from activmask.models import ConvNet, Tapped, build_model, load_plain_weights, plain_weights
-from activmask.models.taps import head_reads_last_tap
+from activmask.ground.errors import UsageError
+from activmask.models.build import build_model, load_plain_weights, plain_weights
+from activmask.models.convnet import ConvNet
+from activmask.models.taps import Tapped, head_reads_last_tap
 from activmask.models.torchvision_models import give_released_head, torchvision_classifier
+from activmask.runs.making import make_config
 
 
 def build(model: str, *, size: int = 28, seed: int = 0, channels: int = 1, classes: int = 2, **settings: Any):
     config = make_config(model=model, **settings)
-    return build_model(config, channels=channels, classes=classes, image_size=size, seed=seed)
+    return build_model(config.network, channels=channels, classes=classes, image_size=size, seed=seed)
 
 
 def pictures(batch: int = 2, size: int = 28, channels: int = 1) -> Tensor:

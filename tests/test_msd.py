@@ -14,10 +14,10 @@ from activmask_cli.prepare_msd import prepare_msd as command
 from msd_files import SHAPE, Decathlon, digest, flip_a_bit, names, organ, packed, save, voxels
 from typer.testing import CliRunner
 
-from activmask.data import dataset_writer
+from activmask.data import writer as dataset_writer
 from activmask.data.dataset import load_samples, read_dataset
-from activmask.data.msd import default_out, prepare_msd
-from activmask.errors import DataError, UsageError
+from activmask.data.sources.msd.prepare import default_out, prepare_msd
+from activmask.ground.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -315,7 +315,7 @@ def test_the_command_fails_with_one_sentence(task, tmp_path, arguments, code, me
 
 def test_the_command_imports_nothing_heavy_until_it_runs():
     heavy = "{'torch', 'numpy', 'nibabel', 'skimage', 'scipy'}"
-    code = f"import sys, cli.prepare_msd; print({heavy} & set(sys.modules)); import activmask.data.msd; "
-    code += f"print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, cli.prepare_msd; print({heavy} & set(sys.modules)); "
+    code += f"import activmask.data.sources.msd.prepare; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["set()", "['nibabel', 'numpy', 'scipy', 'skimage']"]

@@ -4,11 +4,11 @@ import tarfile
 import pytest
 from msd_files import Decathlon, digest, evil, names, organ, packed, save, voxels
 
-from activmask.data import msd_archive
-from activmask.data.msd import prepare_msd
-from activmask.data.msd_archive import unpacked
-from activmask.data.msd_folder import chosen_values, read_task
-from activmask.errors import DataError, UsageError
+from activmask.data.sources.msd import archive as msd_archive
+from activmask.data.sources.msd.archive import unpacked
+from activmask.data.sources.msd.cases import chosen_values, read_task
+from activmask.data.sources.msd.prepare import prepare_msd
+from activmask.ground.errors import DataError, UsageError
 
 
 @pytest.fixture

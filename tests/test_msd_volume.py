@@ -9,11 +9,11 @@ from msd_files import AFFINE, SHAPE, flip_a_bit, organ, save, voxels
 from nibabel.testing import data_path
 from skimage import transform
 
-from activmask.data import nifti
-from activmask.data.msd_folder import Case
-from activmask.data.msd_volume import SliceRules, Slices, cut
-from activmask.data.nifti import read_volume
-from activmask.errors import DataError
+from activmask.data.files import nifti
+from activmask.data.files.nifti import read_volume
+from activmask.data.sources.msd.cases import Case
+from activmask.data.sources.msd.volume import SliceRules, Slices, cut
+from activmask.ground.errors import DataError
 
 NIBABEL = Path(data_path)
 

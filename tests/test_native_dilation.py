@@ -17,23 +17,23 @@ from skimage.filters import gaussian
 from skimage.transform import resize
 from tiny_checkpoints import tiny_checkpoint
 
-from activmask.config import PRESETS
 from activmask.data.dataset import load_samples, read_dataset
-from activmask.data.dataset_writer import write_dataset
 from activmask.data.dilation import dilation_radius, stored_radii
 from activmask.data.manifest import split_digests, table_entries
 from activmask.data.mask_shares import ShareTally, dilated_masks
 from activmask.data.masks import dilate
-from activmask.data.msd import prepare_msd
-from activmask.errors import DataError
+from activmask.data.presets import PRESETS
+from activmask.data.sources.msd.prepare import prepare_msd
+from activmask.data.writer import write_dataset
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.mask_notes import mask_presence
-from activmask.making_config import make_config
+from activmask.ground.errors import DataError
+from activmask.runs.checkpoint import read_safetensors
+from activmask.runs.making import make_config
 from activmask.saliency.inputs import read_inputs
-from activmask.training.checkpoint import read_safetensors
+from activmask.training.feed.sources import as_seen, load_split, read_splits, split_rows, to_train_on
+from activmask.training.feed.stream import open_stream
 from activmask.training.run import train
-from activmask.training.sources import as_seen, load_split, read_splits, split_rows, to_train_on
-from activmask.training.stream import open_stream
 
 RELEASED = {"liver": 0.33, "pancreas": 0.125, "cardiac": 0.137}
 """Mean share of the image inside the training mask of the paper's positive slices."""

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 from user_folder import Folder
 
-from activmask.data.images import image_size, read_grey, read_mask
+from activmask.data.files.images import image_size, read_grey, read_mask
 
 # Where the file's first row and first column are shown (TIFF 6.0, tag 274; EXIF has the same).
 SIDES = {

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from activmask.errors import UsageError
 from activmask.evaluation.paired import EXACT_UP_TO, holm, paired_difference, smallest_p
+from activmask.ground.errors import UsageError
 
 TENTHS = st.integers(0, 10)
 PAIRS = st.lists(st.tuples(TENTHS, TENTHS), min_size=1, max_size=7)

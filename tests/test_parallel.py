@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from activmask.data.parallel import crew, in_order
-from activmask.errors import DataError, UsageError
+from activmask.ground.errors import DataError, UsageError
+from activmask.ground.processes import crew, in_order
 
 
 def square(number: int) -> int:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from activmask.data.png import encode_binary_png, encode_png
+from activmask.data.files.png import encode_binary_png, encode_png
 
 GREY8 = np.random.default_rng(0).integers(0, 256, (7, 5), dtype=np.uint8)
 GREY16 = np.random.default_rng(1).integers(0, 65536, (7, 5), dtype=np.uint16)

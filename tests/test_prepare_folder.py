@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from user_folder import Folder, cats_and_dogs, grey, half
 
 from activmask.data.dataset import load_samples
-from activmask.errors import ActivmaskError
+from activmask.ground.errors import ActivmaskError
 
 
 @pytest.fixture
@@ -65,7 +65,8 @@ def test_the_command_imports_nothing_heavy_until_it_runs():
 
 
 def test_preparing_needs_no_torch():
-    code = "import sys, activmask.data.folder; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    code = "import sys, activmask.data.sources.folder.prepare; "
+    code += "print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False True"
 

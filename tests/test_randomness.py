@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 import torch
 
-from activmask.training.randomness import Purpose, derived_generator, derived_seed, network_randomness
+from activmask.runs.seeds import Purpose, derived_generator, derived_seed, network_randomness
 
 CPU = torch.device("cpu")
 

@@ -12,12 +12,12 @@ from PIL import Image
 from tiny_checkpoints import SIDE, tiny_checkpoint, write_image, write_mask
 
 from activmask.data.dataset import load_samples, read_dataset
-from activmask.data.folder import prepare_folder
-from activmask.data.images import to_stored
-from activmask.data.msd import prepare_msd
+from activmask.data.files.images import to_stored
 from activmask.data.recipe import class_names, recipe_of
-from activmask.data.xray_pixels import read_intensities, read_xray_mask, resized
-from activmask.errors import DataError
+from activmask.data.sources.folder.prepare import prepare_folder
+from activmask.data.sources.msd.prepare import prepare_msd
+from activmask.data.sources.xray.pixels import read_intensities, read_xray_mask, resized
+from activmask.ground.errors import DataError
 from activmask.saliency.inputs import read_inputs
 
 XRAY = {"source": "xray", "intensity": "image", "height": SIDE, "width": SIDE, "bit_depth": 16}

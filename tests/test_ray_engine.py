@@ -12,10 +12,8 @@ from types import SimpleNamespace
 import pytest
 from safetensors.torch import load_file
 
-from activmask.data.parallel import join_ray
-from activmask.data.synthetic import SyntheticSpec
-from activmask.data.synthetic_dataset import make_synthetic
-from activmask.errors import DataError
+from activmask.data.sources.synthetic.drawing import SyntheticSpec
+from activmask.data.sources.synthetic.prepare import make_synthetic
 from activmask.experiments import ray_engine
 from activmask.experiments import sweep as sweep_module
 from activmask.experiments.grid import Grid, grid_cells
@@ -23,6 +21,9 @@ from activmask.experiments.jobs import Job, is_finished, make_jobs, run_job
 from activmask.experiments.local_engine import LocalEngine
 from activmask.experiments.ray_engine import BEACON_FILE, RayEngine, Task, write_files
 from activmask.experiments.sweep import CellState, run_sweep
+from activmask.ground.errors import DataError
+from activmask.ground.processes import join_ray
+from activmask.runs.description import changed
 
 ray = pytest.importorskip("ray", reason="Ray cannot be installed here")
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason="this Ray comes without its cluster utility")
@@ -145,7 +146,7 @@ def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, tmp_p
         first = (job.folder / "seed-0" / "history.csv").read_bytes()
         assert ended(engine, replace(job, seeds=(0, 1))) == ""
         assert (job.folder / "seed-0" / "history.csv").read_bytes() == first, "trained twice"
-        error = ended(engine, replace(job, config=replace(job.config, lr=0.5)))
+        error = ended(engine, replace(job, config=changed(job.config, lr=0.5)))
     finally:
         engine.close()
     assert error.startswith(f"{job.folder / 'seed-0'} holds a finished run with other settings (lr was ")

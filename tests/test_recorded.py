@@ -11,13 +11,15 @@ import torch
 from recorded_runs import OBJECTIVES, small
 from safetensors.torch import load_file
 
-from activmask.errors import TrainingDiverged
-from activmask.making_config import make_config
-from activmask.models import build_model
-from activmask.training import recorded, recording, together
-from activmask.training.progress import Silent
-from activmask.training.recording import draws_at_random, why_not_recorded
-from activmask.training.replica import new_replica
+from activmask.ground.errors import TrainingDiverged
+from activmask.models.build import build_model
+from activmask.runs.making import make_config
+from activmask.training import together
+from activmask.training.graphs import capture as recording
+from activmask.training.graphs import replay as recorded
+from activmask.training.graphs.capture import draws_at_random, why_not_recorded
+from activmask.training.replicas.progress import Silent
+from activmask.training.replicas.replica import new_replica
 from activmask.training.run import train
 
 
@@ -179,7 +181,7 @@ def prepared(crosses, **settings):
     ("model", "draws"), [("mobilenet_v3_small", True), ("resnet18", False), ("unet", False)]
 )
 def test_networks_that_draw_random_numbers_are_known(model, draws):
-    network = build_model(make_config(model=model), channels=1, classes=2, image_size=32, seed=0)
+    network = build_model(make_config(model=model).network, channels=1, classes=2, image_size=32, seed=0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     assert draws_at_random(network, torch.rand(2, 1, 32, 32)) is draws
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())

@@ -8,17 +8,24 @@ from chart_runs import chart_run, measured
 
 from activmask.evaluation.paired import Difference
 from activmask.evaluation.spread import Spread
-from activmask.experiments.results import Run
-from activmask.making_config import make_config
-from activmask.report import answer as module
-from activmask.report.answer import answer
-from activmask.report.baselines import Comparison
-from activmask.report.measure import Measured
-from activmask.report.page import Cell
-from activmask.report.page_tables import difference_table, interval, p_value, score_table, signed, spread_cell
-from activmask.report.reliance import Correlation, auc_against_attribution
-from activmask.report.summary import Beside, Row, Summary
-from activmask.report.words import joined
+from activmask.report.charts.reliance import Correlation, auc_against_attribution
+from activmask.report.findings.baselines import Comparison
+from activmask.report.findings.measure import Measured
+from activmask.report.findings.summary import Beside, Row, Summary
+from activmask.report.findings.words import joined
+from activmask.report.page import answer as module
+from activmask.report.page.answer import answer
+from activmask.report.page.html import Cell
+from activmask.report.page.page_tables import (
+    difference_table,
+    interval,
+    p_value,
+    score_table,
+    signed,
+    spread_cell,
+)
+from activmask.runs.making import make_config
+from activmask.runs.results import Run
 
 NOBREAK = "\N{NO-BREAK SPACE}"
 

@@ -7,8 +7,8 @@ import shutil
 import pytest
 from report_runs import train_runs
 
-from activmask.experiments.results import find_runs
 from activmask.report.write import write_report
+from activmask.runs.results import find_runs
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

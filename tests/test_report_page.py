@@ -14,12 +14,12 @@ import pytest
 from report_runs import train_runs
 from summary_runs import write_run
 
-from activmask.experiments.results import find_runs
 from activmask.report import write
-from activmask.report.page import Cell, Fact, Page, Part, Row, Table, columns, render
-from activmask.report.page_tables import forms_table
-from activmask.report.summary import summarise
+from activmask.report.findings.summary import summarise
+from activmask.report.page.html import Cell, Fact, Page, Part, Row, Table, columns, render
+from activmask.report.page.page_tables import forms_table
 from activmask.report.write import write_report
+from activmask.runs.results import find_runs
 
 HOSTILE = "<script>alert('&')</script>\"'"
 VOID = {"meta", "link", "input", "br", "img"}
@@ -241,7 +241,7 @@ def test_the_page_says_what_was_run_and_by_which_command(text):
 
 
 def test_text_stands_out_from_every_ground_in_both_themes():
-    style = (Path(write.__file__).parent / "page.css").read_text(encoding="utf-8")
+    style = (Path(write.__file__).parent / "page" / "page.css").read_text(encoding="utf-8")
     found = dict(re.findall(r"--([\w-]+): (light-dark\([^)]*\))", style))
     colours = {name: re.findall(r"#\w{6}", pair) for name, pair in found.items()}
     for theme in (0, 1):

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from summary_runs import write_run
 
-from activmask.experiments.results import find_runs
 from activmask.report import contents
-from activmask.report.audit_chart import localisation_chart
+from activmask.report.charts.audit_chart import localisation_chart
 from activmask.report.contents import gather
-from activmask.report.stems import stem, stems
+from activmask.report.findings.stems import stem, stems
+from activmask.runs.results import find_runs
 
 
 def test_names_that_read_alike_are_numbered():

@@ -5,12 +5,12 @@ import shutil
 import pytest
 from report_runs import train_runs
 
-from activmask.errors import DataError, UsageError
-from activmask.experiments.results import find_runs
+from activmask.ground.errors import DataError, UsageError
 from activmask.report import write
 from activmask.report.contents import Contents
-from activmask.report.page import GENERATOR, Page
+from activmask.report.page.html import GENERATOR, Page
 from activmask.report.write import check_target, write_report
+from activmask.runs.results import find_runs
 
 
 @pytest.fixture(scope="module")

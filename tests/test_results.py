@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from activmask.errors import UsageError
-from activmask.experiments.results import find_runs
-from activmask.making_config import make_config
+from activmask.ground.errors import UsageError
+from activmask.runs.making import make_config
+from activmask.runs.results import find_runs
 from activmask.training.run import train
 
 
@@ -29,7 +29,7 @@ def test_seeds_of_different_epochs_or_settings_are_different_runs(crosses, tmp_p
     train(quick(crosses), (0,), tmp_path / "a")
     train(quick(crosses, epochs=2), (1,), tmp_path / "a")
     train(quick(crosses, lr=0.5), (2,), tmp_path / "a")
-    found = [(run.config.epochs, run.config.lr, run.seeds) for run in find_runs([tmp_path])]
+    found = [(run.config.training.epochs, run.config.training.lr, run.seeds) for run in find_runs([tmp_path])]
     assert found == [(1, 1e-4, (0,)), (2, 1e-4, (1,)), (1, 0.5, (2,))]
 
 

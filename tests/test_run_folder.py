@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from activmask.errors import ActivmaskError, CheckpointError
-from activmask.making_config import make_config
-from activmask.training.checkpoint import load_checkpoint
+from activmask.ground.errors import ActivmaskError, CheckpointError
+from activmask.runs.checkpoint import load_checkpoint
+from activmask.runs.folder import read_history, read_metrics, read_written_config
+from activmask.runs.making import make_config
 from activmask.training.run import train
-from activmask.training.run_folder import read_history, read_metrics, read_written_config
 
 READERS = {
     "metrics.json": lambda path: read_metrics(path.parent),

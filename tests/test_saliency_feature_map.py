@@ -5,9 +5,10 @@ from captum.attr import LayerAttribution, LayerGradCam
 from tiny_checkpoints import tiny_config
 from torch import nn
 
-from activmask.errors import UsageError
-from activmask.models import Tapped, build_model
+from activmask.ground.errors import UsageError
+from activmask.models.build import build_model
 from activmask.models.output import ModelOutput
+from activmask.models.taps import Tapped
 from activmask.models.torchvision_models import torchvision_classifier
 from activmask.saliency.feature_map import as_map, find_feature_map
 from activmask.saliency.methods import attribute
@@ -67,7 +68,7 @@ def test_what_a_map_says_in_words():
 
 @pytest.mark.parametrize("name", ["cnn", "ae", "unet"])
 def test_a_convnets_is_that_of_its_last_encoder_block(name):
-    model = build_model(tiny_config(model=name), channels=1, classes=2, image_size=16, seed=0)
+    model = build_model(tiny_config(model=name).network, channels=1, classes=2, image_size=16, seed=0)
     found = find_feature_map(model, torch.zeros(1, 1, 16, 16))
     assert (found.name, found.channels, found.height) == ("encoder.3.1", 32, 2)
 
@@ -142,7 +143,9 @@ def test_a_network_without_positions_is_refused():
 
 
 def test_the_map_is_captums_at_that_layer():
-    model = build_model(tiny_config(model="resnet18", width=8), channels=1, classes=2, image_size=16, seed=0)
+    model = build_model(
+        tiny_config(model="resnet18", width=8).network, channels=1, classes=2, image_size=16, seed=0
+    )
     model.eval()
     images = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     theirs = LayerGradCam(model.network, model.network.layer4).attribute(

@@ -9,16 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_checkpoints import samples_of, tiny_config
 
-from activmask.errors import DataError, UsageError
-from activmask.experiments.labels import data_name
-from activmask.experiments.results import find_runs
-from activmask.report.chart import MUTED, drawing, svg
-from activmask.report.saliency_cells import Cells, Look, Shown, _pick, look
-from activmask.report.saliency_grid import _chart, _draw, overlay, saliency_grid
+from activmask.ground.errors import DataError, UsageError
+from activmask.report.charts.chart import MUTED, drawing, svg
+from activmask.report.charts.saliency_cells import Cells, Look, Shown, _pick, look
+from activmask.report.charts.saliency_grid import _chart, _draw, overlay, saliency_grid
+from activmask.runs.checkpoint import load_checkpoint
+from activmask.runs.description import changed
+from activmask.runs.names import data_name
+from activmask.runs.results import find_runs
 from activmask.saliency.explain import Explanation
-from activmask.training.checkpoint import load_checkpoint
+from activmask.training.feed.sources import load_splits
 from activmask.training.run import train
-from activmask.training.sources import load_splits
 
 METHODS = ("Classify", "Actdiff", "Gradmask", "Actdiff & Gradmask", "Classify Masked", "Reconstruct Masked")
 CHOICE = {"images": 2, "seed": None, "epoch": "last", "top": 0.1}
@@ -200,11 +201,11 @@ def test_images_drawn_from_different_seeds_are_not_taken_for_the_same(tmp_path):
 
 def test_repeated_experiments_and_fewer_masks_are_left_out(runs):
     run = named(runs, "cnn")[0]
-    fewer = replace(run, config=replace(run.config, actdiff=1.0, masks=0.5))
+    fewer = replace(run, config=changed(run.config, actdiff=1.0, masks=0.5))
     cells = look([run, replace(run), fewer], **CHOICE)
     assert cells.columns == ("Classify",)
     assert cells.notes == ("Left out: 1 run that repeats another.",)
-    longer = replace(run, config=replace(run.config, epochs=9))
+    longer = replace(run, config=changed(run.config, epochs=9))
     assert look([run, longer], **CHOICE).columns == ("Classify (epochs 1)", "Classify (epochs 9)")
     assert look([fewer], **CHOICE).columns == ("Actdiff, 50% of masks",)
 
@@ -218,7 +219,7 @@ def test_methods_and_models_stand_in_the_papers_order(runs):
         {"actdiff": 1.0, "actdiff_norm": "layer"},
         {"actdiff": 1.0},
     )
-    mixed = [replace(run, config=replace(run.config, **changed)) for changed in settings]
+    mixed = [replace(run, config=changed(run.config, **changed)) for changed in settings]
     cells = look([*named(runs, "ae"), *mixed], images=1, seed=1, epoch="last", top=0.1)
     assert cells.rows == ("CNN", "Conv AE")
     assert cells.columns == ("Classify", "Actdiff, layer", "Actdiff", "Gradmask", "Cutout 5")

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_checkpoints import SIDE, tiny_checkpoint, write_image, write_mask
 
-from activmask.data.images import read_grey
+from activmask.data.files.images import read_grey
 from activmask.data.masks import circle, dilate
-from activmask.errors import ActivmaskError, CheckpointError, DataError, UsageError
+from activmask.ground.errors import ActivmaskError, CheckpointError, DataError, UsageError
 from activmask.saliency.explain import explain
 from activmask.saliency.inputs import image_files, read_inputs
 
@@ -40,7 +40,7 @@ def test_an_image_of_the_networks_size_is_taken_as_it_is(tmp_path, checkpoint):
     raw = torch.zeros(1, 1, SIDE, SIDE, dtype=torch.bool)
     raw[..., 7:14, 7:14] = True
     assert inputs.masks is not None
-    assert torch.equal(inputs.masks[0], dilate(raw, checkpoint.config.mask_blur)[0, 0])
+    assert torch.equal(inputs.masks[0], dilate(raw, checkpoint.config.view.mask_blur)[0, 0])
 
 
 def test_a_larger_square_image_is_cropped_where_the_run_crops(tmp_path):

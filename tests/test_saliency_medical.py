@@ -13,12 +13,12 @@ from tiny_checkpoints import SIDE, tiny_checkpoint, write_checkpoint, write_imag
 from typer.testing import CliRunner
 
 from activmask.data.dataset import load_samples, read_dataset
-from activmask.data.images import to_stored
-from activmask.data.msd import prepare_msd
-from activmask.data.nifti_slice import StoredSlices, read_nifti_slice, stored_slices
+from activmask.data.files.images import to_stored
 from activmask.data.recipe import recipe_of
-from activmask.data.xray_pixels import read_intensities, resized
-from activmask.errors import DataError, UsageError
+from activmask.data.sources.msd.prepare import prepare_msd
+from activmask.data.sources.msd.raw import StoredSlices, read_nifti_slice, stored_slices
+from activmask.data.sources.xray.pixels import read_intensities, resized
+from activmask.ground.errors import DataError, UsageError
 from activmask.saliency.inputs import image_files, read_inputs
 from activmask.saliency.pictures import picture_paths
 

@@ -4,8 +4,8 @@ import torch
 from tiny_checkpoints import tiny_config
 from torch import nn
 
-from activmask.errors import UsageError
-from activmask.models import build_model
+from activmask.ground.errors import UsageError
+from activmask.models.build import build_model
 from activmask.models.inference import images_per_pass
 from activmask.models.output import ModelOutput
 from activmask.saliency.methods import METHODS, attribute
@@ -49,7 +49,7 @@ def images(n=3, channels=1, side=SIDE):
 
 def resnet():
     config = tiny_config(model="resnet18", width=8)
-    return build_model(config, channels=1, classes=2, image_size=16, seed=0).eval()
+    return build_model(config.network, channels=1, classes=2, image_size=16, seed=0).eval()
 
 
 def test_input_gradient_of_a_linear_model_is_its_weight():
@@ -155,7 +155,7 @@ def test_nothing_is_left_behind(method):
 def test_images_are_worked_through_in_passes_of_bounded_memory(monkeypatch):
     monkeypatch.setattr("activmask.models.inference.CPU_PIXELS_PER_PASS", 2 * 16 * 16)
     model, batch = (
-        build_model(tiny_config(), channels=1, classes=2, image_size=16, seed=0),
+        build_model(tiny_config().network, channels=1, classes=2, image_size=16, seed=0),
         images(3, side=16),
     )
     sizes: list[int] = []

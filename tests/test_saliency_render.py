@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from activmask.errors import DataError, UsageError
+from activmask.ground.errors import DataError, UsageError
 from activmask.saliency.explain import Explanation
 from activmask.saliency.pictures import check_raw_path, picture_paths, write_pictures, write_raw
 from activmask.saliency.render import draw, png_bytes, top_pixels

@@ -7,12 +7,13 @@ from dataset_records import record
 from PIL import Image
 from tiny_checkpoints import tiny_config
 
-from activmask.data.dataset_writer import write_dataset
-from activmask.errors import DataError
-from activmask.experiments.results import Run
-from activmask.report import site_means as module
-from activmask.report.chart import svg
-from activmask.report.site_means import mean_by_site, site_means
+from activmask.data.writer import write_dataset
+from activmask.ground.errors import DataError
+from activmask.report.charts import site_means as module
+from activmask.report.charts.chart import svg
+from activmask.report.charts.site_means import mean_by_site, site_means
+from activmask.runs.description import changed
+from activmask.runs.results import Run
 
 SIDE = 12
 SITES = ("oslo", "bergen")
@@ -144,4 +145,4 @@ def test_unfinished_runs_and_missing_data(two_sites, tmp_path):
     assert site_means([a_run(two_sites, seeds=())]) == []
     run = a_run(two_sites)
     with pytest.raises(DataError, match="gone does not exist"):
-        site_means([replace(run, config=replace(run.config, data=str(tmp_path / "gone")))])
+        site_means([replace(run, config=changed(run.config, data=str(tmp_path / "gone")))])

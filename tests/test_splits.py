@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from activmask.config import RunConfig
+from activmask.data.settings import Source
 from activmask.data.splits import SPLITS, split_indices
 from activmask.data.subjects import find_straddler
-from activmask.errors import ActivmaskError, DataError, UsageError
+from activmask.ground.errors import ActivmaskError, DataError, UsageError
 
 POLICIES = ("given", "subject", "site-correlated")
 
@@ -25,12 +25,12 @@ def table(labels, subjects=None, sites=None, splits=None, names=None) -> dict[st
     }
 
 
-def by_subject(**settings_) -> RunConfig:
-    return replace(RunConfig(split_policy="subject", split_ratio="30/30/40"), **settings_)
+def by_subject(**settings_) -> Source:
+    return replace(Source(split_policy="subject", split_ratio="30/30/40"), **settings_)
 
 
-def correlated(**settings_) -> RunConfig:
-    return replace(RunConfig(split_policy="site-correlated"), **settings_)
+def correlated(**settings_) -> Source:
+    return replace(Source(split_policy="site-correlated"), **settings_)
 
 
 def two_sites(each: int) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def sizes(drawn: dict[str, np.ndarray]) -> tuple[int, ...]:
 
 def test_given_takes_the_column():
     data = table([0, 1, 0, 1, 0, 1], splits=["test", "train", "train", "valid", "valid", "test"])
-    drawn = split_indices(RunConfig(), **data, seed=0)
+    drawn = split_indices(Source(), **data, seed=0)
     assert {split: rows.tolist() for split, rows in drawn.items()} == {
         "train": [1, 2],
         "valid": [3, 4],
@@ -64,7 +64,7 @@ def test_given_takes_the_column():
 def test_given_needs_a_split_in_every_row(bad):
     data = table([0, 1] * 3, splits=["train", "train", "valid", "valid", "test", bad])
     with pytest.raises(DataError, match="train, valid or test in every row"):
-        split_indices(RunConfig(), **data, seed=0)
+        split_indices(Source(), **data, seed=0)
 
 
 def test_given_refuses_a_subject_in_two_splits():
@@ -74,7 +74,7 @@ def test_given_refuses_a_subject_in_two_splits():
         splits=["train"] * 2 + ["valid"] * 2 + ["test"] * 2,
     )
     with pytest.raises(DataError, match="'a' has images in train and in valid"):
-        split_indices(RunConfig(), **data, seed=0)
+        split_indices(Source(), **data, seed=0)
 
 
 def test_subjects_are_shared_out_by_the_ratio_within_each_class():
@@ -182,14 +182,14 @@ def test_tables_that_cannot_be_split(policy, labels):
         labels, sites=["a", "b", "a"][: len(labels)], splits=["train", "valid", "test"][: len(labels)]
     )
     with pytest.raises(DataError):
-        split_indices(RunConfig(split_policy=policy), **data, seed=0)
+        split_indices(Source(split_policy=policy), **data, seed=0)
 
 
 def test_negative_seed_and_unknown_policy_are_wrong_use():
     with pytest.raises(UsageError, match="seed"):
         split_indices(by_subject(), **table([0, 1] * 10), seed=-1)
     with pytest.raises(UsageError, match="did you mean 'subject'"):
-        split_indices(replace(RunConfig(), split_policy="subjects"), **table([0, 1]), seed=0)  # type: ignore[arg-type]
+        split_indices(replace(Source(), split_policy="subjects"), **table([0, 1]), seed=0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("config", [by_subject(), correlated(correlation=0.8)], ids=["subject", "correlated"])
@@ -226,7 +226,7 @@ def tables(draw) -> dict[str, Any]:
 
 
 configs = st.builds(
-    lambda policy, ratio, r, counts: RunConfig(
+    lambda policy, ratio, r, counts: Source(
         split_policy=policy,
         split_ratio=ratio,
         correlation=r,

@@ -5,16 +5,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activmask.config import RunConfig
 from activmask.kernels.masked_shuffle import masked_shuffle
-from activmask.making_config import make_config
-from activmask.models import ModelOutput
+from activmask.models.output import ModelOutput
 from activmask.objectives.actdiff import actdiff
-from activmask.objectives.adversarial import adversarial, discriminator, features
-from activmask.objectives.classification import cross_entropy, cutout
-from activmask.objectives.input_gradient import gradmask, rrr
+from activmask.objectives.adversarial import adversarial, discriminator
+from activmask.objectives.classification import cross_entropy
+from activmask.objectives.cutout import cutout
+from activmask.objectives.gradmask import gradmask
+from activmask.objectives.pooled_features import pooled
 from activmask.objectives.reconstruction import reconstruction_loss
-from activmask.objectives.terms import StepTerms, step_terms, term_names
+from activmask.objectives.rrr import rrr
+from activmask.objectives.step import StepTerms, loss_names, step_terms
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 
 BATCH, SIDE = 4, 6
 
@@ -80,9 +83,11 @@ JUDGE = discriminator(3, seed=0)
 
 def step(**settings: Any) -> Step:
     config = make_config(**settings)
-    model = Recorder(decoder=config.model in {"ae", "unet"})
-    judge = JUDGE if config.adversarial else None
-    return Step(config, model, step_terms(config, model, IMAGES, MASKS, LABELS, generator(), judge))
+    model = Recorder(decoder=config.network.model in {"ae", "unet"})
+    judge = JUDGE if config["adversarial"] else None
+    return Step(
+        config, model, step_terms(config.objectives, model, IMAGES, MASKS, LABELS, generator(), judge)
+    )
 
 
 def same(passes: list[Tensor], expected: list[Tensor]) -> bool:
@@ -117,7 +122,7 @@ def same(passes: list[Tensor], expected: list[Tensor]) -> bool:
 def test_each_description_makes_its_passes_and_its_terms(settings, names, passes):
     taken = step(**settings)
     assert list(taken.result.terms) == names
-    assert term_names(taken.config) == names
+    assert loss_names(taken.config.objectives) == names
     assert same(taken.seen, passes)
 
 
@@ -156,7 +161,7 @@ def test_every_term_is_its_objective_of_the_recorded_passes():
     other, full = (one.output for one in taken.model.passes)
     images = IMAGES.clone().requires_grad_()
     logits = Recorder(decoder=True)(images).logits
-    pair = features(full.pre_activations["deep"]), features(other.pre_activations["deep"])
+    pair = pooled(full.pre_activations["deep"]), pooled(other.pre_activations["deep"])
     assert full.reconstruction is not None
     expected = {
         "classify": cross_entropy(full.logits, LABELS),
@@ -169,8 +174,8 @@ def test_every_term_is_its_objective_of_the_recorded_passes():
     assert list(taken.result.terms) == list(expected)
     for name, value in expected.items():
         torch.testing.assert_close(taken.result.terms[name], value)
-    assert taken.result.features is not None
-    assert same(list(taken.result.features), list(pair))
+    assert taken.result.pair is not None
+    assert same(list(taken.result.pair), list(pair))
 
 
 @pytest.mark.parametrize(
@@ -266,9 +271,9 @@ def test_cutout_comes_before_the_shuffle_so_that_both_passes_see_it():
 def test_no_penalty_draws_from_the_generator():
     source = generator()
     before = source.get_state()
-    step_terms(make_config(gradmask=1.0), Recorder(decoder=False), IMAGES, MASKS, LABELS, source)
+    step_terms(make_config(gradmask=1.0).objectives, Recorder(decoder=False), IMAGES, MASKS, LABELS, source)
     assert torch.equal(source.get_state(), before)
-    step_terms(make_config(actdiff=1.0), Recorder(decoder=False), IMAGES, MASKS, LABELS, source)
+    step_terms(make_config(actdiff=1.0).objectives, Recorder(decoder=False), IMAGES, MASKS, LABELS, source)
     assert not torch.equal(source.get_state(), before)
 
 
@@ -303,7 +308,7 @@ class NormAfterConvolution(Recorder):
 
 def test_running_statistics_end_on_the_full_pass():
     model = NormAfterConvolution()
-    step_terms(make_config(actdiff=1.0), model, IMAGES, MASKS, LABELS, generator())
+    step_terms(make_config(actdiff=1.0).objectives, model, IMAGES, MASKS, LABELS, generator())
     with torch.no_grad():
         shuffled, full = (model.conv(seen).mean(dim=(0, 2, 3)) for seen in (SHUFFLED, IMAGES))
     assert not torch.allclose(shuffled, full, rtol=1e-3)
@@ -311,4 +316,4 @@ def test_running_statistics_end_on_the_full_pass():
 
 
 def test_no_features_are_returned_without_a_discriminator():
-    assert step(actdiff=1.0).result.features is None
+    assert step(actdiff=1.0).result.pair is None

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,22 @@ from hypothesis import strategies as st
 from test_training import assert_same_run, small
 
 from activmask.data.dataset import read_dataset
-from activmask.data.dataset_writer import write_dataset
 from activmask.data.samples import Samples
-from activmask.errors import DataError, UsageError
-from activmask.making_config import make_config
-from activmask.training import advance as advance_module
-from activmask.training import epoch as epoch_module
-from activmask.training import stream as stream_module
-from activmask.training.epoch import training_steps
-from activmask.training.replica import new_replica
+from activmask.data.writer import write_dataset
+from activmask.ground.errors import DataError, UsageError
+from activmask.machine.world import World
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
+from activmask.training.feed import stream as stream_module
+from activmask.training.feed.sources import as_seen, read_splits, split_rows, to_train_on
+from activmask.training.feed.stream import StreamedSamples, batches, file_digest, open_stored, open_stream
+from activmask.training.feed.workers import MOST_WORKERS, worker_count
+from activmask.training.replicas import advance as advance_module
+from activmask.training.replicas import epoch as epoch_module
+from activmask.training.replicas.epoch import training_steps
+from activmask.training.replicas.predictions import predict
+from activmask.training.replicas.replica import new_replica
 from activmask.training.run import train
-from activmask.training.scoring import predict
-from activmask.training.sources import as_seen, read_splits, split_rows, to_train_on
-from activmask.training.stream import StreamedSamples, batches, file_digest, open_stored, open_stream
-from activmask.training.workers import MOST_WORKERS, worker_count
-from activmask.training.world import World
 
 CPU = torch.device("cpu")
 RUNS = {
@@ -145,7 +145,7 @@ def test_any_batches_are_those_in_memory(scans, changes, data):
     for (images, masks, labels), picked in zip(batches(stream.train, order, CPU), order, strict=True):
         assert torch.equal(images, train.images[picked])
         assert torch.equal(labels, train.labels[picked])
-        inside = train.masks[picked] if config.actdiff else torch.ones_like(masks)
+        inside = train.masks[picked] if config["actdiff"] else torch.ones_like(masks)
         assert torch.equal(masks, inside)
     assert stream.train.images.shape == train.images.shape
 
@@ -170,7 +170,7 @@ def test_only_a_data_set_above_the_limit_streams(crosses, monkeypatch):
     assert isinstance(new_replica(config, 0, crosses, CPU).train, Samples)
     monkeypatch.setattr(stream_module, "RESIDENT_BYTES", exact - 1)
     assert isinstance(new_replica(config, 0, crosses, CPU).train, StreamedSamples)
-    drawn = replace(config, data="synthetic")
+    drawn = changed(config, data="synthetic")
     assert isinstance(new_replica(drawn, 0, crosses, CPU).train, Samples)
 
 
@@ -179,7 +179,7 @@ def test_nothing_is_read_before_it_is_asked_for(scans, monkeypatch):
     read = []
     loaded = stream.train.images.workers.reader.__class__.__getitem__
     monkeypatch.setattr(
-        "activmask.training.workers.Reader.__getitem__",
+        "activmask.training.feed.workers.Reader.__getitem__",
         lambda reader, request: read.append(len(request.rows)) or loaded(reader, request),
     )
     order = torch.arange(len(stream.train)).split(4)

@@ -5,11 +5,11 @@ import json
 import pytest
 from summary_runs import write_run
 
-from activmask.errors import CheckpointError
 from activmask.evaluation.spread import Spread
-from activmask.experiments.results import find_runs
-from activmask.report.form_table import by_form, form_names
-from activmask.report.summary import summarise
+from activmask.ground.errors import CheckpointError
+from activmask.report.findings.summary import summarise
+from activmask.report.tables.form_table import by_form, form_names
+from activmask.runs.results import find_runs
 
 THREE = {0: 0.3, 1: 0.4, 2: 0.5}
 BETTER = {0: 0.6, 1: 0.6, 2: 0.9}

@@ -12,7 +12,8 @@ from activmask.experiments.grid import Cell
 from activmask.experiments.jobs import Ended, Job, is_finished, make_jobs, progress_of, run_job
 from activmask.experiments.local_engine import LocalEngine
 from activmask.experiments.sweep import run_sweep
-from activmask.making_config import make_config
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 
 QUICK = {"data": "synthetic", "model": "cnn", "width": 4, "lr": 1e-3, "epochs": 1, "threads": 1}
 
@@ -94,10 +95,10 @@ def test_finished_means_every_seed_under_the_same_settings(tmp_path):
     assert not is_finished(job)
     run_job(job)
     assert is_finished(job)
-    assert is_finished(replace(job, config=replace(job.config, threads=2)))
+    assert is_finished(replace(job, config=changed(job.config, threads=2)))
     assert not is_finished(replace(job, seeds=(0, 1)))
-    assert not is_finished(replace(job, config=replace(job.config, epochs=2)))
-    assert not is_finished(replace(job, config=replace(job.config, lr=0.5)))
+    assert not is_finished(replace(job, config=changed(job.config, epochs=2)))
+    assert not is_finished(replace(job, config=changed(job.config, lr=0.5)))
     (job.folder / "seed-0" / "metrics.json").write_text("{}")
     assert not is_finished(job)
 
@@ -106,7 +107,7 @@ def test_another_experiment_in_the_folder_is_an_error_and_stays(tmp_path):
     [job] = jobs_of(tmp_path, 1)
     run_job(job)
     before = (job.folder / "seed-0" / "metrics.json").read_bytes()
-    error = run_job(replace(job, config=replace(job.config, lr=0.5)))
+    error = run_job(replace(job, config=changed(job.config, lr=0.5)))
     assert "other settings (lr was " in error
     assert (job.folder / "seed-0" / "metrics.json").read_bytes() == before
 
@@ -124,7 +125,7 @@ def test_progress_is_read_from_the_folder(tmp_path):
     [job] = jobs_of(tmp_path, 1, epochs=3)
     assert (progress_of(job).epochs, progress_of(job).valid_auc) == (0, None)
     assert epochs_left(job) == 3
-    run_job(replace(job, config=replace(job.config, epochs=2)))
+    run_job(replace(job, config=changed(job.config, epochs=2)))
     progress = progress_of(job)
     assert progress.epochs == 2
     assert 0 <= progress.valid_auc <= 1

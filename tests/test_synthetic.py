@@ -15,15 +15,15 @@ from skimage.measure import regionprops
 
 from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.masks import dilate
-from activmask.data.preview import synthetic_preview
-from activmask.data.synthetic import (
+from activmask.data.sources.synthetic.drawing import (
     SyntheticSpec,
     SyntheticSplit,
     draw_synthetic,
     synthetic_samples,
 )
-from activmask.data.synthetic_dataset import make_synthetic
-from activmask.errors import DataError, UsageError
+from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.data.sources.synthetic.preview import synthetic_preview
+from activmask.ground.errors import DataError, UsageError
 
 EIGHT_NEIGHBOURS = np.ones((3, 3))
 SMALL = SyntheticSpec(n=12, valid=6, test=4, seed=3)

@@ -11,8 +11,8 @@ from rich.console import Console
 from summary_runs import write_run
 from typer.testing import CliRunner
 
-from activmask.experiments.results import find_runs
-from activmask.report.summary import summarise
+from activmask.report.findings.summary import summarise
+from activmask.runs.results import find_runs
 
 
 def run(*arguments):

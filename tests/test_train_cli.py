@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +10,9 @@ from activmask_cli.run_options import _default
 from safetensors.torch import save
 from typer.testing import CliRunner
 
-from activmask.making_config import make_config
-from activmask.training.checkpoint import read_safetensors
+from activmask.runs.checkpoint import read_safetensors
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
 from activmask.training.run import train
 
 
@@ -75,7 +75,7 @@ def test_a_run_of_an_older_version_is_resumed(crosses, tmp_path):
     progress = json.loads(header["activmask"])
     progress["description"]["config"] = as_an_older_version_wrote_it(progress["description"]["config"])
     state.write_bytes(save(tensors, {"activmask": json.dumps(progress)}))
-    [resumed] = train(replace(config, epochs=2), out=tmp_path / "run", resume=True)
-    [straight] = train(replace(config, epochs=2), out=tmp_path / "straight")
+    [resumed] = train(changed(config, epochs=2), out=tmp_path / "run", resume=True)
+    [straight] = train(changed(config, epochs=2), out=tmp_path / "straight")
     assert resumed.trained
     assert resumed.metrics == straight.metrics

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,16 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from activmask.data.dataset import read_dataset
-from activmask.data.dataset_writer import write_dataset
 from activmask.data.manifest import SPLITS_FILE, read_entries, split_digests
-from activmask.errors import DataError, UsageError
+from activmask.data.writer import write_dataset
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.other_data import _is_file_name
-from activmask.making_config import make_config
-from activmask.training.checkpoint import load_checkpoint
+from activmask.ground.errors import DataError, UsageError
+from activmask.runs.checkpoint import load_checkpoint
+from activmask.runs.description import changed
+from activmask.runs.folder import STATE_FILE
+from activmask.runs.making import make_config
 from activmask.training.run import train
-from activmask.training.state import STATE_FILE
 
 SIDE = 16
 NAMES = {"healthy": 0, "ill": 1}
@@ -258,7 +258,7 @@ def test_the_splits_of_an_interrupted_run_are_not_drawn_again(tmp_path):
     [result] = train(config, out=tmp_path / "run")
     before = (result.folder / SPLITS_FILE).read_bytes()
     write(data, n=40, split=False)
-    train(replace(config, epochs=2), out=tmp_path / "run", resume=True)
+    train(changed(config, epochs=2), out=tmp_path / "run", resume=True)
     assert (result.folder / SPLITS_FILE).read_bytes() == before
 
 
@@ -291,7 +291,7 @@ def test_an_old_state_resumes_with_a_sentence(tmp_path):
 
 
 def old_digest(data: Path) -> str:
-    from activmask.training.sources import fingerprint, stored_splits, to_train_on
+    from activmask.training.feed.sources import fingerprint, stored_splits, to_train_on
 
     config = quick(data)
     return fingerprint(to_train_on(stored_splits(config, 0)["train"], config, 0))

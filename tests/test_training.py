@@ -13,19 +13,19 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from activmask.data.masks import dilate
-from activmask.errors import CheckpointError, DataError, TrainingDiverged, UsageError
-from activmask.making_config import make_config
-from activmask.training import advance as advance_module
-from activmask.training import epoch as epoch_module
-from activmask.training.advance import keep_row
-from activmask.training.checkpoint import load_checkpoint, snapshot
-from activmask.training.device import attention, choose_device
-from activmask.training.replica import new_replica
+from activmask.ground.errors import CheckpointError, DataError, TrainingDiverged, UsageError
+from activmask.machine.device import attention, choose_device
+from activmask.runs.checkpoint import load_checkpoint, snapshot
+from activmask.runs.making import make_config
+from activmask.runs.selection import is_better, merit
+from activmask.training.feed.sources import as_seen, load_split, load_splits, stored_splits
+from activmask.training.replicas import advance as advance_module
+from activmask.training.replicas import epoch as epoch_module
+from activmask.training.replicas.advance import keep_row
+from activmask.training.replicas.predictions import predict, score
+from activmask.training.replicas.replica import new_replica
+from activmask.training.replicas.state import restore_state, save_state
 from activmask.training.run import train
-from activmask.training.scoring import predict, score
-from activmask.training.selection import is_better, merit
-from activmask.training.sources import as_seen, load_split, load_splits, stored_splits
-from activmask.training.state import restore_state, save_state
 
 FILES = ("best.safetensors", "last.safetensors")
 OBJECTIVES = {
@@ -100,9 +100,13 @@ def test_the_follow_ups_network_steps_once_in_so_many_batches_and_its_discrimina
     replica = new_replica(small(crosses, **settings), 0, crosses, torch.device("cpu"))
     moved: list[tuple[bool, bool]] = []
     for _epoch in range(2):
-        before = [[p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.judge)]
+        before = [
+            [p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.discriminator)
+        ]
         for _values in epoch_module.training_steps(replica):
-            after = [[p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.judge)]
+            after = [
+                [p.detach().clone() for p in m.parameters()] for m in (replica.model, replica.discriminator)
+            ]
             pairs = zip(before, after, strict=True)
             moved.append(tuple(not all(map(torch.equal, one, other)) for one, other in pairs))
             before = after
@@ -330,7 +334,7 @@ def test_gradmask_is_refused_where_torch_has_no_second_derivative(crosses, tmp_p
 @pytest.mark.parametrize(("weight", "known"), [(1.0, True), (0.0, False)])
 def test_attention_has_a_second_derivative_where_the_objective_needs_it(weight, known):
     query = torch.rand(1, 1, 4, 8, requires_grad=True)
-    with attention(make_config(gradmask=weight)):
+    with attention(second_derivative=weight > 0):
         answer = torch.nn.functional.scaled_dot_product_attention(query, query, query)
     (gradient,) = torch.autograd.grad(answer.square().sum(), query, create_graph=True)
     if known:

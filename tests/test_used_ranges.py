@@ -9,7 +9,7 @@ from user_folder import Folder, grey
 
 from activmask.data.dataset import load_samples
 from activmask.data.used_ranges import Kind, UsedRanges, check_ranges
-from activmask.errors import DataError, UsageError
+from activmask.ground.errors import DataError, UsageError
 
 EIGHT, TWELVE, FULL = (255, np.uint8), (4095, np.uint16), (65_535, np.uint16)
 

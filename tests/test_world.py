@@ -18,14 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activmask.data.samples import Samples
-from activmask.errors import UsageError
-from activmask.making_config import make_config
-from activmask.training import replica as replica_module
-from activmask.training import sources
-from activmask.training.epoch import training_steps
-from activmask.training.replica import new_replica
+from activmask.ground.errors import UsageError
+from activmask.machine.world import ALONE, World, joined, read_world, share
+from activmask.runs.description import changed
+from activmask.runs.making import make_config
+from activmask.training.feed import sources
+from activmask.training.replicas import replica as replica_module
+from activmask.training.replicas.epoch import training_steps
+from activmask.training.replicas.replica import new_replica
 from activmask.training.run import train
-from activmask.training.world import ALONE, World, joined, read_world, share
 
 OBJECTIVES = {
     "plain": {},
@@ -83,10 +84,10 @@ def wide(samples: Samples) -> Samples:
 def first_step(config, world: World) -> list[list[float]]:
     """The loss and its terms, then every gradient; Adam's step after it turns rounding into more."""
     # The discriminator computes in single precision whatever its input.
-    with nullcontext() if config.adversarial else double_precision():
+    with nullcontext() if config["adversarial"] else double_precision():
         replica = new_replica(config, 0, Path("nowhere"), torch.device("cpu"), world)
     values, _ = next(training_steps(replica))
-    modules = [replica.model, *([replica.judge] if replica.judge else [])]
+    modules = [replica.model, *([replica.discriminator] if replica.discriminator else [])]
     gradients = [p.grad.flatten().tolist() for m in modules for p in m.parameters() if p.grad is not None]
     return [values.tolist(), *gradients]
 
@@ -125,19 +126,19 @@ def together(crosses):
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradients_of_two_processes_are_those_of_one(crosses, together, name):
-    config = replace(configs(crosses)[name], sync_batchnorm=False)
+    config = changed(configs(crosses)[name], sync_batchnorm=False)
     alone = first_step(config, ALONE)
     for found in together:
         for left, right in zip(alone, found[name], strict=True):
             expected, other = (torch.tensor(side, dtype=torch.float64) for side in (left, right))
-            tolerance = 1e-3 if config.adversarial else 1e-10
+            tolerance = 1e-3 if config["adversarial"] else 1e-10
             assert (other - expected).norm() <= tolerance * expected.norm() + 1e-12
 
 
 def test_a_wrong_weight_would_be_seen(crosses):
     """The comparison above can fail: halves of an uneven batch do not average to the whole."""
     config = configs(crosses)["plain"]
-    parts = [first_step(replace(config, batch_size=size), ALONE)[0][0] for size in (15, 31)]
+    parts = [first_step(changed(config, batch_size=size), ALONE)[0][0] for size in (15, 31)]
     assert abs(parts[0] - parts[1]) > 1e-6 * parts[1]
 
 
@@ -159,7 +160,7 @@ def test_the_world_is_read_from_torchruns_variables():
 
 
 def test_a_batch_smaller_than_the_world_is_refused(crosses):
-    config = replace(configs(crosses)["plain"], batch_size=47)
+    config = changed(configs(crosses)["plain"], batch_size=47)
     with pytest.raises(UsageError, match="the last batch of an epoch has 1 images"):
         new_replica(config, 0, Path("nowhere"), torch.device("cpu"), World(rank=0, size=2))
 

@@ -15,15 +15,15 @@ from PIL import Image
 from xray_files import SECRET, Collections, png, xray
 
 from activmask.data.dataset import read_dataset
-from activmask.data.intensities import recorded_intensity
-from activmask.data.mask_reading import UnclearMasks
-from activmask.data.mask_values import MaskReading
-from activmask.data.xray import Sources, eligible_xrays, prepare_xray
-from activmask.data.xray_cache import KEY_BYTES, Made, continued, finished_images
-from activmask.data.xray_making import image_name
-from activmask.data.xray_pixels import read_intensities, read_xray_mask, resized
-from activmask.data.xray_sampling import sample
-from activmask.errors import DataError, UsageError
+from activmask.data.files.intensities import recorded_intensity
+from activmask.data.files.mask_reading import UnclearMasks
+from activmask.data.files.mask_values import MaskReading
+from activmask.data.sources.xray.cache import KEY_BYTES, Made, continued, finished_images
+from activmask.data.sources.xray.making import image_name
+from activmask.data.sources.xray.pixels import read_intensities, read_xray_mask, resized
+from activmask.data.sources.xray.prepare import Sources, eligible_xrays, prepare_xray
+from activmask.data.sources.xray.sampling import sample
+from activmask.ground.errors import DataError, UsageError
 
 
 def read_xray(path, size, intensity="image"):
@@ -151,7 +151,7 @@ def test_cells_stay_equal_where_one_runs_out_and_a_wanted_number_is_refused(tmp_
 
 
 def test_an_interruption_among_replacements_changes_no_byte(tmp_path, monkeypatch):
-    import activmask.data.xray_making as module
+    import activmask.data.sources.xray.making as module
 
     made = Collections(tmp_path, n=5)
     plan = sample(eligible_xrays(made.sources).candidates, 3)
@@ -178,7 +178,7 @@ def test_an_interruption_among_replacements_changes_no_byte(tmp_path, monkeypatc
 
 
 def test_a_file_mended_after_an_interruption_is_read_anew(tmp_path, monkeypatch):
-    import activmask.data.xray_making as module
+    import activmask.data.sources.xray.making as module
 
     made = Collections(tmp_path, n=5)
     prepared(made, per_cell=3)
@@ -352,7 +352,8 @@ def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(tmp_path):
     prepared(made)
     whole = contents(tmp_path / "out")
     call = (
-        "import sys; from pathlib import Path; from activmask.data.xray import Sources, prepare_xray;"
+        "import sys; from pathlib import Path;"
+        "from activmask.data.sources.xray.prepare import Sources, prepare_xray;"
         "r = Path(sys.argv[1]);"
         "prepare_xray(Sources(nih=r/'NIH', padchest=r/'PadChest'), r/'again', size=16)"
     )
@@ -371,7 +372,7 @@ def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(tmp_path):
 
 
 def test_finished_images_are_not_read_again(tmp_path, monkeypatch):
-    import activmask.data.xray_making as module
+    import activmask.data.sources.xray.making as module
 
     made = Collections(tmp_path)
     png(tmp_path / "masks/00000001_000.png", np.full((40, 40), 255, np.uint8))
@@ -397,7 +398,7 @@ def test_finished_images_are_not_read_again(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
-    import activmask.data.dataset_writer as writer
+    from activmask.data import writer
 
     def full(path, data):
         raise OSError(28, "No space left on device")
@@ -406,7 +407,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     made = Collections(tmp_path)
     with pytest.raises(DataError, match="No space left"):
         prepared(made)
-    monkeypatch.setattr("activmask.data.xray_cache._encoded", full)
+    monkeypatch.setattr("activmask.data.sources.xray.cache._encoded", full)
     with pytest.raises(DataError, match=r"finished images cannot be kept in .*No space left"):
         prepared(made, size=17)
     assert not (tmp_path / "out").exists()

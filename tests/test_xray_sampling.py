@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activmask.data.xray_findings import find_finding
-from activmask.data.xray_sampling import PaperSample, paper_sampling, patient_level_sizes, sample
-from activmask.data.xray_tables import Candidate, read_nih, read_padchest
-from activmask.errors import DataError, UsageError
+from activmask.data.sources.xray.findings import find_finding
+from activmask.data.sources.xray.sampling import PaperSample, paper_sampling, patient_level_sizes, sample
+from activmask.data.sources.xray.tables import Candidate, read_nih, read_padchest
+from activmask.ground.errors import DataError, UsageError
 from tests.test_xray_tables import REAL_NIH, REAL_PADCHEST, real_table
 
 CELLS = [("nih", 0), ("nih", 1), ("padchest", 0), ("padchest", 1)]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from activmask.data.xray_findings import FINDINGS, find_finding
-from activmask.data.xray_tables import Selection, Step, find_table, read_nih, read_padchest
-from activmask.errors import DataError, UsageError
+from activmask.data.sources.xray.findings import FINDINGS, find_finding
+from activmask.data.sources.xray.tables import Selection, Step, find_table, read_nih, read_padchest
+from activmask.ground.errors import DataError, UsageError
 from tests.xray_tables_files import (
     NIH_2017_HEADER,
     NIH_2020_HEADER,

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from activmask.config import RunConfig
 from activmask.data.samples import Samples
-from activmask.making_config import make_config
-from activmask.models import build_model, plain_weights
-from activmask.training.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
+from activmask.models.build import build_model, plain_weights
+from activmask.runs.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 
 SIDE = 28
 
@@ -33,7 +33,7 @@ def write_checkpoint(
 ) -> Path:
     """An untrained network, saved as an earlier version would, or with more `described` of its data."""
     config = tiny_config(**settings)
-    model = build_model(config, channels=channels, classes=classes, image_size=side, seed=seed)
+    model = build_model(config.network, channels=channels, classes=classes, image_size=side, seed=seed)
     description = Description(
         config=config,
         seed=seed,

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from activmask.data.dataset import Dataset, read_dataset
-from activmask.data.folder import FolderSummary, prepare_folder
+from activmask.data.sources.folder.prepare import FolderSummary, prepare_folder
 
 
 class Folder:

@@ -15,7 +15,7 @@ from xray_tables_files import (
     write_table,
 )
 
-from activmask.data.xray import Sources
+from activmask.data.sources.xray.prepare import Sources
 
 SECRET = "Ottokar-Zwirbelmeier-1911"
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from activmask.data.images import image_size, read_grey, read_plain_mask
-from activmask.data.likeness import is_missing, refuse_likenesses
+from activmask.data.files.images import image_size, read_grey, read_plain_mask
+from activmask.data.files.likeness import is_missing, refuse_likenesses
+from activmask.data.files.tables import Row, read_table, read_text, relative_path
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
-from activmask.data.tables import Row, read_table, read_text, relative_path
-from activmask.errors import DataError
+from activmask.ground.errors import DataError
 
 if TYPE_CHECKING:
     from activmask.data.samples import Samples

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from activmask.data.near_images import Looks, looks, near_pairs
-from activmask.errors import DataError
+from activmask.ground.errors import DataError
 
 if TYPE_CHECKING:
-    from activmask.data.dataset_writer import Record
+    from activmask.data.writer import Record
 
 _NAMED = 3
 _IN_CARD = 100

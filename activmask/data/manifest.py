@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from activmask.data.dataset import Dataset, load_samples
+from activmask.data.files.tables import Row, format_table, read_table
 from activmask.data.splits import SPLITS
-from activmask.data.tables import Row, format_table, read_table
-from activmask.errors import DataError
+from activmask.ground.errors import DataError
 
 if TYPE_CHECKING:
     from activmask.data.samples import Samples

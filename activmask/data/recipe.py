@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from activmask.data.dataset import Dataset
-from activmask.data.intensities import recorded_intensity
-from activmask.errors import DataError
+from activmask.data.files.intensities import recorded_intensity
+from activmask.ground.errors import DataError
 
 Recipe = dict[str, Any]
 """A card's entries that decide how a raw file becomes an image and a mask, and the stored size in px."""

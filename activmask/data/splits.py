@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activmask.config import RunConfig, nearest, parse_ratio
+from activmask.data.settings import Source, parse_ratio
 from activmask.data.subjects import find_straddler, kind_counts, strata, whole_sizes
-from activmask.errors import DataError, UsageError
+from activmask.ground.errors import DataError, UsageError
+from activmask.ground.nearest import nearest
 
 SPLITS = ("train", "valid", "test")
 
@@ -26,7 +27,7 @@ class _Table:
 
 
 def split_indices(
-    config: RunConfig,
+    source: Source,
     *,
     names: Sequence[str],
     labels: np.ndarray,
@@ -35,18 +36,18 @@ def split_indices(
     splits: Sequence[str],
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Share the images out by `config.split_policy`.
+    """Share the images out by `source.split_policy`.
 
     `given` takes the split column. `subject` shuffles the subjects, stratified by the class most
-    of their images have, and shares them out by `config.split_ratio`. `site-correlated` does the
+    of their images have, and shares them out by `source.split_ratio`. `site-correlated` does the
     same within the four combinations of class and site, then takes as many images as the data
     allow with the site-label correlation of the paper's X-ray experiment (sec. 6): of the two
     sites, sorted by name, label 1 comes mostly from the second in train and mostly from the first
-    in valid and test. A number in `config.train_images`, `valid_images` or `test_images` then
+    in valid and test. A number in `source.train_images`, `valid_images` or `test_images` then
     draws that many, class-balanced.
 
     Args:
-        config: The run's description.
+        source: The run's description.
         names: (N,) distinct names of the images, which identify them whatever their order.
         labels: int64 (N,) classes 0, 1, ...
         subjects: (N,) whom each image shows.
@@ -61,10 +62,10 @@ def split_indices(
         DataError: the table cannot give what the policy promises.
         UsageError: the request makes no sense.
     """
-    draw = _POLICIES.get(config.split_policy)
+    draw = _POLICIES.get(source.split_policy)
     if draw is None:
         raise UsageError(
-            f"there is no split policy '{config.split_policy}'; {nearest(config.split_policy, _POLICIES)}"
+            f"there is no split policy '{source.split_policy}'; {nearest(source.split_policy, _POLICIES)}"
         )
     if seed < 0:
         raise UsageError(f"the seed of a split must be at least 0; found {seed}")
@@ -74,12 +75,12 @@ def split_indices(
         *(np.asarray(column, dtype=object)[order] for column in (subjects, sites, splits)),
     )
     _check_classes(table)
-    drawn = draw(config, table, np.random.default_rng(seed))
+    drawn = draw(source, table, np.random.default_rng(seed))
     _check_split_classes(table, drawn)
     return {split: np.sort(order[drawn[split]]) for split in SPLITS}
 
 
-def _given(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _given(source: Source, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
     unknown = sorted({str(split) for split in table.splits} - set(SPLITS))
     if unknown:
         raise DataError(
@@ -92,11 +93,11 @@ def _given(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[s
             f"subject {table.subjects[pair[0]]!r} has images in {table.splits[pair[0]]} and in "
             f"{table.splits[pair[1]]}; nobody's images may fall in two splits"
         )
-    return _balanced(config, table, {split: np.flatnonzero(table.splits == split) for split in SPLITS}, rng)
+    return _balanced(source, table, {split: np.flatnonzero(table.splits == split) for split in SPLITS}, rng)
 
 
-def _by_subject(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    shares = np.array(parse_ratio(config.split_ratio))
+def _by_subject(source: Source, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    shares = np.array(parse_ratio(source.split_ratio))
     home: dict[str, int] = {}
     owed = np.zeros(3)
     for stratum in strata(table.subjects, table.labels):
@@ -105,7 +106,7 @@ def _by_subject(config: RunConfig, table: _Table, rng: np.random.Generator) -> d
         sizes = whole_sizes(owed, len(shuffled))
         owed -= sizes
         home.update(zip(shuffled, np.repeat(range(3), sizes).tolist(), strict=True))
-    return _balanced(config, table, _rows_by_home(table, home), rng)
+    return _balanced(source, table, _rows_by_home(table, home), rng)
 
 
 def _rows_by_home(table: _Table, home: dict[str, int]) -> dict[str, np.ndarray]:
@@ -114,11 +115,11 @@ def _rows_by_home(table: _Table, home: dict[str, int]) -> dict[str, np.ndarray]:
 
 
 def _balanced(
-    config: RunConfig, table: _Table, rows: dict[str, np.ndarray], rng: np.random.Generator
+    source: Source, table: _Table, rows: dict[str, np.ndarray], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Draw the requested number of each class in each split; 0 keeps the split as it is."""
     classes = np.unique(table.labels)
-    for split, wanted in _wanted(config).items():
+    for split, wanted in _wanted(source).items():
         if wanted:
             each = _per_class(split, wanted, len(classes))
             rows[split] = np.concatenate(
@@ -132,8 +133,12 @@ def _balanced(
     return rows
 
 
-def _wanted(config: RunConfig) -> dict[str, int]:
-    return {"train": config.train_images, "valid": config.valid_images, "test": config.test_images}
+def _wanted(source: Source) -> dict[str, int]:
+    return {
+        "train": source.train_images,
+        "valid": source.valid_images,
+        "test": source.test_images,
+    }
 
 
 def _per_class(split: str, wanted: int, classes: int) -> int:
@@ -152,15 +157,15 @@ def _draw(rng: np.random.Generator, rows: np.ndarray, number: int, what: str) ->
     return np.asarray(rng.choice(rows, number, replace=False))
 
 
-def _site_correlated(config: RunConfig, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _site_correlated(source: Source, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
     kinds = _kinds(table)
-    aligned = np.array([config.correlation, 1 - config.correlation, 1 - config.correlation])
-    home = _share_kinds(table, kinds, np.array(parse_ratio(config.split_ratio)), aligned, rng)
+    aligned = np.array([source.correlation, 1 - source.correlation, 1 - source.correlation])
+    home = _share_kinds(table, kinds, np.array(parse_ratio(source.split_ratio)), aligned, rng)
     rows = _rows_by_home(table, home)
     pairs = {
         split: np.bincount(kinds[rows[split]], minlength=4).reshape(2, 2).min(axis=0) for split in SPLITS
     }
-    sizes = _correlated_sizes(config, pairs, aligned)
+    sizes = _correlated_sizes(source, pairs, aligned)
     drawn = {}
     for split, share in zip(SPLITS, aligned, strict=True):
         agreeing = _agreeing(share, sizes[split])
@@ -217,10 +222,10 @@ def _share_kinds(
     return home
 
 
-def _correlated_sizes(config: RunConfig, pairs: dict[str, np.ndarray], aligned: np.ndarray) -> dict[str, int]:
+def _correlated_sizes(source: Source, pairs: dict[str, np.ndarray], aligned: np.ndarray) -> dict[str, int]:
     """Images per class in each split: what is asked for, else the most that keeps the split ratio."""
-    shares = np.array(parse_ratio(config.split_ratio))
-    wanted = _wanted(config)
+    shares = np.array(parse_ratio(source.split_ratio))
+    wanted = _wanted(source)
     free = [k for k, split in enumerate(SPLITS) if not wanted[split]]
     limit = min((_most(pairs[SPLITS[k]], aligned[k]) / shares[k] for k in free), default=0.0)
     sizes = {split: _per_class(split, wanted[split], 2) for split in SPLITS if wanted[split]}
@@ -262,5 +267,5 @@ def _check_split_classes(table: _Table, drawn: dict[str, np.ndarray]) -> None:
             )
 
 
-_Draw = Callable[[RunConfig, _Table, np.random.Generator], dict[str, np.ndarray]]
+_Draw = Callable[[Source, _Table, np.random.Generator], dict[str, np.ndarray]]
 _POLICIES: dict[str, _Draw] = {"given": _given, "subject": _by_subject, "site-correlated": _site_correlated}

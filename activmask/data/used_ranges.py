@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from activmask.data.intensities import FULL_RANGE, Intensity
-from activmask.errors import DataError
+from activmask.data.files.intensities import FULL_RANGE, Intensity
+from activmask.ground.errors import DataError
 
 _UNEQUAL_BITS = 2
 """Ranges that differ by as many bits, a factor of four, are no chance of the pictures shown."""

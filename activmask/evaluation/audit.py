@@ -13,8 +13,8 @@ from activmask.data.samples import Samples
 from activmask.evaluation.scores import accuracy, auc, chance_distance, check_finite, why_no_auc
 from activmask.evaluation.verdict import Verdict, verdict
 from activmask.kernels.masked_shuffle import masked_shuffle
-from activmask.training.scoring import predict
-from activmask.training.sources import SCALE_UNKNOWN, scale_unknown
+from activmask.training.feed.sources import SCALE_UNKNOWN, scale_unknown
+from activmask.training.replicas.predictions import predict
 
 MASK_AREA = "mask's area alone"
 """What the area's AUC is called beside those of the images."""

@@ -7,19 +7,22 @@ from typing import Any
 
 import torch
 
-from activmask.config import FIELDS, PRESETS, RunConfig, nearest
 from activmask.data.mask_shares import Presence
+from activmask.data.presets import PRESETS
+from activmask.data.settings import View
 from activmask.data.splits import SPLITS
-from activmask.errors import UsageError
 from activmask.evaluation.audit import audited
-from activmask.evaluation.checkpoints import run_folder
 from activmask.evaluation.evaluate import Evaluation, evaluate
 from activmask.evaluation.mask_notes import mask_presence
 from activmask.evaluation.other_data import split_for
 from activmask.evaluation.spread import Spread, spread
-from activmask.training.checkpoint import load_checkpoint
-from activmask.training.sources import as_seen, with_lent_masks
-from activmask.training.trained_data import shown_place
+from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
+from activmask.runs.checkpoint import load_checkpoint
+from activmask.runs.checkpoint_paths import run_folder
+from activmask.runs.description import RunConfig
+from activmask.training.feed.sources import as_seen, with_lent_masks
+from activmask.training.feed.trained_data import shown_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +121,13 @@ def evaluate_checkpoint(
 
 
 def _view_notes(config: RunConfig) -> tuple[str, ...]:
-    usual = PRESETS[config.preset].get("evaluate_view", FIELDS["evaluate_view"].default)
-    if config.evaluate_view == usual or not config.image_size:
+    usual = PRESETS[config.preset].get("evaluate_view", View().evaluate_view)
+    if config.view.evaluate_view == usual or not config.view.image_size:
         return ()
     seen = {"centre": "the middle of each image", "whole": "each image whole, resized"}
     return (
-        f"this run of the preset {config.preset} sees {seen[config.evaluate_view]} (evaluate_view "
-        f"{config.evaluate_view}; earlier versions had centre alone), where the preset now has "
+        f"this run of the preset {config.preset} sees {seen[config.view.evaluate_view]} (evaluate_view "
+        f"{config.view.evaluate_view}; earlier versions had centre alone), where the preset now has "
         f"{seen[usual]} ({usual})",
     )
 

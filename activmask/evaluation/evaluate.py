@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from activmask.data.samples import Samples
-from activmask.errors import CheckpointError, DataError
 from activmask.evaluation.audit import Audit, audit, partial_masks
 from activmask.evaluation.gradient import attribution_name, contrast_gradient
 from activmask.evaluation.localisation import METRICS, PerImage
 from activmask.evaluation.scores import ScoreReport, accuracy, auc, score_report, why_no_auc
-from activmask.training.checkpoint import Checkpoint
-from activmask.training.scoring import predict
+from activmask.ground.errors import CheckpointError, DataError
+from activmask.runs.checkpoint import Checkpoint
+from activmask.training.replicas.predictions import predict
 
 
 @dataclass(frozen=True, kw_only=True)

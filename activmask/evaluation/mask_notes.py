@@ -5,14 +5,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from activmask.config import RunConfig, uses_masks
 from activmask.data.dataset import read_dataset
 from activmask.data.dilation import dilation_radius
 from activmask.data.mask_shares import Presence
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
-from activmask.training.run_folder import MSD_PRESETS, RUN_FILE, read_presence
-from activmask.training.sources import scale_unknown
+from activmask.objectives.chosen import needs
+from activmask.runs.description import RunConfig
+from activmask.runs.folder import MSD_PRESETS, RUN_FILE, read_presence
+from activmask.training.feed.sources import scale_unknown
 
 
 def mask_presence(
@@ -30,11 +31,11 @@ def mask_presence(
         CheckpointError: the description is damaged.
         DataError: the data set is.
     """
-    if not uses_masks(config) or config.mask == "circle":
+    if not needs(config.objectives).masks or config.view.mask == "circle":
         return None, []
     recorded = read_presence(path.parent) if (path.parent / RUN_FILE).is_file() else None
     found, where = recorded, "training images"
-    if found is None and config.masks_without == "whole" and len(samples.labels.unique()) > 1:
+    if found is None and config.view.masks_without == "whole" and len(samples.labels.unique()) > 1:
         found, where = presence(samples.labels, _stored_masks(samples, data)), "images judged here"
     notes = []
     if found is not None and found.tells:
@@ -44,7 +45,7 @@ def mask_presence(
             "scores may be due to that; masks_without borrowed is the control."
         )
     of_slices = config.preset in MSD_PRESETS or samples.native is not None
-    if recorded is None and of_slices and dilation_radius(config.mask_blur) > 0:
+    if recorded is None and of_slices and dilation_radius(config.view.mask_blur) > 0:
         notes.append(
             "No record of the training masks lies beside the checkpoint; if an earlier version trained it, "
             "they were dilated by px of the stored image, more than the paper's."

@@ -12,18 +12,19 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
-from activmask.config import IN_MEMORY
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.manifest import Entry, pixel_digests, split_digests, table_entries, table_rows
 from activmask.data.recipe import Recipe, class_names, matched_classes, recipe_differences, recipe_of
 from activmask.data.samples import Samples
-from activmask.data.synthetic import CLASS_NAMES
-from activmask.errors import DataError
-from activmask.training.checkpoint import Checkpoint
-from activmask.training.known_recipe import known_classes, known_recipe
-from activmask.training.origin import absolute, origin_in_memory
-from activmask.training.sources import read_splits, stored_splits
-from activmask.training.trained_data import (
+from activmask.data.settings import IN_MEMORY
+from activmask.data.sources.synthetic.drawing import CLASS_NAMES
+from activmask.ground.errors import DataError
+from activmask.runs.checkpoint import Checkpoint
+from activmask.runs.description import changed
+from activmask.training.feed.known_recipe import known_classes, known_recipe
+from activmask.training.feed.origin import absolute, origin_in_memory
+from activmask.training.feed.sources import read_splits, stored_splits
+from activmask.training.feed.trained_data import (
     Trained,
     is_written_down,
     of_checkpoint,
@@ -64,21 +65,21 @@ def split_for(checkpoint: Checkpoint, data: str | None, split: str, *, accept_re
     notes = [*own.notes, *_recipe_notes(own.recipe, recipe_of(dataset), data, accept_recipe=accept_recipe)]
     numbers = _numbers(checkpoint, class_names(dataset), data, notes)
     rows = _unseen(trained, dataset, _asked(dataset, data, split, notes), data, split, notes)
-    placed = replace(checkpoint.config, data=data)
+    placed = changed(checkpoint.config, data=data)
     samples = read_splits(placed, dataset, {split: rows})[split]
     return _renumbered(samples, numbers), tuple(notes)
 
 
 def _is_own_place(trained: Trained, data: str) -> bool:
-    if IN_MEMORY in {data, trained.config.data}:
-        return data == trained.config.data
-    return absolute(Path(data)) == (trained.data_path or absolute(Path(trained.config.data)))
+    if IN_MEMORY in {data, trained.config.source.data}:
+        return data == trained.config.source.data
+    return absolute(Path(data)) == (trained.data_path or absolute(Path(trained.config.source.data)))
 
 
 def _is_own(trained: Trained, dataset: Dataset) -> bool:
     """Whether a data set holds, file by file, what the run was trained on, and no more."""
     entries = own_entries(trained)
-    if not entries or trained.config.data == IN_MEMORY or not _holds(dataset, entries):
+    if not entries or trained.config.source.data == IN_MEMORY or not _holds(dataset, entries):
         return False
     if trained.data_images not in {0, len(dataset)}:
         return False
@@ -91,7 +92,7 @@ def _holds(dataset: Dataset, entries: Sequence[Entry]) -> bool:
 
 
 def _drawn(checkpoint: Checkpoint, split: str, *, accept_recipe: bool) -> Told:
-    drawn = stored_splits(replace(checkpoint.config, data=IN_MEMORY), checkpoint.seed)
+    drawn = stored_splits(changed(checkpoint.config, data=IN_MEMORY), checkpoint.seed)
     own, origin = known_recipe(checkpoint), origin_in_memory(drawn)
     notes = [
         *own.notes,

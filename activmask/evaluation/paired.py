@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 
 EXACT_UP_TO = 16
 """So many seeds have few enough sign patterns (65 536) to go through them all."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 from torch import Tensor
 
-from activmask.errors import CheckpointError
-from activmask.training import scoring
+from activmask.ground.errors import CheckpointError
+from activmask.training.replicas import predictions as scoring
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000

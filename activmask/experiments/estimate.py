@@ -5,11 +5,11 @@ from statistics import median
 from time import perf_counter
 
 from activmask.experiments.jobs import Job, progress_of, with_threads
-from activmask.models import check_model
-from activmask.training.device import choose_device, set_up_arithmetic
-from activmask.training.epoch import step_count, training_steps
-from activmask.training.replica import Replica, new_replica
-from activmask.training.scoring import predict
+from activmask.machine.device import choose_device, set_up_arithmetic
+from activmask.models.build import check_model
+from activmask.training.replicas.epoch import step_count, training_steps
+from activmask.training.replicas.predictions import predict
+from activmask.training.replicas.replica import Replica, new_replica
 
 _STEPS = 3
 """Steps that are timed; their median stands for all. The first of an epoch, which is slower, is not."""
@@ -17,7 +17,7 @@ _STEPS = 3
 
 def epochs_left(job: Job) -> int:
     """Epochs that a job still has to train, of all its seeds together."""
-    return len(job.seeds) * job.config.epochs - progress_of(job).epochs
+    return len(job.seeds) * job.config.training.epochs - progress_of(job).epochs
 
 
 def seconds_per_epoch(job: Job, *, threads: int = 1) -> float:
@@ -31,9 +31,9 @@ def seconds_per_epoch(job: Job, *, threads: int = 1) -> float:
         DataError, UsageError: the job could not be trained either.
     """
     config = with_threads(job, threads).config
-    check_model(config)
-    device = choose_device(config.device)
-    set_up_arithmetic(config, device)
+    check_model(config.network)
+    device = choose_device(config.machine.device)
+    set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
     replica = new_replica(config, job.seeds[0], Path(job.folder), device)
     return _step_seconds(replica) * step_count(replica) + _valid_seconds(replica)
 

@@ -6,13 +6,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from activmask.config import FIELDS, RunConfig, default_of
-
-COMPUTED = {
-    "actdiff": ("actdiff_norm", "actdiff_at", "actdiff_layers", "actdiff_detach"),
-    "gradmask": ("gradmask_norm", "gradmask_target"),
-}
-"""The settings on which it depends how an objective is computed."""
+from activmask.models.settings import Network
+from activmask.objectives import OBJECTIVES
+from activmask.runs.description import RunConfig, default_of, flat
 
 OTHER = "other"
 """What a run is in whose settings are those of no form."""
@@ -28,6 +24,16 @@ def forms() -> dict[str, dict[str, Any]]:
     return tomllib.loads((files("activmask.experiments") / "forms.toml").read_text(encoding="utf-8"))
 
 
+@cache
+def computed() -> dict[str, tuple[str, ...]]:
+    """The settings on which it depends how each objective that forms speak of is computed."""
+    return {
+        one.name: tuple(known.name for known in one.declared().values() if known.form)
+        for one in OBJECTIVES.values()
+        if any(one.name in form for form in forms().values())
+    }
+
+
 def form_title(name: str) -> str:
     """What a form is called beside a score, for example `released form`."""
     return str(forms()[name]["title"]) if name in forms() else "another form"
@@ -40,9 +46,9 @@ def form_settings(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         name: of the form.
         given: settings of the run, which say its model and the weights of its objectives.
     """
-    model = given.get("model", FIELDS["model"].default)
+    model = given.get("model", Network().model)
     found: dict[str, Any] = {}
-    for objective in COMPUTED:
+    for objective in computed():
         settings = forms()[name].get(objective, {})
         if given.get(objective):
             found |= {key: value for key, value in settings.items() if key != "models"}
@@ -57,14 +63,14 @@ def form_of(config: RunConfig) -> str:
 
 def forms_of(config: RunConfig) -> tuple[str, ...]:
     """All forms that compute what a run computes, or `OTHER` alone; none without these objectives."""
-    watched = [name for objective, names in COMPUTED.items() if getattr(config, objective) for name in names]
+    watched = [name for objective, names in computed().items() if config[objective] for name in names]
     if not watched:
         return ()
-    usual = {name: default_of(name, config.model) for name in watched}
-    expected = {form: usual | form_settings(form, vars(config)) for form in forms()}
+    usual = {name: default_of(name, config.network.model) for name in watched}
+    expected = {form: usual | form_settings(form, flat(config)) for form in forms()}
     found = [
         form
         for form, settings in expected.items()
-        if all(getattr(config, name) == value for name, value in settings.items())
+        if all(config[name] == value for name, value in settings.items())
     ]
     return tuple(found) or (OTHER,)

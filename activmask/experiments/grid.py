@@ -34,11 +34,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from activmask.config import RunConfig, nearest
-from activmask.errors import UsageError
 from activmask.experiments.forms import form_of, form_settings, form_title, forms
 from activmask.experiments.printed import Printed, printed_values
-from activmask.making_config import make_config
+from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
+from activmask.runs.description import RunConfig
+from activmask.runs.making import make_config
 
 NAMED = ("table1", "table2", "figure5", "figure6")
 """The paper's own grids, which lie in this package."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from activmask.config import RunConfig
-from activmask.errors import ActivmaskError, CheckpointError, UsageError
 from activmask.experiments.grid import Cell
+from activmask.ground.errors import ActivmaskError, CheckpointError, UsageError
+from activmask.runs.description import RunConfig, changed
+from activmask.runs.folder import HISTORY_FILE, read_history, seed_folder
 from activmask.training.run import finished_seeds, train
-from activmask.training.run_folder import HISTORY_FILE, read_history, seed_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def make_jobs(cells: Sequence[Cell], seeds: Sequence[int], out: Path) -> list[Jo
 
 def with_threads(job: Job, threads: int) -> Job:
     """The job with so many CPU threads, unless its settings ask for a number themselves."""
-    return job if job.config.threads else replace(job, config=replace(job.config, threads=threads))
+    return job if job.config.machine.threads else replace(job, config=changed(job.config, threads=threads))
 
 
 def run_job(job: Job) -> str:
@@ -110,7 +110,7 @@ def progress_of(job: Job) -> Progress:
     histories = [_history(seed_folder(job.folder, seed)) for seed in job.seeds]
     latest = [history[-1]["valid_auc"] for history in histories if history]
     return Progress(
-        epochs=sum(min(len(history), job.config.epochs) for history in histories),
+        epochs=sum(min(len(history), job.config.training.epochs) for history in histories),
         valid_auc=sum(latest) / len(latest) if latest else None,
     )
 

@@ -6,8 +6,8 @@ from multiprocessing.context import SpawnProcess
 from threading import Thread
 
 from activmask.experiments.jobs import Ended, Job, run_job, with_threads
-from activmask.interrupts import children_deaf_to_interrupts
-from activmask.training.device import cores
+from activmask.ground.interrupts import children_deaf_to_interrupts
+from activmask.machine.device import cores
 
 
 class LocalEngine:

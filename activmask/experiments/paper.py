@@ -3,33 +3,27 @@
 from dataclasses import dataclass
 from functools import cache
 
-from activmask.config import FIELDS, RunConfig
 from activmask.experiments.forms import form_of
 from activmask.experiments.grid import FURTHER, NAMED, Cell, Grid, grid_cells, read_grid
-from activmask.experiments.labels import METHOD_FIELDS, data_name
 from activmask.experiments.printed import Printed
-from activmask.training.state import MAY_CHANGE
+from activmask.objectives import OBJECTIVES
+from activmask.runs.description import RunConfig, all_settings
+from activmask.runs.identity import MAY_CHANGE
+from activmask.runs.names import data_name
 
-_FORMS = {
-    "actdiff_norm",
-    "actdiff_at",
-    "gradmask_norm",
-    "gradmask_target",
-    "actdiff_layers",
-    "actdiff_detach",
-    "adversarial_form",
-    "adversarial_steps",
-    "adversarial_lr",
-}
-"""How a method is computed, on which the paper is not clear or not alone: reported, not matched."""
 
-_MATCHED = (
-    "preset",
-    "model",
-    "recon",
-    "correlation",
-    *(name for name in METHOD_FIELDS if name not in _FORMS),
-)
+def _matched() -> list[str]:
+    """The settings that make a run one of the paper's.
+
+    Not those that say how a method is computed, on which the paper is not clear or not alone: these are
+    reported.
+    """
+    of_objectives = [known for one in OBJECTIVES.values() for known in one.declared().values()]
+    of_methods = [known for known in all_settings().values() if known.method]
+    chosen = dict.fromkeys(known.name for known in (*of_objectives, *of_methods) if not known.form)
+    return ["preset", "model", "correlation", *chosen]
+
+
 _NEVER_REPORTED = {"data", *MAY_CHANGE} - {"epochs"}
 
 
@@ -80,12 +74,12 @@ def _printed_cells() -> tuple[tuple[Grid, Cell], ...]:
 
 
 def _identity(config: RunConfig) -> tuple[object, ...]:
-    return (data_name(config).lower(), *(getattr(config, name) for name in _MATCHED))
+    return (data_name(config).lower(), *(config[name] for name in _matched()))
 
 
 def _departures(config: RunConfig, paper: RunConfig) -> dict[str, tuple[object, object]]:
     return {
-        name: (getattr(config, name), getattr(paper, name))
-        for name in FIELDS
-        if name not in _NEVER_REPORTED and getattr(config, name) != getattr(paper, name)
+        name: (config[name], paper[name])
+        for name in all_settings()
+        if name not in _NEVER_REPORTED and config[name] != paper[name]
     }

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from activmask.config import nearest
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
 
 MEASURES = ("train", "valid", "test", "best_epoch")
 """What a printed column can hold: a score of a split, or the best epoch."""

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from activmask.data.parallel import import_ray, join_ray
-from activmask.errors import DataError
 from activmask.experiments.jobs import Ended, Job, run_job, with_threads
-from activmask.training.files import write_whole
-from activmask.training.run_folder import METRICS_FILE, seed_folder
+from activmask.ground.errors import DataError
+from activmask.ground.files import write_whole
+from activmask.ground.processes import import_ray, join_ray
+from activmask.runs.folder import METRICS_FILE, seed_folder
 
 BEACON_FILE = ".ray-sweep"
 """In the sweep's folder while the sweep runs."""
@@ -138,7 +138,7 @@ class RayEngine:
         most = max(
             (node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]), default=1
         )
-        return {"num_cpus": part if together > 1 else max(1, min(job.config.threads, int(most)))}
+        return {"num_cpus": part if together > 1 else max(1, min(job.config.machine.threads, int(most)))}
 
     def ended(self, seconds: float) -> list[Ended]:
         """Jobs that ended; one whose worker or node was lost has not, and runs again elsewhere."""

@@ -5,10 +5,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from activmask.config import RunConfig
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.models.convnet import SMALLEST_SIDE, ConvNet
 from activmask.models.output import ModelOutput
+from activmask.models.settings import Network
 from activmask.models.taps import Tapped
 from activmask.models.torchvision_models import (
     check_torchvision_model,
@@ -23,17 +23,17 @@ CONVNETS = {
 }
 
 
-def check_model(config: RunConfig) -> None:
+def check_model(wanted: Network) -> None:
     """Raise a UsageError for a model or width that does not exist, before any data is read."""
-    if config.model not in CONVNETS:
-        check_torchvision_model(config.model, config.width)
+    if wanted.model not in CONVNETS:
+        check_torchvision_model(wanted.model, wanted.width)
 
 
-def build_model(config: RunConfig, *, channels: int, classes: int, image_size: int, seed: int) -> nn.Module:
-    """Build the network that `config` names, its initial weights drawn from `seed` alone.
+def build_model(wanted: Network, *, channels: int, classes: int, image_size: int, seed: int) -> nn.Module:
+    """Build the network that is wanted, its initial weights drawn from `seed` alone.
 
     Args:
-        config: the run's description; `model`, `width` and `head` are read.
+        wanted: its name, width and head.
         channels: C of the images.
         classes: number of classes.
         image_size: side of the square images in px.
@@ -47,19 +47,19 @@ def build_model(config: RunConfig, *, channels: int, classes: int, image_size: i
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        if config.model in CONVNETS:
+        if wanted.model in CONVNETS:
             if image_size < SMALLEST_SIDE:
                 raise UsageError(
-                    f"images of {image_size} px are too small for {config.model}, which needs {SMALLEST_SIDE}"
+                    f"images of {image_size} px are too small for {wanted.model}, which needs {SMALLEST_SIDE}"
                 )
-            return CONVNETS[config.model](
-                channels=channels, classes=classes, image_size=image_size, width=config.width
+            return CONVNETS[wanted.model](
+                channels=channels, classes=classes, image_size=image_size, width=wanted.width
             )
-        network = torchvision_classifier(config.model, channels=channels, classes=classes, width=config.width)
-        if config.head == "released":
-            give_released_head(network, config.model, image_size)
+        network = torchvision_classifier(wanted.model, channels=channels, classes=classes, width=wanted.width)
+        if wanted.head == "released":
+            give_released_head(network, wanted.model, image_size)
         model = Tapped(network)
-        _try_out(model, config.model, channels, image_size)
+        _try_out(model, wanted.model, channels, image_size)
     return model
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.models.output import ModelOutput
 
 ACTIVATIONS: tuple[type[nn.Module], ...] = (

@@ -6,8 +6,8 @@ import torchvision
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet, conv1x1
 
-from activmask.config import nearest
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
 
 NARROWABLE = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 """ResNets of basic blocks, with their blocks per stage; their first width can be chosen."""

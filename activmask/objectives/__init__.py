@@ -1,1 +1,29 @@
-"""The objectives: small functions from tensors to a scalar, each citing its source."""
+"""The objectives: what a training step can be asked beside classifying, one file each.
+
+Everything that depends on which objectives there are is derived from the table below: flags, checks,
+names, labels, baselines, and the step itself.
+"""
+
+from typing import Any
+
+from activmask.objectives.actdiff import ACTDIFF
+from activmask.objectives.adversarial import ADVERSARIAL
+from activmask.objectives.classify_masked import CLASSIFY_MASKED
+from activmask.objectives.classify_shuffled import CLASSIFY_SHUFFLED
+from activmask.objectives.cutout import CUTOUT
+from activmask.objectives.gradmask import GRADMASK
+from activmask.objectives.objective import Objective
+from activmask.objectives.reconstruction import RECON
+from activmask.objectives.rrr import RRR
+
+OBJECTIVES: dict[str, Objective[Any]] = {
+    "actdiff": ACTDIFF,
+    "gradmask": GRADMASK,
+    "rrr": RRR,
+    "recon": RECON,
+    "adversarial": ADVERSARIAL,
+    "classify_masked": CLASSIFY_MASKED,
+    "classify_shuffled": CLASSIFY_SHUFFLED,
+    "cutout": CUTOUT,
+}
+"""All objectives by name. Their order is that in which terms are added up and names are put together."""

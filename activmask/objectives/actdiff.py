@@ -1,12 +1,65 @@
 """The activation difference penalty (paper Eq. 1)."""
 
-from torch import Tensor
-from torch.nn import functional as F
+from __future__ import annotations
 
-from activmask.config import POOLED, ActdiffAt, ActdiffNorm, nearest
-from activmask.errors import UsageError
-from activmask.kernels.activation_distance import activation_distance
-from activmask.objectives.adversarial import features
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
+from activmask.ground.settings import setting
+from activmask.objectives.objective import Needs, Objective, Step, Trial
+from activmask.objectives.pooled_features import check_pooled, pooled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Norm = Literal["layer", "channel", "row"]
+At = Literal["pre", "post"]
+
+POOLED = "pooled"
+"""The word among the layers for the features that a network pools last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActdiffSettings:
+    """How strongly and of which activations the difference is penalised."""
+
+    actdiff: float = setting(
+        0.0, "Weight of the activation difference penalty (paper Eq. 1).", least=0, method=True
+    )
+    actdiff_norm: Norm = setting(
+        "row",
+        "Axes of its norm: whole layer (Eq. 1), channel (as published code ran), row.",
+        method=True,
+        form=True,
+        in_name=str,
+        in_label=str,
+    )
+    actdiff_at: At = setting(
+        "pre",
+        "Compare activations before or after the ReLU.",
+        method=True,
+        form=True,
+        in_name=str,
+        in_label=str,
+    )
+    actdiff_layers: str = setting(
+        "all",
+        "all, last, pooled (mean over positions after the last ReLU), or names with commas between.",
+        method=True,
+        form=True,
+        in_name=lambda layers: layers if layers in {"last", POOLED} else "",
+        in_label=str,
+    )
+    actdiff_detach: bool = setting(
+        False,
+        "Send no gradient through the shuffled pass.",
+        method=True,
+        form=True,
+        in_label=lambda _: "detached",
+    )
 
 
 def choose_layers(names: list[str], layers: str) -> list[str]:
@@ -38,11 +91,11 @@ def choose_layers(names: list[str], layers: str) -> list[str]:
 
 
 def actdiff(
-    full: dict[str, Tensor],
-    shuffled: dict[str, Tensor],
+    full: Mapping[str, Tensor],
+    shuffled: Mapping[str, Tensor],
     *,
-    norm: ActdiffNorm,
-    at: ActdiffAt = "pre",
+    norm: Norm,
+    at: At = "pre",
     layers: str = "all",
     detach: bool = False,
 ) -> Tensor:
@@ -54,7 +107,7 @@ def actdiff(
         norm: what one norm runs over, see `activation_distance`.
         at: compare before (`pre`) or after (`post`) a ReLU.
         layers: `all`, `last`, `pooled` or comma-separated names. `pooled` compares the features that
-            the network pools last, means over positions after the last ReLU (B, C), whose one norm a
+            the network pools last, means over positions after the last ReLU (B, C), whose one norm per
             sample is averaged over the batch: the form of the authors' follow-up (ICLR 2021).
         detach: send no gradient through the shuffled pass.
 
@@ -64,12 +117,49 @@ def actdiff(
     Raises:
         UsageError: no activations to compare, or an unknown name.
     """
+    from activmask.kernels.activation_distance import activation_distance
+
     chosen = choose_layers(list(full), layers)
     ours = [full[name] for name in chosen]
     theirs = [shuffled[name].detach() if detach else shuffled[name] for name in chosen]
     if layers == POOLED:
-        ours, theirs = [features(F.relu(tap)) for tap in ours], [features(F.relu(tap)) for tap in theirs]
+        ours, theirs = [pooled(tap.relu()) for tap in ours], [pooled(tap.relu()) for tap in theirs]
         return activation_distance(ours, theirs, "layer")
     if at == "post":
-        ours, theirs = [F.relu(tap) for tap in ours], [F.relu(tap) for tap in theirs]
+        ours, theirs = [tap.relu() for tap in ours], [tap.relu() for tap in theirs]
     return activation_distance(ours, theirs, norm)
+
+
+def _term(settings: ActdiffSettings, step: Step) -> Tensor:
+    assert step.other is not None
+    return actdiff(
+        step.output.pre_activations,
+        step.other.pre_activations,
+        norm=settings.actdiff_norm,
+        at=settings.actdiff_at,
+        layers=settings.actdiff_layers,
+        detach=settings.actdiff_detach,
+    )
+
+
+def _fits(settings: ActdiffSettings, trial: Trial) -> None:
+    choose_layers(list(trial.taps), settings.actdiff_layers)
+    if settings.actdiff_layers == POOLED:
+        check_pooled("actdiff_layers pooled", trial)
+
+
+_COMPARES_LAYERS = (
+    lambda settings: settings.actdiff and settings.actdiff_layers != POOLED,
+    "while actdiff is 0; give actdiff a weight, and other layers than pooled, which are compared by one "
+    "norm after the ReLU",
+)
+
+ACTDIFF = Objective(
+    settings=ActdiffSettings,
+    switches={"actdiff": Needs(masks=True, surroundings=True, shuffled=True, other_pass=True)},
+    label=lambda _: "Actdiff",
+    source="paper Eq. 1",
+    without_effect={"actdiff_norm": _COMPARES_LAYERS, "actdiff_at": _COMPARES_LAYERS},
+    fits=_fits,
+    term=_term,
+)

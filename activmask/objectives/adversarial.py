@@ -3,25 +3,70 @@
 A small discriminator learns to tell them apart; the network is trained to fool it. There are two
 forms: `ours`, and `followup`, that of the authors' follow-up ("Saliency is a Possible Red Herring
 When Diagnosing Poor Generalization", ICLR 2021).
+
+Shapes: B images, C channels.
 """
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
+from __future__ import annotations
 
-from activmask.config import AdversarialForm
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from activmask.ground.settings import setting
+from activmask.objectives.actdiff import choose_layers
+from activmask.objectives.objective import Needs, Objective, Step, Trial
+from activmask.objectives.pooled_features import check_pooled, pooled
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from activmask.models.output import ModelOutput
+
+Form = Literal["ours", "followup"]
 
 HIDDEN = {"ours": 64, "followup": 1024}
 """Width of the discriminator's hidden layers."""
 
 
-def discriminator(features: int, seed: int, form: AdversarialForm = "ours") -> nn.Sequential:
+@dataclass(frozen=True, kw_only=True)
+class AdversarialSettings:
+    """How strongly the network is to fool the discriminator, and how that learns."""
+
+    adversarial: float = setting(
+        0.0, "Weight of fooling a discriminator of full and shuffled features.", least=0, method=True
+    )
+    adversarial_form: Form = setting(
+        "ours",
+        "Discriminator of two layers on the mean of the last pre-activation; or the authors' follow-up's, of "
+        "three spectrally normalised layers of 1024 and one more on the pooled features, losses summed.",
+        method=True,
+        form=True,
+        in_name=str,
+        in_label=str,
+    )
+    adversarial_steps: int = setting(
+        1,
+        "Discriminator steps per step of the network: on one batch (ours), or on as many batches (followup).",
+        least=1,
+        method=True,
+        form=True,
+    )
+    adversarial_lr: float = setting(
+        1e-3, "Learning rate of the discriminator.", least=0, method=True, form=True
+    )
+
+
+def discriminator(features: int, seed: int, form: Form = "ours") -> nn.Sequential:
     """A classifier of feature vectors (B, features) into shuffled and full, logits (B, 1).
 
     `ours` has two layers. `followup` has three of 1024, each spectrally normalised (Miyato et al.
     2018, arXiv 1802.05957) and followed by a ReLU, and a last one without norm.
     """
+    import torch
+    from torch import nn
+    from torch.nn.utils.parametrizations import spectral_norm
+
     hidden = HIDDEN[form]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -32,35 +77,68 @@ def discriminator(features: int, seed: int, form: AdversarialForm = "ours") -> n
         return nn.Sequential(*bounded, nn.Linear(hidden, 1))
 
 
-def features(pre_activation: Tensor) -> Tensor:
-    """A tap (B, C, ...) averaged over positions, (B, C)."""
-    return pre_activation if pre_activation.ndim == 2 else pre_activation.flatten(2).mean(dim=2)
+def told_apart(output: ModelOutput, form: Form) -> Tensor:
+    """The feature vectors (B, C) that the discriminator sees of a network's pass.
 
-
-def judged_features(pre_activation: Tensor, form: AdversarialForm) -> Tensor:
-    """The feature vector (B, C) that the discriminator sees of the last tap (B, C, ...).
-
-    `ours` averages before the ReLU, `followup` after it: what the network's own head pools.
+    `ours` averages the last tap before the ReLU, `followup` after it: what the network's own head pools.
     """
-    return features(pre_activation if form == "ours" else F.relu(pre_activation))
+    last = list(output.pre_activations.values())[-1]
+    return pooled(last if form == "ours" else last.relu())
 
 
 def discriminator_loss(
-    judge: nn.Module, full: Tensor, shuffled: Tensor, form: AdversarialForm = "ours"
+    discriminator: nn.Module, full: Tensor, shuffled: Tensor, form: Form = "ours"
 ) -> Tensor:
     """The cross-entropy of telling full (1) from shuffled (0) features, each (B, C); a scalar.
 
     Of the mean cross-entropies on either side, `ours` takes the mean and `followup` the sum.
     """
-    return _judged(judge, full.detach(), 1.0, form) + _judged(judge, shuffled.detach(), 0.0, form)
+    right = _cross_entropy(discriminator, full.detach(), 1.0, form)
+    return right + _cross_entropy(discriminator, shuffled.detach(), 0.0, form)
 
 
-def adversarial(judge: nn.Module, full: Tensor, shuffled: Tensor, form: AdversarialForm = "ours") -> Tensor:
+def adversarial(discriminator: nn.Module, full: Tensor, shuffled: Tensor, form: Form = "ours") -> Tensor:
     """The same cross-entropy with the answers exchanged, for the network to lower; a scalar."""
-    return _judged(judge, full, 0.0, form) + _judged(judge, shuffled, 1.0, form)
+    wrong = _cross_entropy(discriminator, full, 0.0, form)
+    return wrong + _cross_entropy(discriminator, shuffled, 1.0, form)
 
 
-def _judged(judge: nn.Module, vectors: Tensor, answer: float, form: AdversarialForm) -> Tensor:
-    logits = judge(vectors.float())
+def _cross_entropy(discriminator: nn.Module, vectors: Tensor, answer: float, form: Form) -> Tensor:
+    import torch
+    from torch.nn import functional as F
+
+    logits = discriminator(vectors.float())
     loss = F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, answer))
     return loss / 2 if form == "ours" else loss
+
+
+def _term(settings: AdversarialSettings, step: Step) -> Tensor:
+    assert step.discriminator is not None
+    assert step.pair is not None
+    return adversarial(step.discriminator, *step.pair, settings.adversarial_form)
+
+
+def _refused(settings: AdversarialSettings) -> Iterator[str]:
+    if settings.adversarial_lr == 0:
+        yield "adversarial_lr is 0: the discriminator would not learn; give a positive learning rate"
+
+
+def _fits(settings: AdversarialSettings, trial: Trial) -> None:
+    choose_layers(list(trial.taps), "all")
+    if settings.adversarial_form == "followup":
+        check_pooled("adversarial_form followup", trial)
+
+
+ADVERSARIAL = Objective(
+    settings=AdversarialSettings,
+    switches={
+        "adversarial": Needs(
+            masks=True, surroundings=True, shuffled=True, other_pass=True, discriminator=True
+        ),
+    },
+    label=lambda _: "Adversarial",
+    source='"Saliency is a Possible Red Herring When Diagnosing Poor Generalization", ICLR 2021',
+    refused=_refused,
+    fits=_fits,
+    term=_term,
+)

@@ -1,11 +1,39 @@
 """The reconstruction losses (paper sec. 3)."""
 
-from typing import Literal
+from __future__ import annotations
 
-from torch import Tensor
-from torch.nn import functional as F
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from activmask.ground.settings import setting
+from activmask.objectives.objective import Needs, Objective, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ReconLoss = Literal["bce", "mse"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconSettings:
+    """How strongly a decoder is to reconstruct, and what.
+
+    A network with a decoder reconstructs as a plain classifier too: only the masked form is a method.
+    """
+
+    recon: float = setting(
+        0.0, "Weight of the reconstruction (ae, unet: on by the preset's weight).", least=0
+    )
+    recon_loss: ReconLoss = setting(
+        "bce", "Binary cross-entropy of a sigmoid output, or mean squared error.", form=True
+    )
+    recon_masked: bool = setting(
+        False,
+        "Reconstruct the shuffled copy from the full image.",
+        method=True,
+        in_name=lambda _: "recon-masked",
+    )
 
 
 def reconstruction_loss(output: Tensor, target: Tensor, loss: ReconLoss) -> Tensor:
@@ -21,6 +49,8 @@ def reconstruction_loss(output: Tensor, target: Tensor, loss: ReconLoss) -> Tens
     Returns:
         A scalar, at least 0.
     """
+    from torch.nn import functional as F
+
     if loss == "bce":
         return F.binary_cross_entropy_with_logits(output, target)
     return F.mse_loss(output, target)
@@ -29,3 +59,33 @@ def reconstruction_loss(output: Tensor, target: Tensor, loss: ReconLoss) -> Tens
 def reconstruction_image(output: Tensor, loss: ReconLoss) -> Tensor:
     """The decoder's output (B, C, H, W) as an image in [0, 1]."""
     return output.sigmoid() if loss == "bce" else output.clamp(0, 1)
+
+
+def _term(settings: ReconSettings, step: Step) -> Tensor:
+    assert step.output.reconstruction is not None
+    target = step.shuffled if settings.recon_masked else step.seen.detach()
+    return reconstruction_loss(step.output.reconstruction, target, settings.recon_loss)
+
+
+def _refused(settings: ReconSettings) -> Iterator[str]:
+    if settings.recon_masked and not settings.recon:
+        yield "recon_masked needs a reconstruction: use the model ae or unet with recon above 0"
+
+
+RECON = Objective(
+    settings=ReconSettings,
+    switches={
+        "recon": Needs(decoder=True),
+        "recon_masked": Needs(masks=True, shuffled=True, surroundings=True),
+    },
+    label=lambda settings: "Reconstruct Masked" if settings.recon_masked else "",
+    source="paper sec. 3",
+    without_effect={
+        "recon_loss": (
+            lambda settings: settings.recon,
+            "without a reconstruction: use the model ae or unet with recon above 0",
+        )
+    },
+    refused=_refused,
+    term=_term,
+)

@@ -8,25 +8,25 @@ from typing import TypeVar
 
 import torch
 
-from activmask.errors import CheckpointError, DataError
-from activmask.experiments.results import Run
-from activmask.report import formats
-from activmask.report.account import account
-from activmask.report.answer import QUESTION, answer
-from activmask.report.audit_chart import audit_chart, localisation_chart
-from activmask.report.bars import site_bars
-from activmask.report.chart import Chart, png, svg, themed_svg
-from activmask.report.curves import valid_curves
-from activmask.report.fewer_masks import fewer_masks
-from activmask.report.measure import Measured
-from activmask.report.measured_tables import MeasuredTable, Pair, audit_table, localisation_table
-from activmask.report.page import Figure, Link, Page, Part, Table
-from activmask.report.page_tables import difference_table, forms_table, last_table, score_table
-from activmask.report.reliance import auc_against_attribution
-from activmask.report.saliency_grid import saliency_grid
-from activmask.report.site_means import site_means
-from activmask.report.stems import stems
-from activmask.report.summary import Row, Summary, summarise
+from activmask.ground.errors import CheckpointError, DataError
+from activmask.report.charts.audit_chart import audit_chart, localisation_chart
+from activmask.report.charts.bars import site_bars
+from activmask.report.charts.chart import Chart, png, svg, themed_svg
+from activmask.report.charts.curves import valid_curves
+from activmask.report.charts.fewer_masks import fewer_masks
+from activmask.report.charts.reliance import auc_against_attribution
+from activmask.report.charts.saliency_grid import saliency_grid
+from activmask.report.charts.site_means import site_means
+from activmask.report.findings.measure import Measured
+from activmask.report.findings.stems import stems
+from activmask.report.findings.summary import Row, Summary, summarise
+from activmask.report.page.account import account
+from activmask.report.page.answer import QUESTION, answer
+from activmask.report.page.html import Figure, Link, Page, Part, Table
+from activmask.report.page.measured_tables import MeasuredTable, Pair, audit_table, localisation_table
+from activmask.report.page.page_tables import difference_table, forms_table, last_table, score_table
+from activmask.report.tables import formats
+from activmask.runs.results import Run
 
 Item = TypeVar("Item")
 

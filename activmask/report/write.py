@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import torch
 
-from activmask.data.replace_folder import replace_folder
-from activmask.errors import DataError, UsageError
-from activmask.experiments.results import Run
+from activmask.ground.errors import DataError, UsageError
+from activmask.ground.folders import replace_folder
+from activmask.report.charts.series import finished
 from activmask.report.contents import Contents, gather
-from activmask.report.measure import Measured, measure
-from activmask.report.page import GENERATOR, render
-from activmask.report.series import finished
+from activmask.report.findings.measure import Measured, measure
+from activmask.report.page.html import GENERATOR, render
+from activmask.runs.results import Run
 
 PAGE_FILE = "index.html"
 _CONTENTS = {PAGE_FILE, "figures", "tables"}

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from activmask.errors import CheckpointError
+from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
+from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.methods import attribute, method_layer
-from activmask.training.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]
 
@@ -119,8 +119,8 @@ def _outputs(checkpoint: Checkpoint, model: nn.Module, images: Tensor) -> tuple[
     with torch.no_grad():
         outputs = [model(part.to(device)) for part in torch.split(images, images_per_pass(images, device))]
     probabilities = torch.cat([output.logits.softmax(dim=1).cpu() for output in outputs])
-    if checkpoint.config.recon == 0 or outputs[0].reconstruction is None:
+    if checkpoint.config["recon"] == 0 or outputs[0].reconstruction is None:
         return probabilities, None
     decoded = torch.cat([output.reconstruction.cpu() for output in outputs])
-    bounded = decoded.sigmoid() if checkpoint.config.recon_loss == "bce" else decoded.clamp(0, 1)
+    bounded = decoded.sigmoid() if checkpoint.config["recon_loss"] == "bce" else decoded.clamp(0, 1)
     return probabilities, bounded

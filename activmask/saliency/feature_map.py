@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torchvision.models import VisionTransformer
 
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
 from activmask.models.taps import Tapped
 
 _POOLINGS = (

@@ -13,18 +13,19 @@ from torch import Tensor
 
 from activmask.data.dataset import REQUIRED, native_sides
 from activmask.data.dilation import dilation_radius
-from activmask.data.images import SUFFIXES
+from activmask.data.files.images import SUFFIXES
+from activmask.data.files.tables import read_table
 from activmask.data.masks import circle
-from activmask.data.nifti_slice import SUFFIXES as NIFTI_SUFFIXES
-from activmask.data.nifti_slice import case_name, is_nifti, volume_name
 from activmask.data.samples import Samples
-from activmask.data.tables import read_table
-from activmask.errors import CheckpointError, DataError, UsageError
+from activmask.data.sources.msd.raw import SUFFIXES as NIFTI_SUFFIXES
+from activmask.data.sources.msd.raw import case_name, is_nifti, volume_name
+from activmask.ground.errors import CheckpointError, DataError, UsageError
+from activmask.objectives.chosen import shown_always
+from activmask.runs.checkpoint import Checkpoint
+from activmask.runs.folder import MSD_PRESETS
 from activmask.saliency.raw_images import Preparing, Sides, preparing, read_pair
-from activmask.training.checkpoint import Checkpoint
-from activmask.training.known_recipe import known_recipe
-from activmask.training.run_folder import MSD_PRESETS
-from activmask.training.sources import as_seen
+from activmask.training.feed.known_recipe import known_recipe
+from activmask.training.feed.sources import as_seen
 
 _SUFFIXES = (*SUFFIXES, ".dcm")
 PICTURE_SUFFIX = ".saliency.png"
@@ -139,7 +140,7 @@ def read_inputs(
 
 def _masking_notes(checkpoint: Checkpoint, masks: Sequence[Tensor | None]) -> list[str]:
     """What is to be said of images that a network of masked images sees as it never saw one."""
-    if checkpoint.config.classify_masked != "all":
+    if not shown_always(checkpoint.config.objectives):
         return []
     whole = sum(inside is None or bool(inside.all()) for inside in masks)
     blank = sum(inside is not None and not inside.any() for inside in masks)
@@ -174,7 +175,7 @@ def _read_one(
     """Image (1, H, W) and mask (H, W) as the network sees them."""
     mask_file = _mask_of(path, mask) if mask is not None and mask.is_dir() else mask
     pixels, inside, native = read_pair(how, path, mask_file, slice_number)
-    if inside is None and checkpoint.config.mask == "circle":
+    if inside is None and checkpoint.config.view.mask == "circle":
         inside = circle(pixels.shape[0])[0]
     if inside is not None and native is None:
         native = _stored_native(checkpoint, how, path)
@@ -186,7 +187,7 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
     """The sides of the slice that the image of a stored one was resized from, by its data set's table."""
     config = checkpoint.config
     of_slices = how.source == "msd" if how.recipe else how.preset in MSD_PRESETS
-    if config.mask == "circle" or dilation_radius(config.mask_blur) == 0 or not of_slices:
+    if config.view.mask == "circle" or dilation_radius(config.view.mask_blur) == 0 or not of_slices:
         return None
     folder = path.parent.resolve()
     table, name = folder.parent / "metadata.csv", f"{folder.name}/{path.name}"
@@ -195,8 +196,8 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
     if not found or found[0] is None:
         raise DataError(
             f"{table} does not say of how many px the slice of {path.name} was (native_height and "
-            f"native_width), by which mask_blur {config.mask_blur:g} is scaled; explain the volume itself "
-            "with its label, or an image where prepare-msd stored it, or leave the mask out"
+            f"native_width), by which mask_blur {config.view.mask_blur:g} is scaled; explain the volume "
+            "itself with its label, or an image where prepare-msd stored it, or leave the mask out"
         )
     return found[0]
 

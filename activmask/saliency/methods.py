@@ -18,8 +18,8 @@ from captum.attr import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.config import nearest
-from activmask.errors import UsageError
+from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
 from activmask.models.inference import Classifier, classifier, images_per_pass
 from activmask.saliency.feature_map import FeatureMap, as_map, find_feature_map, output_of
 

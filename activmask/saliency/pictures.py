@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from activmask.data.nifti_slice import volume_name
-from activmask.errors import DataError, UsageError
+from activmask.data.sources.msd.raw import volume_name
+from activmask.ground.errors import DataError, UsageError
+from activmask.ground.files import write_whole
 from activmask.saliency.explain import Explanation
 from activmask.saliency.inputs import PICTURE_SUFFIX
 from activmask.saliency.render import draw, png_bytes
-from activmask.training.files import write_whole
 
 
 def picture_paths(

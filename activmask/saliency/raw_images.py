@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from activmask.data.dataset import read_card
-from activmask.data.dicom import is_dicom
-from activmask.data.folder import as_prepared
-from activmask.data.images import (
+from activmask.data.files.dicom import is_dicom
+from activmask.data.files.images import (
     Colour,
     bit_depth,
     from_stored,
@@ -25,14 +24,21 @@ from activmask.data.images import (
     read_stored_mask,
     to_stored,
 )
-from activmask.data.intensities import FULL_RANGE, Intensity, as_shares, recorded_intensity
-from activmask.data.mask_reading import recorded_reading
-from activmask.data.mask_values import MaskReading, inside, value_counts
-from activmask.data.nifti_slice import StoredSlices, is_nifti, read_nifti_slice, stored_margin, stored_slices
+from activmask.data.files.intensities import FULL_RANGE, Intensity, as_shares, recorded_intensity
+from activmask.data.files.mask_reading import recorded_reading
+from activmask.data.files.mask_values import MaskReading, inside, value_counts
 from activmask.data.recipe import Recipe, card_recipe, recipe_differences
-from activmask.data.xray_pixels import read_intensities, read_xray_mask, resized
-from activmask.errors import DataError
-from activmask.training.checkpoint import Checkpoint
+from activmask.data.sources.folder.prepare import as_prepared
+from activmask.data.sources.msd.raw import (
+    StoredSlices,
+    is_nifti,
+    read_nifti_slice,
+    stored_margin,
+    stored_slices,
+)
+from activmask.data.sources.xray.pixels import read_intensities, read_xray_mask, resized
+from activmask.ground.errors import DataError
+from activmask.runs.checkpoint import Checkpoint
 
 Pair = tuple[np.ndarray, Tensor | None]
 """Image float32 (S, S) in [0, 1] and mask bool (S, S) or None; both (T, T) where the file has that size."""
@@ -87,7 +93,7 @@ def preparing(checkpoint: Checkpoint, recipe: Recipe) -> Preparing:
         recipe=recipe,
         preset=checkpoint.config.preset,
         network_size=checkpoint.image_size,
-        crops=checkpoint.config.image_size > 0,
+        crops=checkpoint.config.view.image_size > 0,
     )
 
 

@@ -11,34 +11,38 @@ from typing import Any
 import torch
 import torchvision
 
-from activmask.config import IN_MEMORY, RunConfig
 from activmask.data.dataset import read_dataset
 from activmask.data.manifest import SPLITS_FILE, format_entries, read_entries
-from activmask.errors import DataError, UsageError
-from activmask.models import check_model, load_plain_weights
-from activmask.training.checkpoint import save_checkpoint, snapshot
-from activmask.training.device import choose_device, set_up_arithmetic
-from activmask.training.epoch import split_scores
-from activmask.training.files import write_json, write_whole
-from activmask.training.mask_facts import mask_notes
-from activmask.training.origin import absolute
-from activmask.training.progress import Progress, Silent
-from activmask.training.replica import Replica, new_replica
-from activmask.training.run_folder import (
+from activmask.data.settings import IN_MEMORY
+from activmask.ground.errors import DataError, UsageError
+from activmask.ground.files import write_json, write_whole
+from activmask.machine.device import choose_device, set_up_arithmetic
+from activmask.machine.world import World, check_all_agree, joined, read_world
+from activmask.models.build import check_model, load_plain_weights
+from activmask.runs.checkpoint import save_checkpoint, snapshot
+from activmask.runs.description import RunConfig
+from activmask.runs.folder import (
+    LAST_FILE,
     METRICS_FILE,
     RUN_FILE,
+    STATE_FILE,
     Written,
     read_metrics,
     read_written,
     read_written_config,
-    run_name,
     seed_folder,
 )
-from activmask.training.selection import RULE
-from activmask.training.state import LAST_FILE, STATE_FILE, changed_settings, changes_in_words, restore_state
+from activmask.runs.identity import changed_settings, changes_in_words
+from activmask.runs.names import run_name
+from activmask.runs.selection import RULE
+from activmask.training.feed.mask_facts import mask_notes
+from activmask.training.feed.origin import absolute
+from activmask.training.feed.trained_data import of_seed, own_table
+from activmask.training.replicas.epoch import split_scores
+from activmask.training.replicas.progress import Progress, Silent
+from activmask.training.replicas.replica import Replica, new_replica
+from activmask.training.replicas.state import restore_state
 from activmask.training.together import train_together
-from activmask.training.trained_data import of_seed, own_table
-from activmask.training.world import World, check_all_agree, joined, read_world
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +92,11 @@ def train(
     """
     out = out or Path("runs") / run_name(config)
     world = read_world()
-    if config.sync_batchnorm and world.size == 1:
+    if config.training.sync_batchnorm and world.size == 1:
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
-    check_model(config)
-    device = choose_device(config.device)
-    set_up_arithmetic(config, device)
+    check_model(config.network)
+    device = choose_device(config.machine.device)
+    set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
     finished = {} if overwrite else finished_seeds(config, seeds, out)
     waiting = [seed for seed in seeds if seed not in finished]
     if not (resume or overwrite):
@@ -103,7 +107,7 @@ def train(
         replicas = [_open_replica(config, seed, out, device, resume, world, told) for seed in waiting]
         if world.writes:
             _tell(replicas, told)
-        train_together(replicas, config.epochs, told)
+        train_together(replicas, config.training.epochs, told)
         if not world.writes:
             return []
         results = {replica.seed: _finish(replica) for replica in replicas} | finished
@@ -134,10 +138,10 @@ def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[i
             continue
         written = read_written_config(folder)
         # Data is known by its digest, wherever it lies and however its place is spelled.
-        if changed := [name for name in changed_settings(written, config) if name != "data"]:
-            raise _other_settings(folder, written, config, changed)
+        if other := [name for name in changed_settings(written, config) if name != "data"]:
+            raise _other_settings(folder, written, config, other)
         check_data(seed)
-        if written.epochs >= config.epochs:
+        if written.training.epochs >= config.training.epochs:
             found[seed] = SeedResult(seed=seed, folder=folder, metrics=metrics, trained=False)
     return found
 
@@ -151,16 +155,20 @@ def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: 
 
 def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
     """A function that refuses finished seeds of other data; all of them share one reading."""
-    place = Path(config.data)
+    place = Path(config.source.data)
     dataset = cache(lambda: read_dataset(place))
     known: dict[str, str] = {}
 
     def check(seed: int) -> None:
         folder = seed_folder(out, seed)
         written = read_written(folder)
-        if written is None or config.data == IN_MEMORY == written.config.data:
+        if written is None or config.source.data == IN_MEMORY == written.config.source.data:
             return
-        if not written.split_sha256 or not place.is_dir() or IN_MEMORY in {config.data, written.config.data}:
+        if (
+            not written.split_sha256
+            or not place.is_dir()
+            or IN_MEMORY in {config.source.data, written.config.source.data}
+        ):
             if not _same_place(written, config):
                 raise _other_settings(folder, written.config, config, ("data",))
             return
@@ -177,9 +185,9 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
 
 def _same_place(written: Written, config: RunConfig) -> bool:
     """Whether a run names the folder that a run which was written down named."""
-    if IN_MEMORY in {config.data, written.config.data} or not written.data_path:
-        return written.config.data == config.data
-    return written.data_path == absolute(Path(config.data))
+    if IN_MEMORY in {config.source.data, written.config.source.data} or not written.data_path:
+        return written.config.source.data == config.source.data
+    return written.data_path == absolute(Path(config.source.data))
 
 
 def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
@@ -205,10 +213,10 @@ def _open_replica(
     if going_on:
         for note in restore_state(replica, written):
             progress.note(note)
-    if replica.next_epoch > config.epochs:
+    if replica.next_epoch > config.training.epochs:
         raise UsageError(
             f"{replica.folder} has trained {replica.next_epoch} epochs already, more than the "
-            f"{config.epochs} asked for; ask for at least as many, or use another out folder"
+            f"{config.training.epochs} asked for; ask for at least as many, or use another out folder"
         )
     check_all_agree(replica.next_epoch, device, world)
     if not world.writes:
@@ -229,7 +237,7 @@ def _open_replica(
 
 def _run_description(replica: Replica) -> dict[str, Any]:
     return {
-        **replica.description(replica.config.epochs - 1).to_json(),
+        **replica.description(replica.config.training.epochs - 1).to_json(),
         "device": replica.device.type,
         "processes": replica.world.size,
         "torch_threads": torch.get_num_threads(),
@@ -238,7 +246,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "images": {name: len(samples) for name, samples in replica.splits.items()},
         **replica.mask_facts.to_json(),
         "mask_notes": mask_notes(replica.config, replica.mask_facts),
-        "selection": RULE[replica.config.select],
+        "selection": RULE[replica.config.training.select],
         "versions": {
             "activmask": version("activmask"),
             "python": platform.python_version(),

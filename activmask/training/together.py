@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from activmask.training.advance import advance
-from activmask.training.progress import Progress
-from activmask.training.recorded import train_recorded
-from activmask.training.recording import record, why_not_recorded
-from activmask.training.replica import Replica
+from activmask.training.graphs.capture import record, why_not_recorded
+from activmask.training.graphs.replay import train_recorded
+from activmask.training.replicas.advance import advance
+from activmask.training.replicas.progress import Progress
+from activmask.training.replicas.replica import Replica
 
 
 def train_together(replicas: Sequence[Replica], epochs: int, progress: Progress) -> None:

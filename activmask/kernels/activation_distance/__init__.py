@@ -5,13 +5,13 @@ from importlib.util import find_spec
 
 from torch import Tensor
 
-from activmask.config import ActdiffNorm
 from activmask.kernels.activation_distance import reference
+from activmask.kernels.activation_distance.norms import Norm
 
 _HAS_TRITON = find_spec("triton") is not None
 
 
-def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: ActdiffNorm) -> Tensor:
+def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: Norm) -> Tensor:
     """The mean Euclidean distance between two lists of activations.
 
     Three readings of paper Eq. 1 differ in what one norm runs over:

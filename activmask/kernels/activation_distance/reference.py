@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from activmask.config import ActdiffNorm
+from activmask.kernels.activation_distance.norms import Norm
 
 
-def distances(difference: Tensor, norm: ActdiffNorm) -> Tensor:
+def distances(difference: Tensor, norm: Norm) -> Tensor:
     """The norms of one layer's difference (B, ...), flat."""
     axis = {"layer": 1, "channel": 1, "row": -1}[norm]
     lengths: Tensor = torch.linalg.vector_norm(
@@ -17,7 +17,7 @@ def distances(difference: Tensor, norm: ActdiffNorm) -> Tensor:
     return lengths.flatten()
 
 
-def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: ActdiffNorm) -> Tensor:
+def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: Norm) -> Tensor:
     """The reference of `activmask.kernels.activation_distance.activation_distance`; same arguments."""
     per_layer = [distances(_wide(a) - _wide(b), norm) for a, b in zip(full, shuffled, strict=True)]
     if norm == "layer":

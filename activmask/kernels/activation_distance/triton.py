@@ -17,7 +17,7 @@ import triton  # type: ignore[import-untyped, unused-ignore]
 from torch import Tensor
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
-from activmask.config import ActdiffNorm
+from activmask.kernels.activation_distance.norms import Norm
 from activmask.kernels.activation_distance.tiling import norm_axis, tiling
 
 _TYPES = {torch.float32: tl.float32, torch.float64: tl.float64}
@@ -216,7 +216,7 @@ distances.register_autograd(_backward, setup_context=_save)
 distances_backward.register_autograd(_refuse)
 
 
-def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: ActdiffNorm) -> Tensor:
+def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: Norm) -> Tensor:
     """The Triton form of `activmask.kernels.activation_distance.activation_distance`; same arguments."""
     per_layer = [distances(a, b, norm) for a, b in zip(full, shuffled, strict=True)]
     if norm == "layer":

@@ -1,0 +1,1 @@
+"""Images, masks and tables in the files that others wrote."""

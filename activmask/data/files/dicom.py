@@ -1,0 +1,123 @@
+"""Grey images from DICOM files.
+
+Shapes: H x W pixels. What a header says of the patient stays in it: messages name the file alone.
+Steps from stored values to grey values: DICOM PS3.3, C.11.1 (modality LUT) and C.11.2 (VOI LUT).
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset, dcmread
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+from pydicom.pixels.utils import pixel_array
+
+from activmask.data.files.dicom_header import check_header, padding_of
+from activmask.ground.errors import DataError
+
+_PREAMBLE = 128
+_MAGIC = b"DICM"
+_EXTRA_PLUGIN = "pylibjpeg"
+_EXTRA_SYNTAXES = {
+    "1.2.840.10008.1.2.4.51",  # JPEG extended, 12 bits
+    "1.2.840.10008.1.2.4.57",  # JPEG lossless
+    "1.2.840.10008.1.2.4.70",  # JPEG lossless, first-order prediction
+    "1.2.840.10008.1.2.4.80",  # JPEG-LS lossless
+    "1.2.840.10008.1.2.4.81",  # JPEG-LS near-lossless
+    "1.2.840.10008.1.2.4.201",  # HTJ2K lossless
+    "1.2.840.10008.1.2.4.202",  # HTJ2K lossless, RPCL
+    "1.2.840.10008.1.2.4.203",  # HTJ2K
+}
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM files do (PS3.10, 7.1), whatever its name.
+
+    Raises:
+        DataError: the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(_PREAMBLE + len(_MAGIC))[_PREAMBLE:] == _MAGIC
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); check the file") from error
+
+
+def read_dicom(path: Path) -> np.ndarray:
+    """Read one grey frame as a viewer shows it.
+
+    Modality LUT or rescale and the first VOI LUT or window are applied, MONOCHROME1 is inverted,
+    and the result is scaled from its own range, so that no two scanners' bit depths differ. Padding
+    pixels (PixelPaddingValue, PixelPaddingRangeLimit) are black and count for no range.
+
+    Returns:
+        float32 (H, W) in [0, 1], higher is brighter; a constant image is 0 everywhere.
+
+    Raises:
+        DataError: not a readable DICOM file, or one without a single grey frame of finite values.
+    """
+    if not is_dicom(path):
+        raise DataError(f"{path} is not a DICOM file: it lacks the DICM mark at byte 128; export it again")
+    dataset: Dataset | None = None
+    try:
+        with warnings.catch_warnings():
+            # Warnings of pydicom quote header values.
+            warnings.simplefilter("ignore")
+            dataset = dcmread(path)
+            check_header(path, dataset)
+            stored: np.ndarray = pixel_array(dataset)
+            padding = padding_of(path, dataset, stored)
+            values = _grey_values(dataset, stored)
+            inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+            return _scaled(path, values, padding, inverted=inverted)
+    except DataError:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised again, without its text
+        # Errors of pydicom quote header values, so neither their text nor their chain is kept.
+        raise DataError(f"{path} {_reason(error, dataset)}") from None
+
+
+def _grey_values(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
+    rescaled = apply_modality_lut(stored, dataset)
+    for keyword in ("RescaleSlope", "RescaleIntercept"):
+        # A window would give its greys in the other order under a negative slope.
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    return apply_voi_lut(rescaled, dataset, index=0)
+
+
+def _scaled(path: Path, values: np.ndarray, padding: np.ndarray | None, *, inverted: bool) -> np.ndarray:
+    if values.ndim != 2:
+        raise DataError(
+            f"{path} decodes to {values.ndim} dimensions, expected one grey frame; export it again"
+        )
+    shown = values if padding is None else values[~padding]
+    low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 0.0)
+    # Finite ends of which the difference overflows are no grey values either.
+    if not np.isfinite(high - low):
+        raise DataError(f"{path} holds values that are not finite after its rescaling; export it again")
+    if low == high:
+        return np.zeros(values.shape, np.float32)
+    shares = (values.astype(np.float64) - low) / (high - low)
+    shares = 1 - shares if inverted else shares
+    if padding is not None:
+        shares[padding] = 0
+    return shares.astype(np.float32)
+
+
+def _reason(error: Exception, dataset: Dataset | None) -> str:
+    if dataset is not None and isinstance(error, RuntimeError) and _lacks_decoder(dataset):
+        return "is compressed in a way that needs more decoders; install activmask[dicom] and try again"
+    if isinstance(error, NotImplementedError):
+        return "stores its pixels in a way that cannot be decoded; export it uncompressed"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read ({error.strerror}); check the file"
+    return f"is a broken DICOM file ({type(error).__name__} on reading); export it again"
+
+
+def _lacks_decoder(dataset: Dataset) -> bool:
+    meta: Any = getattr(dataset, "file_meta", None)
+    syntax = str(meta.get("TransferSyntaxUID", "")) if meta is not None else ""
+    return syntax in _EXTRA_SYNTAXES and _EXTRA_PLUGIN not in get_decoder(syntax).available_plugins

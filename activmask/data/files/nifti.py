@@ -1,0 +1,220 @@
+"""Volumes from NIfTI files, checked to their last byte and turned to the patient's axes.
+
+Format: NIfTI-1.1 and NIfTI-2 in one file, `.nii` or `.nii.gz` (nifti.nimh.nih.gov).
+Shapes: X, Y, Z voxels towards the patient's right, front and head (nibabel's RAS+).
+"""
+
+import gzip
+import io
+import math
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from activmask.ground.errors import DataError
+
+MAX_VOXELS = 2**31
+"""Larger volumes are refused from their header: a few bytes can claim terabytes."""
+
+# mypy takes these functions, which have no annotations, for untyped calls.
+_orientation: Any = nibabel.io_orientation
+_turned: Any = nibabel.apply_orientation
+_turn_back: Any = nibabel.orientations.inv_ornt_aff
+
+_GZIP_START = b"\x1f\x8b"
+# Deflate packs at most 1032 bytes into one.
+_MOST_PACKED = 1100
+_TRAILER = 2**20
+_HEADER_BYTES: dict[int, tuple[Any, bytes]] = {
+    348: (nibabel.Nifti1Header, b"n+1"),
+    540: (nibabel.Nifti2Header, b"n+2"),
+}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One volume as stored, seen along the patient's axes."""
+
+    stored: np.ndarray
+    """(X, Y, Z) integers or floats; a voxel's value is `stored * slope + intercept`."""
+    slope: float
+    intercept: float
+    affine: np.ndarray
+    """float64 (4, 4), from voxel indices to mm."""
+    seconds: float
+    """Spent on reading and decompressing the file."""
+
+    def values(self, z: int) -> np.ndarray:
+        """float64 (X, Y), the values of one axial slice."""
+        return self.stored[:, :, z].astype(np.float64) * self.slope + self.intercept
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """float64 (3,), the voxels' sides in mm."""
+        return np.asarray(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)))
+
+
+def read_volume(path: Path, channel: int = 0, channels: int | None = 1) -> Volume:
+    """Read a volume; of a fourth axis one channel.
+
+    The file is decompressed once, to its end, so that its checksum is verified.
+
+    Args:
+        path: a `.nii` or `.nii.gz` file.
+        channel: which entry of the fourth axis to take.
+        channels: how many entries it must have, 1 where it may be missing. None if nobody knows: then
+            a first of several is refused, since it may be taken by mistake.
+
+    Raises:
+        DataError: the file is missing, broken, too large, not NIfTI, not finite or has another
+            number of channels.
+    """
+    try:
+        began = time.perf_counter()
+        header, content = _read(path)
+        seconds = time.perf_counter() - began
+        voxels = _voxels(path, header, content)
+        slope, intercept = header.get_slope_inter()
+        affine = np.asarray(header.get_best_affine(), np.float64)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is truncated or its gzip is corrupt; download it again") from error
+    except (ImageFileError, HeaderDataError) as error:
+        raise DataError(f"{path} has a broken NIfTI header; download it again") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or 'its gzip is corrupt'}") from error
+    stored = _channel(path, voxels, channel, channels)
+    _check_finite(path, stored)
+    turned, affine = _canonical(path, stored, affine)
+    return Volume(
+        stored=turned,
+        slope=1.0 if slope is None else float(slope),
+        intercept=0.0 if intercept is None else float(intercept),
+        affine=affine,
+        seconds=seconds,
+    )
+
+
+def _read(path: Path) -> tuple[Any, bytearray]:
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP_START
+        most = file.seek(0, io.SEEK_END) * (_MOST_PACKED if packed else 1)
+        file.seek(0)
+        if not packed:
+            return _read_stream(path, file, most)
+        with gzip.GzipFile(fileobj=file) as stream:
+            return _read_stream(path, stream, most)
+
+
+def _read_stream(path: Path, stream: io.BufferedIOBase, most: int) -> tuple[Any, bytearray]:
+    """The header, and all bytes up to the last voxel's."""
+    start = stream.read(max(_HEADER_BYTES))
+    header = _header(path, start)
+    size = _first_byte(header) + math.prod(_shape(path, header)) * _dtype(path, header).itemsize
+    if size > most:
+        raise DataError(f"{path} is truncated: its header claims {size:,} bytes; download it again")
+    content = bytearray(size)
+    content[: len(start)] = start[:size]
+    view, done = memoryview(content), min(len(start), size)
+    while done < size:
+        got = stream.readinto(view[done:])
+        if not got:
+            raise EOFError
+        done += got
+    # Only the end of a gzip stream holds its checksum.
+    rest = 0
+    while block := stream.read(2**16):
+        rest += len(block)
+        if rest > _TRAILER:
+            raise DataError(f"{path} goes on far behind its last voxel; download it again")
+    return header, content
+
+
+def _header(path: Path, start: bytes) -> Any:
+    for order in ("little", "big"):
+        size = int.from_bytes(start[:4], order)
+        if size in _HEADER_BYTES and len(start) >= size:
+            kind, magic = _HEADER_BYTES[size]
+            header = kind(start[:size], "<" if order == "little" else ">", False)
+            if bytes(header["magic"]).startswith(magic):
+                return header
+    raise DataError(f"{path} is not a NIfTI file in one piece (.nii or .nii.gz); convert it")
+
+
+def _first_byte(header: Any) -> int:
+    offset = float(header["vox_offset"])
+    smallest = int(header["sizeof_hdr"])
+    if not math.isfinite(offset) or not smallest <= offset <= 2**31:
+        raise HeaderDataError("vox_offset")
+    return int(offset)
+
+
+def _shape(path: Path, header: Any) -> tuple[int, ...]:
+    dim = [int(n) for n in header["dim"]]
+    shape = tuple(dim[1 : dim[0] + 1])
+    if not 1 <= dim[0] <= 7 or min(shape) < 0:
+        raise HeaderDataError("dim")
+    if math.prod(shape) > MAX_VOXELS:
+        raise DataError(f"{path} claims more than {MAX_VOXELS:,} voxels; crop it")
+    if len(shape) < 3 or math.prod(shape) == 0 or max(shape[4:], default=1) > 1:
+        raise DataError(f"{path} has {' x '.join(map(str, shape))} voxels, expected a volume with slices")
+    return shape
+
+
+def _dtype(path: Path, header: Any) -> np.dtype[Any]:
+    try:
+        dtype: np.dtype[Any] = header.get_data_dtype()
+    except KeyError as error:
+        raise HeaderDataError("datatype") from error
+    if dtype.kind not in "iuf":
+        raise DataError(f"{path} holds colours or complex numbers, expected one number per voxel; convert it")
+    return dtype
+
+
+def _voxels(path: Path, header: Any, content: bytearray) -> np.ndarray:
+    shape, offset = _shape(path, header)[:4], _first_byte(header)
+    return np.ndarray(shape, _dtype(path, header), buffer=content, offset=offset, order="F")
+
+
+def _channel(path: Path, voxels: np.ndarray, channel: int, channels: int | None) -> np.ndarray:
+    found = voxels.shape[3] if voxels.ndim == 4 else 1
+    if channels is None and (channel >= found or (channel == 0 and found > 1)):
+        raise DataError(
+            f"{path} has {found} channel{'s' * (found > 1)}, but the data set, of an earlier version, does "
+            "not say how many its volumes had; prepare it anew"
+        )
+    if channels is not None and found != channels:
+        raise DataError(
+            f"{path} has {found} channel{'s' * (found > 1)} in its fourth axis, expected {channels}; "
+            f"{_remedy(channels)}"
+        )
+    return voxels[..., channel] if voxels.ndim == 4 else voxels
+
+
+def _remedy(channels: int) -> str:
+    if channels == 1:
+        return "keep one, and of a label with one channel a class make one volume of numbers"
+    return "store all channels that dataset.json declares in one file"
+
+
+def _check_finite(path: Path, stored: np.ndarray) -> None:
+    if stored.dtype.kind == "f" and not all(
+        np.isfinite(stored[:, :, k]).all() for k in range(stored.shape[2])
+    ):
+        raise DataError(f"{path} holds voxels that are NaN or infinite; repair or remove the volume")
+
+
+def _canonical(path: Path, stored: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Reorder and flip the axes, without copying, as `nibabel.as_closest_canonical` does."""
+    sound = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0
+    turn = _orientation(affine) if sound else np.full((3, 2), np.nan)
+    if np.isnan(turn).any():
+        raise DataError(f"{path} does not say how its axes lie in the patient; repair its affine")
+    turned = _turned(stored, turn)
+    return turned, affine @ _turn_back(turn, stored.shape)

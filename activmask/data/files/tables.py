@@ -1,0 +1,110 @@
+"""CSV tables made by anybody, read with their row numbers.
+
+A row's number is its line in the file, as editors and spreadsheets show it; the header is row 1.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from activmask.data.files.likeness import refuse_like_columns, trimmed
+from activmask.ground.errors import DataError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table."""
+
+    number: int
+    """Its line in the file."""
+    cells: dict[str, str]
+    """Its text by column, without white space at its ends."""
+
+    def __getitem__(self, column: str) -> str:
+        """The text under `column`; empty where the table has no such column."""
+        return self.cells.get(column, "")
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file, with or without a byte order mark.
+
+    Raises:
+        DataError: the file is missing, unreadable or not text.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist or is not a file")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    if "\0" in text:
+        raise DataError(f"{path} contains NUL characters, so it is not a text file; save it as UTF-8")
+    return text
+
+
+def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
+    """Read a comma-separated table with a header, which names at least the `required` columns.
+
+    White space around names and cells is dropped, that of other alphabets and invisible characters too.
+
+    Raises:
+        DataError: the file is broken, a column is missing, named twice or nearly called like an
+            `optional` one, a row has too many or too few cells, or there is no row.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
+    try:
+        header = [trimmed(name) for name in next(reader, [])]
+        _check_header(path, header, required)
+        refuse_like_columns(path, header, (*required, *optional))
+        rows = [_row(path, header, reader.line_num, cells) for cells in reader if cells]
+    except csv.Error as error:
+        raise DataError(f"{path}, row {reader.line_num}: not a comma-separated table ({error})") from error
+    if not rows:
+        raise DataError(f"{path} has no rows below its header; expected one per image")
+    return rows
+
+
+def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in header]
+    if missing:
+        found = ", ".join(repr(name) for name in header[:20]) or "none"
+        raise DataError(
+            f"{path} lacks the column {', '.join(repr(name) for name in missing)}; "
+            f"found {found}; name the columns in the first row, separated by commas"
+        )
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{path} names the column {twice[0]!r} twice; keep one")
+
+
+def _row(path: Path, header: list[str], number: int, cells: list[str]) -> Row:
+    if len(cells) != len(header):
+        raise DataError(f"{path}, row {number}: expected {len(header)} cells, found {len(cells)}")
+    return Row(number, dict(zip(header, map(trimmed, cells), strict=True)))
+
+
+def format_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table as the UTF-8 bytes of a CSV file; characters without an encoding are escaped."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8", errors="backslashreplace")
+
+
+def relative_path(name: str) -> PurePosixPath:
+    """The path that a table's file name means below its folder, in normal form.
+
+    Raises:
+        DataError: the name is empty, absolute, uses backslashes or climbs out with '..'.
+    """
+    path = PurePosixPath(name)
+    if "\\" in name or path.is_absolute() or PureWindowsPath(name).drive:
+        raise DataError(f"the file name {name!r} must be relative to its folder and use '/' between folders")
+    if ".." in path.parts or not path.name:
+        raise DataError(f"the file name {name!r} must name a file inside its folder")
+    return path

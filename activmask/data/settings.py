@@ -1,0 +1,114 @@
+"""The settings of a run's images: where they come from, and what the network sees of them."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from activmask.ground.errors import UsageError
+from activmask.ground.settings import setting
+
+SplitPolicy = Literal["given", "subject", "site-correlated"]
+EvaluateView = Literal["whole", "centre"]
+
+IN_MEMORY = "synthetic"
+"""The data name that draws the benchmark from the seed instead of reading a folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a run's images come from, and how train, valid and test share them."""
+
+    data: str = setting(
+        "data/synthetic",
+        "Data set folder, or the word 'synthetic' to draw each seed's own benchmark in memory.",
+    )
+    split_policy: SplitPolicy = setting(
+        "given",
+        "How images reach train, valid and test: the data set's own column, random by subject, "
+        "or with the site-label correlation of the paper's X-ray experiment.",
+    )
+    split_seed: int = setting(
+        -1, "Seed of the split (and of drawn data); -1 follows the run's seed.", least=-1
+    )
+    split_ratio: str = setting("50/25/25", "Shares of subjects in train/valid/test, for the drawn splits.")
+    train_images: int = setting(
+        0, "Class-balanced number of training images to draw of the split; 0 takes all.", least=0
+    )
+    valid_images: int = setting(0, "The same for validation.", least=0)
+    test_images: int = setting(0, "The same for test.", least=0)
+    correlation: float = setting(
+        0.9,
+        "Share of site-label agreement in training (site-correlated splits).",
+        least=0,
+        in_name=lambda share: f"correlation{share:g}",
+        in_label=lambda share: f"site correlation {share:g}",
+    )
+    duplicates: Literal["refuse", "allow"] = setting(
+        "refuse", "Equal pixels in two of train, valid and test: refuse them, or train all the same."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What the network sees of an image and of its mask."""
+
+    image_size: int = setting(
+        0, "Side in px that the network sees; stored images are cropped to it. 0 keeps them.", least=0
+    )
+    augment: Literal["none", "crop-flip"] = setting(
+        "none", "Random crops to the image size and flips in training, alike for image and mask."
+    )
+    evaluate_view: EvaluateView = setting(
+        "centre",
+        "What evaluation sees of images larger than the image size: their middle, or the whole image resized "
+        "(so does training without random crops).",
+    )
+    mask: Literal["file", "circle"] = setting(
+        "file", "Masks from the data set, or a centred circle of radius side / 2.5."
+    )
+    mask_blur: float = setting(
+        0.5,
+        "Sigma of the Gaussian that dilates masks (blur, then anything above 0), in px of the original slice "
+        "for data sets of prepare-msd, of the stored image for all others.",
+        least=0,
+    )
+    masks: float = setting(
+        1.0,
+        "Share of training images, per class, that keep their mask.",
+        least=0,
+        method=True,
+        in_name=lambda share: f"masks{share:g}",
+        in_label=lambda share: f"{share:.0%} of masks",
+    )
+    masks_without: Literal["whole", "borrowed"] = setting(
+        "whole",
+        "Images without a mask stay whole, as in the paper, where the mask's mere presence can then tell the "
+        "class; or each borrows the mask of a random image that has one, the honest control.",
+        method=True,
+        in_name="{}-masks".format,
+        in_label="{} masks".format,
+    )
+
+
+def draws_images(source: Source) -> bool:
+    """Whether chance decides which images train, validate and test a run."""
+    counts = source.train_images or source.valid_images or source.test_images
+    return source.data == IN_MEMORY or source.split_policy != "given" or counts > 0
+
+
+def parse_ratio(text: str) -> tuple[float, float, float]:
+    """The shares of train, valid and test in a text such as '50/25/25'; they sum to 1.
+
+    Raises:
+        UsageError: not three positive numbers that sum to 100.
+    """
+    try:
+        train, valid, test = (float(part) for part in text.split("/"))
+    except ValueError:
+        train = valid = test = math.nan
+    total = train + valid + test
+    if not (min(train, valid, test) > 0 and abs(total - 100) <= 1e-6):
+        raise UsageError(
+            f"split_ratio must be three positive shares that sum to 100, such as 50/25/25; found '{text}'"
+        )
+    return train / total, valid / total, test / total

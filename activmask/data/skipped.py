@@ -1,0 +1,14 @@
+"""Why a preparation leaves an item out."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from activmask.ground.errors import DataError
+
+
+def reason(error: DataError, folders: Iterable[Path | None]) -> str:
+    """Why an item is left out, without the place of the folders on this machine."""
+    text = str(error)
+    for folder in folders:
+        text = text if folder is None else text.replace(f"{folder}/", "")
+    return text

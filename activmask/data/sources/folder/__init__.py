@@ -1,0 +1,1 @@
+"""Anybody's folder of images."""

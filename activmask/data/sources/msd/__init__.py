@@ -1,0 +1,1 @@
+"""The Medical Segmentation Decathlon."""

@@ -1,0 +1,89 @@
+"""Unpack a task of the Medical Segmentation Decathlon from the .tar file as downloaded."""
+
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
+
+from activmask.ground.errors import DataError
+
+MAX_BYTES = 200 * 10**9
+"""The largest task has a tenth of it."""
+
+_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+_UNUSED = "imagesTs"
+
+
+def is_archive(source: Path) -> bool:
+    """Whether a path names a file to unpack."""
+    return source.name.lower().endswith(_SUFFIXES) and not source.is_dir()
+
+
+@contextmanager
+def unpacked(archive: Path, beside: Path) -> Iterator[Path]:
+    """A folder next to `beside` with the archive's content, gone afterwards.
+
+    The test images, which have no labels, and the files that macOS adds stay packed.
+
+    Raises:
+        DataError: the archive is broken, holds what could reach outside, or needs too much space.
+    """
+    target = beside.resolve().parent / f".{beside.name}.{uuid4().hex[:12]}.unpacked"
+    try:
+        try:
+            target.mkdir(parents=True)
+            _unpack(archive, target)
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            raise DataError(f"{archive} is not a whole .tar file; download it again") from error
+        except OSError as error:
+            why = error.strerror or "its compression is broken"
+            raise DataError(
+                f"{archive} cannot be unpacked into {target.parent} ({why}); free the disk, choose another "
+                "place or download it again"
+            ) from error
+        yield target
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    if not archive.is_file():
+        raise DataError(f"{archive} does not exist; expected a .tar file of the Decathlon")
+    total = 0
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            _check_member(archive, member)
+            total += member.size
+            if total > MAX_BYTES:
+                raise DataError(
+                    f"{archive} unpacks to more than {MAX_BYTES:,} bytes; it is no task of the Decathlon"
+                )
+            if not _is_wanted(member.name):
+                continue
+            free = shutil.disk_usage(target).free
+            if member.size > free:
+                raise DataError(
+                    f"{archive} needs {member.size:,} more bytes beside the data set but {free:,} are free; "
+                    "free the disk or choose another place"
+                )
+            tar.extract(member, target, set_attrs=False, filter="data")
+
+
+def _is_wanted(name: str) -> bool:
+    return not any(part.startswith(".") or part == _UNUSED for part in PurePosixPath(name).parts)
+
+
+def _check_member(archive: Path, member: tarfile.TarInfo) -> None:
+    path = PurePosixPath(member.name)
+    if not (member.isfile() or member.isdir()):
+        raise DataError(
+            f"{archive} holds the link or device {member.name[:200]!r}, expected files and folders; "
+            "download it again"
+        )
+    if path.is_absolute() or ".." in path.parts or "\\" in member.name:
+        raise DataError(
+            f"{archive} holds {member.name[:200]!r}, which leads outside its folder; download it again"
+        )

@@ -1,0 +1,1 @@
+"""Chest X-rays of NIH ChestX-ray14 and PadChest."""

@@ -1,0 +1,59 @@
+"""Where the images of a chest X-ray collection lie, whatever folders they were unpacked into."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from activmask.data.files.images import SUFFIXES
+from activmask.data.sources.xray.tables import Candidate
+from activmask.ground.errors import DataError
+
+_SUFFIXES = (*SUFFIXES, ".dcm")
+
+
+def index_images(folder: Path) -> dict[str, list[Path]]:
+    """The image files anywhere below a folder, by name without suffix.
+
+    Hidden files are left out, macOS's `._` files among them; links to folders are not followed.
+
+    Raises:
+        DataError: the folder does not exist or holds no image.
+    """
+    if not folder.is_dir():
+        raise DataError(f"the folder {folder} does not exist; name the folder of the images")
+    found: dict[str, list[Path]] = {}
+    for path in _files(folder):
+        if path.suffix.lower() in _SUFFIXES:
+            found.setdefault(path.stem, []).append(path)
+    if not found:
+        raise DataError(f"{folder} holds no image ({', '.join(_SUFFIXES)}) at any depth; unpack the archives")
+    return found
+
+
+def find_image(index: dict[str, list[Path]], image: Candidate) -> Path:
+    """The file of an eligible image.
+
+    Of several, the one in the folder that the collection's table names, else the only one.
+
+    Raises:
+        DataError: there is none, or it cannot be told which.
+    """
+    paths = index.get(Path(image.file_name).stem, [])
+    if len(paths) > 1:
+        paths = [path for path in paths if path.parent.name == image.folder] or paths
+    if not paths:
+        raise DataError("no file of that name is in the folder")
+    if len(paths) > 1:
+        raise DataError(f"{paths[0].name} lies in {len(paths)} folders; keep one")
+    return paths[0]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise DataError(f"{error.filename} cannot be read ({error.strerror}); check its permissions")
+
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(parent, name)

@@ -1,0 +1,167 @@
+"""X-rays made as they are drawn: a broken one gives way to the next of its cell's order.
+
+Shapes: S x S pixels as stored.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from activmask.data.files.images import to_stored
+from activmask.data.files.intensities import Intensity
+from activmask.data.files.mask_values import MaskReading
+from activmask.data.skipped import reason
+from activmask.data.sources.xray.cache import KEY_BYTES, Made, continued
+from activmask.data.sources.xray.pixels import read_intensities, read_xray_mask, resized
+from activmask.data.sources.xray.sampling import sample
+from activmask.data.sources.xray.tables import Candidate
+from activmask.ground.errors import DataError
+from activmask.ground.processes import Engine, crew
+
+Progress = Callable[[int, int], None]
+Files = dict[tuple[str, str], tuple[Path, Path | None]]
+"""The image and the mask of a candidate, by its site and file name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a file becomes a stored image."""
+
+    size: int
+    """S."""
+    intensity: Intensity
+    reading: MaskReading
+    """Of the masks."""
+    folders: tuple[Path | None, ...]
+    """Those of the collections, which no reason names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """Who makes the images."""
+
+    workers: int
+    engine: Engine
+    address: str | None
+
+
+@dataclass
+class Drawn:
+    """The images of a data set, all of them in the file of finished images."""
+
+    images: list[Candidate] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    """Where each lies in the file."""
+    planned: int = 0
+    """Images of each site and class that the tables and folders promised."""
+    broken: tuple[tuple[str, str], ...] = ()
+    """(file name, reason) of drawn images that could not be used."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One image to make, and from what."""
+
+    image: Candidate
+    path: Path
+    mask: Path | None
+
+
+def image_name(image: Candidate) -> str:
+    """What an image is called in a data set: its site and its file's name without the ending."""
+    return f"{image.site}-{Path(image.file_name).stem}"
+
+
+def draw_made(
+    candidates: Sequence[Candidate],
+    files: Files,
+    per_cell: int | None,
+    recipe: Recipe,
+    helpers: Crew,
+    cache: Path,
+    progress: Progress | None = None,
+) -> Drawn:
+    """Draw equally many images of each site and class that can be used, and make them.
+
+    Args:
+        candidates: eligible images that have a file.
+        files: of every candidate.
+        per_cell: images of each site and class; None takes as many as the smallest cell can give.
+        recipe: how to make them.
+        helpers: who makes them.
+        cache: the file of finished images.
+        progress: called with the number of images done and their total.
+
+    Raises:
+        DataError: a cell has too few images, or the file cannot be written.
+    """
+    expected = sample(candidates, per_cell)
+    cells = {(image.site, image.label) for image in expected}
+    numbers: dict[Candidate, int] = {}
+    broken: list[tuple[str, str]] = []
+    make = partial(_make, recipe=recipe)
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with crew(make, workers=helpers.workers, engine=helpers.engine, address=helpers.address) as run:
+
+            def usable(batch: Sequence[Candidate]) -> Iterator[bool]:
+                items = [_Item(image, *files[image.site, image.file_name]) for image in batch]
+                made_all = continued(
+                    cache, items, _key, make, run, recipe.size, start=len(numbers) + len(broken)
+                )
+                for image, made in zip(batch, made_all, strict=True):
+                    if made.pixels is None:
+                        broken.append((image.file_name, made.reason))
+                    else:
+                        numbers[image] = len(numbers) + len(broken)
+                    if progress is not None:
+                        done = len(numbers) + len(broken)
+                        progress(done, max(done, len(expected) + len(broken)))
+                    yield made.pixels is not None
+
+            images = sample(candidates, per_cell, usable=usable)
+    except DataError as error:
+        if not broken:
+            raise
+        name, why = broken[0]
+        raise DataError(
+            f"{error}; {len(broken)} could not be used, the first, {name}, because {why}"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"the finished images cannot be kept in {cache} ({error.strerror or type(error).__name__}); free "
+            "the disk or choose another place"
+        ) from error
+    return Drawn(images, [numbers[image] for image in images], len(expected) // len(cells), tuple(broken))
+
+
+def _key(item: _Item) -> bytes:
+    paths = (item.path, item.mask)
+    facts = [str(path) if path is None else f"{path}\t{_stamp(path)}" for path in paths]
+    return hashlib.sha256("\n".join([image_name(item.image), *facts]).encode()).digest()[:KEY_BYTES]
+
+
+def _stamp(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return "gone"
+    return f"{stat.st_size}\t{stat.st_mtime_ns}"
+
+
+def _make(item: _Item, *, recipe: Recipe) -> Made:
+    try:
+        pixels = read_intensities(item.path, intensity=recipe.intensity, site=item.image.site)
+        mask = (
+            None
+            if item.mask is None
+            else read_xray_mask(item.mask, pixels.shape, recipe.size, recipe.reading)
+        )
+        stored = to_stored(resized(pixels, recipe.size))
+        if stored.min() == stored.max():
+            raise DataError("it has one value everywhere, so it shows nothing")
+        return Made(stored, mask, "")
+    except DataError as error:
+        return Made(None, None, reason(error, recipe.folders))

@@ -1,0 +1,297 @@
+"""Write a data set, whole or not at all, in constant memory.
+
+Shapes: H x W pixels. The same records give the same bytes.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from activmask.data.dataset import COLUMNS, NATIVE, find_gap
+from activmask.data.files.png import encode_binary_png, encode_png
+from activmask.data.files.tables import format_table
+from activmask.data.mask_shares import MaskShares, ShareTally
+from activmask.data.splits import SPLITS
+from activmask.data.subjects import find_straddler
+from activmask.ground.errors import DataError
+from activmask.ground.folders import replace_folder
+
+FORMAT_VERSION = 1
+SKIPPED_COLUMNS = ("file_name", "reason")
+_CONTENTS = {"metadata.csv", "card.json", "images", "masks", "preview.png", "skipped.csv"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}", re.ASCII)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+# Hugging Face guesses splits from these words in file names and would then ignore the table;
+# it looks for lower case only.
+_SPLIT_WORD = re.compile(
+    r"(?<![A-Za-z])(train|training|validation|valid|val|dev|test|testing|eval|evaluation)(?![A-Za-z])"
+)
+
+_BINARY = getattr(os, "O_BINARY", 0)
+"""Windows alone knows text files."""
+
+# It takes the type of a column from its first rows, so one mask must be among them.
+_HUGGING_FACE_CHUNK = 10_000
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image to write."""
+
+    name: str
+    """File name without a suffix: ASCII letters, digits, '.', '_' and '-'."""
+    image: np.ndarray
+    """uint8, uint16 or bool (H, W)."""
+    mask: np.ndarray | None
+    """bool (H, W), True inside the region of interest; None for no mask."""
+    label: int
+    """Class 0, 1, ..."""
+    subject: str
+    """Whom the image shows."""
+    site: str
+    """Where it was made, or empty."""
+    split: str
+    """train, valid, test, or empty in every record."""
+    native: tuple[int, int] | None = None
+    """Height and width in px of the slice that image and mask were resized from; None in every record
+    where that is of no account."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was written."""
+
+    root: Path
+    images: int
+    masks: int
+    counts: dict[str, dict[int, int]]
+    """Images by split ('all' where there is none) and class."""
+    height: int
+    width: int
+    bit_depth: int
+    mask_shares: MaskShares | None = None
+    """Of the image, inside the masks; None where nobody asked."""
+
+
+def write_dataset(
+    root: Path,
+    records: Iterable[Record],
+    *,
+    card: dict[str, Any],
+    overwrite: bool = False,
+    preview: bytes | Callable[[], bytes] | None = None,
+    skipped: Sequence[tuple[str, str]] = (),
+    mask_blur: float | None = None,
+) -> Summary:
+    """Write `metadata.csv`, `images/`, `masks/` and `card.json` into a new folder.
+
+    A word such as 'train' or 'test' in a record's name is capitalised in the file name, because
+    Hugging Face would take it for the split.
+
+    Args:
+        root: The folder to make; nothing of it exists until all of it does.
+        records: Taken one at a time; all of one size and depth.
+        card: How the data set was made. Counts, size, depth and the format's version are added.
+        overwrite: Replace a data set that lies at `root`; no other folder is ever replaced.
+        preview: Contact sheet, the bytes of a PNG file, or what draws it after the last record.
+        skipped: (file name, reason) of items left out. It is read after the last record, so what
+            yields the records may append to it.
+        mask_blur: Sigma in px by which training will dilate the masks. If given, card and summary
+            hold the share of the image inside the masks before and after it.
+
+    Raises:
+        DataError: the target is taken, or the records do not make a data set.
+    """
+    check_target(root, overwrite)
+    root = root.resolve()
+    partial = root.parent / f".{root.name}.{uuid4().hex[:12]}.partial"
+    try:
+        (partial / "images").mkdir(parents=True)
+        (partial / "masks").mkdir()
+        tally = None if mask_blur is None else ShareTally(mask_blur)
+        rows, size, depth = _write_images(partial, records, tally)
+        _check_rows(root, rows)
+        summary = _summary(root, rows, size, depth, tally)
+        (partial / "metadata.csv").write_bytes(_table(rows))
+        (partial / "card.json").write_bytes(_card(card, summary))
+        if preview is not None:
+            (partial / "preview.png").write_bytes(preview() if callable(preview) else preview)
+        if skipped:
+            (partial / "skipped.csv").write_bytes(format_table(SKIPPED_COLUMNS, skipped))
+        replace_folder(partial, root)
+    except OSError as error:
+        raise DataError(
+            f"the data set {root} cannot be written ({error.strerror}); free the disk or choose another place"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return summary
+
+
+def check_target(root: Path, overwrite: bool) -> None:
+    """Refuse a place that holds something a new data set must not replace (raises DataError)."""
+    if not root.exists() and not root.is_symlink():
+        return
+    if not root.is_dir() or root.is_symlink():
+        raise DataError(f"{root} exists and is not a plain folder; choose another place for the data set")
+    found = {path.name for path in root.iterdir()}
+    if not found:
+        return
+    foreign = sorted(found - _CONTENTS)
+    if foreign or not {"metadata.csv", "card.json"} <= found:
+        odd = f"it holds {foreign[0]!r}" if foreign else "it has no metadata.csv with a card.json"
+        raise DataError(f"{root} exists and is not a data set ({odd}); choose another place")
+    if not overwrite:
+        raise DataError(f"the data set {root} exists already; choose another place or ask for overwrite")
+
+
+def _write_images(
+    partial: Path, records: Iterable[Record], tally: ShareTally | None
+) -> tuple[list[dict[str, Any]], tuple[int, ...], int]:
+    rows: list[dict[str, Any]] = []
+    taken: set[str] = set()
+    expected: tuple[tuple[int, ...], int] | None = None
+    for record in records:
+        _check_record(record)
+        found = (record.image.shape, 8 * record.image.dtype.itemsize)
+        expected = expected or found
+        if found != expected:
+            raise DataError(
+                f"image {record.name!r} is {_shown(*found)}, but the first is {_shown(*expected)}; "
+                "give all images one size and depth"
+            )
+        if record.name.casefold() in taken:
+            raise DataError(
+                f"the image name {record.name!r} occurs twice; names must differ in more than case"
+            )
+        taken.add(record.name.casefold())
+        rows.append(_write_one(partial, record))
+        if tally is not None:
+            tally.add(record.mask, record.native)
+    if expected is None:
+        raise DataError("there is no image to write a data set of")
+    return rows, *expected
+
+
+def _shown(shape: tuple[int, ...], depth: int) -> str:
+    return f"{shape[0]} x {shape[1]} px of {depth} bits"
+
+
+def _check_record(record: Record) -> None:
+    if not _NAME.fullmatch(record.name):
+        raise DataError(
+            f"the image name {record.name!r} must be at most 150 ASCII letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit"
+        )
+    for field in ("subject", "site", "split"):
+        if _UNPRINTABLE.search(getattr(record, field)):
+            raise DataError(f"image {record.name!r}: {field} contains control characters; remove them")
+    if not record.subject:
+        raise DataError(f"image {record.name!r} has no subject; its own name will do")
+    if record.split not in ("", *SPLITS):
+        raise DataError(f"image {record.name!r}: split must be train, valid or test; found {record.split!r}")
+    if record.label < 0:
+        raise DataError(f"image {record.name!r}: label must be 0, 1, ...; found {record.label}")
+    _check_pixels(record)
+
+
+def _check_pixels(record: Record) -> None:
+    image, mask = record.image, record.mask
+    if image.ndim != 2 or not image.size or image.dtype not in (np.bool_, np.uint8, np.uint16):
+        raise DataError(
+            f"image {record.name!r} must be uint8, uint16 or bool (H, W); found {image.dtype} {image.shape}"
+        )
+    if mask is not None and (mask.shape != image.shape or mask.dtype != np.bool_):
+        raise DataError(
+            f"the mask of {record.name!r} must be bool {image.shape}; found {mask.dtype} {mask.shape}"
+        )
+
+
+def _write_one(partial: Path, record: Record) -> dict[str, Any]:
+    file = _SPLIT_WORD.sub(lambda word: word[0].capitalize(), record.name) + ".png"
+    encode = encode_binary_png if record.image.dtype == np.bool_ else encode_png
+    _write(f"{partial}/images/{file}", encode(record.image))
+    if record.mask is not None:
+        _write(f"{partial}/masks/{file}", encode_binary_png(record.mask))
+    return {
+        "file_name": f"images/{file}",
+        "mask_file_name": f"masks/{file}" if record.mask is not None else "",
+        "label": int(record.label),
+        "subject": record.subject,
+        "site": record.site,
+        "split": record.split,
+        **dict(zip(NATIVE, record.native or ("", ""), strict=True)),
+    }
+
+
+def _write(path: str, data: bytes) -> None:
+    # Python's own file objects take as long again as the system does for a file this small.
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)
+
+
+def _check_rows(root: Path, rows: Sequence[dict[str, Any]]) -> None:
+    gap = find_gap(np.array([row["label"] for row in rows]))
+    if gap is not None:
+        raise DataError(f"the data set {root} has no image of class {gap}; number classes without a gap")
+    splits = [row["split"] for row in rows]
+    if any(splits) and not all(splits):
+        raise DataError(f"image {rows[splits.index('')]['file_name']!r} has no split, but others have one")
+    pair = find_straddler([row["subject"] for row in rows], splits)
+    if pair is not None:
+        i, j = pair
+        raise DataError(
+            f"subject {rows[i]['subject']!r} is in {splits[i]} ({rows[i]['file_name']}) and in {splits[j]} "
+            f"({rows[j]['file_name']}); nobody's images may fall in two splits"
+        )
+
+
+def _table(rows: list[dict[str, Any]]) -> bytes:
+    columns = [name for name in COLUMNS if name in COLUMNS[:4] or any(row[name] for row in rows)]
+    masked = next((k for k, row in enumerate(rows) if row["mask_file_name"]), 0)
+    if masked >= _HUGGING_FACE_CHUNK:
+        rows = [rows[masked], *rows[:masked], *rows[masked + 1 :]]
+    return format_table(columns, ([row[name] for name in columns] for row in rows))
+
+
+def _summary(
+    root: Path, rows: Sequence[dict[str, Any]], size: tuple[int, ...], depth: int, covered: ShareTally | None
+) -> Summary:
+    tally = Counter((row["split"] or "all", row["label"]) for row in rows)
+    counts: dict[str, dict[int, int]] = {}
+    for split in ("all", *SPLITS):
+        classes = {label: n for (where, label), n in sorted(tally.items()) if where == split}
+        if classes:
+            counts[split] = classes
+    masks = sum(1 for row in rows if row["mask_file_name"])
+    shares = None if covered is None else covered.result()
+    return Summary(root, len(rows), masks, counts, size[0], size[1], depth, shares)
+
+
+def _card(card: dict[str, Any], summary: Summary) -> bytes:
+    facts = {
+        "format": FORMAT_VERSION,
+        "images": summary.images,
+        "masks": summary.masks,
+        "height": summary.height,
+        "width": summary.width,
+        "bit_depth": summary.bit_depth,
+        "counts": summary.counts,
+    }
+    if summary.mask_shares is not None:
+        facts["mask_shares"] = summary.mask_shares.to_json()
+    return (json.dumps({**card, **facts}, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

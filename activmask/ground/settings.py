@@ -1,0 +1,110 @@
+"""Settings: fields of frozen dataclasses that carry their own help, range and place in names.
+
+Whoever reads a setting declares it. Flags, TOML, JSON, checks, names and labels are made from these
+declarations, so that they cannot drift apart.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from activmask.ground.errors import UsageError
+
+P = TypeVar("P")
+
+InWords = Callable[[Any], str]
+"""From a setting's value to what stands for it; empty if nothing does."""
+
+
+def setting(
+    default: Any,
+    text: str,
+    *,
+    least: float | None = None,
+    method: bool = False,
+    form: bool = False,
+    in_name: InWords | None = None,
+    in_label: InWords | None = None,
+) -> Any:
+    """A field of a settings dataclass.
+
+    Args:
+        default: its value where nobody says.
+        text: its help.
+        least: the smallest number allowed.
+        method: whether a method differs from its baseline in it.
+        form: whether it says how a method is computed, not which method it is.
+        in_name: its part of a run's folder name, where it departs from the default.
+        in_label: its part of a method's label, likewise.
+    """
+    metadata = {
+        "help": text,
+        "least": least,
+        "method": method,
+        "form": form,
+        "in_name": in_name,
+        "in_label": in_label,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting as `setting` declared it."""
+
+    name: str
+    """Everywhere: as attribute, in TOML and JSON; as a flag with hyphens."""
+    default: Any
+    kind: Any
+    """Its type: bool, int, float, str or a Literal of strings."""
+    help: str
+    least: float | None
+    method: bool
+    form: bool
+    in_name: InWords | None
+    in_label: InWords | None
+
+
+def declared(part: Callable[..., object]) -> dict[str, Setting]:
+    """The settings of a settings dataclass by name, in its order."""
+    return _declared(part)
+
+
+@cache
+def _declared(part: Hashable) -> dict[str, Setting]:
+    assert isinstance(part, type)
+    kinds = get_type_hints(part)
+    return {
+        field.name: Setting(name=field.name, default=field.default, kind=kinds[field.name], **field.metadata)
+        for field in dataclasses.fields(part)
+        if field.metadata
+    }
+
+
+def filled(part: type[P], values: Mapping[str, Any]) -> P:
+    """A settings dataclass from a flat mapping; settings that it lacks have their default."""
+    return part(**{name: values[name] for name in declared(part) if name in values})
+
+
+def check_value(known: Setting, value: Any) -> None:
+    """Check one value by itself: its type, choices and range.
+
+    Raises:
+        UsageError: names the setting, what was expected and what was found.
+    """
+    name, kind = known.name, known.kind
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            choices = ", ".join(get_args(kind))
+            raise UsageError(f"{name} must be one of {choices}; found {value!r}")
+        return
+    allowed = (int, float) if kind is float else (kind,)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        raise UsageError(f"{name} must be of type {kind.__name__}; found {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{name} must be finite; found {value!r}")
+    if known.least is not None and value < known.least:
+        raise UsageError(f"{name} must be at least {known.least}; found {value!r}")

@@ -1,0 +1,60 @@
+"""The objectives of a run, each with its settings, and what they ask together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from activmask.objectives import OBJECTIVES
+from activmask.objectives.objective import Needs, Objective, together
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Chosen = tuple[Any, ...]
+"""The settings of all objectives, one dataclass each, in any order."""
+
+
+def usual_settings() -> Chosen:
+    """The defaults of every objective: classification alone."""
+    return tuple(one.settings() for one in OBJECTIVES.values())
+
+
+def switched_on(chosen: Chosen) -> Iterator[tuple[Objective[Any], Any]]:
+    """The objectives that take part, with their settings, in the order of the table."""
+    for one in OBJECTIVES.values():
+        settings = one.of(chosen)
+        if one.is_on(settings):
+            yield one, settings
+
+
+def needs(chosen: Chosen) -> Needs:
+    """What the objectives of a run ask of its steps together."""
+    return together(one.needs(settings) for one, settings in switched_on(chosen))
+
+
+def that_need(chosen: Chosen, what: str) -> list[str]:
+    """The switches that are on and need something, by the name of a field of `Needs`."""
+    return [
+        name
+        for one, settings in switched_on(chosen)
+        for name in one.switched_on(settings)
+        if getattr(one.switches[name], what)
+    ]
+
+
+def term_names(chosen: Chosen) -> list[str]:
+    """The objectives that add a term to the loss, in the order in which they are added."""
+    return [one.name for one, settings in switched_on(chosen) if one.term and one.weight(settings)]
+
+
+def shown_always(chosen: Chosen) -> Chosen:
+    """The settings of those objectives that change what evaluation sees too."""
+    return tuple(settings for one, settings in switched_on(chosen) if one.show and one.shows_always(settings))
+
+
+def shown(chosen: Chosen, images: Tensor, shuffled: Tensor, masks: Tensor) -> Tensor:
+    """What the network sees, (B, C, H, W), of images and their shuffled copies, given masks (B, 1, H, W)."""
+    for one, settings in switched_on(chosen):
+        images = one.show(settings, images, shuffled, masks) if one.show else images
+    return images

@@ -1,0 +1,163 @@
+"""What a training objective says of itself, so that the rest of the program need not know its name.
+
+Shapes: B images, C channels, H x W pixels, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from activmask.ground.settings import Setting, declared
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from activmask.models.output import ModelOutput
+
+S = TypeVar("S")
+"""A frozen dataclass of settings, one for each objective."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What an objective asks of a training step."""
+
+    masks: bool = False
+    """Masks of the training images."""
+    shuffled: bool = False
+    """The copy whose pixels outside the mask are shuffled."""
+    other_pass: bool = False
+    """A second pass of the network, over that copy, and activations to compare."""
+    second_derivative: bool = False
+    """A gradient with respect to the input that can itself be differentiated."""
+    surroundings: bool = False
+    """Images with all that lies outside their masks."""
+    decoder: bool = False
+    """A network that reconstructs its input."""
+    discriminator: bool = False
+    """A second network that is trained along."""
+
+    def __or__(self, other: Needs) -> Needs:
+        """What two objectives ask together."""
+        return Needs(
+            **{one.name: getattr(self, one.name) or getattr(other, one.name) for one in fields(self)}
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one training step has computed when its terms are weighed."""
+
+    images: Tensor
+    """(B, C, H, W) in [0, 1], as the data set has them."""
+    shuffled: Tensor
+    """The same, shuffled outside the masks; the images themselves where nobody needs that."""
+    seen: Tensor
+    """What the network saw of the images; requires gradients where a second derivative is needed."""
+    masks: Tensor
+    """Bool (B, 1, H, W), True inside the (dilated) region of interest."""
+    labels: Tensor
+    """Int64 (B,)."""
+    output: ModelOutput
+    """Of the images."""
+    other: ModelOutput | None
+    """Of the shuffled copy, where an objective needs that pass."""
+    discriminator: nn.Module | None
+    """Where an objective needs one."""
+    pair: tuple[Tensor, Tensor] | None
+    """The feature vectors (B, C) of the full and the shuffled images that it is to tell apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A network before its training, for objectives that do not fit every one."""
+
+    model: nn.Module
+    """In evaluation mode."""
+    name: str
+    """What the user called it."""
+    taps: Mapping[str, Tensor]
+    """Its activations before each ReLU, of one blank image, in the order of execution."""
+    image: tuple[int, int, int]
+    """Channels, height and width of the images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(Generic[S]):
+    """Everything that is true of one way to train; `OBJECTIVES` lists them all."""
+
+    settings: type[S]
+    """Its settings, declared by `setting`."""
+    switches: Mapping[str, Needs]
+    """The settings that turn it, or a form of it, on by being neither 0, off nor False, and what each needs.
+
+    The first gives the objective its name; if there is a `term`, it is the term's weight."""
+    label: Callable[[S], str]
+    """What people call it; empty where it has no name beside the plain classifier's."""
+    source: str
+    """Where its equation or procedure is published."""
+    hides_surroundings: bool = False
+    """Whether it shows the network images without their surroundings."""
+    without_effect: Mapping[str, tuple[Callable[[S], object], str]] = field(default_factory=dict)
+    """Conditions without which one of its settings does nothing, and what follows "has no effect" then.
+
+    Of the others every one that is no switch needs the objective to be on."""
+    refused: Callable[[S], Iterable[str]] = lambda _: ()
+    """What is wrong with settings that contradict each other, a sentence each."""
+    fits: Callable[[S, Trial], None] = lambda _, __: None
+    """Raises a UsageError if the network cannot be trained so."""
+    alter: Callable[[S, Tensor, torch.Generator], Tensor] | None = None
+    """The training images (B, C, H, W) changed by chance, before anything else is done with them."""
+    show: Callable[[S, Tensor, Tensor, Tensor], Tensor] | None = None
+    """What the network sees of images and their shuffled copies (B, C, H, W), given masks (B, 1, H, W)."""
+    shows_always: Callable[[S], bool] = lambda _: False
+    """Whether evaluation shows the same as training."""
+    term: Callable[[S, Step], Tensor] | None = None
+    """A scalar to minimise, before its weight."""
+    sums: Callable[[S], bool] = lambda _: False
+    """Whether the term is a sum over the batch; others are means."""
+
+    @property
+    def name(self) -> str:
+        """Of the objective, and of its term."""
+        return next(iter(self.switches))
+
+    def weight(self, settings: S) -> float:
+        """Of its term."""
+        return float(getattr(settings, self.name))
+
+    def of(self, chosen: Iterable[object]) -> S:
+        """Its settings among those of all objectives; the defaults if they are not there."""
+        return next((one for one in chosen if isinstance(one, self.settings)), self.settings())
+
+    def switched_on(self, settings: S) -> list[str]:
+        """Its switches that are on."""
+        return [name for name in self.switches if is_on(getattr(settings, name))]
+
+    def is_on(self, settings: S) -> bool:
+        """Whether it takes part in training."""
+        return bool(self.switched_on(settings))
+
+    def needs(self, settings: S) -> Needs:
+        """What it asks of a training step under these settings."""
+        return together(self.switches[name] for name in self.switched_on(settings))
+
+    def declared(self) -> dict[str, Setting]:
+        """Its settings by name."""
+        return declared(self.settings)
+
+
+def is_on(value: object) -> bool:
+    """Whether the value of a switch turns something on."""
+    return value not in {0, "off"}
+
+
+def together(needs: Iterable[Needs]) -> Needs:
+    """What several objectives ask together."""
+    total = Needs()
+    for one in needs:
+        total |= one
+    return total

@@ -1,0 +1,52 @@
+"""Right for the right reasons: the squared input gradient outside the mask.
+
+Shapes: B images, K classes, C channels, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from activmask.ground.settings import setting
+from activmask.objectives.input_gradient import outside_gradient
+from activmask.objectives.objective import Needs, Objective
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class RrrSettings:
+    """How strongly the squared input gradient is penalised."""
+
+    rrr: float = setting(
+        0.0, "Weight of 'right for the right reasons' (Ross et al. 2017).", least=0, method=True
+    )
+
+
+def rrr(logits: Tensor, images: Tensor, masks: Tensor) -> Tensor:
+    """The squared input gradient of the summed log-probabilities outside the mask.
+
+    "Right for the right reasons" (Ross et al. 2017, arXiv 1703.03717, Eq. 1), summed over an
+    image and averaged over the batch, as the cross-entropy beside it is.
+
+    Args:
+        logits: (B, K), computed from `images`.
+        images: (B, C, H, W), requiring gradients.
+        masks: bool (B, 1, H, W), True inside the region of interest.
+
+    Returns:
+        A scalar, at least 0, that can itself be differentiated.
+    """
+    score = logits.log_softmax(dim=1).sum(dim=1)
+    return outside_gradient(score, images, masks).square().flatten(1).sum(dim=1).mean()
+
+
+RRR = Objective(
+    settings=RrrSettings,
+    switches={"rrr": Needs(masks=True, surroundings=True, second_derivative=True)},
+    label=lambda _: "RRR",
+    source="Ross et al. 2017, arXiv 1703.03717, Eq. 1",
+    term=lambda _, step: rrr(step.output.logits, step.seen, step.masks),
+)

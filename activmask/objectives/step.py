@@ -1,0 +1,106 @@
+"""How the objectives add up to the loss of one training step.
+
+Shapes: B images, C channels, H x W pixels, K classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from activmask.kernels.masked_shuffle import masked_shuffle
+from activmask.models.output import ModelOutput
+from activmask.objectives.adversarial import ADVERSARIAL, told_apart
+from activmask.objectives.chosen import Chosen, needs, shown, switched_on, term_names
+from activmask.objectives.classification import CLASSIFY, cross_entropy
+from activmask.objectives.objective import Step
+
+_ALL = slice(None)
+
+
+@dataclass(frozen=True)
+class StepTerms:
+    """The weighted terms of one step, and what the discriminator needs of it."""
+
+    terms: dict[str, Tensor]
+    """Each term by name, its weight included; their sum is the loss."""
+    pair: tuple[Tensor, Tensor] | None
+    """Feature vectors (B, C) of the full and the shuffled images, where there is a discriminator."""
+
+    @property
+    def loss(self) -> Tensor:
+        """The scalar to differentiate."""
+        return torch.stack(list(self.terms.values())).sum()
+
+
+def step_terms(
+    chosen: Chosen,
+    model: Callable[..., ModelOutput],
+    images: Tensor,
+    masks: Tensor,
+    labels: Tensor,
+    generator: torch.Generator,
+    discriminator: nn.Module | None = None,
+    part: slice = _ALL,
+) -> StepTerms:
+    """Run the passes that the objectives ask for and weigh their terms.
+
+    The shuffled pass comes before the full one, so that running batch statistics end on full
+    images. In networks with batch normalisation each pass is normalised by its own statistics.
+
+    Args:
+        chosen: the settings of the run's objectives.
+        model: maps images, and whether to reconstruct them, to a `ModelOutput`.
+        images: float (B, C, H, W) in [0, 1].
+        masks: bool (B, 1, H, W), True inside the (dilated) region of interest.
+        labels: int64 (B,).
+        generator: draws the shuffles and whatever else is left to chance.
+        discriminator: where an objective needs one.
+        part: of the batch that is computed here; what is drawn is drawn for the whole of it, so
+            that it does not depend on who computes which part.
+    """
+    asked, objectives = needs(chosen), list(switched_on(chosen))
+    for one, settings in objectives:
+        images = one.alter(settings, images, generator) if one.alter else images
+    shuffled = masked_shuffle(images, masks, generator) if asked.shuffled else images
+    images, shuffled, masks, labels = images[part], shuffled[part], masks[part], labels[part]
+    other = model(shuffled, reconstruct=False) if asked.other_pass else None
+    seen = shown(chosen, images, shuffled, masks)
+    if asked.second_derivative:
+        seen = seen.detach().requires_grad_()
+    output: ModelOutput = model(seen, reconstruct=asked.decoder)
+    step = Step(
+        images=images,
+        shuffled=shuffled,
+        seen=seen,
+        masks=masks,
+        labels=labels,
+        output=output,
+        other=other,
+        discriminator=discriminator,
+        pair=_pair(chosen, output, other) if asked.discriminator else None,
+    )
+    terms = {CLASSIFY: cross_entropy(output.logits, labels)}
+    terms |= {
+        one.name: one.weight(settings) * one.term(settings, step)
+        for one, settings in objectives
+        if one.term and one.weight(settings)
+    }
+    return StepTerms(terms, step.pair)
+
+
+def _pair(chosen: Chosen, output: ModelOutput, other: ModelOutput | None) -> tuple[Tensor, Tensor]:
+    assert other is not None
+    form = ADVERSARIAL.of(chosen).adversarial_form
+    return told_apart(output, form), told_apart(other, form)
+
+
+def is_summed(chosen: Chosen, term: str) -> bool:
+    """Whether a term is a sum over the batch; all others are means."""
+    return any(one.name == term and one.sums(settings) for one, settings in switched_on(chosen))
+
+
+def loss_names(chosen: Chosen) -> list[str]:
+    """The names of the terms that `step_terms` gives, in their order."""
+    return [CLASSIFY, *term_names(chosen)]

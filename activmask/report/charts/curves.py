@@ -1,0 +1,126 @@
+"""Validation AUC epoch by epoch (paper Figure 7)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from activmask.report.charts.chart import Chart, Style, chance_line, drawing, series_styles
+from activmask.report.charts.series import (
+    drawn,
+    finished,
+    grouped,
+    in_order,
+    legend_below,
+    panels,
+    series_names,
+)
+from activmask.report.findings.stems import stem
+from activmask.runs.names import data_name, model_name
+from activmask.runs.results import Run
+
+FEW_EPOCHS = 20
+"""Up to here each epoch gets its marker; more would hide the line."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The valid AUC of a run."""
+
+    name: str
+    model: str
+    scores: NDArray[np.float64]
+    """(seeds, epochs), up to the last epoch that every seed reached."""
+
+
+def valid_curves(runs: Sequence[Run]) -> list[Chart]:
+    """Draw the validation AUC of every epoch, one chart per data set and one panel per model.
+
+    A line is the mean over a run's finished seeds, its band one SD (n - 1) to either side. Runs
+    with fewer masks are left to their own figure wherever others are there to draw.
+
+    Raises:
+        CheckpointError: a history is missing or damaged.
+    """
+    data_sets = grouped(finished(runs), lambda run: data_name(run.config))
+    return [_chart(data, group) for data, group in data_sets.items()]
+
+
+def _chart(data: str, runs: list[Run]) -> Chart:
+    chosen, note = drawn([run for run in runs if run.config.view.masks == 1] or runs, lambda run: run)
+    curves = [_curve(name, run) for name, run in zip(series_names(chosen), chosen, strict=True)]
+    models = grouped(curves, lambda curve: curve.model)
+    styles = series_styles(in_order(curve.name for curve in curves))
+    with drawing():
+        figure, axes, lowest = panels(len(models), columns=2, height=2.5)
+        for panel, (model, group) in zip(axes, models.items(), strict=True):
+            panel.set_title(model)
+            _panel(panel, group, styles)
+        for panel in axes[::2]:
+            panel.set_ylabel("valid AUC")
+        for panel in lowest:
+            panel.set_xlabel("epoch")
+        legend_below(figure, styles)
+    return Chart(
+        kind="figure-7",
+        stem=stem(data),
+        title=f"Valid AUC per epoch, {data}",
+        caption=_caption(curves) + note,
+        alt=_alt(data, models),
+        figure=figure,
+    )
+
+
+def _curve(name: str, run: Run) -> Curve:
+    rows = [[row["valid_auc"] for row in history] for history in run.histories().values()]
+    shared = min(map(len, rows))
+    return Curve(name, model_name(run.config), np.array([values[:shared] for values in rows]))
+
+
+def _panel(axes: Axes, curves: list[Curve], styles: dict[str, Style]) -> None:
+    chance_line(axes, 0.5)
+    for curve in curves:
+        style, mean = styles[curve.name], curve.scores.mean(axis=0)
+        epochs = np.arange(len(mean))
+        axes.plot(
+            epochs,
+            mean,
+            color=style.colour,
+            linestyle=style.dash,
+            marker=style.marker if len(epochs) <= FEW_EPOCHS else None,
+            markersize=5,
+            linewidth=1.7,
+            label=curve.name,
+        )
+        if len(curve.scores) > 1:
+            sd = curve.scores.std(axis=0, ddof=1)
+            axes.fill_between(epochs, mean - sd, mean + sd, color=style.colour, alpha=0.13, linewidth=0)
+    axes.set_ylim(-0.03, 1.03)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _caption(curves: list[Curve]) -> str:
+    counts = sorted({len(curve.scores) for curve in curves})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    means = f"Lines are means over seeds ({seeds} a run)" if counts[-1] > 1 else "Lines are single seeds"
+    band = "; the band is one standard deviation over seeds to either side" if counts[-1] > 1 else ""
+    return (
+        f"AUC on the validation images after each epoch, counted from 0. {means}{band}. The dashed grey "
+        "line is chance."
+    )
+
+
+def _alt(data: str, models: dict[str, list[Curve]]) -> str:
+    parts = [f"{model}: " + "; ".join(map(_in_words, curves)) for model, curves in models.items()]
+    return (
+        f"Line chart for {data}: mean valid AUC per epoch, its highest value and the value after the last "
+        f"epoch. {'. '.join(parts)}. Chance is 0.50."
+    )
+
+
+def _in_words(curve: Curve) -> str:
+    mean = curve.scores.mean(axis=0)
+    return f"{curve.name} highest {mean.max():.2f} in epoch {int(mean.argmax())}, last {mean[-1]:.2f}"

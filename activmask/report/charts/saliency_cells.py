@@ -1,0 +1,307 @@
+"""What the networks of one data set make of the same validation images.
+
+Shapes: H x W pixels of the network's size.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from activmask.data.samples import Samples
+from activmask.data.settings import IN_MEMORY
+from activmask.evaluation.evaluate import check_fit
+from activmask.ground.errors import CheckpointError, DataError, UsageError
+from activmask.report.charts.chart import METHOD_STYLE
+from activmask.report.charts.series import drawn, series_names
+from activmask.runs.checkpoint import load_checkpoint
+from activmask.runs.description import RunConfig, changed
+from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder
+from activmask.runs.names import MODEL_NAMES, model_name
+from activmask.runs.results import Run
+from activmask.saliency.explain import Explanation, Floats, explain
+from activmask.saliency.inputs import Inputs
+from activmask.saliency.render import top_pixels
+from activmask.training.feed.origin import absolute
+from activmask.training.feed.sources import as_seen, with_lent_masks
+from activmask.training.feed.trained_data import Trained, of_seed, own_split
+
+Epoch = Literal["last", "best"]
+Place = tuple[str, str]
+"""Row and column: model and method."""
+Chosen = tuple[Run, int]
+"""A run and the seed that stands for it."""
+
+_FILES: dict[Epoch, str] = {"last": LAST_FILE, "best": BEST_FILE}
+_DECIDES_SPLIT = (
+    "data",
+    "split_policy",
+    "split_seed",
+    "split_ratio",
+    "train_images",
+    "valid_images",
+    "test_images",
+    "correlation",
+    "image_size",
+    "evaluate_view",
+    "mask",
+    "mask_blur",
+    "classify_masked",
+    "masks_without",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A validation image as the data set holds it, at the size the network sees."""
+
+    name: str
+    label: int
+    image: Floats
+    """(H, W) in [0, 1]."""
+    given: NDArray[np.bool_] | None
+    """(H, W), the mask before its dilation, or None."""
+    dilated: NDArray[np.bool_] | None
+    """(H, W), the mask of training, or None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One network's decision on one image, and the pixels that mattered most to it."""
+
+    shown: Shown
+    explanation: Explanation
+    top: NDArray[np.bool_]
+    """(H, W), the pixels of highest attribution."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the predicted class is the image's."""
+        return self.explanation.predicted == self.shown.label
+
+    @property
+    def inside(self) -> float | None:
+        """Share of the top pixels in the dilated mask; None without a mask or any attribution."""
+        if self.shown.dilated is None or not self.top.any():
+            return None
+        return float(self.shown.dilated[self.top].mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """The networks of one data set, by model and method."""
+
+    config: RunConfig
+    """Of one of the runs, for what they share."""
+    rows: tuple[str, ...]
+    """Models in the paper's order, then others."""
+    columns: tuple[str, ...]
+    """Methods in the paper's order, then others, with what else sets runs of one name apart."""
+    shown: tuple[Shown, ...]
+    """The images every network looks at; empty where none is common, so each has its own."""
+    looks: dict[Place, tuple[Look, ...]]
+    """By row and column, one an image; lacks what was not trained."""
+    seeds: tuple[int, ...]
+    """The seeds whose networks are shown; one unless no seed is finished everywhere."""
+    notes: tuple[str, ...]
+    """Sentences on what a reader would not expect."""
+
+    @property
+    def count(self) -> int:
+        """How many images every network looks at."""
+        return min(map(len, self.looks.values()))
+
+
+def look(
+    runs: Sequence[Run],
+    *,
+    images: int,
+    seed: int | None,
+    epoch: Epoch,
+    top: float,
+    device: torch.device | str = "cpu",
+) -> Cells:
+    """Let every network of one data set explain its decision on a few validation images.
+
+    Args:
+        runs: of one data set. Those without a finished seed are left out, and so are those with
+            fewer masks wherever others are there to show.
+        images: how many, classes in turn from the highest; images with masks where there are any.
+        seed: of the networks; None takes the lowest that all runs have finished.
+        epoch: which checkpoint, the last epoch's or the best's.
+        top: share of the pixels that count as the highest, in (0, 1].
+        device: where to compute.
+
+    Raises:
+        UsageError: no run has finished the seed, or `images` or `top` makes no sense.
+        DataError: the data are missing, broken, or unlike what the networks were made for, or no
+            network is left.
+    """
+    if images < 1 or not 0 < top <= 1:
+        raise UsageError(
+            f"images must be at least 1 and top above 0 and at most 1; found {images} and {top:g}"
+        )
+    wanted, notes = _chosen(runs, seed)
+    chosen, valid, told = _validation(wanted)
+    notes += told
+    common = _pick(valid[0], _common(chosen, valid), images)
+    notes += [] if common else ["The runs share no validation image, so each cell shows its own."]
+    looks: dict[Place, tuple[Look, ...]] = {}
+    places = _places(chosen)
+    for place, (run, own), samples in zip(places, chosen, valid, strict=True):
+        names = common or _pick(samples, set(samples.names), images)
+        path = seed_folder(run.folder, own) / _FILES[epoch]
+        try:
+            looks[place] = _looks(path, samples.subset(_indices(samples, names)), top, device)
+        except CheckpointError as error:
+            notes.append(f"{' '.join(place)} is missing: {error}.")
+    if not looks:
+        raise DataError(
+            f"no network of {chosen[0][0].config.source.data} can be shown; {notes[-1].rstrip('.')}"
+        )
+    first = chosen[0][0].config
+    return Cells(
+        config=first,
+        rows=_ordered((row for row, _ in places), [*MODEL_NAMES.values()]),
+        columns=_ordered((column for _, column in places), [*METHOD_STYLE]),
+        shown=_shown(valid[0].subset(_indices(valid[0], common)), first),
+        looks=looks,
+        seeds=tuple(sorted({own for _, own in chosen})),
+        notes=(*notes, *_unlike([run.config for run, _ in chosen])),
+    )
+
+
+def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[Chosen], list[str]]:
+    """Each run with the seed that stands for it, and sentences on what a reader would not expect."""
+    finished = [run for run in runs if run.seeds and seed in {None, *run.seeds}]
+    if not finished:
+        raise UsageError(
+            f"no run of {runs[0].config.source.data} has finished "
+            f"{'a seed' if seed is None else f'seed {seed}'}; resume them, or choose another seed"
+        )
+    kept, note = drawn([run for run in finished if run.config.view.masks == 1] or finished, lambda run: run)
+    shared = set.intersection(*(set(run.seeds) for run in kept))
+    lowest = min(shared, default=None) if seed is None else seed
+    chosen = [(run, min(run.seeds) if lowest is None else lowest) for run in kept]
+    apart = "" if lowest is not None else "No seed is finished in all runs, so each shows its lowest."
+    return chosen, [words for words in (note.strip(), apart) if words]
+
+
+def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], list[str]]:
+    """The runs whose data is there unchanged, their validation images as stored, and sentences on the rest.
+
+    Runs with one split share one reading.
+
+    Raises:
+        DataError: there is no such run.
+    """
+    read: dict[tuple[object, ...], Samples | None] = {}
+    chosen: list[Chosen] = []
+    valid: list[Samples] = []
+    notes: list[str] = []
+    for run, seed in wanted:
+        trained = of_seed(run.folder, seed, run.config)
+        key = _split_key(trained)
+        if key not in read:
+            try:
+                stored, told = own_split(trained, "valid")
+                read[key] = with_lent_masks(stored, run.config, seed, "valid")
+                notes += told
+            except DataError as error:
+                read[key] = None
+                notes.append(f"{run.folder} is left out: {error}.")
+        if (samples := read[key]) is not None:
+            chosen.append((run, seed))
+            valid.append(samples)
+    if not chosen:
+        raise DataError(f"no run of {wanted[0][0].config.source.data} can be shown; {notes[-1].rstrip('.')}")
+    return chosen, valid, notes
+
+
+def _split_key(trained: Trained) -> tuple[object, ...]:
+    settings = (trained.config[name] for name in _DECIDES_SPLIT)
+    return trained.seed, trained.data_path, *sorted(trained.split_sha256.items()), *settings
+
+
+def _common(chosen: Sequence[Chosen], valid: Sequence[Samples]) -> set[str]:
+    """The names of the images that all runs validate on."""
+    sources = {_source(of_seed(run.folder, seed, run.config)) for run, seed in chosen}
+    return set.intersection(*(set(samples.names) for samples in valid)) if len(sources) == 1 else set()
+
+
+def _source(trained: Trained) -> object:
+    """Within one source, a name means one image."""
+    config = trained.config
+    if config.source.data == IN_MEMORY:
+        return trained.seed if config.source.split_seed < 0 else config.source.split_seed
+    return trained.data_path or absolute(Path(config.source.data))
+
+
+def _pick(samples: Samples, allowed: set[str], number: int) -> tuple[str, ...]:
+    """Names of allowed images, the classes in turn from the highest, masked ones where there are any."""
+    rows = [i for i, name in enumerate(samples.names) if name in allowed]
+    rows = [i for i in rows if samples.has_mask[i]] or rows
+    labels = samples.labels.tolist()
+    classes = sorted({labels[i] for i in rows}, reverse=True)
+    turns = zip_longest(*([i for i in rows if labels[i] == label] for label in classes))
+    return tuple(samples.names[i] for turn in turns for i in turn if i is not None)[:number]
+
+
+def _indices(samples: Samples, names: Sequence[str]) -> list[int]:
+    place = {name: i for i, name in enumerate(samples.names)}
+    return [place[name] for name in names]
+
+
+def _places(chosen: Sequence[Chosen]) -> list[Place]:
+    runs = [run for run, _ in chosen]
+    return [(model_name(run.config), name) for run, name in zip(runs, series_names(runs), strict=True)]
+
+
+def _ordered(names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Distinct names, known ones and what is said of them first."""
+    ranks = {name: rank for rank, name in enumerate(known)}
+    distinct = dict.fromkeys(names)
+    return tuple(sorted(distinct, key=lambda name: ranks.get(re.split(r", | \(| in ", name)[0], len(ranks))))
+
+
+def _shown(stored: Samples, config: RunConfig) -> tuple[Shown, ...]:
+    unmasked = changed(config, classify_masked="off")
+    given, dilated = as_seen(stored, changed(unmasked, mask_blur=0.0)), as_seen(stored, unmasked)
+    return tuple(
+        Shown(
+            name=stored.names[i],
+            label=int(stored.labels[i]),
+            image=given.images[i, 0].numpy(),
+            given=given.masks[i, 0].numpy() if stored.has_mask[i] else None,
+            dilated=dilated.masks[i, 0].numpy() if stored.has_mask[i] else None,
+        )
+        for i in range(len(stored))
+    )
+
+
+def _looks(path: Path, stored: Samples, top: float, device: torch.device | str) -> tuple[Look, ...]:
+    checkpoint = load_checkpoint(path)
+    seen = as_seen(stored, checkpoint.config)
+    check_fit(checkpoint, seen)
+    names = tuple(Path(name) for name in seen.names)
+    explained = explain(checkpoint, Inputs(names, seen.images, seen.masks[:, 0]), device=device)
+    return tuple(
+        Look(shown=shown, explanation=explanation, top=top_pixels(explanation.attribution, top))
+        for shown, explanation in zip(_shown(stored, checkpoint.config), explained, strict=True)
+    )
+
+
+def _unlike(configs: Sequence[RunConfig]) -> list[str]:
+    """What the runs do differently to the images, where the pictures could not show it."""
+    if len({(config.view.mask, config.view.mask_blur, config.view.image_size) for config in configs}) == 1:
+        return []
+    return [
+        "The runs crop the images or dilate the masks differently: each outline is the run's own, "
+        "the panels on the left are the first run's."
+    ]

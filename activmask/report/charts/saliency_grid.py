@@ -1,0 +1,296 @@
+"""Where the networks of a data set look: rows models, columns methods (paper Figures 3, 4, 5a and 8)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from activmask.report.charts.chart import MUTED, Chart, drawing
+from activmask.report.charts.saliency_cells import Cells, Epoch, Look, Shown, look
+from activmask.report.charts.series import finished, grouped
+from activmask.report.findings.stems import stem
+from activmask.runs.names import data_name
+from activmask.runs.results import Run
+from activmask.saliency.explain import Floats
+from activmask.saliency.render import TOP_SHARE, blend, outline
+
+Picture = Floats | NDArray[np.bool_]
+"""(H, W), values in [0, 1]."""
+
+Painter = Callable[[Axes, Look], bool]
+"""Paints a cell and says whether there was anything to paint."""
+
+FIGURES = {
+    "synthetic": "figure-3",
+    "liver": "figure-4",
+    "cardiac": "figure-4",
+    "pancreas": "figure-8",
+    "xray": "figure-5a",
+}
+"""The paper's figure for the data set of each preset."""
+
+_CELL, _ACROSS, _DOWN = 0.95, 1.02, 1.16
+"""In inches: side of a picture, and from one to the next with the words under it."""
+
+_MARGIN, _LABEL, _HEADING, _LINE, _NARROWEST = 0.02, 0.3, 0.4, 0.15, 2.4
+"""In inches: left of everything; room for a row's label, an image's heading and a line of a
+column's title; the least width."""
+
+_DPI = 150
+"""Of the pictures in a vector file: enough for the pixels of a 28 px image to keep their edges."""
+
+_TITLE_CHARACTERS = 14
+_INPUTS = 3
+
+
+def saliency_grid(
+    runs: Sequence[Run],
+    *,
+    images: int = 2,
+    seed: int | None = None,
+    top: float = TOP_SHARE,
+    epoch: Epoch = "last",
+    device: torch.device | str = "cpu",
+) -> list[Chart]:
+    """Draw what each network looked at in the same validation images, one chart per data set.
+
+    An autoencoder trained to reconstruct gets a second row with what it decoded.
+
+    Args:
+        runs: in any order; those without a finished seed are left out.
+        images: how many images, the classes in turn from the highest.
+        seed: of the networks; None takes the lowest that all runs of a data set have finished.
+        top: share of the pixels to mark, in (0, 1].
+        epoch: the weights after the last epoch, as in the paper, or those of the best epoch.
+        device: where to compute.
+
+    Raises:
+        UsageError: no run has finished the seed, or `images` or `top` makes no sense.
+        DataError: a data set is missing, broken, or unlike what the networks were made for; ask
+            for one data set at a time where the charts of the others matter.
+    """
+    groups = grouped(finished(runs), lambda run: data_name(run.config))
+    return [
+        _chart(data, look(group, images=images, seed=seed, epoch=epoch, top=top, device=device), top, epoch)
+        for data, group in groups.items()
+    ]
+
+
+def _chart(data: str, cells: Cells, top: float, epoch: Epoch) -> Chart:
+    preset = cells.config.preset
+    with drawing():
+        figure = _draw(cells)
+    return Chart(
+        kind=FIGURES.get(preset, "saliency") if data.lower() == preset else "saliency",
+        stem=stem(data),
+        title=f"Where the networks look, {data}",
+        caption=_caption(cells, top, epoch),
+        alt=_alt(data, cells, top),
+        figure=figure,
+    )
+
+
+def overlay(one: Look) -> NDArray[np.float64]:
+    """The image as the network saw it with its top pixels in orange, (H, W, 3) in [0, 1]."""
+    return blend(one.explanation.image, one.top)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where things lie, in inches from the upper left corner."""
+
+    cells: Cells
+    rows: tuple[tuple[str, str, Painter], ...]
+    """Label, model and what is painted; one row a model, two with a decoder."""
+    title: float
+    """Height of the columns' titles."""
+    indent: float
+    """Left of the first cell."""
+
+    stacked: bool
+    """Whether the input's panels stand one under the other, as soon as the rows are as many."""
+
+    @property
+    def block(self) -> float:
+        """Height of all that belongs to one image."""
+        return _HEADING + self.title + _DOWN * len(self.rows)
+
+
+def _layout(cells: Cells) -> _Layout:
+    rows: list[tuple[str, str, Painter]] = []
+    for row in cells.rows:
+        rows.append((row, row, _paint_attribution))
+        looks = [one for (model, _), of in cells.looks.items() if model == row for one in of]
+        if any(one.explanation.reconstruction is not None for one in looks):
+            rows.append(("decoded", row, _paint_decoded))
+    stacked = len(rows) >= _INPUTS
+    inputs = (1 if stacked else _INPUTS) if cells.shown else 0
+    return _Layout(
+        cells=cells,
+        rows=tuple(rows),
+        title=_LINE * max(len(_lines(column)) for column in cells.columns) + 0.05,
+        indent=_MARGIN + _LABEL + _ACROSS * inputs,
+        stacked=stacked,
+    )
+
+
+def _draw(cells: Cells) -> Figure:
+    layout = _layout(cells)
+    width = layout.indent + _ACROSS * len(cells.columns)
+    figure = Figure(figsize=(max(width, _NARROWEST), layout.block * cells.count), dpi=_DPI)
+    for k in range(cells.count):
+        start = layout.block * k
+        _write(figure, _MARGIN, start + 0.2, _heading(cells, k), weight="bold", va="center", fontsize=10)
+        below = start + _HEADING + layout.title
+        if cells.shown:
+            _draw_input(figure, cells.shown[k], below, stacked=layout.stacked)
+        _draw_cells(figure, layout, k, below)
+    return figure
+
+
+def _draw_cells(figure: Figure, layout: _Layout, k: int, below: float) -> None:
+    looks = layout.cells.looks
+    for j, column in enumerate(layout.cells.columns):
+        left = layout.indent + _ACROSS * j
+        title = "\n".join(_lines(column))
+        _write(figure, left + _CELL / 2, below - 0.05, title, ha="center", va="bottom", fontsize=8.5)
+        for number, (_, row, paint) in enumerate(layout.rows):
+            axes = _panel(figure, left, below + _DOWN * number)
+            if (row, column) not in looks or not paint(axes, looks[row, column][k]):
+                _leave_blank(axes)
+    for number, (label, _, _) in enumerate(layout.rows):
+        middle = below + _DOWN * number + _CELL / 2
+        _write(figure, layout.indent - 0.13, middle, label, rotation=90, ha="center", va="center", fontsize=9)
+
+
+def _draw_input(figure: Figure, shown: Shown, below: float, *, stacked: bool) -> None:
+    """The image, its mask and its dilated mask, one under the other or side by side."""
+    panels: list[tuple[str, Picture]] = [("image", shown.image)]
+    if shown.given is not None and shown.dilated is not None:
+        panels += [("mask", shown.given), (f"dilated, {shown.dilated.mean():.0%}", shown.dilated)]
+    for number, (words, picture) in enumerate(panels):
+        left = _MARGIN + (0 if stacked else _ACROSS * number)
+        axes = _panel(figure, left, below + (_DOWN * number if stacked else 0))
+        _show(axes, picture)
+        _under(axes, words)
+
+
+def _paint_attribution(axes: Axes, one: Look) -> bool:
+    axes.imshow(overlay(one), interpolation="nearest")
+    outline(axes, one.shown.dilated)
+    for border in axes.collections:
+        # As paths, the borders of medical masks are megabytes of a vector file.
+        border.set(rasterized=True, linewidth=1)
+    verdict = f"{one.explanation.predicted} {'right' if one.right else 'wrong'}"
+    _under(axes, f"{verdict}, {_share(one)}", weight="normal" if one.right else "bold")
+    return True
+
+
+def _paint_decoded(axes: Axes, one: Look) -> bool:
+    if one.explanation.reconstruction is None:
+        return False
+    _show(axes, one.explanation.reconstruction)
+    return True
+
+
+def _leave_blank(axes: Axes) -> None:
+    axes.spines[:].set_visible(False)
+    axes.text(0.5, 0.5, "–", color=MUTED, ha="center", va="center", transform=axes.transAxes)
+
+
+def _share(one: Look) -> str:
+    if not one.top.any():
+        return "blank"
+    return "no mask" if one.inside is None else f"{one.inside:.0%}"
+
+
+def _panel(figure: Figure, left: float, top: float) -> Axes:
+    """A place for a picture, without ticks and in a thin frame."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((left / width, 1 - (top + _CELL) / height, _CELL / width, _CELL / height))
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=True, linewidth=0.6, color=MUTED)
+    return axes
+
+
+def _show(axes: Axes, picture: Picture) -> None:
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+
+
+def _under(axes: Axes, words: str, weight: str = "normal") -> None:
+    axes.set_xlabel(words, fontsize=7.5, labelpad=2, weight=weight)
+
+
+def _write(figure: Figure, left: float, top: float, words: str, **settings: Any) -> None:
+    width, height = figure.get_size_inches()
+    figure.text(left / width, 1 - top / height, words, parse_math=False, **settings)
+
+
+def _lines(column: str) -> list[str]:
+    return wrap(column, _TITLE_CHARACTERS)
+
+
+def _heading(cells: Cells, k: int) -> str:
+    if not cells.shown:
+        return f"Image {k + 1} of each network"
+    return f"Image {k + 1}: class {cells.shown[k].label}"
+
+
+def _caption(cells: Cells, top: float, epoch: Epoch) -> str:
+    seeds = ", ".join(map(str, cells.seeds))
+    weights = "after the last epoch" if epoch == "last" else "of the best validation epoch"
+    names = ", ".join(shown.name for shown in cells.shown)
+    pictured = f"the same validation images ({names})" if names else "validation images"
+    sentences = [
+        f"Each cell shows {pictured} with the weights {weights} (seed {seeds}).",
+        f"Orange: the {top:.0%} of pixels with the highest absolute gradient of the contrast between the "
+        "classes. Blue line: the dilated mask.",
+        "Under each cell: the predicted class, whether it is right, and the share of the orange pixels in "
+        "the dilated mask; chance is the mask's share of the image. Blank: no pixel has any gradient.",
+        "A dash: no such network.",
+    ]
+    if any(one.explanation.reconstruction is not None for looks in cells.looks.values() for one in looks):
+        sentences.append(
+            "Decoded: what the network reconstructs of the image, or, with Reconstruct Masked, of the image "
+            "with the pixels outside the mask shuffled."
+        )
+    return " ".join([*sentences, *cells.notes])
+
+
+def _alt(data: str, cells: Cells, top: float) -> str:
+    images = [
+        f"{_heading(cells, k)}{_covered(cells, k)}. {' '.join(_alt_rows(cells, k))}"
+        for k in range(cells.count)
+    ]
+    return (
+        f"Grid of saliency maps for {data}, with the share of the highest {top:.0%} of the attribution that "
+        f"lies in the dilated mask, and the predicted class. {' '.join(images)}"
+    )
+
+
+def _covered(cells: Cells, k: int) -> str:
+    dilated = cells.shown[k].dilated if cells.shown else None
+    return "" if dilated is None else f", the dilated mask has {dilated.mean():.0%} of the pixels"
+
+
+def _alt_rows(cells: Cells, k: int) -> list[str]:
+    sentences = []
+    for row in cells.rows:
+        told = [
+            f"{column} {_told(cells.looks[row, column][k])}"
+            for column in cells.columns
+            if (row, column) in cells.looks
+        ]
+        sentences.append(f"{row}: {', '.join(told)}.")
+    return sentences
+
+
+def _told(one: Look) -> str:
+    return f"{_share(one)} (class {one.explanation.predicted}, {'right' if one.right else 'wrong'})"

@@ -1,0 +1,174 @@
+"""The tables of the shortcut audit and of localisation, on the page and as numbers for a file."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from activmask.data.files.tables import format_table
+from activmask.evaluation.audit import audited
+from activmask.evaluation.evaluate import Evaluation
+from activmask.evaluation.spread import spread
+from activmask.report.findings.measure import Measured
+from activmask.report.findings.summary import Row
+from activmask.report.page.html import Cell, Table, columns
+from activmask.report.page.page_tables import EMPTY, experiment_row, spread_cell
+from activmask.report.tables.formats import latex_table, latex_text, not_a_formula
+from activmask.report.tables.text_tables import TextTable
+from activmask.runs.selection import selected_by
+
+FINDING = "Finding"
+
+Numbers = Callable[[Evaluation], dict[str, float]]
+Pair = tuple[Row, Measured]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredTable:
+    """A table of what was measured of the networks of one data set."""
+
+    table: Table
+    csv: bytes
+    """Its numbers, a line for each network and quantity."""
+
+    @property
+    def latex(self) -> str:
+        """The table with booktabs rules, then its notes as paragraphs."""
+        notes = map(latex_text, self.table.notes)
+        return "\n\n".join(["% \\usepackage{booktabs}", latex_table(_as_text(self.table)), *notes]) + "\n"
+
+
+def audit_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
+    """What the networks of one data set score on whole and on partly shuffled test images.
+
+    Args:
+        pairs: every experiment with what was measured of it.
+
+    Returns:
+        None where no network could be audited.
+    """
+    found = _holding(pairs, _audited)
+    if not found:
+        return None
+    title = "test AUC on partly shuffled images"
+    table = _table("audit", title, found, _audited, findings=True)
+    note = (
+        "Of the test images whose mask covers a part. Shuffled pixels change places, so what they showed is "
+        "gone and their brightness is not. An AUC near 0 tells as much as one near 1. In brackets, the "
+        f"networks of which a finding holds. {_epoch(found)}"
+    )
+    return MeasuredTable(table=replace(table, notes=(note,)), csv=_csv(found, _audited, {}))
+
+
+def localisation_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
+    """How much of the attribution of the networks of one data set lies in the masks.
+
+    Args:
+        pairs: every experiment with what was measured of it.
+
+    Returns:
+        None where no test image has a mask.
+    """
+    found = _holding(pairs, _localised)
+    if not found:
+        return None
+    table = _table("localisation", "attribution inside the mask", found, _localised, findings=False)
+    table = replace(table, notes=(_chance(found),))
+    return MeasuredTable(table=table, csv=_csv(found, _localised, {"chance": _chances}))
+
+
+def _audited(evaluation: Evaluation) -> dict[str, float]:
+    return audited(evaluation.audit)
+
+
+def _localised(evaluation: Evaluation) -> dict[str, float]:
+    return {row.metric: row.mean for row in evaluation.localisation.rows}
+
+
+def _chances(evaluation: Evaluation) -> dict[str, float]:
+    return {row.metric: row.chance for row in evaluation.localisation.rows}
+
+
+def _holding(pairs: Sequence[Pair], numbers: Numbers) -> list[Pair]:
+    return [(row, one) for row, one in pairs if any(map(numbers, one.evaluations.values()))]
+
+
+def _table(name: str, title: str, found: Sequence[Pair], numbers: Numbers, *, findings: bool) -> Table:
+    evaluations = [evaluation for _, one in found for evaluation in one.evaluations.values()]
+    quantities = list(dict.fromkeys(name for evaluation in evaluations for name in numbers(evaluation)))
+    data = found[0][0].data
+    return Table(
+        name=name,
+        title=f"{data}, {title}",
+        groups=columns(
+            ("Experiment", ()),
+            ("Networks", ()),
+            *((quantity[0].upper() + quantity[1:], ()) for quantity in quantities),
+            *([(FINDING, ())] if findings else []),
+            text=frozenset({FINDING}),
+        ),
+        rows=tuple(
+            experiment_row(row, [*_cells(one, quantities, numbers), *([_finding(one)] if findings else [])])
+            for row, one in found
+        ),
+    )
+
+
+def _cells(one: Measured, names: Sequence[str], numbers: Numbers) -> list[Cell]:
+    networks = [numbers(evaluation) for evaluation in one.evaluations.values()]
+    count = str(sum(map(bool, networks)))
+    means = [spread_cell(spread([network.get(name) for network in networks])) for name in names]
+    return [Cell(text=count, key=count), *means]
+
+
+def _finding(one: Measured) -> Cell:
+    verdicts = [evaluation.audit.verdict for evaluation in one.evaluations.values()]
+    counts = Counter(verdict.finding for verdict in verdicts if verdict is not None)
+    if not counts:
+        return EMPTY
+    text = ", ".join(f"{finding} ({count})" for finding, count in counts.most_common())
+    return Cell(text=text, key=text)
+
+
+def _chance(found: Sequence[Pair]) -> str:
+    levels: dict[str, list[float]] = {}
+    kinds: dict[str, None] = {}
+    for _, one in found:
+        for evaluation in one.evaluations.values():
+            kinds[evaluation.localisation.attribution] = None
+            for row in evaluation.localisation.rows:
+                levels.setdefault(row.metric, []).append(row.chance)
+    listed = ", ".join(f"{metric} {sum(each) / len(each):.2f}" for metric, each in levels.items())
+    return (
+        f"Attribution is the {' or '.join(kinds)}. A map that knows nothing scores: {listed}. {_epoch(found)}"
+    )
+
+
+def _epoch(found: Sequence[Pair]) -> str:
+    rule = selected_by(row.run.config.training.select for row, _ in found)
+    return f"Networks are those of the best epoch by {rule}."
+
+
+def _as_text(table: Table) -> TextTable:
+    return TextTable(
+        title=table.title,
+        header=tuple(column.title for column in table.columns),
+        rows=tuple(
+            (" ".join(filter(None, [row.title, row.detail])), *(cell.text for cell in row.cells))
+            for row in table.rows
+        ),
+    )
+
+
+def _csv(found: Sequence[Pair], numbers: Numbers, further: dict[str, Numbers]) -> bytes:
+    """A line for each network and quantity, with further columns of numbers by their titles."""
+    header = ("data", "model", "method", "distinction", "seed", "quantity", "value", *further)
+    return format_table(header, _lines(found, [numbers, *further.values()]))
+
+
+def _lines(found: Sequence[Pair], numbers: Sequence[Numbers]) -> Iterator[tuple[object, ...]]:
+    for row, one in found:
+        names = [not_a_formula(name) for name in (row.data, row.model, row.method, row.distinction)]
+        for seed, evaluation in one.evaluations.items():
+            values = [each(evaluation) for each in numbers]
+            for quantity in values[0]:
+                yield (*names, seed, quantity, *(round(each[quantity], 6) for each in values))

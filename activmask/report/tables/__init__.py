@@ -1,0 +1,1 @@
+"""What a report tabulates as text and as files."""

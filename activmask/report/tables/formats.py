@@ -1,0 +1,235 @@
+"""A summary as Markdown, LaTeX, CSV and JSON."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict
+from json import dumps
+from typing import Any
+
+from activmask.data.files.tables import format_table
+from activmask.data.splits import SPLITS
+from activmask.evaluation.spread import Spread
+from activmask.experiments.printed import EPOCHS, Epoch, Printed
+from activmask.experiments.printed import MEASURES as PRINTED
+from activmask.report.findings.summary import Row, Summary
+from activmask.report.tables.text_tables import TextTable, printed_at, text_tables
+from activmask.runs.folder import MEASURES
+
+
+def markdown(summary: Summary) -> str:
+    """The tables under headings, then the notes as a list."""
+    parts = [markdown_table(table) for table in text_tables(summary)]
+    notes = "\n".join(f"- {_markdown_text(note)}" for note in summary.notes)
+    return "\n\n".join([*parts, notes]) + "\n"
+
+
+def markdown_table(table: TextTable) -> str:
+    """A table under its title as a heading."""
+    lines = [table.header, ("---", *["---:"] * (len(table.header) - 1))]
+    lines += [tuple(_markdown_text(cell) for cell in row) for row in table.rows]
+    return f"## {_markdown_text(table.title)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _markdown_text(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|~$#]|&(?=[#\w]))", r"\\\1", one_line(text))
+
+
+def one_line(text: str) -> str:
+    """A name as it can be printed: without line breaks, control characters or broken encoding."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())
+
+
+def latex(summary: Summary) -> str:
+    """The tables with rules of the package booktabs, then the notes as paragraphs."""
+    parts = [latex_table(table) for table in text_tables(summary)]
+    notes = "\n\n".join(latex_text(note) for note in summary.notes)
+    return "\n\n".join(["% \\usepackage{booktabs}", *parts, notes]) + "\n"
+
+
+def latex_table(table: TextTable) -> str:
+    """A table with rules of the package booktabs, captioned with its title."""
+    lines = [" & ".join(latex_text(cell) for cell in row) + r" \\" for row in (table.header, *table.rows)]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{latex_text(table.title)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
+            *(r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"),
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    **{char: f"{{{char}}}" for char in "[]*"},
+}
+"""The last three would belong to a line break that they follow."""
+
+
+def latex_text(text: str) -> str:
+    """A text whose characters LaTeX prints as they are."""
+    escaped = "".join(_LATEX.get(char, char) for char in one_line(text))
+    return re.sub(r"(?<![\w.])-(?=\d)", "$-$", escaped)
+
+
+def csv(summary: Summary) -> str:
+    """One line a row of the summary, plain numbers, means and SDs in columns of their own."""
+    lines = [_flat(row) for row in summary.rows]
+    header = list(dict.fromkeys(name for line in lines for name in line))
+    return format_table(header, [[line.get(name, "") for name in header] for line in lines]).decode()
+
+
+def _flat(row: Row) -> dict[str, object]:
+    texts = {
+        "data": row.data,
+        "model": row.model,
+        "method": row.method,
+        "distinction": row.distinction,
+        "form": row.form,
+        "selected_by": row.run.config.training.select,
+        "folder": str(row.run.folder),
+    }
+    spreads: dict[str, Spread | Printed | None] = {
+        **{f"{split}_{name}": row.scores[split][name] for split in SPLITS for name in MEASURES},
+        "best_epoch": row.best_epoch,
+        **{f"last_{split}_{name}": row.last[split][name] for split in SPLITS for name in MEASURES},
+        **{f"paper_{_at(name, epoch)}": _printed(row, name, epoch) for name, epoch in _PRINTED_AT},
+    }
+    gaps = {f"{_at(one.measure, one.epoch)}{_OURS[one.ours]}": one for one in row.beside}
+    return {
+        **{name: not_a_formula(text) for name, text in texts.items()},
+        "seeds": len(row.run.seeds),
+        "unfinished": len(row.run.unfinished),
+        **dict(_columns(spreads)),
+        **dict(_seed_columns(row)),
+        **{f"{name}_minus_paper": _number(gaps[name].difference) if name in gaps else "" for name in _GAPS},
+        **{f"{name}_paper_sds": _number(gaps[name].sds) if name in gaps else "" for name in _GAPS},
+        "paper_source": row.source,
+        "departures": "; ".join(f"{k} {ours} (paper {paper})" for k, (ours, paper) in row.departures.items()),
+        **_flat_comparison(row),
+    }
+
+
+_OURS = {"auc": "_auc", "accuracy": "_accuracy", "epoch": ""}
+_PRINTED_AT: list[tuple[str, Epoch]] = [
+    *((name, "best") for name in PRINTED),
+    *((split, "last") for split in SPLITS),
+]
+
+
+def _at(measure: str, epoch: Epoch) -> str:
+    """A measure as columns name it: those of the last epoch say so."""
+    return f"last_{measure}" if epoch == "last" else measure
+
+
+def _printed(row: Row, measure: str, epoch: Epoch) -> Printed | None:
+    return row.paper[measure] if printed_at(row, measure, epoch) else None
+
+
+_GAPS = [
+    *(f"{_at(split, epoch)}_{name}" for epoch in EPOCHS for split in SPLITS for name in MEASURES),
+    "best_epoch",
+]
+
+
+def _seed_columns(row: Row) -> Iterable[tuple[str, object]]:
+    """Of how many seeds which is true, a column each, so that no spreadsheet takes 9/0/1 for a date."""
+    for epoch in EPOCHS:
+        for split in SPLITS:
+            ours = row.seeds_at.get(epoch, {}).get(split)
+            papers = row.papers_seeds_at.get(split) if printed_at(row, split, epoch) else None
+            for name, found in ((_at(split, epoch), ours), (f"paper_{_at(split, epoch)}", papers)):
+                for what in ("counted", "chance", "box"):
+                    yield f"{name}_seeds_{what}", "" if found is None else getattr(found, what)
+
+
+def _columns(spreads: dict[str, Spread | Printed | None]) -> Iterable[tuple[str, object]]:
+    for name, value in spreads.items():
+        yield f"{name}_mean", _number(value.mean if value else None)
+        yield f"{name}_sd", _number(value.sd if value else None)
+
+
+def _number(value: float | None) -> object:
+    return "" if value is None else round(value, 6)
+
+
+def not_a_formula(text: str) -> str:
+    """A text that a spreadsheet shows instead of running it."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _flat_comparison(row: Row) -> dict[str, object]:
+    names = ("seeds", "difference", "low", "high", "p", "p_holm")
+    found = row.comparison
+    if found is None:
+        return dict.fromkeys(("baseline_folder", *(f"baseline_{name}" for name in names)), "")
+    one = found.difference
+    numbers = (one.n, one.mean, one.low, one.high, one.p, found.adjusted_p)
+    return {
+        "baseline_folder": not_a_formula(str(found.baseline.folder)),
+        **{f"baseline_{name}": _number(number) for name, number in zip(names, numbers, strict=True)},
+    }
+
+
+def json(summary: Summary) -> str:
+    """Everything in the summary, full precision; what does not exist is null."""
+    value = {"rows": [_object(row) for row in summary.rows], "notes": list(summary.notes)}
+    return dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def _object(row: Row) -> dict[str, Any]:
+    compared = row.comparison
+    return {
+        "experiment": row.title,
+        "data": row.data,
+        "model": row.model,
+        "method": row.method,
+        "distinction": row.distinction,
+        "form": row.form or None,
+        "selected_by": row.run.config.training.select,
+        "folder": str(row.run.folder),
+        "seeds": list(row.run.seeds),
+        "unfinished": list(row.run.unfinished),
+        "scores": {s: {m: _or_null(row.scores[s][m]) for m in MEASURES} for s in SPLITS},
+        "last_epoch": {s: {m: _or_null(row.last[s][m]) for m in MEASURES} for s in SPLITS},
+        "last_epoch_valid": {m: _or_null(row.last["valid"][m]) for m in MEASURES},
+        "best_epoch": _or_null(row.best_epoch),
+        "seeds_at": {
+            epoch: {split: asdict(found) for split, found in by_split.items()}
+            for epoch, by_split in row.seeds_at.items()
+        },
+        "paper": _paper_object(row) if row.paper else None,
+        "departures": {k: {"run": ours, "paper": paper} for k, (ours, paper) in row.departures.items()},
+        "baseline": {
+            "folder": str(compared.baseline.folder),
+            **asdict(compared.difference),
+            "p_holm": compared.adjusted_p,
+        }
+        if compared
+        else None,
+    }
+
+
+def _paper_object(row: Row) -> dict[str, Any]:
+    return {
+        "source": row.source,
+        "printed": {name: asdict(value) for name, value in row.paper.items()},
+        "seeds_at": {name: asdict(found) for name, found in row.papers_seeds_at.items()},
+        "distances": [asdict(one) for one in row.beside],
+    }
+
+
+def _or_null(value: Spread | None) -> dict[str, Any] | None:
+    return asdict(value) if value else None

@@ -1,0 +1,130 @@
+"""What describes a run: one frozen object composed of the settings of those who read them.
+
+It is flat for flags, TOML and JSON alone, see `flat` and `compose`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from activmask.data.settings import Source, View
+from activmask.ground.settings import Setting, declared, filled, setting
+from activmask.models.settings import MODEL_DEFAULTS, Network
+from activmask.objectives import OBJECTIVES
+from activmask.objectives.chosen import Chosen, usual_settings
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["fp32", "tf32", "bf16"]
+SelectBy = Literal["auc", "accuracy", "loss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Whose settings a run starts from."""
+
+    preset: str = setting("synthetic", "The paper's settings for one of its data sets.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the network learns, in which arithmetic, and which of its epochs is kept."""
+
+    epochs: int = setting(500, "Passes over the training images.", least=1)
+    batch_size: int = setting(32, "Images per step.", least=1)
+    lr: float = setting(1e-4, "Adam's learning rate.", least=0)
+    eval_train: bool = setting(False, "Score the training images each epoch too.")
+    select: SelectBy = setting(
+        "auc",
+        "What makes an epoch the best: the highest valid AUC, the highest valid accuracy (as the paper's "
+        "released code) or the lowest valid cross-entropy; of equal epochs the first.",
+    )
+    precision: Precision = setting("fp32", "Arithmetic of the network's passes.")
+    sync_batchnorm: bool = setting(
+        False, "Under torchrun, normalise batches by the images of all processes together."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where a run is computed: what changes its results by no more than rounding."""
+
+    device: Device = setting("auto", "Where to compute.")
+    threads: int = setting(0, "CPU threads; 0 leaves torch's choice.", least=0)
+    compile: bool = setting(
+        False, "Compile the network's passes; takes a minute first and gains nothing on a CPU."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The complete description of one experiment, for any number of seeds.
+
+    The defaults are those of the `synthetic` preset for a ResNet-18; `make_config` applies
+    presets and checks that the settings make sense together.
+    """
+
+    preset: str = "synthetic"
+    source: Source = field(default_factory=Source)
+    view: View = field(default_factory=View)
+    network: Network = field(default_factory=Network)
+    objectives: Chosen = field(default_factory=usual_settings)
+    """The settings of every objective in the order of `OBJECTIVES`, those that are off too."""
+    training: Training = field(default_factory=Training)
+    machine: Machine = field(default_factory=Machine)
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a setting by its flat name (raises KeyError)."""
+        return flat(self)[name]
+
+
+_PARTS: tuple[tuple[str, type, str], ...] = (
+    ("source", Source, "Data"),
+    ("view", View, "Data"),
+    ("network", Network, "Model"),
+    ("objectives", tuple, "Objective"),
+    ("training", Training, "Training"),
+    ("machine", Machine, "Machine"),
+)
+"""The parts of a run: attribute, class and the panel of the help that its flags stand in."""
+
+
+def _classes() -> list[tuple[type, str]]:
+    """All classes of settings in the order of flags, each with its panel."""
+    found: list[tuple[type, str]] = [(Preset, "Data")]
+    for _, part, panel in _PARTS:
+        of_objectives = [(one.settings, panel) for one in OBJECTIVES.values()]
+        found += of_objectives if part is tuple else [(part, panel)]
+    return found
+
+
+def all_settings() -> dict[str, Setting]:
+    """Every setting of a run by name, those of all objectives among them."""
+    return {name: known for part, _ in _classes() for name, known in declared(part).items()}
+
+
+def panels() -> dict[str, str]:
+    """The panel of the help that each setting's flag stands in."""
+    return {name: panel for part, panel in _classes() for name in declared(part)}
+
+
+def flat(config: RunConfig) -> dict[str, Any]:
+    """Every setting of a run with its value, as JSON and TOML hold them."""
+    parts = [config.source, config.view, config.network, *config.objectives, config.training, config.machine]
+    return {"preset": config.preset} | {name: value for part in parts for name, value in vars(part).items()}
+
+
+def compose(values: Mapping[str, Any]) -> RunConfig:
+    """The inverse of `flat`; what is not there has its default. Values are not checked."""
+    chosen = tuple(filled(one.settings, values) for one in OBJECTIVES.values())
+    parts: dict[str, Any] = {name: filled(part, values) for name, part, _ in _PARTS if part is not tuple}
+    return RunConfig(**vars(filled(Preset, values)), **parts, objectives=chosen)
+
+
+def changed(config: RunConfig, **values: Any) -> RunConfig:
+    """A run with some settings changed, by their flat names."""
+    return compose(flat(config) | values)
+
+
+def default_of(name: str, model: str) -> Any:
+    """What a setting is for a model when neither the user nor a preset says."""
+    return MODEL_DEFAULTS.get(model, {}).get(name, all_settings()[name].default)

@@ -1,0 +1,48 @@
+"""How runs are told apart and paired in tables and figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from activmask.ground.settings import declared
+from activmask.runs.description import Machine, RunConfig, all_settings
+from activmask.runs.names import names
+
+_NAMED = {"preset", "model", "correlation", "duplicates", *declared(Machine)}
+"""Settings that names tell already, or that tell nothing of an experiment."""
+
+
+def distinctions(configs: Sequence[RunConfig], folders: Sequence[Path]) -> list[str]:
+    """For each run, what tells it from other runs of the same names.
+
+    These are the settings that differ, weights among them where they differ between runs of one
+    method, and where all agree as much of the folder's end as differs. An empty text means that
+    data, model and method already name the run.
+
+    Args:
+        configs: one a run.
+        folders: the run folders, one a run.
+    """
+    settings = [_distinction(config, configs) for config in configs]
+    keys = [(*names(config), text) for config, text in zip(configs, settings, strict=True)]
+    namesakes = [
+        [folder for folder, other in zip(folders, keys, strict=True) if other == key] for key in keys
+    ]
+    return [
+        ", ".join(filter(None, [text, f"in {_ending(folder, others)}" if len(others) > 1 else ""]))
+        for text, folder, others in zip(settings, folders, namesakes, strict=True)
+    ]
+
+
+def _ending(folder: Path, others: Sequence[Path]) -> str:
+    """The last parts of a folder, as many as it takes for all of them to differ."""
+    most = max(len(other.parts) for other in others)
+    lengths = (n for n in range(1, most) if len({other.parts[-n:] for other in others}) == len(others))
+    return str(Path(*folder.parts[-next(lengths, most) :]))
+
+
+def _distinction(config: RunConfig, configs: Sequence[RunConfig]) -> str:
+    namesakes = [other for other in configs if names(other) == names(config)]
+    known = all_settings().values()
+    watched = [one.name for one in known if one.name not in _NAMED and not one.in_label]
+    varying = [name for name in watched if len({other[name] for other in namesakes}) > 1]
+    return ", ".join(f"{name} {config[name]}" for name in varying)

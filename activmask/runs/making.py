@@ -1,0 +1,143 @@
+"""From chosen settings to a run's description: presets, defaults, and what is refused."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from activmask.data.presets import CONVNET_WIDTH, PRESETS, RECON_WEIGHT
+from activmask.data.settings import parse_ratio
+from activmask.ground.errors import UsageError
+from activmask.ground.nearest import nearest
+from activmask.ground.settings import check_value
+from activmask.models.settings import AUTOENCODERS, CONVNETS, MODEL_DEFAULTS
+from activmask.objectives import OBJECTIVES
+from activmask.objectives.chosen import Chosen, needs, switched_on, that_need
+from activmask.runs.description import RunConfig, all_settings, changed, compose, flat
+from activmask.runs.inert import without_effect
+
+
+def make_config(**settings: Any) -> RunConfig:
+    """Build a run's description from a preset and settings that win over it.
+
+    Raises:
+        UsageError: an unknown setting, a value of the wrong type, or settings that contradict
+            each other or could not take effect.
+    """
+    check_values(settings)
+    preset = settings.get("preset", "synthetic")
+    _check_preset(preset)
+    values = {**PRESETS[preset], **settings}
+    model = values.get("model", "resnet18")
+    if "width" not in settings:
+        values["width"] = CONVNET_WIDTH[preset] if model in CONVNETS else 64
+    if "recon" not in settings and model in AUTOENCODERS:
+        values["recon"] = RECON_WEIGHT[preset]
+    config = compose(values | _model_defaults(values, model))
+    for reason in (*_contradictions(config), *without_effect(config)):
+        raise UsageError(reason)
+    return config
+
+
+def _check_preset(preset: str) -> None:
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset '{preset}'; {nearest(preset, PRESETS)}")
+
+
+def _model_defaults(values: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """The model's own defaults, where nothing else was chosen.
+
+    Without its objective a setting cannot act, so that runs written when all models had one
+    default are still the same runs.
+    """
+    known = all_settings()
+    owner = {name: one.name for one in OBJECTIVES.values() for name in one.declared()}
+    return {
+        name: value
+        for name, value in MODEL_DEFAULTS.get(model, {}).items()
+        if name not in values or (values[name] == known[name].default and not values.get(owner[name]))
+    }
+
+
+def written_config(settings: dict[str, Any]) -> RunConfig:
+    """The description of a run that was written down before, perhaps by an earlier version.
+
+    What it does not mention had no other value then than the setting's default; no preset comes in,
+    and a setting without effect, which earlier versions let pass, changed nothing.
+
+    Raises:
+        UsageError: an unknown setting or preset, or a value of the wrong type.
+    """
+    check_values(settings)
+    config = compose(settings)
+    _check_preset(config.preset)
+    return changed(config, **_model_defaults(flat(config), config.network.model))
+
+
+def check_values(settings: dict[str, Any]) -> None:
+    """Check each setting by itself: its name, type, choices and range.
+
+    Raises:
+        UsageError: names the setting, what was expected and what was found.
+    """
+    known = all_settings()
+    for name, value in settings.items():
+        if name not in known:
+            raise UsageError(f"there is no setting '{name}'; {nearest(name, known)}")
+        check_value(known[name], value)
+
+
+def _contradictions(config: RunConfig) -> Iterator[str]:
+    """What is wrong with settings that cannot go together, a sentence each."""
+    parse_ratio(config.source.split_ratio)
+    if config.training.lr == 0:
+        yield "lr is 0: nothing would be learned; give a positive learning rate"
+    for name in ("masks", "correlation"):
+        if config[name] > 1:
+            yield f"{name} is a share between 0 and 1; found {config[name]}"
+    for one in OBJECTIVES.values():
+        yield from one.refused(one.of(config.objectives))
+    yield from _surroundings(config.objectives)
+    asked = needs(config.objectives)
+    if asked.decoder and config.network.model not in AUTOENCODERS:
+        names = " and ".join(that_need(config.objectives, "decoder"))
+        yield (
+            f"{config.network.model} has no decoder, so it cannot reconstruct; use ae or unet, or set "
+            f"{names} to 0"
+        )
+    if asked.second_derivative and config.machine.compile:
+        yield (
+            f"compile cannot differentiate twice, which {_all_that_need('second_derivative')} need; leave "
+            "compile off"
+        )
+    if config.view.augment == "crop-flip" and config.view.image_size == 0:
+        yield "augment crop-flip needs image_size, the side in px to crop to"
+
+
+def _surroundings(chosen: Chosen) -> Iterator[str]:
+    """What is wrong where training shows images without their surroundings."""
+    hiding = [one.name for one, _ in switched_on(chosen) if one.hides_surroundings]
+    if len(hiding) > 1:
+        yield f"{_in_words(hiding)} both replace the training images; choose one"
+    if hiding and needs(chosen).surroundings:
+        hidden = [one.name for one in OBJECTIVES.values() if one.hides_surroundings]
+        yield (
+            f"{_in_words(hidden)} train on images without their surroundings, so "
+            f"{_all_that_need('surroundings')}, which act on the surroundings, cannot go with them; "
+            "choose one"
+        )
+
+
+def _all_that_need(what: str) -> str:
+    """The names of all objectives that would need something, whether they are on or not."""
+    return _in_words(
+        [
+            name
+            for one in OBJECTIVES.values()
+            for name, needed in one.switches.items()
+            if getattr(needed, what)
+        ]
+    )
+
+
+def _in_words(names: list[str]) -> str:
+    """Names as a sentence lists them."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -1,0 +1,91 @@
+"""A run's description as TOML: read with every mistake named, written so that it reads back the same."""
+
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from activmask.ground.errors import ConfigError, UsageError
+from activmask.runs.description import RunConfig, flat
+from activmask.runs.making import check_values
+
+_LONGEST_RANGE = 10_000
+_SEEDS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", re.ASCII)
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
+    """The settings of a TOML file, and its `seeds` if it names any.
+
+    Raises:
+        ConfigError: the file is missing, no TOML, or a setting in it is wrong.
+    """
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML ({error})") from error
+    try:
+        seeds = settings.pop("seeds", None)
+        check_values(settings)
+        return settings, None if seeds is None else parse_seeds(str(seeds))
+    except UsageError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def format_config(config: RunConfig, seeds: Sequence[int]) -> str:
+    """The complete description as TOML that `read_config` reads back to the same run."""
+    import tomli_w
+
+    return tomli_w.dumps({"seeds": format_seeds(seeds), **flat(config)})
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds written as numbers and ranges, for example `0-9` or `0,3,7-8`.
+
+    Raises:
+        UsageError: anything else, a range that runs backwards, or a seed named twice.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = _SEEDS.fullmatch(part.strip())
+        if not found:
+            raise UsageError(f"seeds are numbers and ranges such as 0-9 or 0,3,7; found {text!r}")
+        start, stop = int(found[1]), int(found[2] or found[1])
+        if stop < start or stop - start >= _LONGEST_RANGE or stop >= 2**32:
+            raise UsageError(f"seeds: the range {part.strip()} is empty or too long")
+        seeds.extend(range(start, stop + 1))
+    if len(set(seeds)) != len(seeds):
+        raise UsageError(f"seeds: {text!r} names a seed twice")
+    return tuple(seeds)
+
+
+def format_seeds(seeds: Sequence[int]) -> str:
+    """The inverse of `parse_seeds`, consecutive seeds as one range."""
+    groups: list[list[int]] = []
+    for seed in seeds:
+        if groups and seed == groups[-1][-1] + 1 and len(groups[-1]) < _LONGEST_RANGE:
+            groups[-1].append(seed)
+        else:
+            groups.append([seed])
+    return ",".join(f"{g[0]}-{g[-1]}" if len(g) > 1 else str(g[0]) for g in groups)
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Settings written as `name=value`, values as in TOML; a bare word is a string.
+
+    Raises:
+        UsageError: an entry that is no pair, or an unknown or wrong setting.
+    """
+    settings = dict(_pair(pair) for pair in pairs)
+    check_values(settings)
+    return settings
+
+
+def _pair(pair: str) -> tuple[str, Any]:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise UsageError(f"a setting is written name=value, such as width=16; found {pair!r}")
+    try:
+        return name.strip().replace("-", "_"), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip().replace("-", "_"), value.strip()

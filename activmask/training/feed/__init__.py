@@ -1,0 +1,1 @@
+"""The images that training sees, from a run's description to batches."""

@@ -1,0 +1,141 @@
+"""What a run's training masks cover, what their presence tells, and whether that is of any use.
+
+Shapes: N images, H x W pixels of the network's size.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from activmask.data.augment import centre_crop
+from activmask.data.dilation import NATIVE_UNIT, STORED_UNIT, dilation_radius
+from activmask.data.mask_shares import Presence, Shares, shares
+from activmask.data.masks import presence
+from activmask.data.samples import Samples
+from activmask.ground.errors import DataError
+from activmask.objectives.chosen import needs, that_need
+from activmask.runs.description import RunConfig
+from activmask.runs.folder import PRESENCE
+from activmask.training.feed.stream import AnySamples
+from activmask.training.feed.workers import worker_losses_named
+
+_TOGETHER = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskFacts:
+    """The masks of a run's training images, dilated."""
+
+    images: int
+    """N."""
+    shares: Shares | None
+    """Of the image that lies inside them, in the middle H x W px where training takes random crops; None
+    where the images stay on disk and training looks at no mask."""
+    presence: Presence
+    """What having a mask tells of the class."""
+    unit: str
+    """What the blur's sigma counts."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The entries of a run's description."""
+        covered = None if self.shares is None else {**self.shares.to_json(), "images": self.images}
+        return {"mask_shares": covered, PRESENCE: vars(self.presence)}
+
+
+def mask_facts(config: RunConfig, train: AnySamples) -> MaskFacts:
+    """Measure the masks that training sees; a stream is read once for it.
+
+    Raises:
+        DataError: a file of a stream is broken.
+    """
+    looked_at = isinstance(train, Samples) or needs(config.objectives).masks
+    return MaskFacts(
+        images=len(train),
+        shares=_shares(config, train) if looked_at else None,
+        presence=presence(train.labels.cpu(), train.has_mask),
+        unit=_unit(train),
+    )
+
+
+def _unit(train: AnySamples) -> str:
+    native = train.native if isinstance(train, Samples) else train.images.workers.reader.train_table.native
+    return STORED_UNIT if native is None else NATIVE_UNIT
+
+
+def _shares(config: RunConfig, train: AnySamples) -> Shares:
+    inside: list[Tensor] = []
+    area = 0
+    with worker_losses_named():
+        for masks in _masks(train):
+            seen = centre_crop(masks, config.view.image_size) if config.view.image_size else masks
+            area = seen.shape[-2] * seen.shape[-1]
+            inside.append(seen.flatten(1).sum(dim=1).cpu())
+    return shares(torch.cat(inside)[train.has_mask].numpy(), area)
+
+
+def _masks(train: AnySamples) -> Iterator[Tensor]:
+    """All masks, bool (n, 1, S, S) after bool (n, 1, S, S)."""
+    if isinstance(train, Samples):
+        yield from train.masks.split(_TOGETHER)
+        return
+    for _, masks in train.images.read(torch.arange(len(train)).split(_TOGETHER)):
+        yield masks
+
+
+def check_masks(config: RunConfig, facts: MaskFacts) -> None:
+    """Refuse objectives that look at masks of which none has both an inside and an outside.
+
+    Raises:
+        DataError: says how many cover all of the image, and how many nothing of it.
+    """
+    found = facts.shares
+    if not needs(config.objectives).masks or found is None or found.masks == 0 or found.partial:
+        return
+    raise DataError(
+        f"{config.source.data}: of the {found.masks} training masks {found.full} cover the whole image and "
+        f"{found.empty} nothing of it{_blurred(config, facts)}, so {_objectives(config)} would have no "
+        "effect on any image or leave nothing of it; choose a smaller mask_blur, or mend the masks"
+    )
+
+
+def mask_notes(config: RunConfig, facts: MaskFacts) -> list[str]:
+    """What somebody who trains with these masks should know, a sentence each."""
+    if not needs(config.objectives).masks:
+        return []
+    return [*_cover_notes(config, facts), *_presence_notes(config, facts)]
+
+
+def _cover_notes(config: RunConfig, facts: MaskFacts) -> Iterator[str]:
+    found = facts.shares
+    if found is None or not (found.full or found.empty):
+        return
+    yield (
+        f"of the {found.masks} training masks {found.full} cover the whole image and {found.empty} nothing "
+        f"of it{_blurred(config, facts)} (median share inside {found.median:.1%}): where nothing is outside, "
+        f"{_objectives(config)} changes nothing, and where nothing is inside, nothing is kept"
+    )
+
+
+def _presence_notes(config: RunConfig, facts: MaskFacts) -> Iterator[str]:
+    if facts.presence.tells:
+        yield (
+            f"whether an image has a mask tells its class: AUC {facts.presence.auc:.2f} of the mask's "
+            f"presence alone on the {facts.images} training images (by chance 0.50 ± "
+            f"{facts.presence.chance_distance:.2f}), and images without one stay whole, so what "
+            f"{_objectives(config)} comes to may be due to that; masks_without borrowed lends them masks"
+        )
+
+
+def _blurred(config: RunConfig, facts: MaskFacts) -> str:
+    if config.view.mask == "circle":
+        return " (circles, in the middle of the image that the network sees)"
+    if dilation_radius(config.view.mask_blur) == 0:
+        return ""
+    return f" once mask_blur {config.view.mask_blur:g} ({facts.unit}) has dilated them"
+
+
+def _objectives(config: RunConfig) -> str:
+    return " and ".join(that_need(config.objectives, "masks"))

@@ -1,0 +1,213 @@
+"""Images that stay on disk until a step needs them, read ahead by worker processes.
+
+A data set whose pixels would take more than `RESIDENT_BYTES` streams, every other one lives in
+memory. Both give the same bits: order, shuffles and random crops are drawn by the training
+process; workers only read, dilate and crop to the middle. A script that trains on a stream needs
+the `if __name__ == "__main__":` of every program that starts processes.
+
+Shapes: N images, B of a batch, T the network's side in px.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from activmask.data.dataset import Dataset, read_dataset
+from activmask.data.manifest import Entry, file_content, table_rows
+from activmask.data.samples import Samples
+from activmask.data.settings import IN_MEMORY
+from activmask.machine.world import ALONE, World
+from activmask.objectives.chosen import shown_always
+from activmask.runs.description import RunConfig
+from activmask.training.feed.origin import Origin, origin_in_memory, origin_on_disk
+from activmask.training.feed.sources import (
+    check_scale,
+    check_split,
+    judged_lenders,
+    read_splits,
+    split_rows,
+    stored_splits,
+    training_masks,
+)
+from activmask.training.feed.workers import Pixels, Request, Workers, new_reader, new_workers, worker_count
+
+RESIDENT_BYTES = 2**31
+"""The most that the pixels of a run's three splits may take in memory (26,000 images of 128 px).
+
+Each seed of a run holds its own; beside the program a process was measured to need 1.4 times as much.
+"""
+
+_BYTES_PER_PIXEL = 4 + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedImages:
+    """The pixels of a split, on disk."""
+
+    workers: Workers
+    training: bool
+    """As training sees them, not evaluation."""
+    rows: Tensor
+    """int64 (N,), their rows in the data set's table."""
+    side: int
+    """T."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """(N, 1, T, T)."""
+        return torch.Size((len(self.rows), 1, self.side, self.side))
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """Images (size, 1, T, T) in [0, 1] after images, the last of them perhaps fewer."""
+        for images, _ in self.read(torch.arange(len(self.rows)).split(size)):
+            yield images
+
+    def read(self, order: Sequence[Tensor]) -> Iterator[Pixels]:
+        """Images and masks of batches, each int64 (B,) of the numbers 0 to N - 1."""
+        return self.workers.read(Request(self.training, self.rows[picked].tolist()) for picked in order)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedSamples:
+    """A split of which only the labels are in memory, and which images have a mask."""
+
+    images: StreamedImages
+    labels: Tensor
+    """int64 (N,), the class of each image."""
+    has_mask: Tensor
+    """bool (N,), as it is seen: False too where a mask is not kept."""
+
+    def __len__(self) -> int:
+        """The number of images N."""
+        return len(self.labels)
+
+
+AnySamples = Samples | StreamedSamples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """A run's data on disk, read by one set of workers."""
+
+    train: StreamedSamples
+    """As training sees it."""
+    splits: dict[str, StreamedSamples]
+    """Train, valid and test as evaluation sees them."""
+
+
+def open_stored(
+    config: RunConfig, seed: int, device: torch.device, world: World = ALONE, written: Sequence[Entry] = ()
+) -> tuple[dict[str, Samples] | Stream, Origin]:
+    """Train, valid and test in memory as stored, or a stream where they would take too much of it.
+
+    Args:
+        config: the run's description.
+        seed: of the split.
+        device: where the network computes.
+        world: the processes that train together.
+        written: the splits as the run wrote them down; none draws them.
+
+    Returns:
+        The images, and where they come from.
+
+    Raises:
+        DataError: a data set that is missing, broken or cannot be split as asked, or has lost images
+            that were written down.
+    """
+    if config.source.data == IN_MEMORY:
+        drawn = stored_splits(config, seed)
+        return drawn, origin_in_memory(drawn)
+    dataset = read_dataset(Path(config.source.data))
+    check_scale(config, dataset)
+    rows = table_rows(written, dataset) if written else split_rows(config, dataset, seed)
+    images = sum(len(chosen) for chosen in rows.values())
+    stored: dict[str, Samples] | Stream
+    if images * dataset.height * dataset.width * _BYTES_PER_PIXEL <= RESIDENT_BYTES:
+        stored = read_splits(config, dataset, rows)
+    else:
+        stored = open_stream(config, dataset, rows, seed, device, worker_count(config, world))
+    return stored, origin_on_disk(dataset, rows)
+
+
+def open_stream(
+    config: RunConfig,
+    dataset: Dataset,
+    rows: Mapping[str, np.ndarray],
+    seed: int,
+    device: torch.device,
+    count: int,
+) -> Stream:
+    """A stream of the splits that `split_rows` drew, read by `count` processes; 0 reads in this one.
+
+    Raises:
+        DataError: a split cannot be trained or judged on.
+    """
+    labels = torch.from_numpy(dataset.labels)
+    has_mask = torch.tensor([config.view.mask == "circle" or name != "" for name in dataset.mask_file_names])
+    chosen = {name: torch.from_numpy(of_split) for name, of_split in rows.items()}
+    for name, own in chosen.items():
+        check_split(name, config, (dataset.height, dataset.width), labels[own], has_mask[own])
+    kept, of_train = has_mask.clone(), chosen["train"]
+    in_training, in_judging = torch.arange(len(dataset)), torch.arange(len(dataset))
+    kept[of_train], shown = training_masks(labels[of_train], has_mask[of_train], config, seed)
+    in_training[of_train] = of_train[shown]
+    if shown_always(config.objectives) and config.view.masks_without == "borrowed":
+        for name, own in chosen.items():
+            in_judging[own] = own[judged_lenders(has_mask[own], seed, name)]
+    workers = new_workers(new_reader(config, dataset, kept, in_training, in_judging), device, count)
+    middle = config.view.image_size or dataset.width
+
+    def streamed(own: Tensor, training: bool, side: int) -> StreamedSamples:
+        images = StreamedImages(workers=workers, training=training, rows=own, side=side)
+        seen = kept if training else has_mask[in_judging]
+        return StreamedSamples(images=images, labels=labels[own], has_mask=seen[own])
+
+    return Stream(
+        train=streamed(of_train, True, middle if config.view.augment == "none" else dataset.width),
+        splits={name: streamed(own, False, middle) for name, own in chosen.items()},
+    )
+
+
+def batches(
+    samples: AnySamples, order: Sequence[Tensor], device: torch.device
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Images, masks and labels on the device, batch after batch.
+
+    Args:
+        samples: to train on; those in memory are on the device already.
+        order: of each batch, int64 (B,) of the numbers 0 to N - 1.
+        device: where the network computes.
+
+    Raises:
+        DataError: a file of a stream is broken.
+    """
+    if isinstance(samples, Samples):
+        for picked in order:
+            there = picked.to(device)
+            yield samples.images[there], samples.masks[there], samples.labels[there]
+        return
+    for picked, (images, masks) in zip(order, samples.images.read(order), strict=True):
+        labels = samples.labels[picked].to(device)
+        yield images.to(device, non_blocking=True), masks.to(device, non_blocking=True), labels
+
+
+def file_digest(samples: StreamedSamples) -> str:
+    """A digest of what training reads, by which earlier versions knew a stream's data again.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    table = samples.images.workers.reader.train_table
+    digest = hashlib.sha256()
+    for row in samples.images.rows.tolist():
+        for name in (table.file_names[row], table.mask_file_names[row]):
+            content = file_content(table.root / name) if name else b""
+            digest.update(len(content).to_bytes(8, "little"))
+            digest.update(content)
+    digest.update(samples.labels.numpy().tobytes())
+    return digest.hexdigest()

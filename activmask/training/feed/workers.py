@@ -1,0 +1,209 @@
+"""Worker processes that read a run's images ahead of its steps.
+
+Shapes: B images of a batch, T the network's side in px.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import get_all_start_methods, get_context
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils import data
+
+from activmask.data.dataset import Dataset, load_samples
+from activmask.data.samples import Samples
+from activmask.ground.errors import ActivmaskError, DataError
+from activmask.ground.interrupts import children_deaf_to_interrupts
+from activmask.machine.device import cores
+from activmask.machine.world import ALONE, World
+from activmask.objectives.chosen import needs, shown_always
+from activmask.runs.description import RunConfig
+from activmask.training.feed.sources import as_seen, with_kept_masks, with_mask_source
+
+MOST_WORKERS = 8
+"""Every seed of a run has workers of its own, and eight read faster than networks learn."""
+
+AHEAD = 2
+"""Batches that each worker has ready."""
+
+
+class Request(NamedTuple):
+    """A batch that a worker is to read."""
+
+    training: bool
+    """As training sees it, not evaluation."""
+    rows: list[int]
+    """Of the data set's table."""
+
+
+Pixels = tuple[Tensor, Tensor]
+"""Images float32 (B, 1, T, T) in [0, 1] and masks bool (B, 1, T, T)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader(data.Dataset[Pixels | ActivmaskError]):
+    """What a worker knows: a run's data set, and which of its masks are kept in training."""
+
+    config: RunConfig
+    train_table: Dataset
+    """The data set without the masks that training does not look at."""
+    seen_table: Dataset
+    """The data set without the masks that evaluation does not look at."""
+    kept: Tensor
+    """bool, one for each row of the table."""
+
+    def __getitem__(self, request: Request) -> Pixels | ActivmaskError:
+        """The batch, or what is wrong with the user's files: raised, it would lose its sentence."""
+        try:
+            samples = self._samples(request)
+        except ActivmaskError as error:
+            return error
+        return samples.images.contiguous(), samples.masks.contiguous()
+
+    def _samples(self, request: Request) -> Samples:
+        table = self.train_table if request.training else self.seen_table
+        stored = with_mask_source(load_samples(table, request.rows), self.config)
+        if request.training:
+            return with_kept_masks(stored, self.config, self.kept[request.rows])
+        return as_seen(stored, self.config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """The processes that read for one seed, one pass over a split at a time."""
+
+    reader: Reader
+    """What each of them knows."""
+    loader: data.DataLoader[Pixels | ActivmaskError]
+    requests: list[Request]
+    """Of the current pass; the loader asks for them in this order."""
+
+    def read(self, requests: Iterable[Request]) -> Iterator[Pixels]:
+        """The batches of one pass, in order; it must not begin while another one goes on.
+
+        Raises:
+            DataError: a file is broken or changed its size since the table was read, or a process was killed.
+        """
+        self.requests[:] = requests
+        first = self.requests[0]
+        try:
+            with children_deaf_to_interrupts():
+                answers = iter(self.loader)
+            for answer in answers:
+                assert self.requests[0] is first, "another pass began before this one had ended"
+                if isinstance(answer, ActivmaskError):
+                    raise answer
+                yield answer
+        except (ConnectionError, FileNotFoundError, EOFError) as error:
+            # The memory of an answer is fetched from its worker, which is no longer there.
+            raise _killed() from error
+
+
+def worker_count(config: RunConfig, world: World = ALONE) -> int:
+    """How many processes read for one that trains: all of its share of the cores but one.
+
+    The share is the run's `threads` or, where they are left open, what each process of the world gets.
+    """
+    share = min(config.machine.threads or cores() // world.size, cores())
+    return min(max(share - 1, 0), MOST_WORKERS)
+
+
+@contextmanager
+def worker_losses_named() -> Iterator[None]:
+    """Turn torch's error about a killed worker, which may come at any moment, into a sentence.
+
+    Raises:
+        DataError: a process that reads images was killed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise _killed() from error
+
+
+def new_reader(
+    config: RunConfig, dataset: Dataset, kept: Tensor, in_training: Tensor, in_judging: Tensor
+) -> Reader:
+    """A reader that opens no mask which nothing looks at.
+
+    Args:
+        config: the run's description.
+        dataset: of all splits.
+        kept: which masks training may see, bool, one for each row of the data set's table.
+        in_training: whose mask each row's image shows in training, int64, rows of the table.
+        in_judging: the same for evaluation.
+    """
+    maskless = replace(dataset, mask_file_names=("",) * len(dataset))
+    of_file = config.view.mask == "file"
+    return Reader(
+        config=config,
+        train_table=_lent(dataset, in_training) if of_file and needs(config.objectives).masks else maskless,
+        seen_table=_lent(dataset, in_judging) if of_file and shown_always(config.objectives) else maskless,
+        kept=kept,
+    )
+
+
+def _lent(dataset: Dataset, shown: Tensor) -> Dataset:
+    """The table in which every image has the mask file of the row that `shown` names."""
+    rows = shown.numpy()
+    return replace(
+        dataset,
+        mask_file_names=tuple(dataset.mask_file_names[row] for row in rows.tolist()),
+        native=None if dataset.native is None else dataset.native[rows],
+    )
+
+
+def new_workers(reader: Reader, device: torch.device, count: int) -> Workers:
+    """Processes that start with the first pass and live as long as what is returned.
+
+    Args:
+        reader: what they know.
+        device: where the network computes; for CUDA their answers are pinned in memory.
+        count: how many; 0 reads in this process.
+    """
+    requests: list[Request] = []
+    processes: dict[str, Any] = {}
+    if count:
+        processes = {
+            "num_workers": count,
+            "multiprocessing_context": _context(),
+            "persistent_workers": True,
+            "prefetch_factor": AHEAD,
+        }
+    loader = data.DataLoader(
+        reader,
+        # A request is a whole batch, and its answer too.
+        batch_size=None,
+        sampler=requests,
+        collate_fn=_as_it_is,
+        pin_memory=device.type == "cuda",
+        # Without one of its own it would draw from torch's global generator, which dropout uses.
+        generator=torch.Generator(),
+        **processes,
+    )
+    return Workers(reader=reader, loader=loader, requests=requests)
+
+
+def _context() -> Any:
+    """How workers start: forked by a server that has loaded torch once and runs no threads."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _killed() -> DataError:
+    return DataError(
+        "a process that reads images was killed, perhaps for want of memory (in a container also of shared "
+        "memory, /dev/shm); free some and resume the run"
+    )
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer

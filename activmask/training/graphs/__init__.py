@@ -1,0 +1,1 @@
+"""Epochs captured once as CUDA graphs, and replayed."""

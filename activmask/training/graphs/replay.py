@@ -1,0 +1,131 @@
+"""Train by replaying recorded epochs."""
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+from torch import Tensor
+
+from activmask.ground.errors import TrainingDiverged
+from activmask.training.graphs.capture import MOST_AHEAD, Recording, launch
+from activmask.training.graphs.device_epoch import FIXED, PER_SPLIT
+from activmask.training.replicas.advance import keep_row, save
+from activmask.training.replicas.epoch import (
+    diverged,
+    history_row,
+    judged_splits,
+    logits_diverged,
+    mean_losses,
+    step_count,
+)
+from activmask.training.replicas.predictions import Scores
+from activmask.training.replicas.progress import Progress
+
+SECONDS_AHEAD = 1.0
+"""About how long the host leaves the device alone before it reads results."""
+
+SECONDS_BETWEEN_SAVES = 20.0
+"""At most so much training is repeated after a kill; a state may be hundreds of megabytes."""
+
+
+def train_recorded(recordings: Sequence[Recording], epochs: int, progress: Progress) -> None:
+    """Replay until each replica has had so many epochs.
+
+    States are saved every `SECONDS_BETWEEN_SAVES` and at the end, not after each epoch.
+
+    Raises:
+        TrainingDiverged: a loss or a logit of one is NaN or infinite; every other replica's state is
+            that of its last epoch, its own that of the last save.
+    """
+    try:
+        _train(recordings, epochs, progress)
+    finally:
+        # After an interrupt the device still writes to what would be given back.
+        wait_for(recordings)
+
+
+def _train(recordings: Sequence[Recording], epochs: int, progress: Progress) -> None:
+    ahead, saved = 1, perf_counter()
+    while going := [each for each in recordings if each.replica.next_epoch < epochs]:
+        seconds = run_ahead(going, ahead, epochs)
+        failures = {each.replica.seed: collect(each, seconds, progress) for each in going}
+        failed = any(failures.values())
+        due = failed or perf_counter() - saved > SECONDS_BETWEEN_SAVES
+        for replica in (each.replica for each in going):
+            if not failures[replica.seed] and (due or replica.next_epoch >= epochs):
+                save(replica)
+        for failure in failures.values():
+            if failure:
+                raise failure
+        saved = perf_counter() if due else saved
+        ahead = min(MOST_AHEAD, max(1, int(SECONDS_AHEAD / seconds)))
+
+
+def run_ahead(recordings: Sequence[Recording], ahead: int, epochs: int) -> float:
+    """Launch so many epochs of each and wait for them; the seconds that one epoch of all took."""
+    start = perf_counter()
+    for _ in range(ahead):
+        for recording in recordings:
+            if recording.replica.next_epoch + recording.launched < epochs:
+                launch(recording)
+    done = max(recording.launched for recording in recordings)
+    wait_for(recordings)
+    return (perf_counter() - start) / done
+
+
+def wait_for(recordings: Sequence[Recording]) -> None:
+    """Until the device has done everything that was launched."""
+    for recording in recordings:
+        if recording.stream is not None:
+            recording.stream.synchronize()
+
+
+def collect(recording: Recording, seconds: float, progress: Progress) -> TrainingDiverged | None:
+    """Note the epochs that were launched and are over.
+
+    Args:
+        recording: its replica's history grows.
+        seconds: that one epoch of all replicas took.
+        progress: is told of each epoch.
+
+    Returns:
+        What was wrong with the first epoch that was no longer finite, whose successors are dropped.
+    """
+    replica = recording.replica
+    results = recording.results[: recording.launched].cpu()
+    recording.launched = 0
+    steps = step_count(replica)
+    for numbers in results:
+        try:
+            row, is_best = _outcome(recording, numbers, seconds)
+        except TrainingDiverged as failure:
+            return failure
+        progress.step(replica.seed, replica.next_epoch, steps, steps)
+        keep_row(replica, row, is_best=is_best)
+        progress.epoch(replica.seed, row)
+    return None
+
+
+def _outcome(recording: Recording, numbers: Tensor, seconds: float) -> tuple[dict[str, Any], bool]:
+    """An epoch's row of the history, and whether it is the best so far.
+
+    Raises:
+        TrainingDiverged: it has a loss or logits that are not finite.
+    """
+    replica = recording.replica
+    values, verdict = numbers[: -len(recording.verdict)], numbers[-len(recording.verdict) :]
+    sizes = [size for segment, _ in recording.segments for size in segment.sizes]
+    by_step = list(zip(values.view(len(sizes), -1), sizes, strict=True))
+    for step, (of_step, _) in enumerate(by_step):
+        if not of_step[0].isfinite():
+            raise diverged(replica, step, of_step)
+    splits = judged_splits(replica.config)
+    scores = {}
+    for name, (auc, accuracy, loss, finite) in zip(
+        splits, verdict[FIXED:].view(-1, PER_SPLIT).tolist(), strict=True
+    ):
+        if not finite:
+            raise logits_diverged(replica, name, replica.next_epoch)
+        scores[name] = Scores(auc, accuracy, loss)
+    row = history_row(replica, mean_losses(replica.config, by_step), scores, seconds)
+    return row, bool(verdict[0])

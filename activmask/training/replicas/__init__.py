@@ -1,0 +1,1 @@
+"""One seed's network and all that happens to it."""

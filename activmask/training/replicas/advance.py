@@ -1,0 +1,57 @@
+"""One more epoch of one replica, and what is kept of it."""
+
+import csv
+import io
+from time import perf_counter
+from typing import Any
+
+from activmask.ground.files import write_whole
+from activmask.runs.checkpoint import snapshot
+from activmask.runs.folder import HISTORY_FILE
+from activmask.runs.selection import is_better, merit
+from activmask.training.replicas.epoch import epoch_row, train_epoch
+from activmask.training.replicas.progress import Progress
+from activmask.training.replicas.replica import Replica
+from activmask.training.replicas.state import save_state
+
+
+def advance(replica: Replica, progress: Progress) -> None:
+    """Train for one epoch, evaluate, keep the best, save.
+
+    Raises:
+        TrainingDiverged: a loss or a logit is NaN or infinite; the last good state is kept.
+        PeerLost: another of torchrun's processes ended; likewise.
+    """
+    epoch, start = replica.next_epoch, perf_counter()
+    losses = train_epoch(replica, lambda done, total: progress.step(replica.seed, epoch, done, total))
+    if not replica.world.writes:
+        replica.next_epoch += 1
+        return
+    row = epoch_row(replica, losses, perf_counter() - start)
+    is_best = is_better(row, replica.best_score, replica.config.training.select)
+    if is_best:
+        replica.best_weights = snapshot(replica.model)
+    keep_row(replica, row, is_best=is_best)
+    save(replica)
+    progress.epoch(replica.seed, row)
+
+
+def keep_row(replica: Replica, row: dict[str, Any], *, is_best: bool) -> None:
+    """Note an epoch that ended; its weights, if they are the best, are kept by the caller."""
+    replica.history.append(row)
+    if is_best:
+        replica.best_epoch, replica.best_score = (
+            replica.next_epoch,
+            merit(row, replica.config.training.select),
+        )
+    replica.next_epoch += 1
+
+
+def save(replica: Replica) -> None:
+    """Write the state after the last epoch, and the history up to it."""
+    save_state(replica)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(replica.history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(replica.history)
+    write_whole(replica.folder / HISTORY_FILE, text.getvalue().encode())

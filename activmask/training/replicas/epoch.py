@@ -1,0 +1,228 @@
+"""One epoch of one replica.
+
+Shapes: B images a step, C channels, H x W pixels.
+"""
+
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from activmask.data.augment import random_crop_flip
+from activmask.ground.errors import TrainingDiverged
+from activmask.machine.device import attention, autocast
+from activmask.machine.world import average_gradients, mean_of_all, share
+from activmask.objectives.adversarial import ADVERSARIAL, discriminator_loss
+from activmask.objectives.chosen import needs
+from activmask.objectives.step import StepTerms, is_summed, loss_names
+from activmask.runs.description import RunConfig
+from activmask.runs.seeds import derived_generator, network_randomness
+from activmask.training.feed.stream import batches
+from activmask.training.feed.workers import worker_losses_named
+from activmask.training.replicas.predictions import Scores, predict, score
+from activmask.training.replicas.replica import Replica
+
+OnStep = Callable[[int, int], None]
+
+
+def train_epoch(replica: Replica, on_step: OnStep) -> dict[str, float]:
+    """Train one replica for its next epoch.
+
+    Args:
+        replica: is changed in place.
+        on_step: called with the number of steps done and to do, after each.
+
+    Returns:
+        The mean over images of the loss and of each weighted term.
+
+    Raises:
+        TrainingDiverged: a term is NaN or infinite; the weights are those before that step.
+    """
+    count = step_count(replica)
+
+    def told() -> Iterator[tuple[Tensor, int]]:
+        for step, (values, images) in enumerate(training_steps(replica)):
+            yield values.cpu(), images
+            on_step(step + 1, count)
+
+    return mean_losses(replica.config, told())
+
+
+def mean_losses(config: RunConfig, steps: Iterable[tuple[Tensor, int]]) -> dict[str, float]:
+    """The means over images of the loss and its terms, from each step's values and number of images."""
+    names = ["loss", *loss_names(config.objectives)]
+    sums, count = torch.zeros(len(names), dtype=torch.float64), 0
+    for values, images in steps:
+        sums += values.double() * images
+        count += images
+    return dict(zip(names, (sums / count).tolist(), strict=True))
+
+
+def step_count(replica: Replica) -> int:
+    """Optimizer steps of an epoch."""
+    return -(-len(replica.train) // replica.config.training.batch_size)
+
+
+def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
+    """Take the optimizer steps of the replica's next epoch, one each time the next is asked for.
+
+    Yields:
+        The step's loss and weighted terms, detached, (1 + number of terms,), and its number of images.
+    """
+    config, epoch, device = replica.config, replica.next_epoch, replica.device
+    order = torch.randperm(len(replica.train), generator=derived_generator(replica.seed, "order", epoch))
+    generator = derived_generator(replica.seed, "step", epoch, device)
+    replica.model.train()
+    with network_randomness(replica.seed, epoch, device), worker_losses_named():
+        epoch_batches = batches(replica.train, order.split(config.training.batch_size), device)
+        for step, (images, masks, labels) in enumerate(epoch_batches):
+            passed = forward_step(replica, images, masks, labels, generator)
+            if not torch.isfinite(passed.values[0]):
+                raise diverged(replica, step, passed.values)
+            update(replica, passed, network=_network_steps(replica, step))
+            yield passed.values, len(labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardStep:
+    """What a step computed, before anything was changed by it."""
+
+    result: StepTerms
+    loss: Tensor
+    """The scalar to differentiate in this process."""
+    values: Tensor
+    """The loss and its weighted terms over the whole batch, detached, (1 + number of terms,)."""
+    weight: float
+    """By which a mean over this process's images counts."""
+
+
+def forward_step(
+    replica: Replica, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator
+) -> ForwardStep:
+    """The passes of one step over a batch as stored, augmented here; reads nothing back from the device."""
+    if replica.config.view.augment == "crop-flip":
+        images, masks = random_crop_flip(images, masks, replica.config.view.image_size, generator)
+    part = share(len(images), replica.world)
+    twice = needs(replica.config.objectives).second_derivative
+    with (
+        autocast(replica.config.training.precision, replica.device),
+        attention(second_derivative=twice),
+    ):
+        result = replica.objective(images, masks, labels, generator, part=part)
+    weight = (part.stop - part.start) * replica.world.size / len(images)
+    loss, values = _over_all(replica, result, weight)
+    return ForwardStep(result=result, loss=loss, values=values, weight=weight)
+
+
+def _network_steps(replica: Replica, step: int) -> bool:
+    """Whether the network's own weights change in a step; the follow-up's discriminator takes some alone."""
+    settings = ADVERSARIAL.of(replica.config.objectives)
+    if not (settings.adversarial and settings.adversarial_form == "followup"):
+        return True
+    return (replica.next_epoch * step_count(replica) + step + 1) % settings.adversarial_steps == 0
+
+
+def update(replica: Replica, passed: ForwardStep, *, network: bool = True) -> None:
+    """Change the weights by what the passes came to, where it is their turn, and the discriminator's."""
+    replica.optimizer.zero_grad()
+    passed.loss.backward(inputs=list(replica.model.parameters()))
+    if network:
+        replica.optimizer.step()
+    _train_discriminator(replica, passed.result, passed.weight)
+
+
+def _over_all(replica: Replica, result: StepTerms, weight: float) -> tuple[Tensor, Tensor]:
+    """The loss to differentiate here, and the loss and terms of all processes' images, detached.
+
+    Gradients are averaged over processes. A mean over this process's images therefore counts by
+    its share of the batch times the number of processes, `weight`; a sum by that number alone.
+    """
+    if replica.world.size == 1:
+        loss = result.loss
+        return loss, torch.stack([loss, *result.terms.values()]).detach()
+    terms = [
+        term * (replica.world.size if is_summed(replica.config.objectives, name) else weight)
+        for name, term in result.terms.items()
+    ]
+    loss = torch.stack(terms).sum()
+    return loss, mean_of_all(torch.stack([loss, *terms]).detach(), replica.world)
+
+
+def _train_discriminator(replica: Replica, result: StepTerms, weight: float) -> None:
+    if replica.discriminator is None or replica.discriminator_optimizer is None or result.pair is None:
+        return
+    settings = ADVERSARIAL.of(replica.config.objectives)
+    form = settings.adversarial_form
+    for _ in range(settings.adversarial_steps if form == "ours" else 1):
+        replica.discriminator_optimizer.zero_grad()
+        (weight * discriminator_loss(replica.discriminator, *result.pair, form)).backward()
+        average_gradients(replica.discriminator, replica.world)
+        replica.discriminator_optimizer.step()
+
+
+def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
+    """What to raise when a step's values, loss first, are no longer finite."""
+    terms = zip(loss_names(replica.config.objectives), values[1:].tolist(), strict=True)
+    culprits = [f"{name} = {value}" for name, value in terms if not math.isfinite(value)]
+    return TrainingDiverged(
+        f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, step {step} "
+        f"({', '.join(culprits) or 'the sum of finite terms overflows'}); the weights of the last saved "
+        f"epoch are in {replica.folder}; lower lr or the term's weight"
+    )
+
+
+def judged_splits(config: RunConfig) -> list[str]:
+    """The splits that every epoch is scored on."""
+    return ["train", "valid"] if config.training.eval_train else ["valid"]
+
+
+def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dict[str, Any]:
+    """The history's row of an epoch that just ended: losses, scores and speed.
+
+    Raises:
+        TrainingDiverged: the logits of a judged split are not finite.
+    """
+    scores = {
+        split: split_scores(replica, split, replica.next_epoch) for split in judged_splits(replica.config)
+    }
+    return history_row(replica, losses, scores, seconds)
+
+
+def split_scores(replica: Replica, split: str, epoch: int) -> Scores:
+    """What the network as it is, after `epoch`, scores on a split.
+
+    Raises:
+        TrainingDiverged: its logits are not finite.
+    """
+    samples = replica.splits[split]
+    logits = predict(replica.model, samples.images)
+    if not torch.isfinite(logits).all():
+        raise logits_diverged(replica, split, epoch)
+    return score(logits, samples.labels)
+
+
+def logits_diverged(replica: Replica, split: str, epoch: int) -> TrainingDiverged:
+    """What to raise when a split's logits are no longer finite after an epoch."""
+    return TrainingDiverged(
+        f"seed {replica.seed}: the {split} logits are no longer finite after epoch {epoch}; "
+        f"the weights of the last saved epoch are in {replica.folder}; lower lr"
+    )
+
+
+def history_row(
+    replica: Replica, losses: dict[str, float], scores: dict[str, Scores], seconds: float
+) -> dict[str, Any]:
+    """The history's row of the replica's next epoch from what it came to.
+
+    The cross-entropy is in it where it selects the best epoch.
+    """
+    row: dict[str, Any] = {"epoch": replica.next_epoch, "loss": losses["loss"]}
+    row |= {f"loss_{name}": value for name, value in losses.items() if name != "loss"}
+    for split, of_split in scores.items():
+        row |= {f"{split}_auc": of_split.auc, f"{split}_accuracy": of_split.accuracy}
+        row |= {f"{split}_loss": of_split.loss} if replica.config.training.select == "loss" else {}
+    row |= {"seconds": round(seconds, 4), "images_per_second": round(len(replica.train) / seconds, 1)}
+    return row

@@ -1,0 +1,284 @@
+"""One seed's network, data, optimizer and progress.
+
+Shapes: N images, C channels, H x W pixels.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from activmask.data.manifest import Entry
+from activmask.data.samples import Samples
+from activmask.ground.errors import UsageError
+from activmask.machine.device import attention
+from activmask.machine.world import ALONE, World
+from activmask.models.build import build_model
+from activmask.models.double_backward import prepare_double_backward
+from activmask.models.output import ModelOutput
+from activmask.models.settings import AUTOENCODERS
+from activmask.models.synced_batch_norm import sync_batch_norm
+from activmask.objectives.adversarial import ADVERSARIAL, discriminator
+from activmask.objectives.chosen import Chosen, needs, switched_on
+from activmask.objectives.objective import Trial
+from activmask.objectives.pooled_features import pooled
+from activmask.objectives.step import StepTerms, step_terms
+from activmask.runs.checkpoint import Description
+from activmask.runs.description import RunConfig
+from activmask.runs.seeds import derived_seed
+from activmask.training.feed.equal_images import equal_images, near_images
+from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
+from activmask.training.feed.origin import Origin
+from activmask.training.feed.sources import as_seen, to_train_on, with_lent_masks
+from activmask.training.feed.stream import AnySamples, Stream, open_stored
+
+
+@dataclass(kw_only=True)
+class Replica:
+    """Everything that one seed's training owns; replicas share nothing."""
+
+    config: RunConfig
+    seed: int
+    folder: Path
+    """Where its files go, for example `runs/name/seed-0`."""
+    device: torch.device
+    model: nn.Module
+    objective: Callable[..., StepTerms]
+    """A step's terms from images, masks, labels, a generator and the part that is computed here."""
+    optimizer: torch.optim.Adam
+    discriminator: nn.Module | None
+    discriminator_optimizer: torch.optim.Adam | None
+    train: AnySamples
+    """Training samples at stored resolution on the device, masks dilated; or a stream of them."""
+    splits: dict[str, AnySamples]
+    """Train, valid and test as evaluation sees them, on the CPU; or streams of them."""
+    origin: Origin
+    """Where the images of all splits come from, and by what they are known again."""
+    mask_facts: MaskFacts
+    """What its training masks cover, and what their presence tells."""
+    note: str = ""
+    """What is worth knowing about the data; often empty."""
+    world: World = ALONE
+    """The processes that train it together."""
+    next_epoch: int = 0
+    best_epoch: int = -1
+    best_score: float = -math.inf
+    """The merit of the best epoch, see `selection.merit`."""
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    best_on_disk: int = -1
+    """The epoch whose weights the best file holds."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def description(self, epoch: int) -> Description:
+        """What a checkpoint of this replica after `epoch` says of itself."""
+        channels, size = self.splits["valid"].images.shape[1:3]
+        return Description(
+            config=self.config,
+            seed=self.seed,
+            epoch=epoch,
+            image_size=size,
+            channels=channels,
+            classes=class_count(self.splits),
+            dataset_name=Path(self.config.source.data).name,
+            data_path=self.origin.path,
+            data_images=self.origin.images,
+            class_names=self.origin.class_names,
+            recipe=self.origin.recipe,
+            split_sha256=self.origin.digests,
+        )
+
+
+def class_count(splits: Mapping[str, AnySamples]) -> int:
+    """The number of classes that labels 0, 1, ... speak of."""
+    return 1 + max(int(samples.labels.max()) for samples in splits.values())
+
+
+def new_replica(
+    config: RunConfig,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+    world: World = ALONE,
+    *,
+    written: Sequence[Entry] = (),
+) -> Replica:
+    """Draw one seed's data and initial weights, the same in every process of the world.
+
+    Args:
+        config: the run's description.
+        seed: decides everything random.
+        folder: of the seed's files.
+        device: where to compute.
+        world: the processes that train it together.
+        written: the splits as an interrupted run wrote them down; none draws them.
+
+    Raises:
+        DataError: the data set is missing, broken or cannot be split as asked.
+        UsageError: the model or the chosen layers do not exist or do not fit the images.
+    """
+    train, seen, origin, note = _data(config, seed, device, world, written)
+    facts = mask_facts(config, train)
+    check_masks(config, facts)
+    channels, size = seen["valid"].images.shape[1:3]
+    model = build_model(
+        config.network,
+        channels=channels,
+        classes=class_count(seen),
+        image_size=size,
+        seed=derived_seed(seed, "weights"),
+    )
+    _check_batches(config, len(train), world)
+    taps = _check_taps(config, model, (channels, size, size))
+    if config.training.sync_batchnorm and sync_batch_norm(model) == 0:
+        raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
+    _check_twice_differentiable(config, model, (channels, size, size))
+    model = _placed(model, device)
+    # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
+    if needs(config.objectives).second_derivative and device.type == "cuda":
+        prepare_double_backward(model)
+    second, adversary = None, ADVERSARIAL.of(config.objectives)
+    if needs(config.objectives).discriminator:
+        width = pooled(taps[-1]).shape[1]
+        second = discriminator(width, derived_seed(seed, "judge"), adversary.adversarial_form).to(device)
+    return Replica(
+        config=config,
+        seed=seed,
+        folder=folder,
+        device=device,
+        model=model,
+        objective=_objective(config, model, second, world),
+        optimizer=_adam(model, config.training.lr),
+        discriminator=second,
+        discriminator_optimizer=_adam(second, adversary.adversarial_lr) if second else None,
+        train=train,
+        splits=seen,
+        origin=origin,
+        mask_facts=facts,
+        note=note,
+        world=world,
+    )
+
+
+def _data(
+    config: RunConfig, seed: int, device: torch.device, world: World, written: Sequence[Entry]
+) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
+    """What the replica trains on, what it is judged on, where both come from, and a note."""
+    stored, origin = open_stored(config, seed, device, world, written)
+    note = "; ".join(
+        filter(None, (equal_images(config, stored, origin.entries), near_images(config, origin.entries)))
+    )
+    if isinstance(stored, Stream):
+        return stored.train, {**stored.splits}, origin, note
+    train = to_train_on(stored["train"], config, seed)
+    seen: dict[str, AnySamples] = {
+        name: as_seen(with_lent_masks(samples, config, seed, name), config)
+        for name, samples in stored.items()
+    }
+    return _on_device(train, device), seen, origin, note
+
+
+def _objective(
+    config: RunConfig, model: nn.Module, discriminator: nn.Module | None, world: World
+) -> Callable[..., StepTerms]:
+    forward = torch.compile(model) if config.machine.compile else model
+    if world.size == 1:
+        return partial(step_terms, config.objectives, forward, discriminator=discriminator)
+    unused = config.network.model in AUTOENCODERS and not needs(config.objectives).decoder
+    return DistributedDataParallel(
+        _Objective(config.objectives, forward, discriminator), find_unused_parameters=unused
+    )
+
+
+class _Objective(nn.Module):
+    """All passes of a step as one module, so that gradients are averaged once, after the last."""
+
+    def __init__(
+        self, chosen: Chosen, model: Callable[..., ModelOutput], discriminator: nn.Module | None
+    ) -> None:
+        super().__init__()
+        self.chosen, self.model = chosen, model
+        # In a tuple the discriminator is no part of this module: it has an optimizer of its own.
+        self.discriminator = (discriminator,)
+
+    def forward(
+        self, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator, part: slice
+    ) -> StepTerms:
+        return step_terms(
+            self.chosen,
+            self.model,
+            images,
+            masks,
+            labels,
+            generator,
+            discriminator=self.discriminator[0],
+            part=part,
+        )
+
+
+def _placed(model: nn.Module, device: torch.device) -> nn.Module:
+    """On the device; on CUDA in the memory format that its tensor cores compute convolutions in."""
+    model = model.to(device)
+    return model.to(memory_format=torch.channels_last) if device.type == "cuda" else model
+
+
+def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
+    return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
+
+
+def _check_batches(config: RunConfig, images: int, world: World) -> None:
+    smallest = images % config.training.batch_size or config.training.batch_size
+    if min(smallest, images) < world.size:
+        raise UsageError(
+            f"the last batch of an epoch has {smallest} images, fewer than the {world.size} processes that "
+            "share it; choose another batch_size or fewer processes"
+        )
+
+
+def _check_taps(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> list[Tensor]:
+    """The activations (1, ...) of a blank image, once the objectives were found to fit the network."""
+    if not any(switched_on(config.objectives)):
+        return []
+    model.eval()
+    with torch.no_grad():
+        taps = model(torch.zeros(1, *shape), reconstruct=False).pre_activations
+    trial = Trial(model=model, name=config.network.model, taps=taps, image=shape)
+    for one, settings in switched_on(config.objectives):
+        one.fits(settings, trial)
+    model.train()
+    return list(taps.values())
+
+
+def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
+    """Refuse a network with an operation whose second derivative torch does not know."""
+    if not needs(config.objectives).second_derivative:
+        return
+    model.eval()
+    images = torch.zeros(1, *shape, requires_grad=True)
+    try:
+        with attention(second_derivative=True):
+            logits = model(images, reconstruct=False).logits
+        (gradient,) = torch.autograd.grad(logits.square().sum(), images, create_graph=True)
+        torch.autograd.grad(gradient.square().sum(), list(model.parameters()), allow_unused=True)
+    except RuntimeError as error:
+        if "derivative" not in str(error):
+            raise
+        raise UsageError(
+            f"gradmask and rrr need second derivatives, which torch does not have for {config.network.model} "
+            f"({str(error).splitlines()[0]}); choose another model"
+        ) from error
+    model.train()
+
+
+def _on_device(samples: Samples, device: torch.device) -> Samples:
+    return replace(
+        samples,
+        images=samples.images.to(device),
+        masks=samples.masks.to(device),
+        labels=samples.labels.to(device),
+    )
