@@ -14,8 +14,8 @@ from activmask.ground.errors import UsageError
 from activmask.models.build import build_model
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.step import step_terms
-from activmask.runs.names import method_name, run_name
 from activmask.runs.making import make_config
+from activmask.runs.names import method_name, run_name
 
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FILE, LINE = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
