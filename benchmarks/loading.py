@@ -1,6 +1,6 @@
 """How fast worker processes read a data set that stays on disk, and how much memory that takes.
 
-    python -m benchmarks.loading [images] [--memory]
+    python -m benchmarks loading [images] [--memory]
 
 Writes images of 128 px and 16 bits with their masks, and a set of a quarter of them. Speed: readers
 of no, one and two processes take turns with training steps of ResNet-18 in this process, which is
@@ -9,10 +9,10 @@ disk as training on a stream does, or, if it is small enough, by holding all of 
 memory does.
 """
 
-import argparse
+import math
 import os
-import statistics
 import tempfile
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -30,7 +30,10 @@ from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
 from activmask.training.feed.sources import as_seen, split_rows, stored_splits, to_train_on
 from activmask.training.feed.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
-from benchmarks.machine import processor
+from benchmarks.command import Findings
+from benchmarks.figure import Effort
+from benchmarks.result import Cell, Table, column, median_range
+from benchmarks.side_by_side import race
 
 SIDE, BATCH, ROUNDS, READ, STEPS = 128, 32, 3, 1024, 2
 CPU = torch.device("cpu")
@@ -150,69 +153,85 @@ def _mebibytes(process: str, field: str, table: str = "status") -> float:
     raise LookupError(field)
 
 
-def print_speeds(config: RunConfig, trained: RunConfig) -> None:
-    """One row a contestant of a Markdown table."""
+def speeds(config: RunConfig, trained: RunConfig) -> Table:
+    """Readers and the training that they have to keep up with, in turns."""
     contestants = {
         "no worker": reader(config, 0),
         "1 worker": reader(config, 1),
         "2 workers": reader(config, 2),
         "ResNet-18 (64) steps": network(trained),
     }
-    for warm_up in contestants.values():
-        warm_up()
-    rounds = [{name: run() for name, run in contestants.items()} for _ in range(ROUNDS)]
-    print("| | images/s: min, median, max |\n| --- | ---: |")
-    for name in contestants:
-        speeds = sorted(one[name] for one in rounds)
-        print(f"| {name} | {speeds[0]:.3g}, {statistics.median(speeds):.3g}, {speeds[-1]:.3g} |")
+    measured = race(contestants, Effort(device=CPU, rounds=ROUNDS), budget_s=math.inf)
+    return {
+        "columns": [column("who"), column("images/s: median (least to greatest)", "short")],
+        "rows": [[name, median_range(own)] for name, own in measured.items()],
+    }
 
 
-def print_memory(configs: dict[int, RunConfig]) -> None:
-    """One row a set and way of a Markdown table."""
-    print("| images | their pixels, MiB | | empty, MiB | peak, MiB | workers, MiB | s |")
-    print("| ---: | ---: | --- | ---: | ---: | ---: | ---: |")
+def memory(configs: dict[int, RunConfig]) -> Table:
+    """One row a set and way, each measured in a process of its own."""
+    rows: list[list[Cell]] = []
     for images, config in configs.items():
         pixels = images * SIDE**2 * 5
         ways: dict[str, Callable[[], Peak]] = {"streamed, 2 workers": partial(streaming_peak, config, 2)}
         if pixels <= RESIDENT_BYTES:
             ways["in memory"] = partial(resident_peak, config)
-        for name, measure in ways.items():
+        for name, measure_peak in ways.items():
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
-                peak: Peak = fresh.submit(measure).result()
-            print(
-                f"| {images} | {pixels / 2**20:.0f} | {name} | {peak.empty:.0f} | {peak.training:.0f} | "
-                f"{peak.workers:.0f} | {peak.seconds:.0f} |"
-            )
+                peak: Peak = fresh.submit(measure_peak).result()
+            rows.append([images, pixels / 2**20, name, peak.empty, peak.training, peak.workers, peak.seconds])
+    return {
+        "columns": [
+            column("images", ",d"),
+            column("their pixels, MiB", ",.0f"),
+            column("way"),
+            column("empty, MiB", ",.0f"),
+            column("peak, MiB", ",.0f"),
+            column("workers, MiB", ",.0f"),
+            column("s", ".0f"),
+        ],
+        "rows": rows,
+    }
 
 
-def main() -> None:
-    """Print both tables, and how busy the machine was."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("images", type=int, nargs="?", default=20_000)
-    asked.add_argument("--memory", action="store_true", help="no race of readers, one set")
-    given = asked.parse_args()
+def add_options(parser: ArgumentParser) -> None:
+    """Declare how large the set is and what is measured on it."""
+    parser.add_argument("images", type=int, nargs="?", default=20_000, help="of the set (default: 20000)")
+    parser.add_argument("--memory", action="store_true", help="no race of readers, one set")
+
+
+def measure(given: Namespace) -> Iterator[Findings]:
+    """Write the sets, measure, and say how busy the machine was."""
     images, sizes = given.images, [given.images] if given.memory else [given.images // 4, given.images]
     with tempfile.TemporaryDirectory() as name:
-        configs = {count: write_set(Path(name) / str(count), count) for count in sizes}
-        files = (Path(name) / str(images)).rglob("*.png")
-        kilobytes = sum(path.stat().st_size for path in files) / images / 1e3
+        folder = Path(name)
+        configs = {count: write_set(folder / str(count), count) for count in sizes}
         load = os.getloadavg()[0]
-        start = perf_counter()
-        stream = streamed(configs[images], 0)
-        opened = perf_counter() - start
-        file_digest(stream.train)
-        digested = perf_counter() - start - opened
+        rows = _preparation(configs[images])
+        tables = []
         if not given.memory:
-            few = write_set(Path(name) / "few", BATCH * 10)
-            print_speeds(configs[images], make_config(data=few.source.data, batch_size=BATCH, device="cpu"))
-        print_memory(configs)
-    print(
-        f"{images} images of {SIDE} px, {kilobytes:.0f} kB each with its mask; table read and checked in "
-        f"{opened:.1f} s, training files digested in {digested:.1f} s; {processor()}, "
-        f"{os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads; "
-        f"load {load:.1f} before, {os.getloadavg()[0]:.1f} after"
-    )
+            few = write_set(folder / "few", BATCH * 10)
+            tables.append(
+                speeds(configs[images], make_config(data=few.source.data, batch_size=BATCH, device="cpu"))
+            )
+        tables.append(memory(configs))
+    rows += [["load of the machine before", load], ["load of the machine after", os.getloadavg()[0]]]
+    columns = [column(f"{images:,} images of {SIDE} px"), column("", "short")]
+    tables.append({"columns": columns, "rows": rows})
+    yield Findings(title="Reading from disk while training", parts=[{"table": table} for table in tables])
 
 
-if __name__ == "__main__":
-    main()
+def _preparation(config: RunConfig) -> list[list[Cell]]:
+    """What comes before the first image is trained on."""
+    files = list(Path(config.source.data).rglob("*.png"))
+    kilobytes = sum(path.stat().st_size for path in files) / (len(files) / 2) / 1e3
+    start = perf_counter()
+    stream = streamed(config, 0)
+    opened = perf_counter() - start
+    file_digest(stream.train)
+    digested = perf_counter() - start - opened
+    return [
+        ["kB of an image with its mask", kilobytes],
+        ["s to read and check the table", opened],
+        ["s to digest the training files", digested],
+    ]

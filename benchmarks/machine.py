@@ -1,52 +1,87 @@
-"""What a measurement was made on."""
+"""What a measurement is made on: commit, date, kind of machine, software; nothing that names one machine."""
 
 import os
 import platform
-import shlex
-import sys
+import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-import torch
+from benchmarks.result import Measured
 
 PACKAGES = ("activmask", "torchvision", "triton", "captum", "numpy", "scikit-image", "pillow")
+NOT_RECORDED = "not recorded"
 
 
-def describe_machine(device: torch.device) -> dict[str, Any]:
-    """Kind of processor, threads and versions; nothing that tells one machine from its equals."""
-    facts: dict[str, Any] = {
-        "device": _accelerator(device) if device.type == "cuda" else "CPU",
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "versions": {"python": platform.python_version(), **_versions(), "torch": torch.__version__},
-    }
-    if device.type == "cuda":
-        facts["versions"]["cuda"] = torch.version.cuda
-    return facts
+def measured_here(commit: str, device: str) -> Measured:
+    """What is measured on now.
+
+    Args:
+        commit: that was checked out when the measurement began.
+        device: `cpu` or `cuda`.
+    """
+    import torch
+
+    versions = {"torch": torch.__version__, "Python": platform.python_version()}
+    versions |= {"CUDA": str(torch.version.cuda)} if device == "cuda" else {}
+    return Measured(
+        commit=commit,
+        date=datetime.now(UTC).date().isoformat(),
+        machine=f"{_accelerator() if device == 'cuda' else ''}{machine_kind()}, {_threads()}",
+        versions=versions | _versions(),
+    )
 
 
-def processor() -> str:
-    """The processor's model as Linux names it, or what Python knows of it."""
+def commit_of(folder: Path) -> str:
+    """The commit that is checked out there, and whether files differ from it."""
+    described = _git(folder, "rev-parse", "--short", "HEAD")
+    if not described:
+        return NOT_RECORDED
+    return f"{described} with changes" if _git(folder, "status", "--porcelain") else described
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        call = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return call.stdout.strip()
+
+
+def machine_kind() -> str:
+    """Such as `2 cores of an AMD EPYC virtual machine`."""
+    facts = _processor()
+    model = facts.get("model name") or platform.machine() or "unknown"
+    kind = "virtual machine" if "hypervisor" in facts.get("flags", "").split() else "machine"
+    cores = os.cpu_count() or 1
+    article = "an" if model[0] in "AEIOUaeiou" else "a"
+    return f"{cores} core{'s' * (cores > 1)} of {article} {model} {kind}"
+
+
+def _processor() -> dict[str, str]:
+    """What Linux says of the first processor."""
     table = Path("/proc/cpuinfo")
-    if table.exists():
-        for line in table.read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
+    if not table.exists():
+        return {"model name": platform.processor()}
+    first = table.read_text(encoding="utf-8").split("\n\n", 1)[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def command_line() -> str:
-    """How this process was called."""
-    return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+def _threads() -> str:
+    import torch
+
+    count = torch.get_num_threads()
+    return f"{count} thread{'s' * (count > 1)}"
 
 
-def _accelerator(device: torch.device) -> str:
-    facts = torch.cuda.get_device_properties(device)
-    return f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
+def _accelerator() -> str:
+    import torch
+
+    facts = torch.cuda.get_device_properties(0)
+    return f"one {facts.name} of {facts.total_memory / 2**30:.0f} GiB with "
 
 
 def _versions() -> dict[str, str]:

@@ -1,16 +1,16 @@
 """The paper's methods for volumes on one simulated organ: are they still different methods?
 
-    python -m benchmarks.organ work/organ --epochs 12 --seeds 2
+    python -m benchmarks organ work/organ --epochs 12 --seeds 2
 
 writes a task of CT volumes of 512 px in which the organ is an ellipse of liver's size (its slices
 also show a brighter spine, which is no part of it), prepares it as the preset `liver` asks, trains
-every method below for each seed, and prints what the masks cover and a Markdown table of test
-scores, mean ± standard deviation over seeds.
+every method below for each seed where that is not done yet, and measures what the masks cover and
+the test scores, mean ± standard deviation over seeds.
 """
 
-import argparse
 import json
-from collections.abc import Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import numpy as np
 
 from activmask.data.sources.msd.prepare import prepare_msd
 from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
-from activmask.evaluation.spread import spread
 from activmask.runs.making import make_config
 from activmask.training.run import train
+from benchmarks.command import Findings
+from benchmarks.result import Cell, Table, column, mean_sd
 
 METHODS: dict[str, dict[str, Any]] = {
     "Classify": {},
@@ -36,44 +37,47 @@ SIDE, SLICES = 512, 8
 _image: Any = nibabel.Nifti1Image
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Prepare, train what is not there yet, and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.organ", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--volumes", type=int, default=12)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--width", type=int, default=8)
-    given = parser.parse_args(arguments)
+def add_options(parser: ArgumentParser) -> None:
+    """Declare where, how many volumes, and how long to train."""
+    parser.add_argument("folder", type=Path, help="of the volumes, the data set and the runs")
+    parser.add_argument("--volumes", type=int, default=12, help="(default: 12)")
+    parser.add_argument("--epochs", type=int, default=12, help="(default: 12)")
+    parser.add_argument("--seeds", type=int, default=2, help="how many, from 0 (default: 2)")
+    parser.add_argument("--width", type=int, default=8, help="channels of the first block (default: 8)")
+
+
+def measure(given: Namespace) -> Iterator[Findings]:
+    """Prepare and train what is not there yet, then evaluate."""
     data = given.folder / "data"
     if not data.exists():
         prepare_msd(write_task(given.folder / "Task03_Liver", given.volumes), data)
-    shares = json.loads((data / "card.json").read_text(encoding="utf-8"))["mask_shares"]
-    for name in ("stored", "dilated"):
-        print(f"{name} masks cover {shares[name]['mean']:.3f} of the image on average")
-    print(
-        "| | test AUC | background shuffled | organ shuffled | attribution inside (chance) | mask presence |"
-    )
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    rows = []
     for name, method in METHODS.items():
-        config = make_config(
-            preset="liver",
-            data=str(data),
-            model="cnn",
-            width=given.width,
-            epochs=given.epochs,
-            split_ratio="50/25/25",
-            train_images=0,
-            valid_images=0,
-            test_images=0,
-            lr=1e-3,
-            threads=1,
-            device="cpu",
-            **method,
+        settings = _settings(given, data) | method
+        folder = given.folder / name.replace(", ", "-").replace(" ", "-")
+        results = train(make_config(**settings), range(given.seeds), folder)
+        rows.append(_row(name, [evaluate_checkpoint(one.folder / "best.safetensors") for one in results]))
+        yield Findings(
+            title="The methods for volumes on a simulated organ",
+            parts=[{"table": _coverage(data)}, {"table": _scores(rows)}],
         )
-        results = train(config, range(given.seeds), given.folder / name.replace(", ", "-").replace(" ", "-"))
-        print(_row(name, [evaluate_checkpoint(one.folder / "best.safetensors") for one in results]))
+
+
+def _settings(given: Namespace, data: Path) -> dict[str, Any]:
+    return {
+        "preset": "liver",
+        "data": str(data),
+        "model": "cnn",
+        "width": given.width,
+        "epochs": given.epochs,
+        "split_ratio": "50/25/25",
+        "train_images": 0,
+        "valid_images": 0,
+        "test_images": 0,
+        "lr": 1e-3,
+        "threads": 1,
+        "device": "cpu",
+    }
 
 
 def write_task(root: Path, volumes: int) -> Path:
@@ -105,24 +109,39 @@ def _ellipse(x: float, y: float, width: float, height: float) -> np.ndarray:
     return np.asarray(((columns - x) / width) ** 2 + ((rows - y) / height) ** 2 <= 1)
 
 
-def _row(name: str, seeds: Sequence[Evaluated]) -> str:
+def _coverage(data: Path) -> Table:
+    shares = json.loads((data / "card.json").read_text(encoding="utf-8"))["mask_shares"]
+    return {
+        "columns": [column("masks"), column("share of the image, mean", ".3f")],
+        "rows": [[name, shares[name]["mean"]] for name in ("stored", "dilated")],
+    }
+
+
+def _scores(rows: list[list[Cell]]) -> Table:
+    return {
+        "columns": [
+            column("method"),
+            column("test AUC", ".3f"),
+            column("background shuffled", ".3f"),
+            column("organ shuffled", ".3f"),
+            column("attribution inside", ".3f"),
+            column("by chance", ".2f"),
+            column("mask presence", ".2f"),
+        ],
+        "rows": rows,
+    }
+
+
+def _row(name: str, seeds: Sequence[Evaluated]) -> list[Cell]:
     audits = [{row.images: row.auc for row in one.evaluation.audit.rows} for one in seeds]
     inside = [one.evaluation.localisation.rows[0] for one in seeds]
-    cells = [
-        _spread([one.evaluation.scores.auc or float("nan") for one in seeds]),
-        _spread([audit["background shuffled"] for audit in audits]),
-        _spread([audit["ROI shuffled"] for audit in audits]),
-        f"{_spread([row.mean for row in inside])} ({np.mean([row.chance for row in inside]):.2f})",
-        ", ".join(sorted({f"{one.mask_presence.auc:.2f}" for one in seeds if one.mask_presence})) or "-",
+    presence = [one.mask_presence.auc for one in seeds if one.mask_presence]
+    return [
+        name,
+        mean_sd([one.evaluation.scores.auc or float("nan") for one in seeds]),
+        mean_sd([audit["background shuffled"] for audit in audits]),
+        mean_sd([audit["ROI shuffled"] for audit in audits]),
+        mean_sd([row.mean for row in inside]),
+        float(np.mean([row.chance for row in inside])),
+        mean_sd(presence) if presence else None,
     ]
-    return f"| {name} | {' | '.join(cells)} |"
-
-
-def _spread(values: Sequence[float]) -> str:
-    found = spread(values)
-    assert found is not None, "every seed has the measure"
-    return f"{found.mean:.3f} ± {found.sd or 0:.3f}"
-
-
-if __name__ == "__main__":
-    main()

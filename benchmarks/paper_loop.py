@@ -1,4 +1,4 @@
-"""The plain way to train the paper's experiments, as a yardstick.
+"""The released loop: the plain way to train the paper's experiments, as a yardstick.
 
 Every image is read from its file and its mask blurred whenever it is needed; pixels are permuted
 one image after another, the order drawn on the host; the passes are separate and whole, the

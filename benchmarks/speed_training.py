@@ -1,4 +1,4 @@
-"""How fast the package trains, over the plain loop, the tidy eager one and the arithmetic floor."""
+"""How fast the package trains, over the released loop, the tidy eager one and the arithmetic floor."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,9 +10,9 @@ from benchmarks.training_contestants import (
     EAGER,
     MATRIX,
     OURS,
-    PAPER,
-    PAPER_NO_GC,
-    Task,
+    RELEASED,
+    RELEASED_NO_GC,
+    Workload,
     data_of,
     eager,
     flops_per_image,
@@ -31,37 +31,37 @@ TRAINED: dict[str, dict[str, Any]] = {
 """The settings of what is trained, in the form that its rivals compute; the rest is the preset's."""
 
 REPLICAS = 10
-A_QUARTER = Task(settings={}, train=128, held_out=32)
-"""Of the images of every split, where a whole epoch of the plain loop takes too long."""
+A_QUARTER = Workload(settings={}, train=128, held_out=32)
+"""Of the images of every split, where a whole epoch of the released loop takes too long."""
 
 
 def unet_actdiff(effort: Effort) -> list[Figure]:
-    """The paper's UNet (first width 16) with actdiff, against both forms of the plain loop."""
-    task = Task(settings=TRAINED["unet-actdiff"])
+    """The paper's UNet (first width 16) with actdiff, against both forms of the released loop."""
+    task = Workload(settings=TRAINED["unet-actdiff"])
     return _over_paper_loop("UNet + actdiff", task, 5.0, effort)
 
 
 def resnet18_actdiff(effort: Effort) -> list[Figure]:
-    """ResNet-18 (width 64) with actdiff against the plain loop."""
+    """ResNet-18 (width 64) with actdiff against the released loop."""
     task = replace(A_QUARTER, settings=TRAINED["resnet18-actdiff"])
     return _over_paper_loop("ResNet-18 + actdiff", task, 1.5, effort)
 
 
 def resnet18_gradmask(effort: Effort) -> list[Figure]:
-    """ResNet-18 (width 64) with gradmask against the plain loop."""
+    """ResNet-18 (width 64) with gradmask against the released loop."""
     task = replace(A_QUARTER, settings=TRAINED["resnet18-gradmask"])
     return _over_paper_loop("ResNet-18 + gradmask", task, 3.0, effort)
 
 
-def _over_paper_loop(what: str, task: Task, target: float, effort: Effort) -> list[Figure]:
-    """One seed of ours, images a second, over the plain loop and over what the machine could do."""
+def _over_paper_loop(what: str, task: Workload, target: float, effort: Effort) -> list[Figure]:
+    """One seed of ours, images a second, over the released loop and over what the machine could do."""
     task = shrunk(task, effort)
     with data_of(task) as config:
         speeds = race(
             {
                 OURS: ours(config, effort),
-                PAPER: paper(config, effort),
-                PAPER_NO_GC: paper(config, effort, collect=False),
+                RELEASED: paper(config, effort),
+                RELEASED_NO_GC: paper(config, effort, collect=False),
                 MATRIX: matrix_product(config, effort),
             },
             effort,
@@ -70,8 +70,8 @@ def _over_paper_loop(what: str, task: Task, target: float, effort: Effort) -> li
         per_image = flops_per_image(config, task)
     what = f"{what}, epochs of {task.train} + {task.held_out} + {task.held_out} images"
     return [
-        _over(speeds, PAPER, what, target),
-        _over(speeds, PAPER_NO_GC, what, None),
+        _over(speeds, RELEASED, what, target),
+        _over(speeds, RELEASED_NO_GC, what, None),
         _of_floor(speeds, per_image, what, None),
     ]
 
@@ -126,7 +126,7 @@ def _many_seeds(
 ) -> list[Figure]:
     """Ten seeds of ours, images a second altogether, over one network of each yardstick."""
     precision = usable_precision(precision, effort.device)
-    task = shrunk(Task(settings=settings | {"precision": precision}), effort)
+    task = shrunk(Workload(settings=settings | {"precision": precision}), effort)
     quarter = task if effort.quick else replace(A_QUARTER, settings=task.settings)
     replicas = 2 if effort.quick else REPLICAS
     with data_of(task) as config, data_of(quarter) as less:
@@ -135,8 +135,8 @@ def _many_seeds(
             {
                 OURS: ours(config, effort, replicas),
                 EAGER: eager(config, effort),
-                PAPER: paper(plain, effort),
-                PAPER_NO_GC: paper(plain, effort, collect=False),
+                RELEASED: paper(plain, effort),
+                RELEASED_NO_GC: paper(plain, effort, collect=False),
                 MATRIX: matrix_product(config, effort),
             },
             effort,
@@ -145,8 +145,8 @@ def _many_seeds(
         per_image = flops_per_image(config, task)
     what = f"{what}, {task.side} px, {replicas} replicas"
     return [
-        _over(speeds, PAPER, what, targets[0], precision),
-        _over(speeds, PAPER_NO_GC, what, None, precision),
+        _over(speeds, RELEASED, what, targets[0], precision),
+        _over(speeds, RELEASED_NO_GC, what, None, precision),
         _over(speeds, EAGER, what, targets[1], precision),
         _of_floor(speeds, per_image, what, targets[2], precision),
     ]
@@ -154,18 +154,18 @@ def _many_seeds(
 
 def gpu_floor_tf32(effort: Effort) -> list[Figure]:
     """ResNet-18 with actdiff, 28 px, ten seeds, against the arithmetic floor in tf32."""
-    return _share_of_floor(Task(settings=TRAINED["resnet18-actdiff"] | {"precision": "tf32"}), effort)
+    return _share_of_floor(Workload(settings=TRAINED["resnet18-actdiff"] | {"precision": "tf32"}), effort)
 
 
 def gpu_floor_128(effort: Effort) -> list[Figure]:
     """ResNet-18 with actdiff, 128 px, ten seeds, against the arithmetic floor in bf16."""
-    large = Task(
+    large = Workload(
         settings=TRAINED["resnet18-actdiff"] | {"precision": "bf16"}, train=96, held_out=32, side=128
     )
     return _share_of_floor(large, effort)
 
 
-def _share_of_floor(task: Task, effort: Effort) -> list[Figure]:
+def _share_of_floor(task: Workload, effort: Effort) -> list[Figure]:
     precision = usable_precision(task.settings["precision"], effort.device)
     task = shrunk(replace(task, settings=task.settings | {"precision": precision}), effort)
     replicas = 2 if effort.quick else REPLICAS

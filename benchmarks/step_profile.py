@@ -1,25 +1,25 @@
 """Where the time of a training epoch goes, operator by operator.
 
-    python -m benchmarks.step_profile resnet18-gradmask --device cpu
+    python -m benchmarks step-profile resnet18-gradmask --device cpu
 
-profiles the second epoch of the package's own training (4 steps and a validation of 32 images)
-and prints a Markdown table of the operators that take the most time of their own. It is what a
-figure that misses its aim is reported with.
+profiles the second epoch of the package's own training (4 steps and a validation of 32 images):
+the operators that take the most time of their own. It is what a figure that misses its aim is
+reported with.
 """
 
-from typing import Annotated
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 
-import typer
 from torch.profiler import ProfilerActivity, profile
 
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.machine.device import choose_device
+from benchmarks.command import Findings
 from benchmarks.figure import Effort
-from benchmarks.machine import describe_machine
-from benchmarks.results_table import machine_line
+from benchmarks.result import Cell, column
 from benchmarks.speed_training import A_QUARTER, TRAINED
-from benchmarks.training_contestants import Task, data_of, ours, shrunk
+from benchmarks.training_contestants import Workload, data_of, ours, shrunk
 
 ROWS = 12
 
@@ -33,7 +33,7 @@ def epoch_profile(name: str, effort: Effort, precision: str = "fp32") -> list[tu
     if name not in TRAINED:
         raise UsageError(f"there is no training '{name}' to profile; {nearest(name, TRAINED)}")
     settings = TRAINED[name] | {"precision": precision}
-    task = shrunk(Task(settings=settings, train=A_QUARTER.train, held_out=A_QUARTER.held_out), effort)
+    task = shrunk(Workload(settings=settings, train=A_QUARTER.train, held_out=A_QUARTER.held_out), effort)
     activities = [ProfilerActivity.CPU]
     activities += [ProfilerActivity.CUDA] if effort.device.type == "cuda" else []
     with data_of(task) as config:
@@ -54,21 +54,22 @@ def _by_own_time(profiler: profile, *, on_cuda: bool) -> list[tuple[str, int, fl
     return sorted(rows, key=lambda row: row[2], reverse=True)
 
 
-def main(
-    name: Annotated[str, typer.Argument(help="unet-actdiff, resnet18-actdiff or resnet18-gradmask.")],
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="fp32, bf16 or, on cuda, tf32.")] = "fp32",
-) -> None:
-    """Print the operators that take the most time of their own."""
-    effort = Effort(device=choose_device(device))
-    rows = epoch_profile(name, effort, precision)
-    print(f"{name}, {precision}, {machine_line(describe_machine(effort.device))}\n")
-    print("| operator | calls | ms | share |\n| --- | ---: | ---: | ---: |")
-    for operator, calls, milliseconds, share in rows[:ROWS]:
-        print(f"| `{operator}` | {calls} | {milliseconds:.1f} | {share:.0%} |")
-    rest = sum(row[3] for row in rows[ROWS:])
-    print(f"| {max(0, len(rows) - ROWS)} others | | | {rest:.0%} |")
+def add_options(parser: ArgumentParser) -> None:
+    """Declare what to profile."""
+    parser.add_argument("training", help=", ".join(TRAINED))
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--precision", default="fp32", help="fp32, bf16 or, on cuda, tf32 (default: fp32)")
 
 
-if __name__ == "__main__":
-    typer.run(main)
+def measure(given: Namespace) -> Iterator[Findings]:
+    """Profile one training."""
+    device = choose_device(given.device)
+    rows = epoch_profile(given.training, Effort(device=device), given.precision)
+    cells: list[list[Cell]] = [[f"`{name}`", calls, ms, share] for name, calls, ms, share in rows[:ROWS]]
+    cells.append([f"{max(0, len(rows) - ROWS)} others", None, None, sum(share for *_, share in rows[ROWS:])])
+    columns = [column("operator"), column("calls", "d"), column("ms", ".1f"), column("share", ".0%")]
+    yield Findings(
+        title=f"Where the time of {given.training} goes, in {given.precision}",
+        parts=[{"table": {"columns": columns, "rows": cells}}],
+        device=device.type,
+    )

@@ -1,4 +1,4 @@
-"""Who trains against whom: the package, the plain loop and the tidy eager one, on the same files."""
+"""Who trains against whom: the package, the released loop and the tidy eager one, on the same files."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -29,12 +29,13 @@ from benchmarks.good_eager import good_epoch, new_good_eager
 from benchmarks.paper_loop import new_paper_loop, paper_epoch
 from benchmarks.side_by_side import Contestant, clocked
 
-OURS, PAPER, PAPER_NO_GC, EAGER = "activmask", "paper_loop", "paper_loop without gc", "good_eager"
+OURS, EAGER = "activmask", "a tidy eager loop"
+RELEASED, RELEASED_NO_GC = "the released loop", "the released loop without its garbage collection"
 MATRIX, COPY = "matrix product", "copy"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Workload:
     """What is trained, on how many images."""
 
     settings: dict[str, Any]
@@ -50,15 +51,15 @@ class Task:
 AHEAD = 8
 """Epochs that are launched before their results are read, where epochs are recorded."""
 
-QUICK = Task(settings={"width": 2, "batch_size": 4}, train=8, held_out=4, side=16)
+QUICK = Workload(settings={"width": 2, "batch_size": 4}, train=8, held_out=4, side=16)
 """Just enough to see the code run."""
 
 
-def shrunk(task: Task, effort: Effort) -> Task:
+def shrunk(task: Workload, effort: Effort) -> Workload:
     """The task as it is, or a tiny form of it where only the code is tried."""
     if not effort.quick:
         return task
-    return Task(
+    return Workload(
         settings=task.settings | QUICK.settings, train=QUICK.train, held_out=QUICK.held_out, side=QUICK.side
     )
 
@@ -69,7 +70,7 @@ def usable_precision(precision: str, device: torch.device) -> str:
 
 
 @contextmanager
-def data_of(task: Task) -> Iterator[RunConfig]:
+def data_of(task: Workload) -> Iterator[RunConfig]:
     """Write the task's images to a folder that goes away, and describe the run on them."""
     with TemporaryDirectory() as name:
         folder = Path(name) / "crosses"
@@ -134,7 +135,7 @@ def _our_epoch(replica: Replica) -> int:
 
 
 def paper(config: RunConfig, effort: Effort, *, collect: bool = True) -> Contestant:
-    """Images a second of the plain loop, with the matrix precision torch starts with."""
+    """Images a second of the released loop, with the matrix precision torch starts with."""
     loop = new_paper_loop(config, effort.device, collect=collect)
 
     def epoch() -> float:
@@ -170,7 +171,7 @@ def device_copy(effort: Effort) -> Contestant:
     return clocked(copy_work(effort.device, elements, repeats=10), effort.device)
 
 
-def flops_per_image(config: RunConfig, task: Task) -> float:
+def flops_per_image(config: RunConfig, task: Workload) -> float:
     """FLOPs of a whole epoch, validation included, by training image."""
     layers = network(config, task.side)
     return epoch_flops(config, layers, task.train, task.held_out) / task.train

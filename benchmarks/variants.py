@@ -1,23 +1,22 @@
 """Which forms of actdiff and gradmask reproduce the paper, and what do their peers do?
 
-    python -m benchmarks.variants resnet18 --width 16 --epochs 15 --lr 1e-3 --seeds 3
+    python -m benchmarks variants resnet18 --width 16 --epochs 15 --lr 1e-3 --seeds 3
 
-trains every variant below for every seed (each seed draws its own data and weights), skips what
-is finished, and writes a Markdown table of mean ± standard deviation over seeds to --out.
+trains every variant for every seed (each seed draws its own data and weights), skips what is
+finished, and gives mean ± standard deviation over seeds. The first two columns of numbers are those
+of the last epoch, the others those of the best, the first with the highest validation AUC.
 """
 
-import argparse
-import statistics
-import sys
-from collections.abc import Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from activmask.runs.folder import read_history
 from activmask.runs.making import make_config
 from activmask.training.run import SeedResult, train
+from benchmarks.command import Findings
+from benchmarks.result import Cell, column, mean_sd
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "no penalty": {},
@@ -49,54 +48,41 @@ COLUMNS = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> str:
-    """Train what is missing and return the table."""
-    args = _parser().parse_args(arguments)
-    settings: dict[str, Any] = {"data": "synthetic", "model": args.model, "threads": args.threads}
-    settings |= {"epochs": args.epochs, "lr": args.lr}
-    if args.width:
-        settings["width"] = args.width
-    lines = _header(args)
-    for name in args.variants or VARIANTS:
-        folder = args.runs / f"{args.model}-{name.replace(',', '').replace(' ', '-')}"
-        config = make_config(**settings, **VARIANTS[name])
-        results = train(config, range(args.seeds), folder, resume=True)
-        lines.append(_row(name, results))
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return "\n".join(lines)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.variants", description=__doc__)
+def add_options(parser: ArgumentParser) -> None:
+    """Declare what is trained, and how long."""
     parser.add_argument("model")
-    parser.add_argument("--width", type=int, default=0)
+    parser.add_argument(
+        "--width", type=int, default=0, help="channels of the first block (default: the model's)"
+    )
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--lr", type=float, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--variants", nargs="*", choices=VARIANTS, metavar="VARIANT")
-    parser.add_argument("--runs", type=Path, default=Path("runs/variants"))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/variants.md"))
-    return parser
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 (default: 3)")
+    parser.add_argument("--threads", type=int, default=1, help="of a training (default: 1)")
+    parser.add_argument(
+        "--variants", nargs="*", choices=VARIANTS, metavar="VARIANT", help=f"of {'; '.join(VARIANTS)}"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs/variants"), help="(default: runs/variants)")
 
 
-def _header(args: argparse.Namespace) -> list[str]:
-    command = " ".join(f'"{a}"' if " " in a else a for a in sys.argv[1:])
-    return [
-        f"Command: `python -m benchmarks.variants {command}` "
-        f"(torch {torch.__version__}, CPU, {args.threads} thread, seeds 0 to {args.seeds - 1}, "
-        f"each with its own data and weights).",
-        "",
-        "Mean ± SD over seeds; the columns after the first two are those of the best epoch, the first with "
-        "the highest validation AUC.",
-        "",
-        "| variant | " + " | ".join(COLUMNS) + " |",
-        "| --- |" + " ---: |" * len(COLUMNS),
-    ]
+def measure(given: Namespace) -> Iterator[Findings]:
+    """Train what is missing, and read what the trainings came to."""
+    settings: dict[str, Any] = {"data": "synthetic", "model": given.model, "threads": given.threads}
+    settings |= {"epochs": given.epochs, "lr": given.lr}
+    if given.width:
+        settings["width"] = given.width
+    columns = [column("variant"), *(column(name, ".2f") for name in COLUMNS)]
+    rows = []
+    for name in given.variants or VARIANTS:
+        folder = given.runs / f"{given.model}-{name.replace(',', '').replace(' ', '-')}"
+        config = make_config(**settings, **VARIANTS[name])
+        rows.append(_row(name, train(config, range(given.seeds), folder, resume=True)))
+        yield Findings(
+            title=f"Variants of actdiff and gradmask, {given.model}, {given.epochs} epochs",
+            parts=[{"table": {"columns": columns, "rows": list(rows)}}],
+        )
 
 
-def _row(name: str, results: list[SeedResult]) -> str:
+def _row(name: str, results: list[SeedResult]) -> list[Cell]:
     histories = [read_history(result.folder)[-1] for result in results]
     values = [[row[key] for row in histories] for key in ("valid_auc", "valid_accuracy")]
     values += [
@@ -110,14 +96,4 @@ def _row(name: str, results: list[SeedResult]) -> str:
         )
     ]
     values.append([result.metrics["best_epoch"] for result in results])
-    return f"| {name} | " + " | ".join(_spread(column) for column in values) + " |"
-
-
-def _spread(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.2f}"
-    return f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
-
-
-if __name__ == "__main__":
-    print(main())
+    return [name, *(mean_sd(own) for own in values)]

@@ -1,26 +1,32 @@
 """How much of the speed of bare decoding and resizing `prepare_xray` keeps.
 
-    python -m benchmarks.xray_throughput [images] [workers]
+    python -m benchmarks xray-throughput [images] [workers]
 
 Writes an NIH collection of 1024 x 1024 px images, then lets both take turns on the same files and
 cores. Bare: Pillow decodes each file and resizes it to 128 px in the same number of processes.
 """
 
+import math
 import os
-import platform
-import statistics
-import sys
 import tempfile
-import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from activmask.data.sources.xray.prepare import Sources, prepare_xray
 from activmask.ground.processes import in_order
+from benchmarks.command import Findings
+from benchmarks.figure import Effort
+from benchmarks.result import column, median_range
+from benchmarks.side_by_side import Speeds, clocked, race, ratios
 
+PREPARED, BARE = "prepare-xray", "bare decoding and resizing"
 SIDE, SIZE, ROUNDS, DISTINCT = 1024, 128, 3, 50
 HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position\n"
 
@@ -52,46 +58,48 @@ def decode_and_resize(path: Path, size: int) -> int:
         return image.convert("L").resize((size, size), Image.Resampling.BILINEAR).width
 
 
-def bare(paths: list[Path], workers: int) -> float:
-    """Seconds."""
-    start = time.perf_counter()
-    list(in_order(partial(decode_and_resize, size=SIZE), paths, workers=workers))
-    return time.perf_counter() - start
+def contestants_race(folder: Path, out: Path, workers: int) -> Speeds:
+    """Images a second of both; that of prepare-xray counts workers' start, table and preview too."""
+    paths, turns = sorted(folder.glob("*.png")), count()
+
+    def bare() -> float:
+        return float(sum(1 for _ in in_order(partial(decode_and_resize, size=SIZE), paths, workers=workers)))
+
+    def prepared() -> float:
+        prepare_xray(Sources(nih=folder), out / f"{next(turns)}", size=SIZE, workers=workers)
+        return float(len(paths))
+
+    effort = Effort(device=torch.device("cpu"), rounds=ROUNDS)
+    own = {BARE: clocked(bare, effort.device), PREPARED: clocked(prepared, effort.device)}
+    return race(own, effort, budget_s=math.inf)
 
 
-def prepared(folder: Path, out: Path, workers: int) -> float:
-    """Seconds, start of the workers, table and preview included."""
-    start = time.perf_counter()
-    prepare_xray(Sources(nih=folder), out, size=SIZE, workers=workers)
-    return time.perf_counter() - start
+def add_options(parser: ArgumentParser) -> None:
+    """Declare how many images in how many processes."""
+    parser.add_argument("images", type=int, nargs="?", default=2000, help="of the collection (default: 2000)")
+    parser.add_argument("workers", type=int, nargs="?", default=1, help="processes of both (default: 1)")
 
 
-def main() -> None:
-    """Print one row of a Markdown table."""
-    images = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    workers = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+def measure(given: Namespace) -> Iterator[Findings]:
+    """Write the collection and let both take turns on it."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "nih"
+        folder, out = Path(name) / "nih", Path(name) / "out"
         folder.mkdir()
-        write_collection(folder, images)
-        paths = sorted(folder.glob("*.png"))
-        megabytes = sum(path.stat().st_size for path in paths) / images / 1e6
-        prepared(folder, Path(name) / "warm", workers)
-        rounds = [
-            (bare(paths, workers), prepared(folder, Path(name) / f"out-{k}", workers)) for k in range(ROUNDS)
-        ]
-    shares = sorted(one / other for one, other in rounds)
-    own = statistics.median(other for _, other in rounds)
-    print(
-        "| images | MB each | workers | images/s, median | share of bare speed: min, median, max | machine |"
+        out.mkdir()
+        write_collection(folder, given.images)
+        megabytes = sum(path.stat().st_size for path in folder.glob("*.png")) / given.images / 1e6
+        speeds = contestants_race(folder, out, given.workers)
+    columns = [
+        column("images", "d"),
+        column("MB each", ".2f"),
+        column("workers", "d"),
+        column("images/s", ".0f"),
+        column("share of bare speed", ".2f"),
+    ]
+    share = median_range(ratios(speeds, PREPARED, BARE))
+    row = [given.images, megabytes, given.workers, median_range(speeds[PREPARED]), share]
+    yield Findings(
+        title="prepare-xray against bare decoding and resizing",
+        parts=[{"table": {"columns": columns, "rows": [row]}}],
+        behind=speeds,
     )
-    print("| ---: | ---: | ---: | ---: | ---: | --- |")
-    print(
-        f"| {images} | {megabytes:.2f} | {workers} | {images / own:.0f} | "
-        f"{shares[0]:.2f}, {statistics.median(shares):.2f}, {shares[-1]:.2f} | "
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()} |"
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -16,33 +16,45 @@ from activmask.runs.description import all_settings, panels
 SHORT_CHOICES = {"preset": Literal["synthetic", "liver", "cardiac", "pancreas", "xray"]}
 
 
-BARE = {"--classify-masked": "train"}
-"""What a flag that is given without a value means."""
-
-
 class BareFlags(TyperCommand):
     """A command some of whose options may stand without their value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give each bare flag its value, then parse as ever."""
+        bare = {_flag(known): known.bare for known in all_settings().values() if known.bare}
         full = []
         for arg, following in pairwise([*args, "--"]):
-            full += [arg, BARE[arg]] if arg in BARE and following.startswith("-") else [arg]
+            full += [arg, bare[arg]] if arg in bare and following.startswith("-") else [arg]
         return super().parse_args(ctx, full)
 
 
-def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `command`, which takes the settings as keywords, one option for every field.
+class WithRunOptions:
+    """A command that takes settings as keywords, with one option for every setting that there is.
 
-    An option that is not given arrives as None, so that presets and files can have their say.
+    An option that is not given arrives as None, so that presets and files can have their say. The
+    options are made when they are asked for, since objectives may be added to their table until then.
     """
-    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options = [
-        _option(known, panel) for known, panel in zip(all_settings().values(), panels().values(), strict=True)
-    ]
-    command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
-    return command
+
+    def __init__(self, command: Callable[..., None]) -> None:
+        self._command = command
+        self.__name__, self.__doc__ = command.__name__, command.__doc__
+
+    def __call__(self, **given: Any) -> None:
+        """Run the command."""
+        self._command(**given)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The command's own parameters, then the settings."""
+        own = [p for p in inspect.signature(self._command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        panel = panels()
+        options = [_option(known, panel[known.name]) for known in all_settings().values()]
+        return inspect.Signature([*own, *options])
+
+    @property
+    def __annotations__(self) -> dict[str, Any]:  # type: ignore[override]
+        """Of the same parameters."""
+        return {name: parameter.annotation for name, parameter in self.__signature__.parameters.items()}
 
 
 def given_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -51,9 +63,9 @@ def given_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _option(known: Setting, panel: str) -> inspect.Parameter:
-    words = known.name.replace("_", "-")
+    flag = _flag(known)
     option = typer.Option(
-        f"--{words}/--no-{words}" if known.kind is bool else f"--{words}",
+        f"{flag}/--no-{flag[2:]}" if known.kind is bool else flag,
         help=known.help,
         rich_help_panel=panel,
         show_default=_default(known),
@@ -61,6 +73,10 @@ def _option(known: Setting, panel: str) -> inspect.Parameter:
     kind: Any = SHORT_CHOICES.get(known.name, known.kind)
     annotation = Annotated[kind | None, option]
     return inspect.Parameter(known.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _flag(known: Setting) -> str:
+    return f"--{known.name.replace('_', '-')}"
 
 
 def _default(known: Setting) -> str:

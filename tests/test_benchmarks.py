@@ -1,15 +1,11 @@
-"""The speed benchmarks: they run whole in small, and what they compare does the same work."""
+"""The benchmarks: they run whole in small, and what they compare does the same work."""
 
 import gc
 import json
-import platform
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-import typer
 
 from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.masks import dilate
@@ -18,11 +14,11 @@ from activmask.kernels.activation_distance import reference
 from activmask.models.output import ModelOutput
 from activmask.objectives.step import step_terms
 from activmask.runs.making import make_config
-from benchmarks import __main__ as command
-from benchmarks import good_eager, paper_loop
+from benchmarks import good_eager, paper_loop, speed
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.command import run
 from benchmarks.figure import Effort, Figure
-from benchmarks.machine import describe_machine
-from benchmarks.results_table import row_of
+from benchmarks.markdown import table_lines
 from benchmarks.side_by_side import clocked, race, ratios
 from benchmarks.speed_synthetic import SIDE, drawn_one_by_one
 from benchmarks.step_profile import epoch_profile
@@ -36,71 +32,52 @@ def settings(crosses: Path, **objective: object) -> dict[str, object]:
     return {"data": str(crosses), **SMALL, **objective}
 
 
-def test_everything_runs_in_small_and_leaves_its_figures(tmp_path):
+def test_everything_runs_in_small_and_leaves_its_figures(tmp_path, capsys):
     names = [
-        *command.CPU,
-        *(set(command.GPU) - {"gpu-unet-actdiff", "gpu-resnet18-gradmask", "gpu-floor-tf32"}),
+        *speed.CPU,
+        *(set(speed.GPU) - {"gpu-unet-actdiff", "gpu-resnet18-gradmask", "gpu-floor-tf32"}),
     ]
-    call = [sys.executable, "-m", "benchmarks", "--quick", *names, "--json", str(tmp_path / "out.json")]
-    result = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert "UNet + actdiff" in result.stdout
-    assert "mean nothing" in result.stdout
+    assert run(BENCHMARKS, ["speed", "--quick", *names, "--out", str(tmp_path / "out")]) == 0
+    captured = capsys.readouterr()
+    assert "UNet + actdiff" in captured.out
+    assert "mean nothing" in captured.out
+    assert captured.out == (tmp_path / "out.md").read_text()
     content = json.loads((tmp_path / "out.json").read_text())
-    assert content["command"].startswith("python -m benchmarks --quick unet-actdiff")
-    assert {row["benchmark"] for row in content["figures"]} == set(names)
-    assert all(row["median"] >= 0 and row["reached"] is None for row in content["figures"])
-    assert content["machine"]["threads"] >= 1
-    assert content["machine"]["versions"]["torch"] == torch.__version__
+    assert content["parts"][0]["commands"][0].startswith("python -m benchmarks speed --quick unet-actdiff")
+    assert {row["measured"] for row in content["behind"]} == set(names)
+    assert all(row["median"] >= 0 and row["reached"] is None for row in content["behind"])
+    assert content["measured"]["versions"]["torch"] == torch.__version__
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-@pytest.mark.parametrize("names", [None, ["saliency", "gpu-floor-128"]])
-def test_the_gpu_figures_need_a_device_and_say_so(names, capsys):
-    with pytest.raises(typer.Exit) as exit_:
-        command.main(names, gpu=names is None)
-    assert exit_.value.exit_code == 2
+@pytest.mark.parametrize("asked", [["--gpu"], ["saliency", "gpu-floor-128"]])
+def test_the_gpu_figures_need_a_device_and_say_so(asked, capsys):
+    assert run(BENCHMARKS, ["speed", *asked]) == 2
     assert "needs a CUDA device and there is none here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("names", "gpu", "words"),
-    [(["unet-actdif"], False, "did you mean 'unet-actdiff'"), (["saliency"], True, "leave --gpu out")],
+    ("asked", "words"),
+    [(["unet-actdif"], "did you mean 'unet-actdiff'"), (["saliency", "--gpu"], "leave --gpu out")],
 )
-def test_wrong_names_are_refused_before_anything_runs(names, gpu, words, capsys):
-    with pytest.raises(typer.Exit) as exit_:
-        command.main(names, gpu=gpu)
-    assert exit_.value.exit_code == 2
+def test_wrong_figures_are_refused_before_anything_runs(asked, words, capsys):
+    assert run(BENCHMARKS, ["speed", *asked]) == 2
     assert words in capsys.readouterr().err
 
 
-def test_a_file_that_could_not_be_written_is_refused_before_anything_runs(tmp_path, capsys):
-    with pytest.raises(typer.Exit):
-        command.main(json=tmp_path / "nowhere" / "out.json")
-    assert "nowhere for the figures does not exist" in capsys.readouterr().err
-
-
-def test_the_list_has_every_benchmark(capsys):
-    command.main(listing=True)
-    printed = capsys.readouterr().out
-    assert [line.split()[0] for line in printed.splitlines()] == [*command.CPU, *command.GPU]
-
-
-def test_a_benchmark_that_fails_takes_no_other_with_it(monkeypatch, tmp_path, capsys):
+def test_a_figure_that_fails_takes_no_other_with_it(monkeypatch, tmp_path, capsys):
     def broken(_effort: Effort) -> list[Figure]:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(
-        command, "CPU", {"one": broken, "two": lambda _effort: [Figure(name="fine", values=(2.0,), target=1)]}
+        speed, "CPU", {"one": broken, "two": lambda _effort: [Figure(name="fine", values=(2.0,), target=1)]}
     )
-    with pytest.raises(typer.Exit) as exit_:
-        command.main(json=tmp_path / "out.json")
-    assert exit_.value.exit_code == 1
+    assert run(BENCHMARKS, ["speed", "--out", str(tmp_path / "out")]) == 1
     captured = capsys.readouterr()
     assert "RuntimeError: out of memory" in captured.err
     assert "fine" in captured.out
-    [row] = json.loads((tmp_path / "out.json").read_text())["figures"]
-    assert row["benchmark"] == "two"
+    [row] = json.loads((tmp_path / "out.json").read_text())["behind"]
+    assert row["measured"] == "two"
     assert row["reached"] is True
 
 
@@ -150,25 +127,12 @@ def test_the_median_decides_whether_an_aim_is_reached(values, target, at_most, r
 
 def test_a_row_shows_the_spread_and_the_aim():
     figure = Figure(name="UNet", values=(4.0, 1234.0, 16.0), target=5.0, note="sample of 3")
-    assert row_of(figure) == (
-        "UNet (sample of 3)",
-        "fp32",
-        "16x",
-        "4x to 1,234x",
-        "3",
-        "at least 5x",
-        "yes",
-    )
-    share = Figure(name="floor", values=(0.4567,), target=0.35, unit="share", precision="bf16")
-    assert row_of(share)[1:] == ("bf16", "45.7%", "45.7% to 45.7%", "1", "at least 35.0%", "yes")
-
-
-def test_the_machine_is_described_without_its_name():
-    described = describe_machine(CPU)
-    assert set(described) == {"device", "processor", "cores", "threads", "system", "versions"}
-    assert described["device"] == "CPU"
-    assert described["versions"]["python"] == platform.python_version()
-    assert described["versions"].keys() >= {"activmask", "torch", "torchvision", "captum"}
+    share = Figure(name="floor", values=(0.4567,), target=0.35, unit="share", precision="bf16", at_most=True)
+    _, _, *rows = table_lines(speed.table_of([figure, share])).splitlines()
+    assert rows == [
+        "| UNet (sample of 3) | fp32 | x | 16 | 4 to 1,234 | 3 | at least 5 | yes |",
+        "| floor | bf16 | share | 0.457 | 0.457 to 0.457 | 1 | at most 0.35 | no |",
+    ]
 
 
 def test_the_plain_loop_reads_the_same_images_and_masks(crosses):

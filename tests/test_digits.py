@@ -1,23 +1,29 @@
 import csv
+import shlex
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from sklearn.datasets import load_digits
-
-from activmask.data.masks import dilate
-from benchmarks.digits import (
+from digits import (
     CLASSES,
     INK,
     PER_CLASS,
     SIDE,
     TAG_GREY,
     Digits,
+    chain,
     draw_digits,
     main,
     write_digits,
 )
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from activmask.data.masks import dilate
+
+PAGE = (Path(__file__).parents[1] / "docs" / "examples" / "digits.md").read_text(encoding="utf-8")
 
 FEW = {"train": 6, "valid": 4, "test": 2}
 
@@ -110,7 +116,7 @@ def test_the_command_says_what_it_wrote_and_what_to_do_next(tmp_path, capsys):
     main([str(folder)])
     printed = capsys.readouterr().out
     assert "348 images of 32 x 32 px (180 train, 84 valid, 84 test)" in printed
-    assert f"activmask prepare-folder '{folder}'/images" in printed
+    assert f"activmask prepare-folder '{folder}/images'" in printed
     assert len(list((folder / "images").iterdir())) == 348
 
 
@@ -119,3 +125,22 @@ def test_the_command_leaves_an_existing_folder_alone(tmp_path, capsys):
         main([str(tmp_path)])
     assert "exists already" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_page_has_the_commands_that_come_next():
+    for command in chain(Path("digits")):
+        assert f"    {shlex.join(['activmask', *command])}\n" in PAGE
+    assert "    python docs/examples/digits.py digits --run\n" in PAGE
+
+
+def test_told_to_run_it_stops_at_a_command_that_fails(tmp_path, monkeypatch):
+    called = []
+
+    def call(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        called.append(command[3])
+        return subprocess.CompletedProcess(command, 3 if called[-1] == "train" else 0)
+
+    monkeypatch.setattr(subprocess, "run", call)
+    with pytest.raises(SystemExit, match="3"):
+        main([str(tmp_path / "digits"), "--run"])
+    assert called == ["prepare-folder", "train"]

@@ -1,45 +1,45 @@
-"""The commands of the worked example, one after another, as a user types them in a folder of their own."""
+"""The worked example, command after command, as a user types them in a folder of their own."""
 
 import json
+import subprocess
 from pathlib import Path
 
-import pytest
+import digits
 from activmask_cli.app import app
 from PIL import Image
 from typer.testing import CliRunner
 
-from benchmarks.digits import draw_digits, write_digits
-from benchmarks.digits_report import main as report
-
 PER_CLASS = {"train": 20, "valid": 10, "test": 10}
-TRAIN = "train --data digits/data --model resnet18 --width 4 --lr 1e-3 --epochs 2 --device cpu"
+SMALL = {"16": "4", "30": "2", "0-2": "0"}
+"""Another width, number of epochs and list of seeds than the example's."""
+
+ADDED = {"train": ["--device", "cpu"], "evaluate": ["--device", "cpu", "--json"]}
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch) -> Path:
-    write_digits(draw_digits(0, PER_CLASS), tmp_path / "digits")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def activmask(command: str) -> str:
-    result = CliRunner().invoke(app, command.split())
+def activmask(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
-def test_the_chain_runs_from_a_users_folder_to_a_picture(place, capsys):
-    check_preparation(
-        activmask(
-            "prepare-folder digits/images --masks digits/masks --labels digits/labels.csv --out digits/data"
-        )
-    )
-    assert "activmask evaluate runs/baseline" in activmask(f"{TRAIN} --name baseline")
-    assert "activmask evaluate runs/actdiff" in activmask(f"{TRAIN} --name actdiff --actdiff 10")
-    check_evaluation(activmask("evaluate runs/baseline runs/actdiff --device cpu --json"))
-    check_saliency(place)
-    report(["runs/baseline", "runs/actdiff", "--picture", "both.png"])
-    check_report(capsys.readouterr().out, place)
+def test_one_command_runs_from_a_users_folder_to_a_picture(tmp_path, monkeypatch, capsys):
+    printed = {}
+
+    def call(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        name, *rest = command[3:]
+        printed[name] = activmask(name, *(SMALL.get(one, one) for one in rest), *ADDED.get(name, []))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", call)
+    monkeypatch.setattr(digits, "PER_CLASS", PER_CLASS)
+    few = digits.draw_digits(0, PER_CLASS)
+    monkeypatch.setattr(digits, "draw_digits", lambda _seed: few)
+    digits.main(["digits", "--run"])
+    check_preparation(printed["prepare-folder"])
+    check_evaluation(printed["evaluate"])
+    check_saliency(tmp_path)
+    check_report(capsys.readouterr().out, tmp_path / "digits")
 
 
 def check_preparation(printed: str) -> None:
@@ -51,7 +51,7 @@ def check_preparation(printed: str) -> None:
 
 def check_evaluation(printed: str) -> None:
     checkpoints = json.loads(printed)["checkpoints"]
-    assert [one["run"] for one in checkpoints] == ["runs/baseline", "runs/actdiff"]
+    assert [one["run"] for one in checkpoints] == ["runs/digits-baseline", "runs/digits-actdiff"]
     for one in checkpoints:
         assert (one["data"], one["split"]) == ("digits/data", "test")
         audit = one["evaluation"]["audit"]
@@ -64,19 +64,21 @@ def check_evaluation(printed: str) -> None:
 def check_saliency(place: Path) -> None:
     scan = min((place / "digits" / "images").iterdir()).name
     printed = activmask(
-        f"saliency runs/actdiff/seed-0/best.safetensors digits/images/{scan} --mask digits/masks/{scan} "
-        "--out picture.png --device cpu"
+        *f"saliency runs/digits-actdiff/seed-0/best.safetensors digits/images/{scan}".split(),
+        *f"--mask digits/masks/{scan} --out picture.png --device cpu".split(),
     )
     assert "inside mask" in printed
     with Image.open(place / "picture.png") as picture:
         assert picture.width > picture.height > 100
 
 
-def check_report(printed: str, place: Path) -> None:
-    _, _, *rows = printed.splitlines()
-    assert [row.split(" (")[0] for row in rows] == [
-        f"| {run}, {kind}" for run in ("baseline", "actdiff") for kind in ("best", "last")
-    ]
+def check_report(printed: str, folder: Path) -> None:
+    rows = printed.splitlines()[-4:]
+    names = [f"digits-{run}, {kind}" for run in ("baseline", "actdiff") for kind in ("best", "last")]
+    assert [row.split(" (")[0] for row in rows] == [f"| {name}" for name in names]
     assert not any(" - |" in row for row in rows)
-    with Image.open(place / "both.png") as picture:
+    numbers = json.loads((folder / "digits.json").read_text())
+    for row, shown in zip(numbers, rows, strict=True):
+        assert f"| {row['test AUC']['mean']:.2f} |" in shown
+    with Image.open(folder / "digits.png") as picture:
         assert picture.width > 300

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ from tiny_checkpoints import SIDE, samples_of, tiny_checkpoint, write_checkpoint
 
 from activmask.evaluation.batch import across_seeds, evaluate_checkpoint, to_json
 from activmask.evaluation.evaluate import evaluate
-from activmask.evaluation.gradient import contrast_gradient
 from activmask.evaluation.localisation import METRICS, relevance_mass
 from activmask.evaluation.spread import Spread, spread
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.runs.checkpoint_paths import find_checkpoints, run_folder
+from activmask.saliency.explain import explain
+from activmask.saliency.inputs import Inputs
 from activmask.saliency.methods import attribute
 
 
@@ -37,7 +39,7 @@ def test_an_evaluation_is_whole_repeatable_and_json(tmp_path):
 
 def test_localisation_is_that_of_the_contrast_gradient(tmp_path):
     checkpoint, samples = tiny_checkpoint(tmp_path), random_samples()
-    maps = contrast_gradient(checkpoint.model, samples.images)
+    maps = attribute(checkpoint.model, samples.images, method="contrast")
     expected = relevance_mass(maps.double().numpy(), samples.masks[:, 0].numpy())
     row = evaluate(checkpoint, samples, seed=0).localisation.rows[0]
     assert row.mean == pytest.approx(expected.values.mean())
@@ -54,16 +56,27 @@ def test_what_was_attributed_is_named_for_any_number_of_classes(tmp_path, classe
     assert contrast in evaluation.localisation.attribution
 
 
-def test_contrast_gradient_is_the_contrast_method_of_saliency(tmp_path):
-    model, images = tiny_checkpoint(tmp_path).model, random_samples(5).images
-    torch.testing.assert_close(
-        contrast_gradient(model, images), attribute(model, images, method="contrast"), rtol=1e-4, atol=1e-7
-    )
+@pytest.mark.parametrize("model", ["cnn", "resnet18"])
+def test_where_a_network_looks_is_measured_as_it_is_drawn(tmp_path, model):
+    checkpoint, samples = tiny_checkpoint(tmp_path, model=model), random_samples()
+    names = tuple(Path(name) for name in samples.names)
+    inputs = Inputs(paths=names, images=samples.images, masks=samples.masks[:, 0])
+    shares = [one.share_inside for one in explain(checkpoint, inputs, method="contrast")]
+    assert evaluate(checkpoint, samples, seed=0).localisation.rows[0].mean == np.mean(shares)
 
 
-def test_contrast_gradient_equals_finite_differences_in_float64(tmp_path):
+def test_where_a_network_looks_is_the_gradient_of_its_contrast_to_the_bit(tmp_path):
+    checkpoint, samples = tiny_checkpoint(tmp_path, classes=3), random_samples()
+    inputs = samples.images.clone().requires_grad_()
+    first, second = checkpoint.model(inputs, reconstruct=False).logits.topk(2, dim=1).values.unbind(dim=1)
+    (gradient,) = torch.autograd.grad((first - second).sum(), inputs)
+    maps = attribute(checkpoint.model, samples.images, method="contrast")
+    assert torch.equal(maps, gradient.abs().mean(dim=1))
+
+
+def test_the_contrast_gradient_equals_finite_differences_in_float64(tmp_path):
     model, image = tiny_checkpoint(tmp_path).model.double(), random_samples(1).images.double()
-    gradient = contrast_gradient(model, image)
+    gradient = attribute(model, image, method="contrast")
     for row, column in ((10, 10), (5, 7), (20, 12)):
         nudge = torch.zeros_like(image)
         nudge[..., row, column] = 1e-5

@@ -12,8 +12,9 @@ from PIL import Image
 
 from activmask.ground.errors import DataError, UsageError
 from activmask.saliency.explain import Explanation
+from activmask.saliency.maps import top_pixels
 from activmask.saliency.pictures import check_raw_path, picture_paths, write_pictures, write_raw
-from activmask.saliency.render import draw, png_bytes, top_pixels
+from activmask.saliency.render import draw, png_bytes
 
 
 def explanation(side=28, **changes):

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from activmask.data.samples import Samples
 from activmask.evaluation.audit import Audit, audit, partial_masks
-from activmask.evaluation.gradient import attribution_name, contrast_gradient
 from activmask.evaluation.localisation import METRICS, PerImage
 from activmask.evaluation.scores import ScoreReport, accuracy, auc, score_report, why_no_auc
 from activmask.ground.errors import CheckpointError, DataError
 from activmask.runs.checkpoint import Checkpoint
+from activmask.saliency.methods import attribute
 from activmask.training.replicas.predictions import predict
 
 
@@ -146,7 +146,7 @@ def _site_scores(site: str, logits: Tensor, labels: Tensor) -> SiteScores:
 
 def _localise(model: torch.nn.Module, samples: Samples, classes: int) -> Localisation:
     chosen = torch.nonzero(samples.has_mask & partial_masks(samples.masks)).flatten()
-    attribution = contrast_gradient(model, samples.images[chosen])
+    attribution = _attribution(model, samples.images[chosen])
     if not torch.isfinite(attribution).all():
         raise CheckpointError(
             "the network's input gradients are not finite numbers, so where it looks cannot be measured; the "
@@ -155,11 +155,22 @@ def _localise(model: torch.nn.Module, samples: Samples, classes: int) -> Localis
     maps, inside = attribution.double().numpy(), samples.masks[chosen, 0].numpy()
     rows = [_row(name, metric(maps, inside)) for name, metric in METRICS.items()] if len(chosen) else []
     return Localisation(
-        attribution=attribution_name(classes),
+        attribution=_attribution_name(classes),
         n=len(chosen),
         blank=int((maps == 0).all(axis=(1, 2)).sum()),
         rows=tuple(rows),
     )
+
+
+def _attribution(model: torch.nn.Module, images: Tensor) -> Tensor:
+    """Float (N, H, W), at least 0; paper Eq. 2 penalises this gradient outside the mask."""
+    return attribute(model, images, method="contrast") if len(images) else images[:, 0]
+
+
+def _attribution_name(classes: int) -> str:
+    """What the map is, for a network of so many classes."""
+    contrast = "|y1 - y0|" if classes == 2 else "highest logit minus the next"
+    return f"absolute input gradient of the contrast {contrast}, mean over channels"
 
 
 def _row(name: str, result: PerImage) -> LocalisationRow:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.stats import hypergeom, rankdata
 
+from activmask.saliency.maps import TOP_SHARE, mass_inside, top_count
+
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
-
-TOP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def relevance_mass(attribution: Floats, masks: Masks) -> PerImage:
     Arras et al. 2022 (arXiv 2003.07258). Chance is f = |M| / P.
     """
     flat, inside = _flat(attribution, masks)
-    total = flat.sum(axis=1)
-    weights = np.where(total[:, None] > 0, flat, 1.0)
-    return _where_defined((weights * inside).sum(axis=1) / weights.sum(axis=1), inside.mean(axis=1), inside)
+    chance = inside.mean(axis=1)
+    shares = mass_inside(flat, inside)
+    return _where_defined(np.where(np.isnan(shares), chance, shares), chance, inside)
 
 
 def relevance_rank(attribution: Floats, masks: Masks) -> PerImage:
@@ -66,7 +66,7 @@ def top_share_iou(attribution: Floats, masks: Masks, share: float = TOP_SHARE) -
     """
     flat, inside = _flat(attribution, masks)
     pixels, area = inside.shape[1], inside.sum(axis=1)
-    k = max(1, round(share * pixels))
+    k = top_count(pixels, share)
     chance = np.array([_expected_iou(0, pixels, int(a), k, int(a), k) for a in area])
     values = np.array([_iou_of_top(one, mask, k) for one, mask in zip(flat, inside, strict=True)])
     return _where_defined(values, chance, inside)
@@ -99,7 +99,7 @@ def pixel_auc(attribution: Floats, masks: Masks) -> PerImage:
 METRICS: dict[str, Callable[[Floats, Masks], PerImage]] = {
     "relevance mass accuracy": relevance_mass,
     "relevance rank accuracy": relevance_rank,
-    "IoU of the top 10 %": top_share_iou,
+    f"IoU of the top {100 * TOP_SHARE:g} %": top_share_iou,
     "pointing game (0 px)": pointing_game,
     "pixel ROC AUC": pixel_auc,
 }

@@ -28,6 +28,7 @@ def setting(
     form: bool = False,
     in_name: InWords | None = None,
     in_label: InWords | None = None,
+    bare: str | None = None,
 ) -> Any:
     """A field of a settings dataclass.
 
@@ -39,6 +40,7 @@ def setting(
         form: whether it says how a method is computed, not which method it is.
         in_name: its part of a run's folder name, where it departs from the default.
         in_label: its part of a method's label, likewise.
+        bare: what its flag means without a value, where it may stand so.
     """
     metadata = {
         "help": text,
@@ -47,6 +49,7 @@ def setting(
         "form": form,
         "in_name": in_name,
         "in_label": in_label,
+        "bare": bare,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -66,6 +69,7 @@ class Setting:
     form: bool
     in_name: InWords | None
     in_label: InWords | None
+    bare: str | None
 
 
 def declared(part: Callable[..., object]) -> dict[str, Setting]:

@@ -26,9 +26,7 @@ POOLED = "pooled"
 class ActdiffSettings:
     """How strongly and of which activations the difference is penalised."""
 
-    actdiff: float = setting(
-        0.0, "Weight of the activation difference penalty (paper Eq. 1).", least=0, method=True
-    )
+    actdiff: float = setting(0.0, "Weight of the activation difference penalty.", least=0, method=True)
     actdiff_norm: Norm = setting(
         "row",
         "Axes of its norm: whole layer (Eq. 1), channel (as published code ran), row.",

@@ -137,7 +137,7 @@ ADVERSARIAL = Objective(
         ),
     },
     label=lambda _: "Adversarial",
-    source='"Saliency is a Possible Red Herring When Diagnosing Poor Generalization", ICLR 2021',
+    source="after the authors' follow-up, ICLR 2021",
     refused=_refused,
     fits=_fits,
     term=_term,

@@ -31,6 +31,7 @@ class ClassifyMaskedSettings:
         "too (all), the paper's upper bound.",
         method=True,
         in_name=_NAMES.__getitem__,
+        bare="train",
     )
     masked_fill: Fill = setting(
         "black",

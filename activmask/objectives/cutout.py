@@ -19,7 +19,7 @@ class CutoutSettings:
 
     cutout: int = setting(
         0,
-        "Side in px of a random square set to 0 in training (DeVries & Taylor 2017).",
+        "Side in px of a random square set to 0 in training.",
         least=0,
         method=True,
     )

@@ -24,9 +24,7 @@ Target = Literal["contrast", "positive"]
 class GradmaskSettings:
     """How strongly and in which form the input gradient is penalised."""
 
-    gradmask: float = setting(
-        0.0, "Weight of the input gradient outside the mask (paper Eq. 2).", least=0, method=True
-    )
+    gradmask: float = setting(0.0, "Weight of the input gradient outside the mask.", least=0, method=True)
     gradmask_norm: Norm = setting(
         "l2",
         "l2: norm per image, averaged (Eq. 2); l1: absolute values summed over the batch.",

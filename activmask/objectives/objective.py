@@ -6,7 +6,7 @@ Shapes: B images, C channels, H x W pixels, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from activmask.ground.settings import Setting, declared
@@ -146,8 +146,10 @@ class Objective(Generic[S]):
         return together(self.switches[name] for name in self.switched_on(settings))
 
     def declared(self) -> dict[str, Setting]:
-        """Its settings by name."""
-        return declared(self.settings)
+        """Its settings by name; the help of the first switch ends with the objective's source."""
+        found = declared(self.settings)
+        first = found[self.name]
+        return found | {self.name: replace(first, help=f"{first.help.removesuffix('.')} ({self.source}).")}
 
 
 def is_on(value: object) -> bool:

@@ -88,23 +88,23 @@ _PARTS: tuple[tuple[str, type, str], ...] = (
 """The parts of a run: attribute, class and the panel of the help that its flags stand in."""
 
 
-def _classes() -> list[tuple[type, str]]:
-    """All classes of settings in the order of flags, each with its panel."""
-    found: list[tuple[type, str]] = [(Preset, "Data")]
+def _in_panels() -> list[tuple[str, Setting]]:
+    """All settings in the order of flags, each with its panel."""
+    found = [("Data", known) for known in declared(Preset).values()]
     for _, part, panel in _PARTS:
-        of_objectives = [(one.settings, panel) for one in OBJECTIVES.values()]
-        found += of_objectives if part is tuple else [(part, panel)]
+        of_objectives = [known for one in OBJECTIVES.values() for known in one.declared().values()]
+        found += [(panel, known) for known in (of_objectives if part is tuple else declared(part).values())]
     return found
 
 
 def all_settings() -> dict[str, Setting]:
     """Every setting of a run by name, those of all objectives among them."""
-    return {name: known for part, _ in _classes() for name, known in declared(part).items()}
+    return {known.name: known for _, known in _in_panels()}
 
 
 def panels() -> dict[str, str]:
     """The panel of the help that each setting's flag stands in."""
-    return {name: panel for part, panel in _classes() for name in declared(part)}
+    return {known.name: panel for panel, known in _in_panels()}
 
 
 def flat(config: RunConfig) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.inputs import Inputs
+from activmask.saliency.maps import mass_inside
 from activmask.saliency.methods import attribute, method_layer
 
 Floats = NDArray[np.float32]
@@ -54,10 +55,10 @@ class Explanation:
 
         Relevance mass accuracy, Arras et al. 2022 (arXiv 2003.07258).
         """
-        total = float(self.attribution.sum(dtype=np.float64))
-        if self.mask is None or total == 0:
+        if self.mask is None or not self.attribution.any():
             return None
-        return float(self.attribution[self.mask].sum(dtype=np.float64)) / total
+        attribution = self.attribution.astype(np.float64).reshape(1, -1)
+        return float(mass_inside(attribution, self.mask.reshape(1, -1))[0])
 
     @property
     def chance_inside(self) -> float | None:

@@ -1,20 +1,15 @@
 """Attribution methods: how much each pixel matters to a network's decision.
 
 Shapes: B images, C channels, H x W pixels, K classes. The arithmetic is captum's, except for
-Grad-CAM's, whose captum form knows feature maps of one layout only; how the network computes while
-it is asked is `activmask.models.inference`'s.
+plain gradients and for Grad-CAM, whose captum form knows feature maps of one layout only; how the
+network computes while it is asked is `activmask.models.inference`'s. Captum takes a second to
+import, so only the methods that it computes wait for it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from captum.attr import (
-    IntegratedGradients,
-    NoiseTunnel,
-    Occlusion,
-    Saliency,
-)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,11 +45,13 @@ class Request:
         """The explained scores (B,) among logits (B, K)."""
         return logits.max(dim=1).values if self.target is None else logits[:, self.target]
 
-    def others(self, logits: Tensor) -> Tensor:
-        """The highest of the scores that are not explained, (B,), of logits (B, K)."""
+    def margin(self, logits: Tensor) -> Tensor:
+        """The explained scores minus the highest of the others, (B,), of logits (B, K)."""
         if self.target is None:
-            return logits.topk(2, dim=1).values[:, 1]
-        return torch.cat([logits[:, : self.target], logits[:, self.target + 1 :]], dim=1).amax(dim=1)
+            first, second = logits.topk(2, dim=1).values.unbind(dim=1)
+            return first - second
+        others = torch.cat([logits[:, : self.target], logits[:, self.target + 1 :]], dim=1)
+        return self.own(logits) - others.amax(dim=1)
 
     @property
     def targets(self) -> Tensor:
@@ -73,9 +70,7 @@ class Request:
 def input_gradient(request: Request) -> Tensor:
     """|dy_t / dx|, averaged over channels (Simonyan et al. 2014, arXiv 1312.6034)."""
     # The highest score is the predicted class's, so that no pass is spent on finding the class.
-    score = Saliency(lambda images: request.own(request.logits(images)))
-    maps: Tensor = score.attribute(request.images)
-    return maps.mean(dim=1)
+    return _absolute_gradient(request.own(request.logits(request.images)), request.images)
 
 
 def contrast(request: Request) -> Tensor:
@@ -84,13 +79,13 @@ def contrast(request: Request) -> Tensor:
     With two classes this is |d(y1 - y0) / dx| whatever the target, the gradient that gradmask
     penalises outside the mask (paper Eq. 2).
     """
+    return _absolute_gradient(request.margin(request.logits(request.images)), request.images)
 
-    def margin(images: Tensor) -> Tensor:
-        logits = request.logits(images)
-        return request.own(logits) - request.others(logits)
 
-    maps: Tensor = Saliency(margin).attribute(request.images)
-    return maps.mean(dim=1)
+def _absolute_gradient(scores: Tensor, images: Tensor) -> Tensor:
+    """|d score / d image|, averaged over channels, (B, H, W), of scores (B,) of images (B, C, H, W)."""
+    (gradient,) = torch.autograd.grad(scores.sum(), images)
+    return gradient.abs().mean(dim=1)
 
 
 def integrated_gradients(request: Request) -> Tensor:
@@ -98,6 +93,8 @@ def integrated_gradients(request: Request) -> Tensor:
 
     Sundararajan et al. 2017 (arXiv 1703.01365), 50 Gauss-Legendre steps.
     """
+    from captum.attr import IntegratedGradients
+
     maps: Tensor = IntegratedGradients(request.logits).attribute(
         request.images,
         target=request.targets,
@@ -113,6 +110,8 @@ def smoothgrad(request: Request) -> Tensor:
     Smilkov et al. 2017 (arXiv 1706.03825): 25 draws of Gaussian noise whose deviation is 0.15 of
     the range of the pixels. The noise follows from the seed alone and is the same for every image.
     """
+    from captum.attr import NoiseTunnel, Saliency
+
     tunnel = NoiseTunnel(Saliency(request.logits))
     maps = []
     devices = [request.images.device] if request.images.is_cuda else []
@@ -155,6 +154,8 @@ def occlusion(request: Request) -> Tensor:
 
     Zeiler & Fergus 2014 (arXiv 1311.2901), averaged over the squares that cover the pixel.
     """
+    from captum.attr import Occlusion
+
     channels, height, width = request.images.shape[1:]
     window = max(1, min(height, width) // OCCLUSION_WINDOWS)
     stride = max(1, window // 2)
@@ -215,7 +216,7 @@ def attribute(
     logits = classifier(model, images[:1].to(device))
     maps = []
     for part in torch.split(images, images_per_pass(images, device)):
-        inputs = part.detach().to(device, copy=True, memory_format=torch.channels_last).requires_grad_()
+        inputs = part.detach().to(device, copy=True).requires_grad_()
         request = Request(model, logits, inputs, target, seed, feature_map)
         maps.append(METHODS[method](request).detach().cpu())
     return torch.cat(maps)

@@ -16,25 +16,12 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from numpy.typing import NDArray
 
 from activmask.saliency.explain import Explanation, Floats
-
-TOP_SHARE = 0.1
-"""Share of the pixels that the overlay marks (paper Figure 4)."""
+from activmask.saliency.maps import TOP_SHARE, top_pixels
 
 _HEAT, _MASK_COLOUR, _TOP_COLOUR = "magma", "#56B4E9", "#E69F00"
 _PANEL_INCHES, _DPI = 3.0, 150
 _TITLE_CHARACTERS = 60
 _CLASSES_IN_TITLE = 5
-
-
-def top_pixels(attribution: Floats, share: float) -> NDArray[np.bool_]:
-    """The `share` of pixels of highest attribution, bool (H, W), of attribution (H, W) at least 0.
-
-    Pixels that equal the lowest one chosen come along, pixels of attribution 0 never do.
-    """
-    k = max(1, round(share * attribution.size))
-    lowest = np.partition(attribution, -k, axis=None)[-k]
-    chosen: NDArray[np.bool_] = (attribution >= lowest) & (attribution > 0)
-    return chosen
 
 
 def blend(image: Floats, marked: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ from activmask.runs.names import MODEL_NAMES, model_name
 from activmask.runs.results import Run
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
-from activmask.saliency.render import top_pixels
+from activmask.saliency.maps import top_pixels
 from activmask.training.feed.origin import absolute
 from activmask.training.feed.sources import as_seen, with_lent_masks
 from activmask.training.feed.trained_data import Trained, of_seed, own_split

@@ -18,7 +18,8 @@ from activmask.report.findings.stems import stem
 from activmask.runs.names import data_name
 from activmask.runs.results import Run
 from activmask.saliency.explain import Floats
-from activmask.saliency.render import TOP_SHARE, blend, outline
+from activmask.saliency.maps import TOP_SHARE
+from activmask.saliency.render import blend, outline
 
 Picture = Floats | NDArray[np.bool_]
 """(H, W), values in [0, 1]."""

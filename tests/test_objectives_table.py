@@ -1,0 +1,124 @@
+"""An objective is one file and one line: a toy defined here is found everywhere by being listed once."""
+
+import csv
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+import torch
+from in_process import told
+
+from activmask.data.settings import Source, View
+from activmask.ground.errors import UsageError
+from activmask.ground.settings import declared, setting
+from activmask.models.settings import Network
+from activmask.objectives import OBJECTIVES
+from activmask.objectives.chosen import needs
+from activmask.objectives.objective import Needs, Objective
+from activmask.runs.description import Machine, Preset, Training, all_settings, flat
+from activmask.runs.making import make_config, written_config
+from activmask.runs.names import baseline, is_baseline, method_name, run_name
+from activmask.training.run import train
+
+
+@dataclass(frozen=True, kw_only=True)
+class SteadySettings:
+    steady: float = setting(0.0, "Weight of steady logits.", least=0, method=True)
+    steady_power: Literal["two", "four"] = setting(
+        "two", "Power of the logits.", method=True, form=True, in_name=str, in_label="power {}".format
+    )
+
+
+STEADY = Objective(
+    settings=SteadySettings,
+    switches={"steady": Needs(masks=True, surroundings=True)},
+    label=lambda _: "Steady",
+    source="a toy",
+    term=lambda settings, step: step.output.logits.pow(2 if settings.steady_power == "two" else 4).mean(),
+)
+
+
+@pytest.fixture(autouse=True)
+def listed(monkeypatch):
+    monkeypatch.setitem(OBJECTIVES, "steady", STEADY)
+
+
+def test_its_settings_are_flags_with_their_help(tmp_path):
+    text = " ".join(told("train", "--help", cwd=tmp_path).stdout.split())
+    assert "--steady " in text
+    assert "--steady-power" in text
+    assert "Weight of steady logits (a toy)." in text
+
+
+def test_every_objective_is_listed_by_its_name_and_shares_no_setting():
+    assert all(name == one.name for name, one in OBJECTIVES.items())
+    names = [name for one in OBJECTIVES.values() for name in one.declared()]
+    assert len(names) == len(set(names))
+    assert len(flat(make_config())) == len(all_settings())
+    parts = (Preset, Source, View, Network, Training, Machine)
+    assert len(all_settings()) == len(names) + sum(len(declared(part)) for part in parts)
+
+
+def test_its_settings_are_checked():
+    for wrong, reason in (
+        ({"steady": -1.0}, "steady must be at least 0"),
+        ({"steady": "much"}, "steady must be of type float"),
+        ({"steady": 1.0, "steady_power": "three"}, "steady_power must be one of two, four"),
+        ({"steadi": 1.0}, "did you mean 'steady'"),
+        ({"steady_power": "four"}, "steady_power has no effect while steady is 0; give steady a weight"),
+        ({"steady": 1.0, "classify_masked": "train"}, r"actdiff, .*steady, which act on the surroundings"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            make_config(**wrong)
+
+
+def test_it_is_a_method_with_a_name_a_label_and_a_baseline():
+    config = make_config(steady=2.5, steady_power="four")
+    assert run_name(config) == "synthetic-resnet18-steady2.5-four"
+    assert method_name(config) == "Steady, power four"
+    assert method_name(make_config(steady=1.0, actdiff=1.0)) == "Actdiff & Steady"
+    assert not is_baseline(config)
+    assert baseline(config) == make_config()
+    assert needs(config.objectives).masks
+    assert make_config(masks=0.5, steady=1.0).view.masks == 0.5
+
+
+def test_its_settings_are_read_and_written(tmp_path):
+    config = make_config(steady=2.5)
+    assert flat(config)["steady"] == 2.5
+    assert written_config(flat(config)) == config
+    text = told("train", "--steady", "2.5", "--dry-run", cwd=tmp_path).stdout
+    (tmp_path / "run.toml").write_text(text)
+    assert told("train", "--config", "run.toml", "--dry-run", cwd=tmp_path).stdout == text
+    assert "steady = 2.5" in text
+
+
+def test_runs_with_it_are_trained_named_tabulated_and_paired(crosses, tmp_path):
+    common = {"data": str(crosses), "model": "cnn", "width": 2, "epochs": 2, "device": "cpu", "lr": 1e-3}
+    for name, chosen in {"plain": {}, "toy": {"steady": 10.0}}.items():
+        train(make_config(**common, **chosen), (0, 1), tmp_path / "runs" / name)
+    history = (tmp_path / "runs" / "toy" / "seed-0" / "history.csv").read_text().splitlines()
+    assert history[0].split(",")[:4] == ["epoch", "loss", "loss_classify", "loss_steady"]
+    terms = [float(value) for value in history[1].split(",")[1:4]]
+    assert terms[0] == pytest.approx(terms[1] + terms[2], abs=1e-5)
+    assert terms[2] > 0
+    told("table", "runs", "--format", "csv", "--out", "out.csv", cwd=tmp_path)
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert {method: row["baseline_folder"] for method, row in rows.items()} == {
+        "Classify": "",
+        "Steady": "runs/plain",
+    }
+    assert rows["Steady"]["baseline_seeds"] == "2"
+
+
+def test_its_gradient_trains_the_network(crosses, tmp_path):
+    """A large weight on small logits makes them small, so the term does what it says."""
+    common = {"data": str(crosses), "model": "cnn", "width": 2, "epochs": 3, "device": "cpu", "lr": 1e-2}
+    sizes = []
+    for weight in (0.0, 1000.0):
+        [result] = train(make_config(**common, steady=weight), (0,), tmp_path / f"{weight:g}")
+        rows = (result.folder / "history.csv").read_text().splitlines()
+        sizes.append(float(rows[-1].split(",")[2]))
+    assert abs(sizes[1] - torch.tensor(2.0).log().item()) < 0.01
+    assert sizes[0] != sizes[1]
