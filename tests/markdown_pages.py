@@ -13,6 +13,8 @@ from activmask_cli.app import app
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from benchmarks.__main__ import BENCHMARKS
+
 ROOT = Path(__file__).parents[1]
 PROGRAM = typer.main.get_command(app)
 
@@ -132,7 +134,9 @@ def _not_there(command: list[str]) -> str | None:
             return f"no file {script}"
     if "-m" not in command:
         return None
-    module = command[command.index("-m") + 1]
+    module, *rest = command[command.index("-m") + 1 :]
+    if module == "benchmarks" and not {*rest[:1]} <= BENCHMARKS.keys():
+        return f"no benchmark {rest[0]}"
     try:
         return None if find_spec(module) else f"no module {module}"
     except ModuleNotFoundError as error:
@@ -158,8 +162,9 @@ def _options_of(name: str) -> set[str]:
 
 
 def unknown_flags(text: str) -> list[str]:
-    """Words in backticks that begin with an option no command has."""
-    known = set().union(*map(_options_of, PROGRAM.commands))
+    """Words in backticks that begin with an option of no command, nor of another program that is shown."""
+    others = (command for command in shown_commands(text) if arguments_of(command) is None)
+    known = set().union(*map(_options_of, PROGRAM.commands), *others)
     named = [code for block in blocks(text) for code in in_backticks(block) if code.startswith("--")]
     return [code for code in named if re.split(r"[ =]", code)[0] not in known]
 

@@ -39,6 +39,7 @@ FAULTY = """
     activmask train --actdif 10
     activmask train --seeds 0-2 --preset heart && activmask improve
     python -m benchmarks.nothing
+    python -m benchmarks nothing
     python docs/nothing.py
 
 `--no-such-flag W` is no flag of `activmask train --data`, `activmask/nothing.py` no file and `NOTHING` no
@@ -63,8 +64,16 @@ def test_every_check_can_fail():
     page = ROOT / "page.md"
     assert len(broken_links(page, FAULTY)) == 3
     refused = "\n".join(refused_commands(FAULTY))
-    assert refused.count("\n") == 5
-    for fault in ("actdif", "heart", "no command improve", "benchmarks.nothing", "docs/nothing.py", "--data"):
+    assert refused.count("\n") == 6
+    for fault in (
+        "actdif",
+        "heart",
+        "no command improve",
+        "benchmarks.nothing",
+        "no benchmark nothing",
+        "docs/nothing.py",
+        "--data",
+    ):
         assert fault in refused
     assert unknown_flags(FAULTY) == ["--no-such-flag W"]
     assert missing_files(FAULTY) == ["activmask/nothing.py"]

@@ -1,13 +1,12 @@
 """The objective that CONTRIBUTING.md adds, by its file and its line."""
 
 import importlib
-import inspect
 import re
 import sys
 
 import pytest
 import torch
-from activmask_cli.run_options import with_run_options
+from in_process import told
 from markdown_pages import ROOT
 
 from activmask.ground.errors import UsageError
@@ -44,7 +43,7 @@ def test_what_the_guide_says_is_refused_is(more):
 
 
 def test_it_has_a_flag():
-    assert "logit_pairing" in inspect.signature(with_run_options(lambda **_: None)).parameters
+    assert "--logit-pairing" in told("train", "--help", cwd=ROOT).stdout
 
 
 def test_it_is_a_term_of_the_loss():
