@@ -28,7 +28,8 @@ from activmask.data.dataset import read_dataset
 from activmask.data.writer import Record, write_dataset
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
-from activmask.training.feed.sources import as_seen, split_rows, stored_splits, to_train_on
+from activmask.training.feed.kept_masks import to_train_on
+from activmask.training.feed.sources import as_judged, split_rows, stored_splits
 from activmask.training.feed.stream import RESIDENT_BYTES, Stream, batches, file_digest, open_stream
 from benchmarks.command import Findings
 from benchmarks.figure import Effort
@@ -81,7 +82,8 @@ def _records(images: int) -> Iterator[Record]:
 def streamed(config: RunConfig, workers: int) -> Stream:
     """The set as training streams it, whatever its size."""
     dataset = read_dataset(Path(config.source.data))
-    return open_stream(config, dataset, split_rows(config, dataset, 0), 0, CPU, workers)
+    rows = split_rows(config.source, dataset, 0)
+    return open_stream(dataset, rows, config.view, config.objectives, seed=0, device=CPU, count=workers)
 
 
 def reader(config: RunConfig, workers: int) -> Callable[[], float]:
@@ -139,8 +141,10 @@ def resident_peak(config: RunConfig) -> Peak:
     """Hold what training in memory holds."""
     empty = _mebibytes("self", "VmRSS")
     start = perf_counter()
-    stored = stored_splits(config, 0)
-    held = to_train_on(stored["train"], config, 0), [as_seen(one, config) for one in stored.values()]
+    view, objectives = config.view, config.objectives
+    stored = stored_splits(config.source, view, objectives, 0)
+    trained = to_train_on(stored["train"], view, 0, config.source.data)
+    held = trained, [as_judged(one, view, objectives) for one in stored.values()]
     seconds = perf_counter() - start
     del stored, held
     return Peak(empty, _mebibytes("self", "VmHWM"), 0.0, seconds)

@@ -16,7 +16,7 @@ from activmask.kernels.activation_distance import reference as distance_referenc
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.kernels.masked_shuffle import reference as shuffle_reference
 from activmask.models.build import build_model
-from activmask.runs.making import make_config
+from activmask.models.settings import Network
 from benchmarks.figure import Effort, Figure
 from benchmarks.floors import distance_bytes, shuffle_bytes
 from benchmarks.side_by_side import Contestant, Speeds, clocked, pick, race, ratios
@@ -78,7 +78,7 @@ def gpu_activation_distance(effort: Effort) -> list[Figure]:
 
 def _tap_shapes(side: int, width: int) -> list[torch.Size]:
     model = build_model(
-        make_config(model="resnet18", width=width).network, channels=1, classes=2, image_size=side, seed=0
+        Network(model="resnet18", width=width), channels=1, classes=2, image_size=side, seed=0
     )
     with torch.no_grad():
         taps: dict[str, Tensor] = model.eval()(torch.zeros(1, 1, side, side)).pre_activations

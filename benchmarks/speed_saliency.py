@@ -5,7 +5,7 @@ from captum.attr import Saliency
 from torch import Tensor
 
 from activmask.models.build import build_model
-from activmask.runs.making import make_config
+from activmask.models.settings import Network
 from activmask.saliency.methods import attribute
 from benchmarks.figure import Effort, Figure
 from benchmarks.side_by_side import clocked, race, ratios
@@ -17,10 +17,8 @@ SIDE, WIDTH = 28, 16
 def saliency(effort: Effort) -> list[Figure]:
     """Input gradients of the predicted class, ResNet-18 of width 16, 28 px."""
     maps, sample = (8, 4) if effort.quick else (10_000, 200)
-    config = make_config(model="resnet18", width=WIDTH)
-    model = (
-        build_model(config.network, channels=1, classes=2, image_size=SIDE, seed=0).to(effort.device).eval()
-    )
+    network = Network(model="resnet18", width=WIDTH)
+    model = build_model(network, channels=1, classes=2, image_size=SIDE, seed=0).to(effort.device).eval()
     images = torch.rand(maps, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
 
     def at_once() -> float:

@@ -15,6 +15,7 @@ from user_folder import Folder, grey
 from activmask.data.dataset import read_dataset
 from activmask.data.duplicates import DuplicateFinder, pixel_digest
 from activmask.data.near_images import NEAR_BITS, NEAR_CORRELATION, Looks, looks, near_pairs
+from activmask.data.settings import Source
 from activmask.data.writer import Record, write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.runs.description import RunConfig
@@ -132,11 +133,11 @@ def test_training_refuses_equal_pixels_in_two_splits(tmp_path, monkeypatch, stre
 
 def judged(config: RunConfig, seed: int) -> str:
     stored, origin = open_stored(config, seed, CPU)
-    return equal_images(config, stored, origin.entries)
+    return equal_images(config.source, stored, origin.entries)
 
 
 def parted(config: RunConfig, seed: int) -> bool:
-    rows = split_rows(config, read_dataset(Path(config.source.data)), seed)
+    rows = split_rows(config.source, read_dataset(Path(config.source.data)), seed)
     return not any({0, 2} <= set(chosen.tolist()) for chosen in rows.values())
 
 
@@ -155,7 +156,7 @@ def test_training_names_pictures_that_look_alike_in_two_splits(tmp_path, near):
     config = make_config(data=str(tmp_path / "data"))
     _, origin = open_stored(config, 0, CPU)
     two_splits = near == [["image-000", "image-002"]]
-    told = near_images(config, origin.entries)
+    told = near_images(config.source, origin.entries)
     assert two_splits == ("look alike, 1 of them in two splits: images/image-000.png (train)" in told)
     assert two_splits or told == ""
 
@@ -163,12 +164,11 @@ def test_training_names_pictures_that_look_alike_in_two_splits(tmp_path, near):
 def test_a_card_with_other_duplicates_is_refused(tmp_path):
     write_dataset(tmp_path / "data", records(12), card={"duplicates": {"near": [["image-000"]]}})
     with pytest.raises(DataError, match="must name pairs"):
-        near_images(make_config(data=str(tmp_path / "data")), ())
+        near_images(Source(data=str(tmp_path / "data")), ())
 
 
 def test_drawn_data_are_not_searched():
-    config = make_config(data="synthetic")
-    assert equal_images(config, {}, ()) == ""
+    assert equal_images(Source(data="synthetic"), {}, ()) == ""
     with pytest.raises(UsageError, match="duplicates has no effect"):
         make_config(data="synthetic", duplicates="allow")
 

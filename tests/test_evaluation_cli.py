@@ -9,9 +9,10 @@ from activmask_cli.evaluation_tables import _borrowing
 from tiny_checkpoints import write_checkpoint
 from typer.testing import CliRunner
 
+from activmask.data.settings import View
 from activmask.evaluation.audit import Audit, MaskCount
 from activmask.evaluation.batch import _view_notes
-from activmask.runs.making import make_config, written_config
+from activmask.runs.making import make_config
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -63,11 +64,11 @@ def test_json_is_all_there_is_on_stdout(runs):
 
 
 def test_a_run_that_sees_its_images_otherwise_than_its_preset_says_so():
-    old = written_config({"preset": "liver", "image_size": 100})
-    assert "preset liver sees the middle of each image" in _view_notes(old)[0]
-    assert _view_notes(make_config(preset="liver")) == ()
-    assert _view_notes(written_config({"preset": "liver", "image_size": 0})) == ()
-    assert _view_notes(make_config()) == ()
+    [note] = _view_notes("liver", View(image_size=100))
+    assert "preset liver sees the middle of each image" in note
+    assert _view_notes("liver", make_config(preset="liver").view) == ()
+    assert _view_notes("liver", View(image_size=0)) == ()
+    assert _view_notes("synthetic", View()) == ()
 
 
 def test_images_without_a_mask_are_counted_in_words():

@@ -109,6 +109,11 @@ def test_imports_point_down_and_never_to_the_command_line(module):
             assert points_down(module, name), f"{module} imports {name}"
 
 
+@pytest.mark.parametrize("module", [name for name in LIBRARY if room(name) == "kernels"])
+def test_kernels_know_no_settings(module):
+    assert not [name for name in imported(module) if name.endswith(".settings")]
+
+
 def test_no_import_runs_in_a_circle():
     assert circle({name: imported(name, ignoring_types=True) & MODULES.keys() for name in MODULES}) == []
 

@@ -245,9 +245,9 @@ def test_figure6_says_that_the_paper_gives_two_numbers_of_seeds():
 def test_figure5_has_its_five_bars():
     cells = {" ".join(cell.labels.values()): cell.config for cell in grid_cells(read_grid("figure5"))}
     assert len(cells) == 5
-    assert cells["Classify, no SPC"].correlation == 0.5
+    assert cells["Classify, no SPC"]["correlation"] == 0.5
     assert {config.source.correlation for title, config in cells.items() if "no SPC" not in title} == {0.9}
-    assert cells["Classify Masked, SPC"].classify_masked == "all"
+    assert cells["Classify Masked, SPC"]["classify_masked"] == "all"
     assert {config.network.model for config in cells.values()} == {"resnet18"}
 
 
@@ -379,7 +379,7 @@ def test_cells_are_the_product_of_the_axes_without_what_is_excluded(sizes, data)
     for cell in cells:
         assert cell.labels["axis0"] != dropped
         assert all(
-            getattr(cell.config, fields[i]) == int(cell.labels[f"axis{i}"][1:]) + 1 for i in range(len(sizes))
+            cell.config[fields[i]] == int(cell.labels[f"axis{i}"][1:]) + 1 for i in range(len(sizes))
         )
 
 

@@ -1,7 +1,6 @@
 """What training masks cover and tell is measured, noted, and refused where it is of no use."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +12,21 @@ from sklearn.metrics import roc_auc_score
 from test_training import assert_same_run
 
 from activmask.data.masks import circle, lenders, presence
+from activmask.data.samples import Samples
+from activmask.data.settings import View
+from activmask.data.view import with_dilated_masks
 from activmask.data.writer import write_dataset
 from activmask.evaluation.batch import evaluate_checkpoint, to_json
 from activmask.experiments.paper import paper_cell
 from activmask.ground.errors import DataError, UsageError
 from activmask.report.findings.summary import summarise
+from activmask.runs.description import RunConfig, changed
 from activmask.runs.making import make_config
 from activmask.runs.names import baseline, method_name, run_name
 from activmask.runs.results import find_runs
 from activmask.training.feed import stream as stream_module
-from activmask.training.feed.sources import (
-    load_split,
-    load_splits,
-    stored_splits,
-    to_train_on,
-    training_masks,
-    with_dilated_masks,
-)
+from activmask.training.feed.kept_masks import to_train_on, training_masks
+from activmask.training.feed.sources import load_split, load_splits, stored_splits
 from activmask.training.replicas.progress import Silent
 from activmask.training.replicas.replica import new_replica
 from activmask.training.run import train
@@ -67,7 +64,7 @@ def held(request, monkeypatch) -> str:
 
 def stream(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(stream_module, "RESIDENT_BYTES", 0)
-    patch.setattr(stream_module, "worker_count", lambda config, world: 0)
+    patch.setattr(stream_module, "worker_count", lambda threads, world: 0)
 
 
 def block(top: int, left: int, size: int = 2) -> np.ndarray:
@@ -105,6 +102,10 @@ def config(data: Path, **settings):
             **settings,
         }
     )
+
+
+def stored_train(chosen: RunConfig) -> Samples:
+    return stored_splits(chosen.source, chosen.view, chosen.objectives, 0)["train"]
 
 
 def facts(data: Path, **settings):
@@ -221,17 +222,17 @@ def organs(tmp_path) -> Path:
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_borrowed_masks_leave_nothing_to_tell(organs, share):
     chosen = config(organs, classify_masked="train", masks_without="borrowed", masks=share)
-    stored = stored_splits(chosen, 0)["train"]
-    seen = to_train_on(stored, chosen, 0)
+    stored = stored_train(chosen)
+    seen = to_train_on(stored, chosen.view, 0, "organs")
     assert presence(stored.labels, stored.has_mask).auc == 1.0
     assert presence(seen.labels, seen.has_mask).auc == 0.5
     assert int(seen.has_mask.sum()) == 12 * share
-    dilated = with_dilated_masks(stored, chosen).masks
+    dilated = with_dilated_masks(stored, chosen.view).masks
     own = seen.has_mask & stored.has_mask
     assert torch.equal(seen.masks[own], dilated[own])
     for mask in seen.masks[seen.has_mask & ~stored.has_mask]:
         assert any(torch.equal(mask, lent) for lent in dilated[own])
-    again, other = (to_train_on(stored, chosen, seed).masks for seed in (0, 1))
+    again, other = (to_train_on(stored, chosen.view, seed, "organs").masks for seed in (0, 1))
     assert torch.equal(seen.masks, again)
     assert not torch.equal(seen.masks, other)
 
@@ -239,7 +240,7 @@ def test_borrowed_masks_leave_nothing_to_tell(organs, share):
 def test_one_image_of_a_class_with_a_mask_does_not_end_the_lending(tmp_path):
     masks = [block(k % 9, 3) if k % 2 or k == 4 else None for k in range(36)]
     chosen = config(write(tmp_path / "set", masks), actdiff=1.0, masks_without="borrowed")
-    assert to_train_on(stored_splits(chosen, 0)["train"], chosen, 0).has_mask.all()
+    assert to_train_on(stored_train(chosen), chosen.view, 0, "set").has_mask.all()
 
 
 @pytest.mark.parametrize(
@@ -275,8 +276,8 @@ def test_borrowed_masks_cut_what_is_judged_only_where_everything_is_masked(organ
         assert samples.has_mask.all()
         assert not (samples.images * ~samples.masks).any()
         assert torch.equal(samples.masks, load_split(everywhere, 0, name).masks)
-    trained = stored_splits(everywhere, 0)["train"]
-    assert torch.equal(load_split(everywhere, 0, "train").masks, to_train_on(trained, everywhere, 0).masks)
+    trained = to_train_on(stored_train(everywhere), everywhere.view, 0, "organs")
+    assert torch.equal(load_split(everywhere, 0, "train").masks, trained.masks)
     in_training = config(organs, classify_masked="train", masks_without="borrowed")
     assert not load_split(in_training, 0, "test").has_mask.all()
 
@@ -296,8 +297,8 @@ def test_borrowing_is_refused_where_it_has_no_effect(crosses, organs):
 
 
 def test_with_no_mask_to_lend_nothing_is_lent():
-    chosen = make_config(actdiff=1.0, masks_without="borrowed", masks=0.0)
-    kept, shown = training_masks(torch.tensor([0, 1] * 3), torch.tensor([False, True] * 3), chosen, 0)
+    view = View(masks_without="borrowed", masks=0.0)
+    kept, shown = training_masks(torch.tensor([0, 1] * 3), torch.tensor([False, True] * 3), view, 0, "set")
     assert not kept.any()
     assert torch.equal(shown, torch.arange(6))
 
@@ -307,7 +308,7 @@ def test_names_show_the_borrowing():
     assert run_name(chosen) == "liver-resnet18-classify-masked-borrowed-masks"
     assert method_name(chosen) == "Classify Masked, borrowed masks"
     assert baseline(chosen) == make_config(preset="liver")
-    assert paper_cell(replace(chosen, masks_without="whole")) is not None
+    assert paper_cell(changed(chosen, masks_without="whole")) is not None
     assert paper_cell(chosen) is None
 
 

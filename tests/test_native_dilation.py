@@ -24,6 +24,7 @@ from activmask.data.mask_shares import ShareTally, dilated_masks
 from activmask.data.masks import dilate
 from activmask.data.presets import PRESETS
 from activmask.data.sources.msd.prepare import prepare_msd
+from activmask.data.view import as_seen
 from activmask.data.writer import write_dataset
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.mask_notes import mask_presence
@@ -31,7 +32,8 @@ from activmask.ground.errors import DataError
 from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.making import make_config
 from activmask.saliency.inputs import read_inputs
-from activmask.training.feed.sources import as_seen, load_split, read_splits, split_rows, to_train_on
+from activmask.training.feed.kept_masks import to_train_on
+from activmask.training.feed.sources import load_split, read_splits, split_rows
 from activmask.training.feed.stream import open_stream
 from activmask.training.run import train
 
@@ -72,7 +74,7 @@ def test_the_presets_cover_what_the_released_code_covers(organs, task):
     positive = np.flatnonzero(dataset.labels == 1)
     # The released share is that of training, which crops, where evaluation sees whole slices.
     cropped = make_config(preset=task, data=str(data), evaluate_view="centre")
-    seen = as_seen(load_samples(dataset, positive.tolist()), cropped)
+    seen = as_seen(load_samples(dataset, positive.tolist()), cropped.view)
     ours = seen.masks.flatten(1).double().mean(dim=1).numpy().reshape(-1, len(SCALES))
     assert np.abs(ours - papers).max() < 0.01
     assert ours.mean() == pytest.approx(RELEASED[task], abs=0.01)
@@ -171,7 +173,7 @@ def test_saliency_dilates_stored_images_and_volumes_as_evaluation_does(organs, t
     checkpoint = tiny_checkpoint(tmp_path / "run", **settings)
     dataset = read_dataset(data)
     row = [Path(name).stem for name in dataset.file_names].index("scan_1-z000")
-    expected = as_seen(load_samples(dataset, [row]), checkpoint.config).masks[:, 0]
+    expected = as_seen(load_samples(dataset, [row]), checkpoint.config.view).masks[:, 0]
     volume, label = (source / folder / "scan_1.nii.gz" for folder in ("imagesTr", "labelsTr"))
     of_volume = read_inputs(checkpoint, [volume], label, slice_number=0).masks
     image, mask = data / dataset.file_names[row], data / dataset.mask_file_names[row]
@@ -228,10 +230,11 @@ def test_streams_dilate_by_the_native_sides_and_know_them_again(organs):
     _, data = organs("liver")
     config = make_config(preset="liver", data=str(data), **SMALL, actdiff=1.0)
     dataset = read_dataset(data)
-    rows = split_rows(config, dataset, 0)
-    stream = open_stream(config, dataset, rows, 0, torch.device("cpu"), 0)
+    rows, view, objectives = split_rows(config.source, dataset, 0), config.view, config.objectives
+    stream = open_stream(dataset, rows, view, objectives, seed=0, device=torch.device("cpu"), count=0)
     [(_, masks)] = stream.train.images.read([torch.arange(2)])
-    assert torch.equal(masks, to_train_on(read_splits(config, dataset, rows)["train"], config, 0).masks)
+    resident = read_splits(dataset, rows, view, objectives)["train"]
+    assert torch.equal(masks, to_train_on(resident, view, 0, "data").masks)
     finer = replace(dataset, native=2 * dataset.native)
     own, other = (split_digests(table_entries(which, rows)) for which in (dataset, finer))
     assert all(own[split] != other[split] for split in own)

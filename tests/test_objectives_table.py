@@ -9,13 +9,14 @@ import torch
 from in_process import told
 
 from activmask.data.settings import Source, View
+from activmask.experiments.paper import paper_cell
 from activmask.ground.errors import UsageError
 from activmask.ground.settings import declared, setting
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import needs
 from activmask.objectives.objective import Needs, Objective
-from activmask.runs.description import Machine, Preset, Training, all_settings, flat
+from activmask.runs.description import Machine, Preset, Training, all_settings, changed, flat
 from activmask.runs.making import make_config, written_config
 from activmask.runs.names import baseline, is_baseline, method_name, run_name
 from activmask.training.run import train
@@ -91,6 +92,19 @@ def test_its_settings_are_read_and_written(tmp_path):
     (tmp_path / "run.toml").write_text(text)
     assert told("train", "--config", "run.toml", "--dry-run", cwd=tmp_path).stdout == text
     assert "steady = 2.5" in text
+
+
+def test_a_description_made_before_it_was_listed_has_it_off(monkeypatch):
+    with monkeypatch.context() as unlisted:
+        unlisted.delitem(OBJECTIVES, "steady")
+        before = make_config(preset="liver", actdiff=1.0)
+        assert "steady" not in flat(before)
+        paper_cell(before)
+    assert before["steady"] == 0
+    assert list(flat(before)) == list(flat(make_config()))
+    assert changed(before, steady=2.0)["steady"] == 2
+    # Printed cells are kept from their first reading on, which was before.
+    assert paper_cell(make_config(steady=1.0)) is None
 
 
 def test_runs_with_it_are_trained_named_tabulated_and_paired(crosses, tmp_path):

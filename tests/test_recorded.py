@@ -13,7 +13,9 @@ from safetensors.torch import load_file
 
 from activmask.ground.errors import TrainingDiverged
 from activmask.models.build import build_model
-from activmask.runs.making import make_config
+from activmask.models.settings import Network
+from activmask.objectives.adversarial import AdversarialSettings
+from activmask.runs.description import Machine
 from activmask.training import together
 from activmask.training.graphs import capture as recording
 from activmask.training.graphs import replay as recorded
@@ -181,17 +183,17 @@ def prepared(crosses, **settings):
     ("model", "draws"), [("mobilenet_v3_small", True), ("resnet18", False), ("unet", False)]
 )
 def test_networks_that_draw_random_numbers_are_known(model, draws):
-    network = build_model(make_config(model=model).network, channels=1, classes=2, image_size=32, seed=0)
+    network = build_model(Network(model=model), channels=1, classes=2, image_size=32, seed=0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     assert draws_at_random(network, torch.rand(2, 1, 32, 32)) is draws
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_the_follow_ups_discriminator_and_compiled_passes_are_not_recorded():
-    assert "compiled" in recording._unrecordable(make_config(compile=True))
-    followup = make_config(adversarial=1.0, adversarial_form="followup")
-    assert "steps of its own" in recording._unrecordable(followup)
-    assert recording._unrecordable(make_config(adversarial=1.0)) == ""
+    assert "compiled" in recording._unrecordable(Machine(compile=True), ())
+    followup = AdversarialSettings(adversarial=1.0, adversarial_form="followup")
+    assert "steps of its own" in recording._unrecordable(Machine(), (followup,))
+    assert recording._unrecordable(Machine(), (AdversarialSettings(adversarial=1.0),)) == ""
 
 
 def test_only_cuda_records(crosses):

@@ -63,11 +63,11 @@ def made_look(seed=0, side=28, top=0.1, decoded=False, masked=True):
     return Look(shown=shown, explanation=explanation, top=heat >= np.quantile(heat, 1 - top))
 
 
-def made_cells(rows, columns, count=2, config=None):
+def made_cells(rows, columns, count=2, preset="synthetic"):
     looks = {(row, column): (made_look(),) * count for row in rows for column in columns}
     shown = (made_look().shown,) * count
     return Cells(
-        config=config or tiny_config(),
+        preset=preset,
         rows=rows,
         columns=columns,
         shown=shown,
@@ -170,8 +170,8 @@ def test_words_give_the_numbers_of_every_cell(runs):
     ],
 )
 def test_only_the_papers_data_set_has_the_name_of_its_figure(preset, data, kind):
-    cells = made_cells(("CNN",), METHODS[:1], config=tiny_config(preset=preset, data=data))
-    assert _chart(data_name(cells.config), cells, 0.1, "last").kind == kind
+    cells = made_cells(("CNN",), METHODS[:1], preset=preset)
+    assert _chart(data_name(tiny_config(data=data)), cells, 0.1, "last").kind == kind
 
 
 def test_runs_without_a_common_seed_still_share_a_given_split(runs):
@@ -212,14 +212,14 @@ def test_repeated_experiments_and_fewer_masks_are_left_out(runs):
 
 def test_methods_and_models_stand_in_the_papers_order(runs):
     run = named(runs, "cnn")[0]
-    settings = (
+    methods = (
         {"gradmask": 1.0},
         {"cutout": 5},
         {},
         {"actdiff": 1.0, "actdiff_norm": "layer"},
         {"actdiff": 1.0},
     )
-    mixed = [replace(run, config=changed(run.config, **changed)) for changed in settings]
+    mixed = [replace(run, config=changed(run.config, **method)) for method in methods]
     cells = look([*named(runs, "ae"), *mixed], images=1, seed=1, epoch="last", top=0.1)
     assert cells.rows == ("CNN", "Conv AE")
     assert cells.columns == ("Classify", "Actdiff, layer", "Actdiff", "Gradmask", "Cutout 5")

@@ -7,13 +7,16 @@ from dataset_records import record
 from PIL import Image
 from tiny_checkpoints import tiny_config
 
+from activmask.data.dataset import read_dataset
+from activmask.data.settings import Source, View
 from activmask.data.writer import write_dataset
 from activmask.ground.errors import DataError
 from activmask.report.charts import site_means as module
-from activmask.report.charts.chart import svg
-from activmask.report.charts.site_means import mean_by_site, site_means
+from activmask.report.charts.chart import Chart, svg
+from activmask.report.charts.site_means import SiteMean, mean_by_site, site_means
 from activmask.runs.description import changed
 from activmask.runs.results import Run
+from activmask.training.feed.sources import split_rows
 
 SIDE = 12
 SITES = ("oslo", "bergen")
@@ -41,12 +44,22 @@ def a_run(root, seeds=(0,), **settings):
     )
 
 
+def pictures(chart: Chart) -> list[np.ndarray]:
+    return [axes.get_images()[0].get_array() for axes in chart.figure.axes if axes.get_images()]
+
+
 def stored_training_images(root, site):
     lines = (root / "metadata.csv").read_text(encoding="utf-8").splitlines()
     columns = lines[0].split(",")
     rows = [dict(zip(columns, line.split(","), strict=True)) for line in lines[1:]]
     chosen = [row for row in rows if row["split"] == "train" and row["site"] == site]
     return [np.asarray(Image.open(root / row["file_name"]), dtype=np.float64) / 255 for row in chosen]
+
+
+def training_means(root: Path, seed: int = 0, image_size: int = 0, **of_source) -> list[SiteMean]:
+    dataset = read_dataset(root)
+    rows = split_rows(Source(data=str(root), **of_source), dataset, seed)["train"]
+    return mean_by_site(dataset, rows, View(image_size=image_size))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +70,7 @@ def two_sites(tmp_path_factory):
 @pytest.mark.parametrize("batch", [1, 5, 64])
 def test_means_equal_those_of_the_files(two_sites, monkeypatch, batch):
     monkeypatch.setattr(module, "BATCH", batch)
-    means = mean_by_site(tiny_config(data=str(two_sites), image_size=8), 0)
+    means = training_means(two_sites, image_size=8)
     assert [mean.site for mean in means] == ["bergen", "oslo"]
     for mean in means:
         images = stored_training_images(two_sites, mean.site)
@@ -75,34 +88,35 @@ def test_no_more_than_a_batch_is_in_memory(two_sites, monkeypatch):
 
     monkeypatch.setattr(module, "BATCH", 7)
     monkeypatch.setattr(module, "load_samples", counting)
-    mean_by_site(tiny_config(data=str(two_sites)), 0)
+    training_means(two_sites)
     assert max(read) <= 7
     assert sum(read) == sum(len(stored_training_images(two_sites, site)) for site in SITES)
 
 
 def test_masked_training_shows_the_same_means(two_sites):
-    plain = mean_by_site(tiny_config(data=str(two_sites)), 0)
-    masked = mean_by_site(tiny_config(data=str(two_sites), classify_masked="all"), 0)
-    for one, other in zip(plain, masked, strict=True):
-        np.testing.assert_array_equal(one.image, other.image)
+    plain, masked = (site_means([a_run(two_sites, **method)]) for method in ({}, {"classify_masked": "all"}))
+    assert plain[0].alt == masked[0].alt
+    for one, other in zip(pictures(plain[0]), pictures(masked[0]), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_split_follows_the_lowest_finished_seed_or_its_own(two_sites):
     settings = {"split_policy": "subject", "split_ratio": "40/30/30"}
-    own = mean_by_site(tiny_config(data=str(two_sites), **settings), 3)
-    apart = mean_by_site(tiny_config(data=str(two_sites), split_seed=3, **settings), 0)
-    other = mean_by_site(tiny_config(data=str(two_sites), **settings), 0)
+    own = training_means(two_sites, 3, **settings)
+    apart = training_means(two_sites, split_seed=3, **settings)
+    other = training_means(two_sites, **settings)
     np.testing.assert_array_equal(own[0].image, apart[0].image)
     assert (own[0].image != other[0].image).any()
-    assert "(split of seed 3;" in site_means([a_run(two_sites, seeds=(3, 5), **settings)])[0].caption
+    (chart,) = site_means([a_run(two_sites, seeds=(3, 5), **settings)])
+    assert "(split of seed 3;" in chart.caption
+    np.testing.assert_array_equal(pictures(chart)[0], own[0].image)
 
 
 def test_the_chart_draws_the_means_and_their_difference(two_sites):
     (chart,) = site_means([a_run(two_sites), a_run(two_sites, actdiff=1.0)])
-    means = mean_by_site(tiny_config(data=str(two_sites)), 0)
-    drawn = [axes.get_images()[0].get_array() for axes in chart.figure.axes if axes.get_images()]
+    means = training_means(two_sites)
     for one, expected in zip(
-        drawn, (means[0].image, means[1].image, means[0].image - means[1].image), strict=True
+        pictures(chart), (means[0].image, means[1].image, means[0].image - means[1].image), strict=True
     ):
         np.testing.assert_array_equal(one, expected)
     titles = [axes.get_title() for axes in chart.figure.axes if axes.get_images()]
@@ -128,7 +142,7 @@ def test_the_alternative_text_says_where_the_sites_differ(two_sites):
 
 def test_the_two_largest_of_many_sites_are_compared(tmp_path):
     root = write(tmp_path / "many", sites=("c", "a", "b"), n=50)
-    counts = {mean.site: mean.count for mean in mean_by_site(tiny_config(data=str(root)), 0)}
+    counts = {mean.site: mean.count for mean in training_means(root)}
     assert counts == {"a": 8, "b": 8, "c": 10}
     (chart,) = site_means([a_run(root)])
     assert "a minus c" in chart.caption

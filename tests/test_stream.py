@@ -21,7 +21,8 @@ from activmask.machine.world import World
 from activmask.runs.description import changed
 from activmask.runs.making import make_config
 from activmask.training.feed import stream as stream_module
-from activmask.training.feed.sources import as_seen, read_splits, split_rows, to_train_on
+from activmask.training.feed.kept_masks import to_train_on
+from activmask.training.feed.sources import as_judged, read_splits, split_rows
 from activmask.training.feed.stream import StreamedSamples, batches, file_digest, open_stored, open_stream
 from activmask.training.feed.workers import MOST_WORKERS, worker_count
 from activmask.training.replicas import advance as advance_module
@@ -49,7 +50,7 @@ def streaming(monkeypatch):
 
     def stream(count: int) -> None:
         monkeypatch.setattr(stream_module, "RESIDENT_BYTES", 0)
-        monkeypatch.setattr(stream_module, "worker_count", lambda config, world: count)
+        monkeypatch.setattr(stream_module, "worker_count", lambda threads, world: count)
 
     return stream
 
@@ -76,8 +77,9 @@ def opened(data: Path, count: int = 0, **changes):
     """A stream of a data set and the same splits in memory."""
     config = make_config(**{"data": str(data), "model": "cnn", "actdiff": 1.0, **changes})
     dataset = read_dataset(data)
-    rows = split_rows(config, dataset, 0)
-    return open_stream(config, dataset, rows, 0, CPU, count), read_splits(config, dataset, rows), config
+    rows, view, objectives = split_rows(config.source, dataset, 0), config.view, config.objectives
+    stream = open_stream(dataset, rows, view, objectives, seed=0, device=CPU, count=count)
+    return stream, read_splits(dataset, rows, view, objectives), config
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -139,7 +141,7 @@ def test_worker_processes_leave_the_global_generators_alone(crosses):
 @given(data=st.data())
 def test_any_batches_are_those_in_memory(scans, changes, data):
     stream, stored, config = opened(scans, **changes)
-    train = to_train_on(stored["train"], config, 0)
+    train = to_train_on(stored["train"], config.view, 0, "scans")
     number = st.integers(0, len(train) - 1)
     order = [torch.tensor(batch) for batch in data.draw(st.lists(st.lists(number, min_size=1), min_size=1))]
     for (images, masks, labels), picked in zip(batches(stream.train, order, CPU), order, strict=True):
@@ -157,7 +159,7 @@ def test_every_split_is_judged_on_the_images_in_memory(scans, choice, count, vie
     seen_as = {"image_size": 16, "evaluate_view": view}
     stream, stored, config = opened(scans, count, classify_masked=choice, actdiff=0.0, **seen_as)
     for name, samples in stream.splits.items():
-        seen = as_seen(stored[name], config)
+        seen = as_judged(stored[name], config.view, config.objectives)
         assert torch.equal(torch.cat(list(samples.images.split(5))), seen.images)
         assert samples.images.shape == seen.images.shape
         assert torch.equal(samples.labels, seen.labels)
@@ -290,4 +292,4 @@ def test_a_stream_is_checked_like_data_in_memory(crosses, streaming):
 )
 def test_one_core_of_the_share_is_left_for_training(monkeypatch, cores, size, threads, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
-    assert worker_count(make_config(threads=threads), World(size=size)) == expected <= MOST_WORKERS
+    assert worker_count(threads, World(size=size)) == expected <= MOST_WORKERS

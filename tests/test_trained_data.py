@@ -291,10 +291,12 @@ def test_an_old_state_resumes_with_a_sentence(tmp_path):
 
 
 def old_digest(data: Path) -> str:
-    from activmask.training.feed.sources import fingerprint, stored_splits, to_train_on
+    from activmask.training.feed.kept_masks import to_train_on
+    from activmask.training.feed.sources import fingerprint, stored_splits
 
     config = quick(data)
-    return fingerprint(to_train_on(stored_splits(config, 0)["train"], config, 0))
+    stored = stored_splits(config.source, config.view, config.objectives, 0)["train"]
+    return fingerprint(to_train_on(stored, config.view, 0, config.source.data))
 
 
 def test_other_data_without_splits_is_tested_whole_but_for_what_the_run_saw(drawn, tmp_path):

@@ -13,12 +13,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from activmask.data.masks import dilate
+from activmask.data.settings import Source, View
+from activmask.data.view import as_seen
 from activmask.ground.errors import CheckpointError, DataError, TrainingDiverged, UsageError
 from activmask.machine.device import attention, choose_device
 from activmask.runs.checkpoint import load_checkpoint, snapshot
 from activmask.runs.making import make_config
 from activmask.runs.selection import is_better, merit
-from activmask.training.feed.sources import as_seen, load_split, load_splits, stored_splits
+from activmask.training.feed.sources import load_split, load_splits, stored_splits
 from activmask.training.replicas import advance as advance_module
 from activmask.training.replicas import epoch as epoch_module
 from activmask.training.replicas.advance import keep_row
@@ -392,9 +394,9 @@ def test_what_is_masked_out_is_grey_where_asked(crosses, choice):
 
 
 def test_the_whole_image_is_resized_where_evaluation_sees_it_whole(crosses):
-    stored = stored_splits(make_config(data=str(crosses)), 0)["test"]
+    stored = stored_splits(Source(data=str(crosses)), View(), (), 0)["test"]
     whole, centre = (
-        as_seen(stored, make_config(data=str(crosses), image_size=14, evaluate_view=view, mask_blur=1.0))
+        as_seen(stored, View(image_size=14, evaluate_view=view, mask_blur=1.0))
         for view in ("whole", "centre")
     )
     blocks = stored.images.unflatten(2, (14, 2)).unflatten(4, (14, 2)).mean(dim=(3, 5))
@@ -408,7 +410,7 @@ def test_the_whole_image_is_resized_where_evaluation_sees_it_whole(crosses):
     grown = dilate(stored.masks, 1.0)
     assert torch.equal(whole.masks, grown[..., 1::2, 1::2])
     assert torch.equal(centre.images, stored.images[..., 7:21, 7:21])
-    alone = as_seen(stored.subset([3]), make_config(data=str(crosses), image_size=14, evaluate_view="whole"))
+    alone = as_seen(stored.subset([3]), View(image_size=14, evaluate_view="whole"))
     assert torch.equal(alone.images[0], whole.images[3])
 
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from multiprocessing import get_context
@@ -22,7 +23,7 @@ from activmask.ground.errors import UsageError
 from activmask.machine.world import ALONE, World, joined, read_world, share
 from activmask.runs.description import changed
 from activmask.runs.making import make_config
-from activmask.training.feed import sources
+from activmask.training.feed import kept_masks, sources
 from activmask.training.replicas import replica as replica_module
 from activmask.training.replicas.epoch import training_steps
 from activmask.training.replicas.replica import new_replica
@@ -69,16 +70,20 @@ def double_precision():
     torch.set_default_dtype(torch.float64)
     try:
         with (
-            patch.object(replica_module, "as_seen", lambda *given: wide(sources.as_seen(*given))),
-            patch.object(replica_module, "to_train_on", lambda *given: wide(sources.to_train_on(*given))),
+            patch.object(replica_module, "split_as_judged", widened(sources.split_as_judged)),
+            patch.object(replica_module, "to_train_on", widened(kept_masks.to_train_on)),
         ):
             yield
     finally:
         torch.set_default_dtype(torch.float32)
 
 
-def wide(samples: Samples) -> Samples:
-    return replace(samples, images=samples.images.double())
+def widened(make: Callable[..., Samples]) -> Callable[..., Samples]:
+    def wide(*given, **named) -> Samples:
+        samples = make(*given, **named)
+        return replace(samples, images=samples.images.double())
+
+    return wide
 
 
 def first_step(config, world: World) -> list[list[float]]:

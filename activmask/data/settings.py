@@ -96,6 +96,11 @@ def draws_images(source: Source) -> bool:
     return source.data == IN_MEMORY or source.split_policy != "given" or counts > 0
 
 
+def split_seed(source: Source, seed: int) -> int:
+    """What draws the splits, and images in memory, of a run's seed."""
+    return seed if source.split_seed < 0 else source.split_seed
+
+
 def parse_ratio(text: str) -> tuple[float, float, float]:
     """The shares of train, valid and test in a text such as '50/25/25'; they sum to 1.
 

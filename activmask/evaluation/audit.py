@@ -10,10 +10,10 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from activmask.data.samples import Samples
+from activmask.data.view import SCALE_UNKNOWN, scale_unknown
 from activmask.evaluation.scores import accuracy, auc, chance_distance, check_finite, why_no_auc
 from activmask.evaluation.verdict import Verdict, verdict
 from activmask.kernels.masked_shuffle import masked_shuffle
-from activmask.training.feed.sources import SCALE_UNKNOWN, scale_unknown
 from activmask.training.replicas.predictions import predict
 
 MASK_AREA = "mask's area alone"

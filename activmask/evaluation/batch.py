@@ -20,8 +20,7 @@ from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.checkpoint_paths import run_folder
-from activmask.runs.description import RunConfig
-from activmask.training.feed.sources import as_seen, with_lent_masks
+from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.trained_data import shown_place
 
 
@@ -102,10 +101,10 @@ def evaluate_checkpoint(
         raise UsageError("accept_recipe has no effect on a run's own data; leave it off, or name other data")
     checkpoint = load_checkpoint(path)
     stored, notes = split_for(checkpoint, data, split, accept_recipe=accept_recipe)
-    lent = with_lent_masks(stored, checkpoint.config, checkpoint.seed, split)
-    samples = as_seen(lent, checkpoint.config)
+    config = checkpoint.config
+    samples = split_as_judged(stored, config.view, config.objectives, seed=checkpoint.seed, split=split)
     place = shown_place(checkpoint) if data is None else data
-    presence, mask_notes = mask_presence(path, checkpoint.config, samples, Path(place))
+    presence, mask_notes = mask_presence(path, config, samples, Path(place))
     return Evaluated(
         path=path,
         run=run_folder(path),
@@ -114,20 +113,20 @@ def evaluate_checkpoint(
         data=place,
         split=split,
         evaluation=evaluate(checkpoint, samples, seed=checkpoint.seed, device=device),
-        notes=(*notes, *_view_notes(checkpoint.config)),
+        notes=(*notes, *_view_notes(config.preset, config.view)),
         mask_presence=presence,
         mask_notes=tuple(mask_notes),
     )
 
 
-def _view_notes(config: RunConfig) -> tuple[str, ...]:
-    usual = PRESETS[config.preset].get("evaluate_view", View().evaluate_view)
-    if config.view.evaluate_view == usual or not config.view.image_size:
+def _view_notes(preset: str, view: View) -> tuple[str, ...]:
+    usual = PRESETS[preset].get("evaluate_view", View().evaluate_view)
+    if view.evaluate_view == usual or not view.image_size:
         return ()
     seen = {"centre": "the middle of each image", "whole": "each image whole, resized"}
     return (
-        f"this run of the preset {config.preset} sees {seen[config.view.evaluate_view]} (evaluate_view "
-        f"{config.view.evaluate_view}; earlier versions had centre alone), where the preset now has "
+        f"this run of the preset {preset} sees {seen[view.evaluate_view]} (evaluate_view "
+        f"{view.evaluate_view}; earlier versions had centre alone), where the preset now has "
         f"{seen[usual]} ({usual})",
     )
 

@@ -10,10 +10,10 @@ from activmask.data.dilation import dilation_radius
 from activmask.data.mask_shares import Presence
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
+from activmask.data.view import scale_unknown
 from activmask.objectives.chosen import needs
 from activmask.runs.description import RunConfig
 from activmask.runs.folder import MSD_PRESETS, RUN_FILE, read_presence
-from activmask.training.feed.sources import scale_unknown
 
 
 def mask_presence(

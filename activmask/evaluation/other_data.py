@@ -16,14 +16,13 @@ from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.manifest import Entry, pixel_digests, split_digests, table_entries, table_rows
 from activmask.data.recipe import Recipe, class_names, matched_classes, recipe_differences, recipe_of
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import IN_MEMORY, split_seed
 from activmask.data.sources.synthetic.drawing import CLASS_NAMES
 from activmask.ground.errors import DataError
 from activmask.runs.checkpoint import Checkpoint
-from activmask.runs.description import changed
 from activmask.training.feed.known_recipe import known_classes, known_recipe
 from activmask.training.feed.origin import absolute, origin_in_memory
-from activmask.training.feed.sources import read_splits, stored_splits
+from activmask.training.feed.sources import drawn_splits, read_splits
 from activmask.training.feed.trained_data import (
     Trained,
     is_written_down,
@@ -65,21 +64,21 @@ def split_for(checkpoint: Checkpoint, data: str | None, split: str, *, accept_re
     notes = [*own.notes, *_recipe_notes(own.recipe, recipe_of(dataset), data, accept_recipe=accept_recipe)]
     numbers = _numbers(checkpoint, class_names(dataset), data, notes)
     rows = _unseen(trained, dataset, _asked(dataset, data, split, notes), data, split, notes)
-    placed = changed(checkpoint.config, data=data)
-    samples = read_splits(placed, dataset, {split: rows})[split]
+    view, objectives = checkpoint.config.view, checkpoint.config.objectives
+    samples = read_splits(dataset, {split: rows}, view, objectives)[split]
     return _renumbered(samples, numbers), tuple(notes)
 
 
 def _is_own_place(trained: Trained, data: str) -> bool:
-    if IN_MEMORY in {data, trained.config.source.data}:
-        return data == trained.config.source.data
-    return absolute(Path(data)) == (trained.data_path or absolute(Path(trained.config.source.data)))
+    if IN_MEMORY in {data, trained.source.data}:
+        return data == trained.source.data
+    return absolute(Path(data)) == (trained.data_path or absolute(Path(trained.source.data)))
 
 
 def _is_own(trained: Trained, dataset: Dataset) -> bool:
     """Whether a data set holds, file by file, what the run was trained on, and no more."""
     entries = own_entries(trained)
-    if not entries or trained.config.source.data == IN_MEMORY or not _holds(dataset, entries):
+    if not entries or trained.source.data == IN_MEMORY or not _holds(dataset, entries):
         return False
     if trained.data_images not in {0, len(dataset)}:
         return False
@@ -92,7 +91,8 @@ def _holds(dataset: Dataset, entries: Sequence[Entry]) -> bool:
 
 
 def _drawn(checkpoint: Checkpoint, split: str, *, accept_recipe: bool) -> Told:
-    drawn = stored_splits(changed(checkpoint.config, data=IN_MEMORY), checkpoint.seed)
+    config = checkpoint.config
+    drawn = drawn_splits(split_seed(config.source, checkpoint.seed), config.view, config.objectives)
     own, origin = known_recipe(checkpoint), origin_in_memory(drawn)
     notes = [
         *own.notes,

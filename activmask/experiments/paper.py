@@ -8,7 +8,7 @@ from activmask.experiments.grid import FURTHER, NAMED, Cell, Grid, grid_cells, r
 from activmask.experiments.printed import Printed
 from activmask.objectives import OBJECTIVES
 from activmask.runs.description import RunConfig, all_settings
-from activmask.runs.identity import MAY_CHANGE
+from activmask.runs.identity import OF_NO_EXPERIMENT
 from activmask.runs.names import data_name
 
 
@@ -24,7 +24,7 @@ def _matched() -> list[str]:
     return ["preset", "model", "correlation", *chosen]
 
 
-_NEVER_REPORTED = {"data", *MAY_CHANGE} - {"epochs"}
+_NEVER_REPORTED = {"data", *OF_NO_EXPERIMENT}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,9 @@ def panels() -> dict[str, str]:
 
 def flat(config: RunConfig) -> dict[str, Any]:
     """Every setting of a run with its value, as JSON and TOML hold them."""
-    parts = [config.source, config.view, config.network, *config.objectives, config.training, config.machine]
+    # A description made before an objective was listed lacks that one's settings.
+    chosen = [one.of(config.objectives) for one in OBJECTIVES.values()]
+    parts = [config.source, config.view, config.network, *chosen, config.training, config.machine]
     return {"preset": config.preset} | {name: value for part in parts for name, value in vars(part).items()}
 
 
@@ -122,7 +124,9 @@ def compose(values: Mapping[str, Any]) -> RunConfig:
 
 def changed(config: RunConfig, **values: Any) -> RunConfig:
     """A run with some settings changed, by their flat names."""
-    return compose(flat(config) | values)
+    before = flat(config)
+    assert values.keys() <= before.keys(), values.keys() - before.keys()
+    return compose(before | values)
 
 
 def default_of(name: str, model: str) -> Any:

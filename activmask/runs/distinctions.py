@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from activmask.ground.settings import declared
-from activmask.runs.description import Machine, RunConfig, all_settings
+from activmask.runs.description import RunConfig, all_settings
+from activmask.runs.identity import OF_NO_EXPERIMENT
 from activmask.runs.names import names
 
-_NAMED = {"preset", "model", "correlation", "duplicates", *declared(Machine)}
+_NAMED = {"preset", "model", "correlation", *OF_NO_EXPERIMENT}
 """Settings that names tell already, or that tell nothing of an experiment."""
 
 

@@ -6,21 +6,23 @@ from dataclasses import replace
 from activmask.data.settings import Source
 from activmask.ground.settings import declared
 from activmask.objectives.chosen import shown_always
-from activmask.runs.description import Machine, RunConfig, changed, flat
+from activmask.runs.description import Machine, RunConfig, flat
 from activmask.runs.names import baseline
 
-MAY_CHANGE = ("epochs", "duplicates", *declared(Machine))
+OF_NO_EXPERIMENT = ("duplicates", *declared(Machine))
+"""Settings that change no result by more than rounding.
+
+Whether equal pictures in two splits are refused is one of them, as the pictures are known by their digests.
+"""
+
+MAY_CHANGE = ("epochs", *OF_NO_EXPERIMENT)
 """Settings a resumed run may change: they do not alter what was computed so far."""
 
 
 def experiment(config: RunConfig) -> RunConfig:
-    """What identifies an experiment: all of its description but the machine.
-
-    Whether equal pictures in two splits were refused is left out too, as the pictures are known by
-    their digests.
-    """
+    """What identifies an experiment: all of its description but `OF_NO_EXPERIMENT`."""
     unchecked = replace(config.source, duplicates=Source().duplicates)
-    return changed(config, source=unchecked, machine=Machine())
+    return replace(config, source=unchecked, machine=Machine())
 
 
 def alike(one: RunConfig, other: RunConfig) -> bool:
@@ -28,9 +30,9 @@ def alike(one: RunConfig, other: RunConfig) -> bool:
     return experiment(one) == experiment(other)
 
 
-def same_experiment(one: RunConfig, other: RunConfig) -> bool:
-    """Whether two descriptions are of one experiment, perhaps trained for more epochs."""
-    return alike(one, replace(other, training=replace(other.training, epochs=one.training.epochs)))
+def alike_elsewhere(one: RunConfig, other: RunConfig) -> bool:
+    """Whether two descriptions are of one experiment but, perhaps, for the place of their data."""
+    return alike(one, replace(other, source=replace(other.source, data=one.source.data)))
 
 
 def test_images(config: RunConfig) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from activmask.data.manifest import Entry, read_entries
 from activmask.ground.errors import UsageError
-from activmask.runs.description import RunConfig, changed
+from activmask.runs.description import RunConfig
 from activmask.runs.distinctions import distinctions
 from activmask.runs.folder import (
     RUN_FILE,
@@ -19,7 +19,7 @@ from activmask.runs.folder import (
     read_written_config,
     seed_folder,
 )
-from activmask.runs.identity import alike
+from activmask.runs.identity import alike_elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,21 +121,20 @@ class _Group:
     """Seeds of one folder that are one experiment."""
 
     config: RunConfig
-    """As the data was named."""
-    located: RunConfig
-    """The same with the data's place from the root of the file system."""
+    place: str
+    """Of the data: from the root of the file system, or as it was named where that is all that is known."""
     files: dict[str, Entry]
     """By name, the images that any of the seeds saw."""
     seeds: list[int]
 
-    def takes(self, located: RunConfig, entries: Sequence[Entry]) -> bool:
+    def takes(self, config: RunConfig, place: str, entries: Sequence[Entry]) -> bool:
         """Whether a seed is of the same settings and the same data."""
-        if not alike(changed(self.located, data=""), changed(located, data="")):
+        if not alike_elsewhere(self.config, config):
             return False
         shared = [entry for entry in entries if entry.file in self.files]
         if not all(_same_image(entry, self.files[entry.file]) for entry in shared):
             return False
-        return bool(shared) or self.located.source.data == located.source.data
+        return bool(shared) or self.place == place
 
 
 def _same_image(one: Entry, other: Entry) -> bool:
@@ -147,14 +146,12 @@ def _runs_of(folder: Path, seed_folders: Sequence[Path]) -> list[Run]:
     digests: dict[int, Mapping[str, str]] = {}
     for seed, place in sorted((_seed(place), place) for place in set(seed_folders)):
         written, config, entries = read_written(place), read_written_config(place), read_entries(place)
-        located = config
-        if written is not None and written.data_path:
-            located = changed(config, data=written.data_path)
+        data = config.source.data if written is None else written.data_path or config.source.data
         if written is not None and written.split_sha256:
             digests[seed] = written.split_sha256
-        group = next((group for group in groups if group.takes(located, entries)), None)
+        group = next((group for group in groups if group.takes(config, data, entries)), None)
         if group is None:
-            group = _Group(config=config, located=located, files={}, seeds=[])
+            group = _Group(config=config, place=data, files={}, seeds=[])
             groups.append(group)
         group.seeds.append(seed)
         group.files |= {entry.file: entry for entry in entries}
@@ -162,9 +159,7 @@ def _runs_of(folder: Path, seed_folders: Sequence[Path]) -> list[Run]:
 
 
 def _apart(group: _Group, groups: Sequence[_Group]) -> str:
-    same = [
-        other for other in groups if alike(changed(other.config, data=""), changed(group.config, data=""))
-    ]
+    same = [other for other in groups if alike_elsewhere(group.config, other.config)]
     if len(same) == 1:
         return ""
     return f"data of seed{'s' if len(group.seeds) > 1 else ''} {', '.join(map(str, group.seeds))}"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
+from activmask.objectives.reconstruction import RECON
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.maps import mass_inside
@@ -120,8 +121,9 @@ def _outputs(checkpoint: Checkpoint, model: nn.Module, images: Tensor) -> tuple[
     with torch.no_grad():
         outputs = [model(part.to(device)) for part in torch.split(images, images_per_pass(images, device))]
     probabilities = torch.cat([output.logits.softmax(dim=1).cpu() for output in outputs])
-    if checkpoint.config["recon"] == 0 or outputs[0].reconstruction is None:
+    trained = RECON.of(checkpoint.config.objectives)
+    if trained.recon == 0 or outputs[0].reconstruction is None:
         return probabilities, None
     decoded = torch.cat([output.reconstruction.cpu() for output in outputs])
-    bounded = decoded.sigmoid() if checkpoint.config["recon_loss"] == "bce" else decoded.clamp(0, 1)
+    bounded = decoded.sigmoid() if trained.recon_loss == "bce" else decoded.clamp(0, 1)
     return probabilities, bounded

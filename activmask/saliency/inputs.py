@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 
 from activmask.data.dataset import REQUIRED, native_sides
-from activmask.data.dilation import dilation_radius
 from activmask.data.files.images import SUFFIXES
 from activmask.data.files.tables import read_table
 from activmask.data.masks import circle
 from activmask.data.samples import Samples
 from activmask.data.sources.msd.raw import SUFFIXES as NIFTI_SUFFIXES
 from activmask.data.sources.msd.raw import case_name, is_nifti, volume_name
+from activmask.data.view import dilates
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.objectives.chosen import shown_always
 from activmask.runs.checkpoint import Checkpoint
 from activmask.runs.folder import MSD_PRESETS
 from activmask.saliency.raw_images import Preparing, Sides, preparing, read_pair
 from activmask.training.feed.known_recipe import known_recipe
-from activmask.training.feed.sources import as_seen
+from activmask.training.feed.sources import as_judged
 
 _SUFFIXES = (*SUFFIXES, ".dcm")
 PICTURE_SUFFIX = ".saliency.png"
@@ -175,19 +175,20 @@ def _read_one(
     """Image (1, H, W) and mask (H, W) as the network sees them."""
     mask_file = _mask_of(path, mask) if mask is not None and mask.is_dir() else mask
     pixels, inside, native = read_pair(how, path, mask_file, slice_number)
-    if inside is None and checkpoint.config.view.mask == "circle":
+    view, objectives = checkpoint.config.view, checkpoint.config.objectives
+    if inside is None and view.mask == "circle":
         inside = circle(pixels.shape[0])[0]
     if inside is not None and native is None:
         native = _stored_native(checkpoint, how, path)
-    seen = as_seen(_as_samples(path, pixels, inside, native), checkpoint.config)
+    seen = as_judged(_as_samples(path, pixels, inside, native), view, objectives)
     return seen.images[0], None if inside is None else seen.masks[0, 0]
 
 
 def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides | None:
     """The sides of the slice that the image of a stored one was resized from, by its data set's table."""
-    config = checkpoint.config
+    view = checkpoint.config.view
     of_slices = how.source == "msd" if how.recipe else how.preset in MSD_PRESETS
-    if config.view.mask == "circle" or dilation_radius(config.view.mask_blur) == 0 or not of_slices:
+    if not dilates(view) or not of_slices:
         return None
     folder = path.parent.resolve()
     table, name = folder.parent / "metadata.csv", f"{folder.name}/{path.name}"
@@ -196,7 +197,7 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
     if not found or found[0] is None:
         raise DataError(
             f"{table} does not say of how many px the slice of {path.name} was (native_height and "
-            f"native_width), by which mask_blur {config.view.mask_blur:g} is scaled; explain the volume "
+            f"native_width), by which mask_blur {view.mask_blur:g} is scaled; explain the volume "
             "itself with its label, or an image where prepare-msd stored it, or leave the mask out"
         )
     return found[0]

@@ -118,8 +118,12 @@ def _tell(replicas: Sequence[Replica], progress: Progress) -> None:
     for note in dict.fromkeys(replica.note for replica in replicas if replica.note):
         progress.note(note)
     for replica in replicas:
-        for sentence in mask_notes(replica.config, replica.mask_facts):
+        for sentence in _mask_notes(replica):
             progress.note(f"seed {replica.seed}: {sentence}")
+
+
+def _mask_notes(replica: Replica) -> list[str]:
+    return mask_notes(replica.mask_facts, replica.config.view, replica.config.objectives)
 
 
 def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
@@ -169,7 +173,7 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
             or not place.is_dir()
             or IN_MEMORY in {config.source.data, written.config.source.data}
         ):
-            if not _same_place(written, config):
+            if not _same_place(written, config.source.data):
                 raise _other_settings(folder, written.config, config, ("data",))
             return
         try:
@@ -183,11 +187,11 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
     return check
 
 
-def _same_place(written: Written, config: RunConfig) -> bool:
-    """Whether a run names the folder that a run which was written down named."""
-    if IN_MEMORY in {config.source.data, written.config.source.data} or not written.data_path:
-        return written.config.source.data == config.source.data
-    return written.data_path == absolute(Path(config.source.data))
+def _same_place(written: Written, data: str) -> bool:
+    """Whether some data are named as those of a run that was written down, or lie in the same folder."""
+    if IN_MEMORY in {data, written.config.source.data} or not written.data_path:
+        return written.config.source.data == data
+    return written.data_path == absolute(Path(data))
 
 
 def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
@@ -245,7 +249,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "training_data_sha256": replica.origin.digests["train"],
         "images": {name: len(samples) for name, samples in replica.splits.items()},
         **replica.mask_facts.to_json(),
-        "mask_notes": mask_notes(replica.config, replica.mask_facts),
+        "mask_notes": _mask_notes(replica),
         "selection": RULE[replica.config.training.select],
         "versions": {
             "activmask": version("activmask"),

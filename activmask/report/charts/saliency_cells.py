@@ -15,21 +15,23 @@ import torch
 from numpy.typing import NDArray
 
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import IN_MEMORY, View, split_seed
+from activmask.data.view import as_seen, at_network_size
 from activmask.evaluation.evaluate import check_fit
 from activmask.ground.errors import CheckpointError, DataError, UsageError
+from activmask.objectives.chosen import shown_always
 from activmask.report.charts.chart import METHOD_STYLE
 from activmask.report.charts.series import drawn, series_names
 from activmask.runs.checkpoint import load_checkpoint
-from activmask.runs.description import RunConfig, changed
 from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder
 from activmask.runs.names import MODEL_NAMES, model_name
 from activmask.runs.results import Run
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.maps import top_pixels
+from activmask.training.feed.kept_masks import with_lent_masks
 from activmask.training.feed.origin import absolute
-from activmask.training.feed.sources import as_seen, with_lent_masks
+from activmask.training.feed.sources import as_judged
 from activmask.training.feed.trained_data import Trained, of_seed, own_split
 
 Epoch = Literal["last", "best"]
@@ -39,22 +41,6 @@ Chosen = tuple[Run, int]
 """A run and the seed that stands for it."""
 
 _FILES: dict[Epoch, str] = {"last": LAST_FILE, "best": BEST_FILE}
-_DECIDES_SPLIT = (
-    "data",
-    "split_policy",
-    "split_seed",
-    "split_ratio",
-    "train_images",
-    "valid_images",
-    "test_images",
-    "correlation",
-    "image_size",
-    "evaluate_view",
-    "mask",
-    "mask_blur",
-    "classify_masked",
-    "masks_without",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +83,8 @@ class Look:
 class Cells:
     """The networks of one data set, by model and method."""
 
-    config: RunConfig
-    """Of one of the runs, for what they share."""
+    preset: str
+    """Of one of the runs."""
     rows: tuple[str, ...]
     """Models in the paper's order, then others."""
     columns: tuple[str, ...]
@@ -167,13 +153,13 @@ def look(
         )
     first = chosen[0][0].config
     return Cells(
-        config=first,
+        preset=first.preset,
         rows=_ordered((row for row, _ in places), [*MODEL_NAMES.values()]),
         columns=_ordered((column for _, column in places), [*METHOD_STYLE]),
-        shown=_shown(valid[0].subset(_indices(valid[0], common)), first),
+        shown=_shown(valid[0].subset(_indices(valid[0], common)), first.view),
         looks=looks,
         seeds=tuple(sorted({own for _, own in chosen})),
-        notes=(*notes, *_unlike([run.config for run, _ in chosen])),
+        notes=(*notes, *_unlike([run.config.view for run, _ in chosen])),
     )
 
 
@@ -211,7 +197,9 @@ def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], 
         if key not in read:
             try:
                 stored, told = own_split(trained, "valid")
-                read[key] = with_lent_masks(stored, run.config, seed, "valid")
+                read[key] = with_lent_masks(
+                    stored, trained.view, trained.objectives, seed=seed, split="valid"
+                )
                 notes += told
             except DataError as error:
                 read[key] = None
@@ -225,7 +213,8 @@ def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], 
 
 
 def _split_key(trained: Trained) -> tuple[object, ...]:
-    settings = (trained.config[name] for name in _DECIDES_SPLIT)
+    """What decides which images are read as a run's, and what masks they have."""
+    settings = trained.source, trained.view, shown_always(trained.objectives)
     return trained.seed, trained.data_path, *sorted(trained.split_sha256.items()), *settings
 
 
@@ -237,10 +226,9 @@ def _common(chosen: Sequence[Chosen], valid: Sequence[Samples]) -> set[str]:
 
 def _source(trained: Trained) -> object:
     """Within one source, a name means one image."""
-    config = trained.config
-    if config.source.data == IN_MEMORY:
-        return trained.seed if config.source.split_seed < 0 else config.source.split_seed
-    return trained.data_path or absolute(Path(config.source.data))
+    if trained.source.data == IN_MEMORY:
+        return split_seed(trained.source, trained.seed)
+    return trained.data_path or absolute(Path(trained.source.data))
 
 
 def _pick(samples: Samples, allowed: set[str], number: int) -> tuple[str, ...]:
@@ -270,9 +258,8 @@ def _ordered(names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct, key=lambda name: ranks.get(re.split(r", | \(| in ", name)[0], len(ranks))))
 
 
-def _shown(stored: Samples, config: RunConfig) -> tuple[Shown, ...]:
-    unmasked = changed(config, classify_masked="off")
-    given, dilated = as_seen(stored, changed(unmasked, mask_blur=0.0)), as_seen(stored, unmasked)
+def _shown(stored: Samples, view: View) -> tuple[Shown, ...]:
+    given, dilated = at_network_size(stored, view), as_seen(stored, view)
     return tuple(
         Shown(
             name=stored.names[i],
@@ -287,19 +274,20 @@ def _shown(stored: Samples, config: RunConfig) -> tuple[Shown, ...]:
 
 def _looks(path: Path, stored: Samples, top: float, device: torch.device | str) -> tuple[Look, ...]:
     checkpoint = load_checkpoint(path)
-    seen = as_seen(stored, checkpoint.config)
+    view = checkpoint.config.view
+    seen = as_judged(stored, view, checkpoint.config.objectives)
     check_fit(checkpoint, seen)
     names = tuple(Path(name) for name in seen.names)
     explained = explain(checkpoint, Inputs(names, seen.images, seen.masks[:, 0]), device=device)
     return tuple(
         Look(shown=shown, explanation=explanation, top=top_pixels(explanation.attribution, top))
-        for shown, explanation in zip(_shown(stored, checkpoint.config), explained, strict=True)
+        for shown, explanation in zip(_shown(stored, view), explained, strict=True)
     )
 
 
-def _unlike(configs: Sequence[RunConfig]) -> list[str]:
+def _unlike(views: Sequence[View]) -> list[str]:
     """What the runs do differently to the images, where the pictures could not show it."""
-    if len({(config.view.mask, config.view.mask_blur, config.view.image_size) for config in configs}) == 1:
+    if len({(view.mask, view.mask_blur, view.image_size) for view in views}) == 1:
         return []
     return [
         "The runs crop the images or dilate the masks differently: each outline is the run's own, "

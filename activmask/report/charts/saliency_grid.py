@@ -84,7 +84,7 @@ def saliency_grid(
 
 
 def _chart(data: str, cells: Cells, top: float, epoch: Epoch) -> Chart:
-    preset = cells.config.preset
+    preset = cells.preset
     with drawing():
         figure = _draw(cells)
     return Chart(

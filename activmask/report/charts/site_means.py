@@ -6,7 +6,6 @@ Shapes: H x W pixels of the network's size.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
@@ -15,16 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from activmask.data.dataset import Dataset, load_samples, read_dataset
+from activmask.data.dataset import Dataset, load_samples
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import IN_MEMORY, View
+from activmask.data.view import at_network_size
 from activmask.report.charts.chart import WIDTH, Chart, drawing
 from activmask.report.charts.series import finished, grouped
 from activmask.report.findings.stems import stem
-from activmask.runs.description import RunConfig, changed
 from activmask.runs.names import data_name
 from activmask.runs.results import Run
-from activmask.training.feed.sources import as_seen, split_rows
 from activmask.training.feed.trained_data import of_seed, own_table
 
 BATCH = 64
@@ -69,29 +67,32 @@ def site_means(runs: Sequence[Run]) -> list[Chart]:
     charts = []
     for data, group in grouped(finished(runs), lambda run: data_name(run.config)).items():
         config, seed = group[0].config, min(group[0].seeds)
-        means = mean_by_site(config, seed, group[0].folder)
+        if config.source.data == IN_MEMORY:
+            continue
+        table = own_table(of_seed(group[0].folder, seed, config))
+        means = mean_by_site(table.dataset, table.rows["train"], config.view)
         if len(means) > 1:
             charts.append(_chart(data, means, seed))
     return charts
 
 
-def mean_by_site(config: RunConfig, seed: int, run: Path | None = None) -> list[SiteMean]:
-    """The mean training image of every named site, by name, reading a few images at a time.
+def mean_by_site(dataset: Dataset, rows: NDArray[np.int64], view: View) -> list[SiteMean]:
+    """The mean image of every named site, by name, reading a few images at a time.
 
     Args:
-        config: whose split and crop are used.
-        seed: of the split, unless the run sets that apart.
-        run: the run's folder, which tells the split; None draws it.
+        dataset: that names the sites.
+        rows: int64 (n,), the images that count, by their rows in the data set's table.
+        view: how they are cropped or resized; nothing is masked out of them.
 
     Returns:
-        Empty where the data set names no sites.
+        Empty where the data set names fewer than two sites.
 
     Raises:
-        DataError: the data set is missing, broken or cannot be split as asked.
+        DataError: an image is broken.
     """
     sums: dict[str, NDArray[np.float64]] = {}
     classes: dict[str, Counter[int]] = {}
-    for samples in _training_batches(config, seed, run):
+    for samples in _from_named_sites(dataset, rows, view):
         images, sites = samples.images.double().mean(dim=1).numpy(), np.array(samples.sites)
         for site in np.unique(sites):
             own = sites == site
@@ -107,25 +108,13 @@ def mean_by_site(config: RunConfig, seed: int, run: Path | None = None) -> list[
     ]
 
 
-def _training_batches(config: RunConfig, seed: int, run: Path | None) -> Iterator[Samples]:
-    """The training images from named sites as the network sees them, unmasked."""
-    if config.source.data == IN_MEMORY:
-        return
-    dataset, rows = _training_table(config, seed, run)
+def _from_named_sites(dataset: Dataset, rows: NDArray[np.int64], view: View) -> Iterator[Samples]:
+    """The images from named sites at the network's size, masks as they are."""
     if len({*dataset.sites} - {""}) < 2:
         return
     named = [i for i in rows.tolist() if dataset.sites[i]]
-    plain = changed(config, classify_masked="off", mask_blur=0.0)
     for start in range(0, len(named), BATCH):
-        yield as_seen(load_samples(dataset, named[start : start + BATCH]), plain)
-
-
-def _training_table(config: RunConfig, seed: int, run: Path | None) -> tuple[Dataset, NDArray[np.int64]]:
-    if run is not None:
-        table = own_table(of_seed(run, seed, config))
-        return table.dataset, table.rows["train"]
-    dataset = read_dataset(Path(config.source.data))
-    return dataset, split_rows(config, dataset, seed)["train"]
+        yield at_network_size(load_samples(dataset, named[start : start + BATCH]), view)
 
 
 def _chart(data: str, means: Sequence[SiteMean], seed: int) -> Chart:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from activmask.evaluation.paired import Difference, holm, paired_difference, smallest_p
 from activmask.report.findings.words import count
-from activmask.runs.description import changed
-from activmask.runs.identity import alike, on_other_images
+from activmask.runs.identity import alike, alike_elsewhere, on_other_images
 from activmask.runs.names import baseline, data_name, is_baseline
 from activmask.runs.results import Run, saw_same_images
 
@@ -110,8 +109,8 @@ def _counterparts(run: Run, runs: Sequence[Run]) -> list[Run]:
     """The runs that are the baseline of another but, perhaps, for their data."""
     if is_baseline(run.config) or on_other_images(run.config):
         return []
-    wanted = changed(baseline(run.config), data="")
-    return [other for other in runs if alike(changed(other.config, data=""), wanted)]
+    wanted = baseline(run.config)
+    return [other for other in runs if alike_elsewhere(wanted, other.config)]
 
 
 def _common(run: Run, other: Run) -> list[int]:

@@ -8,38 +8,37 @@ from activmask.data.duplicates import Duplicates, Picture, equal_groups, pixel_d
 from activmask.data.files.images import read_grey
 from activmask.data.manifest import Entry
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import IN_MEMORY, Source
 from activmask.ground.errors import DataError
-from activmask.runs.description import RunConfig
 from activmask.training.feed.stream import Stream
 
 
-def equal_images(config: RunConfig, stored: Mapping[str, Samples] | Stream, entries: Iterable[Entry]) -> str:
+def equal_images(source: Source, stored: Mapping[str, Samples] | Stream, entries: Iterable[Entry]) -> str:
     """Which pictures several subjects share, as a sentence; empty where there is none.
 
     Images in memory are compared by their pixels, streamed ones by the bytes of their files, which
     are equal for equal pixels if one program wrote them. Those of one value alone do not count.
 
     Args:
-        config: the run's description.
-        stored: its images.
+        source: of the run's images.
+        stored: the images.
         entries: what is known of them; the digests of a stream's files stand there.
 
     Raises:
         DataError: equal pixels lie in two splits and `duplicates` is "refuse".
     """
-    if config.source.data == IN_MEMORY:
+    if source.data == IN_MEMORY:
         return ""
     if isinstance(stored, Stream):
         found = Duplicates(equal=_without_constants(stored, equal_groups(map(_picture, entries))))
     else:
         found = Duplicates(equal=equal_groups(_resident(stored)))
-    if config.source.duplicates == "refuse":
+    if source.duplicates == "refuse":
         refuse_straddling(found, "set duplicates to allow")
     return "; ".join(found.sentences())
 
 
-def near_images(config: RunConfig, entries: Iterable[Entry]) -> str:
+def near_images(source: Source, entries: Iterable[Entry]) -> str:
     """Which pictures that look alike lie in two splits, as a sentence; empty where there is none.
 
     The pairs are those that the data set's card names, which preparing it searched for.
@@ -47,17 +46,16 @@ def near_images(config: RunConfig, entries: Iterable[Entry]) -> str:
     Raises:
         DataError: the card is no JSON object, or names pairs that are none.
     """
-    if config.source.data == IN_MEMORY:
+    if source.data == IN_MEMORY:
         return ""
-    found = read_card(Path(config.source.data)).get("duplicates", {})
+    found = read_card(Path(source.data)).get("duplicates", {})
     # Words such as "train" are capitalised in the names of files.
     places = {Path(entry.file).stem.casefold(): entry for entry in entries}
     try:
         pairs = [(places.get(one.casefold()), places.get(other.casefold())) for one, other in found["near"]]
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(
-            f"{config.source.data}/card.json: duplicates must name pairs of images under near; "
-            "prepare the data anew"
+            f"{source.data}/card.json: duplicates must name pairs of images under near; prepare the data anew"
         ) from error
     except KeyError:
         return ""

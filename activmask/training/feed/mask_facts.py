@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from activmask.data.augment import centre_crop
-from activmask.data.dilation import NATIVE_UNIT, STORED_UNIT, dilation_radius
+from activmask.data.dilation import NATIVE_UNIT, STORED_UNIT
 from activmask.data.mask_shares import Presence, Shares, shares
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
+from activmask.data.settings import View
+from activmask.data.view import dilates
 from activmask.ground.errors import DataError
-from activmask.objectives.chosen import needs, that_need
-from activmask.runs.description import RunConfig
+from activmask.objectives.chosen import Chosen, needs, that_need
 from activmask.runs.folder import PRESENCE
 from activmask.training.feed.stream import AnySamples
 from activmask.training.feed.workers import worker_losses_named
@@ -45,16 +46,21 @@ class MaskFacts:
         return {"mask_shares": covered, PRESENCE: vars(self.presence)}
 
 
-def mask_facts(config: RunConfig, train: AnySamples) -> MaskFacts:
+def mask_facts(train: AnySamples, view: View, objectives: Chosen) -> MaskFacts:
     """Measure the masks that training sees; a stream is read once for it.
+
+    Args:
+        train: the training images, as training sees them.
+        view: where the middle of them is what the network sees.
+        objectives: without one that looks at masks, those of a stream stay unread.
 
     Raises:
         DataError: a file of a stream is broken.
     """
-    looked_at = isinstance(train, Samples) or needs(config.objectives).masks
+    looked_at = isinstance(train, Samples) or needs(objectives).masks
     return MaskFacts(
         images=len(train),
-        shares=_shares(config, train) if looked_at else None,
+        shares=_shares(train, view) if looked_at else None,
         presence=presence(train.labels.cpu(), train.has_mask),
         unit=_unit(train),
     )
@@ -65,12 +71,12 @@ def _unit(train: AnySamples) -> str:
     return STORED_UNIT if native is None else NATIVE_UNIT
 
 
-def _shares(config: RunConfig, train: AnySamples) -> Shares:
+def _shares(train: AnySamples, view: View) -> Shares:
     inside: list[Tensor] = []
     area = 0
     with worker_losses_named():
         for masks in _masks(train):
-            seen = centre_crop(masks, config.view.image_size) if config.view.image_size else masks
+            seen = centre_crop(masks, view.image_size) if view.image_size else masks
             area = seen.shape[-2] * seen.shape[-1]
             inside.append(seen.flatten(1).sum(dim=1).cpu())
     return shares(torch.cat(inside)[train.has_mask].numpy(), area)
@@ -85,57 +91,55 @@ def _masks(train: AnySamples) -> Iterator[Tensor]:
         yield masks
 
 
-def check_masks(config: RunConfig, facts: MaskFacts) -> None:
+def check_masks(facts: MaskFacts, view: View, objectives: Chosen, data: str) -> None:
     """Refuse objectives that look at masks of which none has both an inside and an outside.
 
     Raises:
         DataError: says how many cover all of the image, and how many nothing of it.
     """
     found = facts.shares
-    if not needs(config.objectives).masks or found is None or found.masks == 0 or found.partial:
+    if not needs(objectives).masks or found is None or found.masks == 0 or found.partial:
         return
     raise DataError(
-        f"{config.source.data}: of the {found.masks} training masks {found.full} cover the whole image and "
-        f"{found.empty} nothing of it{_blurred(config, facts)}, so {_objectives(config)} would have no "
-        "effect on any image or leave nothing of it; choose a smaller mask_blur, or mend the masks"
+        f"{data}: of the {found.masks} training masks {found.full} cover the whole image and {found.empty} "
+        f"nothing of it{_blurred(facts, view)}, so {_looking(objectives)} would have no effect on any image "
+        "or leave nothing of it; choose a smaller mask_blur, or mend the masks"
     )
 
 
-def mask_notes(config: RunConfig, facts: MaskFacts) -> list[str]:
+def mask_notes(facts: MaskFacts, view: View, objectives: Chosen) -> list[str]:
     """What somebody who trains with these masks should know, a sentence each."""
-    if not needs(config.objectives).masks:
+    if not needs(objectives).masks:
         return []
-    return [*_cover_notes(config, facts), *_presence_notes(config, facts)]
+    return [*_cover_notes(facts, view, objectives), *_presence_notes(facts, objectives)]
 
 
-def _cover_notes(config: RunConfig, facts: MaskFacts) -> Iterator[str]:
+def _cover_notes(facts: MaskFacts, view: View, objectives: Chosen) -> Iterator[str]:
     found = facts.shares
     if found is None or not (found.full or found.empty):
         return
     yield (
         f"of the {found.masks} training masks {found.full} cover the whole image and {found.empty} nothing "
-        f"of it{_blurred(config, facts)} (median share inside {found.median:.1%}): where nothing is outside, "
-        f"{_objectives(config)} changes nothing, and where nothing is inside, nothing is kept"
+        f"of it{_blurred(facts, view)} (median share inside {found.median:.1%}): where nothing is outside, "
+        f"{_looking(objectives)} changes nothing, and where nothing is inside, nothing is kept"
     )
 
 
-def _presence_notes(config: RunConfig, facts: MaskFacts) -> Iterator[str]:
+def _presence_notes(facts: MaskFacts, objectives: Chosen) -> Iterator[str]:
     if facts.presence.tells:
         yield (
             f"whether an image has a mask tells its class: AUC {facts.presence.auc:.2f} of the mask's "
             f"presence alone on the {facts.images} training images (by chance 0.50 ± "
             f"{facts.presence.chance_distance:.2f}), and images without one stay whole, so what "
-            f"{_objectives(config)} comes to may be due to that; masks_without borrowed lends them masks"
+            f"{_looking(objectives)} comes to may be due to that; masks_without borrowed lends them masks"
         )
 
 
-def _blurred(config: RunConfig, facts: MaskFacts) -> str:
-    if config.view.mask == "circle":
+def _blurred(facts: MaskFacts, view: View) -> str:
+    if view.mask == "circle":
         return " (circles, in the middle of the image that the network sees)"
-    if dilation_radius(config.view.mask_blur) == 0:
-        return ""
-    return f" once mask_blur {config.view.mask_blur:g} ({facts.unit}) has dilated them"
+    return f" once mask_blur {view.mask_blur:g} ({facts.unit}) has dilated them" if dilates(view) else ""
 
 
-def _objectives(config: RunConfig) -> str:
-    return " and ".join(that_need(config.objectives, "masks"))
+def _looking(objectives: Chosen) -> str:
+    return " and ".join(that_need(objectives, "masks"))

@@ -20,19 +20,18 @@ from torch import Tensor
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.manifest import Entry, file_content, table_rows
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import IN_MEMORY, View, split_seed
 from activmask.machine.world import ALONE, World
-from activmask.objectives.chosen import shown_always
+from activmask.objectives.chosen import Chosen
 from activmask.runs.description import RunConfig
+from activmask.training.feed.kept_masks import judged_lenders, training_masks
 from activmask.training.feed.origin import Origin, origin_in_memory, origin_on_disk
 from activmask.training.feed.sources import (
     check_scale,
     check_split,
-    judged_lenders,
+    drawn_splits,
     read_splits,
     split_rows,
-    stored_splits,
-    training_masks,
 )
 from activmask.training.feed.workers import Pixels, Request, Workers, new_reader, new_workers, worker_count
 
@@ -119,48 +118,63 @@ def open_stored(
         DataError: a data set that is missing, broken or cannot be split as asked, or has lost images
             that were written down.
     """
-    if config.source.data == IN_MEMORY:
-        drawn = stored_splits(config, seed)
+    source, view, objectives = config.source, config.view, config.objectives
+    if source.data == IN_MEMORY:
+        drawn = drawn_splits(split_seed(source, seed), view, objectives)
         return drawn, origin_in_memory(drawn)
-    dataset = read_dataset(Path(config.source.data))
-    check_scale(config, dataset)
-    rows = table_rows(written, dataset) if written else split_rows(config, dataset, seed)
+    dataset = read_dataset(Path(source.data))
+    check_scale(dataset, view, objectives)
+    rows = table_rows(written, dataset) if written else split_rows(source, dataset, seed)
     images = sum(len(chosen) for chosen in rows.values())
     stored: dict[str, Samples] | Stream
     if images * dataset.height * dataset.width * _BYTES_PER_PIXEL <= RESIDENT_BYTES:
-        stored = read_splits(config, dataset, rows)
+        stored = read_splits(dataset, rows, view, objectives)
     else:
-        stored = open_stream(config, dataset, rows, seed, device, worker_count(config, world))
+        count = worker_count(config.machine.threads, world)
+        stored = open_stream(dataset, rows, view, objectives, seed=seed, device=device, count=count)
     return stored, origin_on_disk(dataset, rows)
 
 
 def open_stream(
-    config: RunConfig,
     dataset: Dataset,
     rows: Mapping[str, np.ndarray],
+    view: View,
+    objectives: Chosen,
+    *,
     seed: int,
     device: torch.device,
     count: int,
 ) -> Stream:
-    """A stream of the splits that `split_rows` drew, read by `count` processes; 0 reads in this one.
+    """A stream of the splits that `split_rows` drew.
+
+    Args:
+        dataset: of all splits.
+        rows: of each split, int64 (n,).
+        view: what the network sees of the images.
+        objectives: of the run, whose needs decide which masks are read.
+        seed: draws which masks are kept and lent.
+        device: where the network computes.
+        count: of the processes that read; 0 reads in this one.
 
     Raises:
         DataError: a split cannot be trained or judged on.
     """
     labels = torch.from_numpy(dataset.labels)
-    has_mask = torch.tensor([config.view.mask == "circle" or name != "" for name in dataset.mask_file_names])
+    has_mask = torch.tensor([view.mask == "circle" or name != "" for name in dataset.mask_file_names])
     chosen = {name: torch.from_numpy(of_split) for name, of_split in rows.items()}
+    stored, data = (dataset.height, dataset.width), str(dataset.root)
     for name, own in chosen.items():
-        check_split(name, config, (dataset.height, dataset.width), labels[own], has_mask[own])
+        check_split(name, stored, labels[own], has_mask[own], view, objectives, data)
     kept, of_train = has_mask.clone(), chosen["train"]
     in_training, in_judging = torch.arange(len(dataset)), torch.arange(len(dataset))
-    kept[of_train], shown = training_masks(labels[of_train], has_mask[of_train], config, seed)
+    kept[of_train], shown = training_masks(labels[of_train], has_mask[of_train], view, seed, data)
     in_training[of_train] = of_train[shown]
-    if shown_always(config.objectives) and config.view.masks_without == "borrowed":
-        for name, own in chosen.items():
-            in_judging[own] = own[judged_lenders(has_mask[own], seed, name)]
-    workers = new_workers(new_reader(config, dataset, kept, in_training, in_judging), device, count)
-    middle = config.view.image_size or dataset.width
+    for name, own in chosen.items():
+        lenders = judged_lenders(has_mask[own], view, objectives, seed=seed, split=name)
+        in_judging[own] = own if lenders is None else own[lenders]
+    reader = new_reader(dataset, view, objectives, kept=kept, in_training=in_training, in_judging=in_judging)
+    workers = new_workers(reader, device, count)
+    middle = view.image_size or dataset.width
 
     def streamed(own: Tensor, training: bool, side: int) -> StreamedSamples:
         images = StreamedImages(workers=workers, training=training, rows=own, side=side)
@@ -168,7 +182,7 @@ def open_stream(
         return StreamedSamples(images=images, labels=labels[own], has_mask=seen[own])
 
     return Stream(
-        train=streamed(of_train, True, middle if config.view.augment == "none" else dataset.width),
+        train=streamed(of_train, True, middle if view.augment == "none" else dataset.width),
         splits={name: streamed(own, False, middle) for name, own in chosen.items()},
     )
 

@@ -7,6 +7,7 @@ network was trained on, or on images that are no longer those of the run.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,21 +24,24 @@ from activmask.data.manifest import (
     what_changed,
 )
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import IN_MEMORY, Source, View, split_seed
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import DataError
+from activmask.objectives.chosen import Chosen
 from activmask.runs.checkpoint import Checkpoint, Description
-from activmask.runs.description import RunConfig, changed
+from activmask.runs.description import RunConfig
 from activmask.runs.folder import read_written, seed_folder
 from activmask.training.feed.origin import absolute
-from activmask.training.feed.sources import as_seen, read_splits, split_rows, stored_splits, with_lent_masks
+from activmask.training.feed.sources import drawn_splits, read_splits, split_as_judged, split_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
     """What is known of the data that one seed of a run was trained on."""
 
-    config: RunConfig
+    source: Source
+    view: View
+    objectives: Chosen
     seed: int
     folder: Path
     """Where the seed's files lie, `splits.csv` among them."""
@@ -65,7 +69,7 @@ class OwnTable:
 def of_checkpoint(checkpoint: Checkpoint) -> Trained:
     """What a checkpoint, and the folder that it lies in, tell of its data."""
     return Trained(
-        config=checkpoint.config,
+        **_parts(checkpoint.config),
         seed=checkpoint.seed,
         folder=checkpoint.path.parent,
         data_path=checkpoint.data_path,
@@ -83,9 +87,9 @@ def of_seed(run: Path, seed: int, config: RunConfig) -> Trained:
     folder = seed_folder(run, seed)
     written = read_written(folder)
     if written is None:
-        return Trained(config=config, seed=seed, folder=folder)
+        return Trained(**_parts(config), seed=seed, folder=folder)
     return Trained(
-        config=written.config,
+        **_parts(written.config),
         seed=seed,
         folder=folder,
         data_path=written.data_path,
@@ -94,26 +98,33 @@ def of_seed(run: Path, seed: int, config: RunConfig) -> Trained:
     )
 
 
+def _parts(config: RunConfig) -> dict[str, Any]:
+    return {"source": config.source, "view": config.view, "objectives": config.objectives}
+
+
 def own_split(trained: Trained, name: str) -> tuple[Samples, tuple[str, ...]]:
     """One split of a run's own data as stored, and sentences on what could not be verified.
 
     Raises:
         DataError: the data is gone, broken, or no longer what the run was trained on.
     """
-    config = trained.config
-    if config.source.data == IN_MEMORY:
-        drawn = stored_splits(config, trained.seed)
+    if trained.source.data == IN_MEMORY:
+        drawn = _drawn(trained)
         return drawn[name], _check_drawn(trained, drawn)
     table = own_table(trained)
-    placed = changed(config, data=str(table.dataset.root))
-    return read_splits(placed, table.dataset, {name: table.rows[name]})[name], table.notes
+    rows = {name: table.rows[name]}
+    return read_splits(table.dataset, rows, trained.view, trained.objectives)[name], table.notes
+
+
+def _drawn(trained: Trained) -> dict[str, Samples]:
+    return drawn_splits(split_seed(trained.source, trained.seed), trained.view, trained.objectives)
 
 
 def own_split_as_seen(trained: Trained, name: str) -> tuple[Samples, tuple[str, ...]]:
     """`own_split` as evaluation shows it to the network, masks dilated."""
     stored, notes = own_split(trained, name)
-    samples = with_lent_masks(stored, trained.config, trained.seed, name)
-    return as_seen(samples, trained.config), notes
+    seen = split_as_judged(stored, trained.view, trained.objectives, seed=trained.seed, split=name)
+    return seen, notes
 
 
 def own_table(
@@ -135,7 +146,7 @@ def own_table(
         dataset = read_dataset(place)
     root = dataset.root
     written = read_entries(trained.folder)
-    rows = table_rows(written, dataset) if written else split_rows(trained.config, dataset, trained.seed)
+    rows = table_rows(written, dataset) if written else split_rows(trained.source, dataset, trained.seed)
     entries = table_entries(dataset, rows, known)
     expected = dict(trained.split_sha256) or (split_digests(written) if written else {})
     if not expected:
@@ -153,7 +164,7 @@ def own_table(
 
 def _found(trained: Trained) -> tuple[Path, list[str]]:
     """Where the data set lies, and what is to be said of how it was found."""
-    typed, stored = Path(trained.config.source.data), Path(trained.data_path)
+    typed, stored = Path(trained.source.data), Path(trained.data_path)
     if trained.data_path and not (stored.is_dir() or typed.is_dir()):
         raise DataError(
             f"the data set folder {stored} that {trained.folder} was trained on does not exist; put it back, "
@@ -172,7 +183,7 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
         )
     return typed, [
         f"{trained.folder} was trained by an earlier version, which did not write down where its data "
-        f"{trained.config.source.data} lay; it is taken from the current folder, {typed.resolve()}."
+        f"{trained.source.data} lay; it is taken from the current folder, {typed.resolve()}."
     ]
 
 
@@ -234,8 +245,8 @@ def own_entries(trained: Trained) -> tuple[Entry, ...]:
     written = read_entries(trained.folder)
     if written:
         return written
-    if trained.config.source.data == IN_MEMORY:
-        return sample_entries(stored_splits(trained.config, trained.seed))
+    if trained.source.data == IN_MEMORY:
+        return sample_entries(_drawn(trained))
     try:
         return own_table(trained).entries
     except DataError:
@@ -250,7 +261,7 @@ def own_pixels(trained: Trained, size: tuple[int, int]) -> dict[str, list[str]]:
         trained: The run's seed.
         size: Height and width in px that the images must have for this to be worth reading them.
     """
-    if trained.config.source.data == IN_MEMORY:
+    if trained.source.data == IN_MEMORY:
         entries = own_entries(trained)
         return {name: [entry.image_sha256 for entry in entries if entry.split == name] for name in SPLITS}
     try:

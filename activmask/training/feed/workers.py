@@ -15,13 +15,14 @@ from torch.utils import data
 
 from activmask.data.dataset import Dataset, load_samples
 from activmask.data.samples import Samples
+from activmask.data.settings import View
 from activmask.ground.errors import ActivmaskError, DataError
 from activmask.ground.interrupts import children_deaf_to_interrupts
 from activmask.machine.device import cores
 from activmask.machine.world import ALONE, World
-from activmask.objectives.chosen import needs, shown_always
-from activmask.runs.description import RunConfig
-from activmask.training.feed.sources import as_seen, with_kept_masks, with_mask_source
+from activmask.objectives.chosen import Chosen, needs, shown_always
+from activmask.training.feed.kept_masks import with_kept_masks
+from activmask.training.feed.sources import as_judged, with_run_masks
 
 MOST_WORKERS = 8
 """Every seed of a run has workers of its own, and eight read faster than networks learn."""
@@ -47,7 +48,8 @@ Pixels = tuple[Tensor, Tensor]
 class Reader(data.Dataset[Pixels | ActivmaskError]):
     """What a worker knows: a run's data set, and which of its masks are kept in training."""
 
-    config: RunConfig
+    view: View
+    objectives: Chosen
     train_table: Dataset
     """The data set without the masks that training does not look at."""
     seen_table: Dataset
@@ -65,10 +67,11 @@ class Reader(data.Dataset[Pixels | ActivmaskError]):
 
     def _samples(self, request: Request) -> Samples:
         table = self.train_table if request.training else self.seen_table
-        stored = with_mask_source(load_samples(table, request.rows), self.config)
+        loaded = load_samples(table, request.rows)
+        stored = with_run_masks(loaded, self.view, self.objectives, str(table.root))
         if request.training:
-            return with_kept_masks(stored, self.config, self.kept[request.rows])
-        return as_seen(stored, self.config)
+            return with_kept_masks(stored, self.view, self.kept[request.rows])
+        return as_judged(stored, self.view, self.objectives)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +105,12 @@ class Workers:
             raise _killed() from error
 
 
-def worker_count(config: RunConfig, world: World = ALONE) -> int:
+def worker_count(threads: int, world: World = ALONE) -> int:
     """How many processes read for one that trains: all of its share of the cores but one.
 
-    The share is the run's `threads` or, where they are left open, what each process of the world gets.
+    The share is the run's `threads` or, where they are 0, what each process of the world gets.
     """
-    share = min(config.machine.threads or cores() // world.size, cores())
+    share = min(threads or cores() // world.size, cores())
     return min(max(share - 1, 0), MOST_WORKERS)
 
 
@@ -127,23 +130,31 @@ def worker_losses_named() -> Iterator[None]:
 
 
 def new_reader(
-    config: RunConfig, dataset: Dataset, kept: Tensor, in_training: Tensor, in_judging: Tensor
+    dataset: Dataset,
+    view: View,
+    objectives: Chosen,
+    *,
+    kept: Tensor,
+    in_training: Tensor,
+    in_judging: Tensor,
 ) -> Reader:
     """A reader that opens no mask which nothing looks at.
 
     Args:
-        config: the run's description.
         dataset: of all splits.
+        view: what the network sees of the images.
+        objectives: of the run.
         kept: which masks training may see, bool, one for each row of the data set's table.
         in_training: whose mask each row's image shows in training, int64, rows of the table.
         in_judging: the same for evaluation.
     """
     maskless = replace(dataset, mask_file_names=("",) * len(dataset))
-    of_file = config.view.mask == "file"
+    of_file = view.mask == "file"
     return Reader(
-        config=config,
-        train_table=_lent(dataset, in_training) if of_file and needs(config.objectives).masks else maskless,
-        seen_table=_lent(dataset, in_judging) if of_file and shown_always(config.objectives) else maskless,
+        view=view,
+        objectives=objectives,
+        train_table=_lent(dataset, in_training) if of_file and needs(objectives).masks else maskless,
+        seen_table=_lent(dataset, in_judging) if of_file and shown_always(objectives) else maskless,
         kept=kept,
     )
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from activmask.data.samples import Samples
 from activmask.objectives.adversarial import ADVERSARIAL
-from activmask.runs.description import RunConfig
+from activmask.objectives.chosen import Chosen
+from activmask.runs.description import Machine
 from activmask.runs.seeds import derived_generator, derived_seed
 from activmask.training.graphs.device_epoch import (
     FIXED,
@@ -70,17 +71,17 @@ def why_not_recorded(replicas: Sequence[Replica]) -> str:
     valid = first.splits["valid"]
     if not isinstance(valid, Samples):
         return "the data set streams from disk"
-    if clause := _unrecordable(first.config):
+    if clause := _unrecordable(first.config.machine, first.config.objectives):
         return clause
     if draws_at_random(first.model, valid.images[:2]):
         return "the network draws random numbers itself, as dropout does"
     return ""
 
 
-def _unrecordable(config: RunConfig) -> str:
-    if config.machine.compile:
+def _unrecordable(machine: Machine, objectives: Chosen) -> str:
+    if machine.compile:
         return "the network's passes are compiled"
-    adversary = ADVERSARIAL.of(config.objectives)
+    adversary = ADVERSARIAL.of(objectives)
     if adversary.adversarial and adversary.adversarial_form == "followup":
         return "the follow-up's discriminator takes steps of its own"
     return ""
@@ -112,7 +113,7 @@ def record(replica: Replica) -> Recording:
     health = new_health(replica)
     kinds: dict[tuple[int, ...], tuple[Segment, Callable[[], None]]] = {}
     plan = list(_segment_sizes(len(replica.train), replica.config.training.batch_size))
-    splits = {name: judged(replica, name) for name in judged_splits(replica.config)}
+    splits = {name: judged(replica, name) for name in judged_splits(replica.config.training)}
     verdict = torch.zeros(FIXED + PER_SPLIT * len(splits), dtype=torch.float64, device=device)
     with _capturable(replica):
         for sizes in plan:

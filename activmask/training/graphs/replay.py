@@ -119,7 +119,7 @@ def _outcome(recording: Recording, numbers: Tensor, seconds: float) -> tuple[dic
     for step, (of_step, _) in enumerate(by_step):
         if not of_step[0].isfinite():
             raise diverged(replica, step, of_step)
-    splits = judged_splits(replica.config)
+    splits = judged_splits(replica.config.training)
     scores = {}
     for name, (auc, accuracy, loss, finite) in zip(
         splits, verdict[FIXED:].view(-1, PER_SPLIT).tolist(), strict=True
@@ -127,5 +127,5 @@ def _outcome(recording: Recording, numbers: Tensor, seconds: float) -> tuple[dic
         if not finite:
             raise logits_diverged(replica, name, replica.next_epoch)
         scores[name] = Scores(auc, accuracy, loss)
-    row = history_row(replica, mean_losses(replica.config, by_step), scores, seconds)
+    row = history_row(replica, mean_losses(replica.config.objectives, by_step), scores, seconds)
     return row, bool(verdict[0])

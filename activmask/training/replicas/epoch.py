@@ -16,9 +16,9 @@ from activmask.ground.errors import TrainingDiverged
 from activmask.machine.device import attention, autocast
 from activmask.machine.world import average_gradients, mean_of_all, share
 from activmask.objectives.adversarial import ADVERSARIAL, discriminator_loss
-from activmask.objectives.chosen import needs
+from activmask.objectives.chosen import Chosen, needs
 from activmask.objectives.step import StepTerms, is_summed, loss_names
-from activmask.runs.description import RunConfig
+from activmask.runs.description import Training
 from activmask.runs.seeds import derived_generator, network_randomness
 from activmask.training.feed.stream import batches
 from activmask.training.feed.workers import worker_losses_named
@@ -48,12 +48,12 @@ def train_epoch(replica: Replica, on_step: OnStep) -> dict[str, float]:
             yield values.cpu(), images
             on_step(step + 1, count)
 
-    return mean_losses(replica.config, told())
+    return mean_losses(replica.config.objectives, told())
 
 
-def mean_losses(config: RunConfig, steps: Iterable[tuple[Tensor, int]]) -> dict[str, float]:
+def mean_losses(objectives: Chosen, steps: Iterable[tuple[Tensor, int]]) -> dict[str, float]:
     """The means over images of the loss and its terms, from each step's values and number of images."""
-    names = ["loss", *loss_names(config.objectives)]
+    names = ["loss", *loss_names(objectives)]
     sums, count = torch.zeros(len(names), dtype=torch.float64), 0
     for values, images in steps:
         sums += values.double() * images
@@ -174,9 +174,9 @@ def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
     )
 
 
-def judged_splits(config: RunConfig) -> list[str]:
+def judged_splits(training: Training) -> list[str]:
     """The splits that every epoch is scored on."""
-    return ["train", "valid"] if config.training.eval_train else ["valid"]
+    return ["train", "valid"] if training.eval_train else ["valid"]
 
 
 def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dict[str, Any]:
@@ -185,9 +185,8 @@ def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dic
     Raises:
         TrainingDiverged: the logits of a judged split are not finite.
     """
-    scores = {
-        split: split_scores(replica, split, replica.next_epoch) for split in judged_splits(replica.config)
-    }
+    scored = judged_splits(replica.config.training)
+    scores = {split: split_scores(replica, split, replica.next_epoch) for split in scored}
     return history_row(replica, losses, scores, seconds)
 
 

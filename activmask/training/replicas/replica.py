@@ -33,9 +33,10 @@ from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
 from activmask.runs.seeds import derived_seed
 from activmask.training.feed.equal_images import equal_images, near_images
+from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
 from activmask.training.feed.origin import Origin
-from activmask.training.feed.sources import as_seen, to_train_on, with_lent_masks
+from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
 
 
@@ -123,8 +124,8 @@ def new_replica(
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
     train, seen, origin, note = _data(config, seed, device, world, written)
-    facts = mask_facts(config, train)
-    check_masks(config, facts)
+    facts = mask_facts(train, config.view, config.objectives)
+    check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
     model = build_model(
         config.network,
@@ -133,11 +134,12 @@ def new_replica(
         image_size=size,
         seed=derived_seed(seed, "weights"),
     )
-    _check_batches(config, len(train), world)
-    taps = _check_taps(config, model, (channels, size, size))
+    _check_batches(config.training.batch_size, len(train), world)
+    image = channels, size, size
+    taps = _check_taps(model, config.network.model, config.objectives, image)
     if config.training.sync_batchnorm and sync_batch_norm(model) == 0:
         raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
-    _check_twice_differentiable(config, model, (channels, size, size))
+    _check_twice_differentiable(model, config.network.model, config.objectives, image)
     model = _placed(model, device)
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
     if needs(config.objectives).second_derivative and device.type == "cuda":
@@ -169,15 +171,16 @@ def _data(
     config: RunConfig, seed: int, device: torch.device, world: World, written: Sequence[Entry]
 ) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
     """What the replica trains on, what it is judged on, where both come from, and a note."""
+    source, view, objectives = config.source, config.view, config.objectives
     stored, origin = open_stored(config, seed, device, world, written)
     note = "; ".join(
-        filter(None, (equal_images(config, stored, origin.entries), near_images(config, origin.entries)))
+        filter(None, (equal_images(source, stored, origin.entries), near_images(source, origin.entries)))
     )
     if isinstance(stored, Stream):
         return stored.train, {**stored.splits}, origin, note
-    train = to_train_on(stored["train"], config, seed)
+    train = to_train_on(stored["train"], view, seed, source.data)
     seen: dict[str, AnySamples] = {
-        name: as_seen(with_lent_masks(samples, config, seed, name), config)
+        name: split_as_judged(samples, view, objectives, seed=seed, split=name)
         for name, samples in stored.items()
     }
     return _on_device(train, device), seen, origin, note
@@ -231,8 +234,8 @@ def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
 
 
-def _check_batches(config: RunConfig, images: int, world: World) -> None:
-    smallest = images % config.training.batch_size or config.training.batch_size
+def _check_batches(batch_size: int, images: int, world: World) -> None:
+    smallest = images % batch_size or batch_size
     if min(smallest, images) < world.size:
         raise UsageError(
             f"the last batch of an epoch has {smallest} images, fewer than the {world.size} processes that "
@@ -240,26 +243,28 @@ def _check_batches(config: RunConfig, images: int, world: World) -> None:
         )
 
 
-def _check_taps(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> list[Tensor]:
+def _check_taps(model: nn.Module, name: str, objectives: Chosen, image: tuple[int, int, int]) -> list[Tensor]:
     """The activations (1, ...) of a blank image, once the objectives were found to fit the network."""
-    if not any(switched_on(config.objectives)):
+    if not any(switched_on(objectives)):
         return []
     model.eval()
     with torch.no_grad():
-        taps = model(torch.zeros(1, *shape), reconstruct=False).pre_activations
-    trial = Trial(model=model, name=config.network.model, taps=taps, image=shape)
-    for one, settings in switched_on(config.objectives):
+        taps = model(torch.zeros(1, *image), reconstruct=False).pre_activations
+    trial = Trial(model=model, name=name, taps=taps, image=image)
+    for one, settings in switched_on(objectives):
         one.fits(settings, trial)
     model.train()
     return list(taps.values())
 
 
-def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
+def _check_twice_differentiable(
+    model: nn.Module, name: str, objectives: Chosen, image: tuple[int, int, int]
+) -> None:
     """Refuse a network with an operation whose second derivative torch does not know."""
-    if not needs(config.objectives).second_derivative:
+    if not needs(objectives).second_derivative:
         return
     model.eval()
-    images = torch.zeros(1, *shape, requires_grad=True)
+    images = torch.zeros(1, *image, requires_grad=True)
     try:
         with attention(second_derivative=True):
             logits = model(images, reconstruct=False).logits
@@ -269,7 +274,7 @@ def _check_twice_differentiable(config: RunConfig, model: nn.Module, shape: tupl
         if "derivative" not in str(error):
             raise
         raise UsageError(
-            f"gradmask and rrr need second derivatives, which torch does not have for {config.network.model} "
+            f"gradmask and rrr need second derivatives, which torch does not have for {name} "
             f"({str(error).splitlines()[0]}); choose another model"
         ) from error
     model.train()
