@@ -56,7 +56,7 @@ def _run(context: typer.Context, command: str) -> None:
 
 def _conclude(folder: Path, seed: int) -> None:
     from activmask.evaluation.evaluate import evaluate
-    from activmask.report.charts.comparison import comparison
+    from activmask.report.charts.side_by_side import side_by_side
     from activmask.runs.checkpoint import load_checkpoint
     from activmask.runs.folder import read_history
     from activmask.training.feed.trained_data import of_checkpoint, own_split_as_seen
@@ -85,7 +85,7 @@ def _conclude(folder: Path, seed: int) -> None:
     shown = valid.subset(
         [i for label, count in SHOWN.items() for i in (valid.labels == label).nonzero()[:count, 0].tolist()]
     )
-    comparison(checkpoints, names, shown).savefig(picture, dpi=120)
+    side_by_side(checkpoints, names, shown).savefig(picture, dpi=120)
     out.print()
     print_table(table)
     out.print(

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
+    from rich.text import Text
 
     from activmask.report.findings.summary import Summary
-    from activmask.report.tables.text_tables import TextTable
+    from activmask.report.tables.table import Cell, Table
 
 Format = Literal["rich", "markdown", "latex", "csv", "json"]
 
@@ -34,7 +35,7 @@ def table(
         Format,
         typer.Option(
             "--format",
-            help="rich: for the terminal; csv and json hold every number, one row an experiment.",
+            help="rich: for the terminal; csv and json hold every number, one row per experiment.",
             rich_help_panel="Output",
         ),
     ] = "rich",
@@ -71,50 +72,45 @@ def table(
 
 
 def print_summary(summary: "Summary", console: "Console") -> None:
-    """Print scores and comparisons, data set by data set, then the notes."""
-    from activmask.report.tables.text_tables import baseline_table, forms_table, last_epoch_table, score_table
+    """Print scores and comparisons, data set by data set, then the notes, which explain all tables."""
+    from activmask.report.tables.experiment_tables import experiment_tables
 
     from .tables import plain, print_table
 
-    for data in summary.data_sets:
-        rows = summary.of(data)
-        for found in (
-            score_table(rows, data, compact=True),
-            last_epoch_table(rows, data, compact=True),
-            forms_table(rows, data),
-            baseline_table(rows, data),
-        ):
-            if found is not None:
-                for part in _parts(found, console):
-                    print_table(part, console)
-                    console.print()
+    for found in experiment_tables(summary):
+        for part in _parts(found, console):
+            print_table(part, console)
+            console.print()
     for note in summary.notes:
         console.print(plain(note))
 
 
-def _parts(cells: "TextTable", console: "Console") -> "Iterator[Table]":
-    """The table, or in a terminal too narrow for a wide one its columns, some at a time."""
-    columns = len(cells.header)
-    if columns <= MANY_COLUMNS or not console.is_terminal or console.width >= COMPACT_WIDTH:
-        yield _compact(cells, cells.title, range(1, columns))
+def _parts(found: "Table", console: "Console") -> "Iterator[RichTable]":
+    """The brief table, or in a terminal too narrow for a wide one its columns, some at a time."""
+    numbers = [number for number, column in enumerate(found.columns) if column.brief and number > 0]
+    if len(numbers) < MANY_COLUMNS or not console.is_terminal or console.width >= COMPACT_WIDTH:
+        yield _compact(found, found.title, numbers)
         return
-    for first in range(1, columns, MANY_COLUMNS - 2):
-        title = cells.title if first == 1 else f"{cells.title}, continued"
-        yield _compact(cells, title, range(first, min(columns, first + MANY_COLUMNS - 2)))
+    for first in range(0, len(numbers), MANY_COLUMNS - 2):
+        title = found.title if first == 0 else f"{found.title}, continued"
+        yield _compact(found, title, numbers[first : first + MANY_COLUMNS - 2])
 
 
-def _compact(cells: "TextTable", title: str, columns: range) -> "Table":
+def _compact(found: "Table", title: str, numbers: list[int]) -> "RichTable":
     from rich.box import SIMPLE_HEAD
 
     from .tables import plain, result_table
 
-    first, *numbers = (_broken(cells.header[i]) for i in (0, *columns))
-    compact = result_table("", first, *numbers)
+    first, *headings = (_broken(found.columns[number].heading) for number in (0, *numbers))
+    compact = result_table("", first, *headings)
     compact.title = plain(title)
     compact.box, compact.padding = SIMPLE_HEAD, (0, 1, 0, 0)
     compact.show_edge = compact.pad_edge = False
-    for row in cells.rows:
-        compact.add_row(plain(row[0]), *(plain(_narrow(row[i])) for i in columns))
+    for shown, number in zip(compact.columns[1:], numbers, strict=True):
+        if not found.columns[number].numeric:
+            shown.justify, shown.no_wrap = "left", False
+    for row in found.rows:
+        compact.add_row(plain(row.full_title), *(_narrow(row.cells[number - 1]) for number in numbers))
     return compact
 
 
@@ -124,9 +120,13 @@ def _broken(heading: str) -> str:
     return "\n".join([*parts, *last.rsplit(" ", 1)] if not parts else [*parts, last])
 
 
-def _narrow(cell: str) -> str:
-    """A number with what stands in brackets in a line of its own."""
-    return cell.replace(" / ", "/").replace(" (", "\n(")
+def _narrow(cell: "Cell") -> "Text":
+    """A number with each of its details in a line of its own."""
+    from .tables import plain
+
+    text = plain("\n".join(cell.lines))
+    text.stylize("bold" if cell.strong else "")
+    return text
 
 
 def _as_text(summary: "Summary", format_: Format) -> str:

@@ -15,7 +15,6 @@ from PIL import Image
 from activmask.report.charts.chart import (
     GRID,
     INK,
-    METHOD_STYLE,
     MUTED,
     PALETTE,
     Chart,
@@ -26,7 +25,7 @@ from activmask.report.charts.chart import (
     svg,
     themed_svg,
 )
-from activmask.report.charts.series import drawn, series_names
+from activmask.report.findings.series import METHODS, series_names, without_repeats
 from activmask.runs.results import Run
 
 CHOSEN = 'a "quoted" <alternative> & more'
@@ -104,7 +103,7 @@ def test_ids_of_two_charts_on_a_page_differ_and_lead_somewhere() -> None:
 
 
 def test_no_two_styles_differ_in_colour_alone() -> None:
-    names = [*METHOD_STYLE, *(f"other {i}" for i in range(5))]
+    names = [*METHODS, *(f"other {i}" for i in range(5))]
     styles = series_styles(names)
     assert list(styles) == names
     assert len({(style.marker, style.dash) for style in styles.values()}) == len(names)
@@ -140,18 +139,18 @@ def itself(run: Run) -> Run:
 def test_a_repeated_experiment_is_drawn_once(tmp_path: Path) -> None:
     short = chart_run(tmp_path / "a" / "x", auc=(0.1,))
     full = chart_run(tmp_path / "b" / "x", auc=(0.1, 0.2))
-    kept, note = drawn([short, full], itself)
+    kept, note = without_repeats([short, full], itself)
     assert kept == [full]
     assert note == " Left out: 1 run that repeats another."
-    assert "2 runs that repeat others" in drawn([short, full, short], itself)[1]
-    assert drawn([full], itself) == ([full], "")
+    assert "2 runs that repeat others" in without_repeats([short, full, short], itself)[1]
+    assert without_repeats([full], itself) == ([full], "")
 
 
 def test_more_epochs_or_other_seeds_are_no_repetition(tmp_path: Path) -> None:
     run = chart_run(tmp_path / "a" / "x", auc=(0.1,))
     longer = chart_run(tmp_path / "b" / "x", auc=(0.1,), epochs=7)
     elsewhere = Run(folder=tmp_path / "c" / "x", config=run.config, metrics={5: run.metrics[0]})
-    kept, note = drawn([run, longer, elsewhere], itself)
+    kept, note = without_repeats([run, longer, elsewhere], itself)
     assert kept == [run, longer, elsewhere]
     assert not note
 
@@ -169,5 +168,5 @@ def test_methods_are_drawn_in_the_papers_order(tmp_path: Path) -> None:
         chart_run(tmp_path / "2", model="unet"),
         chart_run(tmp_path / "3"),
     ]
-    kept, _ = drawn(runs, itself)
+    kept, _ = without_repeats(runs, itself)
     assert kept == [runs[2], runs[0], runs[1]]

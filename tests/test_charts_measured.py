@@ -12,17 +12,12 @@ from matplotlib.axes import Axes
 from scipy.stats import spearmanr
 
 from activmask.evaluation.localisation import METRICS
-from activmask.report.charts import reliance
 from activmask.report.charts.audit_chart import VERSIONS, audit_chart, localisation_chart
 from activmask.report.charts.chart import svg
-from activmask.report.charts.reliance import (
-    Point,
-    auc_against_attribution,
-    comparable_points,
-    correlation,
-    network_points,
-)
+from activmask.report.charts.reliance import auc_against_attribution
+from activmask.report.findings import reliance
 from activmask.report.findings.measure import Measured
+from activmask.report.findings.reliance import Point, comparable_points, correlation, network_points
 
 AUDIT = {"full": (0.9, 0.7), "background shuffled": (0.8, 0.6), "ROI shuffled": (0.5, 0.4)}
 
@@ -41,13 +36,24 @@ def points(inside: list[float], auc: list[float], runs: list[int]) -> list[Point
 def test_nothing_is_drawn_of_what_was_not_measured(tmp_path: Path) -> None:
     gone = Measured(run=chart_run(tmp_path), evaluations={}, problems=("the data is not here",))
     for draw in (audit_chart, localisation_chart, auc_against_attribution):
-        assert draw([]) == []
-        assert draw([gone]) == []
+        assert draw([]) is None
+        assert draw([gone]) is None
 
 
-def test_audit_draws_three_versions_a_method(tmp_path: Path) -> None:
+def test_measurements_of_two_data_sets_are_never_mixed(tmp_path: Path) -> None:
+    audit = dict.fromkeys(AUDIT, (0.5,))
+    some = [
+        measured(chart_run(tmp_path / data, data=data), inside=(0.3,), audit=audit)
+        for data in ("a/liver", "b/cardiac")
+    ]
+    for draw in (audit_chart, localisation_chart, auc_against_attribution):
+        with pytest.raises(ValueError, match="one data set, found Liver, Cardiac"):
+            draw(some)
+
+
+def test_audit_draws_three_versions_per_method(tmp_path: Path) -> None:
     one = measured(chart_run(tmp_path, auc=(0.9, 0.7)), inside=(0.3, 0.4), audit=AUDIT)
-    (chart,) = audit_chart([one])
+    chart = audit_chart([one])
     (axes,) = chart.figure.axes
     assert row_means(axes) == [pytest.approx(row) for row in ((-0.25, 0.8), (0, 0.7), (0.25, 0.45))]
     assert [text.get_text() for text in chart.figure.legends[0].texts] == list(VERSIONS)
@@ -57,17 +63,17 @@ def test_audit_draws_three_versions_a_method(tmp_path: Path) -> None:
 def test_what_cannot_be_audited_is_counted(tmp_path: Path) -> None:
     shown = measured(chart_run(tmp_path / "1"), inside=(0.3,), audit=dict.fromkeys(AUDIT, (0.5,)))
     hidden = measured(chart_run(tmp_path / "2", actdiff=1.0), inside=(0.3,))
-    (chart,) = audit_chart([shown, hidden])
+    chart = audit_chart([shown, hidden])
     assert [label.get_text() for label in chart.figure.axes[0].get_yticklabels()] == ["Classify"]
     assert "Not drawn: 1 run that could not be measured." in chart.caption
-    assert audit_chart([hidden]) == []
+    assert audit_chart([hidden]) is None
 
 
 def test_unfinished_runs_are_not_called_unmeasured(tmp_path: Path) -> None:
     shown = measured(chart_run(tmp_path / "1"), inside=(0.3,), audit=dict.fromkeys(AUDIT, (0.5,)))
     begun = replace(chart_run(tmp_path / "2", actdiff=1.0), metrics={}, unfinished=(0,))
     for draw in (audit_chart, localisation_chart):
-        (chart,) = draw([shown, Measured(run=begun, evaluations={})])
+        chart = draw([shown, Measured(run=begun, evaluations={})])
         assert "Not drawn" not in chart.caption
 
 
@@ -76,7 +82,7 @@ def test_localisation_draws_every_metric_and_its_chance(tmp_path: Path) -> None:
         measured(chart_run(tmp_path / "1", auc=(0.5, 0.5)), inside=(0.3, 0.4), chance=0.2),
         measured(chart_run(tmp_path / "2", actdiff=1.0, model="unet"), inside=(0.9,), chance=0.2),
     ]
-    (chart,) = localisation_chart(some)
+    chart = localisation_chart(some)
     grid = np.array(chart.figure.axes).reshape(2, len(METRICS))
     for above, below in grid.T:
         assert row_means(above) == [pytest.approx((0, 0.35))]
@@ -86,13 +92,13 @@ def test_localisation_draws_every_metric_and_its_chance(tmp_path: Path) -> None:
     assert "Chance: relevance mass accuracy 0.20" in chart.alt
 
 
-def test_scatter_has_a_point_a_network(tmp_path: Path) -> None:
+def test_scatter_has_a_point_per_network(tmp_path: Path) -> None:
     some = [
         measured(chart_run(tmp_path / "1", auc=(0.4, 0.6)), inside=(0.1, 0.2)),
         measured(chart_run(tmp_path / "2", auc=(0.8,), actdiff=1.0), inside=(0.5,)),
         measured(chart_run(tmp_path / "3", auc=(0.7,), actdiff=1.0, masks=0.5), inside=(0.4,)),
     ]
-    (chart,) = auc_against_attribution(some)
+    chart = auc_against_attribution(some)
     (axes,) = chart.figure.axes
     drawn = {
         line.get_label(): list(zip(line.get_xdata(), line.get_ydata(), strict=True))
@@ -111,14 +117,14 @@ def test_each_model_has_its_own_correlation(tmp_path: Path) -> None:
         measured(chart_run(tmp_path / "1", auc=(0.1, 0.2, 0.3)), inside=(0.1, 0.2, 0.3)),
         measured(chart_run(tmp_path / "2", auc=(0.3, 0.2, 0.1), model="unet"), inside=(0.1, 0.2, 0.3)),
     ]
-    (chart,) = auc_against_attribution(some)
+    chart = auc_against_attribution(some)
     assert "CNN alone 1.00" in chart.caption
     assert "UNet alone -1.00" in chart.caption
 
 
 def test_a_repeated_run_counts_once(tmp_path: Path) -> None:
     some = [measured(chart_run(tmp_path / place, auc=(0.1, 0.2)), inside=(0.1, 0.2)) for place in "ab"]
-    (chart,) = auc_against_attribution(some)
+    chart = auc_against_attribution(some)
     assert "of 2 networks" in chart.alt
     assert "repeat" in chart.caption
 
@@ -140,7 +146,7 @@ def test_networks_tested_on_other_images_are_left_out_and_named(tmp_path: Path) 
         " Left out, as they were tested on other images: ResNet Classify, site correlation 0.5; "
         "ResNet Masked Everywhere."
     )
-    (chart,) = auc_against_attribution(some)
+    chart = auc_against_attribution(some)
     assert "of 4 networks" in chart.alt
     assert note in chart.caption
 
@@ -196,7 +202,7 @@ def test_interval_is_told_with_its_seed(tmp_path: Path) -> None:
         measured(chart_run(tmp_path / str(i), auc=(i / 6,), actdiff=float(i + 1)), inside=(i * (5 - i) / 9,))
         for i in range(6)
     ]
-    charts = [auc_against_attribution(some, seed=seed)[0] for seed in (3, 3, 4)]
+    charts = [auc_against_attribution(some, seed=seed) for seed in (3, 3, 4)]
     assert svg(charts[0]) == svg(charts[1])
     assert charts[0].caption == charts[1].caption != charts[2].caption
     assert "95 % interval" in charts[0].alt

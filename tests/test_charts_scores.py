@@ -35,13 +35,13 @@ def means(axes: Axes) -> list[float]:
 def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
     unfinished = Run(folder=tmp_path, config=chart_run(tmp_path / "x").config, metrics={}, unfinished=(0,))
     for draw in (valid_curves, site_bars, fewer_masks):
-        assert draw([]) == []
-        assert draw([unfinished]) == []
+        assert draw([]) is None
+        assert draw([unfinished]) is None
 
 
 def test_curves_are_means_with_a_band_of_one_sd(tmp_path: Path) -> None:
     curves = [[0.2, 0.4, 0.9], [0.4, 0.6, 0.7]]
-    (chart,) = valid_curves([chart_run(tmp_path, auc=(0.5, 0.5), curves=curves)])
+    chart = valid_curves([chart_run(tmp_path, auc=(0.5, 0.5), curves=curves)])
     (axes,) = chart.figure.axes
     drawn = line(axes, "Classify")
     assert drawn.get_xdata() == pytest.approx([0, 1, 2])
@@ -59,33 +59,38 @@ def test_curves_are_means_with_a_band_of_one_sd(tmp_path: Path) -> None:
 
 
 def test_one_seed_has_no_band_and_the_caption_claims_none(tmp_path: Path) -> None:
-    (chart,) = valid_curves([chart_run(tmp_path, curves=[[0.1, 0.2]])])
+    chart = valid_curves([chart_run(tmp_path, curves=[[0.1, 0.2]])])
     assert not chart.figure.axes[0].collections
     assert "deviation" not in chart.caption
 
 
 def test_seeds_of_different_length_share_their_first_epochs(tmp_path: Path) -> None:
-    (chart,) = valid_curves([chart_run(tmp_path, auc=(0.5, 0.5), curves=[[0.1, 0.2, 0.9], [0.3, 0.4]])])
+    chart = valid_curves([chart_run(tmp_path, auc=(0.5, 0.5), curves=[[0.1, 0.2, 0.9], [0.3, 0.4]])])
     assert line(chart.figure.axes[0], "Classify").get_ydata() == pytest.approx([0.2, 0.3])
 
 
-def test_curves_have_a_panel_a_model_and_a_chart_a_data_set(tmp_path: Path) -> None:
-    runs = [
-        chart_run(tmp_path / "1", model="cnn"),
-        chart_run(tmp_path / "2", model="unet", actdiff=1.0),
-        chart_run(tmp_path / "3", data="some/liver"),
-    ]
-    charts = valid_curves(runs)
-    assert [chart.name for chart in charts] == ["figure-7-synthetic", "figure-7-liver"]
-    assert titles(charts[0]) == ["CNN", "UNet"]
-    assert {text.get_text() for text in charts[0].figure.legends[0].texts} == {"Classify", "Actdiff"}
+def test_curves_have_a_panel_per_model(tmp_path: Path) -> None:
+    runs = [chart_run(tmp_path / "1", model="cnn"), chart_run(tmp_path / "2", model="unet", actdiff=1.0)]
+    chart = valid_curves(runs)
+    assert chart.title == "Valid AUC per epoch, Synthetic"
+    assert titles(chart) == ["CNN", "UNet"]
+    assert {text.get_text() for text in chart.figure.legends[0].texts} == {"Classify", "Actdiff"}
+
+
+def test_data_sets_are_never_mixed_in_one_chart(tmp_path: Path) -> None:
+    masks = {"actdiff": 1.0, "masks": 0.5}
+    for draw, settings in ((valid_curves, {}), (site_bars, XRAY), (fewer_masks, masks)):
+        place = tmp_path / draw.__name__
+        runs = [chart_run(place / data, **{**settings, "data": data}) for data in ("a/liver", "b/cardiac")]
+        with pytest.raises(ValueError, match="one data set, found Liver, Cardiac"):
+            draw(runs)
 
 
 def test_runs_with_fewer_masks_are_left_to_their_own_figure(tmp_path: Path) -> None:
     some = chart_run(tmp_path / "1", actdiff=1.0, masks=0.2)
-    (chart,) = valid_curves([some, chart_run(tmp_path / "2", actdiff=1.0)])
+    chart = valid_curves([some, chart_run(tmp_path / "2", actdiff=1.0)])
     assert [text.get_text() for text in chart.figure.legends[0].texts] == ["Actdiff"]
-    (alone,) = valid_curves([some])
+    alone = valid_curves([some])
     assert [text.get_text() for text in alone.figure.legends[0].texts] == ["Actdiff, 20% of masks"]
 
 
@@ -94,7 +99,7 @@ def test_sites_show_means_and_the_papers_values(tmp_path: Path) -> None:
         chart_run(tmp_path / "2", auc=(0.1, 0.5), accuracy=(0.2, 0.4), actdiff=1.0, **XRAY),
         chart_run(tmp_path / "1", auc=(0.4, 0.6), accuracy=(0.8, 0.6), **XRAY),
     ]
-    (chart,) = site_bars(runs)
+    chart = site_bars(runs)
     auc, accuracy = chart.figure.axes
     assert [label.get_text() for label in auc.get_yticklabels()] == ["Classify", "Actdiff"]
     assert means(auc) == pytest.approx([0.5, 0.3])
@@ -106,7 +111,7 @@ def test_sites_show_means_and_the_papers_values(tmp_path: Path) -> None:
 
 
 def test_only_site_correlated_runs_are_drawn_with_sites(tmp_path: Path) -> None:
-    assert site_bars([chart_run(tmp_path)]) == []
+    assert site_bars([chart_run(tmp_path)]) is None
 
 
 def test_fewer_masks_draws_means_by_share(tmp_path: Path) -> None:
@@ -115,42 +120,42 @@ def test_fewer_masks_draws_means_by_share(tmp_path: Path) -> None:
         chart_run(tmp_path / "some", auc=(0.4, 0.6), best_epochs=(0, 1), actdiff=1.0, masks=0.2),
         chart_run(tmp_path / "other", auc=(0.1, 0.1)),
     ]
-    scores, epochs = fewer_masks(runs)
-    assert (scores.name, epochs.name) == ("figure-6a-test-auc", "figure-6b-best-epoch")
-    for chart, expected in ((scores, [0.5, 0.9]), (epochs, [0.5, 4.0])):
-        (axes,) = chart.figure.axes
+    chart = fewer_masks(runs)
+    assert chart.name == "figure-6"
+    assert [axes.get_ylabel() for axes in chart.figure.axes] == ["test AUC", "best epoch"]
+    for axes, expected in zip(chart.figure.axes, ([0.5, 0.9], [0.5, 4.0]), strict=True):
         (bar,) = axes.containers
         assert bar.lines[0].get_xdata() == pytest.approx([0.2, 1.0])
         assert bar.lines[0].get_ydata() == pytest.approx(expected)
-    assert "CNN Actdiff: 0.50 (SD 0.14) with 20%, 0.90 (SD 0.14) with 100%" in scores.alt
-    assert "0.5 (SD 0.7) with 20%, 4.0 (SD 1.4) with 100%" in epochs.alt
+    assert "test AUC, CNN Actdiff: 0.50 (SD 0.14) with 20%, 0.90 (SD 0.14) with 100%" in chart.alt
+    assert "best epoch, CNN Actdiff: 0.5 (SD 0.7) with 20%, 4.0 (SD 1.4) with 100%" in chart.alt
 
 
 def test_error_bars_are_one_sd(tmp_path: Path) -> None:
     run = chart_run(tmp_path, auc=(0.4, 0.6), actdiff=1.0, masks=0.2)
-    (bar,) = fewer_masks([run])[0].figure.axes[0].containers
+    (bar,) = fewer_masks([run]).figure.axes[0].containers
     (segment,) = bar.lines[2][0].get_segments()
     sd = np.std([0.4, 0.6], ddof=1)
     assert segment[:, 1] == pytest.approx([0.5 - sd, 0.5 + sd])
 
 
 def test_all_masks_alone_draw_nothing(tmp_path: Path) -> None:
-    assert fewer_masks([chart_run(tmp_path, actdiff=1.0)]) == []
+    assert fewer_masks([chart_run(tmp_path, actdiff=1.0)]) is None
 
 
 def test_shares_of_one_line_were_trained_equally_long(tmp_path: Path) -> None:
     some = chart_run(tmp_path / "some", actdiff=1.0, masks=0.5, epochs=2)
     longer = chart_run(tmp_path / "all", auc=(0.5, 0.5), actdiff=1.0, epochs=4)
     alike = chart_run(tmp_path / "short", actdiff=1.0, epochs=2)
-    (bar,) = fewer_masks([some, longer, alike])[0].figure.axes[0].containers
+    (bar,) = fewer_masks([some, longer, alike]).figure.axes[0].containers
     assert bar.lines[0].get_xdata() == pytest.approx([0.5, 1.0])
-    assert "0.50 with 50%, 0.50 with 100%" in fewer_masks([some, longer, alike])[0].alt
-    assert "100%" not in fewer_masks([some, longer])[0].alt
+    assert "0.50 with 50%, 0.50 with 100%" in fewer_masks([some, longer, alike]).alt
+    assert "100%" not in fewer_masks([some, longer]).alt
 
 
 def test_weights_make_lines_of_their_own(tmp_path: Path) -> None:
     runs = [chart_run(tmp_path / str(w), actdiff=w, masks=0.5) for w in (1.0, 10.0)]
-    legend = fewer_masks(runs)[0].figure.legends[0]
+    legend = fewer_masks(runs).figure.legends[0]
     assert [text.get_text() for text in legend.texts] == [
         "CNN Actdiff (actdiff 1.0)",
         "CNN Actdiff (actdiff 10.0)",
@@ -159,11 +164,11 @@ def test_weights_make_lines_of_their_own(tmp_path: Path) -> None:
 
 def test_every_chart_can_be_written_and_is_the_same_again(tmp_path: Path) -> None:
     runs = [
-        chart_run(tmp_path / "1", auc=(0.4, 0.6), actdiff=1.0, masks=0.2),
+        chart_run(tmp_path / "1", auc=(0.4, 0.6), actdiff=1.0, masks=0.2, **XRAY),
         chart_run(tmp_path / "2", auc=(0.4, 0.6), **XRAY),
     ]
-    first = [*valid_curves(runs), *site_bars(runs), *fewer_masks(runs)]
-    again = [*valid_curves(runs), *site_bars(runs), *fewer_masks(runs)]
-    assert len({chart.name for chart in first}) == len(first) == 5
+    draws = (valid_curves, site_bars, fewer_masks)
+    first, again = ([draw(runs) for draw in draws] for _ in range(2))
+    assert len({chart.name for chart in first}) == len(draws)
     assert list(map(svg, first)) == list(map(svg, again))
     assert all(png(chart, dpi=40).startswith(b"\x89PNG") for chart in first)

@@ -6,7 +6,7 @@ import pytest
 from summary_runs import write_run
 
 from activmask.data.manifest import SPLITS_FILE, Entry, format_entries
-from activmask.report.charts.series import drawn
+from activmask.report.findings.series import without_repeats
 from activmask.report.findings.summary import summarise
 from activmask.runs.results import find_runs
 
@@ -73,6 +73,6 @@ def test_seeds_of_one_folder_that_saw_different_images_stand_apart(tmp_path, cha
 def test_runs_of_other_data_do_not_repeat_each_other_in_charts(tmp_path):
     for name, digest in (("one", "a"), ("two", "b"), ("three", "b")):
         describe(write_run(tmp_path / name, AUC, data="data/x"), dict.fromkeys(AUC, digest))
-    kept, note = drawn(find_runs([tmp_path]), lambda run: run)
+    kept, note = without_repeats(find_runs([tmp_path]), lambda run: run)
     assert len(kept) == 2
     assert "1 run that repeats another" in note

@@ -20,7 +20,7 @@ GRIDS = {
         "figure-4-liver",
     ),
     "figure5": (("--methods", "classify-no-spc,actdiff-spc"), 2, "figure-5b-xray"),
-    "figure6": (("--data", "synthetic", "--models", "unet"), 5, "figure-6a-test-auc"),
+    "figure6": (("--data", "synthetic", "--models", "unet"), 5, "figure-6-synthetic"),
 }
 
 

@@ -8,22 +8,17 @@ from chart_runs import chart_run, measured
 
 from activmask.evaluation.paired import Difference
 from activmask.evaluation.spread import Spread
-from activmask.report.charts.reliance import Correlation, auc_against_attribution
+from activmask.report.charts.reliance import auc_against_attribution
+from activmask.report.findings import answer as module
+from activmask.report.findings.answer import answer
 from activmask.report.findings.baselines import Comparison
+from activmask.report.findings.experiment import Beside, Experiment
 from activmask.report.findings.measure import Measured
-from activmask.report.findings.summary import Beside, Row, Summary
-from activmask.report.findings.words import joined
-from activmask.report.page import answer as module
-from activmask.report.page.answer import answer
-from activmask.report.page.html import Cell
-from activmask.report.page.page_tables import (
-    difference_table,
-    interval,
-    p_value,
-    score_table,
-    signed,
-    spread_cell,
-)
+from activmask.report.findings.reliance import Correlation
+from activmask.report.findings.summary import Summary
+from activmask.report.findings.words import interval, joined, p_value, signed
+from activmask.report.tables.experiment_tables import difference_table, score_table, spread_cell
+from activmask.report.tables.table import Cell
 from activmask.runs.making import make_config
 from activmask.runs.results import Run
 
@@ -32,7 +27,7 @@ NOBREAK = "\N{NO-BREAK SPACE}"
 
 def experiment(
     method: str, *, seeds: int = 8, difference: float | None = None, p: float = 1.0, family: int = 3
-) -> Row:
+) -> Experiment:
     metrics = {seed: {} for seed in range(seeds)}
     run = Run(folder=Path("runs") / method, config=make_config(model="cnn"), metrics=metrics)
     comparison = None
@@ -40,7 +35,7 @@ def experiment(
         low, high = difference - 0.1, difference + 0.1
         found = Difference(mean=difference, low=low, high=high, p=p, n=seeds)
         comparison = Comparison(baseline=run, difference=found, adjusted_p=p, family=family)
-    return Row(
+    return Experiment(
         run=run,
         data="Liver",
         model="CNN",
@@ -57,7 +52,7 @@ def experiment(
     )
 
 
-def conclude(*rows: Row) -> tuple[str, ...]:
+def conclude(*rows: Experiment) -> tuple[str, ...]:
     measured = [Measured(run=row.run, evaluations={}) for row in rows]
     return answer(Summary(rows=rows, notes=()), measured)
 
@@ -158,15 +153,15 @@ def test_repeated_networks_count_once_as_in_the_chart(tmp_path):
     rows = tuple(replace(experiment("Classify"), run=run) for run in runs)
     said = answer(Summary(rows=rows, notes=()), some)[1]
     assert "is −0.50 over 3 networks" in said
-    assert "-0.50 (3 networks of 1 run" in auc_against_attribution(some)[0].caption
+    assert "-0.50 (3 networks of 1 run" in auc_against_attribution(some).caption
 
 
 def test_only_surviving_differences_stand_out_in_the_table():
     rows = [experiment("Actdiff", difference=0.25, p=0.0004), experiment("Gradmask", difference=0.1, p=0.05)]
     table = difference_table("Liver", [experiment("Classify"), *rows])
     assert [[cell.text for cell in row.cells] for row in table.rows] == [
-        ["8", "+0.25", "+0.15 to +0.35", "< 0.001", "< 0.001"],
-        ["8", "+0.10", "0.00 to +0.20", "0.050", "0.050"],
+        ["8", "+0.25", "+0.15 to +0.35", "0.0004", "0.0004"],
+        ["8", "+0.10", "0.00 to +0.20", "0.05", "0.05"],
     ]
     assert [row.cells[-1].strong for row in table.rows] == [True, False]
     assert difference_table("Liver", [experiment("Classify")]) is None
@@ -174,7 +169,7 @@ def test_only_surviving_differences_stand_out_in_the_table():
 
 def test_a_run_without_a_finished_seed_has_a_row_of_dashes():
     table = score_table("Liver", [experiment("Actdiff", seeds=0)])
-    assert {cell.text for cell in table.rows[0].cells[1:]} == {"–"}
+    assert {cell.text for cell in table.rows[0].cells[1:]} == {""}
     assert all(cell.key is None for cell in table.rows[0].cells[1:])
     assert "paper" not in [column.title for column in table.columns]
 
@@ -186,15 +181,15 @@ def test_a_distance_without_printed_sd_is_marked():
         Beside(measure=name, epoch="best", ours="auc", difference=-0.25, sds=sds) for name, sds in gaps
     )
     one = replace(experiment("Classify"), scores=scores, beside=beside)
-    details = [cell.detail for cell in score_table("Liver", [one]).rows[0].cells if cell.detail]
-    assert details == ["Δ−0.25", "+1.5 SD"]
+    details = [cell.details for cell in score_table("Liver", [one]).rows[0].cells if cell.details]
+    assert details == [("Δ−0.25",), ("+1.5 SD",)]
 
 
 def test_numbers_in_words():
     assert [signed(x) for x in (0.126, -0.126, 0.0, -0.001)] == ["+0.13", "−0.13", "0.00", "0.00"]
-    assert interval(None, None) == "–"
-    assert [p_value(p) for p in (0.5, 0.001, 0.00099)] == ["0.500", "0.001", "< 0.001"]
-    assert spread_cell(None).text == "–"
+    assert (interval(None, None), interval(-0.1, 0.3)) == ("", "−0.10 to +0.30")
+    assert [p_value(p) for p in (0.5, 0.001, 2 / 2**10)] == ["0.5", "0.001", "0.00195"]
+    assert spread_cell(None).text == ""
     assert [joined(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
     assert spread_cell(Spread(1 / 3, None, 1)) == Cell(text="0.33", key="0.333333")
     assert spread_cell(Spread(12.0, 0.25, 4), digits=1).text == "12.0 ± 0.2"

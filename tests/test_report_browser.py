@@ -74,6 +74,10 @@ def emulate(browser, *, width, dark=False, media=""):
     )
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    # A page is told of another colour scheme when it next draws, which a busy machine may put off.
+    browser.execute_async_script(
+        "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))"
+    )
 
 
 def all_of(browser, selector):

@@ -15,9 +15,11 @@ from report_runs import train_runs
 from summary_runs import write_run
 
 from activmask.report import write
+from activmask.report.findings.account import Fact
 from activmask.report.findings.summary import summarise
-from activmask.report.page.html import Cell, Fact, Page, Part, Row, Table, columns, render
-from activmask.report.page.page_tables import forms_table
+from activmask.report.page.html import Page, PageTable, Part, classes, render
+from activmask.report.tables.experiment_tables import forms_table
+from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.report.write import write_report
 from activmask.runs.results import find_runs
 
@@ -72,12 +74,12 @@ def document(text):
 
 
 def small_page(**changes) -> Page:
-    row = Row(title=HOSTILE, model="m", method=HOSTILE, cells=(Cell(text="0.50 ± 0.10", key="0.5"),))
+    cell = Cell(text="0.50 ± 0.10", key="0.5", details=(HOSTILE, HOSTILE))
     table = Table(
-        name="t",
+        kind="t",
         title=HOSTILE,
-        groups=columns(("Experiment", ()), ("Seeds", ())),
-        rows=(row,),
+        columns=(Column(title=HOSTILE, numeric=False), Column(title=HOSTILE, group=HOSTILE)),
+        rows=(Row(title=HOSTILE, detail=HOSTILE, model="m", method=HOSTILE, cells=(cell,)),),
         notes=(HOSTILE,),
     )
     part = Part(
@@ -87,7 +89,7 @@ def small_page(**changes) -> Page:
         problems=(HOSTILE,),
         facts=(Fact(title=HOSTILE, lines=(HOSTILE, HOSTILE)),),
         filtered=True,
-        tables=(table,),
+        tables=(PageTable(name="t", table=table),),
         notes=(HOSTILE,),
         command=HOSTILE,
     )
@@ -110,12 +112,22 @@ def test_only_our_own_script_may_run(text):
 
 
 def test_columns_are_numbered_across_groups_and_those_of_the_paper_are_marked():
-    groups = columns(("Name", ()), ("Test", ("AUC", "paper")), ("Why", ()), text=frozenset({"Why"}))
-    flat = [column for group in groups for column in group.columns]
-    assert [column.number for column in flat] == [0, 1, 2, 3]
-    assert [column.kind for column in flat] == ["text", "number", "number", "text"]
-    assert [column.printed for column in flat] == [False, False, True, False]
-    assert [column.opens for column in flat] == [False, True, False, False]
+    columns = (
+        Column(title="Name", numeric=False),
+        Column(title="AUC", group="Test"),
+        Column(title="paper", group="Test", printed=True),
+        Column(title="Why", numeric=False),
+        Column(title="How", numeric=False),
+    )
+    table = Table(kind="t", title="t", columns=columns, rows=())
+    assert [(group.title, group.first, len(group.columns)) for group in table.groups] == [
+        ("Name", 0, 1),
+        ("Test", 1, 2),
+        ("Why", 3, 1),
+        ("How", 4, 1),
+    ]
+    assert [classes(table, number) for number in range(5)] == ["text", "opens", "printed", "text", "text"]
+    assert classes(table, 2, strong=True) == "printed strong"
 
 
 def test_every_link_is_an_anchor_or_a_file_that_is_there(document, folder):
@@ -198,11 +210,11 @@ def test_forms_that_were_run_stand_side_by_side_on_the_page(tmp_path):
         "Paper",
     ]
     assert [cell.text for cell in table.rows[0].cells][1::2] == ["0.25", "0.50", "0.25", "0.50 ± 0.00"]
-    assert [cell.detail for cell in table.rows[0].cells] == [
-        *("0/0/1 · Δ−0.45", "0/0/0 · Δ−0.25"),
-        *("0/0/1 · Δ−0.45", "0/1/0 · Δ0.00"),
-        *("0/0/1 · Δ−0.45", "0/0/0 · Δ−0.25"),
-        *("0/10/0", "0/10/0"),
+    assert [cell.details for cell in table.rows[0].cells] == [
+        *(("0/0/1", "Δ−0.45"), ("0/0/0", "Δ−0.25")),
+        *(("0/0/1", "Δ−0.45"), ("0/1/0", "Δ0.00")),
+        *(("0/0/1", "Δ−0.45"), ("0/0/0", "Δ−0.25")),
+        *(("0/10/0",), ("0/10/0",)),
     ]
     assert forms_table("Synthetic", rows[:1]) is None
 

@@ -34,9 +34,9 @@ def test_every_data_set_has_a_stem_of_its_own(names):
 
 
 def test_a_chart_alone_has_a_name_whatever_its_data_is_called(tmp_path):
-    (chart,) = localisation_chart([measured(chart_run(tmp_path, data="data/肝臓"), inside=(0.3,))])
-    assert (chart.name, stem("肝臓")) == ("localisation-data", "data")
-    assert replace(chart, stem="").name == "localisation"
+    chart = localisation_chart([measured(chart_run(tmp_path, data="data/肝臓"), inside=(0.3,))])
+    assert (chart.name, stem("肝臓")) == ("localisation", "data")
+    assert replace(chart, stem="liver").name == "localisation-liver"
 
 
 def test_data_sets_of_like_names_keep_all_their_files(tmp_path, monkeypatch):

@@ -11,8 +11,8 @@ from tiny_checkpoints import samples_of, tiny_config
 
 from activmask.ground.errors import DataError, UsageError
 from activmask.report.charts.chart import MUTED, drawing, svg
-from activmask.report.charts.saliency_cells import Cells, Look, Shown, _pick, look
 from activmask.report.charts.saliency_grid import _chart, _draw, overlay, saliency_grid
+from activmask.report.findings.gallery import Gallery, Look, Shown, _pick, look
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.description import changed
 from activmask.runs.names import data_name
@@ -63,10 +63,10 @@ def made_look(seed=0, side=28, top=0.1, decoded=False, masked=True):
     return Look(shown=shown, explanation=explanation, top=heat >= np.quantile(heat, 1 - top))
 
 
-def made_cells(rows, columns, count=2, preset="synthetic"):
+def made_gallery(rows, columns, count=2, preset="synthetic"):
     looks = {(row, column): (made_look(),) * count for row in rows for column in columns}
     shown = (made_look().shown,) * count
-    return Cells(
+    return Gallery(
         preset=preset,
         rows=rows,
         columns=columns,
@@ -86,12 +86,12 @@ def dashes(figure):
 
 
 def test_every_cell_shows_the_same_images_of_both_classes(runs, crosses):
-    cells = look(runs, **CHOICE)
+    gallery = look(runs, **CHOICE)
     valid = load_splits(tiny_config(data=str(crosses)), 1)["valid"]
-    assert [shown.label for shown in cells.shown] == [1, 0]
-    assert cells.seeds == (1,)
-    for looks in cells.looks.values():
-        for one, shown in zip(looks, cells.shown, strict=True):
+    assert [shown.label for shown in gallery.shown] == [1, 0]
+    assert gallery.seeds == (1,)
+    for looks in gallery.looks.values():
+        for one, shown in zip(looks, gallery.shown, strict=True):
             place = valid.names.index(shown.name)
             assert one.shown.name == shown.name
             np.testing.assert_array_equal(one.explanation.image, valid.images[place, 0])
@@ -134,31 +134,31 @@ def test_the_overlay_marks_as_many_pixels_as_were_asked_for():
 
 
 def test_what_was_not_trained_is_a_dash_and_only_decoders_decode(runs):
-    chart = saliency_grid(runs, images=1)[0]
+    chart = saliency_grid(runs, images=1)
     # Rows CNN, Conv AE and decoded, columns Classify and Reconstruct Masked, and the input's three.
     assert len(chart.figure.axes) == 3 * 2 + 3
     assert dashes(chart.figure) == 1
     assert len(pictures(chart.figure)) == 3 * 2 + 3 - 1
     assert "Decoded" in chart.caption
-    lone = saliency_grid(named(runs, "cnn"), images=1)[0]
+    lone = saliency_grid(named(runs, "cnn"), images=1)
     assert len(pictures(lone.figure)) == 1 + 3
     assert dashes(lone.figure) == 0
     assert "Decoded" not in lone.caption
 
 
 def test_words_give_the_numbers_of_every_cell(runs):
-    cells = look(runs, **CHOICE)
-    chart = saliency_grid(runs)[0]
-    assert chart.name == "saliency-crosses"
-    for (row, column), looks in cells.looks.items():
+    gallery = look(runs, **CHOICE)
+    chart = saliency_grid(runs)
+    assert (chart.name, chart.title) == ("saliency", "Where the networks look, Crosses")
+    for (row, column), looks in gallery.looks.items():
         for one in looks:
             verdict = "right" if one.right else "wrong"
             said = f"{column} {one.inside:.0%} (class {one.explanation.predicted}, {verdict})"
             assert row in chart.alt
             assert said in chart.alt
-    assert f"the dilated mask has {cells.shown[0].dilated.mean():.0%} of the pixels" in chart.alt
+    assert f"the dilated mask has {gallery.shown[0].dilated.mean():.0%} of the pixels" in chart.alt
     assert "after the last epoch (seed 1)" in chart.caption
-    assert all(shown.name in chart.caption for shown in cells.shown)
+    assert all(shown.name in chart.caption for shown in gallery.shown)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_words_give_the_numbers_of_every_cell(runs):
     ],
 )
 def test_only_the_papers_data_set_has_the_name_of_its_figure(preset, data, kind):
-    cells = made_cells(("CNN",), METHODS[:1], preset=preset)
-    assert _chart(data_name(tiny_config(data=data)), cells, 0.1, "last").kind == kind
+    gallery = made_gallery(("CNN",), METHODS[:1], preset=preset)
+    assert _chart(data_name(tiny_config(data=data)), gallery, 0.1, "last").kind == kind
 
 
 def test_runs_without_a_common_seed_still_share_a_given_split(runs):
@@ -179,22 +179,22 @@ def test_runs_without_a_common_seed_still_share_a_given_split(runs):
         replace(run, metrics={seed: run.metrics[seed]})
         for run, seed in zip(named(runs, "cnn", "ae-masked"), (0, 1), strict=True)
     ]
-    cells = look(apart, **CHOICE)
-    assert cells.seeds == (0, 1)
-    assert cells.shown
-    assert cells.notes == ("No seed is finished in all runs, so each shows its lowest.",)
+    gallery = look(apart, **CHOICE)
+    assert gallery.seeds == (0, 1)
+    assert gallery.shown
+    assert gallery.notes == ("No seed is finished in all runs, so each shows its lowest.",)
 
 
 def test_images_drawn_from_different_seeds_are_not_taken_for_the_same(tmp_path):
     for seed, settings in ((0, {}), (1, {"cutout": 3})):
         train(tiny_config(**settings), seeds=(seed,), out=tmp_path / str(seed))
     runs = find_runs([tmp_path])
-    cells = look(runs, **CHOICE)
-    assert cells.shown == ()
-    assert "The runs share no validation image, so each cell shows its own." in cells.notes
-    first, other = (looks[0].explanation.image for looks in cells.looks.values())
+    gallery = look(runs, **CHOICE)
+    assert gallery.shown == ()
+    assert "The runs share no validation image, so each cell shows its own." in gallery.notes
+    first, other = (looks[0].explanation.image for looks in gallery.looks.values())
     assert (first != other).any()
-    chart = saliency_grid(runs)[0]
+    chart = saliency_grid(runs)
     assert len(chart.figure.axes) == 2 * 2
     assert "Image 2 of each network" in chart.alt
 
@@ -202,9 +202,9 @@ def test_images_drawn_from_different_seeds_are_not_taken_for_the_same(tmp_path):
 def test_repeated_experiments_and_fewer_masks_are_left_out(runs):
     run = named(runs, "cnn")[0]
     fewer = replace(run, config=changed(run.config, actdiff=1.0, masks=0.5))
-    cells = look([run, replace(run), fewer], **CHOICE)
-    assert cells.columns == ("Classify",)
-    assert cells.notes == ("Left out: 1 run that repeats another.",)
+    gallery = look([run, replace(run), fewer], **CHOICE)
+    assert gallery.columns == ("Classify",)
+    assert gallery.notes == ("Left out: 1 run that repeats another.",)
     longer = replace(run, config=changed(run.config, epochs=9))
     assert look([run, longer], **CHOICE).columns == ("Classify (epochs 1)", "Classify (epochs 9)")
     assert look([fewer], **CHOICE).columns == ("Actdiff, 50% of masks",)
@@ -220,9 +220,9 @@ def test_methods_and_models_stand_in_the_papers_order(runs):
         {"actdiff": 1.0},
     )
     mixed = [replace(run, config=changed(run.config, **method)) for method in methods]
-    cells = look([*named(runs, "ae"), *mixed], images=1, seed=1, epoch="last", top=0.1)
-    assert cells.rows == ("CNN", "Conv AE")
-    assert cells.columns == ("Classify", "Actdiff, layer", "Actdiff", "Gradmask", "Cutout 5")
+    gallery = look([*named(runs, "ae"), *mixed], images=1, seed=1, epoch="last", top=0.1)
+    assert gallery.rows == ("CNN", "Conv AE")
+    assert gallery.columns == ("Classify", "Actdiff, layer", "Actdiff", "Gradmask", "Cutout 5")
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=12), st.integers(1, 5))
@@ -245,7 +245,7 @@ def test_images_are_picked_from_the_classes_in_turn_with_masks_first(kinds, numb
 )
 def test_no_words_overlap_and_cells_are_large_enough(rows, columns):
     with drawing():
-        figure = _draw(made_cells(rows, columns))
+        figure = _draw(made_gallery(rows, columns))
         figure.draw_without_rendering()
         words = [text for text in figure.texts if text.get_text()]
         words += [axes.xaxis.label for axes in figure.axes if axes.get_xlabel()]
@@ -260,11 +260,13 @@ def test_no_words_overlap_and_cells_are_large_enough(rows, columns):
 
 def test_an_image_without_a_mask_has_neither_outline_nor_share(runs):
     one = made_look(masked=False)
-    cells = replace(
-        made_cells(("CNN",), ("Classify",), count=1), shown=(one.shown,), looks={("CNN", "Classify"): (one,)}
+    gallery = replace(
+        made_gallery(("CNN",), ("Classify",), count=1),
+        shown=(one.shown,),
+        looks={("CNN", "Classify"): (one,)},
     )
     with drawing():
-        figure = _draw(cells)
+        figure = _draw(gallery)
     assert not any(axes.collections for axes in figure.axes)
     assert len(pictures(figure)) == 2
     assert {axes.get_xlabel() for axes in figure.axes} == {"image", "1 right, no mask"}
@@ -275,13 +277,13 @@ def test_a_network_without_any_gradient_is_called_blank():
     assert one.inside is None
     with drawing():
         figure = _draw(
-            replace(made_cells(("CNN",), ("Classify",), count=1), looks={("CNN", "Classify"): (one,)})
+            replace(made_gallery(("CNN",), ("Classify",), count=1), looks={("CNN", "Classify"): (one,)})
         )
     assert "1 right, blank" in {axes.get_xlabel() for axes in figure.axes}
 
 
 def test_the_vector_file_holds_pictures_and_words_in_ink(runs):
-    text = svg(saliency_grid(named(runs, "cnn"))[0])
+    text = svg(saliency_grid(named(runs, "cnn")))
     assert text.count("<image") >= 2 * 4
     assert MUTED in text
     assert "Classify" in text
@@ -298,4 +300,4 @@ def test_unusable_requests_and_missing_data_are_named(runs, tmp_path):
     gone = [replace(run, **elsewhere) for run in runs]
     with pytest.raises(DataError, match="gone does not exist"):
         saliency_grid(gone)
-    assert saliency_grid([replace(run, metrics={}) for run in runs]) == []
+    assert saliency_grid([replace(run, metrics={}) for run in runs]) is None

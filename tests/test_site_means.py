@@ -11,9 +11,10 @@ from activmask.data.dataset import read_dataset
 from activmask.data.settings import Source, View
 from activmask.data.writer import write_dataset
 from activmask.ground.errors import DataError
-from activmask.report.charts import site_means as module
 from activmask.report.charts.chart import Chart, svg
-from activmask.report.charts.site_means import SiteMean, mean_by_site, site_means
+from activmask.report.charts.site_means import site_means
+from activmask.report.findings import site_means as module
+from activmask.report.findings.site_means import SiteMean, mean_by_site
 from activmask.runs.description import changed
 from activmask.runs.results import Run
 from activmask.training.feed.sources import split_rows
@@ -95,8 +96,8 @@ def test_no_more_than_a_batch_is_in_memory(two_sites, monkeypatch):
 
 def test_masked_training_shows_the_same_means(two_sites):
     plain, masked = (site_means([a_run(two_sites, **method)]) for method in ({}, {"classify_masked": "all"}))
-    assert plain[0].alt == masked[0].alt
-    for one, other in zip(pictures(plain[0]), pictures(masked[0]), strict=True):
+    assert plain.alt == masked.alt
+    for one, other in zip(pictures(plain), pictures(masked), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -107,13 +108,13 @@ def test_the_split_follows_the_lowest_finished_seed_or_its_own(two_sites):
     other = training_means(two_sites, **settings)
     np.testing.assert_array_equal(own[0].image, apart[0].image)
     assert (own[0].image != other[0].image).any()
-    (chart,) = site_means([a_run(two_sites, seeds=(3, 5), **settings)])
+    chart = site_means([a_run(two_sites, seeds=(3, 5), **settings)])
     assert "(split of seed 3;" in chart.caption
     np.testing.assert_array_equal(pictures(chart)[0], own[0].image)
 
 
 def test_the_chart_draws_the_means_and_their_difference(two_sites):
-    (chart,) = site_means([a_run(two_sites), a_run(two_sites, actdiff=1.0)])
+    chart = site_means([a_run(two_sites), a_run(two_sites, actdiff=1.0)])
     means = training_means(two_sites)
     for one, expected in zip(
         pictures(chart), (means[0].image, means[1].image, means[0].image - means[1].image), strict=True
@@ -123,13 +124,13 @@ def test_the_chart_draws_the_means_and_their_difference(two_sites):
     assert titles == ["bergen\n8 images", "oslo\n10 images", "bergen\nminus oslo"]
     low, high = chart.figure.axes[2].get_images()[0].get_clim()
     assert low == -high
-    assert chart.name == "figure-9-xrays"
+    assert chart.title == "Mean image per site, Xrays"
     assert "bergen: 4 of class 0, 4 of class 1; oslo: 5 of class 0, 5 of class 1" in chart.caption
     assert "oslo" in svg(chart)
 
 
 def test_the_alternative_text_says_where_the_sites_differ(two_sites):
-    (chart,) = site_means([a_run(two_sites)])
+    chart = site_means([a_run(two_sites)])
     bergen, oslo = (np.mean(stored_training_images(two_sites, site), axis=0) for site in ("bergen", "oslo"))
     difference = bergen - oslo
     inner = np.abs(difference[1:-1, 1:-1])
@@ -144,19 +145,19 @@ def test_the_two_largest_of_many_sites_are_compared(tmp_path):
     root = write(tmp_path / "many", sites=("c", "a", "b"), n=50)
     counts = {mean.site: mean.count for mean in training_means(root)}
     assert counts == {"a": 8, "b": 8, "c": 10}
-    (chart,) = site_means([a_run(root)])
+    chart = site_means([a_run(root)])
     assert "a minus c" in chart.caption
     assert len([axes for axes in chart.figure.axes if axes.get_images()]) == 4
 
 
 def test_without_two_sites_there_is_no_chart(tmp_path, crosses):
-    assert site_means([a_run(write(tmp_path / "one", sites=("oslo",)))]) == []
-    assert site_means([a_run(crosses), a_run("synthetic")]) == []
-    assert site_means([]) == []
+    for data in (write(tmp_path / "one", sites=("oslo",)), crosses, "synthetic"):
+        assert site_means([a_run(data)]) is None
+    assert site_means([]) is None
 
 
 def test_unfinished_runs_and_missing_data(two_sites, tmp_path):
-    assert site_means([a_run(two_sites, seeds=())]) == []
+    assert site_means([a_run(two_sites, seeds=())]) is None
     run = a_run(two_sites)
     with pytest.raises(DataError, match="gone does not exist"):
         site_means([replace(run, config=changed(run.config, data=str(tmp_path / "gone")))])

@@ -7,8 +7,8 @@ from summary_runs import write_run
 
 from activmask.evaluation.spread import Spread
 from activmask.ground.errors import CheckpointError
+from activmask.report.findings.by_form import by_form, form_names
 from activmask.report.findings.summary import summarise
-from activmask.report.tables.form_table import by_form, form_names
 from activmask.runs.results import find_runs
 
 THREE = {0: 0.3, 1: 0.4, 2: 0.5}

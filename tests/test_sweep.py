@@ -145,7 +145,7 @@ def test_an_epoch_of_one_step_can_be_estimated(tmp_path):
 
 def test_processes_train_and_a_killed_one_is_told(tmp_path):
     jobs = jobs_of(tmp_path, 2, epochs=2)
-    long = replace(jobs[0], config=replace(jobs[0].config, epochs=500))
+    long = replace(jobs[0], config=changed(jobs[0].config, epochs=500))
     engine = LocalEngine(2)
     try:
         engine.start(long)

@@ -38,8 +38,8 @@ def test_the_terminal_shows_scores_paper_comparison_and_notes(runs):
         "CNN Classify",
         "0.74 ± 0.03",
         "0.35 ± 0.20",
-        "+0.1/+2.0",
-        "against the baseline",
+        "+2.0 SD",
+        "difference from the baseline",
         "Departing from the paper, every row of Conv AE: epochs 30 (paper 500).",
         "Unfinished seeds are left out: Synthetic CNN Actdiff & Gradmask 10.",
     ):
@@ -57,7 +57,7 @@ def test_the_tables_lose_nothing_in_a_terminal(runs, width):
     assert max(len(line) for line in shown.splitlines()) <= width
     assert "…" not in shown
     assert ("continued" in shown) == (width < 110)
-    for number in ("0.74 ± 0.03", "0.35 ± 0.20", "+0.1/+2.0", "-0.67 to -0.62"):
+    for number in ("0.74 ± 0.03", "0.35 ± 0.20", "+0.1 SD", "+2.0 SD", "-0.67 to -0.62"):
         assert number in shown
 
 
@@ -65,7 +65,7 @@ def test_each_format_is_all_there_is_on_stdout(runs):
     assert len(json.loads(run(runs, "--format", "json").stdout)["rows"]) == 4
     assert len(list(csv.DictReader(io.StringIO(run(runs, "--format", "csv").stdout)))) == 4
     assert run(runs, "--format", "markdown").stdout.startswith(
-        "## Synthetic: best epoch by validation AUC\n\n| Experiment Name |"
+        "## Synthetic, beside paper Tables 1 and 2; best epoch by validation AUC\n\n| Experiment |"
     )
     assert run(runs, "--format", "latex").stdout.startswith("% \\usepackage{booktabs}\n")
 

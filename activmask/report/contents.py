@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import torch
@@ -17,15 +17,18 @@ from activmask.report.charts.fewer_masks import fewer_masks
 from activmask.report.charts.reliance import auc_against_attribution
 from activmask.report.charts.saliency_grid import saliency_grid
 from activmask.report.charts.site_means import site_means
+from activmask.report.findings.account import account
+from activmask.report.findings.answer import QUESTION, answer
+from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.stems import stems
-from activmask.report.findings.summary import Row, Summary, summarise
-from activmask.report.page.account import account
-from activmask.report.page.answer import QUESTION, answer
-from activmask.report.page.html import Figure, Link, Page, Part, Table
-from activmask.report.page.measured_tables import MeasuredTable, Pair, audit_table, localisation_table
-from activmask.report.page.page_tables import difference_table, forms_table, last_table, score_table
+from activmask.report.findings.summary import Summary, summarise
+from activmask.report.page.html import Figure, Link, Page, PageTable, Part
 from activmask.report.tables import formats
+from activmask.report.tables.experiment_tables import tables_of
+from activmask.report.tables.latex import latex
+from activmask.report.tables.measured_tables import Pair, audit_table, localisation_table
+from activmask.report.tables.table import Table
 from activmask.runs.results import Run
 
 Item = TypeVar("Item")
@@ -69,8 +72,12 @@ class _DataSet:
     stem: str
     pairs: list[Pair]
 
+    @cached_property
+    def tables(self) -> list[Table]:
+        return tables_of(self.name, self.rows)
+
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Experiment]:
         return [row for row, _ in self.pairs]
 
     @property
@@ -101,20 +108,20 @@ def gather(
         _DataSet(name=name, stem=stem, pairs=[pair for pair in pairs if pair[0].data == name])
         for name, stem in stems(summary.data_sets).items()
     ]
-    tables = [*_measured_tables(data_sets, audit_table), *_measured_tables(data_sets, localisation_table)]
+    tables, measured_tables = _experiment_tables(data_sets), _measured_tables(data_sets)
     training = _training_charts(data_sets)
     attention, problems = _attention_charts(data_sets, device)
     parts = (
         Part(name="what", title="What was run", facts=account(summary)),
         Part(name="reading", title="How to read it", paragraphs=HOW_TO_READ),
-        _scores(data_sets, summary.notes),
-        _differences(data_sets),
+        _scores(tables, summary.notes),
+        _differences(tables),
         Part(name="training", title="How training went", figures=_figures(training)),
         Part(
             name="attention",
             title="Where the networks look",
             problems=problems,
-            tables=tuple(one.table for one in tables),
+            tables=tuple(shown for shown, _ in measured_tables),
             figures=_figures(attention),
         ),
         Part(name="origin", title="How this page was made", command=command),
@@ -125,14 +132,13 @@ def gather(
         answer=answer(summary, [one for _, one in pairs]),
         parts=tuple(part for part in parts if part.says_something),
     )
-    files = _score_files(data_sets, summary) | _measured_files(tables) | _drawn([*training, *attention])
-    return Contents(page=page, files=files)
+    files = _score_files(data_sets, summary) | _measured_files(measured_tables)
+    return Contents(page=page, files=files | _drawn([*training, *attention]))
 
 
 def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:
     runs = [(one.stem, one.runs) for one in data_sets]
-    everything = [run for one in data_sets for run in one.runs]
-    return [*_charts(valid_curves, runs), *_charts(site_bars, runs), *fewer_masks(everything)]
+    return [chart for draw in (valid_curves, site_bars, fewer_masks) for chart in _charts(draw, runs)]
 
 
 def _attention_charts(
@@ -144,49 +150,48 @@ def _attention_charts(
     charts = [chart for draw in draws for chart in _charts(draw, measured)]
     problems = [problem for one in data_sets for found in one.measured for problem in found.problems]
     for one in data_sets:
-        for look in (partial(saliency_grid, device=device), site_means):
+        for draw in (partial(saliency_grid, device=device), site_means):
             try:
-                charts += _charts(look, [(one.stem, one.runs)])
+                charts += _charts(draw, [(one.stem, one.runs)])
             except (DataError, CheckpointError) as error:
                 problems.append(str(error))
     return charts, tuple(dict.fromkeys(problems))
 
 
-def _charts(draw: Callable[[Item], list[Chart]], parts: Iterable[tuple[str, Item]]) -> list[Chart]:
+def _charts(draw: Callable[[Item], Chart | None], parts: Iterable[tuple[str, Item]]) -> list[Chart]:
     """What is drawn of each data set, under its stem."""
-    return [replace(chart, stem=stem) for stem, part in parts for chart in draw(part)]
+    drawn = [(stem, draw(part)) for stem, part in parts]
+    return [replace(chart, stem=stem) for stem, chart in drawn if chart is not None]
 
 
-def _measured_tables(
-    data_sets: Sequence[_DataSet], tabulate: Callable[[Sequence[Pair]], MeasuredTable | None]
-) -> list[MeasuredTable]:
-    found = [(one.stem, tabulate(one.pairs)) for one in data_sets]
-    return [replace(made, table=_named(made.table, stem, made.table.name)) for stem, made in found if made]
+def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[PageTable, bytes]]:
+    """What was measured of the networks, and the same as CSV, quantity by quantity."""
+    return [
+        (_shown(found.table, one.stem, found.table.kind), found.csv)
+        for tabulate in (audit_table, localisation_table)
+        for one in data_sets
+        if (found := tabulate(one.pairs)) is not None
+    ]
 
 
-def _named(table: Table, stem: str, kind: str) -> Table:
+def _shown(table: Table, stem: str, files: str) -> PageTable:
     """A table with an anchor of its own and links to the files of a kind."""
-    return replace(table, name=f"{table.name}-{stem}", files=_links("tables", f"{kind}-{stem}", _TABLE))
-
-
-def _scores(data_sets: Sequence[_DataSet], notes: tuple[str, ...]) -> Part:
-    return Part(
-        name="scores",
-        title="Scores",
-        filtered=True,
-        tables=tuple(
-            _named(table, one.stem, "scores")
-            for one in data_sets
-            for make in (score_table, last_table, forms_table)
-            if (table := make(one.name, one.rows)) is not None
-        ),
-        notes=notes,
+    return PageTable(
+        name=f"{table.kind}-{stem}", table=table, files=_links("tables", f"{files}-{stem}", _TABLE)
     )
 
 
-def _differences(data_sets: Sequence[_DataSet]) -> Part:
-    tables = [(one.stem, difference_table(one.name, one.rows)) for one in data_sets]
-    found = tuple(_named(table, stem, "scores") for stem, table in tables if table is not None)
+def _experiment_tables(data_sets: Sequence[_DataSet]) -> list[PageTable]:
+    return [_shown(table, one.stem, "scores") for one in data_sets for table in one.tables]
+
+
+def _scores(tables: Sequence[PageTable], notes: tuple[str, ...]) -> Part:
+    scores = tuple(one for one in tables if one.table.kind != "differences")
+    return Part(name="scores", title="Scores", filtered=True, tables=scores, notes=notes)
+
+
+def _differences(tables: Sequence[PageTable]) -> Part:
+    found = tuple(one for one in tables if one.table.kind == "differences")
     return Part(
         name="differences", title="Against the baseline", paragraphs=(PAIRED,) if found else (), tables=found
     )
@@ -205,15 +210,15 @@ def _score_files(data_sets: Sequence[_DataSet], summary: Summary) -> dict[str, b
     for one in data_sets:
         part = replace(summary, rows=tuple(one.rows))
         files[f"tables/scores-{one.stem}.csv"] = formats.csv(part).encode()
-        files[f"tables/scores-{one.stem}.tex"] = formats.latex(part).encode()
+        files[f"tables/scores-{one.stem}.tex"] = latex(one.tables, summary.notes).encode()
     return files
 
 
-def _measured_files(tables: Sequence[MeasuredTable]) -> dict[str, bytes]:
+def _measured_files(tables: Sequence[tuple[PageTable, bytes]]) -> dict[str, bytes]:
     files = {}
-    for one in tables:
-        files[f"tables/{one.table.name}.csv"] = one.csv
-        files[f"tables/{one.table.name}.tex"] = one.latex.encode()
+    for shown, csv in tables:
+        files[f"tables/{shown.name}.csv"] = csv
+        files[f"tables/{shown.name}.tex"] = latex([shown.table]).encode()
     return files
 
 

@@ -9,17 +9,15 @@ import torch
 
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.folders import replace_folder
-from activmask.report.charts.series import finished
 from activmask.report.contents import Contents, gather
 from activmask.report.findings.measure import Measured, measure
+from activmask.report.findings.series import finished
 from activmask.report.page.html import GENERATOR, render
 from activmask.runs.results import Run
 
 PAGE_FILE = "index.html"
 _CONTENTS = {PAGE_FILE, "figures", "tables"}
 _HEAD_BYTES = 2000
-
-Progress = Callable[[int, int], None]
 
 
 def write_report(
@@ -29,7 +27,7 @@ def write_report(
     device: torch.device | str = "cpu",
     overwrite: bool = False,
     command: str = "",
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Measure the best epochs of runs, draw everything and write it into a new folder.
 
@@ -41,7 +39,7 @@ def write_report(
         overwrite: also replace a report that does not say that it is one. A folder that holds
             anything else is never replaced.
         command: what the page names as its origin; empty leaves that out.
-        progress: is told how many of the runs have been measured.
+        progress: is told how many of the runs have been measured, and of how many.
 
     Returns:
         The page, `index.html` in the folder.
@@ -63,7 +61,7 @@ def write_report(
 
 
 def _measure_all(
-    runs: Sequence[Run], device: torch.device | str, progress: Progress | None
+    runs: Sequence[Run], device: torch.device | str, progress: Callable[[int, int], None] | None
 ) -> list[Measured]:
     measured = []
     for number, run in enumerate(runs):

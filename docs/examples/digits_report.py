@@ -15,7 +15,7 @@ from pathlib import Path
 
 from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
 from activmask.evaluation.spread import Spread, spread
-from activmask.report.charts.comparison import comparison
+from activmask.report.charts.side_by_side import side_by_side
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.checkpoint_paths import find_checkpoints
 from activmask.training.feed.trained_data import of_checkpoint, own_split_as_seen
@@ -85,7 +85,7 @@ def _draw(runs: Sequence[Path], picture: Path) -> None:
     checkpoints = [load_checkpoint(find_checkpoints(run)[0].with_stem("last")) for run in runs]
     shown = own_split_as_seen(of_checkpoint(checkpoints[0]), "test")[0].subset(range(SHOWN))
     picture.parent.mkdir(parents=True, exist_ok=True)
-    comparison(checkpoints, [run.name for run in runs], shown).savefig(picture, dpi=DPI)
+    side_by_side(checkpoints, [run.name for run in runs], shown).savefig(picture, dpi=DPI)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from activmask.evaluation.localisation import METRICS
 from activmask.evaluation.spread import Spread, spread
 from activmask.report.charts.chart import BLUE, GREY, VERMILLION, Chart, Style, chance_line, drawing
 from activmask.report.charts.dots import dot_panels, dots, in_words, marks_explained
-from activmask.report.charts.series import drawn, family, grouped, legend_below, row_styles, series_names
+from activmask.report.charts.panels import legend_below, row_styles
 from activmask.report.findings.measure import Measured
-from activmask.report.findings.stems import stem
+from activmask.report.findings.series import family, grouped, series_names, the_data_set, without_repeats
 from activmask.report.findings.words import count
-from activmask.runs.names import data_name, model_name
+from activmask.runs.names import model_name
 
 VERSIONS = {
     "full": Style(GREY, "o", "-"),
@@ -25,36 +25,42 @@ Named = tuple[str, Measured]
 Values = Callable[[Measured], list[float]]
 
 
-def audit_chart(measured: Sequence[Measured]) -> list[Chart]:
-    """Draw the AUC on each version of the images by method, one chart per data set.
+def audit_chart(measured: Sequence[Measured]) -> Chart | None:
+    """Draw the AUC on each version of the images by method, or nothing where no run could be audited.
 
     Finished runs that could not be audited are left out; the caption counts them.
+
+    Args:
+        measured: the runs of one data set.
     """
-    groups = _by_data(measured, lambda one: _aucs(one, "full"))
-    return [_audit_chart(data, group, note) for data, (group, note) in groups.items()]
+    named, note = _holding(measured, lambda one: _aucs(one, "full"))
+    return _audit_chart(_data_set(named), named, note) if named else None
 
 
-def localisation_chart(measured: Sequence[Measured]) -> list[Chart]:
-    """Draw how much of the attribution lies in the masks by method, one chart per data set.
+def localisation_chart(measured: Sequence[Measured]) -> Chart | None:
+    """Draw how much of the attribution lies in the masks by method, or nothing where none could be measured.
 
     Finished runs whose test images could not be read or have no masks are left out; the caption
     counts them.
+
+    Args:
+        measured: the runs of one data set.
     """
-    groups = _by_data(measured, lambda one: _localised(one, next(iter(METRICS))))
-    return [_localisation_chart(data, group, note) for data, (group, note) in groups.items()]
+    named, note = _holding(measured, lambda one: _localised(one, next(iter(METRICS))))
+    return _localisation_chart(_data_set(named), named, note) if named else None
 
 
-def _by_data(measured: Sequence[Measured], values: Values) -> dict[str, tuple[list[Named], str]]:
-    """By data set, the runs that have values, with their names, and a sentence on those left out."""
-    found = {}
-    for data, group in grouped(measured, lambda one: data_name(one.run.config)).items():
-        ended = [one for one in group if one.run.seeds]
-        filled = [one for one in ended if values(one)]
-        chosen, note = drawn(filled, lambda one: one.run)
-        names = series_names([one.run for one in chosen])
-        if chosen:
-            found[data] = (list(zip(names, chosen, strict=True)), note + _left_out(len(ended) - len(filled)))
-    return found
+def _holding(measured: Sequence[Measured], values: Values) -> tuple[list[Named], str]:
+    """The runs that have values, with their names, and a sentence on those left out."""
+    ended = [one for one in measured if one.run.seeds]
+    filled = [one for one in ended if values(one)]
+    chosen, note = without_repeats(filled, lambda one: one.run)
+    names = series_names([one.run for one in chosen])
+    return list(zip(names, chosen, strict=True)), note + _left_out(len(ended) - len(filled))
+
+
+def _data_set(named: Sequence[Named]) -> str:
+    return the_data_set([one.run for _, one in named])
 
 
 def _aucs(measured: Measured, images: str) -> list[float]:
@@ -86,7 +92,6 @@ def _audit_chart(data: str, named: list[Named], note: str) -> Chart:
         legend_below(figure, VERSIONS, lines=False)
     return Chart(
         kind="audit",
-        stem=stem(data),
         title=f"Shortcut audit, {data}",
         caption=(
             "AUC on the test images as they are, with the pixels outside the mask shuffled, and with those "
@@ -113,7 +118,6 @@ def _localisation_chart(data: str, named: list[Named], note: str) -> Chart:
                     dots(axes, y, values, _spread(values), styles[family(one.run)])
     return Chart(
         kind="localisation",
-        stem=stem(data),
         title=f"Attribution inside the masks, {data}",
         caption=(
             "How well the absolute input gradient of the contrast falls into the dilated masks of the test "

@@ -7,10 +7,17 @@ from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.report.charts.chart import Chart, chance_line, drawing
 from activmask.report.charts.dots import dot_panels, dots, in_words, marks_explained, printed_mark
-from activmask.report.charts.series import drawn, family, finished, grouped, row_styles, series_names
-from activmask.report.findings.stems import stem
+from activmask.report.charts.panels import row_styles
+from activmask.report.findings.series import (
+    family,
+    finished,
+    grouped,
+    series_names,
+    the_data_set,
+    without_repeats,
+)
 from activmask.runs.identity import on_other_images
-from activmask.runs.names import data_name, model_name
+from activmask.runs.names import model_name
 from activmask.runs.results import Run
 from activmask.runs.selection import selected_by
 
@@ -20,18 +27,20 @@ MEASURES = {"auc": "test AUC", "accuracy": "test accuracy"}
 Named = tuple[str, Run]
 
 
-def site_bars(runs: Sequence[Run]) -> list[Chart]:
-    """Draw the test scores at the best epoch of runs split by site, one chart per data set.
+def site_bars(runs: Sequence[Run]) -> Chart | None:
+    """Draw the test scores at the best epoch of runs split by site, or nothing without such.
 
     Only runs of the split policy site-correlated are drawn. A row shows a run's seeds, their mean
     and SD (n - 1), and the value the paper printed for the experiment where it printed one.
+
+    Args:
+        runs: of one data set.
     """
     ended = [run for run in finished(runs) if run.config.source.split_policy == "site-correlated"]
-    return [_chart(data, group) for data, group in grouped(ended, lambda run: data_name(run.config)).items()]
-
-
-def _chart(data: str, runs: list[Run]) -> Chart:
-    chosen, note = drawn(runs, lambda run: run)
+    if not ended:
+        return None
+    data = the_data_set(ended)
+    chosen, note = without_repeats(ended, lambda run: run)
     models = grouped(zip(series_names(chosen), chosen, strict=True), lambda one: model_name(one[1].config))
     styles = row_styles(chosen)
     with drawing():
@@ -48,7 +57,6 @@ def _chart(data: str, runs: list[Run]) -> Chart:
                         printed_mark(axes, y, printed.mean)
     return Chart(
         kind="figure-5b",
-        stem=stem(data),
         title=f"Test scores with sites, {data}",
         caption=_caption(chosen) + note,
         alt=_alt(data, models),

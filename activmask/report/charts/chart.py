@@ -1,6 +1,7 @@
 """What a chart of the report is, the inks and styles it is drawn in, and how it becomes a file.
 
-Every function that draws charts returns a list of them, empty where the runs hold nothing to draw.
+Every function that draws a chart takes the runs of one data set, and returns None where they hold nothing
+to draw.
 Text, axes and grids are drawn in placeholder inks on a transparent ground, so that one figure
 serves a white file, a light page and a dark page.
 """
@@ -17,6 +18,8 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from activmask.report.findings.series import METHODS
 
 INK = "#1b1c1e"
 """Placeholder for text and axes; `currentColor` in a page."""
@@ -77,7 +80,7 @@ class Chart:
     kind: str
     """What it shows, for example `figure-7`."""
     stem: str = ""
-    """What its data set is called in names; empty where it shows several."""
+    """What its data set is called in names, for which whoever writes several charts cares."""
     title: str
     """A heading."""
     caption: str
@@ -105,16 +108,22 @@ class Style:
     dash: Dash
 
 
-METHOD_STYLE: dict[Any, Any] = {
-    "Classify": Style(GREY, "o", "-"),
-    "Actdiff": Style(BLUE, "s", "-"),
-    "Gradmask": Style(VERMILLION, "^", "--"),
-    "Actdiff & Gradmask": Style(PURPLE, "D", "-."),
-    "Classify Masked": Style(GREEN, "v", ":"),
-    "Reconstruct Masked": Style(SKY, "P", (0, (5, 1, 1, 1, 1, 1))),
-    "Masked Everywhere": Style(ORANGE, "X", (0, (3, 1))),
-}
-"""By the words of `labels.method_name`: a method looks the same in every chart."""
+METHOD_STYLE = dict(
+    zip(
+        METHODS,
+        (
+            Style(GREY, "o", "-"),
+            Style(BLUE, "s", "-"),
+            Style(VERMILLION, "^", "--"),
+            Style(PURPLE, "D", "-."),
+            Style(GREEN, "v", ":"),
+            Style(SKY, "P", (0, (5, 1, 1, 1, 1, 1))),
+            Style(ORANGE, "X", (0, (3, 1))),
+        ),
+        strict=True,
+    )
+)
+"""A method looks the same in every chart."""
 
 _OTHER_MARKERS = ("<", ">", "p", "h", "*", "d", "8", "H")
 _OTHER_DASHES: tuple[Dash, ...] = (

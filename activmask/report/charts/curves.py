@@ -9,17 +9,17 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from activmask.report.charts.chart import Chart, Style, chance_line, drawing, series_styles
-from activmask.report.charts.series import (
-    drawn,
+from activmask.report.charts.panels import legend_below, panels
+from activmask.report.findings.series import (
     finished,
     grouped,
     in_order,
-    legend_below,
-    panels,
     series_names,
+    the_data_set,
+    with_all_masks,
+    without_repeats,
 )
-from activmask.report.findings.stems import stem
-from activmask.runs.names import data_name, model_name
+from activmask.runs.names import model_name
 from activmask.runs.results import Run
 
 FEW_EPOCHS = 20
@@ -36,21 +36,23 @@ class Curve:
     """(seeds, epochs), up to the last epoch that every seed reached."""
 
 
-def valid_curves(runs: Sequence[Run]) -> list[Chart]:
-    """Draw the validation AUC of every epoch, one chart per data set and one panel per model.
+def valid_curves(runs: Sequence[Run]) -> Chart | None:
+    """Draw the validation AUC of every epoch, one panel per model, or nothing without a finished run.
 
     A line is the mean over a run's finished seeds, its band one SD (n - 1) to either side. Runs
     with fewer masks are left to their own figure wherever others are there to draw.
 
+    Args:
+        runs: of one data set.
+
     Raises:
         CheckpointError: a history is missing or damaged.
     """
-    data_sets = grouped(finished(runs), lambda run: data_name(run.config))
-    return [_chart(data, group) for data, group in data_sets.items()]
-
-
-def _chart(data: str, runs: list[Run]) -> Chart:
-    chosen, note = drawn([run for run in runs if run.config.view.masks == 1] or runs, lambda run: run)
+    ended = finished(runs)
+    if not ended:
+        return None
+    data = the_data_set(ended)
+    chosen, note = without_repeats(with_all_masks(ended), lambda run: run)
     curves = [_curve(name, run) for name, run in zip(series_names(chosen), chosen, strict=True)]
     models = grouped(curves, lambda curve: curve.model)
     styles = series_styles(in_order(curve.name for curve in curves))
@@ -66,7 +68,6 @@ def _chart(data: str, runs: list[Run]) -> Chart:
         legend_below(figure, styles)
     return Chart(
         kind="figure-7",
-        stem=stem(data),
         title=f"Valid AUC per epoch, {data}",
         caption=_caption(curves) + note,
         alt=_alt(data, models),
@@ -105,7 +106,7 @@ def _panel(axes: Axes, curves: list[Curve], styles: dict[str, Style]) -> None:
 def _caption(curves: list[Curve]) -> str:
     counts = sorted({len(curve.scores) for curve in curves})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    means = f"Lines are means over seeds ({seeds} a run)" if counts[-1] > 1 else "Lines are single seeds"
+    means = f"Lines are means over seeds ({seeds} per run)" if counts[-1] > 1 else "Lines are single seeds"
     band = "; the band is one standard deviation over seeds to either side" if counts[-1] > 1 else ""
     return (
         f"AUC on the validation images after each epoch, counted from 0. {means}{band}. The dashed grey "

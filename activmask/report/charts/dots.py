@@ -93,7 +93,7 @@ def in_words(spread: Spread, places: int = 2) -> str:
 
 
 def marks_explained(*, several: bool) -> str:
-    """What the marks of `dots` stand for, with several seeds a row or with one."""
+    """What the marks of `dots` stand for, with several seeds per row or with one."""
     if not several:
         return "Each mark is one seed."
     return "Small points are seeds, large marks their means, bars one standard deviation to either side."

@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from activmask.experiments.printed import Epoch
 from activmask.report.charts.chart import MUTED, Chart, drawing
-from activmask.report.charts.saliency_cells import Cells, Epoch, Look, Shown, look
-from activmask.report.charts.series import finished, grouped
-from activmask.report.findings.stems import stem
-from activmask.runs.names import data_name
+from activmask.report.findings.gallery import Gallery, Look, Shown, look
+from activmask.report.findings.series import finished, the_data_set
 from activmask.runs.results import Run
 from activmask.saliency.explain import Floats
 from activmask.saliency.maps import TOP_SHARE
@@ -58,41 +57,39 @@ def saliency_grid(
     top: float = TOP_SHARE,
     epoch: Epoch = "last",
     device: torch.device | str = "cpu",
-) -> list[Chart]:
-    """Draw what each network looked at in the same validation images, one chart per data set.
+) -> Chart | None:
+    """Draw what each network looked at in the same validation images, or nothing without a finished run.
 
     An autoencoder trained to reconstruct gets a second row with what it decoded.
 
     Args:
-        runs: in any order; those without a finished seed are left out.
+        runs: of one data set, in any order; those without a finished seed are left out.
         images: how many images, the classes in turn from the highest.
-        seed: of the networks; None takes the lowest that all runs of a data set have finished.
+        seed: of the networks; None takes the lowest that all runs have finished.
         top: share of the pixels to mark, in (0, 1].
         epoch: the weights after the last epoch, as in the paper, or those of the best epoch.
         device: where to compute.
 
     Raises:
         UsageError: no run has finished the seed, or `images` or `top` makes no sense.
-        DataError: a data set is missing, broken, or unlike what the networks were made for; ask
-            for one data set at a time where the charts of the others matter.
+        DataError: the data set is missing, broken, or unlike what the networks were made for.
     """
-    groups = grouped(finished(runs), lambda run: data_name(run.config))
-    return [
-        _chart(data, look(group, images=images, seed=seed, epoch=epoch, top=top, device=device), top, epoch)
-        for data, group in groups.items()
-    ]
+    ended = finished(runs)
+    if not ended:
+        return None
+    gallery = look(ended, images=images, seed=seed, epoch=epoch, top=top, device=device)
+    return _chart(the_data_set(ended), gallery, top, epoch)
 
 
-def _chart(data: str, cells: Cells, top: float, epoch: Epoch) -> Chart:
-    preset = cells.preset
+def _chart(data: str, gallery: Gallery, top: float, epoch: Epoch) -> Chart:
+    preset = gallery.preset
     with drawing():
-        figure = _draw(cells)
+        figure = _draw(gallery)
     return Chart(
         kind=FIGURES.get(preset, "saliency") if data.lower() == preset else "saliency",
-        stem=stem(data),
         title=f"Where the networks look, {data}",
-        caption=_caption(cells, top, epoch),
-        alt=_alt(data, cells, top),
+        caption=_caption(gallery, top, epoch),
+        alt=_alt(data, gallery, top),
         figure=figure,
     )
 
@@ -106,9 +103,9 @@ def overlay(one: Look) -> NDArray[np.float64]:
 class _Layout:
     """Where things lie, in inches from the upper left corner."""
 
-    cells: Cells
+    gallery: Gallery
     rows: tuple[tuple[str, str, Painter], ...]
-    """Label, model and what is painted; one row a model, two with a decoder."""
+    """Label, model and what is painted; one row per model, two with a decoder."""
     title: float
     """Height of the columns' titles."""
     indent: float
@@ -123,41 +120,41 @@ class _Layout:
         return _HEADING + self.title + _DOWN * len(self.rows)
 
 
-def _layout(cells: Cells) -> _Layout:
+def _layout(gallery: Gallery) -> _Layout:
     rows: list[tuple[str, str, Painter]] = []
-    for row in cells.rows:
+    for row in gallery.rows:
         rows.append((row, row, _paint_attribution))
-        looks = [one for (model, _), of in cells.looks.items() if model == row for one in of]
+        looks = [one for (model, _), of in gallery.looks.items() if model == row for one in of]
         if any(one.explanation.reconstruction is not None for one in looks):
             rows.append(("decoded", row, _paint_decoded))
     stacked = len(rows) >= _INPUTS
-    inputs = (1 if stacked else _INPUTS) if cells.shown else 0
+    inputs = (1 if stacked else _INPUTS) if gallery.shown else 0
     return _Layout(
-        cells=cells,
+        gallery=gallery,
         rows=tuple(rows),
-        title=_LINE * max(len(_lines(column)) for column in cells.columns) + 0.05,
+        title=_LINE * max(len(_lines(column)) for column in gallery.columns) + 0.05,
         indent=_MARGIN + _LABEL + _ACROSS * inputs,
         stacked=stacked,
     )
 
 
-def _draw(cells: Cells) -> Figure:
-    layout = _layout(cells)
-    width = layout.indent + _ACROSS * len(cells.columns)
-    figure = Figure(figsize=(max(width, _NARROWEST), layout.block * cells.count), dpi=_DPI)
-    for k in range(cells.count):
+def _draw(gallery: Gallery) -> Figure:
+    layout = _layout(gallery)
+    width = layout.indent + _ACROSS * len(gallery.columns)
+    figure = Figure(figsize=(max(width, _NARROWEST), layout.block * gallery.count), dpi=_DPI)
+    for k in range(gallery.count):
         start = layout.block * k
-        _write(figure, _MARGIN, start + 0.2, _heading(cells, k), weight="bold", va="center", fontsize=10)
+        _write(figure, _MARGIN, start + 0.2, _heading(gallery, k), weight="bold", va="center", fontsize=10)
         below = start + _HEADING + layout.title
-        if cells.shown:
-            _draw_input(figure, cells.shown[k], below, stacked=layout.stacked)
+        if gallery.shown:
+            _draw_input(figure, gallery.shown[k], below, stacked=layout.stacked)
         _draw_cells(figure, layout, k, below)
     return figure
 
 
 def _draw_cells(figure: Figure, layout: _Layout, k: int, below: float) -> None:
-    looks = layout.cells.looks
-    for j, column in enumerate(layout.cells.columns):
+    looks = layout.gallery.looks
+    for j, column in enumerate(layout.gallery.columns):
         left = layout.indent + _ACROSS * j
         title = "\n".join(_lines(column))
         _write(figure, left + _CELL / 2, below - 0.05, title, ha="center", va="bottom", fontsize=8.5)
@@ -238,16 +235,16 @@ def _lines(column: str) -> list[str]:
     return wrap(column, _TITLE_CHARACTERS)
 
 
-def _heading(cells: Cells, k: int) -> str:
-    if not cells.shown:
+def _heading(gallery: Gallery, k: int) -> str:
+    if not gallery.shown:
         return f"Image {k + 1} of each network"
-    return f"Image {k + 1}: class {cells.shown[k].label}"
+    return f"Image {k + 1}: class {gallery.shown[k].label}"
 
 
-def _caption(cells: Cells, top: float, epoch: Epoch) -> str:
-    seeds = ", ".join(map(str, cells.seeds))
+def _caption(gallery: Gallery, top: float, epoch: Epoch) -> str:
+    seeds = ", ".join(map(str, gallery.seeds))
     weights = "after the last epoch" if epoch == "last" else "of the best validation epoch"
-    names = ", ".join(shown.name for shown in cells.shown)
+    names = ", ".join(shown.name for shown in gallery.shown)
     pictured = f"the same validation images ({names})" if names else "validation images"
     sentences = [
         f"Each cell shows {pictured} with the weights {weights} (seed {seeds}).",
@@ -257,18 +254,18 @@ def _caption(cells: Cells, top: float, epoch: Epoch) -> str:
         "the dilated mask; chance is the mask's share of the image. Blank: no pixel has any gradient.",
         "A dash: no such network.",
     ]
-    if any(one.explanation.reconstruction is not None for looks in cells.looks.values() for one in looks):
+    if any(one.explanation.reconstruction is not None for looks in gallery.looks.values() for one in looks):
         sentences.append(
             "Decoded: what the network reconstructs of the image, or, with Reconstruct Masked, of the image "
             "with the pixels outside the mask shuffled."
         )
-    return " ".join([*sentences, *cells.notes])
+    return " ".join([*sentences, *gallery.notes])
 
 
-def _alt(data: str, cells: Cells, top: float) -> str:
+def _alt(data: str, gallery: Gallery, top: float) -> str:
     images = [
-        f"{_heading(cells, k)}{_covered(cells, k)}. {' '.join(_alt_rows(cells, k))}"
-        for k in range(cells.count)
+        f"{_heading(gallery, k)}{_covered(gallery, k)}. {' '.join(_alt_rows(gallery, k))}"
+        for k in range(gallery.count)
     ]
     return (
         f"Grid of saliency maps for {data}, with the share of the highest {top:.0%} of the attribution that "
@@ -276,18 +273,18 @@ def _alt(data: str, cells: Cells, top: float) -> str:
     )
 
 
-def _covered(cells: Cells, k: int) -> str:
-    dilated = cells.shown[k].dilated if cells.shown else None
+def _covered(gallery: Gallery, k: int) -> str:
+    dilated = gallery.shown[k].dilated if gallery.shown else None
     return "" if dilated is None else f", the dilated mask has {dilated.mean():.0%} of the pixels"
 
 
-def _alt_rows(cells: Cells, k: int) -> list[str]:
+def _alt_rows(gallery: Gallery, k: int) -> list[str]:
     sentences = []
-    for row in cells.rows:
+    for row in gallery.rows:
         told = [
-            f"{column} {_told(cells.looks[row, column][k])}"
-            for column in cells.columns
-            if (row, column) in cells.looks
+            f"{column} {_told(gallery.looks[row, column][k])}"
+            for column in gallery.columns
+            if (row, column) in gallery.looks
         ]
         sentences.append(f"{row}: {', '.join(told)}.")
     return sentences

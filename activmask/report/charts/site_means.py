@@ -3,9 +3,7 @@
 Shapes: H x W pixels of the network's size.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from textwrap import wrap
 
 import numpy as np
@@ -14,19 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from activmask.data.dataset import Dataset, load_samples
-from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY, View
-from activmask.data.view import at_network_size
+from activmask.data.settings import IN_MEMORY
 from activmask.report.charts.chart import WIDTH, Chart, drawing
-from activmask.report.charts.series import finished, grouped
-from activmask.report.findings.stems import stem
-from activmask.runs.names import data_name
+from activmask.report.findings.series import finished, the_data_set
+from activmask.report.findings.site_means import SiteMean, mean_by_site
 from activmask.runs.results import Run
 from activmask.training.feed.trained_data import of_seed, own_table
-
-BATCH = 64
-"""Images in memory at a time."""
 
 EDGE = 0.1
 """Share of the side that counts as the edge of an image, on each of its sides."""
@@ -39,82 +30,25 @@ _TITLE_CHARACTERS = 22
 _DIFFERENCE_COLOURS = "PuOr"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SiteMean:
-    """What the training images of one site have in common."""
-
-    site: str
-    image: NDArray[np.float64]
-    """(H, W) in [0, 1], the mean of the images as the network sees them."""
-    classes: dict[int, int]
-    """Number of images by class."""
-
-    @property
-    def count(self) -> int:
-        """Number of images."""
-        return sum(self.classes.values())
-
-
-def site_means(runs: Sequence[Run]) -> list[Chart]:
-    """Draw the mean training image of every site, one chart per data set with at least two sites.
+def site_means(runs: Sequence[Run]) -> Chart | None:
+    """Draw the mean training image of every site, or nothing for a data set with fewer than two sites.
 
     The images are those of the first run's lowest finished seed.
 
-    Raises:
-        DataError: a data set is missing or broken; ask for one data set at a time where the charts
-            of the others matter.
-    """
-    charts = []
-    for data, group in grouped(finished(runs), lambda run: data_name(run.config)).items():
-        config, seed = group[0].config, min(group[0].seeds)
-        if config.source.data == IN_MEMORY:
-            continue
-        table = own_table(of_seed(group[0].folder, seed, config))
-        means = mean_by_site(table.dataset, table.rows["train"], config.view)
-        if len(means) > 1:
-            charts.append(_chart(data, means, seed))
-    return charts
-
-
-def mean_by_site(dataset: Dataset, rows: NDArray[np.int64], view: View) -> list[SiteMean]:
-    """The mean image of every named site, by name, reading a few images at a time.
-
     Args:
-        dataset: that names the sites.
-        rows: int64 (n,), the images that count, by their rows in the data set's table.
-        view: how they are cropped or resized; nothing is masked out of them.
-
-    Returns:
-        Empty where the data set names fewer than two sites.
+        runs: of one data set.
 
     Raises:
-        DataError: an image is broken.
+        DataError: the data set is missing or broken.
     """
-    sums: dict[str, NDArray[np.float64]] = {}
-    classes: dict[str, Counter[int]] = {}
-    for samples in _from_named_sites(dataset, rows, view):
-        images, sites = samples.images.double().mean(dim=1).numpy(), np.array(samples.sites)
-        for site in np.unique(sites):
-            own = sites == site
-            sums[site] = sums.get(site, 0.0) + images[own].sum(axis=0)
-            classes.setdefault(site, Counter()).update(samples.labels.numpy()[own].tolist())
-    return [
-        SiteMean(
-            site=str(site),
-            image=sums[site] / classes[site].total(),
-            classes=dict(sorted(classes[site].items())),
-        )
-        for site in sorted(sums)
-    ]
-
-
-def _from_named_sites(dataset: Dataset, rows: NDArray[np.int64], view: View) -> Iterator[Samples]:
-    """The images from named sites at the network's size, masks as they are."""
-    if len({*dataset.sites} - {""}) < 2:
-        return
-    named = [i for i in rows.tolist() if dataset.sites[i]]
-    for start in range(0, len(named), BATCH):
-        yield at_network_size(load_samples(dataset, named[start : start + BATCH]), view)
+    ended = finished(runs)
+    if not ended or ended[0].config.source.data == IN_MEMORY:
+        return None
+    data, first = the_data_set(ended), ended[0]
+    seed = min(first.seeds)
+    table = own_table(of_seed(first.folder, seed, first.config))
+    means = mean_by_site(table.dataset, table.rows["train"], first.config.view)
+    return _chart(data, means, seed) if len(means) > 1 else None
 
 
 def _chart(data: str, means: Sequence[SiteMean], seed: int) -> Chart:
@@ -123,7 +57,6 @@ def _chart(data: str, means: Sequence[SiteMean], seed: int) -> Chart:
         figure = _draw(means, pair)
     return Chart(
         kind="figure-9",
-        stem=stem(data),
         title=f"Mean image per site, {data}",
         caption=_caption(means, pair, seed),
         alt=_alt(data, means, pair),

@@ -9,6 +9,9 @@ from activmask.runs.identity import alike, alike_elsewhere, on_other_images
 from activmask.runs.names import baseline, data_name, is_baseline
 from activmask.runs.results import Run, saw_same_images
 
+SIGNIFICANT = 0.05
+"""A Holm-adjusted p below it counts as a difference."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -63,7 +66,7 @@ def against_baselines(runs: Sequence[Run]) -> list[Comparison | None]:
     another, scores included, is no further test: both get the same comparison.
 
     Returns:
-        One a run; None for a baseline, for a run tested on other images, and where none of the runs is
+        One per run; None for a baseline, for a run tested on other images, and where none of the runs is
         its baseline, trained for as many epochs, with a seed in common that saw the same images.
 
     Raises:

@@ -1,19 +1,74 @@
-"""Sentences under a table on what its scores are: their epoch, form, seeds and images."""
+"""Sentences under tables on what their scores are: their epoch, form, seeds, images and comparisons."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from activmask.data.splits import SPLITS
 from activmask.experiments.forms import OTHER, form_title, forms
-from activmask.report.findings.words import joined
+from activmask.report.findings.data_notes import data_notes
+from activmask.report.findings.experiment import Experiment, full_titles, p_floors
+from activmask.report.findings.mask_notes import mask_notes
+from activmask.report.findings.words import count, joined
 from activmask.runs.identity import on_other_images
+from activmask.runs.names import is_baseline
 from activmask.runs.selection import selected_by
 
-if TYPE_CHECKING:
-    from activmask.report.findings.summary import Row
+
+def notes(rows: Sequence[Experiment]) -> Iterable[str]:
+    """All sentences to print under the tables of some experiments."""
+    yield from _departure_notes(rows)
+    if any(row.beside for row in rows):
+        yield (
+            "Distances are ours minus the printed mean in printed SDs, or plain and marked Δ where none or "
+            "0.00 was printed, each at the epoch that its column names; the paper's released code computes "
+            "accuracy under the name AUC, so its values are set against both."
+        )
+    if any(row.source.startswith("follow-up") for row in rows):
+        yield "The follow-up's printed values are ROC AUC."
+    yield from form_notes(rows)
+    yield from outcome_notes(rows)
+    yield selection_note(rows)
+    yield from epoch_notes(rows)
+    yield from image_notes(rows)
+    yield from mask_notes([row.run for row in rows], full_titles(rows, rows))
+    yield from _comparison_notes(rows)
+    comparisons = [(row.run, row.comparison) for row in rows]
+    yield from data_notes(comparisons, full_titles(rows, rows))
+    if unfinished := [row for row in rows if row.run.unfinished]:
+        listed = "; ".join(
+            f"{name} {', '.join(str(seed) for seed in row.run.unfinished)}"
+            for name, row in zip(full_titles(unfinished, rows), unfinished, strict=True)
+        )
+        yield f"Unfinished seeds are left out: {listed}."
 
 
-def form_notes(rows: Sequence["Row"]) -> Iterable[str]:
+def _departure_notes(rows: Sequence[Experiment]) -> Iterable[str]:
+    """One sentence for all rows that depart from the paper in the same settings."""
+    printed = [row for row in rows if row.paper]
+    who: dict[str, list[Experiment]] = {}
+    for row in printed:
+        for name, (ours, papers) in row.departures.items():
+            who.setdefault(f"{name} {_setting(ours)} (paper {_setting(papers)})", []).append(row)
+    sentences: dict[str, list[str]] = {}
+    for departure, some in sorted(who.items(), key=lambda item: -len(item[1])):
+        sentences.setdefault(_subject(some, printed), []).append(departure)
+    for subject, departures in sentences.items():
+        yield f"Departing from the paper, {subject}: {', '.join(departures)}."
+
+
+def _subject(some: Sequence[Experiment], printed: Sequence[Experiment]) -> str:
+    if len(some) == len(printed):
+        return "every row that it printed"
+    models = {row.model for row in some}
+    if len(some) == sum(row.model in models for row in printed):
+        return f"every row of {', '.join(dict.fromkeys(row.model for row in some))}"
+    return ", ".join(full_titles(some, printed))
+
+
+def _setting(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def form_notes(rows: Sequence[Experiment]) -> Iterable[str]:
     """Which form the printed numbers and the rows beside them are in."""
     used = {row.form for row in rows if row.paper and row.form}
     found = [form_title(form) for form in (*forms(), OTHER) if form in used]
@@ -25,7 +80,7 @@ def form_notes(rows: Sequence["Row"]) -> Iterable[str]:
         )
 
 
-def outcome_notes(rows: Sequence["Row"]) -> Iterable[str]:
+def outcome_notes(rows: Sequence[Experiment]) -> Iterable[str]:
     """How to read the counts of seeds."""
     if any(row.seeds_at for row in rows):
         papers = (
@@ -39,7 +94,7 @@ def outcome_notes(rows: Sequence["Row"]) -> Iterable[str]:
         )
 
 
-def epoch_notes(rows: Sequence["Row"]) -> Iterable[str]:
+def epoch_notes(rows: Sequence[Experiment]) -> Iterable[str]:
     """Which seeds lack scores of the last epoch, as runs of older versions do."""
     lacking: list[str] = []
     for row in rows:
@@ -57,7 +112,7 @@ def epoch_notes(rows: Sequence["Row"]) -> Iterable[str]:
         )
 
 
-def image_notes(rows: Sequence["Row"]) -> Iterable[str]:
+def image_notes(rows: Sequence[Experiment]) -> Iterable[str]:
     """Which rows are tested on other images than the rest."""
     masked = [f"{row.data} {row.title}" for row in rows if on_other_images(row.run.config)]
     if masked:
@@ -67,7 +122,7 @@ def image_notes(rows: Sequence["Row"]) -> Iterable[str]:
         )
 
 
-def selection_note(rows: Sequence["Row"]) -> str:
+def selection_note(rows: Sequence[Experiment]) -> str:
     """What selected the epoch of the scores, and what that makes of them."""
     best = f"the best epoch by {selected_by(row.run.config.training.select for row in rows)}"
     note = (
@@ -84,7 +139,31 @@ def selection_note(rows: Sequence["Row"]) -> str:
     )
 
 
-def _site_correlated(row: "Row") -> bool:
+def _site_correlated(row: Experiment) -> bool:
     """Whether the site tells the class in training; at 0.5 it tells nothing, there or elsewhere."""
     config = row.run.config
     return config.source.split_policy == "site-correlated" and config.source.correlation != 0.5
+
+
+def _comparison_notes(rows: Sequence[Experiment]) -> Iterable[str]:
+    floors = p_floors(rows)
+    if floors:
+        reached = " ".join(
+            f"On {data}, with {floor.seeds_in_words('paired seed')}, p cannot fall below {floor.p:.3g}, nor, "
+            f"after Holm's correction for {count(floor.family, 'comparison')}, below {floor.adjusted:.3g}."
+            for data, floor in floors.items()
+        )
+        yield (
+            f"{reached} The intervals are Student's, which few seeds can make too narrow; none is given "
+            "where all seeds differ alike. Where interval and p disagree, trust p."
+        )
+    if alone := [
+        row
+        for row in rows
+        if row.run.seeds
+        and not (row.comparison or is_baseline(row.run.config) or on_other_images(row.run.config))
+    ]:
+        yield (
+            f"Not compared, for want of classification alone with the same data, network and settings and "
+            f"a common finished seed: {', '.join(full_titles(alone, rows))}."
+        )

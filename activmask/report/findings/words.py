@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from activmask.evaluation.spread import Spread
+from activmask.experiments.printed import Printed
+
 
 def count(number: int, thing: str) -> str:
     """A number with its noun, for example `2 seeds`."""
@@ -11,3 +14,25 @@ def count(number: int, thing: str) -> str:
 def joined(names: Sequence[str]) -> str:
     """Names as prose lists them, for example `Liver, Cardiac and Pancreas`."""
     return " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]])
+
+
+def signed(number: float, *, digits: int = 2) -> str:
+    """A number with its sign, `−` being the typographer's; 0 has none."""
+    text = f"{number:+.{digits}f}"
+    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """From where to where, for example `−0.10 to +0.30`; empty where there is no interval."""
+    return "" if low is None or high is None else f"{signed(low)} to {signed(high)}"
+
+
+def p_value(p: float) -> str:
+    """A p with three digits that count."""
+    return f"{p:.3g}"
+
+
+def mean_sd(value: Spread | Printed, digits: int = 2) -> str:
+    """A mean with its SD where it has one, for example `0.98 ± 0.01`."""
+    sd = "" if value.sd is None else f" ± {value.sd:.{digits}f}"
+    return f"{value.mean:.{digits}f}{sd}"

@@ -1,6 +1,5 @@
 """A summary as Markdown, LaTeX, CSV and JSON."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from json import dumps
@@ -11,87 +10,32 @@ from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
 from activmask.experiments.printed import EPOCHS, Epoch, Printed
 from activmask.experiments.printed import MEASURES as PRINTED
-from activmask.report.findings.summary import Row, Summary
-from activmask.report.tables.text_tables import TextTable, printed_at, text_tables
+from activmask.report.findings.experiment import Experiment
+from activmask.report.findings.summary import Summary
+from activmask.report.tables.experiment_tables import experiment_tables, printed_at
+from activmask.report.tables.latex import latex as latex_of
+from activmask.report.tables.markdown import markdown as markdown_of
 from activmask.runs.folder import MEASURES
 
 
 def markdown(summary: Summary) -> str:
     """The tables under headings, then the notes as a list."""
-    parts = [markdown_table(table) for table in text_tables(summary)]
-    notes = "\n".join(f"- {_markdown_text(note)}" for note in summary.notes)
-    return "\n\n".join([*parts, notes]) + "\n"
-
-
-def markdown_table(table: TextTable) -> str:
-    """A table under its title as a heading."""
-    lines = [table.header, ("---", *["---:"] * (len(table.header) - 1))]
-    lines += [tuple(_markdown_text(cell) for cell in row) for row in table.rows]
-    return f"## {_markdown_text(table.title)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _markdown_text(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|~$#]|&(?=[#\w]))", r"\\\1", one_line(text))
-
-
-def one_line(text: str) -> str:
-    """A name as it can be printed: without line breaks, control characters or broken encoding."""
-    printable = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(printable.split())
+    return markdown_of(experiment_tables(summary), summary.notes)
 
 
 def latex(summary: Summary) -> str:
     """The tables with rules of the package booktabs, then the notes as paragraphs."""
-    parts = [latex_table(table) for table in text_tables(summary)]
-    notes = "\n\n".join(latex_text(note) for note in summary.notes)
-    return "\n\n".join(["% \\usepackage{booktabs}", *parts, notes]) + "\n"
-
-
-def latex_table(table: TextTable) -> str:
-    """A table with rules of the package booktabs, captioned with its title."""
-    lines = [" & ".join(latex_text(cell) for cell in row) + r" \\" for row in (table.header, *table.rows)]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{latex_text(table.title)}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
-            *(r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"),
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-    )
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    "Δ": r"$\Delta$",
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-    **{char: f"{{{char}}}" for char in "[]*"},
-}
-"""The last three would belong to a line break that they follow."""
-
-
-def latex_text(text: str) -> str:
-    """A text whose characters LaTeX prints as they are."""
-    escaped = "".join(_LATEX.get(char, char) for char in one_line(text))
-    return re.sub(r"(?<![\w.])-(?=\d)", "$-$", escaped)
+    return latex_of(experiment_tables(summary), summary.notes)
 
 
 def csv(summary: Summary) -> str:
-    """One line a row of the summary, plain numbers, means and SDs in columns of their own."""
+    """One line per experiment, plain numbers, means and SDs in columns of their own."""
     lines = [_flat(row) for row in summary.rows]
     header = list(dict.fromkeys(name for line in lines for name in line))
     return format_table(header, [[line.get(name, "") for name in header] for line in lines]).decode()
 
 
-def _flat(row: Row) -> dict[str, object]:
+def _flat(row: Experiment) -> dict[str, object]:
     texts = {
         "data": row.data,
         "model": row.model,
@@ -134,7 +78,7 @@ def _at(measure: str, epoch: Epoch) -> str:
     return f"last_{measure}" if epoch == "last" else measure
 
 
-def _printed(row: Row, measure: str, epoch: Epoch) -> Printed | None:
+def _printed(row: Experiment, measure: str, epoch: Epoch) -> Printed | None:
     return row.paper[measure] if printed_at(row, measure, epoch) else None
 
 
@@ -144,7 +88,7 @@ _GAPS = [
 ]
 
 
-def _seed_columns(row: Row) -> Iterable[tuple[str, object]]:
+def _seed_columns(row: Experiment) -> Iterable[tuple[str, object]]:
     """Of how many seeds which is true, a column each, so that no spreadsheet takes 9/0/1 for a date."""
     for epoch in EPOCHS:
         for split in SPLITS:
@@ -170,7 +114,7 @@ def not_a_formula(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _flat_comparison(row: Row) -> dict[str, object]:
+def _flat_comparison(row: Experiment) -> dict[str, object]:
     names = ("seeds", "difference", "low", "high", "p", "p_holm")
     found = row.comparison
     if found is None:
@@ -189,7 +133,7 @@ def json(summary: Summary) -> str:
     return dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def _object(row: Row) -> dict[str, Any]:
+def _object(row: Experiment) -> dict[str, Any]:
     compared = row.comparison
     return {
         "experiment": row.title,
@@ -222,7 +166,7 @@ def _object(row: Row) -> dict[str, Any]:
     }
 
 
-def _paper_object(row: Row) -> dict[str, Any]:
+def _paper_object(row: Experiment) -> dict[str, Any]:
     return {
         "source": row.source,
         "printed": {name: asdict(value) for name, value in row.paper.items()},

@@ -1,21 +1,24 @@
-"""How runs are named and grouped in charts."""
+"""How runs are named, ordered and grouped in what is shown of them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-
-from activmask.report.charts.chart import METHOD_STYLE, WIDTH, Style, series_styles
 from activmask.runs.identity import alike
-from activmask.runs.names import method_name, model_name
+from activmask.runs.names import data_name, method_name, model_name
 from activmask.runs.results import Run, saw_same_images, told_apart
 
 Item = TypeVar("Item")
 
-LONG_NAME = 34
-"""Characters; a legend with a longer name has one column."""
+METHODS = (
+    "Classify",
+    "Actdiff",
+    "Gradmask",
+    "Actdiff & Gradmask",
+    "Classify Masked",
+    "Reconstruct Masked",
+    "Masked Everywhere",
+)
+"""The paper's methods in its order, by the words of `labels.method_name`."""
 
 
 def grouped(items: Iterable[Item], key: Callable[[Item], str]) -> dict[str, list[Item]]:
@@ -31,7 +34,24 @@ def finished(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.seeds]
 
 
-def drawn(items: Sequence[Item], run_of: Callable[[Item], Run]) -> tuple[list[Item], str]:
+def with_all_masks(runs: Sequence[Run]) -> list[Run]:
+    """The runs whose training images all kept their masks, or where there is none simply the runs."""
+    return [run for run in runs if run.config.view.masks == 1] or list(runs)
+
+
+def the_data_set(runs: Sequence[Run]) -> str:
+    """The name of the one data set of some runs.
+
+    Raises:
+        ValueError: they are of none or of several.
+    """
+    found = dict.fromkeys(data_name(run.config) for run in runs)
+    if len(found) != 1:
+        raise ValueError(f"expected runs of one data set, found {', '.join(found) or 'none'}")
+    return next(iter(found))
+
+
+def without_repeats(items: Sequence[Item], run_of: Callable[[Item], Run]) -> tuple[list[Item], str]:
     """The items without those whose experiment and seeds another run has as well.
 
     Returns:
@@ -71,11 +91,6 @@ def series_names(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def row_styles(runs: Iterable[Run]) -> dict[str, Style]:
-    """A style for every family, where rows are labelled and only methods want telling apart."""
-    return series_styles(in_order(family(run) for run in runs))
-
-
 def family(run: Run) -> str:
     """The method of a run without what varies it, for example `Actdiff` of `Actdiff, layer`."""
     return method_name(run.config).split(", ", maxsplit=1)[0]
@@ -83,42 +98,5 @@ def family(run: Run) -> str:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Different names, those of the paper's methods first and in its order."""
-    known = list(METHOD_STYLE)
-    return sorted(dict.fromkeys(names), key=lambda name: known.index(name) if name in known else len(known))
-
-
-def panels(count: int, *, columns: int, height: float) -> tuple[Figure, list[Axes], list[Axes]]:
-    """A figure of `count` equal panels in rows that share their axes.
-
-    Returns:
-        The figure, its panels, and those panels that have none below them.
-    """
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH, height * rows), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat)
-    for unused in axes[count:]:
-        unused.remove()
-    lowest = axes[max(0, count - columns) : count]
-    for panel in lowest:
-        panel.xaxis.set_tick_params(labelbottom=True)
-    return figure, axes[:count], lowest
-
-
-def legend_below(figure: Figure, styles: dict[str, Style], *, lines: bool = True) -> None:
-    """A legend under the panels that names every style, for which the figure grows."""
-    handles = [
-        Line2D([], [], color=style.colour, marker=style.marker, linestyle=style.dash if lines else "none")
-        for style in styles.values()
-    ]
-    columns = 1 if max(map(len, styles), default=0) > LONG_NAME else 2
-    rows = -(-len(handles) // columns)
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + 0.24 * rows + 0.1)
-    figure.legend(
-        handles,
-        list(styles),
-        loc="outside lower center",
-        ncols=columns,
-        handlelength=3.4 if lines else 1.5,
-    )
+    ranks = {name: rank for rank, name in enumerate(METHODS)}
+    return sorted(dict.fromkeys(names), key=lambda name: ranks.get(name, len(ranks)))

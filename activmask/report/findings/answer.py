@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from activmask.report.charts.reliance import FEWEST_POINTS, Correlation, comparable_points, correlation
-from activmask.report.charts.series import grouped
-from activmask.report.findings.baselines import PFloor
+from activmask.report.findings.baselines import SIGNIFICANT, PFloor
+from activmask.report.findings.experiment import Experiment, p_floors
 from activmask.report.findings.measure import Measured
-from activmask.report.findings.summary import Row, Summary, p_floors
-from activmask.report.findings.words import count, joined
-from activmask.report.page.page_tables import SIGNIFICANT, interval, signed
+from activmask.report.findings.reliance import FEWEST_POINTS, Correlation, comparable_points, correlation
+from activmask.report.findings.series import grouped
+from activmask.report.findings.summary import Summary
+from activmask.report.findings.words import count, interval, joined, signed
 
 QUESTION = "Does a classifier that looks where the expert points classify better?"
 
@@ -67,12 +67,12 @@ def _of_comparisons(number: str, compared: int) -> str:
     return f"{number} of {count(compared, 'comparison')} with classification alone {verb}"
 
 
-def _difference(row: Row, summary: Summary) -> str:
+def _difference(row: Experiment, summary: Summary) -> str:
     assert row.comparison is not None  # only compared rows get here
     found = row.comparison.difference
     data = f"{row.data} " if len(summary.data_sets) > 1 else ""
-    between = f" ({interval(found.low, found.high)})" if found.low is not None else ""
-    return f"{data}{row.title} {signed(found.mean)}{between}"
+    between = interval(found.low, found.high)
+    return f"{data}{row.title} {signed(found.mean)}{f' ({between})' if between else ''}"
 
 
 def _hopeless(summary: Summary) -> str:

@@ -15,14 +15,14 @@ from activmask.saliency.render import outline
 HEAT = "magma"
 
 
-def comparison(
+def side_by_side(
     checkpoints: Sequence[Checkpoint], titles: Sequence[str], samples: Samples, *, method: str = "contrast"
 ) -> Figure:
-    """Draw one row an image: the input with its mask's outline, then each network's heat map.
+    """Draw one row per image: the input with its mask's outline, then each network's heat map.
 
     Args:
         checkpoints: the networks.
-        titles: one an network, above its column.
+        titles: one per network, above its column.
         samples: a few images as the networks see them.
         method: of attribution, see `attribute`.
     """

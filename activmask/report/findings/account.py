@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import CheckpointError
-from activmask.report.charts.series import grouped
-from activmask.report.findings.summary import Summary, full_titles
+from activmask.report.findings.experiment import full_titles
+from activmask.report.findings.series import grouped
+from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import count
-from activmask.report.page.html import Fact
 from activmask.runs.folder import RUN_FILE, seed_folder
 from activmask.runs.names import data_name
 from activmask.runs.results import Run
@@ -17,6 +18,14 @@ from activmask.runs.selection import SELECTED_BY
 
 MOST_NAMED = 4
 """Experiments that a line names; more are counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """A term and what is to be said of it, in one or several lines."""
+
+    title: str
+    lines: tuple[str, ...]
 
 
 def account(summary: Summary) -> tuple[Fact, ...]:
@@ -89,7 +98,7 @@ def _versions(versions: dict[str, str]) -> str:
 
 
 def _by_value(titles: Sequence[str], values: Sequence[str]) -> list[str]:
-    """One line a value, with the runs that have it where not all share it."""
+    """One line per value, with the runs that have it where not all share it."""
     groups = grouped(zip(values, titles, strict=True), lambda one: one[0])
     if len(groups) == 1:
         return list(groups)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,10 +17,10 @@ from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, View, split_seed
 from activmask.data.view import as_seen, at_network_size
 from activmask.evaluation.evaluate import check_fit
+from activmask.experiments.printed import Epoch
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.objectives.chosen import shown_always
-from activmask.report.charts.chart import METHOD_STYLE
-from activmask.report.charts.series import drawn, series_names
+from activmask.report.findings.series import METHODS, series_names, with_all_masks, without_repeats
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder
 from activmask.runs.names import MODEL_NAMES, model_name
@@ -34,7 +33,6 @@ from activmask.training.feed.origin import absolute
 from activmask.training.feed.sources import as_judged
 from activmask.training.feed.trained_data import Trained, of_seed, own_split
 
-Epoch = Literal["last", "best"]
 Place = tuple[str, str]
 """Row and column: model and method."""
 Chosen = tuple[Run, int]
@@ -80,7 +78,7 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cells:
+class Gallery:
     """The networks of one data set, by model and method."""
 
     preset: str
@@ -92,7 +90,7 @@ class Cells:
     shown: tuple[Shown, ...]
     """The images every network looks at; empty where none is common, so each has its own."""
     looks: dict[Place, tuple[Look, ...]]
-    """By row and column, one an image; lacks what was not trained."""
+    """By row and column, one per image; lacks what was not trained."""
     seeds: tuple[int, ...]
     """The seeds whose networks are shown; one unless no seed is finished everywhere."""
     notes: tuple[str, ...]
@@ -112,7 +110,7 @@ def look(
     epoch: Epoch,
     top: float,
     device: torch.device | str = "cpu",
-) -> Cells:
+) -> Gallery:
     """Let every network of one data set explain its decision on a few validation images.
 
     Args:
@@ -152,10 +150,10 @@ def look(
             f"no network of {chosen[0][0].config.source.data} can be shown; {notes[-1].rstrip('.')}"
         )
     first = chosen[0][0].config
-    return Cells(
+    return Gallery(
         preset=first.preset,
         rows=_ordered((row for row, _ in places), [*MODEL_NAMES.values()]),
-        columns=_ordered((column for _, column in places), [*METHOD_STYLE]),
+        columns=_ordered((column for _, column in places), METHODS),
         shown=_shown(valid[0].subset(_indices(valid[0], common)), first.view),
         looks=looks,
         seeds=tuple(sorted({own for _, own in chosen})),
@@ -171,7 +169,7 @@ def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[Chosen], list[s
             f"no run of {runs[0].config.source.data} has finished "
             f"{'a seed' if seed is None else f'seed {seed}'}; resume them, or choose another seed"
         )
-    kept, note = drawn([run for run in finished if run.config.view.masks == 1] or finished, lambda run: run)
+    kept, note = without_repeats(with_all_masks(finished), lambda run: run)
     shared = set.intersection(*(set(run.seeds) for run in kept))
     lowest = min(shared, default=None) if seed is None else seed
     chosen = [(run, min(run.seeds) if lowest is None else lowest) for run in kept]

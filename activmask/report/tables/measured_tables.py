@@ -8,18 +8,17 @@ from activmask.data.files.tables import format_table
 from activmask.evaluation.audit import audited
 from activmask.evaluation.evaluate import Evaluation
 from activmask.evaluation.spread import spread
+from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
-from activmask.report.findings.summary import Row
-from activmask.report.page.html import Cell, Table, columns
-from activmask.report.page.page_tables import EMPTY, experiment_row, spread_cell
-from activmask.report.tables.formats import latex_table, latex_text, not_a_formula
-from activmask.report.tables.text_tables import TextTable
+from activmask.report.tables.experiment_tables import EXPERIMENT, experiment_row, spread_cell
+from activmask.report.tables.formats import not_a_formula
+from activmask.report.tables.table import Cell, Column, Table
 from activmask.runs.selection import selected_by
 
-FINDING = "Finding"
+FINDING = Column(title="Finding", numeric=False)
 
 Numbers = Callable[[Evaluation], dict[str, float]]
-Pair = tuple[Row, Measured]
+Pair = tuple[Experiment, Measured]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +28,6 @@ class MeasuredTable:
     table: Table
     csv: bytes
     """Its numbers, a line for each network and quantity."""
-
-    @property
-    def latex(self) -> str:
-        """The table with booktabs rules, then its notes as paragraphs."""
-        notes = map(latex_text, self.table.notes)
-        return "\n\n".join(["% \\usepackage{booktabs}", latex_table(_as_text(self.table)), *notes]) + "\n"
 
 
 def audit_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
@@ -92,19 +85,18 @@ def _holding(pairs: Sequence[Pair], numbers: Numbers) -> list[Pair]:
     return [(row, one) for row, one in pairs if any(map(numbers, one.evaluations.values()))]
 
 
-def _table(name: str, title: str, found: Sequence[Pair], numbers: Numbers, *, findings: bool) -> Table:
+def _table(kind: str, title: str, found: Sequence[Pair], numbers: Numbers, *, findings: bool) -> Table:
     evaluations = [evaluation for _, one in found for evaluation in one.evaluations.values()]
     quantities = list(dict.fromkeys(name for evaluation in evaluations for name in numbers(evaluation)))
     data = found[0][0].data
     return Table(
-        name=name,
+        kind=kind,
         title=f"{data}, {title}",
-        groups=columns(
-            ("Experiment", ()),
-            ("Networks", ()),
-            *((quantity[0].upper() + quantity[1:], ()) for quantity in quantities),
-            *([(FINDING, ())] if findings else []),
-            text=frozenset({FINDING}),
+        columns=(
+            EXPERIMENT,
+            Column(title="Networks"),
+            *(Column(title=quantity[0].upper() + quantity[1:]) for quantity in quantities),
+            *([FINDING] if findings else []),
         ),
         rows=tuple(
             experiment_row(row, [*_cells(one, quantities, numbers), *([_finding(one)] if findings else [])])
@@ -124,7 +116,7 @@ def _finding(one: Measured) -> Cell:
     verdicts = [evaluation.audit.verdict for evaluation in one.evaluations.values()]
     counts = Counter(verdict.finding for verdict in verdicts if verdict is not None)
     if not counts:
-        return EMPTY
+        return Cell()
     text = ", ".join(f"{finding} ({count})" for finding, count in counts.most_common())
     return Cell(text=text, key=text)
 
@@ -146,17 +138,6 @@ def _chance(found: Sequence[Pair]) -> str:
 def _epoch(found: Sequence[Pair]) -> str:
     rule = selected_by(row.run.config.training.select for row, _ in found)
     return f"Networks are those of the best epoch by {rule}."
-
-
-def _as_text(table: Table) -> TextTable:
-    return TextTable(
-        title=table.title,
-        header=tuple(column.title for column in table.columns),
-        rows=tuple(
-            (" ".join(filter(None, [row.title, row.detail])), *(cell.text for cell in row.cells))
-            for row in table.rows
-        ),
-    )
 
 
 def _csv(found: Sequence[Pair], numbers: Numbers, further: dict[str, Numbers]) -> bytes:

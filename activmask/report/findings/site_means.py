@@ -1,0 +1,76 @@
+"""The mean image of each site.
+
+Shapes: H x W pixels of the network's size.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from activmask.data.dataset import Dataset, load_samples
+from activmask.data.samples import Samples
+from activmask.data.settings import View
+from activmask.data.view import at_network_size
+
+BATCH = 64
+"""Images in memory at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteMean:
+    """What the training images of one site have in common."""
+
+    site: str
+    image: NDArray[np.float64]
+    """(H, W) in [0, 1], the mean of the images as the network sees them."""
+    classes: dict[int, int]
+    """Number of images by class."""
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return sum(self.classes.values())
+
+
+def mean_by_site(dataset: Dataset, rows: NDArray[np.int64], view: View) -> list[SiteMean]:
+    """The mean image of every named site, by name, reading a few images at a time.
+
+    Args:
+        dataset: that names the sites.
+        rows: int64 (n,), the images that count, by their rows in the data set's table.
+        view: how they are cropped or resized; nothing is masked out of them.
+
+    Returns:
+        Empty where the data set names fewer than two sites.
+
+    Raises:
+        DataError: an image is broken.
+    """
+    sums: dict[str, NDArray[np.float64]] = {}
+    classes: dict[str, Counter[int]] = {}
+    for samples in _from_named_sites(dataset, rows, view):
+        images, sites = samples.images.double().mean(dim=1).numpy(), np.array(samples.sites)
+        for site in np.unique(sites):
+            own = sites == site
+            sums[site] = sums.get(site, 0.0) + images[own].sum(axis=0)
+            classes.setdefault(site, Counter()).update(samples.labels.numpy()[own].tolist())
+    return [
+        SiteMean(
+            site=str(site),
+            image=sums[site] / classes[site].total(),
+            classes=dict(sorted(classes[site].items())),
+        )
+        for site in sorted(sums)
+    ]
+
+
+def _from_named_sites(dataset: Dataset, rows: NDArray[np.int64], view: View) -> Iterator[Samples]:
+    """The images from named sites at the network's size, masks as they are."""
+    if len({*dataset.sites} - {""}) < 2:
+        return
+    named = [i for i in rows.tolist() if dataset.sites[i]]
+    for start in range(0, len(named), BATCH):
+        yield at_network_size(load_samples(dataset, named[start : start + BATCH]), view)
