@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from activmask.report.write import write_report
     from activmask.runs.checkpoint import load_checkpoint
     from activmask.runs.results import find_runs
-    from activmask.saliency.methods import attribute
+    from activmask.saliency.attribution import attribute
     from activmask.training.feed.sources import load_splits
     from activmask.training.run import train
 
@@ -81,7 +81,7 @@ __all__ = [
 _HOME = {
     "Samples": "activmask.data.samples",
     "SyntheticSpec": "activmask.data.sources.synthetic.drawing",
-    "attribute": "activmask.saliency.methods",
+    "attribute": "activmask.saliency.attribution",
     "draw_synthetic": "activmask.data.sources.synthetic.drawing",
     "evaluate": "activmask.evaluation.evaluate",
     "find_runs": "activmask.runs.results",

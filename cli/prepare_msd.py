@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from activmask.data.presets import PRESETS
+from activmask.data.sources.presets import presets
 from activmask.ground.errors import UsageError
 
 from .console import failures_as_sentences, out
@@ -112,7 +112,7 @@ def prepare_msd(
         preset = summary.preset or "cardiac"
         _print_summary(summary, data)
         # The preset brings its own blur, which may not be the one that was asked for.
-        usual = PRESETS[preset]["mask_blur"] == summary.mask_blur
+        usual = presets()[preset].settings["mask_blur"] == summary.mask_blur
         print_next(data, f"--preset {preset}", "" if usual else f"--mask-blur {summary.mask_blur:g}")
 
 

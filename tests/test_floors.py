@@ -19,6 +19,7 @@ FLOORS = (
     ("data.files",),
     ("data",),
     ("data.sources.folder", "data.sources.msd", "data.sources.synthetic", "data.sources.xray"),
+    ("data.sources",),
     ("kernels",),
     ("models",),
     ("objectives",),

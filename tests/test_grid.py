@@ -378,9 +378,7 @@ def test_cells_are_the_product_of_the_axes_without_what_is_excluded(sizes, data)
     assert len({cell.name for cell in cells}) == len(cells) == count
     for cell in cells:
         assert cell.labels["axis0"] != dropped
-        assert all(
-            cell.config[fields[i]] == int(cell.labels[f"axis{i}"][1:]) + 1 for i in range(len(sizes))
-        )
+        assert all(cell.config[fields[i]] == int(cell.labels[f"axis{i}"][1:]) + 1 for i in range(len(sizes)))
 
 
 @given(st.text())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from activmask.ground.settings import Setting, declared
+from activmask.ground.settings import Setting, Text, declared
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +101,7 @@ class Objective(Generic[S]):
     """Where its equation or procedure is published."""
     hides_surroundings: bool = False
     """Whether it shows the network images without their surroundings."""
-    without_effect: Mapping[str, tuple[Callable[[S], object], str]] = field(default_factory=dict)
+    without_effect: Mapping[str, tuple[Callable[[S], object], Text]] = field(default_factory=dict)
     """Conditions without which one of its settings does nothing, and what follows "has no effect" then.
 
     Of the others every one that is no switch needs the objective to be on."""
@@ -149,7 +149,7 @@ class Objective(Generic[S]):
         """Its settings by name; the help of the first switch ends with the objective's source."""
         found = declared(self.settings)
         first = found[self.name]
-        return found | {self.name: replace(first, help=f"{first.help.removesuffix('.')} ({self.source}).")}
+        return found | {self.name: replace(first, text=f"{first.help.removesuffix('.')} ({self.source}).")}
 
 
 def is_on(value: object) -> bool:

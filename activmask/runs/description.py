@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from activmask.data.settings import Source, View
+from activmask.data.sources.presets import presets
 from activmask.ground.settings import Setting, declared, filled, setting
-from activmask.models.settings import MODEL_DEFAULTS, Network
+from activmask.models import find_model
+from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, usual_settings
 
@@ -22,7 +24,7 @@ SelectBy = Literal["auc", "accuracy", "loss"]
 class Preset:
     """Whose settings a run starts from."""
 
-    preset: str = setting("synthetic", "The paper's settings for one of its data sets.")
+    preset: str = setting("synthetic", "The paper's settings for one of its data sets.", choices=presets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,4 +133,10 @@ def changed(config: RunConfig, **values: Any) -> RunConfig:
 
 def default_of(name: str, model: str) -> Any:
     """What a setting is for a model when neither the user nor a preset says."""
-    return MODEL_DEFAULTS.get(model, {}).get(name, all_settings()[name].default)
+    return find_model(model).defaults.get(name, all_settings()[name].default)
+
+
+def usual_width(model: str, preset: str) -> int:
+    """The channels of a model's first layer when the user does not say (raises KeyError: no such preset)."""
+    own = find_model(model).usual_width
+    return presets()[preset].convnet_width if own is None else own

@@ -17,7 +17,6 @@ from activmask.data.files.intensities import FULL_RANGE
 from activmask.data.files.mask_reading import JudgedMasks, judge_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.mask_shares import circle_share
-from activmask.data.presets import PRESETS
 from activmask.data.sources.xray.cache import finished_images
 from activmask.data.sources.xray.files import find_image, index_images
 from activmask.data.sources.xray.findings import Finding, find_finding
@@ -25,6 +24,7 @@ from activmask.data.sources.xray.making import Crew, Drawn, Files, Progress, Rec
 from activmask.data.sources.xray.pixels import CROP, SCALINGS
 from activmask.data.sources.xray.preview import SiteMeans
 from activmask.data.sources.xray.sampling import Cell, sample
+from activmask.data.sources.xray.source import XRAY
 from activmask.data.sources.xray.tables import (
     NIH,
     PADCHEST,
@@ -228,7 +228,7 @@ def prepare_xray(
         overwrite=overwrite,
         preview=means.draw,
         skipped=skipped,
-        mask_blur=PRESETS["xray"]["mask_blur"],
+        mask_blur=XRAY.presets["xray"].settings["mask_blur"],
     )
     cache.unlink()
     return XraySummary(
