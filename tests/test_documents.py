@@ -22,8 +22,8 @@ from markdown_pages import (
 )
 from test_floors import FLOORS
 
-from activmask.data.presets import PRESETS
-from activmask.models.settings import CONVNETS
+from activmask.data.sources.presets import presets
+from activmask.models import MODELS
 from activmask.objectives import OBJECTIVES
 
 README = ROOT / "README.md"
@@ -127,8 +127,8 @@ def test_the_pages_have_every_setting_of_methods_every_model_and_every_preset():
     page = ROOT / "docs/training.md"
     settings = {name for one in OBJECTIVES.values() for name in one.declared()}
     assert {f"--{name.replace('_', '-')}" for name in settings} <= flags_in(page)
-    assert {*CONVNETS, "resnet18"} <= named_in(page)
-    assert any(shlex.split(code)[-1].split("|") == list(PRESETS) for code in named_in(page) if "|" in code)
+    assert MODELS.keys() <= named_in(page)
+    assert any(shlex.split(code)[-1].split("|") == list(presets()) for code in named_in(page) if "|" in code)
 
 
 def test_the_pages_have_every_saliency_method():
