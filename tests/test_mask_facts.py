@@ -28,8 +28,8 @@ from activmask.runs.results import find_runs
 from activmask.training.feed import stream as stream_module
 from activmask.training.feed.kept_masks import to_train_on, training_masks
 from activmask.training.feed.sources import load_splits, stored_splits
-from activmask.training.replicas.progress import Silent
 from activmask.training.replicas.replica import new_replica
+from activmask.training.replicas.watcher import Silent
 from activmask.training.run import train
 
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ from activmask.experiments import sweep as sweep_module
 from activmask.experiments.grid import Grid, grid_cells
 from activmask.experiments.jobs import Job, is_finished, make_jobs, run_job
 from activmask.experiments.local_engine import LocalEngine
-from activmask.experiments.ray_engine import BEACON_FILE, RayEngine, Task, write_files
+from activmask.experiments.ray_engine import BEACON_FILE, RayEngine, SentJob, write_files
 from activmask.experiments.sweep import CellState, run_sweep
 from activmask.ground.errors import DataError
 from activmask.ground.processes import join_ray
@@ -159,13 +159,13 @@ def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, tmp_p
         )
 
 
-def lies_in_a_module_that_the_nodes_lack(task: Task) -> None:
+def lies_in_a_module_that_the_nodes_lack(task: SentJob) -> None:
     """Run nowhere, like the engine's own function on a node without this package."""
 
 
 @pytest.mark.process
 def test_what_ray_cannot_run_is_told_in_a_sentence(cluster, tmp_path, monkeypatch):
-    def dies(task: Task) -> None:
+    def dies(task: SentJob) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(ray_engine, "_LOSSES", 1)

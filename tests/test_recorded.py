@@ -20,8 +20,8 @@ from activmask.training import together
 from activmask.training.graphs import capture as recording
 from activmask.training.graphs import replay as recorded
 from activmask.training.graphs.capture import draws_at_random, why_not_recorded
-from activmask.training.replicas.progress import Silent
 from activmask.training.replicas.replica import new_replica
+from activmask.training.replicas.watcher import Silent
 from activmask.training.run import train
 
 

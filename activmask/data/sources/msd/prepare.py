@@ -5,7 +5,7 @@ Source: Antonelli et al., "The Medical Segmentation Decathlon" (2022); the paper
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,8 +23,7 @@ from activmask.data.sources.msd.volume import ORIENTATION, PERCENTILES, SliceRul
 from activmask.data.writer import Record, Summary, check_target, write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.processes import in_order
-
-Progress = Callable[[int, int], None]
+from activmask.ground.progress import ItemsDone
 
 _OTHER_BLUR = 0.5
 _MAX_BLUR = 8192
@@ -103,7 +102,7 @@ def prepare_msd(
     mask_blur: float | None = None,
     workers: int = 1,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ItemsDone | None = None,
 ) -> MsdSummary:
     """Make a data set of the axial slices of a task's labelled volumes.
 
@@ -224,7 +223,7 @@ def _card(task: Task, rules: SliceRules, blur: float, channel: int) -> dict[str,
 
 
 def _records(
-    task: Task, rules: SliceRules, tally: _Tally, workers: int, progress: Progress | None
+    task: Task, rules: SliceRules, tally: _Tally, workers: int, progress: ItemsDone | None
 ) -> Iterator[Record]:
     """Cut one volume after the other; what cannot be used is appended to the tally."""
     cuts = in_order(partial(cut, rules=rules), task.cases, workers=workers, ahead=1)
