@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from activmask.runs.description import RunConfig as RunConfig
     from activmask.runs.making import make_config as make_config
     from activmask.runs.results import find_runs as find_runs
-    from activmask.saliency.methods import attribute as attribute
+    from activmask.saliency.attribution import attribute as attribute
     from activmask.training.feed.sources import load_splits as load_splits
     from activmask.training.run import train as train
 
@@ -62,7 +62,7 @@ _HOME = {
     "RunConfig": "activmask.runs.description",
     "Samples": "activmask.data.samples",
     "SyntheticSpec": "activmask.data.sources.synthetic.drawing",
-    "attribute": "activmask.saliency.methods",
+    "attribute": "activmask.saliency.attribution",
     "draw_synthetic": "activmask.data.sources.synthetic.drawing",
     "evaluate": "activmask.evaluation.evaluate",
     "find_runs": "activmask.runs.results",

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import torch
 
-from activmask.models.convnet import BLOCKS
-from activmask.models.settings import CONVNETS
+from activmask.models.depths import BLOCKS
+from activmask.models.paper_networks import PAPER_NETWORKS
 from activmask.runs.description import RunConfig
 
 
@@ -57,7 +57,7 @@ class Network:
 
 def network(config: RunConfig, side: int, *, channels: int = 1, classes: int = 2) -> Network:
     """The layers of cnn, ae, unet or resnet18 on images of `side` px."""
-    if config.network.model in CONVNETS:
+    if config.network.model in PAPER_NETWORKS:
         return _convnet(config, side, channels, classes)
     assert config.network.model == "resnet18", "the other networks have no formula here"
     return Network(tuple(_resnet18(config.network.width, side, channels, classes)))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from activmask.models.build import build_model
 from activmask.models.settings import Network
-from activmask.saliency.methods import attribute
+from activmask.saliency.attribution import attribute
 from benchmarks.figure import Effort, Figure
 from benchmarks.side_by_side import clocked, race, ratios
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from activmask.data.presets import PRESETS
+from activmask.data.sources.presets import presets
 from activmask.ground.errors import UsageError
 
 from .console import failures_as_sentences, out
@@ -115,7 +115,7 @@ def prepare_msd(
         if summary.preset is None:
             print_next(data, "--split-policy subject", blur)
         else:
-            usual = PRESETS[summary.preset]["mask_blur"] == summary.mask_blur
+            usual = presets()[summary.preset].settings["mask_blur"] == summary.mask_blur
             print_next(data, f"--preset {summary.preset}", "" if usual else blur)
 
 

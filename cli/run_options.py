@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from activmask.data.presets import CONVNET_WIDTH, PRESETS, RECON_WEIGHT
+from activmask.data.source import PresetValues
+from activmask.data.sources.presets import presets
 from activmask.ground.settings import Setting
-from activmask.models.settings import MODEL_DEFAULTS
+from activmask.models import MODELS, with_decoder
 from activmask.runs.description import all_settings, panels
 
-SHORT_CHOICES = {"preset": Literal["synthetic", "liver", "cardiac", "pancreas", "xray"]}
+from .late import Late
 
 
 class BareFlags(TyperCommand):
@@ -28,33 +29,21 @@ class BareFlags(TyperCommand):
         return super().parse_args(ctx, full)
 
 
-class WithRunOptions:
-    """A command that takes settings as keywords, with one option for every setting that there is.
+def with_run_options(command: Callable[..., None]) -> Late:
+    """Give `command`, which takes the settings as keywords, one option for every setting there is by then.
 
     An option that is not given arrives as None, so that presets and files can have their say. The
     options are made when they are asked for, since objectives may be added to their table until then.
     """
 
-    def __init__(self, command: Callable[..., None]) -> None:
-        self._command = command
-        self.__name__, self.__doc__ = command.__name__, command.__doc__
+    def parameters(own: list[inspect.Parameter]) -> list[inspect.Parameter]:
+        options = [
+            _option(known, panel)
+            for known, panel in zip(all_settings().values(), panels().values(), strict=True)
+        ]
+        return [*(one for one in own if one.kind is not one.VAR_KEYWORD), *options]
 
-    def __call__(self, **given: Any) -> None:
-        """Run the command."""
-        self._command(**given)
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        """The command's own parameters, then the settings."""
-        own = [p for p in inspect.signature(self._command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        panel = panels()
-        options = [_option(known, panel[known.name]) for known in all_settings().values()]
-        return inspect.Signature([*own, *options])
-
-    @property
-    def __annotations__(self) -> dict[str, Any]:  # type: ignore[override]
-        """Of the same parameters."""
-        return {name: parameter.annotation for name, parameter in self.__signature__.parameters.items()}
+    return Late(command, parameters)
 
 
 def given_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +59,7 @@ def _option(known: Setting, panel: str) -> inspect.Parameter:
         rich_help_panel=panel,
         show_default=_default(known),
     )
-    kind: Any = SHORT_CHOICES.get(known.name, known.kind)
+    kind: Any = Literal[tuple(known.choices())] if known.choices else known.kind
     annotation = Annotated[kind | None, option]
     return inspect.Parameter(known.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
@@ -81,19 +70,34 @@ def _flag(known: Setting) -> str:
 
 def _default(known: Setting) -> str:
     if known.name == "width":
-        return f"{CONVNET_WIDTH['synthetic']} for cnn, ae, unet ({CONVNET_WIDTH['liver']} medical), else 64"
+        names = [name for name, one in MODELS.items() if one.usual_width is None]
+        widths = _by_preset(lambda preset: preset.convnet_width, names)
+        return f"{widths}, else {_shown(known.default)}"
     if known.name == "recon":
-        return f"{RECON_WEIGHT['synthetic']:g} for ae, unet ({RECON_WEIGHT['liver']:g} medical), else 0"
+        return (
+            f"{_by_preset(lambda preset: preset.recon_weight, with_decoder())}, else {_shown(known.default)}"
+        )
     name, default = known.name, known.default
     by_value: dict[str, list[str]] = {}
-    for preset, changes in PRESETS.items():
-        if changes.get(name, default) != default:
-            by_value.setdefault(f"{_shown(changes[name])} in", []).append(preset)
-    for model, changes in MODEL_DEFAULTS.items():
-        if name in changes:
-            by_value.setdefault(f"{_shown(changes[name])} for", []).append(model)
+    for preset, one in presets().items():
+        if one.settings.get(name, default) != default:
+            by_value.setdefault(f"{_shown(one.settings[name])} in", []).append(preset)
+    for model, entry in MODELS.items():
+        if name in entry.defaults:
+            by_value.setdefault(f"{_shown(entry.defaults[name])} for", []).append(model)
     others = ", ".join(f"{value} {'/'.join(where)}" for value, where in by_value.items())
     return f"{_shown(default)}; {others}" if others else _shown(default)
+
+
+def _by_preset(value: Callable[[PresetValues], float], models: list[str]) -> str:
+    """What models have if nobody says, for example `16 for cnn, ae, unet (64 in xray)`."""
+    first, *others = ((name, f"{value(preset):g}") for name, preset in presets().items())
+    by_value: dict[str, list[str]] = {}
+    for preset, shown in others:
+        if shown != first[1]:
+            by_value.setdefault(shown, []).append(preset)
+    told = "; ".join(f"{shown} in {'/'.join(names)}" for shown, names in by_value.items())
+    return f"{first[1]} for {', '.join(models)}{f' ({told})' if told else ''}"
 
 
 def _shown(value: object) -> str:

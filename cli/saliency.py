@@ -6,15 +6,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from activmask.ground.listed import listed
 from activmask.runs.description import Device
+from activmask.saliency.methods import METHODS, USUAL_METHOD
 
 from .console import err, failures_as_sentences
+from .late import with_help
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.saliency.explain import Explanation
 
 
+def _that_look_at_one() -> str:
+    return listed((name for name, one in METHODS.items() if one.feature_map), "or")
+
+
+@with_help(
+    method=lambda: "; ".join(f"{name}: {one.help} ({one.source})" for name, one in METHODS.items()),
+    layer=lambda: (
+        f"Layer whose feature map {_that_look_at_one()} explains, such as layer3; left out, the last "
+        "feature map."
+    ),
+)
 def saliency(
     checkpoint: Annotated[
         Path, typer.Argument(help="A checkpoint that train wrote, such as runs/demo/seed-0/best.safetensors.")
@@ -30,10 +44,9 @@ def saliency(
     method: Annotated[
         str,
         typer.Option(
-            help="contrast, input-gradient, integrated-gradients, smoothgrad, gradcam or occlusion.",
             rich_help_panel="What to explain",
         ),
-    ] = "contrast",
+    ] = USUAL_METHOD,
     target: Annotated[
         int | None,
         typer.Option(
@@ -46,7 +59,6 @@ def saliency(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Layer whose feature map gradcam explains, such as layer3; left out, the last feature map.",
             rich_help_panel="What to explain",
             show_default=False,
         ),
@@ -127,7 +139,9 @@ def saliency(
 
 
 def _table(explanations: "list[Explanation]", names: tuple[str, ...]) -> Table:
-    layers = {f"gradcam at {explanation.layer}" for explanation in explanations if explanation.layer}
+    layers = {
+        f"{explanation.method} at {explanation.layer}" for explanation in explanations if explanation.layer
+    }
     table = result_table("".join(layers), "image", "predicted", "probability", "inside mask", "by chance")
     for explanation in explanations:
         table.add_row(

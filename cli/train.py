@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import err, failures_as_sentences, out
-from .run_options import WithRunOptions, given_settings
+from .run_options import given_settings, with_run_options
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _RUN = "Run"
 
 
-@WithRunOptions
+@with_run_options
 def train(
     *,
     config_file: Annotated[

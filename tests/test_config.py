@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activmask.data.presets import PRESETS
+from activmask.data.sources.presets import presets
 from activmask.ground.errors import ConfigError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.objectives.chosen import needs
@@ -65,7 +65,7 @@ def test_presets_hold_the_papers_values(preset):
 
 
 def test_there_is_no_preset_beside_the_papers():
-    assert set(PRESETS) == set(PAPER)
+    assert set(presets()) == set(PAPER)
 
 
 @pytest.mark.parametrize(
@@ -435,7 +435,7 @@ amount = st.one_of(st.integers(1, 100), st.floats(1e-6, 1e6))
 @st.composite
 def data_settings(draw: st.DrawFn, chosen: dict[str, Any]) -> dict[str, Any]:
     """Settings of splits and masks that act beside those chosen."""
-    preset = PRESETS[chosen["preset"]]
+    preset = presets()[chosen["preset"]].settings
     policy = chosen.get("split_policy") or preset.get("split_policy", "given")
     acting: dict[str, st.SearchStrategy[Any]] = {}
     if policy != "given":
@@ -461,7 +461,7 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
         return draw(st.fixed_dictionaries({}, optional=strategies))
 
     chosen: dict[str, Any] = {
-        "preset": draw(st.sampled_from(list(PRESETS))),
+        "preset": draw(st.sampled_from(list(presets()))),
         "model": draw(st.sampled_from(["resnet18", "cnn", "ae", "unet"])),
         **some(
             data=st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: text != "synthetic"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded_runs import OBJECTIVES, small
+from recorded_runs import RECORDED, small
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from activmask.data.samples import Samples
@@ -66,7 +66,7 @@ class NoHost(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("settings", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("settings", RECORDED)
 def test_the_host_reads_nothing_within_an_epoch(crosses, settings):
     replica = prepared(crosses, **settings)
     health, segment = new_health(replica), new_segment(replica, (12, 7))

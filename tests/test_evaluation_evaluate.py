@@ -13,9 +13,9 @@ from activmask.evaluation.localisation import METRICS, relevance_mass
 from activmask.evaluation.spread import Spread, spread
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.runs.checkpoint_paths import find_checkpoints, run_folder
+from activmask.saliency.attribution import attribute
 from activmask.saliency.explain import explain
 from activmask.saliency.inputs import Inputs
-from activmask.saliency.methods import attribute
 
 
 def random_samples(n=24, side=SIDE, channels=1, sites=""):

@@ -18,6 +18,7 @@ FLOORS = (
     ("data.files",),
     ("data",),
     ("data.sources.folder", "data.sources.msd", "data.sources.synthetic", "data.sources.xray"),
+    ("data.sources",),
     ("kernels",),
     ("models",),
     ("objectives",),
@@ -161,11 +162,13 @@ def loaded_by(statement: str) -> set[str]:
     return set(result.stdout.split())
 
 
+@pytest.mark.process
 def test_the_command_line_waits_with_heavy_imports():
     assert not loaded_by("import activmask_cli.app") & set(HEAVY)
     assert not loaded_by("import activmask") & {*HEAVY, "typer", "rich"}
 
 
+@pytest.mark.process
 def test_the_import_test_can_fail():
     assert "numpy" in loaded_by("import activmask; activmask.SyntheticSpec")
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from activmask_cli.evaluation_tables import print_tables
 from dataset_records import record
+from objective_settings import each
 from sklearn.metrics import roc_auc_score
 from test_training import assert_same_run
 
@@ -27,21 +28,21 @@ from activmask.runs.results import find_runs
 from activmask.training.feed import stream as stream_module
 from activmask.training.feed.kept_masks import to_train_on, training_masks
 from activmask.training.feed.sources import load_splits, stored_splits
-from activmask.training.replicas.progress import Silent
 from activmask.training.replicas.replica import new_replica
+from activmask.training.replicas.watcher import Silent
 from activmask.training.run import train
 
 CPU = torch.device("cpu")
 SIDE = 16
 LOOKING = (
-    {"actdiff": 1.0},
-    {"gradmask": 1.0},
-    {"rrr": 1.0},
-    {"adversarial": 1.0},
-    {"model": "unet", "recon_masked": True},
-    {"classify_masked": "train"},
-    {"classify_masked": "all"},
-    {"classify_shuffled": True},
+    "actdiff",
+    "gradmask",
+    "rrr",
+    "adversarial",
+    "reconstruct masked",
+    "classify masked",
+    "classify masked everywhere",
+    "classify shuffled",
 )
 
 
@@ -112,7 +113,7 @@ def facts(data: Path, **settings):
     return new_replica(config(data, **settings), 0, Path("nowhere"), CPU).mask_facts
 
 
-@pytest.mark.parametrize("settings", LOOKING, ids=str)
+@pytest.mark.parametrize("settings", each(LOOKING))
 def test_masks_that_cover_everything_are_refused(tmp_path, held, settings):
     data = write(tmp_path / "set", [block(4, 4), None])
     with pytest.raises(

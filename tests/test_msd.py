@@ -71,6 +71,7 @@ def test_labels_are_named_or_numbered(task, tmp_path, labels):
     assert prepare_msd(task.root, tmp_path / "out", labels=labels, size=20).written.masks == 3
 
 
+@pytest.mark.process
 def test_the_number_of_workers_changes_no_byte(task, tmp_path):
     flip_a_bit(task.case("liver_11").image("liver_11"))
     for workers in (1, 2):
@@ -313,6 +314,7 @@ def test_the_command_fails_with_one_sentence(task, tmp_path, arguments, code, me
     assert run(tmp_path / "none", "--out", tmp_path / "out")[0] == 3
 
 
+@pytest.mark.process
 def test_the_command_imports_nothing_heavy_until_it_runs():
     heavy = "{'torch', 'numpy', 'nibabel', 'skimage', 'scipy'}"
     code = f"import sys, cli.prepare_msd; print({heavy} & set(sys.modules)); "

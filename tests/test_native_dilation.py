@@ -22,8 +22,8 @@ from activmask.data.dilation import dilation_radius, stored_radii
 from activmask.data.manifest import split_digests, table_entries
 from activmask.data.mask_shares import ShareTally, dilated_masks
 from activmask.data.masks import dilate
-from activmask.data.presets import PRESETS
 from activmask.data.sources.msd.prepare import prepare_msd
+from activmask.data.sources.presets import presets
 from activmask.data.view import as_seen
 from activmask.data.writer import write_dataset
 from activmask.evaluation.batch import evaluate_checkpoint
@@ -66,7 +66,7 @@ def organs(tmp_path_factory):
 
 @pytest.mark.parametrize("task", RELEASED)
 def test_the_presets_cover_what_the_released_code_covers(organs, task):
-    sigma = PRESETS[task]["mask_blur"]
+    sigma = presets()[task].settings["mask_blur"]
     papers = [paper_share(organ(task, scale), sigma) for scale in SCALES]
     assert np.mean(papers) == pytest.approx(RELEASED[task], abs=0.002)
     _, data = organs(task)
@@ -82,12 +82,12 @@ def test_the_presets_cover_what_the_released_code_covers(organs, task):
 
 @pytest.mark.parametrize(("task", "radius", "stored"), [("liver", 64, 14), ("cardiac", 32, 11)])
 def test_a_mask_grows_by_the_released_radius_on_every_side(organs, task, radius, stored):
-    assert dilation_radius(PRESETS[task]["mask_blur"]) == radius
+    assert dilation_radius(presets()[task].settings["mask_blur"]) == radius
     _, data = organs(task)
     dataset = read_dataset(data)
     side = int(dataset.native[0, 0])
     samples = load_samples(dataset, [int(np.flatnonzero(dataset.labels == 1)[0])])
-    grown = dilate(samples.masks, PRESETS[task]["mask_blur"], samples.native)
+    grown = dilate(samples.masks, presets()[task].settings["mask_blur"], samples.native)
     for axis in (2, 3):
         before, after = (
             torch.nonzero(one.any(dim=axis).flatten()).flatten() for one in (samples.masks, grown)

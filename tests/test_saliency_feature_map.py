@@ -10,8 +10,8 @@ from activmask.models.build import build_model
 from activmask.models.output import ModelOutput
 from activmask.models.taps import Tapped
 from activmask.models.torchvision_models import torchvision_classifier
+from activmask.saliency.attribution import attribute
 from activmask.saliency.feature_map import as_map, find_feature_map
-from activmask.saliency.methods import attribute
 
 FAMILIES = {
     # member: side in px, the last feature map, its channels and positions a side

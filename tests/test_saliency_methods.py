@@ -8,7 +8,8 @@ from activmask.ground.errors import UsageError
 from activmask.models.build import build_model
 from activmask.models.inference import images_per_pass
 from activmask.models.output import ModelOutput
-from activmask.saliency.methods import METHODS, attribute
+from activmask.saliency.attribution import attribute
+from activmask.saliency.methods import METHODS
 
 SIDE = 8
 
@@ -181,7 +182,7 @@ def test_maps_are_those_of_the_network_as_it_is(method, monkeypatch):
             module.running_var.copy_(torch.linspace(0.5, 2, len(module.weight)))
     quick = attribute(model, batch, method=method, target=1 if method != "contrast" else None)
     monkeypatch.setattr(
-        "activmask.saliency.methods.classifier",
+        "activmask.saliency.attribution.classifier",
         lambda model, _images: lambda images: model(images, reconstruct=False).logits,
     )
     plain = attribute(model, batch, method=method, target=1 if method != "contrast" else None)

@@ -147,6 +147,7 @@ def test_an_epoch_of_one_step_can_be_estimated(tmp_path):
     assert seconds_per_epoch(job) > 0
 
 
+@pytest.mark.process
 def test_processes_train_and_a_killed_one_is_told(tmp_path):
     jobs = jobs_of(tmp_path, 2, epochs=2)
     long = replace(jobs[0], config=changed(jobs[0].config, epochs=500))
@@ -167,6 +168,18 @@ def test_processes_train_and_a_killed_one_is_told(tmp_path):
     assert is_finished(jobs[1])
 
 
+@pytest.mark.process
+def test_a_job_that_fails_sends_its_sentence_back(tmp_path):
+    engine = LocalEngine(1)
+    try:
+        engine.start(jobs_of(tmp_path, 1, data="nowhere")[0])
+        [one] = engine.ended(120)
+    finally:
+        engine.close()
+    assert one.error.startswith("the data set folder nowhere")
+
+
+@pytest.mark.process
 def test_closing_stops_what_runs(tmp_path):
     [job] = jobs_of(tmp_path, 1, epochs=500)
     engine = LocalEngine(1)
@@ -186,6 +199,7 @@ def test_gpus_take_turns():
     assert LocalEngine(2)._idlest_gpu() is None
 
 
+@pytest.mark.process
 def test_waiting_returns_after_its_time(tmp_path):
     engine = LocalEngine(1)
     [job] = jobs_of(tmp_path, 1, epochs=500)

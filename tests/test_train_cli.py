@@ -11,7 +11,7 @@ from safetensors.torch import save
 from typer.testing import CliRunner
 
 from activmask.runs.checkpoint import read_safetensors
-from activmask.runs.description import changed
+from activmask.runs.description import all_settings, changed
 from activmask.runs.making import make_config
 from activmask.training.run import train
 
@@ -51,9 +51,12 @@ def test_a_finished_run_of_an_older_version_says_what_it_lacks(crosses, tmp_path
 
 
 def test_the_help_says_where_a_default_depends_on_the_network():
-    assert _default("actdiff_norm") == "row; channel for cnn/ae/unet"
-    assert _default("actdiff_at") == "pre; post for cnn/ae/unet"
-    assert _default("select") == "auc"
+    known = all_settings()
+    assert _default(known["actdiff_norm"]) == "row; channel for cnn/ae/unet"
+    assert _default(known["actdiff_at"]) == "pre; post for cnn/ae/unet"
+    assert _default(known["width"]) == "16 for cnn, ae, unet (64 in liver/cardiac/pancreas/xray), else 64"
+    assert _default(known["recon"]) == "10 for ae, unet (1 in liver/cardiac/pancreas/xray), else 0"
+    assert _default(known["select"]) == "auc"
 
 
 def as_an_older_version_wrote_it(config: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from objective_settings import each
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -29,28 +30,21 @@ from activmask.training.replicas.state import restore_state, save_state
 from activmask.training.run import train
 
 FILES = ("best.safetensors", "last.safetensors")
-OBJECTIVES = {
-    "plain": {"model": "cnn"},
-    "actdiff": {"model": "resnet18", "actdiff": 10.0},
-    "actdiff detached": {"model": "cnn", "actdiff": 1.0, "actdiff_detach": True, "actdiff_layers": "last"},
-    "gradmask": {"model": "cnn", "gradmask": 1.0},
-    "reconstruct masked": {"model": "unet", "recon_masked": True},
-    "rrr": {"model": "cnn", "rrr": 1.0},
-    "adversarial": {"model": "cnn", "adversarial": 1.0, "adversarial_steps": 2},
-    "follow-up": {
-        "model": "cnn",
-        "adversarial": 1.0,
-        "adversarial_form": "followup",
-        "adversarial_steps": 3,
-        "actdiff": 1.0,
-        "actdiff_layers": "pooled",
-    },
-    "classify masked": {"model": "ae", "classify_masked": "train"},
-    "classify shuffled": {"model": "cnn", "classify_shuffled": True},
-    "cutout": {"model": "cnn", "cutout": 9},
-    "share of masks": {"model": "cnn", "actdiff": 1.0, "masks": 0.5},
-    "dropout": {"model": "mobilenet_v3_small", "width": 64},
-}
+RESUMED = (
+    "plain",
+    "batch norm",
+    "actdiff detached",
+    "gradmask",
+    "reconstruct masked",
+    "rrr",
+    "adversarial",
+    "follow-up in turns",
+    "classify masked",
+    "classify shuffled",
+    "cutout",
+    "share of masks",
+    "dropout",
+)
 
 
 def small(crosses: Path, **settings):
@@ -77,7 +71,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert all(torch.equal(left[key], right[key]) for key in left)
 
 
-@pytest.mark.parametrize("settings", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("settings", each(RESUMED))
 def test_an_interrupted_run_resumes_to_the_same_bits(crosses, tmp_path, settings, monkeypatch):
     config = small(crosses, **settings)
     [straight] = train(config, out=tmp_path / "straight")

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from activmask.data.mask_shares import Presence
-from activmask.data.presets import PRESETS
 from activmask.data.settings import View
+from activmask.data.sources.presets import presets
 from activmask.data.splits import SPLITS
 from activmask.evaluation.audit import audited
 from activmask.evaluation.evaluate import Evaluation, evaluate
@@ -120,7 +120,7 @@ def evaluate_checkpoint(
 
 
 def _view_notes(preset: str, view: View) -> tuple[str, ...]:
-    usual = PRESETS[preset].get("evaluate_view", View().evaluate_view)
+    usual = presets()[preset].settings.get("evaluate_view", View().evaluate_view)
     if view.evaluate_view == usual or not view.image_size:
         return ()
     seen = {"centre": "the middle of each image", "whole": "each image whole, resized"}

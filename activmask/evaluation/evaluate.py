@@ -17,7 +17,7 @@ from activmask.evaluation.localisation import METRICS, PerImage
 from activmask.evaluation.scores import ScoreReport, accuracy, auc, score_report, why_no_auc
 from activmask.ground.errors import CheckpointError, DataError
 from activmask.runs.checkpoint import Checkpoint
-from activmask.saliency.methods import attribute
+from activmask.saliency.attribution import attribute
 from activmask.training.replicas.predictions import predict
 
 

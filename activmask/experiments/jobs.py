@@ -100,7 +100,7 @@ def is_finished(job: Job) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class JobProgress:
     """How far a job is, as its folder tells."""
 
     epochs: int
@@ -109,11 +109,11 @@ class Progress:
     """Mean over seeds of the latest epoch's validation AUC; None before the first."""
 
 
-def progress_of(job: Job) -> Progress:
+def progress_of(job: Job) -> JobProgress:
     """Read how far a job is; a history that cannot be read counts as not begun, training replaces it."""
     histories = [_history(seed_folder(job.folder, seed)) for seed in job.seeds]
     latest = [history[-1]["valid_auc"] for history in histories if history]
-    return Progress(
+    return JobProgress(
         epochs=sum(min(len(history), job.config.training.epochs) for history in histories),
         valid_auc=sum(latest) / len(latest) if latest else None,
     )

@@ -36,7 +36,7 @@ Files = dict[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class SentJob:
     """A job as a node gets it."""
 
     job: Job
@@ -107,7 +107,7 @@ class RayEngine:
 
     def _submit(self, job: Job, losses: int, *, send: bool = False) -> None:
         holds = job.folder.is_dir() and any(job.folder.iterdir())
-        task = Task(
+        task = SentJob(
             job=job,
             beacon=self._beacon(job.folder.parent),
             cwd=Path.cwd(),
@@ -202,7 +202,7 @@ class RayEngine:
             self._ray.shutdown()
 
 
-def work_on_node(task: Task) -> Outcome:
+def work_on_node(task: SentJob) -> Outcome:
     """Run a job on a node: in its folder if the node sees that, else in a temporary one."""
     with chdir(task.cwd if task.cwd.is_dir() else Path.cwd()):
         if sees_beacon(task):
@@ -210,7 +210,7 @@ def work_on_node(task: Task) -> Outcome:
         return Outcome(lacks_found=True) if task.withheld else _run_aside(task)
 
 
-def sees_beacon(task: Task) -> bool:
+def sees_beacon(task: SentJob) -> bool:
     """Whether the sweep's folder is the same here as on the driver."""
     try:
         return (task.job.folder.parent / BEACON_FILE).read_text(encoding="utf-8") == task.beacon
@@ -218,7 +218,7 @@ def sees_beacon(task: Task) -> bool:
         return False
 
 
-def _run_aside(task: Task) -> Outcome:
+def _run_aside(task: SentJob) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="activmask-") as scratch:
         job = replace(task.job, folder=Path(scratch) / task.job.folder.name)
         for reference in task.found:

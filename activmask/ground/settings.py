@@ -6,7 +6,7 @@ declarations, so that they cannot drift apart.
 
 import dataclasses
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -15,15 +15,22 @@ from activmask.ground.errors import UsageError
 
 P = TypeVar("P")
 
+Text = str | Callable[[], str]
+"""A text, or what makes it when it is asked for, as a list of names may have grown by then."""
+
+Choices = Callable[[], Iterable[str]]
+"""The words that a setting can have now."""
+
 InWords = Callable[[Any], str]
 """From a setting's value to what stands for it; empty if nothing does."""
 
 
 def setting(
     default: Any,
-    text: str,
+    text: Text,
     *,
     least: float | None = None,
+    choices: Choices | None = None,
     method: bool = False,
     form: bool = False,
     in_name: InWords | None = None,
@@ -36,6 +43,7 @@ def setting(
         default: its value where nobody says.
         text: its help.
         least: the smallest number allowed.
+        choices: the words that its flag takes, where a table lists them.
         method: whether a method differs from its baseline in it.
         form: whether it says how a method is computed, not which method it is.
         in_name: its part of a run's folder name, where it departs from the default.
@@ -43,8 +51,9 @@ def setting(
         bare: what its flag means without a value, where it may stand so.
     """
     metadata = {
-        "help": text,
+        "text": text,
         "least": least,
+        "choices": choices,
         "method": method,
         "form": form,
         "in_name": in_name,
@@ -63,13 +72,24 @@ class Setting:
     default: Any
     kind: Any
     """Its type: bool, int, float, str or a Literal of strings."""
-    help: str
+    text: Text
     least: float | None
+    choices: Choices | None
     method: bool
     form: bool
     in_name: InWords | None
     in_label: InWords | None
     bare: str | None
+
+    @property
+    def help(self) -> str:
+        """What its flag says of it."""
+        return said(self.text)
+
+
+def said(text: Text) -> str:
+    """A text as it is now."""
+    return text if isinstance(text, str) else text()
 
 
 def declared(part: Callable[..., object]) -> dict[str, Setting]:

@@ -1,1 +1,30 @@
-"""The networks: the paper's convnets and torchvision's classifiers, all returning a `ModelOutput`."""
+"""The networks: what a run can train. All return a `ModelOutput`.
+
+Everything that depends on which networks there are is derived from the table below: help, checks,
+defaults, run names, labels, and what is built.
+"""
+
+from activmask.models.model import Model
+from activmask.models.paper_networks import PAPER_NETWORKS
+from activmask.models.torchvision_entries import RESNET18, RESNET34, of_torchvision
+
+MODELS: dict[str, Model] = {**PAPER_NETWORKS, "resnet18": RESNET18, "resnet34": RESNET34}
+"""The networks with an entry of their own, by name. Any other classifier of torchvision has one by rule."""
+
+
+def find_model(name: str) -> Model:
+    """What is true of a network; a name that is not in the table is taken for torchvision's.
+
+    `check_model` tells whether there is such a network.
+    """
+    return MODELS.get(name) or of_torchvision(name)
+
+
+def with_decoder() -> list[str]:
+    """The names of the networks that can reconstruct."""
+    return [name for name, one in MODELS.items() if one.decoder]
+
+
+def with_any_width() -> list[str]:
+    """The names of the networks whose width can be chosen."""
+    return [name for name, one in MODELS.items() if one.any_width]

@@ -1,32 +1,33 @@
 """From a run's description to an untrained network."""
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
 from activmask.ground.errors import UsageError
-from activmask.models.convnet import SMALLEST_SIDE, ConvNet
+from activmask.ground.nearest import nearest
+from activmask.models import MODELS, find_model, with_any_width
 from activmask.models.output import ModelOutput
 from activmask.models.settings import Network
 from activmask.models.taps import Tapped
-from activmask.models.torchvision_models import (
-    check_torchvision_model,
-    give_released_head,
-    torchvision_classifier,
-)
-
-CONVNETS = {
-    "cnn": partial(ConvNet),
-    "ae": partial(ConvNet, decoder=True),
-    "unet": partial(ConvNet, decoder=True, skips=True),
-}
 
 
 def check_model(wanted: Network) -> None:
     """Raise a UsageError for a model or width that does not exist, before any data is read."""
-    if wanted.model not in CONVNETS:
-        check_torchvision_model(wanted.model, wanted.width)
+    name = wanted.model
+    if name not in MODELS:
+        # Torchvision is asked last: loading it takes seconds.
+        from activmask.models.torchvision_models import torchvision_names
+
+        known = torchvision_names()
+        if name not in known:
+            ours = [one for one in MODELS if one not in known]
+            raise UsageError(f"there is no model '{name}'; {nearest(name, [*ours, *known])}")
+    model = find_model(name)
+    if not model.any_width and wanted.width != model.usual_width:
+        raise UsageError(
+            f"the width of {name} is fixed; leave width at {model.usual_width} or use "
+            f"{', '.join(with_any_width())}"
+        )
 
 
 def build_model(wanted: Network, *, channels: int, classes: int, image_size: int, seed: int) -> nn.Module:
@@ -45,20 +46,15 @@ def build_model(wanted: Network, *, channels: int, classes: int, image_size: int
     Raises:
         UsageError: unknown model, or images too small for it.
     """
+    check_model(wanted)
+    known = find_model(wanted.model)
+    if image_size < known.smallest_side:
+        raise UsageError(
+            f"images of {image_size} px are too small for {wanted.model}, which needs {known.smallest_side}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        if wanted.model in CONVNETS:
-            if image_size < SMALLEST_SIDE:
-                raise UsageError(
-                    f"images of {image_size} px are too small for {wanted.model}, which needs {SMALLEST_SIDE}"
-                )
-            return CONVNETS[wanted.model](
-                channels=channels, classes=classes, image_size=image_size, width=wanted.width
-            )
-        network = torchvision_classifier(wanted.model, channels=channels, classes=classes, width=wanted.width)
-        if wanted.head == "released":
-            give_released_head(network, wanted.model, image_size)
-        model = Tapped(network)
+        model = known.build(wanted, channels=channels, classes=classes, image_size=image_size)
         _try_out(model, wanted.model, channels, image_size)
     return model
 

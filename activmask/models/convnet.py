@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from activmask.models.depths import BLOCKS, SMALLEST_SIDE
 from activmask.models.output import ModelOutput
-
-BLOCKS = 4
-SMALLEST_SIDE = 2 ** (BLOCKS - 1)
 
 
 class ConvNet(nn.Module):

@@ -1,31 +1,33 @@
 """The settings of a run's network."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from activmask.ground.listed import listed
 from activmask.ground.settings import setting
+from activmask.models import MODELS, with_any_width
+from activmask.models.model import USUAL_WIDTH
 
 Head = Literal["pooled", "released"]
 
 
-CONVNETS = ("cnn", "ae", "unet")
-AUTOENCODERS = ("ae", "unet")
-
-MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
-    "cnn": {"actdiff_norm": "channel", "actdiff_at": "post"},
-    "ae": {"actdiff_norm": "channel", "actdiff_at": "post"},
-    "unet": {"actdiff_norm": "channel", "actdiff_at": "post"},
-}
-"""Settings whose default is another one for some models; each was chosen by training."""
+def _by_source() -> str:
+    """The networks that are listed, and where each is published."""
+    found: dict[str, list[str]] = {}
+    for name, one in MODELS.items():
+        found.setdefault(one.source, []).append(name)
+    return ", ".join(f"{', '.join(names)} ({source})" for source, names in found.items())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """Which network a run trains."""
 
-    model: str = setting("resnet18", "cnn, ae, unet, resnet18 or any torchvision classifier.")
+    model: str = setting("resnet18", lambda: f"{_by_source()}, or any other torchvision classifier.")
     width: int = setting(
-        64, "Channels of the first layer (cnn, ae, unet and the ResNets of basic blocks).", least=1
+        USUAL_WIDTH,
+        lambda: f"Channels of the first layer ({listed(with_any_width())}).",
+        least=1,
     )
     head: Head = setting(
         "pooled",

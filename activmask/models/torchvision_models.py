@@ -7,12 +7,8 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet, conv1x1
 
 from activmask.ground.errors import UsageError
-from activmask.ground.nearest import nearest
-
-NARROWABLE = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
-"""ResNets of basic blocks, with their blocks per stage; their first width can be chosen."""
-
-_RESNET_WIDTH = 64
+from activmask.models.depths import BASIC_BLOCKS
+from activmask.models.model import USUAL_WIDTH
 
 _HALVINGS = 3
 """How often a ResNet with the small-image stem halves the side of its map, rounding up."""
@@ -21,16 +17,9 @@ _POOL = 4
 """Side of the windows that the authors' ResNet averages over before its last layer."""
 
 
-def check_torchvision_model(name: str, width: int) -> None:
-    """Raise a UsageError for an unknown name, or a width for a network whose width is fixed."""
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        raise UsageError(f"there is no model '{name}'; {nearest(name, ['cnn', 'ae', 'unet', *known])}")
-    if width != _RESNET_WIDTH and name not in NARROWABLE:
-        raise UsageError(
-            f"the width of {name} is fixed; leave width at {_RESNET_WIDTH} or use cnn, ae, unet, "
-            f"{', '.join(NARROWABLE)}"
-        )
+def torchvision_names() -> list[str]:
+    """All classifiers of torchvision."""
+    return list(torchvision.models.list_models(module=torchvision.models))
 
 
 def torchvision_classifier(name: str, *, channels: int, classes: int, width: int) -> nn.Module:
@@ -39,17 +28,19 @@ def torchvision_classifier(name: str, *, channels: int, classes: int, width: int
     The ResNet and DenseNet families get the small-image stem: a 3x3 convolution of stride 1 and
     no pooling after it. The first convolution of any other takes `channels` inputs as it stands.
 
-    Raises:
-        UsageError: unknown name, or a width for a network whose width is fixed.
+    Args:
+        name: one of `torchvision_names`.
+        channels: of the images.
+        classes: number of classes.
+        width: channels of the first layer; another than usual for ResNets of basic blocks alone.
     """
-    check_torchvision_model(name, width)
     no_side_outputs = {"aux_logits": False} if name in {"googlenet", "inception_v3"} else {}
     init = {"init_weights": True} if name in {"googlenet", "inception_v3"} else {}
     network: nn.Module = torchvision.models.get_model(
         name, weights=None, num_classes=classes, **no_side_outputs, **init
     )
-    if width != _RESNET_WIDTH:
-        _narrow(cast(ResNet, network), width, NARROWABLE[name], classes)
+    if width != USUAL_WIDTH:
+        _narrow(cast(ResNet, network), width, BASIC_BLOCKS[name], classes)
     _small_image_stem(network, channels)
     return network
 

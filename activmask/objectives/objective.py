@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from activmask.ground.settings import Setting, declared
+from activmask.ground.settings import Setting, Text, declared
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ class Trial:
     """Channels, height and width of the images."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Objective(Generic[S]):
     """Everything that is true of one way to train; `OBJECTIVES` lists them all."""
 
@@ -102,7 +102,7 @@ class Objective(Generic[S]):
     """Where its equation or procedure is published."""
     hides_surroundings: bool = False
     """Whether it shows the network images without their surroundings."""
-    without_effect: Mapping[str, tuple[Callable[[S], object], str]] = field(default_factory=dict)
+    without_effect: Mapping[str, tuple[Callable[[S], object], Text]] = field(default_factory=dict)
     """Conditions without which one of its settings does nothing, and what follows "has no effect" then.
 
     Of the others every one that is no switch needs the objective to be on."""
@@ -154,7 +154,8 @@ class Objective(Generic[S]):
     def _declared(self) -> dict[str, Setting]:
         found = declared(self.settings)
         first = found[self.name]
-        return found | {self.name: replace(first, help=f"{first.help.removesuffix('.')} ({self.source}).")}
+        with_source = replace(first, text=lambda: f"{first.help.removesuffix('.')} ({self.source}).")
+        return found | {self.name: with_source}
 
 
 def is_on(value: object) -> bool:

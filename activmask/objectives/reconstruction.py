@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from activmask.ground.listed import listed
 from activmask.ground.settings import setting
+from activmask.models import with_decoder
 from activmask.objectives.objective import Needs, Objective, Step
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ class ReconSettings:
     """
 
     recon: float = setting(
-        0.0, "Weight of the reconstruction (ae, unet: on by the preset's weight).", least=0
+        0.0,
+        lambda: f"Weight of the reconstruction ({', '.join(with_decoder())}: on by the preset's weight).",
+        least=0,
     )
     recon_loss: ReconLoss = setting(
         "bce", "Binary cross-entropy of a sigmoid output, or mean squared error.", form=True
@@ -67,9 +71,13 @@ def _term(settings: ReconSettings, step: Step) -> Tensor:
     return reconstruction_loss(step.output.reconstruction, target, settings.recon_loss)
 
 
+def _switch_on() -> str:
+    return f"use the model {listed(with_decoder(), 'or')} with recon above 0"
+
+
 def _refused(settings: ReconSettings) -> Iterator[str]:
     if settings.recon_masked and not settings.recon:
-        yield "recon_masked needs a reconstruction: use the model ae or unet with recon above 0"
+        yield f"recon_masked needs a reconstruction: {_switch_on()}"
 
 
 RECON = Objective(
@@ -83,7 +91,7 @@ RECON = Objective(
     without_effect={
         "recon_loss": (
             lambda settings: settings.recon,
-            "without a reconstruction: use the model ae or unet with recon above 0",
+            lambda: f"without a reconstruction: {_switch_on()}",
         )
     },
     refused=_refused,

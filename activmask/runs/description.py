@@ -5,13 +5,18 @@ It is flat for flags, TOML and JSON alone, see `flat` and `compose`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from activmask.data.settings import Source, View
+from activmask.data.sources.presets import presets
 from activmask.ground.settings import Setting, declared, filled, setting
-from activmask.models.settings import MODEL_DEFAULTS, Network
+from activmask.models import find_model
+from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, usual_settings
+from activmask.objectives.objective import Objective
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -22,7 +27,7 @@ SelectBy = Literal["auc", "accuracy", "loss"]
 class Preset:
     """Whose settings a run starts from."""
 
-    preset: str = setting("synthetic", "The paper's settings for one of its data sets.")
+    preset: str = setting("synthetic", "The paper's settings for one of its data sets.", choices=presets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,23 +93,25 @@ _PARTS: tuple[tuple[str, type, str], ...] = (
 """The parts of a run: attribute, class and the panel of the help that its flags stand in."""
 
 
-def _in_panels() -> list[tuple[str, Setting]]:
-    """All settings in the order of flags, each with its panel."""
+def all_settings() -> Mapping[str, Setting]:
+    """Every setting of a run by name, those of all objectives among them, in the order of flags."""
+    return _all_settings(tuple(OBJECTIVES.values()))[0]
+
+
+def panels() -> Mapping[str, str]:
+    """The panel of the help that each setting's flag stands in."""
+    return _all_settings(tuple(OBJECTIVES.values()))[1]
+
+
+@cache
+def _all_settings(listed: tuple[Objective[Any], ...]) -> tuple[Mapping[str, Setting], Mapping[str, str]]:
+    """The settings and their panels while these objectives are listed."""
     found = [("Data", known) for known in declared(Preset).values()]
     for _, part, panel in _PARTS:
-        of_objectives = [known for one in OBJECTIVES.values() for known in one.declared().values()]
+        of_objectives = [known for one in listed for known in one.declared().values()]
         found += [(panel, known) for known in (of_objectives if part is tuple else declared(part).values())]
-    return found
-
-
-def all_settings() -> dict[str, Setting]:
-    """Every setting of a run by name, those of all objectives among them."""
-    return {known.name: known for _, known in _in_panels()}
-
-
-def panels() -> dict[str, str]:
-    """The panel of the help that each setting's flag stands in."""
-    return {known.name: panel for panel, known in _in_panels()}
+    settings = {known.name: known for _, known in found}
+    return MappingProxyType(settings), MappingProxyType({known.name: panel for panel, known in found})
 
 
 def flat(config: RunConfig) -> dict[str, Any]:
@@ -131,4 +138,10 @@ def changed(config: RunConfig, **values: Any) -> RunConfig:
 
 def default_of(name: str, model: str) -> Any:
     """What a setting is for a model when neither the user nor a preset says."""
-    return MODEL_DEFAULTS.get(model, {}).get(name, all_settings()[name].default)
+    return find_model(model).defaults.get(name, all_settings()[name].default)
+
+
+def usual_width(model: str, preset: str) -> int:
+    """The channels of a model's first layer when the user does not say (raises KeyError: no such preset)."""
+    own = find_model(model).usual_width
+    return presets()[preset].convnet_width if own is None else own

@@ -27,9 +27,6 @@ RUN_FILE = "run.json"
 PRESENCE = "mask_presence"
 """The key of the description that says how well the mere presence of a mask tells the class."""
 
-MSD_PRESETS = ("liver", "cardiac", "pancreas")
-"""Those of volumes, whose masks earlier versions dilated by px of the stored image."""
-
 HISTORY_FILE = "history.csv"
 """One row an epoch, replaced whole after each."""
 

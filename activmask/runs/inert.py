@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from activmask.data.presets import PRESETS
 from activmask.data.settings import IN_MEMORY, draws_images
-from activmask.models.settings import CONVNETS
+from activmask.data.sources.presets import presets
+from activmask.ground.listed import listed
+from activmask.ground.settings import Text, said
+from activmask.models import MODELS, find_model
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import needs
 from activmask.objectives.objective import Objective
@@ -24,7 +26,13 @@ def _drawn(config: RunConfig) -> bool:
 
 _IN_MEMORY_SPLITS = "on data synthetic, which is drawn in memory in splits of its own; give a data set folder"
 
-NEEDS: Mapping[str, tuple[Acts, str]] = {
+
+def _without_batch_norm() -> str:
+    names = [name for name, one in MODELS.items() if not one.batch_norm]
+    return f"on {listed(names)}, which have no batch normalisation; leave it off"
+
+
+NEEDS: Mapping[str, tuple[Acts, Text]] = {
     "split_policy": (_on_disk, _IN_MEMORY_SPLITS),
     "split_seed": (
         lambda config: draws_images(config.source),
@@ -64,12 +72,12 @@ NEEDS: Mapping[str, tuple[Acts, str]] = {
         "unless an objective of this run looks at masks from files: with circles every image has a mask",
     ),
     "head": (
-        lambda config: config.network.model.startswith(("resnet", "resnext", "wide_resnet")),
+        lambda config: config.network.head in find_model(config.network.model).heads,
         "on networks other than ResNets; leave it at pooled",
     ),
     "sync_batchnorm": (
-        lambda config: config.network.model not in CONVNETS,
-        "on cnn, ae and unet, which have no batch normalisation; leave it off",
+        lambda config: find_model(config.network.model).batch_norm,
+        _without_batch_norm,
     ),
 }
 """What each setting needs in order to act, as a test of the whole run and in words after "has no effect".
@@ -85,7 +93,7 @@ def without_effect(config: RunConfig) -> list[str]:
     """
     values = flat(config)
     chosen = {name for name, value in values.items() if value != _usual(config, name)}
-    vain = {name: why for name, (acts, why) in NEEDS.items() if name in chosen and not acts(config)}
+    vain = {name: said(why) for name, (acts, why) in NEEDS.items() if name in chosen and not acts(config)}
     for one in OBJECTIVES.values():
         vain |= {name: why for name, why in _idle(one, one.of(config.objectives)).items() if name in chosen}
     return [
@@ -102,9 +110,9 @@ def _idle(one: Objective[Any], settings: Any) -> dict[str, str]:
     for name in one.declared():
         acts, why = one.without_effect.get(name, weightless)
         if name not in one.switches and not acts(settings):
-            found[name] = why
+            found[name] = said(why)
     return found
 
 
 def _usual(config: RunConfig, name: str) -> Any:
-    return PRESETS[config.preset].get(name, default_of(name, config.network.model))
+    return presets()[config.preset].settings.get(name, default_of(name, config.network.model))

@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from activmask.data.presets import CONVNET_WIDTH, PRESETS, RECON_WEIGHT
 from activmask.data.settings import parse_ratio
+from activmask.data.sources.presets import presets
 from activmask.ground.errors import UsageError
+from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest
 from activmask.ground.settings import check_value
-from activmask.models.settings import AUTOENCODERS, CONVNETS, MODEL_DEFAULTS
+from activmask.models import find_model, with_decoder
+from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, needs, switched_on, that_need
-from activmask.runs.description import RunConfig, all_settings, changed, compose, flat
+from activmask.runs.description import RunConfig, all_settings, changed, compose, flat, usual_width
 from activmask.runs.inert import without_effect
 
 
@@ -23,14 +25,15 @@ def make_config(**settings: Any) -> RunConfig:
             each other or could not take effect.
     """
     check_values(settings)
-    preset = settings.get("preset", "synthetic")
-    _check_preset(preset)
-    values = {**PRESETS[preset], **settings}
-    model = values.get("model", "resnet18")
+    name = settings.get("preset", RunConfig.preset)
+    _check_preset(name)
+    preset = presets()[name]
+    values = {**preset.settings, **settings}
+    model = values.get("model", Network.model)
     if "width" not in settings:
-        values["width"] = CONVNET_WIDTH[preset] if model in CONVNETS else 64
-    if "recon" not in settings and model in AUTOENCODERS:
-        values["recon"] = RECON_WEIGHT[preset]
+        values["width"] = usual_width(model, name)
+    if "recon" not in settings and find_model(model).decoder:
+        values["recon"] = preset.recon_weight
     config = compose(values | _model_defaults(values, model))
     for reason in (*_contradictions(config), *without_effect(config)):
         raise UsageError(reason)
@@ -38,8 +41,8 @@ def make_config(**settings: Any) -> RunConfig:
 
 
 def _check_preset(preset: str) -> None:
-    if preset not in PRESETS:
-        raise UsageError(f"there is no preset '{preset}'; {nearest(preset, PRESETS)}")
+    if preset not in presets():
+        raise UsageError(f"there is no preset '{preset}'; {nearest(preset, presets())}")
 
 
 def _model_defaults(values: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -52,7 +55,7 @@ def _model_defaults(values: Mapping[str, Any], model: str) -> dict[str, Any]:
     owner = {name: one.name for one in OBJECTIVES.values() for name in one.declared()}
     return {
         name: value
-        for name, value in MODEL_DEFAULTS.get(model, {}).items()
+        for name, value in find_model(model).defaults.items()
         if name not in values or (values[name] == known[name].default and not values.get(owner[name]))
     }
 
@@ -97,11 +100,11 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
         yield from one.refused(one.of(config.objectives))
     yield from _surroundings(config.objectives)
     asked = needs(config.objectives)
-    if asked.decoder and config.network.model not in AUTOENCODERS:
+    if asked.decoder and not find_model(config.network.model).decoder:
         names = " and ".join(that_need(config.objectives, "decoder"))
         yield (
-            f"{config.network.model} has no decoder, so it cannot reconstruct; use ae or unet, or set "
-            f"{names} to 0"
+            f"{config.network.model} has no decoder, so it cannot reconstruct; use "
+            f"{listed(with_decoder(), 'or')}, or set {names} to 0"
         )
     if asked.second_derivative and config.machine.compile:
         yield (
@@ -116,11 +119,11 @@ def _surroundings(chosen: Chosen) -> Iterator[str]:
     """What is wrong where training shows images without their surroundings."""
     hiding = [one.name for one, _ in switched_on(chosen) if one.hides_surroundings]
     if len(hiding) > 1:
-        yield f"{_in_words(hiding)} both replace the training images; choose one"
+        yield f"{listed(hiding)} both replace the training images; choose one"
     if hiding and needs(chosen).surroundings:
         hidden = [one.name for one in OBJECTIVES.values() if one.hides_surroundings]
         yield (
-            f"{_in_words(hidden)} train on images without their surroundings, so "
+            f"{listed(hidden)} train on images without their surroundings, so "
             f"{_all_that_need('surroundings')}, which act on the surroundings, cannot go with them; "
             "choose one"
         )
@@ -128,7 +131,7 @@ def _surroundings(chosen: Chosen) -> Iterator[str]:
 
 def _all_that_need(what: str) -> str:
     """The names of all objectives that would need something, whether they are on or not."""
-    return _in_words(
+    return listed(
         [
             name
             for one in OBJECTIVES.values()
@@ -136,8 +139,3 @@ def _all_that_need(what: str) -> str:
             if getattr(needed, what)
         ]
     )
-
-
-def _in_words(names: list[str]) -> str:
-    """Names as a sentence lists them."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -4,22 +4,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, get_origin
 
-from activmask.data.presets import CONVNET_WIDTH
 from activmask.data.settings import Source, View
 from activmask.ground.settings import Setting, declared
-from activmask.models.settings import CONVNETS, Network
+from activmask.models import find_model
+from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import switched_on
-from activmask.runs.description import RunConfig, all_settings, changed, default_of
-
-MODEL_NAMES = {"cnn": "CNN", "ae": "Conv AE", "unet": "UNet", "resnet18": "ResNet"}
-"""The paper's names; any other model is called as in `train`."""
+from activmask.runs.description import RunConfig, all_settings, changed, default_of, usual_width
 
 
 def run_name(config: RunConfig) -> str:
     """A readable folder name made of what sets the run apart, for example `synthetic-resnet18-actdiff10`."""
     model = config.network.model
-    if config.network.width != (CONVNET_WIDTH[config.preset] if model in CONVNETS else 64):
+    if config.network.width != usual_width(model, config.preset):
         model += f"w{config.network.width}"
     of_objectives = [known for one in OBJECTIVES.values() for known in one.declared().values()]
     # Weights come before forms, so that runs of earlier versions keep the names of their folders.
@@ -60,7 +57,7 @@ def data_name(config: RunConfig) -> str:
 
 def model_name(config: RunConfig) -> str:
     """The network, for example `ResNet`."""
-    return MODEL_NAMES.get(config.network.model, config.network.model)
+    return find_model(config.network.model).label or config.network.model
 
 
 def method_name(config: RunConfig) -> str:

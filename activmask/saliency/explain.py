@@ -15,9 +15,10 @@ from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
 from activmask.objectives.reconstruction import RECON, reconstruction_image
 from activmask.runs.checkpoint import Checkpoint
+from activmask.saliency.attribution import attribute, method_layer
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.maps import mass_inside
-from activmask.saliency.methods import attribute, method_layer
+from activmask.saliency.methods import USUAL_METHOD
 
 Floats = NDArray[np.float32]
 
@@ -71,7 +72,7 @@ def explain(
     checkpoint: Checkpoint,
     inputs: Inputs,
     *,
-    method: str = "contrast",
+    method: str = USUAL_METHOD,
     target: int | None = None,
     layer: str | None = None,
     device: torch.device | str = "cpu",
@@ -83,7 +84,7 @@ def explain(
         inputs: the images, as `read_inputs` makes them.
         method: a name in `activmask.saliency.methods.METHODS`.
         target: the class to explain; None explains each image's predicted class.
-        layer: the module whose output `gradcam` looks at; None takes the last feature map.
+        layer: the module whose output the method looks at; None takes the last feature map.
         device: where the network computes; it is left there.
 
     Raises:

@@ -81,7 +81,9 @@ def as_map(output: Tensor) -> Tensor:
     return patches.reshape(*patches.shape[:2], side, side)
 
 
-def find_feature_map(model: nn.Module, images: Tensor, layer: str | None = None) -> FeatureMap:
+def find_feature_map(
+    model: nn.Module, images: Tensor, layer: str | None = None, *, method: str = "gradcam"
+) -> FeatureMap:
     """The last feature map of a network, or the one of the module that is named.
 
     The last feature map is the last output with positions through which everything goes that the
@@ -94,6 +96,7 @@ def find_feature_map(model: nn.Module, images: Tensor, layer: str | None = None)
         model: any of this package's, in evaluation mode.
         images: (B, C, H, W), B at least 1, on the model's device; the first goes through it.
         layer: a name as in `model.named_modules()`; None takes the last feature map.
+        method: that needs it, for the errors.
 
     Raises:
         UsageError: there is none, it has a single position, or the name is unknown or unusable.
@@ -109,14 +112,14 @@ def find_feature_map(model: nn.Module, images: Tensor, layer: str | None = None)
     run = _last_map(logits, image, body)
     if run is None:
         raise UsageError(
-            "gradcam needs a feature map, and no output with positions in this network holds all that "
+            f"{method} needs a feature map, and no output with positions in this network holds all that "
             "its head reads; choose another method, such as contrast"
         )
     if run.positions == 1:
         deepest = _last_map(logits, image, [each for each in body if each.positions > 1])
         hint = "" if deepest is None else f", or a layer before it, such as {deepest.name}"
         raise UsageError(
-            f"gradcam cannot tell places apart: the last feature map, {_feature_map(run)}, has a single "
+            f"{method} cannot tell places apart: the last feature map, {_feature_map(run)}, has a single "
             f"position at this image size; choose another method, such as contrast{hint}"
         )
     return _feature_map(run)

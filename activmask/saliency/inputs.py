@@ -15,19 +15,18 @@ from activmask.data.dataset import REQUIRED, native_sides
 from activmask.data.files.images import SUFFIXES
 from activmask.data.files.tables import read_table
 from activmask.data.masks import circle
+from activmask.data.raw_files import Preparing, Sides
 from activmask.data.samples import Samples
-from activmask.data.sources.msd.raw import SUFFIXES as NIFTI_SUFFIXES
-from activmask.data.sources.msd.raw import case_name, is_nifti, volume_name
+from activmask.data.sources import SOURCES
 from activmask.data.view import dilates
 from activmask.ground.errors import CheckpointError, DataError, UsageError
+from activmask.ground.listed import listed
 from activmask.objectives.chosen import shown_always
 from activmask.runs.checkpoint import Checkpoint
-from activmask.runs.folder import MSD_PRESETS
-from activmask.saliency.raw_images import Preparing, Sides, preparing, read_pair
+from activmask.saliency.raw_images import own_source, preparing, read_as_stored, source_that_knows, stems_of
 from activmask.training.feed.known_recipe import known_recipe
 from activmask.training.feed.sources import as_judged
 
-_SUFFIXES = (*SUFFIXES, ".dcm")
 PICTURE_SUFFIX = ".saliency.png"
 """What the pictures of this package are called, so that a folder of images can hold them."""
 
@@ -45,6 +44,22 @@ class Inputs:
     notes: tuple[str, ...] = ()
     """Sentences on what is not known of how the network's images were made, and on images that it sees
     as it saw none in training."""
+
+
+def _image_suffixes() -> tuple[str, ...]:
+    """How files end that hold one image each."""
+    raw = (suffix for one in SOURCES.values() if not one.volumes for suffix in one.suffixes)
+    return *SUFFIXES, *raw
+
+
+def _volume_suffixes() -> tuple[str, ...]:
+    """How files end that hold many."""
+    return tuple(suffix for one in SOURCES.values() if one.volumes for suffix in one.suffixes)
+
+
+def _is_volume(path: Path) -> bool:
+    known = source_that_knows(path)
+    return known is not None and known.volumes
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
@@ -67,10 +82,11 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _images_in(folder: Path) -> list[Path]:
+    suffixes = _image_suffixes()
     images = [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() in _SUFFIXES
+        if path.suffix.lower() in suffixes
         and not path.name.endswith(PICTURE_SUFFIX)
         # macOS leaves a file ._NAME beside each NAME in archives.
         and not path.name.startswith(".")
@@ -78,7 +94,7 @@ def _images_in(folder: Path) -> list[Path]:
     ]
     if not images:
         raise DataError(
-            f"{{path}} holds no image: expected files ending in {', '.join(_SUFFIXES)}",
+            f"{{path}} holds no image: expected files ending in {', '.join(suffixes)}",
             path=folder,
             advice="name the files themselves",
         )
@@ -164,13 +180,14 @@ def _masking_notes(checkpoint: Checkpoint, masks: Sequence[Tensor | None]) -> li
 
 def _check_slice(paths: Sequence[Path], slice_number: int | None) -> None:
     for path in paths:
-        if is_nifti(path) and slice_number is None:
+        if _is_volume(path) and slice_number is None:
             raise UsageError(
                 "{path} is a volume", path=path, advice="give the number of the axial slice to explain"
             )
-        if not is_nifti(path) and slice_number is not None:
+        if not _is_volume(path) and slice_number is not None:
             raise UsageError(
-                f"{{path}} is no NIfTI volume (.nii or .nii.gz), so it has no slice {slice_number}",
+                f"{{path}} is no NIfTI volume ({listed(_volume_suffixes(), 'or')}), so it has no slice "
+                f"{slice_number}",
                 path=path,
                 advice="leave the slice out",
             )
@@ -181,7 +198,9 @@ def _read_one(
 ) -> tuple[Tensor, Tensor | None]:
     """Image (1, H, W) and mask (H, W) as the network sees them."""
     mask_file = _mask_of(path, mask) if mask is not None and mask.is_dir() else mask
-    pixels, inside, native = read_pair(how, path, mask_file, slice_number)
+    raw = read_as_stored(how, path, mask_file, slice_number)
+    inside = None if raw.inside is None else torch.from_numpy(np.ascontiguousarray(raw.inside))
+    pixels, native = raw.pixels, raw.native
     view, objectives = checkpoint.config.view, checkpoint.config.objectives
     if inside is None and view.mask == "circle":
         inside = circle(pixels.shape[0])[0]
@@ -193,9 +212,8 @@ def _read_one(
 
 def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides | None:
     """The sides of the slice that the image of a stored one was resized from, by its data set's table."""
-    view = checkpoint.config.view
-    of_slices = how.source == "msd" if how.recipe else how.preset in MSD_PRESETS
-    if not dilates(view) or not of_slices:
+    view, source = checkpoint.config.view, own_source(how)
+    if not dilates(view) or source is None or not source.native_slices:
         return None
     folder = path.parent.resolve()
     table, name = folder.parent / "metadata.csv", f"{folder.name}/{path.name}"
@@ -206,7 +224,7 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
             f"{{path}} does not say of how many px the slice of {path.name} was (native_height and "
             f"native_width), by which mask_blur {view.mask_blur:g} is scaled",
             path=table,
-            advice="explain the volume itself with its label, or an image where prepare-msd stored "
+            advice=f"explain the volume itself with its label, or an image where {source.command} stored "
             "it, or leave the mask out",
         )
     return found[0]
@@ -228,10 +246,11 @@ def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None, native: S
 
 def _mask_of(image: Path, folder: Path) -> Path:
     """The file in `folder` that is called like the image, whatever kind of image it is."""
-    stem = volume_name(image) if is_nifti(image) else image.stem
-    stems = (stem, case_name(image)) if is_nifti(image) else (stem,)
-    suffixes = (*NIFTI_SUFFIXES, *_SUFFIXES) if is_nifti(image) else _SUFFIXES
-    candidates = [folder / image.name, *(folder / f"{name}{suffix}" for name in stems for suffix in suffixes)]
+    suffixes = (*(_volume_suffixes() if _is_volume(image) else ()), *_image_suffixes())
+    candidates = [
+        folder / image.name,
+        *(folder / f"{name}{suffix}" for name in stems_of(image) for suffix in suffixes),
+    ]
     for candidate in candidates:
         if candidate.is_file():
             return candidate

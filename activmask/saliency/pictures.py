@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from activmask.data.sources.msd.raw import volume_name
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.files import write_whole
 from activmask.saliency.explain import Explanation
 from activmask.saliency.inputs import PICTURE_SUFFIX
+from activmask.saliency.raw_images import stems_of
 from activmask.saliency.render import draw, png_bytes
 
 
@@ -44,9 +44,8 @@ def picture_paths(
 
 
 def _stem(image: Path, slice_number: int | None) -> str:
-    if slice_number is None:
-        return image.stem
-    return f"{volume_name(image)}-z{slice_number:03d}"
+    stem = stems_of(image)[0]
+    return stem if slice_number is None else f"{stem}-z{slice_number:03d}"
 
 
 def _refuse_collisions(images: Sequence[Path], paths: Sequence[Path]) -> None:

@@ -39,9 +39,9 @@ from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.feed.origin import absolute
 from activmask.training.feed.trained_data import of_seed, own_table
 from activmask.training.replicas.epoch import split_scores
-from activmask.training.replicas.progress import Progress, Silent
 from activmask.training.replicas.replica import Replica, new_replica
 from activmask.training.replicas.state import restore_state
+from activmask.training.replicas.watcher import Silent, Watcher
 from activmask.training.together import train_together
 
 
@@ -65,7 +65,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Watcher | None = None,
 ) -> list[SeedResult]:
     """Train a replica for every seed and write one folder each under `out`.
 
@@ -114,7 +114,7 @@ def train(
     return [results[seed] for seed in seeds]
 
 
-def _tell(replicas: Sequence[Replica], progress: Progress) -> None:
+def _tell(replicas: Sequence[Replica], progress: Watcher) -> None:
     for note in dict.fromkeys(replica.note for replica in replicas if replica.note):
         progress.note(note)
     for replica in replicas:
@@ -212,7 +212,7 @@ def _open_replica(
     device: torch.device,
     resume: bool,
     world: World,
-    progress: Progress,
+    progress: Watcher,
 ) -> Replica:
     folder = seed_folder(out, seed)
     going_on = resume and (folder / STATE_FILE).exists()

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from activmask.data.sources.presets import presets
 from activmask.experiments.printed import Epoch
 from activmask.report.charts.chart import MUTED, Chart, drawing
 from activmask.report.findings.gallery import Gallery, Look, Shown, look
@@ -25,15 +26,6 @@ Picture = Floats | NDArray[np.bool_]
 
 Painter = Callable[[Axes, Look], bool]
 """Paints a cell and says whether there was anything to paint."""
-
-FIGURES = {
-    "synthetic": "figure-3",
-    "liver": "figure-4",
-    "cardiac": "figure-4",
-    "pancreas": "figure-8",
-    "xray": "figure-5a",
-}
-"""The paper's figure for the data set of each preset."""
 
 _CELL, _ACROSS, _DOWN = 0.95, 1.02, 1.16
 """In inches: side of a picture, and from one to the next with the words under it."""
@@ -86,7 +78,7 @@ def _chart(data: str, gallery: Gallery, top: float, epoch: Epoch) -> Chart:
     with drawing():
         figure = _draw(gallery)
     return Chart(
-        kind=FIGURES.get(preset, "saliency") if data.lower() == preset else "saliency",
+        kind=(presets()[preset].figure if data.lower() == preset else "") or "saliency",
         title=f"Where the networks look, {data}",
         caption=_caption(gallery, top, epoch),
         alt=_alt(data, gallery, top),

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from activmask.data.samples import Samples
 from activmask.runs.checkpoint import Checkpoint
-from activmask.saliency.methods import attribute
+from activmask.saliency.attribution import attribute
+from activmask.saliency.methods import USUAL_METHOD
 from activmask.saliency.render import outline
 
 HEAT = "magma"
 
 
 def side_by_side(
-    checkpoints: Sequence[Checkpoint], titles: Sequence[str], samples: Samples, *, method: str = "contrast"
+    checkpoints: Sequence[Checkpoint], titles: Sequence[str], samples: Samples, *, method: str = USUAL_METHOD
 ) -> Figure:
     """Draw one row per image: the input with its mask's outline, then each network's heat map.
 

@@ -19,11 +19,12 @@ from activmask.data.view import as_seen, at_network_size
 from activmask.evaluation.evaluate import check_fit
 from activmask.experiments.printed import Epoch
 from activmask.ground.errors import CheckpointError, DataError, UsageError
+from activmask.models import MODELS
 from activmask.objectives.chosen import shown_always
 from activmask.report.findings.series import METHODS, series_names, with_all_masks, without_repeats
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder
-from activmask.runs.names import MODEL_NAMES, model_name
+from activmask.runs.names import model_name
 from activmask.runs.results import Run
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
@@ -152,7 +153,7 @@ def look(
     first = chosen[0][0].config
     return Gallery(
         preset=first.preset,
-        rows=_ordered((row for row, _ in places), [*MODEL_NAMES.values()]),
+        rows=_ordered((row for row, _ in places), [one.label for one in MODELS.values() if one.label]),
         columns=_ordered((column for _, column in places), METHODS),
         shown=_shown(valid[0].subset(_indices(valid[0], common)), first.view),
         looks=looks,

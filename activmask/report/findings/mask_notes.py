@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from activmask.data.mask_shares import Presence
+from activmask.data.sources.presets import source_of
 from activmask.objectives.chosen import needs
-from activmask.runs.folder import MSD_PRESETS, read_presence, seed_folder
+from activmask.runs.folder import read_presence, seed_folder
 from activmask.runs.results import Run
 
 
@@ -32,7 +33,7 @@ def mask_notes(runs: Sequence[Run], titles: Sequence[str]) -> Iterator[str]:
         known = [one for one in presences if one is not None]
         if any(one.tells for one in known):
             telling.append(f"{title} {fmean(one.auc for one in known):.2f}")
-        if len(known) < len(presences) and run.config.preset in MSD_PRESETS:
+        if len(known) < len(presences) and source_of(run.config.preset)[1].native_slices:
             old.append(title)
     if telling:
         yield (

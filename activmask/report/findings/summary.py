@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from activmask.data.presets import PRESETS
+from activmask.data.sources.presets import presets
 from activmask.experiments.grid import read_grid
 from activmask.report.findings.baselines import against_baselines
 from activmask.report.findings.experiment import Experiment, experiment_of
@@ -60,7 +60,7 @@ def _papers_order() -> Callable[[Experiment], tuple[object, ...]]:
     def order(row: Experiment) -> tuple[object, ...]:
         base = row.method.split(",")[0]
         return (
-            *_rank(row.data.lower(), list(PRESETS)),
+            *_rank(row.data.lower(), list(presets())),
             row.data,
             *_rank(row.model, models),
             *_rank(base, methods),

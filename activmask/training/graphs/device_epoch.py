@@ -163,7 +163,7 @@ def _scores(model: nn.Module, split: Judged) -> SplitScores:
 
 
 def _auc(logits: Tensor, split: Judged) -> Tensor:
-    """What `scoring.score` computes, as the share of pairs in the right order (Mann-Whitney), ties half."""
+    """The AUC of `predictions.score`, as the share of pairs in the right order (Mann-Whitney), ties half."""
     if len(split.members) == 1:
         ranked = [logits[:, 1] - logits[:, 0]]
     else:

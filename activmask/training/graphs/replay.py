@@ -18,7 +18,7 @@ from activmask.training.replicas.epoch import (
     mean_losses,
     step_count,
 )
-from activmask.training.replicas.progress import Progress
+from activmask.training.replicas.watcher import Watcher
 
 SECONDS_AHEAD = 1.0
 """About how long the host leaves the device alone before it reads results."""
@@ -27,7 +27,7 @@ SECONDS_BETWEEN_SAVES = 20.0
 """At most so much training is repeated after a kill; a state may be hundreds of megabytes."""
 
 
-def train_recorded(recordings: Sequence[Recording], epochs: int, progress: Progress) -> None:
+def train_recorded(recordings: Sequence[Recording], epochs: int, progress: Watcher) -> None:
     """Replay until each replica has had so many epochs.
 
     States are saved every `SECONDS_BETWEEN_SAVES` and at the end, not after each epoch.
@@ -43,7 +43,7 @@ def train_recorded(recordings: Sequence[Recording], epochs: int, progress: Progr
         wait_for(recordings)
 
 
-def _train(recordings: Sequence[Recording], epochs: int, progress: Progress) -> None:
+def _train(recordings: Sequence[Recording], epochs: int, progress: Watcher) -> None:
     ahead, saved = 1, perf_counter()
     while going := [each for each in recordings if each.replica.next_epoch < epochs]:
         seconds = run_ahead(going, ahead, epochs)
@@ -79,7 +79,7 @@ def wait_for(recordings: Sequence[Recording]) -> None:
             recording.stream.synchronize()
 
 
-def collect(recording: Recording, seconds: float, progress: Progress) -> TrainingDiverged | None:
+def collect(recording: Recording, seconds: float, progress: Watcher) -> TrainingDiverged | None:
     """Note the epochs that were launched and are over.
 
     Args:

@@ -19,13 +19,13 @@ from activmask.data.samples import Samples
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
 from activmask.machine.world import ALONE, World
+from activmask.models import find_model
 from activmask.models.build import build_model
 from activmask.models.double_backward import prepare_double_backward
 from activmask.models.output import ModelOutput
-from activmask.models.settings import AUTOENCODERS
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.objectives.adversarial import ADVERSARIAL, discriminator
-from activmask.objectives.chosen import Chosen, needs, switched_on
+from activmask.objectives.chosen import Chosen, needs, switched_on, that_need
 from activmask.objectives.objective import Trial
 from activmask.objectives.pooled_features import pooled
 from activmask.objectives.step import StepTerms, step_terms
@@ -192,7 +192,7 @@ def _objective(
     forward = torch.compile(model) if config.machine.compile else model
     if world.size == 1:
         return partial(step_terms, config.objectives, forward, discriminator=discriminator)
-    unused = config.network.model in AUTOENCODERS and not needs(config.objectives).decoder
+    unused = find_model(config.network.model).decoder and not needs(config.objectives).decoder
     return DistributedDataParallel(
         _Objective(config.objectives, forward, discriminator), find_unused_parameters=unused
     )
@@ -274,8 +274,9 @@ def _check_twice_differentiable(
         if "derivative" not in str(error):
             raise
         raise UsageError(
-            f"gradmask and rrr need second derivatives, which torch does not have for {name} "
-            f"({str(error).splitlines()[0]}); choose another model"
+            f"{' and '.join(that_need(objectives, 'second_derivative'))} cannot be had without second "
+            f"derivatives, which torch does not have for {name} ({str(error).splitlines()[0]}); choose "
+            "another model"
         ) from error
     model.train()
 

@@ -3,7 +3,7 @@
 Shapes: H x W pixels.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,8 +31,7 @@ from activmask.data.sources.folder.plan import Item, number_classes, plan_items
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
 from activmask.ground.errors import DataError, UsageError
-
-Progress = Callable[[int, int], None]
+from activmask.ground.progress import ItemsDone
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def prepare_folder(
     mask_reading: MaskReading | None = None,
     allow_duplicates: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ItemsDone | None = None,
 ) -> FolderSummary:
     """Make a data set from the images that a table lists.
 
@@ -224,7 +223,7 @@ def _records(
     job: _Job,
     skipped: list[tuple[str, str]],
     used: UsedRanges,
-    progress: Progress | None,
+    progress: ItemsDone | None,
 ) -> Iterator[Record]:
     """Read one image at a time; what cannot be read is appended to `skipped`."""
     seen: set[str] = set()

@@ -5,7 +5,7 @@ Source: Antonelli et al., "The Medical Segmentation Decathlon" (2022); the paper
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,27 +15,18 @@ from typing import Any
 from activmask.data.dilation import NATIVE_UNIT, dilation_radius
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.files.images import check_side
-from activmask.data.presets import PRESETS
 from activmask.data.skipped import reason
 from activmask.data.sources.msd.archive import is_archive, unpacked
 from activmask.data.sources.msd.cases import Case, Task, chosen_values, read_task
-from activmask.data.sources.msd.volume import CT_WINDOW, ORIENTATION, PERCENTILES, SliceRules, Slices, cut
+from activmask.data.sources.msd.organs import CT_WINDOW, ORGANS
+from activmask.data.sources.msd.volume import ORIENTATION, PERCENTILES, SliceRules, Slices, cut
 from activmask.data.writer import Record, Summary, check_target, write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.processes import in_order
-
-Progress = Callable[[int, int], None]
+from activmask.ground.progress import ItemsDone
 
 _OTHER_BLUR = 0.5
 _MAX_BLUR = 8192
-_WORDS = {
-    "liver": "liver",
-    "lits": "liver",
-    "pancreas": "pancreas",
-    "heart": "cardiac",
-    "atrium": "cardiac",
-    "cardiac": "cardiac",
-}
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,8 @@ def source_name(source: Path) -> str:
 
 def preset_of(name: str) -> str | None:
     """The paper's preset for a task: 'liver', 'pancreas', 'cardiac' or None."""
-    return next((preset for word, preset in _WORDS.items() if word in name.casefold()), None)
+    known = (preset for preset, one in ORGANS.items() if any(word in name.casefold() for word in one.words))
+    return next(known, None)
 
 
 def default_out(source: Path) -> Path:
@@ -110,7 +102,7 @@ def prepare_msd(
     mask_blur: float | None = None,
     workers: int = 1,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ItemsDone | None = None,
 ) -> MsdSummary:
     """Make a data set of the axial slices of a task's labelled volumes.
 
@@ -200,7 +192,7 @@ def _check_request(
 
 
 def _blur(preset: str | None) -> float:
-    return _OTHER_BLUR if preset is None else float(PRESETS[preset]["mask_blur"])
+    return _OTHER_BLUR if preset is None else ORGANS[preset].mask_blur
 
 
 def _card(task: Task, rules: SliceRules, blur: float, channel: int) -> dict[str, Any]:
@@ -231,7 +223,7 @@ def _card(task: Task, rules: SliceRules, blur: float, channel: int) -> dict[str,
 
 
 def _records(
-    task: Task, rules: SliceRules, tally: _Tally, workers: int, progress: Progress | None
+    task: Task, rules: SliceRules, tally: _Tally, workers: int, progress: ItemsDone | None
 ) -> Iterator[Record]:
     """Cut one volume after the other; what cannot be used is appended to the tally."""
     cuts = in_order(partial(cut, rules=rules), task.cases, workers=workers, ahead=1)

@@ -3,19 +3,21 @@
 Shapes: S px, the side of a slice as stored.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from activmask.data.files.images import from_stored
+from activmask.data.files.images import bit_depth, from_stored
+from activmask.data.files.intensities import FULL_RANGE, Intensity
 from activmask.data.files.nifti import Volume, read_volume
+from activmask.data.raw_files import Preparing, RawImage, read_raw_mask
 from activmask.data.recipe import Recipe
 from activmask.data.sources.msd.cases import MAX_LABEL, Case
+from activmask.data.sources.msd.naming import CHANNEL, is_nifti
+from activmask.data.sources.msd.organs import CROP_MARGIN, ORGANS
 from activmask.data.sources.msd.volume import (
-    CT_WINDOW,
     SliceRules,
     check_pair,
     native_sides,
@@ -25,14 +27,6 @@ from activmask.data.sources.msd.volume import (
     resized_mask,
 )
 from activmask.ground.errors import DataError, UsageError
-
-SUFFIXES = (".nii", ".nii.gz")
-
-_CHANNEL = re.compile(r"_([0-9]{4})\.nii(\.gz)?$", re.ASCII | re.IGNORECASE)
-"""How nnU-Net names the files of one case."""
-
-_CROP_MARGIN = 1.1
-_PRESET_WINDOWS = {"liver": CT_WINDOW, "pancreas": CT_WINDOW, "cardiac": None}
 
 
 @dataclass(frozen=True)
@@ -55,19 +49,46 @@ class StoredSlices:
     """`decathlon` keeps channels as a fourth axis, `nnunet` one file each; empty where that is not known."""
 
 
-def is_nifti(path: Path) -> bool:
-    """Whether a file is named as NIfTI files are."""
-    return path.name.lower().endswith(SUFFIXES)
+def read_slice(how: Preparing, path: Path, mask: Path | None, number: int) -> RawImage:
+    """Read one slice of a volume as a network's data set would have stored it.
+
+    Args:
+        how: the files of that data set became images.
+        path: A `.nii` or `.nii.gz` file.
+        mask: A label volume, a picture of the stored size, or None.
+        number: Of the axial slice, from the patient's feet, counted from 0.
+
+    Raises:
+        DataError: a file is broken or does not belong to the others or to the data set.
+        UsageError: there is no such slice.
+    """
+    cut = stored_slices(
+        how.recipe,
+        preset=how.preset,
+        network_size=how.network_size,
+        crops=how.crops,
+        network=how.network,
+    )
+    label = mask if mask is not None and is_nifti(mask) else None
+    pixels, inside, native = read_nifti_slice(path, number, cut, label)
+    if mask is not None and inside is None:
+        inside = read_raw_mask(how, mask, path, pixels.shape)
+    return RawImage(pixels=pixels, inside=inside, native=native)
 
 
-def volume_name(path: Path) -> str:
-    """A NIfTI file's name without its ending."""
-    return re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+def stored_range(how: Preparing, path: Path) -> Intensity:
+    """How the values of a picture of the stored size are read: over the range of their depth.
 
-
-def case_name(path: Path) -> str:
-    """A NIfTI file's name without its ending and without nnU-Net's number of its channel."""
-    return volume_name(Path(_CHANNEL.sub(".nii", path.name)))
+    Raises:
+        DataError: it has another depth than the slices of the data set.
+    """
+    stored, found = how.recipe.get("bit_depth"), bit_depth(path)
+    if stored is not None and found != stored:
+        raise DataError(
+            f"{path} has {found} bits a pixel, but the slices of the network's data set have {stored}, so it "
+            "is none of them and its window is not known; give the volume and the number of the slice"
+        )
+    return FULL_RANGE
 
 
 def stored_slices(
@@ -91,18 +112,13 @@ def stored_slices(
     """
     if recipe:
         return _of_recipe(network, recipe)
-    if preset not in _PRESET_WINDOWS:
+    if preset not in ORGANS:
         raise DataError(
             f"the data set of {network} has no card.json that tells how its slices were scaled; put the data "
             "set back, or give a slice as the data set stores it"
         )
-    size = stored_margin(preset, network_size) if crops else network_size
-    return StoredSlices(size, _PRESET_WINDOWS[preset], 0, None)
-
-
-def stored_margin(preset: str, network_size: int) -> int:
-    """Side in px of the slices that a preset's runs crop theirs from; the network's for other presets."""
-    return round(_CROP_MARGIN * network_size) if preset in _PRESET_WINDOWS else network_size
+    size = round(CROP_MARGIN * network_size) if crops else network_size
+    return StoredSlices(size, ORGANS[preset].window, 0, None)
 
 
 def read_nifti_slice(
@@ -145,7 +161,7 @@ def read_nifti_slice(
 
 def _read_channel(path: Path, stored: StoredSlices) -> Volume:
     """The network's channel of a file, which is an entry of its fourth axis, or all that the file holds."""
-    named = _CHANNEL.search(path.name)
+    named = CHANNEL.search(path.name)
     number = None if named is None else int(named[1])
     if stored.layout == "nnunet":
         if number != stored.channel and (number is not None or stored.channel):

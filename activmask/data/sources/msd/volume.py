@@ -19,8 +19,6 @@ from activmask.data.sources.msd.cases import Case
 from activmask.ground.errors import DataError
 
 ORIENTATION = "axial; rows from the patient's front to back, columns from the patient's right to left"
-CT_WINDOW = (-160.0, 240.0)
-"""Soft tissue, in Hounsfield units."""
 PERCENTILES = (0.5, 99.5)
 
 _AFFINE_TOLERANCE = 1e-2

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activmask.data.presets import PRESETS
 from activmask.data.settings import Source
+from activmask.data.sources.xray.source import XRAY
 from activmask.data.sources.xray.tables import NIH, PADCHEST, Candidate
 from activmask.data.splits import SPLITS, split_indices
 from activmask.ground.errors import DataError, UsageError
@@ -122,7 +122,7 @@ def patient_level_sizes(drawn: Sequence[Candidate], seed: int = 0) -> dict[str, 
         DataError: the draw cannot be split so.
     """
     rows = split_indices(
-        filled(Source, PRESETS["xray"]),
+        filled(Source, XRAY.presets["xray"].settings),
         names=[f"{image.site}/{image.file_name}" for image in drawn],
         labels=np.array([image.label for image in drawn]),
         subjects=[image.subject for image in drawn],
