@@ -103,9 +103,10 @@ def _check_values(how: Preparing, path: Path, reading: MaskReading) -> None:
     if (within.all() or not within.any()) and not found.keys() >= {*held}:
         side = "outside" if within.all() else "inside"
         raise DataError(
-            f"read as the masks of the network's data set, which held {', '.join(found)}, nothing is {side} "
-            f"the mask {path}, which holds {', '.join(held[:8])}; give the original mask, or the data set's "
-            "own where it lies"
+            f"read as the masks of the network's data set, which held {', '.join(found)}, "
+            f"nothing is {side} the mask {{path}}, which holds {', '.join(held[:8])}",
+            path=path,
+            advice="give the original mask, or the data set's own where it lies",
         )
 
 
@@ -116,12 +117,15 @@ def read_raw_mask(how: Preparing, path: Path, image: Path, shape: tuple[int, ...
         DataError: the mask is missing, broken or of another size.
     """
     if not path.exists():
-        raise DataError(f"the mask {path} does not exist; give a mask file or a folder of masks")
+        raise DataError(
+            "the mask {path} does not exist", path=path, advice="give a mask file or a folder of masks"
+        )
     reading = reading_of(how, path)
     mask = read_plain_mask(path) if reading is None else read_mask(path, reading)
     if mask.shape != shape:
         raise DataError(
-            f"the mask {path} is {mask.shape[1]} x {mask.shape[0]} px but its image {image} is "
-            f"{shape[1]} x {shape[0]}; a mask needs its image's size"
+            f"the mask {{path}} is {mask.shape[1]} x {mask.shape[0]} px but its image {image} is "
+            f"{shape[1]} x {shape[0]}; a mask needs its image's size",
+            path=path,
         )
     return mask

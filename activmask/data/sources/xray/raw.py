@@ -18,9 +18,10 @@ def read_original(how: Preparing, path: Path, mask: Path | None) -> RawImage:
     if how.source != "xray":
         what = how.images or "images that are not known to be X-rays"
         raise DataError(
-            f"{path} is a DICOM file, but the network of {how.network} was trained on {what}, and nothing "
-            "tells how such a file would have been scaled and cropped for it; give an image like its "
-            "training images"
+            f"{{path}} is a DICOM file, but the network of {how.network} was trained on {what}, and "
+            "nothing tells how such a file would have been scaled and cropped for it",
+            path=path,
+            advice="give an image like its training images",
         )
     original = read_intensities(path, intensity=how.intensity)
     pixels = from_stored(to_stored(resized(original, how.side)))
@@ -40,8 +41,10 @@ def stored_range(how: Preparing, path: Path) -> Intensity:
     scaled = bit_depth(path) == 16 and how.intensity in {"image", "mixed"}
     if scaled and not in_data_set(how, path) and not _fills_its_depth(path):
         raise DataError(
-            f"{path} has the size of the network's data set but lies in none, so it cannot be told whether "
-            "its 16-bit values were scaled already; give the data set's own file, or the original image"
+            "{path} has the size of the network's data set but lies in none, so it cannot be told "
+            "whether its 16-bit values were scaled already",
+            path=path,
+            advice="give the data set's own file, or the original image",
         )
     return FULL_RANGE
 
