@@ -34,51 +34,32 @@ name once, from images to numbers:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from activmask.ground.errors import ActivmaskError
-from activmask.runs.description import RunConfig
-from activmask.runs.making import make_config
-
 if TYPE_CHECKING:
-    from activmask.data.dataset import read_dataset
-    from activmask.data.samples import Samples
-    from activmask.data.sources.folder.prepare import prepare_folder
-    from activmask.data.sources.synthetic.drawing import SyntheticSpec, draw_synthetic
-    from activmask.data.sources.synthetic.prepare import make_synthetic
-    from activmask.evaluation.evaluate import evaluate
-    from activmask.experiments.grid import grid_cells, read_grid
-    from activmask.report.findings.summary import summarise
-    from activmask.report.write import write_report
-    from activmask.runs.checkpoint import load_checkpoint
-    from activmask.runs.results import find_runs
-    from activmask.saliency.attribution import attribute
-    from activmask.training.feed.sources import load_splits
-    from activmask.training.run import train
+    from activmask.data.dataset import read_dataset as read_dataset
+    from activmask.data.samples import Samples as Samples
+    from activmask.data.sources.folder.prepare import prepare_folder as prepare_folder
+    from activmask.data.sources.synthetic.drawing import SyntheticSpec as SyntheticSpec
+    from activmask.data.sources.synthetic.drawing import draw_synthetic as draw_synthetic
+    from activmask.data.sources.synthetic.prepare import make_synthetic as make_synthetic
+    from activmask.evaluation.evaluate import evaluate as evaluate
+    from activmask.experiments.grid import grid_cells as grid_cells
+    from activmask.experiments.grid import read_grid as read_grid
+    from activmask.ground.errors import ActivmaskError as ActivmaskError
+    from activmask.report.findings.summary import summarise as summarise
+    from activmask.report.write import write_report as write_report
+    from activmask.runs.checkpoint import load_checkpoint as load_checkpoint
+    from activmask.runs.description import RunConfig as RunConfig
+    from activmask.runs.making import make_config as make_config
+    from activmask.runs.results import find_runs as find_runs
+    from activmask.saliency.attribution import attribute as attribute
+    from activmask.training.feed.sources import load_splits as load_splits
+    from activmask.training.run import train as train
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ActivmaskError",
-    "RunConfig",
-    "Samples",
-    "SyntheticSpec",
-    "attribute",
-    "draw_synthetic",
-    "evaluate",
-    "find_runs",
-    "grid_cells",
-    "load_checkpoint",
-    "load_splits",
-    "make_config",
-    "make_synthetic",
-    "prepare_folder",
-    "read_dataset",
-    "read_grid",
-    "summarise",
-    "train",
-    "write_report",
-]
-
 _HOME = {
+    "ActivmaskError": "activmask.ground.errors",
+    "RunConfig": "activmask.runs.description",
     "Samples": "activmask.data.samples",
     "SyntheticSpec": "activmask.data.sources.synthetic.drawing",
     "attribute": "activmask.saliency.attribution",
@@ -88,6 +69,7 @@ _HOME = {
     "grid_cells": "activmask.experiments.grid",
     "load_checkpoint": "activmask.runs.checkpoint",
     "load_splits": "activmask.training.feed.sources",
+    "make_config": "activmask.runs.making",
     "make_synthetic": "activmask.data.sources.synthetic.prepare",
     "prepare_folder": "activmask.data.sources.folder.prepare",
     "read_dataset": "activmask.data.dataset",
@@ -96,6 +78,13 @@ _HOME = {
     "train": "activmask.training.run",
     "write_report": "activmask.report.write",
 }
+"""Where each public name is defined, which is looked for when it is first used."""
+
+__all__ = list(_HOME)
+
+
+def __dir__() -> list[str]:
+    return ["__version__", *__all__]
 
 
 def __getattr__(name: str) -> Any:

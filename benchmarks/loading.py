@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from time import perf_counter
 
@@ -131,8 +131,7 @@ def streaming_peak(config: RunConfig, workers: int) -> Peak:
     for _ in stream.splits["valid"].images.split(BATCH):
         pass
     seconds = perf_counter() - start
-    iterator = stream.train.images.workers.loader._iterator
-    processes = [str(worker.pid) for worker in getattr(iterator, "_workers", [])]
+    processes = [str(worker.pid) for worker in active_children()]
     held = sum(_mebibytes(process, "Pss", "smaps_rollup") for process in processes)
     return Peak(empty, _mebibytes("self", "VmHWM"), held, seconds)
 

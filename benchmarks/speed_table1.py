@@ -9,7 +9,7 @@ from typing import Any
 
 from activmask.experiments.grid import grid_cells, read_grid
 from activmask.runs.description import RunConfig, changed
-from activmask.training.replicas.progress import Silent
+from activmask.training.replicas.watcher import Silent
 from activmask.training.run import train
 from benchmarks.figure import Effort, Figure
 from benchmarks.training_contestants import own_data, usable_precision

@@ -21,8 +21,8 @@ from activmask.runs.making import make_config
 from activmask.training.graphs.capture import record, why_not_recorded
 from activmask.training.graphs.replay import collect, run_ahead
 from activmask.training.replicas.epoch import epoch_row, train_epoch
-from activmask.training.replicas.progress import Silent
 from activmask.training.replicas.replica import Replica, new_replica
+from activmask.training.replicas.watcher import Silent
 from benchmarks.figure import Effort
 from benchmarks.floors import copy_work, epoch_flops, matrix_work, network
 from benchmarks.good_eager import good_epoch, new_good_eager

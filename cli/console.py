@@ -1,8 +1,8 @@
 """Where the command line prints, and how failures become sentences and exit codes.
 
 Results go to stdout, talk and progress to stderr. Exit codes: 2 wrong use, 3 bad data,
-configuration or checkpoint, 4 training that diverged or lost one of its processes, 130
-interrupted; 1 is a sweep of which some cells failed, and, with a traceback, a defect of ours.
+configuration or checkpoint, 4 training that diverged or lost one of its processes, or a sweep of
+which some cells failed, 130 interrupted; 1, with a traceback, is a defect of ours.
 """
 
 from collections.abc import Iterator
@@ -16,12 +16,15 @@ from activmask.ground.errors import ActivmaskError, PeerLost, TrainingDiverged, 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+TRAINING_FAILED = 4
+"""The exit code where some training did not come to its end."""
+
 
 def exit_code(error: ActivmaskError) -> int:
     """The process exit code that tells a script what kind of failure this was."""
     if isinstance(error, UsageError):
         return 2
-    return 4 if isinstance(error, TrainingDiverged | PeerLost) else 3
+    return TRAINING_FAILED if isinstance(error, TrainingDiverged | PeerLost) else 3
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def _intensity(text: str | None) -> int | Literal["image"] | None:
         return "image"
     if text.isascii() and text.isdigit():
         return int(text)
-    raise UsageError(f"--intensity must be image or a whole number such as 4095; found '{text}'")
+    raise UsageError("--intensity must be image or a whole number such as 4095", found=f"'{text}'")
 
 
 def _print_summary(summary: "FolderSummary", data: Path) -> None:

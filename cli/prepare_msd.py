@@ -109,18 +109,21 @@ def prepare_msd(
                 overwrite=overwrite,
                 progress=progress,
             )
-        preset = summary.preset or "cardiac"
         _print_summary(summary, data)
-        # The preset brings its own blur, which may not be the one that was asked for.
-        usual = presets()[preset].settings["mask_blur"] == summary.mask_blur
-        print_next(data, f"--preset {preset}", "" if usual else f"--mask-blur {summary.mask_blur:g}")
+        # The blur of a preset, or of none, may not be the one that was asked for.
+        blur = f"--mask-blur {summary.mask_blur:g}"
+        if summary.preset is None:
+            print_next(data, "--split-policy subject", blur)
+        else:
+            usual = presets()[summary.preset].settings["mask_blur"] == summary.mask_blur
+            print_next(data, f"--preset {summary.preset}", "" if usual else blur)
 
 
 def _ends(window: str) -> tuple[float, float]:
     try:
         low, high = map(float, window.split(","))
     except ValueError:
-        raise UsageError(f"--window must be two numbers LO,HI; found {window!r}") from None
+        raise UsageError("--window must be two numbers LO,HI", found=repr(window)) from None
     return low, high
 
 

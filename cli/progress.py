@@ -62,7 +62,7 @@ class TrainingProgress:
             self._bar.update(self._task, total=(self._runs - epoch * self._seeds) * total)
         self._bar.update(self._task, completed=self._finished * total + done)
         if epoch == 0 and self._finished == 0:
-            self._bar.update(self._task, description=f"epoch 0/{self._epochs} seed {seed}")
+            self._bar.update(self._task, description=f"0/{self._epochs} epochs seed {seed}")
 
     def epoch(self, seed: int, row: dict[str, Any]) -> None:
         """Show the epoch's losses and scores."""
@@ -81,4 +81,4 @@ class TrainingProgress:
 def _epoch_line(seed: int | None, row: dict[str, Any], epochs: int) -> str:
     losses = " ".join(f"{name[5:]} {row[name]:.3g}" for name in row if name.startswith("loss_"))
     who = "" if seed is None else f"seed {seed} "
-    return f"{who}epoch {row['epoch']}/{epochs} {losses} valid AUC {row['valid_auc']:.3f}"
+    return f"{who}{row['epoch'] + 1}/{epochs} epochs {losses} valid AUC {row['valid_auc']:.3f}"

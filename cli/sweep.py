@@ -7,7 +7,7 @@ import typer
 
 from activmask.runs.description import Device
 
-from .console import err, failures_as_sentences, out
+from .console import TRAINING_FAILED, err, failures_as_sentences, out
 from .sweep_table import SweepTable, print_plan
 from .tables import plain
 
@@ -118,7 +118,7 @@ def sweep(
     """Train every cell of a grid; the same command again finishes what is missing.
 
     A cell is an ordinary run folder with a folder for each seed. A cell that fails is tried once
-    more, then reported, and the others go on; the exit code is then 1. The paper's grids compute each
+    more, then reported, and the others go on; the exit code is then 4. The paper's grids compute each
     method as its released code does, and select the best epoch by accuracy as that does.
 
     Example: activmask sweep table1 --models resnet,unet --epochs 30 --seeds 3
@@ -140,7 +140,7 @@ def sweep(
         states = _run(chosen.title, jobs, _engine(engine, address, max_parallel, jobs), place)
     _conclude(states, place)
     if any(state.status == "failed" for state in states):
-        raise typer.Exit(1)
+        raise typer.Exit(TRAINING_FAILED)
 
 
 def _seeds(text: str | None, default: int) -> tuple[int, ...]:
@@ -216,12 +216,12 @@ def _engine(
 
 def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["CellState"]:
     from activmask.experiments.sweep import run_sweep
+    from activmask.report.findings.words import count
     from activmask.runs.selection import selected_by
 
     best = selected_by(job.config.training.select for job in jobs)
-    err.print(
-        plain(f"{title}: {len(jobs)} cells of {len(jobs[0].seeds)} seeds, best epoch by {best}, into {place}")
-    )
+    what = f"{count(len(jobs), 'cell')} of {count(len(jobs[0].seeds), 'seed')}"
+    err.print(plain(f"{title}: {what}, best epoch by {best}, into {place}"))
     try:
         with SweepTable(title) as table:
             return run_sweep(jobs, engine, table.show)
@@ -238,7 +238,7 @@ def _conclude(states: list["CellState"], place: Path) -> None:
             err.print(plain(f"failed twice: {state.job.title}: {state.error}"), style="red")
     found = sum(state.found for state in states)
     failed = sum(state.status == "failed" for state in states)
-    already = f" ({found} of them were before)" if found else ""
+    already = f" ({found} of them {'was' if found == 1 else 'were'} before)" if found else ""
     out.print(f"{len(states) - failed} of {len(states)} cells are done{already}, {failed} failed")
     if failed < len(states):
         where = shlex.quote(str(place))

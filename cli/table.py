@@ -160,10 +160,10 @@ def _write(path: Path, text: str) -> None:
     from activmask.ground.files import write_whole
 
     if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"{path} cannot be written: give --out a file in a folder that exists")
+        raise UsageError("{path} cannot be written: give --out a file in a folder that exists", path=path)
     try:
         write_whole(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written ({error.strerror}); give --out a file elsewhere"
+            f"{{path}} cannot be written ({error.strerror})", path=path, advice="give --out a file elsewhere"
         ) from error

@@ -105,13 +105,15 @@ def _run(
     config: "RunConfig", seeds: tuple[int, ...], target: Path, *, resume: bool, overwrite: bool
 ) -> list["SeedResult"]:
     from activmask.machine.world import read_world
+    from activmask.report.findings.words import count
     from activmask.training.run import train as train_run
 
     from .progress import TrainingProgress
 
     if not read_world().writes:
         return train_run(config, seeds, target, resume=resume, overwrite=overwrite)
-    err.print(plain(f"{config.network.model}, {config.training.epochs} epochs, into {target}"))
+    epochs = count(config.training.epochs, "epoch")
+    err.print(plain(f"{config.network.model}, {epochs}, into {target}"))
     if len(seeds) > 1:
         _note_same_images(config)
     try:

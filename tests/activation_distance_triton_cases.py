@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from activmask.kernels.activation_distance import reference, tiling
 from activmask.kernels.activation_distance import triton as form
 
+pytestmark = pytest.mark.process  # Triton compiles by other programs.
+
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
 NORMS = ("layer", "channel", "row")

@@ -4,9 +4,34 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+from inline_engine import InlineEngine
+from process_marker import clocked, only_where_marked, too_long
 
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.experiments import local_engine
+
+# A busy machine is no finding.
+settings.register_profile("activmask", deadline=None)
+settings.load_profile("activmask")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    with only_where_marked(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    with clocked(item):
+        return (yield)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in too_long(terminalreporter.getreports("passed")):
+        terminalreporter.write_line(line, yellow=True)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -20,3 +45,9 @@ def crosses(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "crosses"
     make_synthetic(SyntheticSpec(n=48, valid=16, test=16, seed=3), folder)
     return folder
+
+
+@pytest.fixture
+def inline_sweeps(monkeypatch):
+    """`activmask sweep` in this process trains in it too."""
+    monkeypatch.setattr(local_engine, "LocalEngine", InlineEngine)

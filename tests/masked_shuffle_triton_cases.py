@@ -13,6 +13,8 @@ from triton import language as tl
 
 from activmask.kernels.masked_shuffle import triton as form
 
+pytestmark = pytest.mark.process  # Triton compiles by other programs.
+
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
 ROWS = 8 if CUDA else 2048

@@ -2,18 +2,22 @@
 
 from pathlib import Path
 
+import pytest
+from objective_settings import OBJECTIVES
+
 from activmask.runs.making import make_config
 
-OBJECTIVES = {
-    "actdiff": {"model": "resnet18", "actdiff": 10.0},
-    "gradmask": {"model": "cnn", "gradmask": 1.0, "eval_train": True},
-    "reconstruct masked": {"model": "unet", "recon_masked": True, "actdiff": 1.0, "select": "accuracy"},
-    "rrr": {"model": "cnn", "rrr": 1.0},
-    "adversarial": {"model": "cnn", "adversarial": 1.0, "adversarial_steps": 2},
-    "controls": {"model": "ae", "classify_shuffled": True, "cutout": 9, "select": "loss"},
-    "classify masked": {"model": "cnn", "classify_masked": "all", "precision": "bf16"},
-    "crop and flip": {"model": "cnn", "augment": "crop-flip", "image_size": 24, "actdiff": 1.0},
+MORE: dict[str, dict[str, object]] = {
+    "batch norm": {},
+    "gradmask": {"eval_train": True},
+    "reconstruct masked": {"actdiff": 1.0, "select": "accuracy"},
+    "rrr": {},
+    "adversarial": {},
+    "classify shuffled": {"model": "ae", "cutout": 9, "select": "loss"},
+    "classify masked everywhere": {"precision": "bf16"},
+    "crop and flip": {},
 }
+RECORDED = [pytest.param({**OBJECTIVES[name], **more}, id=name) for name, more in MORE.items()]
 """Together they take every path of a step."""
 
 

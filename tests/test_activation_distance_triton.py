@@ -11,11 +11,13 @@ SHORT = {"norms_a_tile": 32, "axis_a_tile": 64, "tiles": 1, "inner_is_one": True
 STRIDED = {"norms_a_tile": 64, "axis_a_tile": 32, "tiles": 16, "inner_is_one": False}
 
 
+@pytest.mark.process
 def test_the_triton_form_compiled_where_there_is_cuda_and_interpreted_elsewhere():
     pytest.importorskip("triton")
     run_cases(Path(__file__).with_name("activation_distance_triton_cases.py"))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["bf16", "fp32", "fp64"])
 @pytest.mark.parametrize("plan", [LONG, SHORT, STRIDED], ids=["long", "short", "strided"])
 def test_both_kernels_compile_for_a_gpu(plan, kind):
@@ -43,6 +45,7 @@ def test_on_the_cpu_the_reference_runs(norm):
     )
 
 
+@pytest.mark.process
 def test_on_the_cpu_triton_need_not_be_there():
     code = (
         "import sys; sys.modules['triton'] = None; import torch;"

@@ -166,6 +166,7 @@ def test_the_machine_is_described_without_its_name(monkeypatch):
     assert machine_kind() == "1 core of a POWER9 machine"
 
 
+@pytest.mark.process
 def test_the_commit_says_whether_files_differ_from_it(tmp_path):
     assert commit_of(tmp_path) == "not recorded"
     for line in (
@@ -178,6 +179,7 @@ def test_the_commit_says_whether_files_differ_from_it(tmp_path):
     assert re.fullmatch(r"[0-9a-f]{7,} with changes", commit_of(tmp_path))
 
 
+@pytest.mark.process
 def test_the_list_of_benchmarks_comes_without_torch():
     code = (
         "import sys; from benchmarks.__main__ import BENCHMARKS; from benchmarks.command import run; "
@@ -211,7 +213,9 @@ def test_every_benchmark_says_what_it_takes(name, capsys):
         ),
         (["organ"], "the following arguments are required: folder; python -m benchmarks organ --help"),
         (["speed", "--json", "x"], "unrecognized arguments: --json"),
-        (["step-profile", "unet"], "there is no training 'unet' to profile"),
+        pytest.param(
+            ["step-profile", "unet"], "there is no training 'unet' to profile", marks=pytest.mark.process
+        ),
         (
             ["speed", "--out", "nowhere/speed"],
             "the folder nowhere for the result does not exist; make it first",
@@ -251,6 +255,7 @@ def findings(rows: int) -> command.Findings:
     return command.Findings(title="Toy", parts=[{"table": table}], behind={"rows": rows})
 
 
+@pytest.mark.process
 def test_what_was_measured_outlives_a_failure_of_the_rest(monkeypatch, tmp_path, capsys):
     def measure(given):
         yield findings(given.rows)
@@ -267,6 +272,7 @@ def test_what_was_measured_outlives_a_failure_of_the_rest(monkeypatch, tmp_path,
     assert stored["measured"]["seconds"] >= 0
 
 
+@pytest.mark.process
 def test_the_latest_findings_are_written_and_printed(monkeypatch, tmp_path, capsys):
     toy(monkeypatch, lambda given: (findings(rows) for rows in range(1, given.rows + 1)))
     assert (
@@ -278,6 +284,7 @@ def test_the_latest_findings_are_written_and_printed(monkeypatch, tmp_path, caps
     assert ".json" not in capsys.readouterr().out
 
 
+@pytest.mark.process
 def test_variants_are_trained_and_spread_over_seeds(tmp_path, capsys):
     asked = ["variants", "cnn", "--width", "2", "--epochs", "1", "--lr", "1e-3", "--seeds", "2", "--variants"]
     runs = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
@@ -288,6 +295,7 @@ def test_variants_are_trained_and_spread_over_seeds(tmp_path, capsys):
     assert "| best epoch |" in capsys.readouterr().out
 
 
+@pytest.mark.process
 def test_xrays_are_prepared_and_barely_decoded_in_turns(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.xray_throughput.SIDE", 64)
     monkeypatch.setattr("benchmarks.xray_throughput.SIZE", 32)

@@ -32,6 +32,7 @@ def settings(crosses: Path, **objective: object) -> dict[str, object]:
     return {"data": str(crosses), **SMALL, **objective}
 
 
+@pytest.mark.process
 def test_everything_runs_in_small_and_leaves_its_figures(tmp_path, capsys):
     names = [
         *speed.CPU,
@@ -49,6 +50,7 @@ def test_everything_runs_in_small_and_leaves_its_figures(tmp_path, capsys):
     assert content["measured"]["versions"]["torch"] == torch.__version__
 
 
+@pytest.mark.process
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 @pytest.mark.parametrize("asked", [["--gpu"], ["saliency", "gpu-floor-128"]])
 def test_the_gpu_figures_need_a_device_and_say_so(asked, capsys):
@@ -56,6 +58,7 @@ def test_the_gpu_figures_need_a_device_and_say_so(asked, capsys):
     assert "needs a CUDA device and there is none here" in capsys.readouterr().err
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("asked", "words"),
     [(["unet-actdif"], "did you mean 'unet-actdiff'"), (["saliency", "--gpu"], "leave --gpu out")],
@@ -65,6 +68,7 @@ def test_wrong_figures_are_refused_before_anything_runs(asked, words, capsys):
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_a_figure_that_fails_takes_no_other_with_it(monkeypatch, tmp_path, capsys):
     def broken(_effort: Effort) -> list[Figure]:
         raise RuntimeError("out of memory")

@@ -42,6 +42,7 @@ def run(*arguments: object, cwd: Path | None = None, code: int = 0) -> subproces
     return result
 
 
+@pytest.mark.process
 def test_help_answers_at_once():
     run("--help")
     fastest = min(_seconds("--help") for _ in range(3))
@@ -76,11 +77,13 @@ def test_train_help_shows_every_setting(tmp_path):
     assert all(group in text for group in ("Data", "Model", "Objective", "Training", "Machine", "Run"))
 
 
+@pytest.mark.process
 def test_version_and_completion():
     assert run("--version").stdout.strip() == "0.1.0"
     assert "complete" in run("--show-completion", "bash", code=0).stdout.lower()
 
 
+@pytest.mark.process
 def test_the_stages_chain_in_a_shell_script(tmp_path):
     script = f"""
     set -euo pipefail
@@ -105,6 +108,7 @@ def test_the_stages_chain_in_a_shell_script(tmp_path):
         }  # fmt: skip
 
 
+@pytest.mark.process
 def test_results_go_to_stdout_and_talk_to_stderr(crosses, tmp_path):
     result = run("train", *QUICK, "--data", crosses, "--epochs", 2, "--out", tmp_path / "run")
     assert "by validation AUC" in result.stdout
@@ -115,7 +119,8 @@ def test_results_go_to_stdout_and_talk_to_stderr(crosses, tmp_path):
 
 
 def test_seeds_are_summed_up_as_mean_and_deviation(crosses, tmp_path):
-    result = run("train", *QUICK, "--data", crosses, "--epochs", 1, "--seeds", "0,2", "--out", tmp_path / "r")
+    flags = ("--data", crosses, "--epochs", 1, "--seeds", "0,2", "--out", "r")
+    result = told("train", *QUICK, *flags, cwd=tmp_path)
     assert "±" in result.stdout
     assert "2 seeds" in result.stdout
     assert "note: all seeds train and are judged on the same images" in result.stderr
@@ -142,7 +147,7 @@ def test_seeds_that_share_their_images_are_noted_where_they_do(capsys, settings,
 
 def test_a_dry_run_can_be_fed_back_and_changes_nothing(crosses, tmp_path):
     flags = ("train", *QUICK, "--data", crosses, "--actdiff", 3, "--seeds", "1-2", "--epochs", 1, "--dry-run")
-    text = run(*flags, cwd=tmp_path).stdout
+    text = told(*flags, cwd=tmp_path).stdout
     assert list(tmp_path.iterdir()) == []
     file = tmp_path / "run.toml"
     file.write_text(text)
@@ -184,34 +189,46 @@ def test_wrong_use_and_bad_data_are_told_in_a_sentence(tmp_path, arguments, code
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_data_set_is_not_overwritten_unasked(crosses):
-    assert "exists already" in run("make-synthetic", "--out", crosses, code=3).stderr
+def test_a_data_set_is_not_overwritten_unasked(crosses, tmp_path):
+    assert "exists already" in told("make-synthetic", "--out", crosses, cwd=tmp_path, code=3).stderr
 
 
 def test_an_occupied_disk_place_is_told(tmp_path):
     (tmp_path / "data").write_text("a file")
-    run("make-synthetic", "--n", 4, "--valid", 4, "--test", 4, cwd=tmp_path, code=3)
+    told("make-synthetic", "--n", 4, "--valid", 4, "--test", 4, cwd=tmp_path, code=3)
     assert (tmp_path / "data").read_text() == "a file"
 
 
 def test_a_diverged_run_exits_4(crosses, tmp_path):
-    result = run(
-        "train", "--model", "cnn", "--lr", 1e18, "--epochs", 3, "--data", crosses, "--out", tmp_path, code=4
-    )
+    flags = ("--model", "cnn", "--lr", 1e18, "--epochs", 3, "--data", crosses)
+    result = told("train", *flags, "--out", tmp_path, cwd=tmp_path, code=4)
     assert "no longer finite" in result.stderr
 
 
 def test_a_finished_run_says_so(crosses, tmp_path):
     command = ("train", *QUICK, "--data", crosses, "--epochs", 1, "--out", tmp_path / "run")
-    run(*command)
-    assert "finished already" in run(*command).stdout
+    told(*command, cwd=tmp_path)
+    assert "finished already" in told(*command, cwd=tmp_path).stdout
 
 
+@pytest.fixture(scope="module")
+def long_command(crosses):
+    return ["train", *QUICK, "--data", str(crosses), "--epochs", "40", "--actdiff", "1"]
+
+
+@pytest.fixture(scope="module")
+def straight(long_command, tmp_path_factory) -> Path:
+    """What that command leaves where nothing stops it."""
+    place = tmp_path_factory.mktemp("straight")
+    told(*long_command, "--out", "run", cwd=place)
+    return place / "run"
+
+
+@pytest.mark.process
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
-def test_a_stopped_command_resumes_to_the_same_bits(crosses, tmp_path, sent, code):
-    command = ["train", *QUICK, "--data", str(crosses), "--epochs", "40", "--actdiff", "1"]
+def test_a_stopped_command_resumes_to_the_same_bits(long_command, straight, tmp_path, sent, code):
     process = subprocess.Popen(
-        [PROGRAM, *command, "--out", tmp_path / "stopped"],
+        [PROGRAM, *long_command, "--out", tmp_path / "stopped"],
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
@@ -219,17 +236,17 @@ def test_a_stopped_command_resumes_to_the_same_bits(crosses, tmp_path, sent, cod
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     seen = ""
-    while "epoch 3/" not in seen:
+    while "3/40 epochs" not in seen:
         seen = process.stderr.readline()
     process.send_signal(sent)
-    told = process.communicate()[1]
+    said = process.communicate()[1]
     assert process.returncode == code
-    assert "Traceback" not in told
-    assert sent != signal.SIGINT or "--resume" in told
-    run(*command, "--out", tmp_path / "stopped", "--resume")
-    run(*command, "--out", tmp_path / "straight")
+    assert "Traceback" not in said
+    assert sent != signal.SIGINT or "--resume" in said
+    assert not (tmp_path / "stopped/seed-0/metrics.json").exists()
+    told(*long_command, "--out", tmp_path / "stopped", "--resume", cwd=tmp_path)
     for name in ("best.safetensors", "last.safetensors", "metrics.json"):
-        one, other = (tmp_path / which / "seed-0" / name for which in ("stopped", "straight"))
+        one, other = (run / "seed-0" / name for run in (tmp_path / "stopped", straight))
         assert one.read_bytes() == other.read_bytes()
 
 
@@ -240,8 +257,9 @@ def test_presets_resolve_for_every_model(model, preset, tmp_path):
     assert tomllib.loads(text)["preset"] == preset
 
 
+@pytest.mark.process
 def test_the_demo_ends_with_its_table_and_picture(tmp_path):
-    result = run("demo", "--epochs", 1, "--out", "try it", cwd=tmp_path)
+    result = told("demo", "--epochs", 1, "--out", "try it", cwd=tmp_path)
     assert result.stderr.count("\n$ activmask ") == 5
     assert "Does it look where the expert points?" in result.stdout
     assert "attribution on the crosses" in result.stdout

@@ -6,15 +6,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded_runs import OBJECTIVES, small
+from recorded_runs import RECORDED, small
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from activmask.data.samples import Samples
 from activmask.runs.checkpoint import snapshot
 from activmask.runs.seeds import derived_generator
 from activmask.training.graphs.device_epoch import (
-    FIXED,
-    PER_SPLIT,
     Judged,
     _auc,
     judge_epoch,
@@ -23,7 +21,13 @@ from activmask.training.graphs.device_epoch import (
     new_segment,
     take_steps,
 )
-from activmask.training.replicas.predictions import score
+from activmask.training.graphs.epoch_verdict import (
+    SplitScores,
+    new_verdict,
+    pack_verdict,
+    unpack_verdict,
+)
+from activmask.training.replicas.predictions import Scores, score
 from activmask.training.replicas.replica import new_replica
 
 
@@ -62,18 +66,29 @@ class NoHost(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("settings", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("settings", RECORDED)
 def test_the_host_reads_nothing_within_an_epoch(crosses, settings):
     replica = prepared(crosses, **settings)
     health, segment = new_health(replica), new_segment(replica, (12, 7))
     splits = {"valid": judged(replica, "valid")}
     replica.best_weights = snapshot(replica.model)
-    verdict = torch.zeros(FIXED + PER_SPLIT, dtype=torch.float64)
+    verdict = new_verdict(1)
     take_steps(replica, segment, health, derived_generator(0, "step"))
     with NoHost():
         take_steps(replica, segment, health, derived_generator(0, "step"))
         judge_epoch(replica, splits, health, verdict)
-    assert verdict[0] == 1
+    assert unpack_verdict(verdict, ["valid"]).is_best
+
+
+@given(st.booleans(), st.lists(st.tuples(*[st.floats(0, 9)] * 3, st.booleans()), min_size=1, max_size=3))
+def test_a_verdict_is_read_as_it_was_written(best, numbers):
+    verdict, names = new_verdict(len(numbers)), ["valid", "train", "test"][: len(numbers)]
+    told = [SplitScores(*(torch.tensor(x, dtype=torch.float64) for x in one)) for one in numbers]
+    pack_verdict(verdict, torch.tensor(best), dict(zip(names, told, strict=True)))
+    read = unpack_verdict(verdict, names)
+    assert read.is_best is best
+    assert read.scores == {name: Scores(*one[:3]) for name, one in zip(names, numbers, strict=True)}
+    assert read.broken == tuple(name for name, one in zip(names, numbers, strict=True) if not one[3])
 
 
 def test_the_watch_for_host_reads_can_fail():

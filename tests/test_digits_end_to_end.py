@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import digits
+import pytest
 from activmask_cli.app import app
 from PIL import Image
 from typer.testing import CliRunner
@@ -22,6 +23,7 @@ def activmask(*arguments: str) -> str:
     return result.stdout
 
 
+@pytest.mark.process
 def test_one_command_runs_from_a_users_folder_to_a_picture(tmp_path, monkeypatch, capsys):
     printed = {}
 

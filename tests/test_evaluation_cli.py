@@ -140,6 +140,7 @@ def check_failure(result, code, message):
     assert result.stdout == ""
 
 
+@pytest.mark.process
 def test_the_command_imports_no_torch_before_it_runs():
     check = "import sys, activmask_cli.evaluate, activmask_cli.saliency; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -7,7 +7,6 @@ import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -163,11 +162,13 @@ def loaded_by(statement: str) -> set[str]:
     return set(result.stdout.split())
 
 
+@pytest.mark.process
 def test_the_command_line_waits_with_heavy_imports():
     assert not loaded_by("import activmask_cli.app") & set(HEAVY)
     assert not loaded_by("import activmask") & {*HEAVY, "typer", "rich"}
 
 
+@pytest.mark.process
 def test_the_import_test_can_fail():
     assert "numpy" in loaded_by("import activmask; activmask.SyntheticSpec")
 
@@ -182,9 +183,24 @@ def test_every_public_name_is_there():
     import activmask
 
     assert all(getattr(activmask, name) is not None for name in activmask.__all__)
-    assert all(one < other for one, other in pairwise(sorted(activmask.__all__)))
+    assert set(activmask.__all__) < set(dir(activmask))
+    assert all(not name.startswith("_") or name == "__version__" for name in dir(activmask))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = activmask.nonsense
+
+
+def test_type_checkers_see_the_public_names_that_are_there():
+    import activmask
+
+    tree = ast.parse((ROOT / "activmask/__init__.py").read_text(encoding="utf-8"))
+    seen = {
+        alias.asname: statement.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for statement in block.body
+        for alias in statement.names
+    }
+    assert seen == activmask._HOME
 
 
 def test_the_documented_example_uses_every_public_name_and_runs(tmp_path, monkeypatch, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from dataset_records import record
 from PIL import Image
 
@@ -37,6 +38,7 @@ def hugging_face(root: Path, cache: Path) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.process
 def test_hugging_face_reads_it_as_it_stands(tmp_path):
     """Masks, the preview and the word 'train' in a name neither add rows nor make splits or labels."""
     png = tmp_path / "sheet.png"

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from activmask.data.files.images import MAX_PIXELS, bit_depth, image_size, read_grey, read_mask
+from activmask.data.files.decoding import MAX_PIXELS
+from activmask.data.files.images import bit_depth, image_size, read_grey, read_mask
 from activmask.ground.errors import DataError
 
 GREY8 = np.array([[0, 51], [102, 255], [1, 2]], np.uint8)

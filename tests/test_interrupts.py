@@ -35,6 +35,7 @@ def after_ctrl_c(process):
     return process.communicate()[0].strip()
 
 
+@pytest.mark.process
 def test_only_a_child_started_meanwhile_is_deaf():
     with children_deaf_to_interrupts(), child() as deaf:
         unheard = after_ctrl_c(deaf)

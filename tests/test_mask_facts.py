@@ -8,6 +8,7 @@ import pytest
 import torch
 from activmask_cli.evaluation_tables import print_tables
 from dataset_records import record
+from objective_settings import each
 from sklearn.metrics import roc_auc_score
 from test_training import assert_same_run
 
@@ -26,22 +27,22 @@ from activmask.runs.names import baseline, method_name, run_name
 from activmask.runs.results import find_runs
 from activmask.training.feed import stream as stream_module
 from activmask.training.feed.kept_masks import to_train_on, training_masks
-from activmask.training.feed.sources import load_split, load_splits, stored_splits
-from activmask.training.replicas.progress import Silent
+from activmask.training.feed.sources import load_splits, stored_splits
 from activmask.training.replicas.replica import new_replica
+from activmask.training.replicas.watcher import Silent
 from activmask.training.run import train
 
 CPU = torch.device("cpu")
 SIDE = 16
 LOOKING = (
-    {"actdiff": 1.0},
-    {"gradmask": 1.0},
-    {"rrr": 1.0},
-    {"adversarial": 1.0},
-    {"model": "unet", "recon_masked": True},
-    {"classify_masked": "train"},
-    {"classify_masked": "all"},
-    {"classify_shuffled": True},
+    "actdiff",
+    "gradmask",
+    "rrr",
+    "adversarial",
+    "reconstruct masked",
+    "classify masked",
+    "classify masked everywhere",
+    "classify shuffled",
 )
 
 
@@ -112,7 +113,7 @@ def facts(data: Path, **settings):
     return new_replica(config(data, **settings), 0, Path("nowhere"), CPU).mask_facts
 
 
-@pytest.mark.parametrize("settings", LOOKING, ids=str)
+@pytest.mark.parametrize("settings", each(LOOKING))
 def test_masks_that_cover_everything_are_refused(tmp_path, held, settings):
     data = write(tmp_path / "set", [block(4, 4), None])
     with pytest.raises(
@@ -272,14 +273,13 @@ def test_borrowed_masks_are_the_same_streamed(organs, tmp_path, monkeypatch, set
 
 def test_borrowed_masks_cut_what_is_judged_only_where_everything_is_masked(organs):
     everywhere = config(organs, classify_masked="all", masks_without="borrowed")
-    for name, samples in load_splits(everywhere, 0).items():
+    for samples in load_splits(everywhere, 0).values():
         assert samples.has_mask.all()
         assert not (samples.images * ~samples.masks).any()
-        assert torch.equal(samples.masks, load_split(everywhere, 0, name).masks)
     trained = to_train_on(stored_train(everywhere), everywhere.view, 0, "organs")
-    assert torch.equal(load_split(everywhere, 0, "train").masks, trained.masks)
+    assert torch.equal(load_splits(everywhere, 0)["train"].masks, trained.masks)
     in_training = config(organs, classify_masked="train", masks_without="borrowed")
-    assert not load_split(in_training, 0, "test").has_mask.all()
+    assert not load_splits(in_training, 0)["test"].has_mask.all()
 
 
 def test_borrowing_is_refused_where_it_has_no_effect(crosses, organs):

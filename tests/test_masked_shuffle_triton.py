@@ -15,11 +15,13 @@ ONES = {**UNIT, "strides": (1,) * 8, "mask_b": 1, "pixels": 1}
 TILED = {"high_bits": 10, "low_bits": 10, "tiles": 1024, "tile_size": 1024}
 
 
+@pytest.mark.process
 def test_the_triton_form_compiled_where_there_is_cuda_and_interpreted_elsewhere():
     pytest.importorskip("triton")
     run_cases(Path(__file__).with_name("masked_shuffle_triton_cases.py"))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("sizes", [STRIDED, UNIT, ONES], ids=["strided", "unit", "ones"])
 @pytest.mark.parametrize(
     ("kernel", "constants"),
@@ -37,6 +39,7 @@ def test_every_kernel_compiles_for_a_gpu(kernel, constants, sizes):
     assert machine_code(getattr(form, kernel), **TENSORS, **sizes, **constants)
 
 
+@pytest.mark.process
 def test_on_the_cpu_the_reference_runs_and_triton_need_not_be_there():
     code = (
         "import sys; sys.modules['triton'] = None; import torch;"

@@ -97,6 +97,7 @@ def test_dilating_many_masks_never_holds_more_than_its_result_and_a_few_of_them(
     assert max(sizes) == 4 * 16 * 16
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory that Linux counts")
 def test_the_peak_of_memory_stays_far_below_the_float_copy_of_all_masks():
     script = """

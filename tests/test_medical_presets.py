@@ -1,11 +1,11 @@
-"""The medical presets from the released formats to a checkpoint, a table and a picture, by the program."""
+"""The medical presets from the released formats to a checkpoint, a table and a picture, by the commands."""
 
 import json
 
 import numpy as np
 import pytest
+from in_process import told
 from msd_files import Decathlon
-from test_cli import run
 
 SMALL = ("--train-images", 8, "--valid-images", 8, "--test-images", 8, "--width", 4, "--epochs", 2)
 TASKS = {
@@ -30,29 +30,29 @@ def decathlon(root, modality) -> Decathlon:
 
 
 @pytest.mark.parametrize(
-    ("preset", "objective"),
+    ("preset", "workers", "objective"),
     [
-        ("liver", ("--model", "resnet18", "--actdiff", 1)),
-        ("cardiac", ("--model", "unet", "--recon-masked")),
-        ("pancreas", ("--model", "cnn", "--gradmask", 1)),
+        pytest.param("liver", 2, ("--model", "resnet18", "--actdiff", 1), marks=pytest.mark.process),
+        ("cardiac", 1, ("--model", "unet", "--recon-masked")),
+        ("pancreas", 1, ("--model", "cnn", "--gradmask", 1)),
     ],
 )
-def test_a_decathlon_preset_goes_from_the_task_to_a_picture(preset, objective, tmp_path):
+def test_a_decathlon_preset_goes_from_the_task_to_a_picture(preset, workers, objective, tmp_path):
     name, modality = TASKS[preset]
     task = decathlon(tmp_path / name, modality)
-    said = run("prepare-msd", name, "--workers", 2, cwd=tmp_path).stdout
+    said = told("prepare-msd", name, "--workers", workers, cwd=tmp_path).stdout
     assert f"activmask train --preset {preset} --data data/{preset}" in said
-    shape = run("train", "--preset", preset, *SMALL, *objective, "--name", "r", cwd=tmp_path).stdout
+    shape = told("train", "--preset", preset, *SMALL, *objective, "--name", "r", cwd=tmp_path).stdout
     assert "Best epoch" in shape
     checkpoint = tmp_path / "runs/r/seed-0/best.safetensors"
-    found = json.loads(run("evaluate", "runs/r", "--json", cwd=tmp_path).stdout)
+    found = json.loads(told("evaluate", "runs/r", "--json", cwd=tmp_path).stdout)
     assert found["checkpoints"][0]["evaluation"]["scores"]["n"] == 8
     stored = next((tmp_path / f"data/{preset}/masks").iterdir())
     picture = tmp_path / "slice.png"
     image = tmp_path / f"data/{preset}/images/{stored.name}"
-    run("saliency", checkpoint, image, "--mask", stored, "--out", picture, cwd=tmp_path)
+    told("saliency", checkpoint, image, "--mask", stored, "--out", picture, cwd=tmp_path)
     assert picture.stat().st_size > 1000
     nifti = task.image("scan_003")
-    answer = run("saliency", checkpoint, nifti, "--slice", 5, "--mask", task.label("scan_003"), cwd=tmp_path)
+    answer = told("saliency", checkpoint, nifti, "--slice", 5, "--mask", task.label("scan_003"), cwd=tmp_path)
     assert "class" in answer.stdout
     assert list(nifti.parent.glob("*.saliency.png"))

@@ -71,6 +71,7 @@ def test_labels_are_named_or_numbered(task, tmp_path, labels):
     assert prepare_msd(task.root, tmp_path / "out", labels=labels, size=20).written.masks == 3
 
 
+@pytest.mark.process
 def test_the_number_of_workers_changes_no_byte(task, tmp_path):
     flip_a_bit(task.case("liver_11").image("liver_11"))
     for workers in (1, 2):
@@ -287,13 +288,13 @@ def test_the_command_prints_a_summary_and_the_next_step(task, tmp_path, monkeypa
     assert json.loads(Path("data/liver/card.json").read_text())["window"]["low"] == -100
 
 
-def test_the_next_step_of_another_task_names_its_blur(task, tmp_path):
+def test_the_next_step_of_a_task_without_a_preset_takes_none(task, tmp_path):
     task.root.rename(tmp_path / "Task06_Lung")
     task.root = tmp_path / "Task06_Lung"
     task.described(name="Lung")
     code, stdout, _ = run(task.root, "--size", 20, "--out", tmp_path / "out")
     assert code == 0
-    assert stdout.endswith(f"train --preset cardiac --data {tmp_path / 'out'} --mask-blur 0.5\n")
+    assert stdout.endswith(f"train --split-policy subject --data {tmp_path / 'out'} --mask-blur 0.5\n")
 
 
 @pytest.mark.parametrize(
@@ -313,6 +314,7 @@ def test_the_command_fails_with_one_sentence(task, tmp_path, arguments, code, me
     assert run(tmp_path / "none", "--out", tmp_path / "out")[0] == 3
 
 
+@pytest.mark.process
 def test_the_command_imports_nothing_heavy_until_it_runs():
     heavy = "{'torch', 'numpy', 'nibabel', 'skimage', 'scipy'}"
     code = f"import sys, cli.prepare_msd; print({heavy} & set(sys.modules)); "

@@ -33,7 +33,7 @@ from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.making import make_config
 from activmask.saliency.inputs import read_inputs
 from activmask.training.feed.kept_masks import to_train_on
-from activmask.training.feed.sources import load_split, read_splits, split_rows
+from activmask.training.feed.sources import load_splits, read_splits, split_rows
 from activmask.training.feed.stream import open_stream
 from activmask.training.run import train
 
@@ -212,13 +212,13 @@ def test_an_old_data_set_is_never_dilated_at_the_wrong_resolution(old_set, tmp_p
     audit = evaluate_checkpoint(result.folder / "best.safetensors").evaluation.audit
     assert "did not record of how many px each slice was" in str(audit.reason)
     with pytest.raises(DataError, match="prepare it anew"):
-        load_split(make_config(**settings, classify_masked="all"), 0, "test")
-    undilated = load_split(make_config(**settings, mask_blur=0.0), 0, "test")
+        load_splits(make_config(**settings, classify_masked="all"), 0)
+    undilated = load_splits(make_config(**settings, mask_blur=0.0), 0)["test"]
     assert undilated.has_mask.any()
     # What the masks' presence told an old run is still known, though they cannot be dilated.
     plain = {**settings, "preset": "synthetic", "split_policy": "subject"}
     looking = make_config(**plain, actdiff=1.0, mask_blur=16.0)
-    seen = load_split(looking, 0, "test")
+    seen = load_splits(looking, 0)["test"]
     assert not seen.has_mask.any()
     found, notes = mask_presence(tmp_path / "old.safetensors", looking, seen, old_set)
     assert found is not None

@@ -22,12 +22,12 @@ def dies(number: int) -> int:
     return number
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.process)])
 def test_results_come_in_order(workers):
     assert list(in_order(square, range(20), workers=workers)) == [n * n for n in range(20)]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.process)])
 def test_a_crew_works_on_one_round_after_the_other(workers):
     with crew(square, workers=workers) as run:
         assert list(run(range(5))) == [0, 1, 4, 9, 16]
@@ -35,6 +35,7 @@ def test_a_crew_works_on_one_round_after_the_other(workers):
         assert list(run([7])) == [49]
 
 
+@pytest.mark.process
 def test_items_are_taken_only_as_needed():
     taken = []
     results = in_order(square, (taken.append(n) or n for n in range(100)), workers=2, ahead=2)
@@ -43,6 +44,7 @@ def test_items_are_taken_only_as_needed():
     results.close()
 
 
+@pytest.mark.process
 def test_a_killed_worker_is_told_in_a_sentence():
     with pytest.raises(DataError, match="a worker process was killed"):
         list(in_order(dies, range(8), workers=2))
@@ -55,6 +57,7 @@ def test_no_workers_make_no_sense():
         pass
 
 
+@pytest.mark.process
 def test_ray_gives_the_same_in_the_same_order():
     pytest.importorskip("ray", reason="Ray cannot be installed here")
     with warnings.catch_warnings():

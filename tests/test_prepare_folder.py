@@ -58,12 +58,14 @@ def test_the_command_fails_with_one_sentence(folder, tmp_path):
     assert "size must be from 1" in stderr
 
 
+@pytest.mark.process
 def test_the_command_imports_nothing_heavy_until_it_runs():
     code = "import sys, cli.prepare_folder; print({'torch', 'numpy', 'skimage', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.process
 def test_preparing_needs_no_torch():
     code = "import sys, activmask.data.sources.folder.prepare; "
     code += "print('torch' in sys.modules, 'numpy' in sys.modules)"

@@ -1,4 +1,4 @@
-"""prepare-xray by the real program, and the xray preset on what it makes."""
+"""prepare-xray by its command, and the xray preset on what it makes."""
 
 import importlib.util
 import json
@@ -9,7 +9,7 @@ import pytest
 import typer
 from activmask_cli.prepare_xray import prepare_xray
 from dicom_files import PATIENT, PATIENT_ID, write_dicom
-from test_cli import run
+from in_process import told
 from typer.testing import CliRunner
 from xray_files import SECRET, Collections, xray
 
@@ -26,14 +26,15 @@ def released_tables(root: Path) -> tuple[Path, Path]:
     return root / "nih", root / "padchest"
 
 
+@pytest.mark.process
 def test_the_dry_run_counts_the_released_tables(tmp_path):
     nih, padchest = released_tables(tmp_path)
-    said = run("prepare-xray", "--nih", nih, "--padchest", padchest, "--per-cell", 500, "--dry-run").stdout
+    command = ("prepare-xray", "--nih", nih, "--padchest", padchest, "--dry-run")
+    said = told(*command, "--per-cell", 500, cwd=tmp_path).stdout
     for count in ("1,499 / 781", "39,302 / 22,452", "861 / 735", "34,266 / 28,703"):
         assert count in said
     assert "train / valid / test 1000 / 500 / 500" in said
-    flags = ("--paper-sampling", "--dry-run")
-    said = run("prepare-xray", "--nih", nih, "--padchest", padchest, *flags).stdout
+    said = told(*command, "--paper-sampling", cwd=tmp_path).stdout
     for count in ("2,516 / 1,046", "60,361 / 24,907", "500 / 446", "22,091 / 18,923", "998 / 498 / 504"):
         assert count in said
     assert "it leaks" in said
@@ -72,35 +73,37 @@ def test_broken_drawn_images_and_the_brightness_of_sites_are_told(tmp_path):
 
 def test_wrong_use(tmp_path):
     made = Collections(tmp_path)
-    assert "needs" not in run("prepare-xray", "--nih", made.nih, "--dry-run").stderr
-    refused = run("prepare-xray", "--nih", made.nih, "--paper-sampling", cwd=tmp_path, code=2)
-    assert "patients in two splits" in refused.stderr
-    assert (
-        "did you mean 'emphysema'"
-        in run("prepare-xray", "--nih", made.nih, "--finding", "emphysem", code=2).stderr
-    )
-    run("prepare-xray", "--nih", made.nih, "--address", "auto", code=2)
-    run("prepare-xray", cwd=tmp_path, code=2)
-    run("prepare-xray", "--nih", tmp_path / "none", code=3)
+
+    def said(*flags: object, code: int) -> str:
+        return told("prepare-xray", *flags, cwd=tmp_path, code=code).stderr
+
+    assert "needs" not in said("--nih", made.nih, "--dry-run", code=0)
+    assert "patients in two splits" in said("--nih", made.nih, "--paper-sampling", code=2)
+    assert "did you mean 'emphysema'" in said("--nih", made.nih, "--finding", "emphysem", code=2)
+    said("--nih", made.nih, "--address", "auto", code=2)
+    said(code=2)
+    said("--nih", tmp_path / "none", code=3)
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_the_xray_preset_goes_from_the_collections_to_a_picture(masked, tmp_path):
+@pytest.mark.process
+@pytest.mark.parametrize(("masked", "workers"), [(False, 2), (True, 1)])
+def test_the_xray_preset_goes_from_the_collections_to_a_picture(masked, workers, tmp_path, capfd):
     made = Collections(tmp_path, n=12)
     made.as_dicom("216840_scan.png")
-    said = run("prepare-xray", "--nih", "NIH", "--padchest", "PadChest", "--workers", 2, cwd=tmp_path)
+    said = told("prepare-xray", "--nih", "NIH", "--padchest", "PadChest", "--workers", workers, cwd=tmp_path)
     assert "next: activmask train --preset xray --data data/xray" in said.stdout
     assert "draws its own: a circle with 50.2% of the image inside" in said.stdout
     flags = ("--classify-masked", "all") if masked else ("--correlation", 0.75, "--actdiff", 1)
-    run("train", "--preset", "xray", "--width", 4, "--epochs", 2, *flags, "--name", "r", cwd=tmp_path)
+    told("train", "--preset", "xray", "--width", 4, "--epochs", 2, *flags, "--name", "r", cwd=tmp_path)
     checkpoint = tmp_path / "runs/r/seed-0/best.safetensors"
-    found = json.loads(run("evaluate", checkpoint, "--json", cwd=tmp_path).stdout)
+    found = json.loads(told("evaluate", checkpoint, "--json", cwd=tmp_path).stdout)
     assert [site["site"] for site in found["checkpoints"][0]["evaluation"]["sites"]] == ["nih", "padchest"]
-    assert "By site" in run("evaluate", checkpoint, cwd=tmp_path).stdout
+    assert "By site" in told("evaluate", checkpoint, cwd=tmp_path).stdout
     scan = write_dicom(tmp_path / "new.dcm", xray(5, 4095, 60, "uint16"))
-    answer = run("saliency", checkpoint, scan, "--method", "input-gradient", cwd=tmp_path)
+    answer = told("saliency", checkpoint, scan, "--method", "input-gradient", cwd=tmp_path)
     assert (tmp_path / "new.saliency.png").stat().st_size > 1000
-    said = answer.stdout + answer.stderr + said.stdout + said.stderr
+    # What worker processes say bypasses the command's own streams.
+    said = "".join((answer.output, said.output, *capfd.readouterr()))
     for word in (SECRET, PATIENT, PATIENT_ID):
         assert word not in said
         for path in tmp_path.rglob("*"):

@@ -146,7 +146,8 @@ def test_an_interrupted_run_is_finished_to_the_numbers_of_one_that_was_not(place
     shutil.copytree(place / f"runs/{UNFINISHED}", place / "resumed")
     flags = ("--config", f"settings/{UNFINISHED}.toml", "--out", "resumed", "--resume")
     said = told("train", *flags, cwd=place)
-    assert "epoch 1/" not in said.stderr
+    assert "2/4 epochs" not in said.stderr
+    assert "4/4 epochs" in said.stderr
     check_result(result(place / "resumed/seed-0"), kept("trained.json")[UNFINISHED], RESUMED)
 
 

@@ -19,7 +19,7 @@ from activmask.experiments import sweep as sweep_module
 from activmask.experiments.grid import Grid, grid_cells
 from activmask.experiments.jobs import Job, is_finished, make_jobs, run_job
 from activmask.experiments.local_engine import LocalEngine
-from activmask.experiments.ray_engine import BEACON_FILE, RayEngine, Task, write_files
+from activmask.experiments.ray_engine import BEACON_FILE, RayEngine, SentJob, write_files
 from activmask.experiments.sweep import CellState, run_sweep
 from activmask.ground.errors import DataError
 from activmask.ground.processes import join_ray
@@ -108,6 +108,7 @@ class Saboteur:
         self.cluster.remove_node(node, allow_graceful=False)
 
 
+@pytest.mark.process
 def test_a_killed_worker_and_a_lost_node_change_nothing(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep_module, "_TICK", 0.05)
     run_sweep(jobs_in(tmp_path / "local"), LocalEngine(2), nobody)
@@ -134,6 +135,7 @@ def ended(engine: RayEngine, job: Job) -> str:
     return over[0].error
 
 
+@pytest.mark.process
 def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, tmp_path, monkeypatch):
     job = jobs_in(tmp_path / "ray", epochs=2)[0]
     local = replace(job, folder=tmp_path / "local", seeds=(0, 1))
@@ -157,12 +159,13 @@ def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, tmp_p
         )
 
 
-def lies_in_a_module_that_the_nodes_lack(task: Task) -> None:
+def lies_in_a_module_that_the_nodes_lack(task: SentJob) -> None:
     """Run nowhere, like the engine's own function on a node without this package."""
 
 
+@pytest.mark.process
 def test_what_ray_cannot_run_is_told_in_a_sentence(cluster, tmp_path, monkeypatch):
-    def dies(task: Task) -> None:
+    def dies(task: SentJob) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(ray_engine, "_LOSSES", 1)
@@ -180,6 +183,7 @@ def test_what_ray_cannot_run_is_told_in_a_sentence(cluster, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_a_cluster_without_what_is_asked_is_told_in_a_sentence(cluster):
     with pytest.raises(DataError, match="no node of the Ray cluster offers a GPU"):
         RayEngine(cluster.address, None, device="cuda")
@@ -240,6 +244,7 @@ def test_files_come_in_such_an_order_that_finished_is_true(tmp_path, monkeypatch
     assert seen == [("run.json", False), ("state.safetensors", False), ("metrics.json", False)]
 
 
+@pytest.mark.process
 def test_the_command_trains_on_a_cluster_from_relative_paths(cluster, tmp_path):
     make_synthetic(SyntheticSpec(n=48, valid=16, test=16, seed=3), tmp_path / "crosses")
     (tmp_path / "own.toml").write_text(

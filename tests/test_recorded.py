@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recorded_runs import OBJECTIVES, small
+from recorded_runs import RECORDED, small
 from safetensors.torch import load_file
 
 from activmask.ground.errors import TrainingDiverged
@@ -20,8 +20,8 @@ from activmask.training import together
 from activmask.training.graphs import capture as recording
 from activmask.training.graphs import replay as recorded
 from activmask.training.graphs.capture import draws_at_random, why_not_recorded
-from activmask.training.replicas.progress import Silent
 from activmask.training.replicas.replica import new_replica
+from activmask.training.replicas.watcher import Silent
 from activmask.training.run import train
 
 
@@ -53,7 +53,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert all(torch.equal(left[key], right[key]) for key in left)
 
 
-@pytest.mark.parametrize("settings", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("settings", RECORDED)
 def test_the_same_bits_as_step_by_step(crosses, tmp_path, settings, monkeypatch):
     config = small(crosses, **settings)
     train(config, out=tmp_path / "eager")
@@ -221,7 +221,7 @@ def test_where_recording_fails_it_says_so_and_trains_step_by_step(crosses, tmp_p
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("settings", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("settings", RECORDED)
 def test_graphs_give_the_numbers_of_step_by_step_on_cuda(crosses, tmp_path, settings, monkeypatch):
     # Five steps of ten images, the last of eight: one graph runs twice and another once.
     monkeypatch.setattr(recording, "SEGMENT_STEPS", 2)

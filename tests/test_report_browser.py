@@ -12,9 +12,10 @@ from activmask.runs.results import find_runs
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not both installed"
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not both installed"),
+]
 
 PORTRAIT, LANDSCAPE = 688, 1017
 """Width in px of what an A4 sheet shows between its margins."""

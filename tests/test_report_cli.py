@@ -61,6 +61,7 @@ def test_failures_are_one_sentence_with_their_exit_code(trained, tmp_path):
     assert (taken / "thesis.tex").read_text() == "years of work"
 
 
+@pytest.mark.process
 def test_help_loads_nothing_heavy():
     code = (
         "import sys; from activmask_cli.report import report; "

@@ -11,6 +11,7 @@ import torch
 from dataset_records import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from objective_settings import OBJECTIVES
 from test_training import assert_same_run, small
 
 from activmask.data.dataset import read_dataset
@@ -35,13 +36,15 @@ from activmask.training.run import train
 CPU = torch.device("cpu")
 RUNS = {
     "plain": {"eval_train": True},
-    "share of masks": {"actdiff": 1.0, "masks": 0.5, "batch_size": 20},
-    "crop and flip": {"actdiff": 1.0, "augment": "crop-flip", "image_size": 24},
-    "middle": {"gradmask": 1.0, "image_size": 24},
-    "upper bound": {"classify_masked": "all"},
-    "circle": {"actdiff": 1.0, "mask": "circle", "mask_blur": 0.0, "masks": 0.5},
-    "dropout": {"model": "mobilenet_v3_small", "width": 64},
+    "share of masks": {**OBJECTIVES["share of masks"], "batch_size": 20},
+    "crop and flip": OBJECTIVES["crop and flip"],
+    "middle": {**OBJECTIVES["gradmask"], "image_size": 24},
+    "classify masked everywhere": OBJECTIVES["classify masked everywhere"],
+    "circle": {**OBJECTIVES["share of masks"], "mask": "circle", "mask_blur": 0.0},
+    "dropout": OBJECTIVES["dropout"],
 }
+
+IN_A_WORKER = pytest.param(1, marks=pytest.mark.process)
 
 
 @pytest.fixture
@@ -82,15 +85,22 @@ def opened(data: Path, count: int = 0, **changes):
     return stream, read_splits(dataset, rows, view, objectives), config
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_streamed_training_gives_the_bits_of_training_in_memory(crosses, tmp_path, streaming, name):
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        *((name, 0) for name in RUNS),
+        *(pytest.param(name, 1, marks=pytest.mark.process) for name in ("share of masks", "dropout")),
+    ],
+)
+def test_streamed_training_gives_the_bits_of_training_in_memory(crosses, tmp_path, streaming, name, count):
     config = small(crosses, epochs=2, **RUNS[name])
     [resident] = train(config, out=tmp_path / "resident")
-    streaming(1 if name in {"share of masks", "dropout"} else 0)
+    streaming(count)
     [streamed] = train(config, out=tmp_path / "streamed")
     assert_same_run(resident.folder, streamed.folder)
 
 
+@pytest.mark.process
 def test_a_streamed_run_resumes_to_the_same_bits(crosses, tmp_path, streaming, monkeypatch):
     config = small(crosses, actdiff=1.0, augment="crop-flip", image_size=24, masks=0.5)
     [straight] = train(config, out=tmp_path / "straight")
@@ -111,6 +121,7 @@ def test_a_streamed_run_resumes_to_the_same_bits(crosses, tmp_path, streaming, m
     assert_same_run(straight.folder, resumed.folder)
 
 
+@pytest.mark.process
 def test_streamed_replicas_do_not_depend_on_each_other(crosses, tmp_path, streaming):
     config = small(crosses, actdiff=1.0, epochs=1)
     train(config, seeds=(0, 1), out=tmp_path / "resident")
@@ -120,6 +131,7 @@ def test_streamed_replicas_do_not_depend_on_each_other(crosses, tmp_path, stream
         assert_same_run(tmp_path / "resident" / seed, tmp_path / "streamed" / seed)
 
 
+@pytest.mark.process
 def test_worker_processes_leave_the_global_generators_alone(crosses):
     before = torch.get_rng_state()
     stream, _, _ = opened(crosses, count=1)
@@ -153,7 +165,8 @@ def test_any_batches_are_those_in_memory(scans, changes, data):
 
 
 @pytest.mark.parametrize(
-    ("choice", "count", "view"), [("off", 2, "centre"), ("all", 0, "centre"), ("all", 0, "whole")]
+    ("choice", "count", "view"),
+    [pytest.param("off", 2, "centre", marks=pytest.mark.process), ("all", 0, "centre"), ("all", 0, "whole")],
 )
 def test_every_split_is_judged_on_the_images_in_memory(scans, choice, count, view):
     seen_as = {"image_size": 16, "evaluate_view": view}
@@ -204,7 +217,7 @@ def test_masks_that_nothing_looks_at_are_not_opened(scans, tmp_path):
         list(batches(masked.train, order, CPU))
 
 
-@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize("count", [0, IN_A_WORKER])
 def test_a_file_that_went_missing_is_named_in_one_sentence(scans, tmp_path, count):
     shutil.copytree(scans, tmp_path / "scans")
     stream, _, _ = opened(tmp_path / "scans", count)
@@ -217,6 +230,7 @@ def test_a_file_that_went_missing_is_named_in_one_sentence(scans, tmp_path, coun
     )
 
 
+@pytest.mark.process
 def test_a_killed_worker_is_told_in_one_sentence(crosses, streaming):
     streaming(1)
     replica = new_replica(small(crosses, batch_size=2), 0, crosses, CPU)
@@ -228,7 +242,7 @@ def test_a_killed_worker_is_told_in_one_sentence(crosses, streaming):
         list(steps)
 
 
-@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize("count", [0, IN_A_WORKER])
 def test_an_abandoned_pass_does_not_reach_into_the_next(crosses, streaming, count):
     config = small(crosses, batch_size=4)
     resident = new_replica(config, 0, crosses, CPU)
@@ -242,6 +256,7 @@ def test_an_abandoned_pass_does_not_reach_into_the_next(crosses, streaming, coun
     assert torch.equal(predict(replica.model, replica.splits["valid"].images), expected)
 
 
+@pytest.mark.process
 def test_two_passes_at_once_are_refused(crosses):
     stream, _, _ = opened(crosses, count=1)
     one = stream.splits["valid"].images.split(4)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,9 @@ def test_another_experiment_in_the_folder_is_an_error_and_stays(tmp_path):
     before = (job.folder / "seed-0" / "metrics.json").read_bytes()
     error = run_job(replace(job, config=changed(job.config, lr=0.5)))
     assert "other settings (lr was " in error
+    assert error.startswith(f"{job.folder}/seed-0 holds a finished run")
+    elsewhere = run_job(replace(job, config=changed(job.config, lr=0.5)), known_as=Path("/elsewhere/cell"))
+    assert elsewhere == error.replace(str(job.folder), "/elsewhere/cell")
     assert (job.folder / "seed-0" / "metrics.json").read_bytes() == before
 
 
@@ -143,6 +147,7 @@ def test_an_epoch_of_one_step_can_be_estimated(tmp_path):
     assert seconds_per_epoch(job) > 0
 
 
+@pytest.mark.process
 def test_processes_train_and_a_killed_one_is_told(tmp_path):
     jobs = jobs_of(tmp_path, 2, epochs=2)
     long = replace(jobs[0], config=changed(jobs[0].config, epochs=500))
@@ -163,6 +168,18 @@ def test_processes_train_and_a_killed_one_is_told(tmp_path):
     assert is_finished(jobs[1])
 
 
+@pytest.mark.process
+def test_a_job_that_fails_sends_its_sentence_back(tmp_path):
+    engine = LocalEngine(1)
+    try:
+        engine.start(jobs_of(tmp_path, 1, data="nowhere")[0])
+        [one] = engine.ended(120)
+    finally:
+        engine.close()
+    assert one.error.startswith("the data set folder nowhere")
+
+
+@pytest.mark.process
 def test_closing_stops_what_runs(tmp_path):
     [job] = jobs_of(tmp_path, 1, epochs=500)
     engine = LocalEngine(1)
@@ -182,6 +199,7 @@ def test_gpus_take_turns():
     assert LocalEngine(2)._idlest_gpu() is None
 
 
+@pytest.mark.process
 def test_waiting_returns_after_its_time(tmp_path):
     engine = LocalEngine(1)
     [job] = jobs_of(tmp_path, 1, epochs=500)

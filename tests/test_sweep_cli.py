@@ -73,8 +73,10 @@ def outcome(folder: Path) -> tuple[object, ...]:
     return rows, (folder / "metrics.json").read_text(), weights
 
 
+@pytest.mark.process
+@pytest.mark.usefixtures("inline_sweeps")
 def test_killed_at_any_moment_and_started_again_equals_the_straight_one(place):
-    run("sweep", "own.toml", "--out", "straight", cwd=place)
+    told("sweep", "own.toml", "--out", "straight", cwd=place)
     command = [*COMMAND, "sweep", "own.toml", "--out", "killed", "--max-parallel", "1"]
     with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
         history = place / "killed" / "actdiff" / "seed-1" / "history.csv"
@@ -83,14 +85,15 @@ def test_killed_at_any_moment_and_started_again_equals_the_straight_one(place):
     finished = place / "killed" / "classify" / "seed-0" / "metrics.json"
     stamp = finished.stat().st_mtime_ns
     assert not (place / "killed" / "actdiff" / "seed-1" / "metrics.json").exists()
-    again = run("sweep", "own.toml", "--out", "killed", cwd=place)
-    assert "2 of 2 cells are done (1 of them were before), 0 failed" in again.stdout
+    again = told("sweep", "own.toml", "--out", "killed", cwd=place)
+    assert "2 of 2 cells are done (1 of them was before), 0 failed" in again.stdout
     assert finished.stat().st_mtime_ns == stamp
     for cell in ("classify", "actdiff"):
         for seed in ("seed-0", "seed-1"):
             assert outcome(place / "killed" / cell / seed) == outcome(place / "straight" / cell / seed)
 
 
+@pytest.mark.process
 def test_a_killed_sweep_leaves_nobody_training(place):
     command = [*COMMAND, "sweep", "own.toml", "--out", "runs", "--max-parallel", "1", "--epochs", "100000"]
     with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
@@ -103,17 +106,20 @@ def test_a_killed_sweep_leaves_nobody_training(place):
     assert history.read_bytes() == rows
 
 
-def test_a_failed_cell_is_reported_at_the_end_and_the_exit_code_is_1(place):
+@pytest.mark.usefixtures("inline_sweeps")
+def test_a_failed_cell_is_reported_at_the_end_and_the_exit_code_is_4(place):
     (place / "own.toml").write_text(
         GRID.replace("{}", "{ data = 'nowhere' }").replace("epochs = 4", "epochs = 1")
     )
-    done = run("sweep", "own.toml", "--seeds", "1", cwd=place, code=1)
+    done = told("sweep", "own.toml", "--seeds", "1", cwd=place, code=4)
     assert "Classify: failed, will be tried again" in done.stderr
     assert "failed twice: Classify: the data set folder nowhere" in done.stderr
     assert "1 of 2 cells are done, 1 failed" in done.stdout
     assert (place / "runs" / "own" / "actdiff" / "seed-0" / "metrics.json").exists()
 
 
+@pytest.mark.process
+@pytest.mark.usefixtures("inline_sweeps")
 @pytest.mark.parametrize("moment", ["starting", "training"])
 def test_ctrl_c_leaves_a_sweep_that_goes_on(place, moment):
     command = [*COMMAND, "sweep", "own.toml", "--epochs", "100000"]
@@ -137,10 +143,13 @@ def test_ctrl_c_leaves_a_sweep_that_goes_on(place, moment):
     assert process.returncode == 130
     assert "the same command again finishes what is missing" in said
     assert "Traceback" not in said
-    run("sweep", "own.toml", "--epochs", "2", cwd=place)
+    told("sweep", "own.toml", "--epochs", "2", cwd=place)
 
 
-@pytest.mark.parametrize(("name", "cells", "runs"), [("table1", 22, 220), ("figure5", 5, 50)])
+@pytest.mark.parametrize(
+    ("name", "cells", "runs"),
+    [pytest.param("table1", 22, 220, marks=pytest.mark.process), ("figure5", 5, 50)],
+)
 def test_a_dry_run_counts_cells_and_runs_and_trains_nothing(tmp_path, name, cells, runs):
     done = told(
         "sweep", name, "--dry-run", "--device", "cpu", *(QUICK[:4] if name == "table1" else ()), cwd=tmp_path
@@ -153,6 +162,7 @@ def test_a_dry_run_counts_cells_and_runs_and_trains_nothing(tmp_path, name, cell
         assert "about 0 s" not in done.stdout
 
 
+@pytest.mark.process
 def test_the_papers_grid_runs_as_one_line(tmp_path):
     done = run(
         "sweep",
@@ -201,22 +211,8 @@ def test_figure6_says_which_number_of_seeds_it_takes(tmp_path, monkeypatch):
 
 def test_seeds_are_a_count_or_a_choice(tmp_path):
     for text, seeds in (("2", "2"), ("3-5", "3"), ("1,7", "2")):
-        done = told(
-            "sweep",
-            "table1",
-            "--models",
-            "cnn",
-            "--methods",
-            "classify",
-            "--epochs",
-            "1",
-            "--seeds",
-            text,
-            "--dry-run",
-            *QUICK,
-            cwd=tmp_path,
-        )
-        assert f"1 cells, {seeds} runs" in done.stdout
+        flags = ("--methods", "classify-no-spc", "--seeds", text, "--dry-run")
+        assert f"1 cells, {seeds} runs" in told("sweep", "figure5", *flags, cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize(

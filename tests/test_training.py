@@ -3,12 +3,12 @@
 import csv
 import json
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from objective_settings import each
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -20,7 +20,7 @@ from activmask.machine.device import attention, choose_device
 from activmask.runs.checkpoint import load_checkpoint, snapshot
 from activmask.runs.making import make_config
 from activmask.runs.selection import is_better, merit
-from activmask.training.feed.sources import load_split, load_splits, stored_splits
+from activmask.training.feed.sources import load_splits, stored_splits
 from activmask.training.replicas import advance as advance_module
 from activmask.training.replicas import epoch as epoch_module
 from activmask.training.replicas.advance import keep_row
@@ -30,28 +30,21 @@ from activmask.training.replicas.state import restore_state, save_state
 from activmask.training.run import train
 
 FILES = ("best.safetensors", "last.safetensors")
-OBJECTIVES = {
-    "plain": {"model": "cnn"},
-    "actdiff": {"model": "resnet18", "actdiff": 10.0},
-    "actdiff detached": {"model": "cnn", "actdiff": 1.0, "actdiff_detach": True, "actdiff_layers": "last"},
-    "gradmask": {"model": "cnn", "gradmask": 1.0},
-    "reconstruct masked": {"model": "unet", "recon_masked": True},
-    "rrr": {"model": "cnn", "rrr": 1.0},
-    "adversarial": {"model": "cnn", "adversarial": 1.0, "adversarial_steps": 2},
-    "follow-up": {
-        "model": "cnn",
-        "adversarial": 1.0,
-        "adversarial_form": "followup",
-        "adversarial_steps": 3,
-        "actdiff": 1.0,
-        "actdiff_layers": "pooled",
-    },
-    "classify masked": {"model": "ae", "classify_masked": "train"},
-    "classify shuffled": {"model": "cnn", "classify_shuffled": True},
-    "cutout": {"model": "cnn", "cutout": 9},
-    "share of masks": {"model": "cnn", "actdiff": 1.0, "masks": 0.5},
-    "dropout": {"model": "mobilenet_v3_small", "width": 64},
-}
+RESUMED = (
+    "plain",
+    "batch norm",
+    "actdiff detached",
+    "gradmask",
+    "reconstruct masked",
+    "rrr",
+    "adversarial",
+    "follow-up in turns",
+    "classify masked",
+    "classify shuffled",
+    "cutout",
+    "share of masks",
+    "dropout",
+)
 
 
 def small(crosses: Path, **settings):
@@ -78,7 +71,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert all(torch.equal(left[key], right[key]) for key in left)
 
 
-@pytest.mark.parametrize("settings", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("settings", each(RESUMED))
 def test_an_interrupted_run_resumes_to_the_same_bits(crosses, tmp_path, settings, monkeypatch):
     config = small(crosses, **settings)
     [straight] = train(config, out=tmp_path / "straight")
@@ -435,24 +428,3 @@ def test_resuming_for_fewer_epochs_than_were_trained_is_refused(crosses, tmp_pat
     (tmp_path / "seed-0/metrics.json").unlink()
     with pytest.raises(UsageError, match="has trained 3 epochs already, more than the 2 asked for"):
         train(small(crosses, epochs=2), out=tmp_path, resume=True)
-
-
-@pytest.mark.parametrize("data", ["on disk", "synthetic"])
-def test_one_split_is_that_of_all(crosses, data):
-    config = small(crosses, classify_masked="all") if data == "on disk" else make_config(data="synthetic")
-    for name, samples in load_splits(config, 1).items():
-        alone = load_split(config, 1, name)
-        assert torch.equal(alone.images, samples.images)
-        assert torch.equal(alone.masks, samples.masks)
-        assert torch.equal(alone.labels, samples.labels)
-
-
-def test_one_split_is_read_without_the_files_of_the_others(crosses, tmp_path):
-    folder = tmp_path / "crosses"
-    shutil.copytree(crosses, folder)
-    broken = next((folder / "images").glob("Train-*"))
-    broken.write_bytes(broken.read_bytes()[:40])
-    config = make_config(data=str(folder))
-    assert len(load_split(config, 0, "test")) == 16
-    with pytest.raises(DataError, match=broken.name):
-        load_splits(config, 0)

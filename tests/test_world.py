@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from objective_settings import OBJECTIVES
 
 from activmask.data.samples import Samples
 from activmask.ground.errors import UsageError
@@ -29,39 +30,16 @@ from activmask.training.replicas.epoch import training_steps
 from activmask.training.replicas.replica import new_replica
 from activmask.training.run import train
 
-OBJECTIVES = {
-    "plain": {},
-    "actdiff layer": {"actdiff": 1.0, "actdiff_norm": "layer"},
-    "actdiff channel": {"actdiff": 1.0, "actdiff_norm": "channel"},
-    "actdiff row": {"actdiff": 1.0},
-    "gradmask l2": {"gradmask": 1.0},
-    "gradmask l1": {"gradmask": 1.0, "gradmask_norm": "l1"},
-    "both": {"actdiff": 1.0, "gradmask": 1.0},
-    "rrr": {"rrr": 1.0},
-    "adversarial": {"adversarial": 1.0, "adversarial_steps": 2},
-    "follow-up": {
-        "adversarial": 1.0,
-        "adversarial_form": "followup",
-        "actdiff": 1.0,
-        "actdiff_layers": "pooled",
-    },
-    "reconstruct": {"model": "ae"},
-    "reconstruct masked": {"model": "unet", "recon_masked": True},
-    "unused decoder": {"model": "unet", "recon": 0.0},
-    "classify masked": {"classify_masked": "train"},
-    "classify shuffled": {"classify_shuffled": True},
-    "cutout": {"cutout": 9},
-    "crop and flip": {"augment": "crop-flip", "image_size": 24, "actdiff": 1.0},
-    "batch norm": {"model": "resnet18", "sync_batchnorm": True, "actdiff": 1.0},
-    "batch norm twice": {"model": "resnet18", "sync_batchnorm": True, "gradmask": 1.0},
-}
+SHARED = [name for name in OBJECTIVES if name != "dropout"]
+"""All but what each process draws for itself."""
 BATCH = 31
 """Does not divide by two."""
 
 
 def configs(data: Path):
     settings = {"model": "cnn", "width": 4, "lr": 1e-3, "batch_size": BATCH, "data": str(data)}
-    return {name: make_config(**{**settings, **objective}) for name, objective in OBJECTIVES.items()}
+    synced = {"batch norm": {"sync_batchnorm": True}, "batch norm twice": {"sync_batchnorm": True}}
+    return {name: make_config(**{**settings, **OBJECTIVES[name], **synced.get(name, {})}) for name in SHARED}
 
 
 @contextmanager
@@ -129,7 +107,8 @@ def together(crosses):
     return found
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.process
+@pytest.mark.parametrize("name", SHARED)
 def test_gradients_of_two_processes_are_those_of_one(crosses, together, name):
     config = changed(configs(crosses)[name], sync_batchnorm=False)
     alone = first_step(config, ALONE)
@@ -185,16 +164,18 @@ def command(data: Path, out: Path, epochs: int, *more: str) -> list[str]:
     return [*launcher, *map(str, settings), "--out", str(out), *more]
 
 
+@pytest.mark.process
 def test_torchrun_trains_one_network_and_one_process_speaks(crosses, tmp_path):
     done = subprocess.run(
         command(crosses, tmp_path / "run", 2), env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
     assert done.stdout.count("Best epoch") == 1
-    assert done.stderr.count("epoch 1/2") == 1
+    assert done.stderr.count("2/2 epochs") == 1
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["seed-0"]
     assert '"processes": 2' in (tmp_path / "run/seed-0/run.json").read_text()
 
 
+@pytest.mark.process
 def test_a_dead_peer_ends_the_training_in_a_sentence_and_it_resumes(crosses, tmp_path):
     out = tmp_path / "run"
     history = out / "seed-0" / "history.csv"

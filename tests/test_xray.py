@@ -61,6 +61,7 @@ def test_where_a_cell_runs_out_the_reason_is_named(tmp_path):
         prepared(made, intensity="released")
 
 
+@pytest.mark.process
 def test_per_cell_and_the_number_of_workers_decide_as_they_should(tmp_path):
     made = Collections(tmp_path)
     assert prepared(made, per_cell=2).written.images == 8
@@ -113,6 +114,7 @@ def cells_of(folder):
     return Counter(zip(dataset.sites, dataset.labels.tolist(), strict=True)), dataset
 
 
+@pytest.mark.process
 def test_a_broken_drawn_image_gives_way_to_the_next_of_its_order(tmp_path):
     made = Collections(tmp_path, n=5)
     plan = sample(eligible_xrays(made.sources).candidates, 2)
@@ -347,6 +349,7 @@ def test_nothing_of_a_header_reaches_an_output(tmp_path):
         assert word.encode() not in everything
 
 
+@pytest.mark.process
 def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(tmp_path):
     made = Collections(tmp_path, n=30)
     prepared(made)

@@ -23,6 +23,9 @@ from activmask.ground.errors import DataError
 if TYPE_CHECKING:
     from activmask.data.samples import Samples
 
+FORMAT_VERSION = 1
+"""Of `card.json` and of what lies beside it; a card that names none is somebody's own."""
+
 NATIVE = ("native_height", "native_width")
 COLUMNS = ("file_name", "mask_file_name", "label", "subject", "site", "split", *NATIVE)
 REQUIRED = COLUMNS[:3]
@@ -68,7 +71,9 @@ def read_dataset(root: Path) -> Dataset:
         DataError: anything missing, broken or contradictory, with its file and row.
     """
     if not root.is_dir():
-        raise DataError(f"the data set folder {root} does not exist; make-synthetic makes one")
+        raise DataError(
+            "the data set folder {path} does not exist", path=root, advice="make-synthetic makes one"
+        )
     table = root / "metadata.csv"
     rows = read_table(table, REQUIRED, COLUMNS)
     _check_distinct(table, rows)
@@ -136,8 +141,11 @@ def native_sides(table: Path, row: Row) -> tuple[int, int] | None:
         text = row[name]
         if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
             raise DataError(
-                f"{table}, row {row.number}: {name} must be a number of px above 0; found {text!r}; fill in "
-                f"{' and '.join(NATIVE)} in every row or remove both columns"
+                f"{name} must be a number of px above 0",
+                path=table,
+                row=row.number,
+                found=repr(text),
+                advice=f"fill in {' and '.join(NATIVE)} in every row or remove both columns",
             )
     height, width = (int(row[name]) for name in NATIVE)
     return height, width
@@ -147,7 +155,7 @@ def read_card(root: Path) -> dict[str, Any]:
     """What `card.json` says about how the data set was made; empty if there is none.
 
     Raises:
-        DataError: the file is not a JSON object.
+        DataError: the file is not a JSON object, or of a data set that a later version made.
     """
     path = root / "card.json"
     if not path.exists():
@@ -155,9 +163,22 @@ def read_card(root: Path) -> dict[str, Any]:
     try:
         card = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not valid JSON ({error}); mend or remove it") from error
+        raise DataError(
+            f"{{path}} is not valid JSON ({error})", path=path, advice="mend or remove it"
+        ) from error
     if not isinstance(card, dict):
-        raise DataError(f"{path} must hold a JSON object; found {type(card).__name__}; mend or remove it")
+        raise DataError(
+            "{path} must hold a JSON object", path=path, found=type(card).__name__, advice="mend or remove it"
+        )
+    version = card.get("format")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise DataError(
+            "{path} is of a data set whose format this version of activmask does not know",
+            path=path,
+            expected=f"format {FORMAT_VERSION} or older",
+            found=version,
+            advice="update activmask",
+        )
     return card
 
 
@@ -172,8 +193,9 @@ def _pixels(dataset: Dataset, name: str, read: Callable[[Path], np.ndarray]) -> 
     pixels = read(dataset.root / name)
     if pixels.shape != (dataset.height, dataset.width):
         raise DataError(
-            f"{dataset.root / name} is {_shown(pixels.shape)}, expected "
-            f"{_shown((dataset.height, dataset.width))}; it changed since the table was read"
+            f"{{path}} is {_shown(pixels.shape)}, expected {_shown((dataset.height, dataset.width))}; "
+            "it changed since the table was read",
+            path=dataset.root / name,
         )
     return pixels
 
@@ -191,7 +213,7 @@ def _check_distinct(table: Path, rows: Sequence[Row]) -> None:
     for row in rows:
         known = first.setdefault(row["file_name"], row.number)
         if known != row.number:
-            raise DataError(f"{table}, row {row.number}: {row['file_name']!r} is already in row {known}")
+            raise DataError(f"{row['file_name']!r} is already in row {known}", path=table, row=row.number)
 
 
 def _common_size(root: Path, table: Path, rows: Sequence[Row]) -> tuple[int, int]:
@@ -204,12 +226,14 @@ def _common_size(root: Path, table: Path, rows: Sequence[Row]) -> tuple[int, int
             try:
                 size = image_size(find(row[column]))
             except DataError as error:
-                raise DataError(f"{table}, row {row.number}: {error}") from error
+                raise DataError(str(error), path=table, row=row.number) from error
             expected = expected or size
             if size != expected:
                 raise DataError(
-                    f"{table}, row {row.number}: {row[column]!r} is {_shown(size)}, but the first image is "
-                    f"{_shown(expected)}; give all images and masks one size (prepare-folder resizes)"
+                    f"{row[column]!r} is {_shown(size)}, but the first image is {_shown(expected)}",
+                    path=table,
+                    row=row.number,
+                    advice="give all images and masks one size (prepare-folder resizes)",
                 )
     assert expected is not None, "read_table returns at least one row"
     return expected
@@ -241,12 +265,12 @@ def _labels(table: Path, rows: Sequence[Row]) -> np.ndarray:
         text = row["label"]
         if not (text.isascii() and text.isdigit() and len(text) <= 9):
             raise DataError(
-                f"{table}, row {row.number}: label must be a class number 0, 1, ...; found {text!r}"
+                "label must be a class number 0, 1, ...", path=table, row=row.number, found=repr(text)
             )
     labels = np.array([int(row["label"]) for row in rows], dtype=np.int64)
     gap = find_gap(labels)
     if gap is not None:
-        raise DataError(f"{table}: no image has label {gap}, but labels must be 0, 1, ... without a gap")
+        raise DataError(f"no image has label {gap}, but labels must be 0, 1, ... without a gap", path=table)
     return labels
 
 
@@ -256,8 +280,10 @@ def _subjects(table: Path, rows: Sequence[Row]) -> tuple[str, ...]:
     for row in rows:
         if is_missing(row["subject"]):
             raise DataError(
-                f"{table}, row {row.number}: subject is empty or {row['subject']!r}; fill it in every row or "
-                "remove the column"
+                f"subject is empty or {row['subject']!r}",
+                path=table,
+                row=row.number,
+                advice="fill it in every row or remove the column",
             )
     return _column(rows, "subject")
 
@@ -277,13 +303,15 @@ def _splits(table: Path, rows: Sequence[Row]) -> tuple[str, ...]:
     for row in rows:
         if row["split"] not in SPLITS:
             raise DataError(
-                f"{table}, row {row.number}: split must be train, valid or test; found {row['split']!r}"
+                "split must be train, valid or test", path=table, row=row.number, found=repr(row["split"])
             )
     pair = find_straddler(subjects, splits)
     if pair is not None:
         i, j = pair
         raise DataError(
-            f"{table}, row {rows[j].number}: subject {subjects[j]!r} is in {splits[j]}, but in {splits[i]} "
-            f"in row {rows[i].number}; nobody's images may fall in two splits"
+            f"subject {subjects[j]!r} is in {splits[j]}, but in {splits[i]} in row "
+            f"{rows[i].number}; nobody's images may fall in two splits",
+            path=table,
+            row=rows[j].number,
         )
     return splits

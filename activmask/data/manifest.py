@@ -150,8 +150,11 @@ def read_entries(folder: Path) -> tuple[Entry, ...]:
 def _entry(path: Path, row: Row) -> Entry:
     if row["split"] not in SPLITS or not (row["label"].isascii() and row["label"].isdigit()):
         raise DataError(
-            f"{path}, row {row.number}: expected a split of train, valid or test and a class number; found "
-            f"{row['split']!r} and {row['label']!r}; restore the file as training wrote it"
+            "expected a split of train, valid or test and a class number",
+            path=path,
+            row=row.number,
+            found=f"{row['split']!r} and {row['label']!r}",
+            advice="restore the file as training wrote it",
         )
     return Entry(
         file=row["file"],
@@ -174,8 +177,10 @@ def table_rows(entries: Sequence[Entry], dataset: Dataset) -> dict[str, np.ndarr
     gone = [entry for entry in entries if entry.file not in places]
     if gone:
         raise DataError(
-            f"{dataset.root} no longer has {len(gone)} of the {len(entries)} images of the run's splits, the "
-            f"first of them {gone[0].file} of {gone[0].split}; restore them, or train anew"
+            f"{{path}} no longer has {len(gone)} of the {len(entries)} images of the run's splits, "
+            f"the first of them {gone[0].file} of {gone[0].split}",
+            path=dataset.root,
+            advice="restore them, or train anew",
         )
     return {
         split: np.array([places[entry.file] for entry in entries if entry.split == split], dtype=np.int64)
@@ -210,4 +215,6 @@ def file_content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); restore it") from error
+        raise DataError(
+            f"{{path}} cannot be read ({error.strerror})", path=path, advice="restore it"
+        ) from error

@@ -90,8 +90,9 @@ def class_names(dataset: Dataset) -> tuple[str, ...]:
     names = card_class_names(dataset.card, path)
     if names and len(names) != count:
         raise DataError(
-            f"{path} names {len(names)} classes ({', '.join(names)}), but metadata.csv has {count}; mend one "
-            "of the two"
+            f"{{path}} names {len(names)} classes ({', '.join(names)}), but metadata.csv has {count}",
+            path=path,
+            advice="mend one of the two",
         )
     return names
 
@@ -119,8 +120,10 @@ def card_class_names(card: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     names = tuple(numbered[number] for number in sorted(numbered))
     if not pairs or sorted(numbered) != list(range(len(pairs))) or len(set(names)) != len(names):
         raise DataError(
-            f"{path}: classes must give each class a name of its own and a number 0, 1, ...; found "
-            f"{_shown(classes)[:200]}; mend or remove it"
+            "classes must give each class a name of its own and a number 0, 1, ...",
+            path=path,
+            found=_shown(classes)[:200],
+            advice="mend or remove it",
         )
     return names
 
@@ -142,8 +145,10 @@ def matched_classes(own: Sequence[str], other: Sequence[str], where: str) -> lis
         told = [f"{_listed(strangers)} unknown to the run"] if strangers else []
         told += [f"{_listed(missing)} not in it"] if missing else []
         raise DataError(
-            f"{where} has the classes {_listed(other)}, but the network knows {_listed(own)} "
-            f"({', '.join(told)}); evaluate it on data with the same classes, or rename them alike"
+            f"{{path}} has the classes {_listed(other)}, but the network knows {_listed(own)} "
+            f"({', '.join(told)})",
+            path=where,
+            advice="evaluate it on data with the same classes, or rename them alike",
         )
     return [list(own).index(name) for name in other]
 

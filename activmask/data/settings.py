@@ -114,6 +114,6 @@ def parse_ratio(text: str) -> tuple[float, float, float]:
     total = train + valid + test
     if not (min(train, valid, test) > 0 and abs(total - 100) <= 1e-6):
         raise UsageError(
-            f"split_ratio must be three positive shares that sum to 100, such as 50/25/25; found '{text}'"
+            "split_ratio must be three positive shares that sum to 100, such as 50/25/25", found=f"'{text}'"
         )
     return train / total, valid / total, test / total

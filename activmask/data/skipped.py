@@ -8,7 +8,4 @@ from activmask.ground.errors import DataError
 
 def reason(error: DataError, folders: Iterable[Path | None]) -> str:
     """Why an item is left out, without the place of the folders on this machine."""
-    text = str(error)
-    for folder in folders:
-        text = text if folder is None else text.replace(f"{folder}/", "")
-    return text
+    return str(error.told_from(folders))

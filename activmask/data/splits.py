@@ -68,7 +68,7 @@ def split_indices(
             f"there is no split policy '{source.split_policy}'; {nearest(source.split_policy, _POLICIES)}"
         )
     if seed < 0:
-        raise UsageError(f"the seed of a split must be at least 0; found {seed}")
+        raise UsageError("the seed of a split must be at least 0", found=seed)
     order = np.argsort(np.asarray(names, dtype=object), kind="stable")
     table = _Table(
         np.asarray(labels)[order],
@@ -84,8 +84,9 @@ def _given(source: Source, table: _Table, rng: np.random.Generator) -> dict[str,
     unknown = sorted({str(split) for split in table.splits} - set(SPLITS))
     if unknown:
         raise DataError(
-            f"the split policy 'given' needs train, valid or test in every row; found {unknown[0]!r}; "
-            "fill the column or choose the split policy 'subject'"
+            "the split policy 'given' needs train, valid or test in every row",
+            found=repr(unknown[0]),
+            advice="fill the column or choose the split policy 'subject'",
         )
     pair = find_straddler(list(table.subjects), list(table.splits))
     if pair is not None:
@@ -144,7 +145,7 @@ def _wanted(source: Source) -> dict[str, int]:
 def _per_class(split: str, wanted: int, classes: int) -> int:
     if wanted < classes or wanted % classes:
         raise UsageError(
-            f"{split}_images must be a multiple of the {classes} classes to be balanced; found {wanted}"
+            f"{split}_images must be a multiple of the {classes} classes to be balanced", found=wanted
         )
     return wanted // classes
 
@@ -196,9 +197,7 @@ def _kinds(table: _Table) -> np.ndarray:
     sites = sorted(set(table.sites))
     if len(sites) != 2 or "" in sites:
         found = ", ".join(repr(site) for site in sites[:5])
-        raise DataError(
-            f"site-correlated splits need exactly two named sites in the site column; found {found}"
-        )
+        raise DataError("site-correlated splits need exactly two named sites in the site column", found=found)
     agrees = (table.sites == sites[1]) == (table.labels == 1)
     return np.asarray(2 * table.labels + agrees.astype(np.int64))
 
@@ -254,7 +253,7 @@ def _agreeing(share: float, size: int) -> int:
 
 def _check_classes(table: _Table) -> None:
     if len(np.unique(table.labels)) < 2:
-        raise DataError(f"a split needs images of at least two classes; found {len(np.unique(table.labels))}")
+        raise DataError("a split needs images of at least two classes", found=len(np.unique(table.labels)))
 
 
 def _check_split_classes(table: _Table, drawn: dict[str, np.ndarray]) -> None:

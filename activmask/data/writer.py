@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from activmask.data.dataset import COLUMNS, NATIVE, find_gap
+from activmask.data.dataset import COLUMNS, FORMAT_VERSION, NATIVE, find_gap
 from activmask.data.files.png import encode_binary_png, encode_png
 from activmask.data.files.tables import format_table
 from activmask.data.mask_shares import MaskShares, ShareTally
@@ -25,7 +25,6 @@ from activmask.data.subjects import find_straddler
 from activmask.ground.errors import DataError
 from activmask.ground.folders import replace_folder
 
-FORMAT_VERSION = 1
 SKIPPED_COLUMNS = ("file_name", "reason")
 _CONTENTS = {"metadata.csv", "card.json", "images", "masks", "preview.png", "skipped.csv"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}", re.ASCII)
@@ -130,7 +129,9 @@ def write_dataset(
         replace_folder(partial, root)
     except OSError as error:
         raise DataError(
-            f"the data set {root} cannot be written ({error.strerror}); free the disk or choose another place"
+            f"the data set {{path}} cannot be written ({error.strerror})",
+            path=root,
+            advice="free the disk or choose another place",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -142,16 +143,26 @@ def check_target(root: Path, overwrite: bool) -> None:
     if not root.exists() and not root.is_symlink():
         return
     if not root.is_dir() or root.is_symlink():
-        raise DataError(f"{root} exists and is not a plain folder; choose another place for the data set")
+        raise DataError(
+            "{path} exists and is not a plain folder",
+            path=root,
+            advice="choose another place for the data set",
+        )
     found = {path.name for path in root.iterdir()}
     if not found:
         return
     foreign = sorted(found - _CONTENTS)
     if foreign or not {"metadata.csv", "card.json"} <= found:
         odd = f"it holds {foreign[0]!r}" if foreign else "it has no metadata.csv with a card.json"
-        raise DataError(f"{root} exists and is not a data set ({odd}); choose another place")
+        raise DataError(
+            f"{{path}} exists and is not a data set ({odd})", path=root, advice="choose another place"
+        )
     if not overwrite:
-        raise DataError(f"the data set {root} exists already; choose another place or ask for overwrite")
+        raise DataError(
+            "the data set {path} exists already",
+            path=root,
+            advice="choose another place or ask for overwrite",
+        )
 
 
 def _write_images(
@@ -198,9 +209,11 @@ def _check_record(record: Record) -> None:
     if not record.subject:
         raise DataError(f"image {record.name!r} has no subject; its own name will do")
     if record.split not in ("", *SPLITS):
-        raise DataError(f"image {record.name!r}: split must be train, valid or test; found {record.split!r}")
+        raise DataError(
+            f"image {record.name!r}: split must be train, valid or test", found=repr(record.split)
+        )
     if record.label < 0:
-        raise DataError(f"image {record.name!r}: label must be 0, 1, ...; found {record.label}")
+        raise DataError(f"image {record.name!r}: label must be 0, 1, ...", found=record.label)
     _check_pixels(record)
 
 
@@ -208,11 +221,12 @@ def _check_pixels(record: Record) -> None:
     image, mask = record.image, record.mask
     if image.ndim != 2 or not image.size or image.dtype not in (np.bool_, np.uint8, np.uint16):
         raise DataError(
-            f"image {record.name!r} must be uint8, uint16 or bool (H, W); found {image.dtype} {image.shape}"
+            f"image {record.name!r} must be uint8, uint16 or bool (H, W)",
+            found=f"{image.dtype} {image.shape}",
         )
     if mask is not None and (mask.shape != image.shape or mask.dtype != np.bool_):
         raise DataError(
-            f"the mask of {record.name!r} must be bool {image.shape}; found {mask.dtype} {mask.shape}"
+            f"the mask of {record.name!r} must be bool {image.shape}", found=f"{mask.dtype} {mask.shape}"
         )
 
 
@@ -247,7 +261,11 @@ def _write(path: str, data: bytes) -> None:
 def _check_rows(root: Path, rows: Sequence[dict[str, Any]]) -> None:
     gap = find_gap(np.array([row["label"] for row in rows]))
     if gap is not None:
-        raise DataError(f"the data set {root} has no image of class {gap}; number classes without a gap")
+        raise DataError(
+            f"the data set {{path}} has no image of class {gap}",
+            path=root,
+            advice="number classes without a gap",
+        )
     splits = [row["split"] for row in rows]
     if any(splits) and not all(splits):
         raise DataError(f"image {rows[splits.index('')]['file_name']!r} has no split, but others have one")

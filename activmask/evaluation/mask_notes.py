@@ -34,8 +34,8 @@ def mask_presence(
     """
     if not needs(config.objectives).masks or config.view.mask == "circle":
         return None, []
-    recorded = read_presence(path.parent) if (path.parent / RUN_FILE).is_file() else None
-    found, where = recorded, "training images"
+    known = read_presence(path.parent) if (path.parent / RUN_FILE).is_file() else None
+    found, where = known, "training images"
     if found is None and config.view.masks_without == "whole" and len(samples.labels.unique()) > 1:
         found, where = presence(samples.labels, _stored_masks(samples, data)), "images judged here"
     notes = []
@@ -46,7 +46,7 @@ def mask_presence(
             "scores may be due to that; masks_without borrowed is the control."
         )
     of_slices = source_of(config.preset)[1].native_slices or samples.native is not None
-    if recorded is None and of_slices and dilation_radius(config.view.mask_blur) > 0:
+    if known is None and of_slices and dilation_radius(config.view.mask_blur) > 0:
         notes.append(
             "No record of the training masks lies beside the checkpoint; if an earlier version trained it, "
             "they were dilated by px of the stored image, more than the paper's."

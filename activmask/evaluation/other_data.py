@@ -109,8 +109,9 @@ def _recipe_notes(own: Recipe, other: Recipe, data: str, *, accept_recipe: bool)
         told = "; ".join(found)
         if not accept_recipe:
             raise DataError(
-                f"{data} was prepared otherwise than the images of the run ({told}); prepare it alike, or "
-                "accept the recipe if the difference is meant"
+                f"{{path}} was prepared otherwise than the images of the run ({told})",
+                path=data,
+                advice="prepare it alike, or accept the recipe if the difference is meant",
             )
         return [f"{data} was prepared otherwise than the images of the run, as accepted: {told}."]
     lacking = [
@@ -155,13 +156,19 @@ def _asked(dataset: Dataset, data: str, split: str, notes: list[str]) -> np.ndar
     if any(dataset.splits):
         rows = np.flatnonzero(np.array(dataset.splits) == split)
         if not len(rows):
-            raise DataError(f"{data} has no image of the split {split} in its column; choose another split")
+            raise DataError(
+                f"{{path}} has no image of the split {split} in its column",
+                path=data,
+                advice="choose another split",
+            )
         notes.append(f"{data} is another data set; the {len(rows)} images of its own {split} split are used.")
         return rows
     if split != "test":
         raise DataError(
-            f"{data} has no column that says what is {split}, and no split is drawn of a data set that the "
-            "run was not trained on; ask for test, which is all of it"
+            f"{{path}} has no column that says what is {split}, and no split is drawn of a data set "
+            "that the run was not trained on",
+            path=data,
+            advice="ask for test, which is all of it",
         )
     notes.append(
         f"{data} is another data set and has no column of splits: all its {len(dataset)} images are used."
@@ -237,8 +244,10 @@ def _unseen(
     known |= _same_pixels(trained, dataset, rows, split)
     if known.all():
         raise DataError(
-            f"the run saw all {len(rows)} images asked for of {data}, or others of their subjects, in "
-            "training or to choose its epoch; test it on other images"
+            f"the run saw all {len(rows)} images asked for of {{path}}, or others of their subjects, "
+            "in training or to choose its epoch",
+            path=data,
+            advice="test it on other images",
         )
     if known.any():
         first = asked[int(np.flatnonzero(known)[0])]

@@ -70,8 +70,9 @@ def paired_difference(method: Sequence[float], baseline: Sequence[float]) -> Dif
     """
     if len(method) != len(baseline) or not len(method):
         raise UsageError(
-            f"a paired comparison needs one score of each per seed; found {len(method)} of the method "
-            f"and {len(baseline)} of the baseline; keep the seeds that both have"
+            "a paired comparison needs one score of each per seed",
+            found=f"{len(method)} of the method and {len(baseline)} of the baseline",
+            advice="keep the seeds that both have",
         )
     differences = _scores(method, "method") - _scores(baseline, "baseline")
     low, high = _interval(differences)

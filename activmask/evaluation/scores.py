@@ -13,7 +13,7 @@ from scipy.stats import norm, rankdata
 from torch import Tensor
 
 from activmask.ground.errors import CheckpointError
-from activmask.training.replicas import predictions as scoring
+from activmask.training.replicas import predictions
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -115,7 +115,7 @@ def auc(logits: Tensor, labels: Tensor) -> float:
     Returns:
         In [0, 1]; 0.5 is chance, and below it the ranking is reversed.
     """
-    return scoring.score(logits, labels).auc
+    return predictions.score(logits, labels).auc
 
 
 def _class_scores(logits: Tensor) -> NDArray[np.float64]:

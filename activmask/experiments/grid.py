@@ -131,16 +131,20 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the grid {path} cannot be read ({error}); give a TOML file") from error
+        raise UsageError(
+            f"the grid {{path}} cannot be read ({error})", path=path, advice="give a TOML file"
+        ) from error
 
 
 def _parse(table: dict[str, Any], where: str) -> Grid:
     if unknown := sorted(set(table) - _KEYS):
-        raise UsageError(f"{where}: there is no key '{unknown[0]}' in a grid; {nearest(unknown[0], _KEYS)}")
+        raise UsageError(
+            f"there is no key '{unknown[0]}' in a grid; {nearest(unknown[0], _KEYS)}", path=where
+        )
     name = _expect(table.get("name", Path(where).stem), str, where, "name")
     seeds = _expect(table.get("seeds", 1), int, where, "seeds")
     if seeds < 1 or not slug(name):
-        raise UsageError(f"{where}: seeds must be at least 1 and the name must have a letter or digit")
+        raise UsageError("seeds must be at least 1 and the name must have a letter or digit", path=where)
     axes = _axes(_expect(table.get("axes", {}), dict, where, "axes"), where)
     printed = _expect(table.get("printed", {}), dict, where, "printed")
     exclude = _expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
@@ -160,16 +164,16 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
 
 def _expect(value: Any, kind: type, where: str, what: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise UsageError(f"{where}: {what} must be of type {kind.__name__}; found {value!r}")
+        raise UsageError(f"{where}: {what} must be of type {kind.__name__}", found=repr(value))
     return value
 
 
 def _axes(table: dict[str, Any], where: str) -> dict[str, dict[str, Settings]]:
     if not table:
-        raise UsageError(f"{where}: a grid needs axes, for example [axes.method] with named settings")
+        raise UsageError("a grid needs axes, for example [axes.method] with named settings", path=where)
     for axis, values in table.items():
         if not _expect(values, dict, where, f"axes.{axis}"):
-            raise UsageError(f"{where}: the axis {axis} has no values; name at least one")
+            raise UsageError(f"the axis {axis} has no values", path=where, advice="name at least one")
         for label, settings in values.items():
             _expect(settings, dict, where, f"axes.{axis}.{label}")
     return table
@@ -178,9 +182,11 @@ def _axes(table: dict[str, Any], where: str) -> dict[str, dict[str, Settings]]:
 def _forms(names: list[Any], axes: dict[str, dict[str, Settings]], where: str) -> tuple[str, ...]:
     for name in names:
         if name not in forms():
-            raise UsageError(f"{where}: there is no form {name!r}; {nearest(str(name), forms())}")
+            raise UsageError(f"there is no form {name!r}; {nearest(str(name), forms())}", path=where)
     if names and "form" in axes:
-        raise UsageError(f"{where}: forms and an axis form are two ways to say one thing; leave one out")
+        raise UsageError(
+            "forms and an axis form are two ways to say one thing", path=where, advice="leave one out"
+        )
     return tuple(names)
 
 
@@ -196,10 +202,10 @@ def _check_labels(
     axis: str, labels: Sequence[str], axes: Mapping[str, Mapping[str, Settings]], where: str
 ) -> None:
     if axis not in axes:
-        raise UsageError(f"{where}: there is no axis '{axis}'; {nearest(axis, axes)}")
+        raise UsageError(f"there is no axis '{axis}'; {nearest(axis, axes)}", path=where)
     for label in labels:
         if label not in axes[axis]:
-            raise UsageError(f"{where}: there is no {axis} '{label}'; {nearest(str(label), axes[axis])}")
+            raise UsageError(f"there is no {axis} '{label}'; {nearest(str(label), axes[axis])}", path=where)
 
 
 def axis_labels(grid: Grid, axis: str, names: Sequence[str]) -> list[str]:

@@ -68,8 +68,12 @@ def with_threads(job: Job, threads: int) -> Job:
     return job if job.config.machine.threads else replace(job, config=changed(job.config, threads=threads))
 
 
-def run_job(job: Job) -> str:
+def run_job(job: Job, *, known_as: Path | None = None) -> str:
     """Train what is missing of a job.
+
+    Args:
+        job: to be done.
+        known_as: the folder that a failure names in place of the job's own.
 
     Returns:
         Empty when it is done, else why it failed: a sentence, or the traceback of a defect.
@@ -77,7 +81,7 @@ def run_job(job: Job) -> str:
     try:
         train(job.config, job.seeds, job.folder, resume=True)
     except ActivmaskError as error:
-        return str(error)
+        return str(error.told_from((job.folder,), known_as or job.folder))
     except Exception:  # noqa: BLE001 - one cell's defect must not end the others; it is reported whole
         return traceback.format_exc()
     return ""
@@ -96,7 +100,7 @@ def is_finished(job: Job) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class JobProgress:
     """How far a job is, as its folder tells."""
 
     epochs: int
@@ -105,11 +109,11 @@ class Progress:
     """Mean over seeds of the latest epoch's validation AUC; None before the first."""
 
 
-def progress_of(job: Job) -> Progress:
+def progress_of(job: Job) -> JobProgress:
     """Read how far a job is; a history that cannot be read counts as not begun, training replaces it."""
     histories = [_history(seed_folder(job.folder, seed)) for seed in job.seeds]
     latest = [history[-1]["valid_auc"] for history in histories if history]
-    return Progress(
+    return JobProgress(
         epochs=sum(min(len(history), job.config.training.epochs) for history in histories),
         valid_auc=sum(latest) / len(latest) if latest else None,
     )

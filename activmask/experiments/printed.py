@@ -44,14 +44,14 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
     """
     columns, rows = table.get("columns", []), table.get("rows", [])
     if not isinstance(rows, list) or not all(isinstance(column, str) for column in columns):
-        raise UsageError(f"{where}: printed needs columns, a list of names, and rows, a list of lists")
+        raise UsageError("printed needs columns, a list of names, and rows, a list of lists", path=where)
     last = _last_epoch(table.get("last_epoch", []), where)
     leading = [column for column in columns if column in axes]
     measures = [_measure(column, axes, where) for column in columns[len(leading) :]]
     found: dict[Key, dict[str, Printed]] = {}
     for row in rows:
         if not isinstance(row, list) or len(row) != len(columns):
-            raise UsageError(f"{where}: a printed row must have {len(columns)} entries; found {row!r}")
+            raise UsageError(f"{where}: a printed row must have {len(columns)} entries", found=repr(row))
         labels = dict(zip(leading, row, strict=False))
         for axis, label in labels.items():
             _check_label(axis, label, axes, where)
@@ -63,7 +63,7 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
 
 def _last_epoch(names: Any, where: str) -> list[str]:
     if not isinstance(names, list) or not all(name in MEASURES[:3] for name in names):
-        raise UsageError(f"{where}: last_epoch lists some of {', '.join(MEASURES[:3])}; found {names!r}")
+        raise UsageError(f"{where}: last_epoch lists some of {', '.join(MEASURES[:3])}", found=repr(names))
     return names
 
 
@@ -78,17 +78,17 @@ def _measure(column: str, axes: Axes, where: str) -> tuple[dict[str, str], str]:
 
 def _known_measure(name: str, where: str) -> str:
     if name not in MEASURES:
-        raise UsageError(f"{where}: there is no printed measure '{name}'; {nearest(name, MEASURES)}")
+        raise UsageError(f"there is no printed measure '{name}'; {nearest(name, MEASURES)}", path=where)
     return name
 
 
 def _check_label(axis: str, label: Any, axes: Axes, where: str) -> None:
     if not isinstance(label, str) or label not in axes.get(axis, {}):
-        raise UsageError(f"{where}: the printed values name an unknown {axis} {label!r}")
+        raise UsageError(f"the printed values name an unknown {axis} {label!r}", path=where)
 
 
 def _printed(value: Any, epoch: Epoch, where: str) -> Printed:
     numbers = value if isinstance(value, list) else []
     if len(numbers) not in {1, 2} or not all(isinstance(n, int | float) for n in numbers):
-        raise UsageError(f"{where}: a printed value must be [mean, SD] or [mean]; found {value!r}")
+        raise UsageError(f"{where}: a printed value must be [mean, SD] or [mean]", found=repr(value))
     return Printed(float(numbers[0]), float(numbers[1]) if len(numbers) == 2 else None, epoch)

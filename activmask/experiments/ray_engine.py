@@ -36,7 +36,7 @@ Files = dict[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class SentJob:
     """A job as a node gets it."""
 
     job: Job
@@ -107,7 +107,7 @@ class RayEngine:
 
     def _submit(self, job: Job, losses: int, *, send: bool = False) -> None:
         holds = job.folder.is_dir() and any(job.folder.iterdir())
-        task = Task(
+        task = SentJob(
             job=job,
             beacon=self._beacon(job.folder.parent),
             cwd=Path.cwd(),
@@ -125,7 +125,9 @@ class RayEngine:
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / BEACON_FILE).write_text(self._beacons[folder], encoding="utf-8")
             except OSError as error:
-                raise DataError(f"{folder} cannot be written ({error}); choose another folder") from error
+                raise DataError(
+                    f"{{path}} cannot be written ({error})", path=folder, advice="choose another folder"
+                ) from error
         return self._beacons[folder]
 
     def _share(self, job: Job) -> dict[str, float]:
@@ -200,7 +202,7 @@ class RayEngine:
             self._ray.shutdown()
 
 
-def work_on_node(task: Task) -> Outcome:
+def work_on_node(task: SentJob) -> Outcome:
     """Run a job on a node: in its folder if the node sees that, else in a temporary one."""
     with chdir(task.cwd if task.cwd.is_dir() else Path.cwd()):
         if sees_beacon(task):
@@ -208,7 +210,7 @@ def work_on_node(task: Task) -> Outcome:
         return Outcome(lacks_found=True) if task.withheld else _run_aside(task)
 
 
-def sees_beacon(task: Task) -> bool:
+def sees_beacon(task: SentJob) -> bool:
     """Whether the sweep's folder is the same here as on the driver."""
     try:
         return (task.job.folder.parent / BEACON_FILE).read_text(encoding="utf-8") == task.beacon
@@ -216,15 +218,12 @@ def sees_beacon(task: Task) -> bool:
         return False
 
 
-def _run_aside(task: Task) -> Outcome:
+def _run_aside(task: SentJob) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="activmask-") as scratch:
         job = replace(task.job, folder=Path(scratch) / task.job.folder.name)
         for reference in task.found:
             write_files(job, import_ray().get(reference))
-        error = run_job(job)
-        return Outcome(
-            error=error.replace(str(job.folder), str(task.job.folder)), files=read_files(job.folder)
-        )
+        return Outcome(error=run_job(job, known_as=task.job.folder), files=read_files(job.folder))
 
 
 def read_files(folder: Path) -> Files:

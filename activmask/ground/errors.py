@@ -4,9 +4,79 @@ Each message is one sentence that names the file, row or field, what was expecte
 found, and what to do. The exit code of a command follows from the class.
 """
 
+from collections.abc import Iterable
+from copy import copy
+from pathlib import Path
+from typing import Self
+
 
 class ActivmaskError(Exception):
-    """Anything a user can mend; never raised for a defect of this program."""
+    """Anything a user can mend; never raised for a defect of this program.
+
+    An error keeps what it is about beside what happened, and its sentence is made of both when it is
+    shown: `DataError("label must be a class number", path=table, row=3, found="'x'")` reads
+    `TABLE, row 3: label must be a class number; found 'x'`. It survives the way to another process.
+    """
+
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        path: Path | str | None = None,
+        row: int | None = None,
+        expected: object = None,
+        found: object = None,
+        advice: str | None = None,
+    ) -> None:
+        """Keep the sentence's parts.
+
+        Args:
+            what: what is wrong; the word `{path}` in it stands for `path`, which is named first elsewhere.
+            path: the file or folder.
+            row: of a table, as a spreadsheet counts.
+            expected: what should have been there.
+            found: what was there instead.
+            advice: what to do about it.
+        """
+        super().__init__(what)
+        self.what, self.path, self.row = what, path, row
+        self.expected, self.found, self.advice = expected, found, advice
+
+    def __str__(self) -> str:
+        """The sentence."""
+        sentence = self._place() + self._what()
+        if self.expected is not None:
+            joint = "" if not self.what else ", " if self.found is None else "; "
+            sentence += f"{joint}expected {self.expected}"
+        if self.found is not None:
+            sentence += f"{'; ' if self.expected is None else ', '}found {self.found}"
+        return sentence if self.advice is None else f"{sentence}; {self.advice}"
+
+    def _place(self) -> str:
+        if self.path is None or _PATH in self.what:
+            return ""
+        return f"{self.path}: " if self.row is None else f"{self.path}, row {self.row}: "
+
+    def _what(self) -> str:
+        return self.what if self.path is None else self.what.replace(_PATH, str(self.path))
+
+    def told_from(self, folders: Iterable[Path | None], instead: Path | None = None) -> Self:
+        """The same failure, its path as seen from the folder that it lies in.
+
+        Args:
+            folders: where it may lie; None is no folder.
+            instead: the folder's other name, to be put before the path.
+        """
+        for folder in folders:
+            if self.path is not None and folder is not None and Path(self.path).is_relative_to(folder):
+                inner = Path(self.path).relative_to(folder)
+                seen = copy(self)
+                seen.path = inner if instead is None else instead / inner
+                return seen
+        return self
+
+
+_PATH = "{path}"
 
 
 class UsageError(ActivmaskError):

@@ -83,7 +83,7 @@ def crew(
 
 def _check_workers(workers: int) -> None:
     if workers < 1:
-        raise UsageError(f"workers must be at least 1; found {workers}")
+        raise UsageError("workers must be at least 1", found=workers)
 
 
 def _one_round(

@@ -123,12 +123,12 @@ def check_value(known: Setting, value: Any) -> None:
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             choices = ", ".join(get_args(kind))
-            raise UsageError(f"{name} must be one of {choices}; found {value!r}")
+            raise UsageError(f"{name} must be one of {choices}", found=repr(value))
         return
     allowed = (int, float) if kind is float else (kind,)
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"{name} must be of type {kind.__name__}; found {value!r}")
+        raise UsageError(f"{name} must be of type {kind.__name__}", found=repr(value))
     if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{name} must be finite; found {value!r}")
+        raise UsageError(f"{name} must be finite", found=repr(value))
     if known.least is not None and value < known.least:
-        raise UsageError(f"{name} must be at least {known.least}; found {value!r}")
+        raise UsageError(f"{name} must be at least {known.least}", found=repr(value))

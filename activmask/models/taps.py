@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activmask.ground.errors import UsageError
+from activmask.kernels.torch_private import watch
 from activmask.models.output import ModelOutput
 
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
@@ -51,16 +52,16 @@ class Tapped(nn.Module):
 @contextmanager
 def _collecting(network: nn.Module) -> Iterator[dict[str, Tensor]]:
     taps: dict[str, Tensor] = {}
-    versions: dict[str, int] = {}
+    watches: dict[str, Callable[[], bool]] = {}
     hooks = [
-        module.register_forward_pre_hook(_collector(name, taps, versions))
+        module.register_forward_pre_hook(_collector(name, taps, watches))
         for name, module in network.named_modules()
         if isinstance(module, ACTIVATIONS)
     ]
     try:
         yield taps
-        for name, tap in taps.items():
-            if _version(tap) != versions[name]:
+        for name, is_unchanged in watches.items():
+            if not is_unchanged():
                 raise UsageError(
                     f"this network overwrites the input of its activation '{name}' in place, so its "
                     "pre-activations cannot be compared; choose another model or actdiff_layers"
@@ -109,13 +110,8 @@ def head_reads_last_tap(model: Tapped, images: Tensor) -> bool:
     )
 
 
-def _version(tap: Tensor) -> int:
-    """How often a tensor was written to; inference tensors do not count."""
-    return 0 if tap.is_inference() else tap._version
-
-
 def _collector(
-    name: str, taps: dict[str, Tensor], versions: dict[str, int]
+    name: str, taps: dict[str, Tensor], watches: dict[str, Callable[[], bool]]
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     calls = 0
 
@@ -125,7 +121,7 @@ def _collector(
         key = name if calls == 0 else f"{name}:{calls + 1}"
         calls += 1
         taps[key] = inputs[0]
-        versions[key] = _version(inputs[0])
+        watches[key] = watch(inputs[0])
 
     hook: Callable[[nn.Module, tuple[Tensor, ...]], None] = collect
     return hook

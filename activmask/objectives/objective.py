@@ -85,7 +85,7 @@ class Trial:
     """Channels, height and width of the images."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Objective(Generic[S]):
     """Everything that is true of one way to train; `OBJECTIVES` lists them all."""
 
@@ -149,7 +149,8 @@ class Objective(Generic[S]):
         """Its settings by name; the help of the first switch ends with the objective's source."""
         found = declared(self.settings)
         first = found[self.name]
-        return found | {self.name: replace(first, text=f"{first.help.removesuffix('.')} ({self.source}).")}
+        with_source = replace(first, text=lambda: f"{first.help.removesuffix('.')} ({self.source}).")
+        return found | {self.name: with_source}
 
 
 def is_on(value: object) -> bool:

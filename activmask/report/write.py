@@ -78,16 +78,21 @@ def check_target(out: Path, *, overwrite: bool) -> None:
     if not out.exists() and not out.is_symlink():
         return
     if not out.is_dir() or out.is_symlink():
-        raise UsageError(f"{out} exists and is not a plain folder; choose another place for the report")
+        raise UsageError(
+            "{path} exists and is not a plain folder", path=out, advice="choose another place for the report"
+        )
     found = {path.name for path in out.iterdir()}
     if foreign := sorted(found - _CONTENTS):
         raise UsageError(
-            f"{out} exists and is not a report (it holds {foreign[0]!r}); choose another place for the report"
+            f"{{path}} exists and is not a report (it holds {foreign[0]!r})",
+            path=out,
+            advice="choose another place for the report",
         )
     if found and not (overwrite or _says_report(out / PAGE_FILE)):
         raise UsageError(
-            f"{out} exists and its {PAGE_FILE} does not say that it is a report of ours; "
-            "choose another place or ask for overwrite"
+            f"{{path}} exists and its {PAGE_FILE} does not say that it is a report of ours",
+            path=out,
+            advice="choose another place or ask for overwrite",
         )
 
 
@@ -110,7 +115,9 @@ def _write(contents: Contents, out: Path) -> None:
         replace_folder(partial, out)
     except OSError as error:
         raise DataError(
-            f"the report {out} cannot be written ({error.strerror}); free the disk or choose another place"
+            f"the report {{path}} cannot be written ({error.strerror})",
+            path=out,
+            advice="free the disk or choose another place",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

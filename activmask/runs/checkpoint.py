@@ -14,10 +14,9 @@ from activmask.data.recipe import Recipe
 from activmask.ground.errors import ActivmaskError, CheckpointError
 from activmask.ground.files import write_whole
 from activmask.models.build import build_model, load_plain_weights, plain_weights
+from activmask.runs.checkpoint_format import FORMAT, refuse_newer
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.making import written_config
-
-FORMAT = "activmask checkpoint 1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +109,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     weights, header = read_safetensors(path)
     try:
-        description = Description.from_json(json.loads(header["activmask"]))
+        written = json.loads(header["activmask"])
+        refuse_newer(path, written)
+        description = Description.from_json(written)
         model = build_model(
             description.config.network,
             channels=description.channels,
@@ -119,11 +120,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
             seed=0,
         )
         load_plain_weights(model, weights)
+    except CheckpointError:
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError, ActivmaskError) as error:
         raise CheckpointError(
-            f"{path} is a safetensors file but not a checkpoint this version can read "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'empty'}); "
-            "give a best.safetensors or last.safetensors that train wrote"
+            "{path} is a safetensors file but not a checkpoint this version can read "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'empty'})",
+            path=path,
+            advice="give a best.safetensors or last.safetensors that train wrote",
         ) from error
     return Checkpoint(path=path, model=model.eval(), **vars(description))
 
@@ -136,7 +140,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if not path.is_file():
         raise CheckpointError(
-            f"there is no checkpoint file {path}; a run's lie in its folder as seed-<k>/best.safetensors"
+            "there is no checkpoint file {path}; a run's lie in its folder as seed-<k>/best.safetensors",
+            path=path,
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -144,7 +149,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
         raise CheckpointError(
-            f"{path} is no safetensors file or is damaged ({error}); train again or copy it anew"
+            f"{{path}} is no safetensors file or is damaged ({error})",
+            path=path,
+            advice="train again or copy it anew",
         ) from error
 
 

@@ -23,14 +23,18 @@ def find_checkpoints(path: Path, epoch: Literal["best", "last"] = "best") -> lis
         return [path]
     if not path.exists():
         raise CheckpointError(
-            f"{path} does not exist; give a checkpoint file, a run's folder, or a folder of runs"
+            "{path} does not exist",
+            path=path,
+            advice="give a checkpoint file, a run's folder, or a folder of runs",
         )
     if (path / name).is_file():
         return [path / name]
     found = sorted(path.rglob(f"seed-*/{name}"), key=_run_and_seed)
     if not found:
         raise CheckpointError(
-            f"{path} holds no checkpoint: expected seed-<k>/{name} in it or below; train first"
+            f"{{path}} holds no checkpoint: expected seed-<k>/{name} in it or below",
+            path=path,
+            advice="train first",
         )
     return found
 

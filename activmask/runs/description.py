@@ -5,6 +5,8 @@ It is flat for flags, TOML and JSON alone, see `flat` and `compose`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from activmask.data.settings import Source, View
@@ -14,6 +16,7 @@ from activmask.models import find_model
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, usual_settings
+from activmask.objectives.objective import Objective
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -90,23 +93,25 @@ _PARTS: tuple[tuple[str, type, str], ...] = (
 """The parts of a run: attribute, class and the panel of the help that its flags stand in."""
 
 
-def _in_panels() -> list[tuple[str, Setting]]:
-    """All settings in the order of flags, each with its panel."""
+def all_settings() -> Mapping[str, Setting]:
+    """Every setting of a run by name, those of all objectives among them, in the order of flags."""
+    return _all_settings(tuple(OBJECTIVES.values()))[0]
+
+
+def panels() -> Mapping[str, str]:
+    """The panel of the help that each setting's flag stands in."""
+    return _all_settings(tuple(OBJECTIVES.values()))[1]
+
+
+@cache
+def _all_settings(listed: tuple[Objective[Any], ...]) -> tuple[Mapping[str, Setting], Mapping[str, str]]:
+    """The settings and their panels while these objectives are listed."""
     found = [("Data", known) for known in declared(Preset).values()]
     for _, part, panel in _PARTS:
-        of_objectives = [known for one in OBJECTIVES.values() for known in one.declared().values()]
+        of_objectives = [known for one in listed for known in one.declared().values()]
         found += [(panel, known) for known in (of_objectives if part is tuple else declared(part).values())]
-    return found
-
-
-def all_settings() -> dict[str, Setting]:
-    """Every setting of a run by name, those of all objectives among them."""
-    return {known.name: known for _, known in _in_panels()}
-
-
-def panels() -> dict[str, str]:
-    """The panel of the help that each setting's flag stands in."""
-    return {known.name: panel for panel, known in _in_panels()}
+    settings = {known.name: known for _, known in found}
+    return MappingProxyType(settings), MappingProxyType({known.name: panel for panel, known in found})
 
 
 def flat(config: RunConfig) -> dict[str, Any]:

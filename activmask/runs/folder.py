@@ -11,6 +11,7 @@ from typing import Any
 from activmask.data.mask_shares import Presence
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import ActivmaskError, CheckpointError
+from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.description import RunConfig
 from activmask.runs.making import written_config
 
@@ -87,12 +88,13 @@ def read_written(folder: Path) -> Written | None:
     """What a seed's folder was written under, or None where it says nothing.
 
     Raises:
-        CheckpointError: the file is damaged.
+        CheckpointError: the file is damaged, or of a later version.
     """
     path = folder / RUN_FILE
     if not path.is_file():
         return None
     found = _read_object(path)
+    refuse_newer(path, found)
     kinds = {"data_path": str, "data_images": int, "split_sha256": dict, "images": dict}
     try:
         for name, kind in kinds.items():
@@ -196,5 +198,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, why: str) -> CheckpointError:
     return CheckpointError(
-        f"{path} is missing or damaged ({why}); overwrite the run or use another out folder"
+        f"{{path}} is missing or damaged ({why})",
+        path=path,
+        advice="overwrite the run or use another out folder",
     )

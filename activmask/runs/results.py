@@ -105,7 +105,9 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
     spelling: dict[Path, Path] = {}
     for place in places:
         if not place.is_dir():
-            raise UsageError(f"there is no folder {place}; give a folder of runs, such as runs/")
+            raise UsageError(
+                "there is no folder {path}", path=place, advice="give a folder of runs, such as runs/"
+            )
         for description in sorted(place.rglob(f"seed-*/{RUN_FILE}")):
             folder = description.parent.parent
             if spelling.setdefault(folder.resolve(), folder) == folder:
@@ -168,7 +170,9 @@ def _apart(group: _Group, groups: Sequence[_Group]) -> str:
 def _seed(folder: Path) -> int:
     number = folder.name.removeprefix("seed-")
     if not number.isdecimal():
-        raise UsageError(f"{folder} is no seed's folder; a run's folders are called seed-0, seed-1 and so on")
+        raise UsageError(
+            "{path} is no seed's folder; a run's folders are called seed-0, seed-1 and so on", path=folder
+        )
     return int(number)
 
 

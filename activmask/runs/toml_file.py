@@ -23,13 +23,13 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML ({error})") from error
+        raise ConfigError(f"{{path}} cannot be read as TOML ({error})", path=path) from error
     try:
         seeds = settings.pop("seeds", None)
         check_values(settings)
         return settings, None if seeds is None else parse_seeds(str(seeds))
     except UsageError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(str(error), path=path) from error
 
 
 def format_config(config: RunConfig, seeds: Sequence[int]) -> str:
@@ -49,7 +49,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         found = _SEEDS.fullmatch(part.strip())
         if not found:
-            raise UsageError(f"seeds are numbers and ranges such as 0-9 or 0,3,7; found {text!r}")
+            raise UsageError("seeds are numbers and ranges such as 0-9 or 0,3,7", found=repr(text))
         start, stop = int(found[1]), int(found[2] or found[1])
         if stop < start or stop - start >= _LONGEST_RANGE or stop >= 2**32:
             raise UsageError(f"seeds: the range {part.strip()} is empty or too long")
@@ -84,7 +84,7 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
 def _pair(pair: str) -> tuple[str, Any]:
     name, equals, value = pair.partition("=")
     if not equals:
-        raise UsageError(f"a setting is written name=value, such as width=16; found {pair!r}")
+        raise UsageError("a setting is written name=value, such as width=16", found=repr(pair))
     try:
         return name.strip().replace("-", "_"), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
-from activmask.objectives.reconstruction import RECON
+from activmask.objectives.reconstruction import RECON, reconstruction_image
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.attribution import attribute, method_layer
 from activmask.saliency.inputs import Inputs
@@ -126,5 +126,4 @@ def _outputs(checkpoint: Checkpoint, model: nn.Module, images: Tensor) -> tuple[
     if trained.recon == 0 or outputs[0].reconstruction is None:
         return probabilities, None
     decoded = torch.cat([output.reconstruction.cpu() for output in outputs])
-    bounded = decoded.sigmoid() if trained.recon_loss == "bce" else decoded.clamp(0, 1)
-    return probabilities, bounded
+    return probabilities, reconstruction_image(decoded, trained.recon_loss)

@@ -75,7 +75,9 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
         elif path.exists():
             found.append(path)
         else:
-            raise DataError(f"{path} does not exist; give an image file or a folder of images")
+            raise DataError(
+                "{path} does not exist", path=path, advice="give an image file or a folder of images"
+            )
     return found
 
 
@@ -92,8 +94,9 @@ def _images_in(folder: Path) -> list[Path]:
     ]
     if not images:
         raise DataError(
-            f"{folder} holds no image: expected files ending in {', '.join(suffixes)}; name the files "
-            "themselves"
+            f"{{path}} holds no image: expected files ending in {', '.join(suffixes)}",
+            path=folder,
+            advice="name the files themselves",
         )
     return images
 
@@ -139,8 +142,9 @@ def read_inputs(
         )
     if mask is not None and not mask.is_dir() and len(paths) > 1:
         raise UsageError(
-            f"the mask {mask} is one file for {len(paths)} images; give a folder that holds a mask of each "
-            "image's name"
+            f"the mask {{path}} is one file for {len(paths)} images",
+            path=mask,
+            advice="give a folder that holds a mask of each image's name",
         )
     known = known_recipe(checkpoint)
     how = preparing(checkpoint, known.recipe)
@@ -177,11 +181,15 @@ def _masking_notes(checkpoint: Checkpoint, masks: Sequence[Tensor | None]) -> li
 def _check_slice(paths: Sequence[Path], slice_number: int | None) -> None:
     for path in paths:
         if _is_volume(path) and slice_number is None:
-            raise UsageError(f"{path} is a volume; give the number of the axial slice to explain")
+            raise UsageError(
+                "{path} is a volume", path=path, advice="give the number of the axial slice to explain"
+            )
         if not _is_volume(path) and slice_number is not None:
             raise UsageError(
-                f"{path} is no NIfTI volume ({listed(_volume_suffixes(), 'or')}), so it has no slice "
-                f"{slice_number}; leave the slice out"
+                f"{{path}} is no NIfTI volume ({listed(_volume_suffixes(), 'or')}), so it has no slice "
+                f"{slice_number}",
+                path=path,
+                advice="leave the slice out",
             )
 
 
@@ -213,9 +221,11 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
     found = [native_sides(table, row) for row in rows if row["file_name"] == name]
     if not found or found[0] is None:
         raise DataError(
-            f"{table} does not say of how many px the slice of {path.name} was (native_height and "
-            f"native_width), by which mask_blur {view.mask_blur:g} is scaled; explain the volume "
-            f"itself with its label, or an image where {source.command} stored it, or leave the mask out"
+            f"{{path}} does not say of how many px the slice of {path.name} was (native_height and "
+            f"native_width), by which mask_blur {view.mask_blur:g} is scaled",
+            path=table,
+            advice=f"explain the volume itself with its label, or an image where {source.command} stored "
+            "it, or leave the mask out",
         )
     return found[0]
 
@@ -244,4 +254,6 @@ def _mask_of(image: Path, folder: Path) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    raise DataError(f"{folder} holds no mask for {image}: expected {image.name} or {image.stem}.png in it")
+    raise DataError(
+        f"{{path}} holds no mask for {image}: expected {image.name} or {image.stem}.png in it", path=folder
+    )

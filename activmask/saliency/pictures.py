@@ -32,7 +32,9 @@ def picture_paths(
     if out is not None and out.suffix.lower() == ".png" and not out.is_dir():
         if len(images) > 1:
             raise UsageError(
-                f"{out} is one file for the pictures of {len(images)} images; give a folder to write them to"
+                f"{{path}} is one file for the pictures of {len(images)} images",
+                path=out,
+                advice="give a folder to write them to",
             )
         paths = [out]
     else:
@@ -53,12 +55,15 @@ def _refuse_collisions(images: Sequence[Path], paths: Sequence[Path]) -> None:
         place = path.resolve()
         if place in sources:
             raise UsageError(
-                f"the picture {path} would replace an image; choose another place for the pictures"
+                "the picture {path} would replace an image",
+                path=path,
+                advice="choose another place for the pictures",
             )
         if place in first_of:
             raise UsageError(
-                f"the pictures of {first_of[place]} and {image} would both be {path}; explain them one at a "
-                "time, each with a place of its own"
+                f"the pictures of {first_of[place]} and {image} would both be {{path}}",
+                path=path,
+                advice="explain them one at a time, each with a place of its own",
             )
         first_of[place] = image
 
@@ -66,11 +71,11 @@ def _refuse_collisions(images: Sequence[Path], paths: Sequence[Path]) -> None:
 def check_raw_path(raw: Path, images: Sequence[Path]) -> None:
     """Refuse a raw file that is no `.npy` or would replace an image (raises UsageError)."""
     if raw.suffix.lower() != ".npy":
-        raise UsageError(
-            f"the raw attributions are one NumPy file, so its name must end in .npy; found {raw}"
-        )
+        raise UsageError("the raw attributions are one NumPy file, so its name must end in .npy", found=raw)
     if raw.resolve() in {image.resolve() for image in images}:
-        raise UsageError(f"the raw attributions {raw} would replace an image; choose another name")
+        raise UsageError(
+            "the raw attributions {path} would replace an image", path=raw, advice="choose another name"
+        )
 
 
 def write_pictures(explanations: Sequence[Explanation], paths: Sequence[Path], *, top: float) -> None:
@@ -87,7 +92,7 @@ def write_pictures(explanations: Sequence[Explanation], paths: Sequence[Path], *
     """
     if not 0 < top <= 1:
         raise UsageError(
-            f"the pixels to mark must be above 0 % and at most 100 % of all; found {100 * top:g} %"
+            "the pixels to mark must be above 0 % and at most 100 % of all", found=f"{100 * top:g} %"
         )
     for explanation, path in zip(explanations, paths, strict=True):
         _write(path, png_bytes(draw(explanation, top=top)))
@@ -110,4 +115,6 @@ def _write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror}); choose another place") from error
+        raise DataError(
+            f"{{path}} cannot be written ({error.strerror})", path=path, advice="choose another place"
+        ) from error

@@ -66,17 +66,18 @@ def read_as_stored(how: Preparing, path: Path, mask: Path | None, number: int | 
     reader = known or own
     raw = reader.read(how, path, mask, number) if reader and reader.read else None
     if raw is None:
-        raise DataError(_wrong_size(how, path, size or image_size(path)))
+        raise _wrong_size(how, path, size or image_size(path))
     return raw
 
 
-def _wrong_size(how: Preparing, path: Path, size: tuple[int, int]) -> str:
+def _wrong_size(how: Preparing, path: Path, size: tuple[int, int]) -> DataError:
     network, stored = (f"{side} x {side}" for side in (how.network_size, how.side))
     crop = f", or images of {stored} as its data set stores them" if stored != network else ""
     unknown = "" if how.recipe else " (the recipe of its data set is not known)"
-    return (
-        f"{path} is {size[1]} x {size[0]} px but the checkpoint's network takes {network}{crop}{unknown}; "
-        "prepare it as its training images were"
+    return DataError(
+        f"{{path}} is {size[1]} x {size[0]} px but the checkpoint's network takes {network}{crop}{unknown}",
+        path=path,
+        advice="prepare it as its training images were",
     )
 
 
@@ -97,6 +98,8 @@ def _check_neighbours(how: Preparing, path: Path) -> None:
         return
     if found := recipe_differences(how.recipe, card_recipe(read_card(root))):
         raise DataError(
-            f"{path} lies in a data set that was prepared otherwise than that of {how.network} "
-            f"({'; '.join(found)}); give an image that was prepared alike, or the original"
+            f"{{path}} lies in a data set that was prepared otherwise than that of {how.network} "
+            f"({'; '.join(found)})",
+            path=path,
+            advice="give an image that was prepared alike, or the original",
         )

@@ -39,9 +39,9 @@ from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.feed.origin import absolute
 from activmask.training.feed.trained_data import of_seed, own_table
 from activmask.training.replicas.epoch import split_scores
-from activmask.training.replicas.progress import Progress, Silent
 from activmask.training.replicas.replica import Replica, new_replica
 from activmask.training.replicas.state import restore_state
+from activmask.training.replicas.watcher import Silent, Watcher
 from activmask.training.together import train_together
 
 
@@ -65,7 +65,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Watcher | None = None,
 ) -> list[SeedResult]:
     """Train a replica for every seed and write one folder each under `out`.
 
@@ -114,7 +114,7 @@ def train(
     return [results[seed] for seed in seeds]
 
 
-def _tell(replicas: Sequence[Replica], progress: Progress) -> None:
+def _tell(replicas: Sequence[Replica], progress: Watcher) -> None:
     for note in dict.fromkeys(replica.note for replica in replicas if replica.note):
         progress.note(note)
     for replica in replicas:
@@ -152,8 +152,9 @@ def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[i
 
 def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: Sequence[str]) -> UsageError:
     return UsageError(
-        f"{folder} holds a finished run with other settings ({changes_in_words(before, after, changed)}); "
-        "use another out folder or overwrite it"
+        f"{{path}} holds a finished run with other settings ({changes_in_words(before, after, changed)})",
+        path=folder,
+        advice="use another out folder or overwrite it",
     )
 
 
@@ -180,8 +181,9 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
             own_table(of_seed(out, seed, config), dataset(), known)
         except DataError as error:
             raise UsageError(
-                f"{folder} holds a finished run on other data ({error}); use another out folder or "
-                "overwrite it"
+                f"{{path}} holds a finished run on other data ({error.told_from((out.parent,))})",
+                path=folder,
+                advice="use another out folder or overwrite it",
             ) from error
 
     return check
@@ -198,7 +200,9 @@ def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
     for seed in seeds:
         folder = seed_folder(out, seed)
         if (folder / STATE_FILE).exists():
-            raise UsageError(f"{folder} holds a run that was not finished; resume it or overwrite it")
+            raise UsageError(
+                "{path} holds a run that was not finished", path=folder, advice="resume it or overwrite it"
+            )
 
 
 def _open_replica(
@@ -208,7 +212,7 @@ def _open_replica(
     device: torch.device,
     resume: bool,
     world: World,
-    progress: Progress,
+    progress: Watcher,
 ) -> Replica:
     folder = seed_folder(out, seed)
     going_on = resume and (folder / STATE_FILE).exists()
@@ -219,8 +223,10 @@ def _open_replica(
             progress.note(note)
     if replica.next_epoch > config.training.epochs:
         raise UsageError(
-            f"{replica.folder} has trained {replica.next_epoch} epochs already, more than the "
-            f"{config.training.epochs} asked for; ask for at least as many, or use another out folder"
+            f"{{path}} has trained {replica.next_epoch} epochs already, more than the "
+            f"{config.training.epochs} asked for",
+            path=replica.folder,
+            advice="ask for at least as many, or use another out folder",
         )
     check_all_agree(replica.next_epoch, device, world)
     if not world.writes:

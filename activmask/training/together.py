@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from activmask.training.graphs.capture import record, why_not_recorded
 from activmask.training.graphs.replay import train_recorded
 from activmask.training.replicas.advance import advance
-from activmask.training.replicas.progress import Progress
 from activmask.training.replicas.replica import Replica
+from activmask.training.replicas.watcher import Watcher
 
 
-def train_together(replicas: Sequence[Replica], epochs: int, progress: Progress) -> None:
+def train_together(replicas: Sequence[Replica], epochs: int, progress: Watcher) -> None:
     """Train every replica until it has had so many epochs; where they take turns, a turn is an epoch.
 
     Raises:
@@ -30,7 +30,7 @@ def train_together(replicas: Sequence[Replica], epochs: int, progress: Progress)
                 advance(replica, progress)
 
 
-def _train_recorded(replicas: Sequence[Replica], epochs: int, progress: Progress) -> bool:
+def _train_recorded(replicas: Sequence[Replica], epochs: int, progress: Watcher) -> bool:
     """Record the replicas' epochs and train; False where that could not be done, and nothing is lost."""
     for replica in replicas:
         advance(replica, progress)
@@ -43,5 +43,5 @@ def _train_recorded(replicas: Sequence[Replica], epochs: int, progress: Progress
     return True
 
 
-def _say(obstacle: str, progress: Progress) -> None:
+def _say(obstacle: str, progress: Watcher) -> None:
     progress.note(f"epochs are launched step by step, not as recorded graphs: {obstacle}")

@@ -42,7 +42,9 @@ def is_dicom(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(_PREAMBLE + len(_MAGIC))[_PREAMBLE:] == _MAGIC
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check the file") from error
+        raise DataError(
+            f"{{path}} cannot be read ({error.strerror})", path=path, advice="check the file"
+        ) from error
 
 
 def read_dicom(path: Path) -> np.ndarray:
@@ -59,7 +61,11 @@ def read_dicom(path: Path) -> np.ndarray:
         DataError: not a readable DICOM file, or one without a single grey frame of finite values.
     """
     if not is_dicom(path):
-        raise DataError(f"{path} is not a DICOM file: it lacks the DICM mark at byte 128; export it again")
+        raise DataError(
+            "{path} is not a DICOM file: it lacks the DICM mark at byte 128",
+            path=path,
+            advice="export it again",
+        )
     dataset: Dataset | None = None
     try:
         with warnings.catch_warnings():
@@ -76,7 +82,7 @@ def read_dicom(path: Path) -> np.ndarray:
         raise
     except Exception as error:  # noqa: BLE001 - raised again, without its text
         # Errors of pydicom quote header values, so neither their text nor their chain is kept.
-        raise DataError(f"{path} {_reason(error, dataset)}") from None
+        raise DataError(f"{{path}} {_reason(error, dataset)}", path=path) from None
 
 
 def _grey_values(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
@@ -91,13 +97,18 @@ def _grey_values(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
 def _scaled(path: Path, values: np.ndarray, padding: np.ndarray | None, *, inverted: bool) -> np.ndarray:
     if values.ndim != 2:
         raise DataError(
-            f"{path} decodes to {values.ndim} dimensions, expected one grey frame; export it again"
+            f"{{path}} decodes to {values.ndim} dimensions",
+            path=path,
+            expected="one grey frame",
+            advice="export it again",
         )
     shown = values if padding is None else values[~padding]
     low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 0.0)
     # Finite ends of which the difference overflows are no grey values either.
     if not np.isfinite(high - low):
-        raise DataError(f"{path} holds values that are not finite after its rescaling; export it again")
+        raise DataError(
+            "{path} holds values that are not finite after its rescaling", path=path, advice="export it again"
+        )
     if low == high:
         return np.zeros(values.shape, np.float32)
     shares = (values.astype(np.float64) - low) / (high - low)

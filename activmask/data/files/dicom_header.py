@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.utils import pixel_array
 
-from activmask.data.files.images import MAX_PIXELS
+from activmask.data.files.decoding import MAX_PIXELS
 from activmask.ground.errors import DataError
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -31,23 +31,45 @@ def check_header(path: Path, dataset: Dataset) -> None:
         DataError: names the file, and the attribute where one is at fault.
     """
     if "PixelData" not in dataset:
-        raise DataError(f"{path} is a DICOM file without PixelData; name a file that holds an image")
+        raise DataError(
+            "{path} is a DICOM file without PixelData", path=path, advice="name a file that holds an image"
+        )
     frames = _number(path, dataset, "NumberOfFrames", absent=1)
     if frames > 1:
-        raise DataError(f"{path} holds {frames} frames, expected one; save each frame as its own file")
+        raise DataError(
+            f"{{path}} holds {frames} frames",
+            path=path,
+            expected="one",
+            advice="save each frame as its own file",
+        )
     samples = _number(path, dataset, "SamplesPerPixel", absent=1)
     if samples != 1:
-        raise DataError(f"{path} has {samples} samples a pixel, expected a grey image; export it as grey")
+        raise DataError(
+            f"{{path}} has {samples} samples a pixel",
+            path=path,
+            expected="a grey image",
+            advice="export it as grey",
+        )
     _settle_photometric(path, dataset)
     if _number(path, dataset, "BitsAllocated") == 1:
         raise DataError(
-            f"{path} has 1 bit a pixel, so it is a mask, expected a grey image; name another file"
+            "{path} has 1 bit a pixel, so it is a mask",
+            path=path,
+            expected="a grey image",
+            advice="name another file",
         )
     height, width = _number(path, dataset, "Rows"), _number(path, dataset, "Columns")
     if height < 1 or width < 1:
-        raise DataError(f"{path} claims {height} x {width} pixels, expected at least one; export it again")
+        raise DataError(
+            f"{{path}} claims {height} x {width} pixels",
+            path=path,
+            expected="at least one",
+            advice="export it again",
+        )
     if height * width > MAX_PIXELS:
-        raise DataError(f"{path} claims more than {MAX_PIXELS:,} pixels; make it smaller")
+        raise DataError(
+            f"{{path}} claims more than {MAX_PIXELS:,} pixels", path=path, advice="make it smaller"
+        )
     _settle_rescale(path, dataset)
     _settle_window(path, dataset)
 
@@ -92,12 +114,16 @@ def _settle_photometric(path: Path, dataset: Dataset) -> None:
     text = str(dataset.get("PhotometricInterpretation") or "").strip().upper()
     if not text:
         raise DataError(
-            f"{path} lacks PhotometricInterpretation, so black cannot be told from white; export it again"
+            "{path} lacks PhotometricInterpretation, so black cannot be told from white",
+            path=path,
+            advice="export it again",
         )
     if text not in _GREY:
         raise DataError(
-            f"{path}: PhotometricInterpretation is neither MONOCHROME1 nor MONOCHROME2, so the image is of "
-            "palette or colour; export it as grey"
+            "PhotometricInterpretation is neither MONOCHROME1 nor MONOCHROME2, so the image "
+            "is of palette or colour",
+            path=path,
+            advice="export it as grey",
         )
     dataset.PhotometricInterpretation = text
 
@@ -107,7 +133,9 @@ def _settle_rescale(path: Path, dataset: Dataset) -> None:
         return
     slope, intercept = _decimal(path, dataset, "RescaleSlope"), _decimal(path, dataset, "RescaleIntercept")
     if slope == 0:
-        raise DataError(f"{path}: RescaleSlope is 0, which leaves one value everywhere; export it again")
+        raise DataError(
+            "RescaleSlope is 0, which leaves one value everywhere", path=path, advice="export it again"
+        )
     _replace(dataset, "RescaleSlope", slope if intercept is None else slope or 1.0)
     _replace(dataset, "RescaleIntercept", intercept if slope is None else intercept or 0.0)
 
@@ -122,16 +150,20 @@ def _settle_window(path: Path, dataset: Dataset) -> None:
         return
     if centre is None or width is None:
         given, lacking = ("WindowCenter", "WindowWidth") if width is None else ("WindowWidth", "WindowCenter")
-        raise DataError(f"{path} has a {given} but no {lacking}; complete its window or remove it")
+        raise DataError(
+            f"{{path}} has a {given} but no {lacking}", path=path, advice="complete its window or remove it"
+        )
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     least = _LEAST_WIDTHS.get(function)
     if least is None:
         raise DataError(
-            f"{path}: VOILUTFunction is none of {', '.join(_LEAST_WIDTHS)}; correct it or remove the window"
+            f"VOILUTFunction is none of {', '.join(_LEAST_WIDTHS)}",
+            path=path,
+            advice="correct it or remove the window",
         )
     if not width >= least:
         bound = "at least 1" if least == 1 else "above 0"
-        raise DataError(f"{path}: WindowWidth is not {bound}; correct its window or remove it")
+        raise DataError(f"WindowWidth is not {bound}", path=path, advice="correct its window or remove it")
     dataset.VOILUTFunction = function
 
 
@@ -156,7 +188,9 @@ def _number(path: Path, dataset: Dataset, keyword: str, absent: int | None = Non
         value = dataset.get(keyword)
         return int(absent if value is None and absent is not None else value)
     except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{path}: {keyword} is not a whole number in its header; export it again") from None
+        raise DataError(
+            f"{keyword} is not a whole number in its header", path=path, advice="export it again"
+        ) from None
 
 
 def _decimal(path: Path, dataset: Dataset, keyword: str) -> float | None:
@@ -167,4 +201,6 @@ def _decimal(path: Path, dataset: Dataset, keyword: str) -> float | None:
             value = value[0] if value else None
         return None if value is None or value == "" else float(value)
     except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{path}: {keyword} is not a number in its header; export it again") from None
+        raise DataError(
+            f"{keyword} is not a number in its header", path=path, advice="export it again"
+        ) from None

@@ -44,7 +44,9 @@ def as_shares(path: Path, levels: np.ndarray, intensity: Intensity) -> np.ndarra
         return from_stored(levels)
     largest = int(levels.max())
     if largest > intensity:
-        raise DataError(f"{path} holds values up to {largest}, but the range given ends at {intensity}")
+        raise DataError(
+            f"{{path}} holds values up to {largest}, but the range given ends at {intensity}", path=path
+        )
     return levels.astype(np.float32) / np.float32(intensity)
 
 
@@ -62,8 +64,9 @@ def recorded_intensity(card: Mapping[str, Any]) -> Intensity:
         intensity: Intensity = found
         return intensity
     raise DataError(
-        "the card's intensity must be image, released or the largest value of 16-bit images; "
-        f"found {found!r}; prepare the data anew"
+        "the card's intensity must be image, released or the largest value of 16-bit images",
+        found=repr(found),
+        advice="prepare the data anew",
     )
 
 

@@ -83,8 +83,9 @@ def refuse_likenesses(table: Path, column: str, cells: Iterable[tuple[int, str]]
     listed = "; ".join(" and ".join(f"{n!a} (row {rows[n]})" for n in names) for names in groups[:_SHOWN])
     more = f"; and {len(groups) - _SHOWN} more" if len(groups) > _SHOWN else ""
     raise DataError(
-        f"{table}: names in the column {column} differ in case, spaces or the form of numbers alone: "
-        f"{listed}{more}; write what is one in one way, and what is not in ways that differ more"
+        f"names in the column {column} differ in case, spaces or the form of numbers alone: {listed}{more}",
+        path=table,
+        advice="write what is one in one way, and what is not in ways that differ more",
     )
 
 
@@ -99,8 +100,9 @@ def refuse_like_columns(table: Path, header: Iterable[str], known: Iterable[str]
         close = meant.get(_letters(name), name)
         if close != name:
             raise DataError(
-                f"{table} has a column {name!a}, which would not be read; call it {close!r}, or "
-                "something else if it is another thing"
+                f"{{path}} has a column {name!a}, which would not be read",
+                path=table,
+                advice=f"call it {close!r}, or something else if it is another thing",
             )
 
 

@@ -127,8 +127,9 @@ def recorded_reading(card: Mapping[str, Any]) -> MaskReading:
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(
-            f"the card's mask_reading must hold values, threshold and invert; found {found!r}; prepare the "
-            "data anew"
+            "the card's mask_reading must hold values, threshold and invert",
+            found=repr(found),
+            advice="prepare the data anew",
         ) from error
 
 
@@ -151,7 +152,7 @@ def judge_masks(paths: Iterable[Path], reading: MaskReading) -> JudgedMasks:
     if reading.values and reading.threshold is not None:
         raise UsageError("mask_values and mask_threshold both say what is inside; give one of them")
     if reading.threshold is not None and not math.isfinite(reading.threshold):
-        raise UsageError(f"mask_threshold must be a number; found {reading.threshold}")
+        raise UsageError("mask_threshold must be a number", found=reading.threshold)
     found = _Found()
     for path in paths:
         try:

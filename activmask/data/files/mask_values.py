@@ -69,10 +69,10 @@ def _parsed(part: str, text: str) -> Value:
         value = float(part)
     except ValueError:
         raise UsageError(
-            f"mask_values must be values such as 1,3 or colours such as #ff0000; found {text!r}"
+            "mask_values must be values such as 1,3 or colours such as #ff0000", found=repr(text)
         ) from None
     if not math.isfinite(value):
-        raise UsageError(f"mask_values must be finite; found {text!r}")
+        raise UsageError("mask_values must be finite", found=repr(text))
     return value
 
 

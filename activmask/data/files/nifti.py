@@ -84,11 +84,15 @@ def read_volume(path: Path, channel: int = 0, channels: int | None = 1) -> Volum
         slope, intercept = header.get_slope_inter()
         affine = np.asarray(header.get_best_affine(), np.float64)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is truncated or its gzip is corrupt; download it again") from error
+        raise DataError(
+            "{path} is truncated or its gzip is corrupt", path=path, advice="download it again"
+        ) from error
     except (ImageFileError, HeaderDataError) as error:
-        raise DataError(f"{path} has a broken NIfTI header; download it again") from error
+        raise DataError("{path} has a broken NIfTI header", path=path, advice="download it again") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or 'its gzip is corrupt'}") from error
+        raise DataError(
+            f"{{path}} cannot be read: {error.strerror or 'its gzip is corrupt'}", path=path
+        ) from error
     stored = _channel(path, voxels, channel, channels)
     _check_finite(path, stored)
     turned, affine = _canonical(path, stored, affine)
@@ -118,7 +122,9 @@ def _read_stream(path: Path, stream: io.BufferedIOBase, most: int) -> tuple[Any,
     header = _header(path, start)
     size = _first_byte(header) + math.prod(_shape(path, header)) * _dtype(path, header).itemsize
     if size > most:
-        raise DataError(f"{path} is truncated: its header claims {size:,} bytes; download it again")
+        raise DataError(
+            f"{{path}} is truncated: its header claims {size:,} bytes", path=path, advice="download it again"
+        )
     content = bytearray(size)
     content[: len(start)] = start[:size]
     view, done = memoryview(content), min(len(start), size)
@@ -132,7 +138,7 @@ def _read_stream(path: Path, stream: io.BufferedIOBase, most: int) -> tuple[Any,
     while block := stream.read(2**16):
         rest += len(block)
         if rest > _TRAILER:
-            raise DataError(f"{path} goes on far behind its last voxel; download it again")
+            raise DataError("{path} goes on far behind its last voxel", path=path, advice="download it again")
     return header, content
 
 
@@ -144,7 +150,9 @@ def _header(path: Path, start: bytes) -> Any:
             header = kind(start[:size], "<" if order == "little" else ">", False)
             if bytes(header["magic"]).startswith(magic):
                 return header
-    raise DataError(f"{path} is not a NIfTI file in one piece (.nii or .nii.gz); convert it")
+    raise DataError(
+        "{path} is not a NIfTI file in one piece (.nii or .nii.gz)", path=path, advice="convert it"
+    )
 
 
 def _first_byte(header: Any) -> int:
@@ -161,9 +169,11 @@ def _shape(path: Path, header: Any) -> tuple[int, ...]:
     if not 1 <= dim[0] <= 7 or min(shape) < 0:
         raise HeaderDataError("dim")
     if math.prod(shape) > MAX_VOXELS:
-        raise DataError(f"{path} claims more than {MAX_VOXELS:,} voxels; crop it")
+        raise DataError(f"{{path}} claims more than {MAX_VOXELS:,} voxels", path=path, advice="crop it")
     if len(shape) < 3 or math.prod(shape) == 0 or max(shape[4:], default=1) > 1:
-        raise DataError(f"{path} has {' x '.join(map(str, shape))} voxels, expected a volume with slices")
+        raise DataError(
+            f"{{path}} has {' x '.join(map(str, shape))} voxels", path=path, expected="a volume with slices"
+        )
     return shape
 
 
@@ -173,7 +183,12 @@ def _dtype(path: Path, header: Any) -> np.dtype[Any]:
     except KeyError as error:
         raise HeaderDataError("datatype") from error
     if dtype.kind not in "iuf":
-        raise DataError(f"{path} holds colours or complex numbers, expected one number per voxel; convert it")
+        raise DataError(
+            "{path} holds colours or complex numbers",
+            path=path,
+            expected="one number per voxel",
+            advice="convert it",
+        )
     return dtype
 
 
@@ -186,13 +201,16 @@ def _channel(path: Path, voxels: np.ndarray, channel: int, channels: int | None)
     found = voxels.shape[3] if voxels.ndim == 4 else 1
     if channels is None and (channel >= found or (channel == 0 and found > 1)):
         raise DataError(
-            f"{path} has {found} channel{'s' * (found > 1)}, but the data set, of an earlier version, does "
-            "not say how many its volumes had; prepare it anew"
+            f"{{path}} has {found} channel{'s' * (found > 1)}, but the data set, of an earlier "
+            "version, does not say how many its volumes had",
+            path=path,
+            advice="prepare it anew",
         )
     if channels is not None and found != channels:
         raise DataError(
-            f"{path} has {found} channel{'s' * (found > 1)} in its fourth axis, expected {channels}; "
-            f"{_remedy(channels)}"
+            f"{{path}} has {found} channel{'s' * (found > 1)} in its fourth axis, expected {channels}; "
+            f"{_remedy(channels)}",
+            path=path,
         )
     return voxels[..., channel] if voxels.ndim == 4 else voxels
 
@@ -207,7 +225,9 @@ def _check_finite(path: Path, stored: np.ndarray) -> None:
     if stored.dtype.kind == "f" and not all(
         np.isfinite(stored[:, :, k]).all() for k in range(stored.shape[2])
     ):
-        raise DataError(f"{path} holds voxels that are NaN or infinite; repair or remove the volume")
+        raise DataError(
+            "{path} holds voxels that are NaN or infinite", path=path, advice="repair or remove the volume"
+        )
 
 
 def _canonical(path: Path, stored: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -215,6 +235,8 @@ def _canonical(path: Path, stored: np.ndarray, affine: np.ndarray) -> tuple[np.n
     sound = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0
     turn = _orientation(affine) if sound else np.full((3, 2), np.nan)
     if np.isnan(turn).any():
-        raise DataError(f"{path} does not say how its axes lie in the patient; repair its affine")
+        raise DataError(
+            "{path} does not say how its axes lie in the patient", path=path, advice="repair its affine"
+        )
     turned = _turned(stored, turn)
     return turned, affine @ _turn_back(turn, stored.shape)

@@ -34,15 +34,19 @@ def read_text(path: Path) -> str:
         DataError: the file is missing, unreadable or not text.
     """
     if not path.is_file():
-        raise DataError(f"{path} does not exist or is not a file")
+        raise DataError("{path} does not exist or is not a file", path=path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        raise DataError(f"{{path}} cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        raise DataError(
+            f"{{path}} is not UTF-8 text (byte {error.start})", path=path, advice="save it as UTF-8"
+        ) from error
     if "\0" in text:
-        raise DataError(f"{path} contains NUL characters, so it is not a text file; save it as UTF-8")
+        raise DataError(
+            "{path} contains NUL characters, so it is not a text file", path=path, advice="save it as UTF-8"
+        )
     return text
 
 
@@ -62,9 +66,9 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
         refuse_like_columns(path, header, (*required, *optional))
         rows = [_row(path, header, reader.line_num, cells) for cells in reader if cells]
     except csv.Error as error:
-        raise DataError(f"{path}, row {reader.line_num}: not a comma-separated table ({error})") from error
+        raise DataError(f"not a comma-separated table ({error})", path=path, row=reader.line_num) from error
     if not rows:
-        raise DataError(f"{path} has no rows below its header; expected one per image")
+        raise DataError("{path} has no rows below its header; expected one per image", path=path)
     return rows
 
 
@@ -73,17 +77,19 @@ def _check_header(path: Path, header: list[str], required: Sequence[str]) -> Non
     if missing:
         found = ", ".join(repr(name) for name in header[:20]) or "none"
         raise DataError(
-            f"{path} lacks the column {', '.join(repr(name) for name in missing)}; "
-            f"found {found}; name the columns in the first row, separated by commas"
+            f"{{path}} lacks the column {', '.join(repr(name) for name in missing)}",
+            path=path,
+            found=found,
+            advice="name the columns in the first row, separated by commas",
         )
     twice = [name for name in header if header.count(name) > 1]
     if twice:
-        raise DataError(f"{path} names the column {twice[0]!r} twice; keep one")
+        raise DataError(f"{{path}} names the column {twice[0]!r} twice", path=path, advice="keep one")
 
 
 def _row(path: Path, header: list[str], number: int, cells: list[str]) -> Row:
     if len(cells) != len(header):
-        raise DataError(f"{path}, row {number}: expected {len(header)} cells, found {len(cells)}")
+        raise DataError(path=path, row=number, expected=f"{len(header)} cells", found=len(cells))
     return Row(number, dict(zip(header, map(trimmed, cells), strict=True)))
 
 

@@ -7,11 +7,11 @@ the latter silently wrong.
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.library import custom_op
 
 from activmask.kernels.convolution import reference
+from activmask.kernels.torch_private import will_run
 
 # The shapes and strides of tensors without values follow from the same code.
 conv2d = custom_op("activmask::conv2d", reference.conv2d, mutates_args=())
@@ -36,13 +36,7 @@ def _wanted(ctx: Any, index: int) -> bool:
     `needs_input_grad` only says that somebody might: it would have the input gradient of a
     network also compute the gradients of all its weights.
     """
-    if not ctx.needs_input_grad[index]:
-        return False
-    try:
-        return bool(torch._C._will_engine_execute_node(ctx.next_functions[index][0]))
-    except RuntimeError:
-        # Of a leaf, the engine answers so when `autograd.grad` asks for that very leaf.
-        return True
+    return bool(ctx.needs_input_grad[index]) and will_run(ctx.next_functions[index][0])
 
 
 def _conv2d_backward(ctx: Any, gradient: Tensor) -> Gradients:

@@ -64,7 +64,9 @@ def _description(run: Run) -> dict[str, Any]:
         return {name: found[name] for name in ("images", "image_size", "device", "versions")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} is missing or damaged ({error}); overwrite the run or leave its folder out"
+            f"{{path}} is missing or damaged ({error})",
+            path=path,
+            advice="overwrite the run or leave its folder out",
         ) from error
 
 

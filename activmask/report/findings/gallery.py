@@ -130,7 +130,7 @@ def look(
     """
     if images < 1 or not 0 < top <= 1:
         raise UsageError(
-            f"images must be at least 1 and top above 0 and at most 1; found {images} and {top:g}"
+            "images must be at least 1 and top above 0 and at most 1", found=f"{images} and {top:g}"
         )
     wanted, notes = _chosen(runs, seed)
     chosen, valid, told = _validation(wanted)

@@ -69,7 +69,9 @@ def training_masks(
     borrowed = view.masks_without == "borrowed"
     if borrowed and has_mask.all():
         raise DataError(
-            f"{data}: masks_without borrowed has no effect, as every training image has a mask; leave it out"
+            "masks_without borrowed has no effect, as every training image has a mask",
+            path=data,
+            advice="leave it out",
         )
     wanted = torch.ones_like(has_mask) if borrowed else has_mask
     if view.masks < 1:

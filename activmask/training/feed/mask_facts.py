@@ -101,9 +101,11 @@ def check_masks(facts: MaskFacts, view: View, objectives: Chosen, data: str) -> 
     if not needs(objectives).masks or found is None or found.masks == 0 or found.partial:
         return
     raise DataError(
-        f"{data}: of the {found.masks} training masks {found.full} cover the whole image and {found.empty} "
-        f"nothing of it{_blurred(facts, view)}, so {_looking(objectives)} would have no effect on any image "
-        "or leave nothing of it; choose a smaller mask_blur, or mend the masks"
+        f"of the {found.masks} training masks {found.full} cover the whole image and "
+        f"{found.empty} nothing of it{_blurred(facts, view)}, so {_looking(objectives)} "
+        "would have no effect on any image or leave nothing of it",
+        path=data,
+        advice="choose a smaller mask_blur, or mend the masks",
     )
 
 

@@ -1,7 +1,7 @@
 """From the settings of a run's images to the samples it trains and is judged on."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,58 +25,39 @@ def load_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
 
     The dilation happens at the stored resolution.
     """
-    return _load(config, seed, SPLITS)
-
-
-def load_split(config: RunConfig, seed: int, name: str) -> Samples:
-    """One of `load_splits`, without reading the files of the others.
-
-    Raises:
-        DataError: a data set that is missing, broken or cannot be split as asked.
-    """
-    return _load(config, seed, (name,))[name]
-
-
-def _load(config: RunConfig, seed: int, names: Sequence[str]) -> dict[str, Samples]:
-    stored = stored_splits(config.source, config.view, config.objectives, seed, names)
+    stored = stored_splits(config.source, config.view, config.objectives, seed)
     return {
         name: split_as_judged(samples, config.view, config.objectives, seed=seed, split=name)
         for name, samples in stored.items()
     }
 
 
-def stored_splits(
-    source: Source, view: View, objectives: Chosen, seed: int, names: Sequence[str] = SPLITS
-) -> dict[str, Samples]:
-    """Train, valid and test, or those that are named, at their stored resolution, masks as given.
+def stored_splits(source: Source, view: View, objectives: Chosen, seed: int) -> dict[str, Samples]:
+    """Train, valid and test at their stored resolution, masks as given.
 
     Args:
         source: where they come from.
         view: must fit them, and says whether their masks are circles.
         objectives: likewise, as some need masks.
         seed: of the run.
-        names: of the splits.
 
     Raises:
         DataError: a data set that is missing, broken or cannot be split as asked.
     """
     if source.data == IN_MEMORY:
-        return drawn_splits(split_seed(source, seed), view, objectives, names)
+        return drawn_splits(split_seed(source, seed), view, objectives)
     dataset = read_dataset(Path(source.data))
-    rows = split_rows(source, dataset, seed)
-    return read_splits(dataset, {name: rows[name] for name in names}, view, objectives)
+    return read_splits(dataset, split_rows(source, dataset, seed), view, objectives)
 
 
-def drawn_splits(
-    seed: int, view: View, objectives: Chosen, names: Sequence[str] = SPLITS
-) -> dict[str, Samples]:
+def drawn_splits(seed: int, view: View, objectives: Chosen) -> dict[str, Samples]:
     """Splits of the benchmark as `seed` draws it in memory, otherwise as `stored_splits`.
 
     Raises:
         DataError: they are smaller than what the network is to see.
     """
     drawn = draw_synthetic(SyntheticSpec(seed=seed))
-    return _checked({name: synthetic_samples(drawn[name]) for name in names}, view, objectives, IN_MEMORY)
+    return _checked({name: synthetic_samples(drawn[name]) for name in SPLITS}, view, objectives, IN_MEMORY)
 
 
 def split_rows(source: Source, dataset: Dataset, seed: int) -> dict[str, np.ndarray]:
@@ -166,20 +147,23 @@ def check_split(
     height, width = stored
     if height != width:
         raise DataError(
-            f"{data}: images are {height} x {width} px, but training needs square ones; prepare the data "
-            "set with a size"
+            f"images are {height} x {width} px, but training needs square ones",
+            path=data,
+            advice="prepare the data set with a size",
         )
     if view.image_size > width:
         raise DataError(
-            f"{data}: images are {width} px a side, smaller than image_size {view.image_size}; prepare the "
-            "data set at that size or larger, or set image_size to 0"
+            f"images are {width} px a side, smaller than image_size {view.image_size}",
+            path=data,
+            advice="prepare the data set at that size or larger, or set image_size to 0",
         )
     if len(labels.unique()) < 2:
-        raise DataError(f"{data}: the {name} split holds images of one class only, so it has no AUC")
+        raise DataError(f"the {name} split holds images of one class only, so it has no AUC", path=data)
     if name == "train" and view.mask == "file" and needs(objectives).masks and not has_mask.any():
         raise DataError(
-            f"{data}: no training image has a mask, which this run's objectives need; prepare the data set "
-            "with masks, or leave actdiff, gradmask and the masked controls out"
+            "no training image has a mask, which this run's objectives need",
+            path=data,
+            advice="prepare the data set with masks, or leave actdiff, gradmask and the masked controls out",
         )
 
 

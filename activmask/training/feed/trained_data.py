@@ -153,7 +153,7 @@ def own_table(
         _check_counts(trained, root, rows)
         notes.append(_redrawn(trained, str(root)))
     elif split_digests(entries) != expected:
-        raise DataError(_changed(trained, root, written, entries))
+        raise _changed(trained, root, written, entries)
     if 0 < trained.data_images < len(dataset):
         notes.append(
             f"{root} holds {len(dataset)} images, {trained.data_images} when {trained.folder} was trained; "
@@ -167,8 +167,10 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
     typed, stored = Path(trained.source.data), Path(trained.data_path)
     if trained.data_path and not (stored.is_dir() or typed.is_dir()):
         raise DataError(
-            f"the data set folder {stored} that {trained.folder} was trained on does not exist; put it back, "
-            "or name the folder it was moved to as the data to evaluate on, where its digests tell it"
+            f"the data set folder {stored} that {{path}} was trained on does not exist",
+            path=trained.folder,
+            advice="put it back, or name the folder it was moved to as the data to evaluate on, "
+            "where its digests tell it",
         )
     if trained.data_path:
         # A run and its data may have been moved together; the digests say whether they were.
@@ -177,9 +179,11 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
         return typed, []
     if not typed.is_dir():
         raise DataError(
-            f"{trained.folder} was trained by an earlier version, which wrote down where its data lay as "
-            f"{typed} alone, and {typed.resolve()} does not exist; start from the folder that the run was "
-            "started from, or name its data set as the data to evaluate on"
+            "{path} was trained by an earlier version, which wrote down where its data lay as "
+            f"{typed} alone, and {typed.resolve()} does not exist",
+            path=trained.folder,
+            advice="start from the folder that the run was started from, or name its data set as "
+            "the data to evaluate on",
         )
     return typed, [
         f"{trained.folder} was trained by an earlier version, which did not write down where its data "
@@ -198,8 +202,10 @@ def _check_drawn(trained: Trained, drawn: Mapping[str, Samples]) -> tuple[str, .
         return (_redrawn(trained, "the benchmark"),)
     if split_digests(sample_entries(drawn)) != trained.split_sha256:
         raise DataError(
-            f"the benchmark that this version draws from seed {trained.seed} is not the one that "
-            f"{trained.folder} was trained on; use the version that trained it, or train anew"
+            f"the benchmark that this version draws from seed {trained.seed} is not the one "
+            "that {path} was trained on",
+            path=trained.folder,
+            advice="use the version that trained it, or train anew",
         )
     return ()
 
@@ -211,8 +217,10 @@ def _check_counts(trained: Trained, root: Path, rows: Mapping[str, np.ndarray]) 
     for split in SPLITS:
         if split in before and len(rows[split]) != before[split]:
             raise DataError(
-                f"{root} has changed since {trained.folder} was trained: {split} had {before[split]} images, "
-                f"drawn anew it has {len(rows[split])}; restore the data, or train anew"
+                f"{root} has changed since {{path}} was trained: {split} had {before[split]} images, "
+                f"drawn anew it has {len(rows[split])}",
+                path=trained.folder,
+                advice="restore the data, or train anew",
             )
 
 
@@ -223,11 +231,13 @@ def _redrawn(trained: Trained, data: str) -> str:
     )
 
 
-def _changed(trained: Trained, root: Path, written: tuple[Entry, ...], now: tuple[Entry, ...]) -> str:
+def _changed(trained: Trained, root: Path, written: tuple[Entry, ...], now: tuple[Entry, ...]) -> DataError:
     detail = what_changed(written, now) if written else ""
-    return (
-        f"{root} has changed since {trained.folder} was trained{f': {detail}' if detail else ''}, so its "
-        "splits are no longer those of the run; restore the data, train anew, or name another data set"
+    return DataError(
+        f"{root} has changed since {{path}} was trained{f': {detail}' if detail else ''}, so its splits are "
+        "no longer those of the run",
+        path=trained.folder,
+        advice="restore the data, train anew, or name another data set",
     )
 
 

@@ -17,13 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from activmask.data.samples import Samples
+from activmask.kernels.torch_private import can_be_stopped
 from activmask.objectives.adversarial import ADVERSARIAL
-from activmask.objectives.chosen import Chosen
-from activmask.runs.description import Machine
 from activmask.runs.seeds import derived_generator, derived_seed
 from activmask.training.graphs.device_epoch import (
-    FIXED,
-    PER_SPLIT,
     Segment,
     judge_epoch,
     judged,
@@ -32,6 +29,7 @@ from activmask.training.graphs.device_epoch import (
     optimizers,
     take_steps,
 )
+from activmask.training.graphs.epoch_verdict import new_verdict
 from activmask.training.replicas.epoch import judged_splits
 from activmask.training.replicas.replica import Replica
 
@@ -71,17 +69,19 @@ def why_not_recorded(replicas: Sequence[Replica]) -> str:
     valid = first.splits["valid"]
     if not isinstance(valid, Samples):
         return "the data set streams from disk"
-    if clause := _unrecordable(first.config.machine, first.config.objectives):
+    if clause := _unrecordable(first):
         return clause
     if draws_at_random(first.model, valid.images[:2]):
         return "the network draws random numbers itself, as dropout does"
     return ""
 
 
-def _unrecordable(machine: Machine, objectives: Chosen) -> str:
-    if machine.compile:
+def _unrecordable(replica: Replica) -> str:
+    if replica.config.machine.compile:
         return "the network's passes are compiled"
-    adversary = ADVERSARIAL.of(objectives)
+    if not all(can_be_stopped(optimizer) for optimizer in optimizers(replica)):
+        return "this version of torch has no optimizer that its device can stop"
+    adversary = ADVERSARIAL.of(replica.config.objectives)
     if adversary.adversarial and adversary.adversarial_form == "followup":
         return "the follow-up's discriminator takes steps of its own"
     return ""
@@ -114,7 +114,7 @@ def record(replica: Replica) -> Recording:
     kinds: dict[tuple[int, ...], tuple[Segment, Callable[[], None]]] = {}
     plan = list(_segment_sizes(len(replica.train), replica.config.training.batch_size))
     splits = {name: judged(replica, name) for name in judged_splits(replica.config.training)}
-    verdict = torch.zeros(FIXED + PER_SPLIT * len(splits), dtype=torch.float64, device=device)
+    verdict = new_verdict(len(splits), device)
     with _capturable(replica):
         for sizes in plan:
             if sizes not in kinds:
@@ -223,3 +223,11 @@ def launch(recording: Recording) -> None:
         recording.judge()
         result.copy_(recording.verdict)
     recording.launched += 1
+
+
+def values_and_verdict(recording: Recording, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """One row of `results` as `launch` wrote it: each step's values (S, 1 + T), and the verdict."""
+    steps = sum(len(segment.sizes) for segment, _ in recording.segments)
+    verdict = len(recording.verdict)
+    values, of_epoch = numbers.split([len(numbers) - verdict, verdict])
+    return values.view(steps, -1), of_epoch

@@ -17,6 +17,7 @@ from activmask.data.samples import Samples
 from activmask.models.build import plain_weights
 from activmask.objectives.step import loss_names
 from activmask.runs.selection import MARGIN
+from activmask.training.graphs.epoch_verdict import SplitScores, pack_verdict
 from activmask.training.replicas.epoch import forward_step, update
 from activmask.training.replicas.predictions import evaluation_batch, mean_cross_entropy
 from activmask.training.replicas.replica import Replica, class_count
@@ -54,12 +55,6 @@ class Health:
     """float32, 1 from the first step on whose loss was not finite; the weights stay as they were then."""
     best: Tensor
     """float64, the merit of the best epoch so far, see `selection.merit`."""
-
-
-FIXED = 1
-"""Numbers of `verdict` before the scores: is the best so far."""
-PER_SPLIT = 4
-"""Numbers of each split's scores: AUC, accuracy, cross-entropy, all logits are finite."""
 
 
 def new_segment(replica: Replica, sizes: tuple[int, ...]) -> Segment:
@@ -144,33 +139,31 @@ def judge_epoch(replica: Replica, splits: dict[str, Judged], health: Health, ver
         replica: its `best_weights` are tensors to be written into.
         splits: `valid`, and others to be scored too.
         health: is updated.
-        verdict: float64 (FIXED + PER_SPLIT * number of splits,), is written.
+        verdict: from `new_verdict`, is written.
     """
     scores = {name: _scores(replica.model, split) for name, split in splits.items()}
-    auc, accuracy, loss, finite = scores["valid"]
-    select = replica.config.training.select
-    merit = {"auc": auc, "accuracy": accuracy, "loss": -loss}[select]
-    improved = (merit > health.best + MARGIN[select]) & finite.bool() & (health.stopped == 0)
+    valid, select = scores["valid"], replica.config.training.select
+    merit = {"auc": valid.auc, "accuracy": valid.accuracy, "loss": -valid.loss}[select]
+    improved = (merit > health.best + MARGIN[select]) & valid.finite.bool() & (health.stopped == 0)
     health.best.copy_(torch.where(improved, merit, health.best))
     for name, tensor in plain_weights(replica.model).items():
         best = replica.best_weights[name]
         best.copy_(torch.where(improved, tensor, best))
-    verdict.copy_(torch.cat([improved.double().view(FIXED), *scores.values()]))
+    pack_verdict(verdict, improved, scores)
 
 
-def _scores(model: nn.Module, split: Judged) -> Tensor:
-    """AUC, accuracy, cross-entropy and whether all logits are finite, float64 (PER_SPLIT,)."""
+def _scores(model: nn.Module, split: Judged) -> SplitScores:
     model.eval()
     with torch.no_grad():
         batches = split.images.split(evaluation_batch(split.images))
         logits = torch.cat([model(batch, reconstruct=False).logits.float() for batch in batches])
         accuracy = (logits.argmax(dim=1) == split.labels).double().mean()
         loss, finite = mean_cross_entropy(logits, split.labels), logits.isfinite().all().double()
-        return torch.stack([_auc(logits.double(), split), accuracy, loss, finite])
+        return SplitScores(auc=_auc(logits.double(), split), accuracy=accuracy, loss=loss, finite=finite)
 
 
 def _auc(logits: Tensor, split: Judged) -> Tensor:
-    """What `scoring.score` computes, as the share of pairs in the right order (Mann-Whitney), ties half."""
+    """The AUC of `predictions.score`, as the share of pairs in the right order (Mann-Whitney), ties half."""
     if len(split.members) == 1:
         ranked = [logits[:, 1] - logits[:, 0]]
     else:

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from activmask.ground.errors import TrainingDiverged
-from activmask.training.graphs.capture import MOST_AHEAD, Recording, launch
-from activmask.training.graphs.device_epoch import FIXED, PER_SPLIT
+from activmask.training.graphs.capture import MOST_AHEAD, Recording, launch, values_and_verdict
+from activmask.training.graphs.epoch_verdict import unpack_verdict
 from activmask.training.replicas.advance import keep_row, save
 from activmask.training.replicas.epoch import (
     diverged,
@@ -18,8 +18,7 @@ from activmask.training.replicas.epoch import (
     mean_losses,
     step_count,
 )
-from activmask.training.replicas.predictions import Scores
-from activmask.training.replicas.progress import Progress
+from activmask.training.replicas.watcher import Watcher
 
 SECONDS_AHEAD = 1.0
 """About how long the host leaves the device alone before it reads results."""
@@ -28,7 +27,7 @@ SECONDS_BETWEEN_SAVES = 20.0
 """At most so much training is repeated after a kill; a state may be hundreds of megabytes."""
 
 
-def train_recorded(recordings: Sequence[Recording], epochs: int, progress: Progress) -> None:
+def train_recorded(recordings: Sequence[Recording], epochs: int, progress: Watcher) -> None:
     """Replay until each replica has had so many epochs.
 
     States are saved every `SECONDS_BETWEEN_SAVES` and at the end, not after each epoch.
@@ -44,7 +43,7 @@ def train_recorded(recordings: Sequence[Recording], epochs: int, progress: Progr
         wait_for(recordings)
 
 
-def _train(recordings: Sequence[Recording], epochs: int, progress: Progress) -> None:
+def _train(recordings: Sequence[Recording], epochs: int, progress: Watcher) -> None:
     ahead, saved = 1, perf_counter()
     while going := [each for each in recordings if each.replica.next_epoch < epochs]:
         seconds = run_ahead(going, ahead, epochs)
@@ -80,7 +79,7 @@ def wait_for(recordings: Sequence[Recording]) -> None:
             recording.stream.synchronize()
 
 
-def collect(recording: Recording, seconds: float, progress: Progress) -> TrainingDiverged | None:
+def collect(recording: Recording, seconds: float, progress: Watcher) -> TrainingDiverged | None:
     """Note the epochs that were launched and are over.
 
     Args:
@@ -113,19 +112,14 @@ def _outcome(recording: Recording, numbers: Tensor, seconds: float) -> tuple[dic
         TrainingDiverged: it has a loss or logits that are not finite.
     """
     replica = recording.replica
-    values, verdict = numbers[: -len(recording.verdict)], numbers[-len(recording.verdict) :]
+    values, verdict = values_and_verdict(recording, numbers)
     sizes = [size for segment, _ in recording.segments for size in segment.sizes]
-    by_step = list(zip(values.view(len(sizes), -1), sizes, strict=True))
+    by_step = list(zip(values, sizes, strict=True))
     for step, (of_step, _) in enumerate(by_step):
         if not of_step[0].isfinite():
             raise diverged(replica, step, of_step)
-    splits = judged_splits(replica.config.training)
-    scores = {}
-    for name, (auc, accuracy, loss, finite) in zip(
-        splits, verdict[FIXED:].view(-1, PER_SPLIT).tolist(), strict=True
-    ):
-        if not finite:
-            raise logits_diverged(replica, name, replica.next_epoch)
-        scores[name] = Scores(auc, accuracy, loss)
-    row = history_row(replica, mean_losses(replica.config.objectives, by_step), scores, seconds)
-    return row, bool(verdict[0])
+    told = unpack_verdict(verdict, judged_splits(replica.config.training))
+    if told.broken:
+        raise logits_diverged(replica, told.broken[0], replica.next_epoch)
+    row = history_row(replica, mean_losses(replica.config.objectives, by_step), told.scores, seconds)
+    return row, told.is_best

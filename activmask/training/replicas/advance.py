@@ -10,12 +10,12 @@ from activmask.runs.checkpoint import snapshot
 from activmask.runs.folder import HISTORY_FILE
 from activmask.runs.selection import is_better, merit
 from activmask.training.replicas.epoch import epoch_row, train_epoch
-from activmask.training.replicas.progress import Progress
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.state import save_state
+from activmask.training.replicas.watcher import Watcher
 
 
-def advance(replica: Replica, progress: Progress) -> None:
+def advance(replica: Replica, progress: Watcher) -> None:
     """Train for one epoch, evaluate, keep the best, save.
 
     Raises:

@@ -168,9 +168,11 @@ def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
     terms = zip(loss_names(replica.config.objectives), values[1:].tolist(), strict=True)
     culprits = [f"{name} = {value}" for name, value in terms if not math.isfinite(value)]
     return TrainingDiverged(
-        f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, step {step} "
-        f"({', '.join(culprits) or 'the sum of finite terms overflows'}); the weights of the last saved "
-        f"epoch are in {replica.folder}; lower lr or the term's weight"
+        f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, "
+        f"step {step} ({', '.join(culprits) or 'the sum of finite terms overflows'}); the "
+        "weights of the last saved epoch are in {path}",
+        path=replica.folder,
+        advice="lower lr or the term's weight",
     )
 
 
@@ -207,7 +209,9 @@ def logits_diverged(replica: Replica, split: str, epoch: int) -> TrainingDiverge
     """What to raise when a split's logits are no longer finite after an epoch."""
     return TrainingDiverged(
         f"seed {replica.seed}: the {split} logits are no longer finite after epoch {epoch}; "
-        f"the weights of the last saved epoch are in {replica.folder}; lower lr"
+        "the weights of the last saved epoch are in {path}",
+        path=replica.folder,
+        advice="lower lr",
     )
 
 

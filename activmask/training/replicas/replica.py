@@ -25,7 +25,7 @@ from activmask.models.double_backward import prepare_double_backward
 from activmask.models.output import ModelOutput
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.objectives.adversarial import ADVERSARIAL, discriminator
-from activmask.objectives.chosen import Chosen, needs, switched_on
+from activmask.objectives.chosen import Chosen, needs, switched_on, that_need
 from activmask.objectives.objective import Trial
 from activmask.objectives.pooled_features import pooled
 from activmask.objectives.step import StepTerms, step_terms
@@ -274,8 +274,9 @@ def _check_twice_differentiable(
         if "derivative" not in str(error):
             raise
         raise UsageError(
-            f"gradmask and rrr need second derivatives, which torch does not have for {name} "
-            f"({str(error).splitlines()[0]}); choose another model"
+            f"{' and '.join(that_need(objectives, 'second_derivative'))} cannot be had without second "
+            f"derivatives, which torch does not have for {name} ({str(error).splitlines()[0]}); choose "
+            "another model"
         ) from error
     model.train()
 

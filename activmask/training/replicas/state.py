@@ -21,6 +21,7 @@ from activmask.ground.errors import CheckpointError, UsageError
 from activmask.ground.files import write_whole
 from activmask.models.build import load_plain_weights, plain_weights
 from activmask.runs.checkpoint import Description, read_safetensors, save_checkpoint, snapshot
+from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.folder import BEST_FILE, STATE_FILE
 from activmask.runs.identity import changed_settings, changes_in_words
 from activmask.training.feed.sources import fingerprint
@@ -73,6 +74,7 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
     tensors, header = read_safetensors(path)
     try:
         progress = json.loads(header["activmask"])
+        refuse_newer(path, progress["description"])
         before = Description.from_json(progress["description"])
         _check_same_run(replica, before)
         notes = _check_same_data(replica, before, progress, written)
@@ -86,7 +88,7 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
         replica.history = progress["history"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} cannot be resumed ({type(error).__name__}: {error}); start anew"
+            f"{{path}} cannot be resumed ({type(error).__name__}: {error})", path=path, advice="start anew"
         ) from error
     if replica.world.writes:
         _restore_best(replica, _section(tensors, "best"))
@@ -110,7 +112,9 @@ def _check_same_run(replica: Replica, written: Description) -> None:
     if changed := [name for name in changed_settings(written.config, replica.config) if name != "data"]:
         listed = changes_in_words(written.config, replica.config, changed)
         raise UsageError(
-            f"{replica.folder} holds a run with other settings ({listed}); use another out folder"
+            f"{{path}} holds a run with other settings ({listed})",
+            path=replica.folder,
+            advice="use another out folder",
         )
 
 
@@ -128,10 +132,12 @@ def _check_same_data(
     changed = [split for split, digest in before.split_sha256.items() if now.digests.get(split) != digest]
     if changed:
         detail = what_changed(written, now.entries) if written and now.path else ""
+        splits = f"split{'s' if len(changed) > 1 else ''}"
         raise UsageError(
-            f"{data} has changed since {replica.folder} began: its {' and '.join(changed)} "
-            f"split{'s' if len(changed) > 1 else ''} held other images, masks, labels, subjects or sites"
-            f"{f' ({detail})' if detail else ''}; restore it or start anew"
+            f"{data} has changed since {{path}} began: its {' and '.join(changed)} {splits} held other "
+            f"images, masks, labels, subjects or sites{f' ({detail})' if detail else ''}",
+            path=replica.folder,
+            advice="restore it or start anew",
         )
     replica.origin = replace(now, images=before.data_images)
     if now.images > before.data_images:
@@ -146,7 +152,9 @@ def _check_old_digest(replica: Replica, digest: str) -> None:
     train = replica.train
     if digest != (fingerprint(train) if isinstance(train, Samples) else file_digest(train)):
         raise UsageError(
-            f"{replica.config.source.data} has changed since {replica.folder} began; restore it or start anew"
+            f"{replica.config.source.data} has changed since {{path}} began",
+            path=replica.folder,
+            advice="restore it or start anew",
         )
 
 

@@ -88,7 +88,7 @@ def _check_splits(labels: Path, rows: Sequence[Row]) -> None:
     for row in rows:
         if row["split"] not in SPLITS:
             raise DataError(
-                f"{labels}, row {row.number}: split must be train, valid or test; found {row['split']!r}"
+                "split must be train, valid or test", path=labels, row=row.number, found=repr(row["split"])
             )
 
 
@@ -96,8 +96,10 @@ def _check_names(labels: Path, rows: Sequence[Row]) -> None:
     for row in rows:
         if row["label"].casefold() == "none":
             raise DataError(
-                f"{labels}, row {row.number}: the label {row['label']!r} may be a class or a missing value; "
-                "call the class something else, or leave the cell empty"
+                f"the label {row['label']!r} may be a class or a missing value",
+                path=labels,
+                row=row.number,
+                advice="call the class something else, or leave the cell empty",
             )
     known = [(row.number, _canonical(row["label"])) for row in rows if not is_missing(row["label"])]
     refuse_likenesses(labels, "label", known)
@@ -125,7 +127,7 @@ def _item(row: Row, path: PurePosixPath, images: Path, mask: Path | None, taken:
     image = _existing(images, path)
     size, depth = image_size(image), bit_depth(image)
     if mask is not None and image_size(mask) != size:
-        raise DataError(f"the mask {mask} is of another size than its image")
+        raise DataError("the mask {path} is of another size than its image", path=mask)
     return Item(
         file_name=row["file_name"],
         name=_safe_name(path, taken),
@@ -197,8 +199,9 @@ def _mask_finder(
     }
     if not stems & by_stem.keys():
         raise DataError(
-            f"no image has a mask of its name in {masks}; expected for example {min(stems)}.png; "
-            "rename the masks or name them in a column mask_file_name"
+            f"no image has a mask of its name in {{path}}; expected for example {min(stems)}.png",
+            path=masks,
+            advice="rename the masks or name them in a column mask_file_name",
         )
     return lambda _, path: _only_mask(by_stem, path)
 
@@ -218,5 +221,6 @@ def _files_by_stem(masks: Path) -> dict[PurePosixPath, list[Path]]:
 def _only_mask(by_stem: dict[PurePosixPath, list[Path]], path: PurePosixPath) -> Path | None:
     candidates = by_stem.get(_composed(path).with_suffix(""), [])
     if len(candidates) > 1:
-        raise DataError(f"two masks have its name: {candidates[0]} and {candidates[1]}; keep one")
+        first, second = candidates[:2]
+        raise DataError(f"two masks have its name: {{path}} and {second.name}", path=first, advice="keep one")
     return candidates[0] if candidates else None

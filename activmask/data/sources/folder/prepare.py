@@ -3,7 +3,7 @@
 Shapes: H x W pixels.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,8 +31,7 @@ from activmask.data.sources.folder.plan import Item, number_classes, plan_items
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
 from activmask.ground.errors import DataError, UsageError
-
-Progress = Callable[[int, int], None]
+from activmask.ground.progress import ItemsDone
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def prepare_folder(
     mask_reading: MaskReading | None = None,
     allow_duplicates: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ItemsDone | None = None,
 ) -> FolderSummary:
     """Make a data set from the images that a table lists.
 
@@ -124,7 +123,9 @@ def prepare_folder(
     if size is None:
         _check_one_size(items)
     if allow_duplicates and not any(item.split for item in items):
-        raise UsageError(f"allow_duplicates has no effect: {labels} gives no splits; leave it out")
+        raise UsageError(
+            "allow_duplicates has no effect: {path} gives no splits", path=labels, advice="leave it out"
+        )
     judged = judge_given([item.mask for item in items], mask_reading)
     depth = 16 if any(item.bit_depth == 16 for item in items) or intensity == "image" else 8
     range_ = FULL_RANGE if intensity is None else intensity
@@ -167,10 +168,14 @@ def prepare_folder(
 def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, size: int | None) -> None:
     for folder in (images, masks):
         if folder is not None and not folder.is_dir():
-            raise DataError(f"the folder {folder} does not exist; name an existing folder of images")
+            raise DataError(
+                "the folder {path} does not exist", path=folder, advice="name an existing folder of images"
+            )
     for source in (images, labels, masks):
         if source is not None and source.resolve().is_relative_to(out.resolve()):
-            raise UsageError(f"{source} lies in {out}, which would be replaced; choose another place")
+            raise UsageError(
+                f"{{path}} lies in {out}, which would be replaced", path=source, advice="choose another place"
+            )
     if size is not None:
         check_side(size)
 
@@ -179,8 +184,8 @@ def _check_intensity(intensity: Literal["image"] | int | None) -> None:
     if intensity in {None, "image"} or (isinstance(intensity, int) and 1 <= intensity <= FULL_RANGE):
         return
     raise UsageError(
-        f"intensity must be image, or the largest value of 16-bit images, from 1 to {FULL_RANGE}; "
-        f"found {intensity}"
+        f"intensity must be image, or the largest value of 16-bit images, from 1 to {FULL_RANGE}",
+        found=intensity,
     )
 
 
@@ -188,8 +193,10 @@ def _check_one_size(items: Sequence[Item]) -> None:
     for item in items:
         if item.size != items[0].size:
             raise DataError(
-                f"{item.image} is {item.size[0]} x {item.size[1]} px, but {items[0].image} is "
-                f"{items[0].size[0]} x {items[0].size[1]} px; give a size to resize all images to"
+                f"{{path}} is {item.size[0]} x {item.size[1]} px, but {items[0].image} is "
+                f"{items[0].size[0]} x {items[0].size[1]} px",
+                path=item.image,
+                advice="give a size to resize all images to",
             )
 
 
@@ -199,7 +206,8 @@ def _classes(labels: Path, items: Sequence[Item], skipped: Sequence[tuple[str, s
         why = f"; {len(skipped)} were skipped, the first because {skipped[0][1]}" if skipped else ""
         classes = f"of one class, {min(found)!r}" if found else "at all"
         raise DataError(
-            f"{labels} leaves {len(items)} images {classes}, but a data set needs two classes{why}"
+            f"{{path}} leaves {len(items)} images {classes}, but a data set needs two classes{why}",
+            path=labels,
         )
     return number_classes(found)
 
@@ -215,7 +223,7 @@ def _records(
     job: _Job,
     skipped: list[tuple[str, str]],
     used: UsedRanges,
-    progress: Progress | None,
+    progress: ItemsDone | None,
 ) -> Iterator[Record]:
     """Read one image at a time; what cannot be read is appended to `skipped`."""
     seen: set[str] = set()
@@ -248,7 +256,7 @@ def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
     image = as_shares(item.image, levels, job.intensity)
     mask = None if item.mask is None else _mask(item.mask, job.reading)
     if mask is not None and mask.shape != image.shape:
-        raise DataError(f"the mask {item.mask} is of another size than its image")
+        raise DataError("the mask {path} is of another size than its image", path=item.mask)
     if mask is not None and not mask.any():
         mask = None
     if job.size is not None and image.shape != (job.size, job.size):
@@ -271,7 +279,11 @@ def _resized_image(image: np.ndarray, size: int) -> np.ndarray:
 def _resized_mask(item: Item, mask: np.ndarray, size: int) -> np.ndarray:
     resized = np.asarray(transform.resize(mask, (size, size), order=0))
     if not resized.any():
-        raise DataError(f"the region in the mask {item.mask} vanishes at {size} px; choose a larger size")
+        raise DataError(
+            f"the region in the mask {{path}} vanishes at {size} px",
+            path=item.mask,
+            advice="choose a larger size",
+        )
     return resized
 
 

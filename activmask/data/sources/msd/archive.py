@@ -37,12 +37,15 @@ def unpacked(archive: Path, beside: Path) -> Iterator[Path]:
             target.mkdir(parents=True)
             _unpack(archive, target)
         except (tarfile.TarError, EOFError, zlib.error) as error:
-            raise DataError(f"{archive} is not a whole .tar file; download it again") from error
+            raise DataError(
+                "{path} is not a whole .tar file", path=archive, advice="download it again"
+            ) from error
         except OSError as error:
             why = error.strerror or "its compression is broken"
             raise DataError(
-                f"{archive} cannot be unpacked into {target.parent} ({why}); free the disk, choose another "
-                "place or download it again"
+                f"{{path}} cannot be unpacked into {target.parent} ({why})",
+                path=archive,
+                advice="free the disk, choose another place or download it again",
             ) from error
         yield target
     finally:
@@ -51,7 +54,7 @@ def unpacked(archive: Path, beside: Path) -> Iterator[Path]:
 
 def _unpack(archive: Path, target: Path) -> None:
     if not archive.is_file():
-        raise DataError(f"{archive} does not exist; expected a .tar file of the Decathlon")
+        raise DataError("{path} does not exist; expected a .tar file of the Decathlon", path=archive)
     total = 0
     with tarfile.open(archive) as tar:
         for member in tar:
@@ -59,15 +62,17 @@ def _unpack(archive: Path, target: Path) -> None:
             total += member.size
             if total > MAX_BYTES:
                 raise DataError(
-                    f"{archive} unpacks to more than {MAX_BYTES:,} bytes; it is no task of the Decathlon"
+                    f"{{path}} unpacks to more than {MAX_BYTES:,} bytes; it is no task of the Decathlon",
+                    path=archive,
                 )
             if not _is_wanted(member.name):
                 continue
             free = shutil.disk_usage(target).free
             if member.size > free:
                 raise DataError(
-                    f"{archive} needs {member.size:,} more bytes beside the data set but {free:,} are free; "
-                    "free the disk or choose another place"
+                    f"{{path}} needs {member.size:,} more bytes beside the data set but {free:,} are free",
+                    path=archive,
+                    advice="free the disk or choose another place",
                 )
             tar.extract(member, target, set_attrs=False, filter="data")
 
@@ -80,10 +85,14 @@ def _check_member(archive: Path, member: tarfile.TarInfo) -> None:
     path = PurePosixPath(member.name)
     if not (member.isfile() or member.isdir()):
         raise DataError(
-            f"{archive} holds the link or device {member.name[:200]!r}, expected files and folders; "
-            "download it again"
+            f"{{path}} holds the link or device {member.name[:200]!r}",
+            path=archive,
+            expected="files and folders",
+            advice="download it again",
         )
     if path.is_absolute() or ".." in path.parts or "\\" in member.name:
         raise DataError(
-            f"{archive} holds {member.name[:200]!r}, which leads outside its folder; download it again"
+            f"{{path}} holds {member.name[:200]!r}, which leads outside its folder",
+            path=archive,
+            advice="download it again",
         )

@@ -77,7 +77,7 @@ def read_task(source: Path, *, channel: int = 0) -> Task:
     if not 0 <= channel < len(channels) or str(channel) not in channels:
         known = _text(", ".join(map(str, channels.values())), "")
         raise UsageError(
-            f"channel must be from 0 to {len(channels) - 1} ({known}) for {table}; found {channel}"
+            f"channel must be from 0 to {len(channels) - 1} ({known}) for {{path}}", path=table, found=channel
         )
     named = _object(table, facts.get("labels"), "labels")
     pairs = named.items() if nnunet else ((name, key) for key, name in named.items())
@@ -119,7 +119,7 @@ def chosen_values(task: Task, labels: tuple[str, ...]) -> tuple[int, ...]:
         several = by_name.get(label.casefold()) or by_number.get(label)
         if several is None:
             known = ", ".join(f"{name} ({', '.join(map(str, v))})" for name, v in task.labels.items())
-            raise UsageError(f"labels must be among {known} for {task.root.name}; found {label!r}")
+            raise UsageError(f"labels must be among {known} for {task.root.name}", found=repr(label))
         wanted.update(several)
     return tuple(sorted(wanted))
 
@@ -128,18 +128,24 @@ def _find_description(source: Path) -> Path:
     if source.is_file():
         if source.suffix.lower() != ".json":
             raise DataError(
-                f"{source} is no task folder, dataset.json or .tar file of the Decathlon; give one"
+                "{path} is no task folder, dataset.json or .tar file of the Decathlon",
+                path=source,
+                advice="give one",
             )
         return source
     if not source.is_dir():
-        raise DataError(f"{source} does not exist; expected a task folder, its dataset.json or its .tar file")
+        raise DataError(
+            "{path} does not exist; expected a task folder, its dataset.json or its .tar file", path=source
+        )
     if (source / "dataset.json").is_file():
         return source / "dataset.json"
     inner = sorted(path for path in source.glob("*/dataset.json") if not path.parent.name.startswith("."))
     if len(inner) != 1:
         raise DataError(
-            f"{source} has {len(inner) or 'no'} dataset.json inside, expected one; "
-            "give the folder of one task"
+            f"{{path}} has {len(inner) or 'no'} dataset.json inside",
+            path=source,
+            expected="one",
+            advice="give the folder of one task",
         )
     return inner[0]
 
@@ -148,14 +154,16 @@ def _parse(table: Path) -> Any:
     try:
         return json.loads(read_text(table))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{table} is not valid JSON; download it again") from error
+        raise DataError("{path} is not valid JSON", path=table, advice="download it again") from error
 
 
 def _object(table: Path, value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         raise DataError(
-            f"{table}: {what} must be a JSON object with entries; found {type(value).__name__}; "
-            "download it again"
+            f"{what} must be a JSON object with entries",
+            path=table,
+            found=type(value).__name__,
+            advice="download it again",
         )
     return value
 
@@ -169,18 +177,21 @@ def _text(value: Any, otherwise: str) -> str:
 def _values(table: Path, name: Any, value: Any) -> tuple[int, ...]:
     if str(name).casefold() == "ignore":
         raise DataError(
-            f"{table}: the label 'ignore' leaves voxels undecided; relabel them or remove the label"
+            "the label 'ignore' leaves voxels undecided",
+            path=table,
+            advice="relabel them or remove the label",
         )
     several = value if isinstance(value, list) else [value]
     if not several or not all(re.fullmatch("[0-9]{1,5}", str(one)) for one in several):
         raise DataError(
-            f"{table}: label {_text(name, '')!r} must have whole numbers from 0 to {MAX_LABEL}; "
-            f"found {_text(value, 'nothing')!r}"
+            f"label {_text(name, '')!r} must have whole numbers from 0 to {MAX_LABEL}",
+            path=table,
+            found=repr(_text(value, "nothing")),
         )
     numbers = tuple(sorted({int(one) for one in several}))
     if numbers[-1] > MAX_LABEL:
         raise DataError(
-            f"{table}: label {_text(name, '')!r} must be at most {MAX_LABEL}; found {numbers[-1]}"
+            f"label {_text(name, '')!r} must be at most {MAX_LABEL}", path=table, found=numbers[-1]
         )
     return numbers
 
@@ -189,12 +200,16 @@ def _listed_cases(table: Path, facts: dict[str, Any], channel: int) -> Iterator[
     """(image, label, channel) as the Decathlon's dataset.json lists them."""
     training = facts.get("training")
     if not isinstance(training, list) or not training:
-        raise DataError(f"{table}: training must list the labelled volumes; found none; download it again")
+        raise DataError(
+            "training must list the labelled volumes", path=table, found="none", advice="download it again"
+        )
     for number, entry in enumerate(training, 1):
         pair = (entry.get("image"), entry.get("label")) if isinstance(entry, dict) else (None, None)
         if not isinstance(pair[0], str) or not isinstance(pair[1], str):
             raise DataError(
-                f"{table}: entry {number} of training must name an image and a label; download it again"
+                f"entry {number} of training must name an image and a label",
+                path=table,
+                advice="download it again",
             )
         yield pair[0], pair[1], channel
 
@@ -203,12 +218,16 @@ def _nnunet_cases(table: Path, facts: dict[str, Any], channel: int) -> Iterator[
     """(image, label, 0) by nnU-Net's naming: one file per channel."""
     ending = facts.get("file_ending")
     if ending not in _ENDINGS:
-        raise DataError(f"{table}: file_ending must be .nii.gz or .nii; found {_text(ending, 'none')!r}")
+        raise DataError("file_ending must be .nii.gz or .nii", path=table, found=repr(_text(ending, "none")))
     suffix = f"_{channel:04d}{ending}"
     images = {path.name.removesuffix(suffix) for path in table.parent.glob(f"imagesTr/*{suffix}")}
     labels = {path.name.removesuffix(ending) for path in table.parent.glob(f"labelsTr/*{ending}")}
     if not images | labels:
-        raise DataError(f"{table.parent} has no imagesTr/*{suffix} with labelsTr/*{ending}; check the folder")
+        raise DataError(
+            f"{{path}} has no imagesTr/*{suffix} with labelsTr/*{ending}",
+            path=table.parent,
+            advice="check the folder",
+        )
     for case in sorted(images | labels):
         yield f"imagesTr/{case}{suffix}", f"labelsTr/{case}{ending}", 0
 

@@ -5,7 +5,7 @@ Source: Antonelli et al., "The Medical Segmentation Decathlon" (2022); the paper
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,8 +23,7 @@ from activmask.data.sources.msd.volume import ORIENTATION, PERCENTILES, SliceRul
 from activmask.data.writer import Record, Summary, check_target, write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.processes import in_order
-
-Progress = Callable[[int, int], None]
+from activmask.ground.progress import ItemsDone
 
 _OTHER_BLUR = 0.5
 _MAX_BLUR = 8192
@@ -103,7 +102,7 @@ def prepare_msd(
     mask_blur: float | None = None,
     workers: int = 1,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ItemsDone | None = None,
 ) -> MsdSummary:
     """Make a data set of the axial slices of a task's labelled volumes.
 
@@ -183,11 +182,13 @@ def _check_request(
 ) -> None:
     check_side(size)
     if window is not None and not (all(map(math.isfinite, window)) and window[0] < window[1]):
-        raise UsageError(f"window must rise from a low to a high value; found {window[0]:g} to {window[1]:g}")
+        raise UsageError(
+            "window must rise from a low to a high value", found=f"{window[0]:g} to {window[1]:g}"
+        )
     if slices_per_volume < 0 or slices_per_volume == 1:
-        raise UsageError(f"slices_per_volume must be 0 or at least 2; found {slices_per_volume}")
+        raise UsageError("slices_per_volume must be 0 or at least 2", found=slices_per_volume)
     if mask_blur is not None and not 0 <= mask_blur <= _MAX_BLUR:
-        raise UsageError(f"mask_blur must be from 0 to {_MAX_BLUR} px; found {mask_blur:g}")
+        raise UsageError(f"mask_blur must be from 0 to {_MAX_BLUR} px", found=f"{mask_blur:g}")
 
 
 def _blur(preset: str | None) -> float:
@@ -222,7 +223,7 @@ def _card(task: Task, rules: SliceRules, blur: float, channel: int) -> dict[str,
 
 
 def _records(
-    task: Task, rules: SliceRules, tally: _Tally, workers: int, progress: Progress | None
+    task: Task, rules: SliceRules, tally: _Tally, workers: int, progress: ItemsDone | None
 ) -> Iterator[Record]:
     """Cut one volume after the other; what cannot be used is appended to the tally."""
     cuts = in_order(partial(cut, rules=rules), task.cases, workers=workers, ahead=1)
@@ -245,8 +246,8 @@ def _records(
 def _count(task: Task, case: Case, slices: Slices, tally: _Tally) -> None:
     tally.decompressing += slices.seconds_decompressing
     tally.elsewhere += slices.seconds_elsewhere
-    if slices.failure:
-        why = reason(DataError(slices.failure), (task.root,))
+    if slices.failure is not None:
+        why = reason(slices.failure, (task.root,))
         tally.skipped.append((case.image.relative_to(task.root).as_posix(), why))
     tally.skipped.extend(
         (f"{case.subject}-z{z:03d}", "the organ vanishes at the stored size") for z in slices.vanished

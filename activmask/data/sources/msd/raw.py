@@ -145,7 +145,7 @@ def read_nifti_slice(
     image = _read_channel(path, stored)
     slices = image.stored.shape[2]
     if not 0 <= number < slices:
-        raise UsageError(f"the slice must be from 0 to {slices - 1} in {path}; found {number}")
+        raise UsageError(f"the slice must be from 0 to {slices - 1} in {{path}}", path=path, found=number)
     organ = None if label is None else read_volume(label)
     check_pair(Case(path.name, path, label or path, 0), image, organ or image)
     window = stored.window or percentile_window(path, image)
@@ -167,8 +167,10 @@ def _read_channel(path: Path, stored: StoredSlices) -> Volume:
         if number != stored.channel and (number is not None or stored.channel):
             found = "does not say a channel" if number is None else f"is of channel {number}"
             raise DataError(
-                f"{path} {found} by its name, but the network was trained on channel {stored.channel} of "
-                f"nnU-Net's files; give the file whose name ends in _{stored.channel:04d}.nii.gz"
+                f"{{path}} {found} by its name, but the network was trained on channel {stored.channel} "
+                "of nnU-Net's files",
+                path=path,
+                advice=f"give the file whose name ends in _{stored.channel:04d}.nii.gz",
             )
         return read_volume(path)
     try:
@@ -188,7 +190,9 @@ def _rules(path: Path, label: Volume, stored: StoredSlices) -> SliceRules:
     elif values.min() >= 0 and values.max() <= MAX_LABEL:
         declared = sorted({0, *stored.organ, *np.unique(values).astype(int).tolist()})
     else:
-        raise DataError(f"{path} holds label values outside 0 to {MAX_LABEL}; it is no label volume")
+        raise DataError(
+            f"{{path}} holds label values outside 0 to {MAX_LABEL}; it is no label volume", path=path
+        )
     organ = stored.organ or tuple(value for value in declared if value > 0)
     return SliceRules(
         organ=organ, declared=tuple(declared), size=stored.size, window=stored.window, per_volume=0

@@ -64,8 +64,8 @@ class Slices:
     slices: tuple[Slice, ...]
     vanished: tuple[int, ...]
     """Numbers of the slices left out because the organ vanishes at the stored size."""
-    failure: str
-    """Why the volume was left out; empty if it was not."""
+    failure: DataError | None
+    """Why the volume was left out; None if it was not."""
     seconds_decompressing: float
     seconds_elsewhere: float
 
@@ -81,8 +81,8 @@ def cut(case: Case, rules: SliceRules) -> Slices:
         reading += label.seconds
         slices, vanished = _cut(case, image, label, rules)
     except DataError as error:
-        return Slices((), (), str(error), reading, time.perf_counter() - began - reading)
-    return Slices(slices, vanished, "", reading, time.perf_counter() - began - reading)
+        return Slices((), (), error, reading, time.perf_counter() - began - reading)
+    return Slices(slices, vanished, None, reading, time.perf_counter() - began - reading)
 
 
 def _cut(
@@ -112,12 +112,18 @@ def check_pair(case: Case, image: Volume, label: Volume) -> None:
     """
     if image.stored.shape != label.stored.shape:
         shapes = [" x ".join(map(str, volume.stored.shape)) for volume in (label, image)]
-        raise DataError(f"{case.label} has {shapes[0]} voxels but its image {shapes[1]}")
+        raise DataError(f"{{path}} has {shapes[0]} voxels but its image {shapes[1]}", path=case.label)
     if not np.allclose(image.affine, label.affine, rtol=0, atol=_AFFINE_TOLERANCE):
-        raise DataError(f"{case.label} lies elsewhere in the patient than its image (their affines differ)")
+        raise DataError(
+            "{path} lies elsewhere in the patient than its image (their affines differ)", path=case.label
+        )
     sides = np.multiply(image.stored.shape[:2], image.spacing[:2])
     if sides.max() / image.spacing[:2].min() > _MAX_SIDE:
-        raise DataError(f"{case.image} has slices of more than {_MAX_SIDE} px a side; crop or resample it")
+        raise DataError(
+            f"{{path}} has slices of more than {_MAX_SIDE} px a side",
+            path=case.image,
+            advice="crop or resample it",
+        )
 
 
 def organ_voxels(path: Path, label: Volume, rules: SliceRules) -> np.ndarray:
@@ -136,7 +142,9 @@ def organ_voxels(path: Path, label: Volume, rules: SliceRules) -> np.ndarray:
             continue
         if low < 0 or high >= len(declared) or not declared[values.astype(np.intp)].all():
             known = ", ".join(map(str, rules.declared))
-            raise DataError(f"{path} holds a label value that dataset.json does not declare ({known})")
+            raise DataError(
+                f"{{path}} holds a label value that dataset.json does not declare ({known})", path=path
+            )
         inside[:, :, z] = organ[values.astype(np.intp)]
     return inside
 
@@ -150,7 +158,7 @@ def _lookup(values: tuple[int, ...], declared: tuple[int, ...]) -> np.ndarray:
 def _rounded(path: Path, values: np.ndarray) -> np.ndarray:
     whole = np.rint(values)
     if np.abs(values - whole).max() > _LABEL_TOLERANCE:
-        raise DataError(f"{path} holds label values between whole numbers; it is no label volume")
+        raise DataError("{path} holds label values between whole numbers; it is no label volume", path=path)
     return np.asarray(whole)
 
 
@@ -163,7 +171,7 @@ def percentile_window(path: Path, image: Volume) -> tuple[float, float]:
     ends = np.percentile(image.stored, PERCENTILES).astype(np.float64) * image.slope + image.intercept
     low, high = sorted(ends.tolist())
     if low == high:
-        raise DataError(f"{path} holds one value almost everywhere, so it has no contrast to scale")
+        raise DataError("{path} holds one value almost everywhere, so it has no contrast to scale", path=path)
     return low, high
 
 

@@ -109,7 +109,7 @@ def synthetic_samples(split: SyntheticSplit) -> Samples:
 
 def _check(spec: SyntheticSpec) -> None:
     if spec.size < SMALLEST_SIZE:
-        raise UsageError(f"synthetic images need at least {SMALLEST_SIZE} px a side; found {spec.size}")
+        raise UsageError(f"synthetic images need at least {SMALLEST_SIZE} px a side", found=spec.size)
     images = spec.n + spec.valid + spec.test
     if images * spec.size**2 > LARGEST_PIXELS:
         raise UsageError(
@@ -117,12 +117,12 @@ def _check(spec: SyntheticSpec) -> None:
         )
     for name in ("n", "valid", "test"):
         if getattr(spec, name) < 2:
-            raise UsageError(f"{name} must be at least 2, one image per class; found {getattr(spec, name)}")
+            raise UsageError(f"{name} must be at least 2, one image per class", found=getattr(spec, name))
     if spec.seed < 0:
-        raise UsageError(f"seed must be at least 0; found {spec.seed}")
+        raise UsageError("seed must be at least 0", found=spec.seed)
     for name in ("correlation", "valid_correlation"):
         if not 0 <= getattr(spec, name) <= 1:
-            raise UsageError(f"{name} is a share between 0 and 1; found {getattr(spec, name)}")
+            raise UsageError(f"{name} is a share between 0 and 1", found=getattr(spec, name))
 
 
 def _distinct_layouts(

@@ -1,6 +1,6 @@
 """The synthetic benchmark as a data set on disk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from activmask.data.sources.synthetic.drawing import (
 )
 from activmask.data.sources.synthetic.preview import synthetic_preview
 from activmask.data.writer import Record, Summary, write_dataset
+from activmask.ground.progress import ItemsDone
 
 
 def make_synthetic(
@@ -20,7 +21,7 @@ def make_synthetic(
     out: Path,
     *,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ItemsDone | None = None,
 ) -> tuple[Summary, dict[str, int]]:
     """Draw the benchmark and write it whole or not at all; the same spec gives the same bytes.
 
@@ -59,9 +60,7 @@ def make_synthetic(
     return summary, distinct
 
 
-def _records(
-    splits: dict[str, SyntheticSplit], progress: Callable[[int, int], None] | None
-) -> Iterator[Record]:
+def _records(splits: dict[str, SyntheticSplit], progress: ItemsDone | None) -> Iterator[Record]:
     total = sum(len(split.labels) for split in splits.values())
     written = 0
     for name, split in splits.items():

@@ -20,13 +20,19 @@ def index_images(folder: Path) -> dict[str, list[Path]]:
         DataError: the folder does not exist or holds no image.
     """
     if not folder.is_dir():
-        raise DataError(f"the folder {folder} does not exist; name the folder of the images")
+        raise DataError(
+            "the folder {path} does not exist", path=folder, advice="name the folder of the images"
+        )
     found: dict[str, list[Path]] = {}
     for path in _files(folder):
         if path.suffix.lower() in _SUFFIXES:
             found.setdefault(path.stem, []).append(path)
     if not found:
-        raise DataError(f"{folder} holds no image ({', '.join(_SUFFIXES)}) at any depth; unpack the archives")
+        raise DataError(
+            f"{{path}} holds no image ({', '.join(_SUFFIXES)}) at any depth",
+            path=folder,
+            advice="unpack the archives",
+        )
     return found
 
 
@@ -50,7 +56,9 @@ def find_image(index: dict[str, list[Path]], image: Candidate) -> Path:
 
 def _files(folder: Path) -> Iterator[Path]:
     def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename} cannot be read ({error.strerror}); check its permissions")
+        raise DataError(
+            f"{{path}} cannot be read ({error.strerror})", path=error.filename, advice="check its permissions"
+        )
 
     for parent, folders, names in os.walk(folder, onerror=fail):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

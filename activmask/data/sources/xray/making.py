@@ -4,7 +4,7 @@ Shapes: S x S pixels as stored.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,8 @@ from activmask.data.sources.xray.sampling import sample
 from activmask.data.sources.xray.tables import Candidate
 from activmask.ground.errors import DataError
 from activmask.ground.processes import Engine, crew
+from activmask.ground.progress import ItemsDone
 
-Progress = Callable[[int, int], None]
 Files = dict[tuple[str, str], tuple[Path, Path | None]]
 """The image and the mask of a candidate, by its site and file name."""
 
@@ -81,7 +81,7 @@ def draw_made(
     recipe: Recipe,
     helpers: Crew,
     cache: Path,
-    progress: Progress | None = None,
+    progress: ItemsDone | None = None,
 ) -> Drawn:
     """Draw equally many images of each site and class that can be used, and make them.
 
@@ -131,8 +131,9 @@ def draw_made(
         ) from error
     except OSError as error:
         raise DataError(
-            f"the finished images cannot be kept in {cache} ({error.strerror or type(error).__name__}); free "
-            "the disk or choose another place"
+            f"the finished images cannot be kept in {{path}} ({error.strerror or type(error).__name__})",
+            path=cache,
+            advice="free the disk or choose another place",
         ) from error
     return Drawn(images, [numbers[image] for image in images], len(expected) // len(cells), tuple(broken))
 

@@ -45,15 +45,18 @@ def read_intensities(path: Path, *, intensity: Intensity = "image", site: str = 
         if intensity in {"image", "mixed"}:
             return read_dicom(path)
         raise DataError(
-            f"{path} is a DICOM file, which has no range but its own; prepare the data with the intensity "
-            "image, or give the image as it was released"
+            "{path} is a DICOM file, which has no range but its own",
+            path=path,
+            advice="prepare the data with the intensity image, or give the image as it was released",
         )
     levels = read_levels(path)
     if intensity == "released" and site in _RELEASED_TYPES:
         bits, kind = _RELEASED_TYPES[site]
         if levels.dtype != kind:
             raise DataError(
-                f"{path} has not the {bits} bits that {site} was released with; choose the intensity image"
+                f"{{path}} has not the {bits} bits that {site} was released with",
+                path=path,
+                advice="choose the intensity image",
             )
     return as_shares(path, levels, intensity)
 
@@ -75,13 +78,15 @@ def read_xray_mask(
     """
     mask = read_plain_mask(path) if reading is None else read_mask(path, reading)
     if mask.shape != shape:
-        raise DataError(f"the mask {path} is of another size than its image")
+        raise DataError("the mask {path} is of another size than its image", path=path)
     side = min(shape)
     picked = (np.arange(size) + 0.5) * side / size
     rows, columns = ((length - side) // 2 + picked.astype(np.int64) for length in shape)
     small = mask[np.ix_(rows, columns)]
     if not small.any():
-        raise DataError(f"nothing is inside the mask {path} at {size} px; mend or remove it")
+        raise DataError(
+            f"nothing is inside the mask {{path}} at {size} px", path=path, advice="mend or remove it"
+        )
     return np.asarray(small)
 
 

@@ -20,7 +20,7 @@ from activmask.data.mask_shares import circle_share
 from activmask.data.sources.xray.cache import finished_images
 from activmask.data.sources.xray.files import find_image, index_images
 from activmask.data.sources.xray.findings import Finding, find_finding
-from activmask.data.sources.xray.making import Crew, Drawn, Files, Progress, Recipe, draw_made, image_name
+from activmask.data.sources.xray.making import Crew, Drawn, Files, Recipe, draw_made, image_name
 from activmask.data.sources.xray.pixels import CROP, SCALINGS
 from activmask.data.sources.xray.preview import SiteMeans
 from activmask.data.sources.xray.sampling import Cell, sample
@@ -40,6 +40,7 @@ from activmask.data.writer import Record, Summary, check_target, write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.processes import Engine
+from activmask.ground.progress import ItemsDone
 
 XrayIntensity = Literal["image", "released"]
 
@@ -145,7 +146,7 @@ def prepare_xray(
     engine: Engine = "local",
     address: str | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ItemsDone | None = None,
 ) -> XraySummary:
     """Make a data set of eligible images, equally many of each site and class, drawn by patient.
 

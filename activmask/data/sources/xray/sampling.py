@@ -56,7 +56,7 @@ def sample(
         UsageError: fewer than one image per cell.
     """
     if per_cell is not None and per_cell < 1:
-        raise UsageError(f"per_cell must be at least 1; found {per_cell}")
+        raise UsageError("per_cell must be at least 1", found=per_cell)
     rng = np.random.default_rng(seed)
     cells = _cells(candidates)
     ordered = {cell: _patients_in_turn(cells[cell], rng) for cell in sorted(cells)}
@@ -95,14 +95,14 @@ def paper_sampling(
         UsageError: `n` is below 1.
     """
     if n < 1:
-        raise UsageError(f"per_cell must be at least 1; found {n}")
+        raise UsageError("per_cell must be at least 1", found=n)
     rng = np.random.default_rng(seed)
     cells = _cells(candidates)
     splits: dict[str, list[Candidate]] = {split: [] for split in SPLITS}
     for site, label in ((site, label) for site in (NIH, PADCHEST) for label in (0, 1)):
         images = cells.get((site, label), [])
         if len(images) < n:
-            raise DataError(f"{n} images of label {label} are wanted from {site}; found {len(images)}")
+            raise DataError(f"{n} images of label {label} are wanted from {site}", found=len(images))
         drawn = [images[i] for i in rng.permutation(len(images))[:n]]
         agrees = (site == PADCHEST) == (label == 1)
         first = int(n * ratio) if agrees else int(n * (1 - ratio))

@@ -111,7 +111,9 @@ def find_table(folder: Path, site: str) -> Path:
         DataError: there is none.
     """
     if not folder.is_dir():
-        raise DataError(f"the folder {folder} does not exist; name the folder of the {site} images")
+        raise DataError(
+            "the folder {path} does not exist", path=folder, advice=f"name the folder of the {site} images"
+        )
     names = [name + suffix for name in TABLE_NAMES[site] for suffix in ("", ".gz")]
     below = sorted(path for path in folder.iterdir() if path.is_dir())
     for place in (folder, folder.parent, *below):
@@ -119,8 +121,10 @@ def find_table(folder: Path, site: str) -> Path:
             if (place / name).is_file():
                 return place / name
     raise DataError(
-        f"no table of the {site} collection in {folder}, its parent or the folders in it: expected "
-        f"{' or '.join(TABLE_NAMES[site])}; name the table itself"
+        f"no table of the {site} collection in {{path}}, its parent or the folders in it: "
+        f"expected {' or '.join(TABLE_NAMES[site])}",
+        path=folder,
+        advice="name the table itself",
     )
 
 
@@ -268,7 +272,9 @@ def _cells(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str,
         missing = [name for name in columns if name not in header]
         if missing:
             raise DataError(
-                f"{table} lacks the column {', '.join(map(repr, missing))}; give the table as it was released"
+                f"{{path}} lacks the column {', '.join(map(repr, missing))}",
+                path=table,
+                advice="give the table as it was released",
             )
         places = [header.index(name) for name in columns]
         # The last column may be empty and left out.
@@ -277,8 +283,11 @@ def _cells(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str,
                 continue
             if len(row) <= max(places):
                 raise DataError(
-                    f"{table}, row {reader.line_num}: expected {len(header)} cells, found {len(row)}; "
-                    "give the table as it was released"
+                    path=table,
+                    row=reader.line_num,
+                    expected=f"{len(header)} cells",
+                    found=len(row),
+                    advice="give the table as it was released",
                 )
             yield (
                 reader.line_num,
@@ -289,7 +298,9 @@ def _cells(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str,
 @contextmanager
 def _opened(table: Path) -> Iterator[io.TextIOWrapper]:
     if not table.is_file():
-        raise DataError(f"the table {table} does not exist or is not a file; name an existing table")
+        raise DataError(
+            "the table {path} does not exist or is not a file", path=table, advice="name an existing table"
+        )
     try:
         with (
             (gzip.open if table.suffix == ".gz" else open)(table, "rb") as raw,
@@ -297,8 +308,12 @@ def _opened(table: Path) -> Iterator[io.TextIOWrapper]:
         ):
             yield text
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"the table {table} cannot be read; download it again") from error
+        raise DataError("the table {path} cannot be read", path=table, advice="download it again") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"the table {table} is not UTF-8 text; save it as UTF-8") from error
+        raise DataError(
+            "the table {path} is not UTF-8 text", path=table, advice="save it as UTF-8"
+        ) from error
     except csv.Error as error:
-        raise DataError(f"the table {table} is not comma-separated ({error}); download it again") from error
+        raise DataError(
+            f"the table {{path}} is not comma-separated ({error})", path=table, advice="download it again"
+        ) from error

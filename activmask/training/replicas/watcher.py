@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 
-class Progress(Protocol):
+class Watcher(Protocol):
     """Somebody who is told of every step and epoch."""
 
     def step(self, seed: int, epoch: int, done: int, total: int) -> None:

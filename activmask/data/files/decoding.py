@@ -1,0 +1,133 @@
+"""Image files as they are opened and decoded: one frame, upright, none too large, and no failure unnamed.
+
+Which decoder reads a file follows from its bytes, never from its name.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from activmask.ground.errors import DataError
+
+MAX_PIXELS = 2**26
+"""Larger images are refused from their header: a few bytes can claim gigabytes."""
+
+SIDEWAYS = (5, 6, 7, 8)
+"""Orientations by which height and width change places."""
+
+_IMAGE_WIDTH, _IMAGE_LENGTH, _PHOTOMETRIC = 256, 257, 262
+_WHITE_IS_ZERO = 0
+_TELLING = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
+"""Where Pillow keeps the orientation of a PNG, whose search takes a tenth of reading a small one."""
+
+
+@contextmanager
+def decoded(path: Path, formats: tuple[str, ...]) -> Iterator[tuple[Image.Image, bool]]:
+    """The image, upright, and whether 0 is white in it."""
+    with opened(path, formats) as image:
+        _check_depth(path, image)
+        white_is_zero = _is_inverted(image)
+        image.load()
+        yield _upright(image), white_is_zero
+
+
+@contextmanager
+def failures_named(path: Path, formats: tuple[str, ...]) -> Iterator[None]:
+    """Turn whatever a decoder raises on broken bytes into a sentence about the file."""
+    try:
+        with warnings.catch_warnings():
+            # What Pillow warns about either fails on decoding or is checked here.
+            warnings.simplefilter("ignore")
+            yield
+    except DataError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{{path}} is not a {', '.join(formats[:-1])} or {formats[-1]} image",
+            path=path,
+            advice="convert it to PNG",
+        ) from error
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{{path}} cannot be read as an image ({reason})", path=path, advice="replace the file"
+        ) from error
+
+
+@contextmanager
+def opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+    """The image of one frame that a file holds, its pixels not read yet."""
+    check_file(path)
+    # From a file's name, Pillow 11 to 13 map raw TIFFs into memory and scramble those that lie on their side.
+    with path.open("rb") as file, Image.open(file, formats=formats) as image:
+        check_pixels(path, image.height, image.width)
+        frames = getattr(image, "n_frames", 1)
+        if frames != 1:
+            raise DataError(
+                f"{{path}} holds {frames} frames",
+                path=path,
+                expected="one",
+                advice="save each frame as its own file",
+            )
+        yield image
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no file (raises DataError)."""
+    if not path.is_file():
+        raise DataError("{path} does not exist or is not a file; expected an image", path=path)
+
+
+def check_pixels(path: Path, height: int, width: int) -> None:
+    """Refuse a size above `MAX_PIXELS` (raises DataError)."""
+    if height * width > MAX_PIXELS:
+        raise _too_large(path)
+
+
+def _too_large(path: Path) -> DataError:
+    return DataError(f"{{path}} claims more than {MAX_PIXELS:,} pixels", path=path, advice="make it smaller")
+
+
+def _check_depth(path: Path, image: Image.Image) -> None:
+    """Refuse 16-bit channels beside others, which Pillow would cut to 8 bits without a word."""
+    stored = str([tile[3] for tile in getattr(image, "tile", [])])
+    if ";16" in stored and not image.mode.startswith("I"):
+        raise DataError(
+            "{path} has several channels of 16 bits", path=path, advice="save it as a grey image of 16 bits"
+        )
+    if image.mode == "I" and image.format != "PNG":
+        raise DataError(
+            "{path} holds signed or 32-bit integers", path=path, advice="save it as a grey image of 16 bits"
+        )
+
+
+def _is_inverted(image: Image.Image) -> bool:
+    # Pillow inverts such TIFFs of up to 8 bits itself, but not those of 16.
+    tags: Any = getattr(image, "tag_v2", {})
+    return image.mode.startswith("I") and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+
+
+def stored_size(image: Image.Image) -> tuple[int, int]:
+    """The (height, width) of the pixels as the file has them, in px."""
+    # Some releases of Pillow turn the size of a TIFF in advance, others when its pixels are read.
+    tags: Any = getattr(image, "tag_v2", {})
+    return tags.get(_IMAGE_LENGTH, image.height), tags.get(_IMAGE_WIDTH, image.width)
+
+
+def orientation(image: Image.Image) -> int:
+    """How the image is to be turned, 1 to 8 as EXIF numbers it; 1 is not at all."""
+    found: int = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return found
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # Masks are drawn on what viewers show. Where Pillow has turned pixels itself, it has removed the tag.
+    if image.format == "PNG" and _TELLING.isdisjoint(image.info):
+        return image
+    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)

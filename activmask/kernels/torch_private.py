@@ -1,0 +1,55 @@
+"""Names of torch that it does not promise to keep: each is used here alone, and each can do without.
+
+A test fails in a version of torch that has one of them no longer, so that nobody has to find out by
+a slower training.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+WILL_EXECUTE = "_will_engine_execute_node"
+"""Of `torch._C`."""
+VERSION = "_version"
+"""Of tensors."""
+STOPPABLE = "_step_supports_amp_scaling"
+"""Of fused optimizers."""
+
+
+def will_run(node: Any) -> bool:
+    """Whether the backward pass that runs now comes to a node of its graph.
+
+    Without torch's word yes: a gradient may then be computed that nobody asked for.
+    """
+    asked: Callable[[Any], bool] | None = getattr(torch._C, WILL_EXECUTE, None)
+    if asked is None:
+        return True
+    try:
+        return bool(asked(node))
+    except RuntimeError:
+        # Of a leaf, the engine answers so when `autograd.grad` asks for that very leaf.
+        return True
+
+
+def watch(tensor: Tensor) -> Callable[[], bool]:
+    """A function that says whether a tensor is as it is now.
+
+    Inference tensors do not count. Without torch's count of writes a copy is kept and compared.
+    """
+    if tensor.is_inference():
+        return lambda: True
+    before = getattr(tensor, VERSION, None)
+    if before is not None:
+        return lambda: bool(getattr(tensor, VERSION) == before)
+    copy = tensor.detach().clone()
+    return lambda: torch.equal(tensor.detach(), copy)
+
+
+def can_be_stopped(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a step leaves everything as it is where the optimizer's tensor `found_inf` is 1.
+
+    Without torch's word no.
+    """
+    return bool(getattr(optimizer, STOPPABLE, False))

@@ -1,0 +1,89 @@
+"""Names that torch does not promise to keep: used in one place, still there, and done without."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+from test_convolution import F, conv2d, penalty_gradients, stack
+from test_models import Doubling, Tapped, pictures
+
+from activmask.ground.errors import UsageError
+from activmask.kernels import torch_private
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {("torch_private.py", "_C"), ("local_engine.py", "_exit")}
+"""By file: torch's own, and the standard library's way to leave at once."""
+
+
+def foreign_private(tree: ast.AST) -> set[str]:
+    """Private names of what a file did not define itself."""
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    imported = {
+        part
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        and node.level == 0
+        and not str(node.module).startswith("activmask")
+        for part in [*str(node.module).split("."), *(alias.name for alias in node.names)]
+        if part.startswith("_") and not part.startswith("__")
+    }
+    return imported | {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"} | own)
+    }
+
+
+def test_private_names_of_others_are_used_in_one_place():
+    found = {
+        (path.name, name)
+        for top in ("activmask", "cli", "benchmarks")
+        for path in (ROOT / top).rglob("*.py")
+        for name in foreign_private(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == ALLOWED
+
+
+def test_the_search_for_private_names_can_fail():
+    code = "from torch._dynamo import reset, _x; self._a; loader._iterator; x.__class__; torch._C.f()"
+    assert foreign_private(ast.parse(code)) == {"_dynamo", "_x", "_iterator", "_C"}
+
+
+def test_this_version_of_torch_still_has_them():
+    optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)
+    for holder, name, without in (
+        (torch._C, torch_private.WILL_EXECUTE, "gradmask and rrr compute gradients that nobody asked for"),
+        (torch.zeros(1), torch_private.VERSION, "networks keep a second copy of every tap"),
+        (optimizer, torch_private.STOPPABLE, "CUDA trains step by step"),
+    ):
+        assert hasattr(holder, name), f"torch {torch.__version__} has no {name} any more: {without}"
+
+
+def test_without_its_word_the_gradients_are_the_same(monkeypatch):
+    monkeypatch.setattr(torch_private, "WILL_EXECUTE", "_gone")
+    expected = penalty_gradients(F.conv2d, *stack())
+    for one, other in zip(penalty_gradients(conv2d, *stack()), expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_without_a_count_of_writes_overwritten_taps_are_seen(monkeypatch):
+    monkeypatch.setattr(torch_private, "VERSION", "_gone")
+    with torch.no_grad(), pytest.raises(UsageError, match="in place"):
+        Tapped(Doubling(in_place=True))(pictures())
+    tensor = torch.zeros(2)
+    is_unchanged = torch_private.watch(tensor)
+    assert is_unchanged()
+    tensor[0] = 1
+    assert not is_unchanged()
+
+
+def test_without_its_word_no_optimizer_is_trusted_to_stop(monkeypatch):
+    parameters = [torch.zeros(1, requires_grad=True)]
+    assert torch_private.can_be_stopped(torch.optim.Adam(parameters, fused=True))
+    assert not torch_private.can_be_stopped(torch.optim.Adam(parameters, foreach=True))
+    monkeypatch.setattr(torch_private, "STOPPABLE", "_gone")
+    assert not torch_private.can_be_stopped(torch.optim.Adam(parameters, fused=True))
