@@ -87,7 +87,7 @@ def streamed(config: RunConfig, workers: int) -> Stream:
 
 
 def reader(config: RunConfig, workers: int) -> Callable[[], float]:
-    """Reads some training images in random order, each time others; images a second."""
+    """Reads some training images in random order, each time others; images per second."""
     stream, generator = streamed(config, workers), torch.Generator().manual_seed(0)
 
     def read() -> float:
@@ -100,7 +100,7 @@ def reader(config: RunConfig, workers: int) -> Callable[[], float]:
 
 
 def network(config: RunConfig) -> Callable[[], float]:
-    """A few training steps of ResNet-18 without penalties, from memory; images a second."""
+    """A few training steps of ResNet-18 without penalties, from memory; images per second."""
     # Worker processes import this module too, and would show the memory of libraries they do not use.
     from activmask.training.replicas.epoch import training_steps
     from activmask.training.replicas.replica import new_replica

@@ -54,7 +54,7 @@ def resnet18_gradmask(effort: Effort) -> list[Figure]:
 
 
 def _over_paper_loop(what: str, task: Workload, target: float, effort: Effort) -> list[Figure]:
-    """One seed of ours, images a second, over the released loop and over what the machine could do."""
+    """One seed of ours, images per second, over the released loop and over what the machine could do."""
     task = shrunk(task, effort)
     with data_of(task) as config:
         speeds = race(
@@ -124,7 +124,7 @@ def _many_seeds(
     targets: tuple[float, float, float | None],
     effort: Effort,
 ) -> list[Figure]:
-    """Ten seeds of ours, images a second altogether, over one network of each yardstick."""
+    """Ten seeds of ours, images per second altogether, over one network of each yardstick."""
     precision = usable_precision(precision, effort.device)
     task = shrunk(Workload(settings=settings | {"precision": precision}), effort)
     quarter = task if effort.quick else replace(A_QUARTER, settings=task.settings)

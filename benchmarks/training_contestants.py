@@ -41,7 +41,7 @@ class Workload:
     settings: dict[str, Any]
     """Of the run, as `make_config` takes them."""
     train: int = 500
-    """Training images an epoch."""
+    """Training images per epoch."""
     held_out: int = 128
     """Validation images, and as many test images."""
     side: int = 28

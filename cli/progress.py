@@ -22,7 +22,7 @@ def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 class TrainingProgress:
-    """What `train` tells of its steps and epochs, as one bar or as a line an epoch."""
+    """What `train` tells of its steps and epochs, as one bar or as a line per epoch."""
 
     def __init__(self, seeds: int, epochs: int) -> None:
         """For `seeds` replicas of `epochs` epochs each."""

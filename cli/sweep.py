@@ -108,7 +108,10 @@ def sweep(
     max_parallel: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Cells at once.", rich_help_panel=_MACHINE, show_default="one a GPU, else one a core"
+            min=1,
+            help="Cells at once.",
+            rich_help_panel=_MACHINE,
+            show_default="one per GPU, else one per core",
         ),
     ] = None,
 ) -> None:

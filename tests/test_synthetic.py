@@ -286,7 +286,7 @@ def test_two_crosses_run_out_at_their_number_of_pairs_that_keep_apart():
     ("changes", "message"),
     [
         ({"size": 15}, "at least 16 px a side; found 15"),
-        ({"n": 1}, "n must be at least 2, one image a class; found 1"),
+        ({"n": 1}, "n must be at least 2, one image per class; found 1"),
         ({"valid": 0}, "valid must be at least 2"),
         ({"test": -4}, "test must be at least 2"),
         ({"correlation": 1.5}, "correlation is a share between 0 and 1; found 1.5"),

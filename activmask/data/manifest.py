@@ -1,6 +1,6 @@
 """Which images a run trains on, chooses its epoch by and is tested on, and by what each is known again.
 
-A seed's folder holds this as `splits.csv`, one row an image. Runs of benchmarks drawn in memory
+A seed's folder holds this as `splits.csv`, one row per image. Runs of benchmarks drawn in memory
 have no files to name and keep the digests alone.
 """
 

@@ -19,8 +19,8 @@ def distinctions(configs: Sequence[RunConfig], folders: Sequence[Path]) -> list[
     data, model and method already name the run.
 
     Args:
-        configs: one a run.
-        folders: the run folders, one a run.
+        configs: one per run.
+        folders: the run folders, one per run.
     """
     settings = [_distinction(config, configs) for config in configs]
     keys = [(*names(config), text) for config, text in zip(configs, settings, strict=True)]

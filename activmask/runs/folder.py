@@ -28,7 +28,7 @@ PRESENCE = "mask_presence"
 """The key of the description that says how well the mere presence of a mask tells the class."""
 
 HISTORY_FILE = "history.csv"
-"""One row an epoch, replaced whole after each."""
+"""One row per epoch, replaced whole after each."""
 
 STATE_FILE = "state.safetensors"
 """All that resuming needs, replaced whole after each epoch."""
@@ -170,7 +170,7 @@ def read_presence(folder: Path) -> Presence | None:
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """The rows of a seed's `history.csv`, one an epoch.
+    """The rows of a seed's `history.csv`, one per epoch.
 
     Raises:
         CheckpointError: it is missing or damaged.

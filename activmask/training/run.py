@@ -88,7 +88,7 @@ def train(
         PeerLost: another of torchrun's processes ended; likewise.
 
     Returns:
-        One result a seed; none in a process that does not write.
+        One result per seed; none in a process that does not write.
     """
     out = out or Path("runs") / run_name(config)
     world = read_world()

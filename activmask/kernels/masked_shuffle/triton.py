@@ -5,7 +5,7 @@ A random bijection of 0 .. 2^n - 1, cut down to the numbers below the count of o
 random permutation of those; it needs no sort and no host (Mitchell, Stokes, Frank and Holmes,
 "Bandwidth-optimal random shuffling for GPUs", doi:10.1145/3505287, arXiv:2106.06161).
 
-Three steps an image: list where its outside pixels are; draw the bijection and keep what is below
+Three steps per image: list where its outside pixels are; draw the bijection and keep what is below
 their count; move the pixel of the kept number to the place of the kept number's rank. One program
 takes all three for a small image; a large one is cut into tiles, and each step is a launch.
 

@@ -1,6 +1,6 @@
 """One epoch of one replica.
 
-Shapes: B images a step, C channels, H x W pixels.
+Shapes: B images per step, C channels, H x W pixels.
 """
 
 import math

@@ -117,7 +117,7 @@ def _check(spec: SyntheticSpec) -> None:
         )
     for name in ("n", "valid", "test"):
         if getattr(spec, name) < 2:
-            raise UsageError(f"{name} must be at least 2, one image a class", found=getattr(spec, name))
+            raise UsageError(f"{name} must be at least 2, one image per class", found=getattr(spec, name))
     if spec.seed < 0:
         raise UsageError("seed must be at least 0", found=spec.seed)
     for name in ("correlation", "valid_correlation"):
