@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from activmask.ground.errors import TrainingDiverged
 from activmask.models.build import build_model
 from activmask.models.settings import Network
+from activmask.runs.description import changed
 from activmask.training import together
 from activmask.training.graphs import capture as recording
 from activmask.training.graphs import replay as recorded
