@@ -429,6 +429,28 @@ def test_descriptions_of_older_versions_are_still_the_same_runs(model):
         make_config(model=model, actdiff_norm="layer")
 
 
+@pytest.mark.parametrize(
+    ("settings", "label"),
+    [
+        (
+            {"adversarial": 1.0, "recon_masked": True, "cutout": 5, "rrr": 1.0},
+            "RRR & Adversarial & Reconstruct Masked & Cutout 5",
+        ),
+        (
+            {"actdiff": 1.0, "actdiff_detach": True, "gradmask": 1.0, "gradmask_norm": "l1"},
+            "Actdiff & Gradmask, l1, detached",
+        ),
+        (
+            {"actdiff": 1.0, "actdiff_detach": True, "adversarial": 1.0, "adversarial_form": "followup"}
+            | {"masks": 0.5, "masks_without": "borrowed"},
+            "Actdiff & Adversarial, followup, detached, 50% of masks, borrowed masks",
+        ),
+    ],
+)
+def test_methods_are_called_as_in_tables_of_earlier_versions(settings, label):
+    assert method_name(make_config(model="unet", **settings)) == label
+
+
 amount = st.one_of(st.integers(1, 100), st.floats(1e-6, 1e6))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from activmask.data.skipped import reason
 from activmask.ground import errors
-from activmask.ground.errors import ActivmaskError, DataError
+from activmask.ground.errors import PATH, ActivmaskError, DataError
 
 ROOT = Path(__file__).parents[1]
 FAMILY = [
@@ -27,7 +27,7 @@ TABLE = Path("data/metadata.csv")
             "data/metadata.csv, row 3: label must be 0, 1, ...; found 'x'; mend it",
         ),
         (
-            DataError("{path} holds 2 frames", path=TABLE, expected="one", advice="cut it"),
+            DataError(f"{PATH} holds 2 frames", path=TABLE, expected="one", advice="cut it"),
             "data/metadata.csv holds 2 frames, expected one; cut it",
         ),
         (
@@ -35,11 +35,20 @@ TABLE = Path("data/metadata.csv")
             "data/metadata.csv, row 7: expected 3 cells, found 2",
         ),
         (
-            DataError("{path} is of another format", path=TABLE, expected=1, found=2, advice="update"),
+            DataError(f"{PATH} is of another format", path=TABLE, expected=1, found=2, advice="update"),
             "data/metadata.csv is of another format; expected 1, found 2; update",
         ),
         (DataError("found nothing", found=0), "found nothing; found 0"),
         (DataError("the word {path} of nobody's"), "the word {path} of nobody's"),
+        (
+            DataError("the label {path} is odd", path=TABLE, row=3),
+            "data/metadata.csv, row 3: the label {path} is odd",
+        ),
+        (
+            DataError(f"a{{b}}c has changed since {PATH} began", path="{path}"),
+            "a{b}c has changed since {path} began",
+        ),
+        (DataError(f"{PATH} is none of {{path}}, {{0}}", path="x{path}"), "x{path} is none of {path}, {0}"),
     ],
 )
 def test_the_sentence_is_made_of_the_facts(error, sentence):
@@ -49,7 +58,7 @@ def test_the_sentence_is_made_of_the_facts(error, sentence):
 @pytest.mark.process
 @pytest.mark.parametrize("kind", FAMILY)
 def test_an_error_is_the_same_in_another_process(kind):
-    error = kind("{path} is odd", path=TABLE, row=2, expected="x", found="y", advice="z")
+    error = kind(f"{PATH} is odd", path=TABLE, row=2, expected="x", found="y", advice="z")
     back = pickle.loads(pickle.dumps(error))
     assert type(back) is kind
     assert vars(back) == vars(error)
@@ -57,7 +66,7 @@ def test_an_error_is_the_same_in_another_process(kind):
 
 
 def test_a_path_is_told_from_the_folder_it_lies_in():
-    error = DataError("{path} is broken", path=Path("/a/b/c.png"), row=4, found=1, advice="mend it")
+    error = DataError(f"{PATH} is broken", path=Path("/a/b/c.png"), row=4, found=1, advice="mend it")
     told = error.told_from((None, Path("/x"), Path("/a")))
     assert (told.path, told.row, str(told)) == (Path("b/c.png"), 4, "b/c.png is broken; found 1; mend it")
     assert str(error).startswith("/a/b/c.png")
@@ -67,7 +76,7 @@ def test_a_path_is_told_from_the_folder_it_lies_in():
 
 
 def test_only_the_path_is_shortened_and_not_a_word_of_the_sentence():
-    error = DataError("{path} names /a/b/ itself", path=Path("/a/b/c.png"))
+    error = DataError(f"{PATH} names /a/b/ itself", path=Path("/a/b/c.png"))
     assert reason(error, (None, Path("/a/b"))) == "c.png names /a/b/ itself"
 
 

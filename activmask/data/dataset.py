@@ -18,7 +18,7 @@ from activmask.data.files.likeness import is_missing, refuse_likenesses
 from activmask.data.files.tables import Row, read_table, read_text, relative_path
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 if TYPE_CHECKING:
     from activmask.data.samples import Samples
@@ -72,7 +72,7 @@ def read_dataset(root: Path) -> Dataset:
     """
     if not root.is_dir():
         raise DataError(
-            "the data set folder {path} does not exist", path=root, advice="make-synthetic makes one"
+            f"the data set folder {PATH} does not exist", path=root, advice="make-synthetic makes one"
         )
     table = root / "metadata.csv"
     rows = read_table(table, REQUIRED, COLUMNS)
@@ -164,16 +164,19 @@ def read_card(root: Path) -> dict[str, Any]:
         card = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{{path}} is not valid JSON ({error})", path=path, advice="mend or remove it"
+            f"{PATH} is not valid JSON ({error})", path=path, advice="mend or remove it"
         ) from error
     if not isinstance(card, dict):
         raise DataError(
-            "{path} must hold a JSON object", path=path, found=type(card).__name__, advice="mend or remove it"
+            f"{PATH} must hold a JSON object",
+            path=path,
+            found=type(card).__name__,
+            advice="mend or remove it",
         )
     version = card.get("format")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise DataError(
-            "{path} is of a data set whose format this version of activmask does not know",
+            f"{PATH} is of a data set whose format this version of activmask does not know",
             path=path,
             expected=f"format {FORMAT_VERSION} or older",
             found=version,
@@ -193,7 +196,7 @@ def _pixels(dataset: Dataset, name: str, read: Callable[[Path], np.ndarray]) -> 
     pixels = read(dataset.root / name)
     if pixels.shape != (dataset.height, dataset.width):
         raise DataError(
-            f"{{path}} is {_shown(pixels.shape)}, expected {_shown((dataset.height, dataset.width))}; "
+            f"{PATH} is {_shown(pixels.shape)}, expected {_shown((dataset.height, dataset.width))}; "
             "it changed since the table was read",
             path=dataset.root / name,
         )

@@ -16,7 +16,7 @@ import numpy as np
 from activmask.data.dataset import Dataset, load_samples
 from activmask.data.files.tables import Row, format_table, read_table
 from activmask.data.splits import SPLITS
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 if TYPE_CHECKING:
     from activmask.data.samples import Samples
@@ -177,7 +177,7 @@ def table_rows(entries: Sequence[Entry], dataset: Dataset) -> dict[str, np.ndarr
     gone = [entry for entry in entries if entry.file not in places]
     if gone:
         raise DataError(
-            f"{{path}} no longer has {len(gone)} of the {len(entries)} images of the run's splits, "
+            f"{PATH} no longer has {len(gone)} of the {len(entries)} images of the run's splits, "
             f"the first of them {gone[0].file} of {gone[0].split}",
             path=dataset.root,
             advice="restore them, or train anew",
@@ -216,5 +216,5 @@ def file_content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{{path}} cannot be read ({error.strerror})", path=path, advice="restore it"
+            f"{PATH} cannot be read ({error.strerror})", path=path, advice="restore it"
         ) from error

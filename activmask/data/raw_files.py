@@ -14,7 +14,7 @@ from activmask.data.files.intensities import Intensity, recorded_intensity
 from activmask.data.files.mask_reading import recorded_reading
 from activmask.data.files.mask_values import MaskReading, inside, value_counts
 from activmask.data.recipe import Recipe, card_recipe, recipe_differences
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 Sides = tuple[int, int]
 """Height and width in px of the padded slice of a volume that an image was resized from."""
@@ -104,7 +104,7 @@ def _check_values(how: Preparing, path: Path, reading: MaskReading) -> None:
         side = "outside" if within.all() else "inside"
         raise DataError(
             f"read as the masks of the network's data set, which held {', '.join(found)}, "
-            f"nothing is {side} the mask {{path}}, which holds {', '.join(held[:8])}",
+            f"nothing is {side} the mask {PATH}, which holds {', '.join(held[:8])}",
             path=path,
             advice="give the original mask, or the data set's own where it lies",
         )
@@ -118,13 +118,13 @@ def read_raw_mask(how: Preparing, path: Path, image: Path, shape: tuple[int, ...
     """
     if not path.exists():
         raise DataError(
-            "the mask {path} does not exist", path=path, advice="give a mask file or a folder of masks"
+            f"the mask {PATH} does not exist", path=path, advice="give a mask file or a folder of masks"
         )
     reading = reading_of(how, path)
     mask = read_plain_mask(path) if reading is None else read_mask(path, reading)
     if mask.shape != shape:
         raise DataError(
-            f"the mask {{path}} is {mask.shape[1]} x {mask.shape[0]} px but its image {image} is "
+            f"the mask {PATH} is {mask.shape[1]} x {mask.shape[0]} px but its image {image} is "
             f"{shape[1]} x {shape[0]}; a mask needs its image's size",
             path=path,
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from activmask.data.dataset import Dataset
 from activmask.data.files.intensities import recorded_intensity
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 Recipe = dict[str, Any]
 """A card's entries that decide how a raw file becomes an image and a mask, and the stored size in px."""
@@ -90,7 +90,7 @@ def class_names(dataset: Dataset) -> tuple[str, ...]:
     names = card_class_names(dataset.card, path)
     if names and len(names) != count:
         raise DataError(
-            f"{{path}} names {len(names)} classes ({', '.join(names)}), but metadata.csv has {count}",
+            f"{PATH} names {len(names)} classes ({', '.join(names)}), but metadata.csv has {count}",
             path=path,
             advice="mend one of the two",
         )
@@ -145,7 +145,7 @@ def matched_classes(own: Sequence[str], other: Sequence[str], where: str) -> lis
         told = [f"{_listed(strangers)} unknown to the run"] if strangers else []
         told += [f"{_listed(missing)} not in it"] if missing else []
         raise DataError(
-            f"{{path}} has the classes {_listed(other)}, but the network knows {_listed(own)} "
+            f"{PATH} has the classes {_listed(other)}, but the network knows {_listed(own)} "
             f"({', '.join(told)})",
             path=where,
             advice="evaluate it on data with the same classes, or rename them alike",

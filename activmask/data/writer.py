@@ -22,7 +22,7 @@ from activmask.data.files.tables import format_table
 from activmask.data.mask_shares import MaskShares, ShareTally
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 from activmask.ground.folders import replace_folder
 
 SKIPPED_COLUMNS = ("file_name", "reason")
@@ -129,7 +129,7 @@ def write_dataset(
         replace_folder(partial, root)
     except OSError as error:
         raise DataError(
-            f"the data set {{path}} cannot be written ({error.strerror})",
+            f"the data set {PATH} cannot be written ({error.strerror})",
             path=root,
             advice="free the disk or choose another place",
         ) from error
@@ -144,7 +144,7 @@ def check_target(root: Path, overwrite: bool) -> None:
         return
     if not root.is_dir() or root.is_symlink():
         raise DataError(
-            "{path} exists and is not a plain folder",
+            f"{PATH} exists and is not a plain folder",
             path=root,
             advice="choose another place for the data set",
         )
@@ -155,11 +155,11 @@ def check_target(root: Path, overwrite: bool) -> None:
     if foreign or not {"metadata.csv", "card.json"} <= found:
         odd = f"it holds {foreign[0]!r}" if foreign else "it has no metadata.csv with a card.json"
         raise DataError(
-            f"{{path}} exists and is not a data set ({odd})", path=root, advice="choose another place"
+            f"{PATH} exists and is not a data set ({odd})", path=root, advice="choose another place"
         )
     if not overwrite:
         raise DataError(
-            "the data set {path} exists already",
+            f"the data set {PATH} exists already",
             path=root,
             advice="choose another place or ask for overwrite",
         )
@@ -262,7 +262,7 @@ def _check_rows(root: Path, rows: Sequence[dict[str, Any]]) -> None:
     gap = find_gap(np.array([row["label"] for row in rows]))
     if gap is not None:
         raise DataError(
-            f"the data set {{path}} has no image of class {gap}",
+            f"the data set {PATH} has no image of class {gap}",
             path=root,
             advice="number classes without a gap",
         )

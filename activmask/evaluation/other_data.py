@@ -18,7 +18,7 @@ from activmask.data.recipe import Recipe, class_names, matched_classes, recipe_d
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, split_seed
 from activmask.data.sources.synthetic.drawing import CLASS_NAMES
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 from activmask.runs.checkpoint import Checkpoint
 from activmask.training.feed.known_recipe import known_classes, known_recipe
 from activmask.training.feed.origin import absolute, origin_in_memory
@@ -109,7 +109,7 @@ def _recipe_notes(own: Recipe, other: Recipe, data: str, *, accept_recipe: bool)
         told = "; ".join(found)
         if not accept_recipe:
             raise DataError(
-                f"{{path}} was prepared otherwise than the images of the run ({told})",
+                f"{PATH} was prepared otherwise than the images of the run ({told})",
                 path=data,
                 advice="prepare it alike, or accept the recipe if the difference is meant",
             )
@@ -157,7 +157,7 @@ def _asked(dataset: Dataset, data: str, split: str, notes: list[str]) -> np.ndar
         rows = np.flatnonzero(np.array(dataset.splits) == split)
         if not len(rows):
             raise DataError(
-                f"{{path}} has no image of the split {split} in its column",
+                f"{PATH} has no image of the split {split} in its column",
                 path=data,
                 advice="choose another split",
             )
@@ -165,7 +165,7 @@ def _asked(dataset: Dataset, data: str, split: str, notes: list[str]) -> np.ndar
         return rows
     if split != "test":
         raise DataError(
-            f"{{path}} has no column that says what is {split}, and no split is drawn of a data set "
+            f"{PATH} has no column that says what is {split}, and no split is drawn of a data set "
             "that the run was not trained on",
             path=data,
             advice="ask for test, which is all of it",
@@ -244,7 +244,7 @@ def _unseen(
     known |= _same_pixels(trained, dataset, rows, split)
     if known.all():
         raise DataError(
-            f"the run saw all {len(rows)} images asked for of {{path}}, or others of their subjects, "
+            f"the run saw all {len(rows)} images asked for of {PATH}, or others of their subjects, "
             "in training or to choose its epoch",
             path=data,
             advice="test it on other images",

@@ -36,7 +36,7 @@ from typing import Any
 
 from activmask.experiments.forms import form_of, form_settings, form_title, forms
 from activmask.experiments.printed import Printed, printed_values
-from activmask.ground.errors import UsageError
+from activmask.ground.errors import PATH, UsageError
 from activmask.ground.nearest import nearest
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
@@ -132,7 +132,7 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"the grid {{path}} cannot be read ({error})", path=path, advice="give a TOML file"
+            f"the grid {PATH} cannot be read ({error})", path=path, advice="give a TOML file"
         ) from error
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from activmask.experiments.jobs import Ended, Job, run_job, with_threads
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 from activmask.ground.files import write_whole
 from activmask.ground.processes import import_ray, join_ray
 from activmask.runs.folder import METRICS_FILE, seed_folder
@@ -126,7 +126,7 @@ class RayEngine:
                 (folder / BEACON_FILE).write_text(self._beacons[folder], encoding="utf-8")
             except OSError as error:
                 raise DataError(
-                    f"{{path}} cannot be written ({error})", path=folder, advice="choose another folder"
+                    f"{PATH} cannot be written ({error})", path=folder, advice="choose another folder"
                 ) from error
         return self._beacons[folder]
 

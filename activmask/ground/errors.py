@@ -9,6 +9,9 @@ from copy import copy
 from pathlib import Path
 from typing import Self
 
+PATH = "\0"
+"""Stands for an error's path in its sentence; no file name can hold it, whatever else a sentence quotes."""
+
 
 class ActivmaskError(Exception):
     """Anything a user can mend; never raised for a defect of this program.
@@ -31,7 +34,7 @@ class ActivmaskError(Exception):
         """Keep the sentence's parts.
 
         Args:
-            what: what is wrong; the word `{path}` in it stands for `path`, which is named first elsewhere.
+            what: what is wrong; `PATH` in it stands for `path`, which is named first elsewhere.
             path: the file or folder.
             row: of a table, as a spreadsheet counts.
             expected: what should have been there.
@@ -53,12 +56,12 @@ class ActivmaskError(Exception):
         return sentence if self.advice is None else f"{sentence}; {self.advice}"
 
     def _place(self) -> str:
-        if self.path is None or _PATH in self.what:
+        if self.path is None or PATH in self.what:
             return ""
         return f"{self.path}: " if self.row is None else f"{self.path}, row {self.row}: "
 
     def _what(self) -> str:
-        return self.what if self.path is None else self.what.replace(_PATH, str(self.path))
+        return self.what if self.path is None else self.what.replace(PATH, str(self.path))
 
     def told_from(self, folders: Iterable[Path | None], instead: Path | None = None) -> Self:
         """The same failure, its path as seen from the folder that it lies in.
@@ -74,9 +77,6 @@ class ActivmaskError(Exception):
                 seen.path = inner if instead is None else instead / inner
                 return seen
         return self
-
-
-_PATH = "{path}"
 
 
 class UsageError(ActivmaskError):

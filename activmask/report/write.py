@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import torch
 
-from activmask.ground.errors import DataError, UsageError
+from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.folders import replace_folder
 from activmask.report.contents import Contents, gather
 from activmask.report.findings.measure import Measured, measure
@@ -79,18 +79,18 @@ def check_target(out: Path, *, overwrite: bool) -> None:
         return
     if not out.is_dir() or out.is_symlink():
         raise UsageError(
-            "{path} exists and is not a plain folder", path=out, advice="choose another place for the report"
+            f"{PATH} exists and is not a plain folder", path=out, advice="choose another place for the report"
         )
     found = {path.name for path in out.iterdir()}
     if foreign := sorted(found - _CONTENTS):
         raise UsageError(
-            f"{{path}} exists and is not a report (it holds {foreign[0]!r})",
+            f"{PATH} exists and is not a report (it holds {foreign[0]!r})",
             path=out,
             advice="choose another place for the report",
         )
     if found and not (overwrite or _says_report(out / PAGE_FILE)):
         raise UsageError(
-            f"{{path}} exists and its {PAGE_FILE} does not say that it is a report of ours",
+            f"{PATH} exists and its {PAGE_FILE} does not say that it is a report of ours",
             path=out,
             advice="choose another place or ask for overwrite",
         )
@@ -115,7 +115,7 @@ def _write(contents: Contents, out: Path) -> None:
         replace_folder(partial, out)
     except OSError as error:
         raise DataError(
-            f"the report {{path}} cannot be written ({error.strerror})",
+            f"the report {PATH} cannot be written ({error.strerror})",
             path=out,
             advice="free the disk or choose another place",
         ) from error

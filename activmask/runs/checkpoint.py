@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from activmask.data.recipe import Recipe
-from activmask.ground.errors import ActivmaskError, CheckpointError
+from activmask.ground.errors import PATH, ActivmaskError, CheckpointError
 from activmask.ground.files import write_whole
 from activmask.models.build import build_model, load_plain_weights, plain_weights
 from activmask.runs.checkpoint_format import FORMAT, refuse_newer
@@ -124,7 +124,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError, ActivmaskError) as error:
         raise CheckpointError(
-            "{path} is a safetensors file but not a checkpoint this version can read "
+            f"{PATH} is a safetensors file but not a checkpoint this version can read "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'empty'})",
             path=path,
             advice="give a best.safetensors or last.safetensors that train wrote",
@@ -140,7 +140,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if not path.is_file():
         raise CheckpointError(
-            "there is no checkpoint file {path}; a run's lie in its folder as seed-<k>/best.safetensors",
+            f"there is no checkpoint file {PATH}; a run's lie in its folder as seed-<k>/best.safetensors",
             path=path,
         )
     try:
@@ -149,7 +149,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
         raise CheckpointError(
-            f"{{path}} is no safetensors file or is damaged ({error})",
+            f"{PATH} is no safetensors file or is damaged ({error})",
             path=path,
             advice="train again or copy it anew",
         ) from error

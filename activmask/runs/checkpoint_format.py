@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from activmask.ground.errors import CheckpointError
+from activmask.ground.errors import PATH, CheckpointError
 
 _NEWEST = 1
 FORMAT = f"activmask checkpoint {_NEWEST}"
@@ -25,7 +25,7 @@ def refuse_newer(path: Path, written: object) -> None:
     if found is None or (number and int(number[1]) <= _NEWEST):
         return
     raise CheckpointError(
-        "{path} is of a format that this version of activmask does not know",
+        f"{PATH} is of a format that this version of activmask does not know",
         path=path,
         expected=f"{FORMAT} or older",
         found=found,

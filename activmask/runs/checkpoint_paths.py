@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from activmask.ground.errors import CheckpointError
+from activmask.ground.errors import PATH, CheckpointError
 
 
 def find_checkpoints(path: Path, epoch: Literal["best", "last"] = "best") -> list[Path]:
@@ -23,7 +23,7 @@ def find_checkpoints(path: Path, epoch: Literal["best", "last"] = "best") -> lis
         return [path]
     if not path.exists():
         raise CheckpointError(
-            "{path} does not exist",
+            f"{PATH} does not exist",
             path=path,
             advice="give a checkpoint file, a run's folder, or a folder of runs",
         )
@@ -32,7 +32,7 @@ def find_checkpoints(path: Path, epoch: Literal["best", "last"] = "best") -> lis
     found = sorted(path.rglob(f"seed-*/{name}"), key=_run_and_seed)
     if not found:
         raise CheckpointError(
-            f"{{path}} holds no checkpoint: expected seed-<k>/{name} in it or below",
+            f"{PATH} holds no checkpoint: expected seed-<k>/{name} in it or below",
             path=path,
             advice="train first",
         )

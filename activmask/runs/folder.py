@@ -10,7 +10,7 @@ from typing import Any
 
 from activmask.data.mask_shares import Presence
 from activmask.data.splits import SPLITS
-from activmask.ground.errors import ActivmaskError, CheckpointError
+from activmask.ground.errors import PATH, ActivmaskError, CheckpointError
 from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.description import RunConfig
 from activmask.runs.making import written_config
@@ -198,7 +198,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, why: str) -> CheckpointError:
     return CheckpointError(
-        f"{{path}} is missing or damaged ({why})",
+        f"{PATH} is missing or damaged ({why})",
         path=path,
         advice="overwrite the run or use another out folder",
     )

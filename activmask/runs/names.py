@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, get_origin
+from typing import Any, Literal, get_origin
 
 from activmask.data.settings import Source, View
 from activmask.ground.settings import Setting, declared
@@ -10,6 +10,7 @@ from activmask.models import find_model
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import switched_on
+from activmask.objectives.objective import Objective
 from activmask.runs.description import RunConfig, all_settings, changed, default_of, usual_width
 
 
@@ -62,10 +63,13 @@ def model_name(config: RunConfig) -> str:
 
 def method_name(config: RunConfig) -> str:
     """The objective, for example `Actdiff & Gradmask`, with what sets it apart from the usual form."""
-    labels = [label for one, settings in switched_on(config.objectives) if (label := one.label(settings))]
+    # Penalties come before controls, and flags last: tables of earlier versions call their methods so.
+    chosen = sorted(switched_on(config.objectives), key=lambda pair: not _is_penalty(pair[0]))
+    labels = [label for one, settings in chosen if (label := one.label(settings))]
     known = all_settings()
+    of_objectives = [known[name] for one in OBJECTIVES.values() for name in one.declared()]
     ordered = [
-        *(known[name] for one in OBJECTIVES.values() for name in one.declared()),
+        *sorted(of_objectives, key=lambda one: one.kind is bool),
         *declared(View).values(),
         *declared(Source).values(),
     ]
@@ -73,6 +77,11 @@ def method_name(config: RunConfig) -> str:
         one.in_label(config[one.name]) for one in ordered if one.in_label and _is_unusual(config, one.name)
     ]
     return ", ".join([" & ".join(labels) or "Classify", *details])
+
+
+def _is_penalty(one: Objective[Any]) -> bool:
+    """Whether it adds a term to the loss that the baseline has not."""
+    return one.term is not None and one.declared()[one.name].method
 
 
 def names(config: RunConfig) -> tuple[str, str, str]:

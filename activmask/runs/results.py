@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from activmask.data.manifest import Entry, read_entries
-from activmask.ground.errors import UsageError
+from activmask.ground.errors import PATH, UsageError
 from activmask.runs.description import RunConfig
 from activmask.runs.distinctions import distinctions
 from activmask.runs.folder import (
@@ -106,7 +106,7 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
     for place in places:
         if not place.is_dir():
             raise UsageError(
-                "there is no folder {path}", path=place, advice="give a folder of runs, such as runs/"
+                f"there is no folder {PATH}", path=place, advice="give a folder of runs, such as runs/"
             )
         for description in sorted(place.rglob(f"seed-*/{RUN_FILE}")):
             folder = description.parent.parent
@@ -171,7 +171,7 @@ def _seed(folder: Path) -> int:
     number = folder.name.removeprefix("seed-")
     if not number.isdecimal():
         raise UsageError(
-            "{path} is no seed's folder; a run's folders are called seed-0, seed-1 and so on", path=folder
+            f"{PATH} is no seed's folder; a run's folders are called seed-0, seed-1 and so on", path=folder
         )
     return int(number)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from activmask.ground.errors import ConfigError, UsageError
+from activmask.ground.errors import PATH, ConfigError, UsageError
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.making import check_values
 
@@ -23,7 +23,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{{path}} cannot be read as TOML ({error})", path=path) from error
+        raise ConfigError(f"{PATH} cannot be read as TOML ({error})", path=path) from error
     try:
         seeds = settings.pop("seeds", None)
         check_values(settings)

@@ -19,7 +19,7 @@ from activmask.data.raw_files import Preparing, Sides
 from activmask.data.samples import Samples
 from activmask.data.sources import SOURCES
 from activmask.data.view import dilates
-from activmask.ground.errors import CheckpointError, DataError, UsageError
+from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
 from activmask.ground.listed import listed
 from activmask.objectives.chosen import shown_always
 from activmask.runs.checkpoint import Checkpoint
@@ -76,7 +76,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
             found.append(path)
         else:
             raise DataError(
-                "{path} does not exist", path=path, advice="give an image file or a folder of images"
+                f"{PATH} does not exist", path=path, advice="give an image file or a folder of images"
             )
     return found
 
@@ -94,7 +94,7 @@ def _images_in(folder: Path) -> list[Path]:
     ]
     if not images:
         raise DataError(
-            f"{{path}} holds no image: expected files ending in {', '.join(suffixes)}",
+            f"{PATH} holds no image: expected files ending in {', '.join(suffixes)}",
             path=folder,
             advice="name the files themselves",
         )
@@ -142,7 +142,7 @@ def read_inputs(
         )
     if mask is not None and not mask.is_dir() and len(paths) > 1:
         raise UsageError(
-            f"the mask {{path}} is one file for {len(paths)} images",
+            f"the mask {PATH} is one file for {len(paths)} images",
             path=mask,
             advice="give a folder that holds a mask of each image's name",
         )
@@ -182,11 +182,11 @@ def _check_slice(paths: Sequence[Path], slice_number: int | None) -> None:
     for path in paths:
         if _is_volume(path) and slice_number is None:
             raise UsageError(
-                "{path} is a volume", path=path, advice="give the number of the axial slice to explain"
+                f"{PATH} is a volume", path=path, advice="give the number of the axial slice to explain"
             )
         if not _is_volume(path) and slice_number is not None:
             raise UsageError(
-                f"{{path}} is no NIfTI volume ({listed(_volume_suffixes(), 'or')}), so it has no slice "
+                f"{PATH} is no NIfTI volume ({listed(_volume_suffixes(), 'or')}), so it has no slice "
                 f"{slice_number}",
                 path=path,
                 advice="leave the slice out",
@@ -221,7 +221,7 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
     found = [native_sides(table, row) for row in rows if row["file_name"] == name]
     if not found or found[0] is None:
         raise DataError(
-            f"{{path}} does not say of how many px the slice of {path.name} was (native_height and "
+            f"{PATH} does not say of how many px the slice of {path.name} was (native_height and "
             f"native_width), by which mask_blur {view.mask_blur:g} is scaled",
             path=table,
             advice=f"explain the volume itself with its label, or an image where {source.command} stored "
@@ -255,5 +255,5 @@ def _mask_of(image: Path, folder: Path) -> Path:
         if candidate.is_file():
             return candidate
     raise DataError(
-        f"{{path}} holds no mask for {image}: expected {image.name} or {image.stem}.png in it", path=folder
+        f"{PATH} holds no mask for {image}: expected {image.name} or {image.stem}.png in it", path=folder
     )

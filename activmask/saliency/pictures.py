@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from activmask.ground.errors import DataError, UsageError
+from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.files import write_whole
 from activmask.saliency.explain import Explanation
 from activmask.saliency.inputs import PICTURE_SUFFIX
@@ -32,7 +32,7 @@ def picture_paths(
     if out is not None and out.suffix.lower() == ".png" and not out.is_dir():
         if len(images) > 1:
             raise UsageError(
-                f"{{path}} is one file for the pictures of {len(images)} images",
+                f"{PATH} is one file for the pictures of {len(images)} images",
                 path=out,
                 advice="give a folder to write them to",
             )
@@ -55,13 +55,13 @@ def _refuse_collisions(images: Sequence[Path], paths: Sequence[Path]) -> None:
         place = path.resolve()
         if place in sources:
             raise UsageError(
-                "the picture {path} would replace an image",
+                f"the picture {PATH} would replace an image",
                 path=path,
                 advice="choose another place for the pictures",
             )
         if place in first_of:
             raise UsageError(
-                f"the pictures of {first_of[place]} and {image} would both be {{path}}",
+                f"the pictures of {first_of[place]} and {image} would both be {PATH}",
                 path=path,
                 advice="explain them one at a time, each with a place of its own",
             )
@@ -74,7 +74,7 @@ def check_raw_path(raw: Path, images: Sequence[Path]) -> None:
         raise UsageError("the raw attributions are one NumPy file, so its name must end in .npy", found=raw)
     if raw.resolve() in {image.resolve() for image in images}:
         raise UsageError(
-            "the raw attributions {path} would replace an image", path=raw, advice="choose another name"
+            f"the raw attributions {PATH} would replace an image", path=raw, advice="choose another name"
         )
 
 
@@ -116,5 +116,5 @@ def _write(path: Path, content: bytes) -> None:
         write_whole(path, content)
     except OSError as error:
         raise DataError(
-            f"{{path}} cannot be written ({error.strerror})", path=path, advice="choose another place"
+            f"{PATH} cannot be written ({error.strerror})", path=path, advice="choose another place"
         ) from error

@@ -13,7 +13,7 @@ from activmask.data.recipe import Recipe, card_recipe, recipe_differences
 from activmask.data.source import DataSource
 from activmask.data.sources import SOURCES
 from activmask.data.sources.presets import source_of
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 from activmask.runs.checkpoint import Checkpoint
 
 
@@ -75,7 +75,7 @@ def _wrong_size(how: Preparing, path: Path, size: tuple[int, int]) -> DataError:
     crop = f", or images of {stored} as its data set stores them" if stored != network else ""
     unknown = "" if how.recipe else " (the recipe of its data set is not known)"
     return DataError(
-        f"{{path}} is {size[1]} x {size[0]} px but the checkpoint's network takes {network}{crop}{unknown}",
+        f"{PATH} is {size[1]} x {size[0]} px but the checkpoint's network takes {network}{crop}{unknown}",
         path=path,
         advice="prepare it as its training images were",
     )
@@ -98,7 +98,7 @@ def _check_neighbours(how: Preparing, path: Path) -> None:
         return
     if found := recipe_differences(how.recipe, card_recipe(read_card(root))):
         raise DataError(
-            f"{{path}} lies in a data set that was prepared otherwise than that of {how.network} "
+            f"{PATH} lies in a data set that was prepared otherwise than that of {how.network} "
             f"({'; '.join(found)})",
             path=path,
             advice="give an image that was prepared alike, or the original",

@@ -14,7 +14,7 @@ import torchvision
 from activmask.data.dataset import read_dataset
 from activmask.data.manifest import SPLITS_FILE, format_entries, read_entries
 from activmask.data.settings import IN_MEMORY
-from activmask.ground.errors import DataError, UsageError
+from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.files import write_json, write_whole
 from activmask.machine.device import choose_device, set_up_arithmetic
 from activmask.machine.world import World, check_all_agree, joined, read_world
@@ -152,7 +152,7 @@ def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[i
 
 def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: Sequence[str]) -> UsageError:
     return UsageError(
-        f"{{path}} holds a finished run with other settings ({changes_in_words(before, after, changed)})",
+        f"{PATH} holds a finished run with other settings ({changes_in_words(before, after, changed)})",
         path=folder,
         advice="use another out folder or overwrite it",
     )
@@ -181,7 +181,7 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
             own_table(of_seed(out, seed, config), dataset(), known)
         except DataError as error:
             raise UsageError(
-                f"{{path}} holds a finished run on other data ({error.told_from((out.parent,))})",
+                f"{PATH} holds a finished run on other data ({error.told_from((out.parent,))})",
                 path=folder,
                 advice="use another out folder or overwrite it",
             ) from error
@@ -201,7 +201,7 @@ def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
         folder = seed_folder(out, seed)
         if (folder / STATE_FILE).exists():
             raise UsageError(
-                "{path} holds a run that was not finished", path=folder, advice="resume it or overwrite it"
+                f"{PATH} holds a run that was not finished", path=folder, advice="resume it or overwrite it"
             )
 
 
@@ -223,7 +223,7 @@ def _open_replica(
             progress.note(note)
     if replica.next_epoch > config.training.epochs:
         raise UsageError(
-            f"{{path}} has trained {replica.next_epoch} epochs already, more than the "
+            f"{PATH} has trained {replica.next_epoch} epochs already, more than the "
             f"{config.training.epochs} asked for",
             path=replica.folder,
             advice="ask for at least as many, or use another out folder",

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 MAX_PIXELS = 2**26
 """Larger images are refused from their header: a few bytes can claim gigabytes."""
@@ -49,14 +49,14 @@ def failures_named(path: Path, formats: tuple[str, ...]) -> Iterator[None]:
         raise _too_large(path) from error
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{{path}} is not a {', '.join(formats[:-1])} or {formats[-1]} image",
+            f"{PATH} is not a {', '.join(formats[:-1])} or {formats[-1]} image",
             path=path,
             advice="convert it to PNG",
         ) from error
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"{{path}} cannot be read as an image ({reason})", path=path, advice="replace the file"
+            f"{PATH} cannot be read as an image ({reason})", path=path, advice="replace the file"
         ) from error
 
 
@@ -70,7 +70,7 @@ def opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
         frames = getattr(image, "n_frames", 1)
         if frames != 1:
             raise DataError(
-                f"{{path}} holds {frames} frames",
+                f"{PATH} holds {frames} frames",
                 path=path,
                 expected="one",
                 advice="save each frame as its own file",
@@ -81,7 +81,7 @@ def opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
 def check_file(path: Path) -> None:
     """Refuse what is no file (raises DataError)."""
     if not path.is_file():
-        raise DataError("{path} does not exist or is not a file; expected an image", path=path)
+        raise DataError(f"{PATH} does not exist or is not a file; expected an image", path=path)
 
 
 def check_pixels(path: Path, height: int, width: int) -> None:
@@ -91,7 +91,7 @@ def check_pixels(path: Path, height: int, width: int) -> None:
 
 
 def _too_large(path: Path) -> DataError:
-    return DataError(f"{{path}} claims more than {MAX_PIXELS:,} pixels", path=path, advice="make it smaller")
+    return DataError(f"{PATH} claims more than {MAX_PIXELS:,} pixels", path=path, advice="make it smaller")
 
 
 def _check_depth(path: Path, image: Image.Image) -> None:
@@ -99,11 +99,11 @@ def _check_depth(path: Path, image: Image.Image) -> None:
     stored = str([tile[3] for tile in getattr(image, "tile", [])])
     if ";16" in stored and not image.mode.startswith("I"):
         raise DataError(
-            "{path} has several channels of 16 bits", path=path, advice="save it as a grey image of 16 bits"
+            f"{PATH} has several channels of 16 bits", path=path, advice="save it as a grey image of 16 bits"
         )
     if image.mode == "I" and image.format != "PNG":
         raise DataError(
-            "{path} holds signed or 32-bit integers", path=path, advice="save it as a grey image of 16 bits"
+            f"{PATH} holds signed or 32-bit integers", path=path, advice="save it as a grey image of 16 bits"
         )
 
 

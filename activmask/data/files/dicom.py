@@ -15,7 +15,7 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
 from activmask.data.files.dicom_header import check_header, padding_of
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 _PREAMBLE = 128
 _MAGIC = b"DICM"
@@ -43,7 +43,7 @@ def is_dicom(path: Path) -> bool:
             return file.read(_PREAMBLE + len(_MAGIC))[_PREAMBLE:] == _MAGIC
     except OSError as error:
         raise DataError(
-            f"{{path}} cannot be read ({error.strerror})", path=path, advice="check the file"
+            f"{PATH} cannot be read ({error.strerror})", path=path, advice="check the file"
         ) from error
 
 
@@ -62,7 +62,7 @@ def read_dicom(path: Path) -> np.ndarray:
     """
     if not is_dicom(path):
         raise DataError(
-            "{path} is not a DICOM file: it lacks the DICM mark at byte 128",
+            f"{PATH} is not a DICOM file: it lacks the DICM mark at byte 128",
             path=path,
             advice="export it again",
         )
@@ -82,7 +82,7 @@ def read_dicom(path: Path) -> np.ndarray:
         raise
     except Exception as error:  # noqa: BLE001 - raised again, without its text
         # Errors of pydicom quote header values, so neither their text nor their chain is kept.
-        raise DataError(f"{{path}} {_reason(error, dataset)}", path=path) from None
+        raise DataError(f"{PATH} {_reason(error, dataset)}", path=path) from None
 
 
 def _grey_values(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def _grey_values(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
 def _scaled(path: Path, values: np.ndarray, padding: np.ndarray | None, *, inverted: bool) -> np.ndarray:
     if values.ndim != 2:
         raise DataError(
-            f"{{path}} decodes to {values.ndim} dimensions",
+            f"{PATH} decodes to {values.ndim} dimensions",
             path=path,
             expected="one grey frame",
             advice="export it again",
@@ -107,7 +107,9 @@ def _scaled(path: Path, values: np.ndarray, padding: np.ndarray | None, *, inver
     # Finite ends of which the difference overflows are no grey values either.
     if not np.isfinite(high - low):
         raise DataError(
-            "{path} holds values that are not finite after its rescaling", path=path, advice="export it again"
+            f"{PATH} holds values that are not finite after its rescaling",
+            path=path,
+            advice="export it again",
         )
     if low == high:
         return np.zeros(values.shape, np.float32)

@@ -14,7 +14,7 @@ from pydicom.multival import MultiValue
 from pydicom.pixels.utils import pixel_array
 
 from activmask.data.files.decoding import MAX_PIXELS
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _LEAST_WIDTHS = {"LINEAR": 1.0, "LINEAR_EXACT": np.nextafter(0, 1), "SIGMOID": np.nextafter(0, 1)}
@@ -32,12 +32,12 @@ def check_header(path: Path, dataset: Dataset) -> None:
     """
     if "PixelData" not in dataset:
         raise DataError(
-            "{path} is a DICOM file without PixelData", path=path, advice="name a file that holds an image"
+            f"{PATH} is a DICOM file without PixelData", path=path, advice="name a file that holds an image"
         )
     frames = _number(path, dataset, "NumberOfFrames", absent=1)
     if frames > 1:
         raise DataError(
-            f"{{path}} holds {frames} frames",
+            f"{PATH} holds {frames} frames",
             path=path,
             expected="one",
             advice="save each frame as its own file",
@@ -45,7 +45,7 @@ def check_header(path: Path, dataset: Dataset) -> None:
     samples = _number(path, dataset, "SamplesPerPixel", absent=1)
     if samples != 1:
         raise DataError(
-            f"{{path}} has {samples} samples a pixel",
+            f"{PATH} has {samples} samples a pixel",
             path=path,
             expected="a grey image",
             advice="export it as grey",
@@ -53,7 +53,7 @@ def check_header(path: Path, dataset: Dataset) -> None:
     _settle_photometric(path, dataset)
     if _number(path, dataset, "BitsAllocated") == 1:
         raise DataError(
-            "{path} has 1 bit a pixel, so it is a mask",
+            f"{PATH} has 1 bit a pixel, so it is a mask",
             path=path,
             expected="a grey image",
             advice="name another file",
@@ -61,15 +61,13 @@ def check_header(path: Path, dataset: Dataset) -> None:
     height, width = _number(path, dataset, "Rows"), _number(path, dataset, "Columns")
     if height < 1 or width < 1:
         raise DataError(
-            f"{{path}} claims {height} x {width} pixels",
+            f"{PATH} claims {height} x {width} pixels",
             path=path,
             expected="at least one",
             advice="export it again",
         )
     if height * width > MAX_PIXELS:
-        raise DataError(
-            f"{{path}} claims more than {MAX_PIXELS:,} pixels", path=path, advice="make it smaller"
-        )
+        raise DataError(f"{PATH} claims more than {MAX_PIXELS:,} pixels", path=path, advice="make it smaller")
     _settle_rescale(path, dataset)
     _settle_window(path, dataset)
 
@@ -114,7 +112,7 @@ def _settle_photometric(path: Path, dataset: Dataset) -> None:
     text = str(dataset.get("PhotometricInterpretation") or "").strip().upper()
     if not text:
         raise DataError(
-            "{path} lacks PhotometricInterpretation, so black cannot be told from white",
+            f"{PATH} lacks PhotometricInterpretation, so black cannot be told from white",
             path=path,
             advice="export it again",
         )
@@ -151,7 +149,7 @@ def _settle_window(path: Path, dataset: Dataset) -> None:
     if centre is None or width is None:
         given, lacking = ("WindowCenter", "WindowWidth") if width is None else ("WindowWidth", "WindowCenter")
         raise DataError(
-            f"{{path}} has a {given} but no {lacking}", path=path, advice="complete its window or remove it"
+            f"{PATH} has a {given} but no {lacking}", path=path, advice="complete its window or remove it"
         )
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     least = _LEAST_WIDTHS.get(function)

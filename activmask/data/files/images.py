@@ -22,7 +22,7 @@ from activmask.data.files.decoding import (
 )
 from activmask.data.files.mask_values import MaskReading, StoredMask, inside, is_plain, value_counts
 from activmask.data.files.png import upright_png_size
-from activmask.ground.errors import DataError, UsageError
+from activmask.ground.errors import PATH, DataError, UsageError
 
 Colour = Literal["refuse", "convert"]
 
@@ -119,7 +119,7 @@ def read_plain_mask(path: Path) -> np.ndarray:
         shown = ", ".join(f"{word} ({n / mask.values.size:.1%})" for word, n in counts[:8])
         more = f" and {len(counts) - 8} more values" if len(counts) > 8 else ""
         raise DataError(
-            f"the mask {{path}} holds {shown}{more}, but expected were 0, which is outside, and one "
+            f"the mask {PATH} holds {shown}{more}, but expected were 0, which is outside, and one "
             "other value",
             path=path,
             advice="draw it so, or let prepare-folder read it",
@@ -142,7 +142,7 @@ def read_stored_mask(path: Path, *, jpeg: bool = False) -> StoredMask:
         pixels = _as_array(path, image)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise DataError(
-            "the mask {path} holds values that are not finite", path=path, advice="replace them by 0"
+            f"the mask {PATH} holds values that are not finite", path=path, advice="replace them by 0"
         )
     if pixels.ndim == 2:
         return StoredMask(kind="grey", values=_inverted(pixels) if white_is_zero else pixels)
@@ -221,7 +221,7 @@ def _as_array(path: Path, image: Image.Image) -> np.ndarray:
 def _without_alpha(path: Path, pixels: np.ndarray) -> np.ndarray:
     if (pixels[:, :, 3] != 255).any():
         raise DataError(
-            "{path} has transparent pixels, which have no grey value", path=path, advice="flatten the image"
+            f"{PATH} has transparent pixels, which have no grey value", path=path, advice="flatten the image"
         )
     return pixels[:, :, :3]
 
@@ -232,7 +232,7 @@ def _check_transparent_colour(path: Path, pixels: np.ndarray, colour: Any) -> No
     hits = pixels == np.asarray(colour)
     if (hits.all(axis=2) if hits.ndim == 3 else hits).any():
         raise DataError(
-            "{path} has transparent pixels, which have no grey value", path=path, advice="flatten the image"
+            f"{PATH} has transparent pixels, which have no grey value", path=path, advice="flatten the image"
         )
 
 
@@ -241,7 +241,7 @@ def _without_colour(path: Path, pixels: np.ndarray, colour: Colour) -> np.ndarra
         return pixels[:, :, 0]
     if colour == "refuse":
         raise DataError(
-            "{path} is a colour image", path=path, expected="grey", advice="ask for colour to be converted"
+            f"{PATH} is a colour image", path=path, expected="grey", advice="ask for colour to be converted"
         )
     luma = pixels.astype(np.float32) @ LUMA / np.float32(255)
     return np.asarray(np.clip(luma, 0, 1))
@@ -250,7 +250,7 @@ def _without_colour(path: Path, pixels: np.ndarray, colour: Colour) -> np.ndarra
 def _checked_floats(path: Path, pixels: np.ndarray) -> np.ndarray:
     if not ((pixels >= 0) & (pixels <= 1)).all():
         raise DataError(
-            "{path} holds floating-point values outside [0, 1] or not finite",
+            f"{PATH} holds floating-point values outside [0, 1] or not finite",
             path=path,
             advice="rescale it to [0, 1]",
         )

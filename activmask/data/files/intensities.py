@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from activmask.data.files.images import from_stored
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 Intensity = Literal["image", "released", "mixed"] | int
 """`image`: each image from its own minimum to its own maximum. `released`: 8 bits over 255, 16 bits
@@ -45,7 +45,7 @@ def as_shares(path: Path, levels: np.ndarray, intensity: Intensity) -> np.ndarra
     largest = int(levels.max())
     if largest > intensity:
         raise DataError(
-            f"{{path}} holds values up to {largest}, but the range given ends at {intensity}", path=path
+            f"{PATH} holds values up to {largest}, but the range given ends at {intensity}", path=path
         )
     return levels.astype(np.float32) / np.float32(intensity)
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path, PurePosixPath
 
 from activmask.data.files.images import SUFFIXES
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null"})
 """What tables write, in any case of letters, where they have no value."""
@@ -100,7 +100,7 @@ def refuse_like_columns(table: Path, header: Iterable[str], known: Iterable[str]
         close = meant.get(_letters(name), name)
         if close != name:
             raise DataError(
-                f"{{path}} has a column {name!a}, which would not be read",
+                f"{PATH} has a column {name!a}, which would not be read",
                 path=table,
                 advice=f"call it {close!r}, or something else if it is another thing",
             )

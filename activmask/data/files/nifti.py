@@ -18,7 +18,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 MAX_VOXELS = 2**31
 """Larger volumes are refused from their header: a few bytes can claim terabytes."""
@@ -85,13 +85,13 @@ def read_volume(path: Path, channel: int = 0, channels: int | None = 1) -> Volum
         affine = np.asarray(header.get_best_affine(), np.float64)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            "{path} is truncated or its gzip is corrupt", path=path, advice="download it again"
+            f"{PATH} is truncated or its gzip is corrupt", path=path, advice="download it again"
         ) from error
     except (ImageFileError, HeaderDataError) as error:
-        raise DataError("{path} has a broken NIfTI header", path=path, advice="download it again") from error
+        raise DataError(f"{PATH} has a broken NIfTI header", path=path, advice="download it again") from error
     except OSError as error:
         raise DataError(
-            f"{{path}} cannot be read: {error.strerror or 'its gzip is corrupt'}", path=path
+            f"{PATH} cannot be read: {error.strerror or 'its gzip is corrupt'}", path=path
         ) from error
     stored = _channel(path, voxels, channel, channels)
     _check_finite(path, stored)
@@ -123,7 +123,7 @@ def _read_stream(path: Path, stream: io.BufferedIOBase, most: int) -> tuple[Any,
     size = _first_byte(header) + math.prod(_shape(path, header)) * _dtype(path, header).itemsize
     if size > most:
         raise DataError(
-            f"{{path}} is truncated: its header claims {size:,} bytes", path=path, advice="download it again"
+            f"{PATH} is truncated: its header claims {size:,} bytes", path=path, advice="download it again"
         )
     content = bytearray(size)
     content[: len(start)] = start[:size]
@@ -138,7 +138,9 @@ def _read_stream(path: Path, stream: io.BufferedIOBase, most: int) -> tuple[Any,
     while block := stream.read(2**16):
         rest += len(block)
         if rest > _TRAILER:
-            raise DataError("{path} goes on far behind its last voxel", path=path, advice="download it again")
+            raise DataError(
+                f"{PATH} goes on far behind its last voxel", path=path, advice="download it again"
+            )
     return header, content
 
 
@@ -151,7 +153,7 @@ def _header(path: Path, start: bytes) -> Any:
             if bytes(header["magic"]).startswith(magic):
                 return header
     raise DataError(
-        "{path} is not a NIfTI file in one piece (.nii or .nii.gz)", path=path, advice="convert it"
+        f"{PATH} is not a NIfTI file in one piece (.nii or .nii.gz)", path=path, advice="convert it"
     )
 
 
@@ -169,10 +171,10 @@ def _shape(path: Path, header: Any) -> tuple[int, ...]:
     if not 1 <= dim[0] <= 7 or min(shape) < 0:
         raise HeaderDataError("dim")
     if math.prod(shape) > MAX_VOXELS:
-        raise DataError(f"{{path}} claims more than {MAX_VOXELS:,} voxels", path=path, advice="crop it")
+        raise DataError(f"{PATH} claims more than {MAX_VOXELS:,} voxels", path=path, advice="crop it")
     if len(shape) < 3 or math.prod(shape) == 0 or max(shape[4:], default=1) > 1:
         raise DataError(
-            f"{{path}} has {' x '.join(map(str, shape))} voxels", path=path, expected="a volume with slices"
+            f"{PATH} has {' x '.join(map(str, shape))} voxels", path=path, expected="a volume with slices"
         )
     return shape
 
@@ -184,7 +186,7 @@ def _dtype(path: Path, header: Any) -> np.dtype[Any]:
         raise HeaderDataError("datatype") from error
     if dtype.kind not in "iuf":
         raise DataError(
-            "{path} holds colours or complex numbers",
+            f"{PATH} holds colours or complex numbers",
             path=path,
             expected="one number per voxel",
             advice="convert it",
@@ -201,14 +203,14 @@ def _channel(path: Path, voxels: np.ndarray, channel: int, channels: int | None)
     found = voxels.shape[3] if voxels.ndim == 4 else 1
     if channels is None and (channel >= found or (channel == 0 and found > 1)):
         raise DataError(
-            f"{{path}} has {found} channel{'s' * (found > 1)}, but the data set, of an earlier "
+            f"{PATH} has {found} channel{'s' * (found > 1)}, but the data set, of an earlier "
             "version, does not say how many its volumes had",
             path=path,
             advice="prepare it anew",
         )
     if channels is not None and found != channels:
         raise DataError(
-            f"{{path}} has {found} channel{'s' * (found > 1)} in its fourth axis, expected {channels}; "
+            f"{PATH} has {found} channel{'s' * (found > 1)} in its fourth axis, expected {channels}; "
             f"{_remedy(channels)}",
             path=path,
         )
@@ -226,7 +228,7 @@ def _check_finite(path: Path, stored: np.ndarray) -> None:
         np.isfinite(stored[:, :, k]).all() for k in range(stored.shape[2])
     ):
         raise DataError(
-            "{path} holds voxels that are NaN or infinite", path=path, advice="repair or remove the volume"
+            f"{PATH} holds voxels that are NaN or infinite", path=path, advice="repair or remove the volume"
         )
 
 
@@ -236,7 +238,7 @@ def _canonical(path: Path, stored: np.ndarray, affine: np.ndarray) -> tuple[np.n
     turn = _orientation(affine) if sound else np.full((3, 2), np.nan)
     if np.isnan(turn).any():
         raise DataError(
-            "{path} does not say how its axes lie in the patient", path=path, advice="repair its affine"
+            f"{PATH} does not say how its axes lie in the patient", path=path, advice="repair its affine"
         )
     turned = _turned(stored, turn)
     return turned, affine @ _turn_back(turn, stored.shape)

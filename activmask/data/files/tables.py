@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from activmask.data.files.likeness import refuse_like_columns, trimmed
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ def read_text(path: Path) -> str:
         DataError: the file is missing, unreadable or not text.
     """
     if not path.is_file():
-        raise DataError("{path} does not exist or is not a file", path=path)
+        raise DataError(f"{PATH} does not exist or is not a file", path=path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise DataError(f"{{path}} cannot be read: {error.strerror}", path=path) from error
+        raise DataError(f"{PATH} cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{{path}} is not UTF-8 text (byte {error.start})", path=path, advice="save it as UTF-8"
+            f"{PATH} is not UTF-8 text (byte {error.start})", path=path, advice="save it as UTF-8"
         ) from error
     if "\0" in text:
         raise DataError(
-            "{path} contains NUL characters, so it is not a text file", path=path, advice="save it as UTF-8"
+            f"{PATH} contains NUL characters, so it is not a text file", path=path, advice="save it as UTF-8"
         )
     return text
 
@@ -68,7 +68,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
     except csv.Error as error:
         raise DataError(f"not a comma-separated table ({error})", path=path, row=reader.line_num) from error
     if not rows:
-        raise DataError("{path} has no rows below its header; expected one per image", path=path)
+        raise DataError(f"{PATH} has no rows below its header; expected one per image", path=path)
     return rows
 
 
@@ -77,14 +77,14 @@ def _check_header(path: Path, header: list[str], required: Sequence[str]) -> Non
     if missing:
         found = ", ".join(repr(name) for name in header[:20]) or "none"
         raise DataError(
-            f"{{path}} lacks the column {', '.join(repr(name) for name in missing)}",
+            f"{PATH} lacks the column {', '.join(repr(name) for name in missing)}",
             path=path,
             found=found,
             advice="name the columns in the first row, separated by commas",
         )
     twice = [name for name in header if header.count(name) > 1]
     if twice:
-        raise DataError(f"{{path}} names the column {twice[0]!r} twice", path=path, advice="keep one")
+        raise DataError(f"{PATH} names the column {twice[0]!r} twice", path=path, advice="keep one")
 
 
 def _row(path: Path, header: list[str], number: int, cells: list[str]) -> Row:

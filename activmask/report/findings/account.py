@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from activmask.data.settings import IN_MEMORY
-from activmask.ground.errors import CheckpointError
+from activmask.ground.errors import PATH, CheckpointError
 from activmask.report.findings.experiment import full_titles
 from activmask.report.findings.series import grouped
 from activmask.report.findings.summary import Summary
@@ -64,7 +64,7 @@ def _description(run: Run) -> dict[str, Any]:
         return {name: found[name] for name in ("images", "image_size", "device", "versions")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{{path}} is missing or damaged ({error})",
+            f"{PATH} is missing or damaged ({error})",
             path=path,
             advice="overwrite the run or leave its folder out",
         ) from error

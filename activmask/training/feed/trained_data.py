@@ -26,7 +26,7 @@ from activmask.data.manifest import (
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, Source, View, split_seed
 from activmask.data.splits import SPLITS
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 from activmask.objectives.chosen import Chosen
 from activmask.runs.checkpoint import Checkpoint, Description
 from activmask.runs.description import RunConfig
@@ -167,7 +167,7 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
     typed, stored = Path(trained.source.data), Path(trained.data_path)
     if trained.data_path and not (stored.is_dir() or typed.is_dir()):
         raise DataError(
-            f"the data set folder {stored} that {{path}} was trained on does not exist",
+            f"the data set folder {stored} that {PATH} was trained on does not exist",
             path=trained.folder,
             advice="put it back, or name the folder it was moved to as the data to evaluate on, "
             "where its digests tell it",
@@ -179,7 +179,7 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
         return typed, []
     if not typed.is_dir():
         raise DataError(
-            "{path} was trained by an earlier version, which wrote down where its data lay as "
+            f"{PATH} was trained by an earlier version, which wrote down where its data lay as "
             f"{typed} alone, and {typed.resolve()} does not exist",
             path=trained.folder,
             advice="start from the folder that the run was started from, or name its data set as "
@@ -203,7 +203,7 @@ def _check_drawn(trained: Trained, drawn: Mapping[str, Samples]) -> tuple[str, .
     if split_digests(sample_entries(drawn)) != trained.split_sha256:
         raise DataError(
             f"the benchmark that this version draws from seed {trained.seed} is not the one "
-            "that {path} was trained on",
+            f"that {PATH} was trained on",
             path=trained.folder,
             advice="use the version that trained it, or train anew",
         )
@@ -217,7 +217,7 @@ def _check_counts(trained: Trained, root: Path, rows: Mapping[str, np.ndarray]) 
     for split in SPLITS:
         if split in before and len(rows[split]) != before[split]:
             raise DataError(
-                f"{root} has changed since {{path}} was trained: {split} had {before[split]} images, "
+                f"{root} has changed since {PATH} was trained: {split} had {before[split]} images, "
                 f"drawn anew it has {len(rows[split])}",
                 path=trained.folder,
                 advice="restore the data, or train anew",
@@ -234,7 +234,7 @@ def _redrawn(trained: Trained, data: str) -> str:
 def _changed(trained: Trained, root: Path, written: tuple[Entry, ...], now: tuple[Entry, ...]) -> DataError:
     detail = what_changed(written, now) if written else ""
     return DataError(
-        f"{root} has changed since {{path}} was trained{f': {detail}' if detail else ''}, so its splits are "
+        f"{root} has changed since {PATH} was trained{f': {detail}' if detail else ''}, so its splits are "
         "no longer those of the run",
         path=trained.folder,
         advice="restore the data, train anew, or name another data set",

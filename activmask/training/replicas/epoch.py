@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from activmask.data.augment import random_crop_flip
-from activmask.ground.errors import TrainingDiverged
+from activmask.ground.errors import PATH, TrainingDiverged
 from activmask.machine.device import attention, autocast
 from activmask.machine.world import average_gradients, mean_of_all, share
 from activmask.objectives.adversarial import ADVERSARIAL, discriminator_loss
@@ -170,7 +170,7 @@ def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
     return TrainingDiverged(
         f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, "
         f"step {step} ({', '.join(culprits) or 'the sum of finite terms overflows'}); the "
-        "weights of the last saved epoch are in {path}",
+        f"weights of the last saved epoch are in {PATH}",
         path=replica.folder,
         advice="lower lr or the term's weight",
     )
@@ -209,7 +209,7 @@ def logits_diverged(replica: Replica, split: str, epoch: int) -> TrainingDiverge
     """What to raise when a split's logits are no longer finite after an epoch."""
     return TrainingDiverged(
         f"seed {replica.seed}: the {split} logits are no longer finite after epoch {epoch}; "
-        "the weights of the last saved epoch are in {path}",
+        f"the weights of the last saved epoch are in {PATH}",
         path=replica.folder,
         advice="lower lr",
     )

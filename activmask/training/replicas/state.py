@@ -17,7 +17,7 @@ from torch import Tensor
 
 from activmask.data.manifest import Entry, what_changed
 from activmask.data.samples import Samples
-from activmask.ground.errors import CheckpointError, UsageError
+from activmask.ground.errors import PATH, CheckpointError, UsageError
 from activmask.ground.files import write_whole
 from activmask.models.build import load_plain_weights, plain_weights
 from activmask.runs.checkpoint import Description, read_safetensors, save_checkpoint, snapshot
@@ -88,7 +88,7 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
         replica.history = progress["history"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{{path}} cannot be resumed ({type(error).__name__}: {error})", path=path, advice="start anew"
+            f"{PATH} cannot be resumed ({type(error).__name__}: {error})", path=path, advice="start anew"
         ) from error
     if replica.world.writes:
         _restore_best(replica, _section(tensors, "best"))
@@ -112,7 +112,7 @@ def _check_same_run(replica: Replica, written: Description) -> None:
     if changed := [name for name in changed_settings(written.config, replica.config) if name != "data"]:
         listed = changes_in_words(written.config, replica.config, changed)
         raise UsageError(
-            f"{{path}} holds a run with other settings ({listed})",
+            f"{PATH} holds a run with other settings ({listed})",
             path=replica.folder,
             advice="use another out folder",
         )
@@ -134,7 +134,7 @@ def _check_same_data(
         detail = what_changed(written, now.entries) if written and now.path else ""
         splits = f"split{'s' if len(changed) > 1 else ''}"
         raise UsageError(
-            f"{data} has changed since {{path}} began: its {' and '.join(changed)} {splits} held other "
+            f"{data} has changed since {PATH} began: its {' and '.join(changed)} {splits} held other "
             f"images, masks, labels, subjects or sites{f' ({detail})' if detail else ''}",
             path=replica.folder,
             advice="restore it or start anew",
@@ -152,7 +152,7 @@ def _check_old_digest(replica: Replica, digest: str) -> None:
     train = replica.train
     if digest != (fingerprint(train) if isinstance(train, Samples) else file_digest(train)):
         raise UsageError(
-            f"{replica.config.source.data} has changed since {{path}} began",
+            f"{replica.config.source.data} has changed since {PATH} began",
             path=replica.folder,
             advice="restore it or start anew",
         )

@@ -16,7 +16,7 @@ from activmask.data.files.likeness import is_missing, refuse_likenesses
 from activmask.data.files.tables import Row, read_table, relative_path
 from activmask.data.skipped import reason
 from activmask.data.splits import SPLITS
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
@@ -127,7 +127,7 @@ def _item(row: Row, path: PurePosixPath, images: Path, mask: Path | None, taken:
     image = _existing(images, path)
     size, depth = image_size(image), bit_depth(image)
     if mask is not None and image_size(mask) != size:
-        raise DataError("the mask {path} is of another size than its image", path=mask)
+        raise DataError(f"the mask {PATH} is of another size than its image", path=mask)
     return Item(
         file_name=row["file_name"],
         name=_safe_name(path, taken),
@@ -199,7 +199,7 @@ def _mask_finder(
     }
     if not stems & by_stem.keys():
         raise DataError(
-            f"no image has a mask of its name in {{path}}; expected for example {min(stems)}.png",
+            f"no image has a mask of its name in {PATH}; expected for example {min(stems)}.png",
             path=masks,
             advice="rename the masks or name them in a column mask_file_name",
         )
@@ -222,5 +222,5 @@ def _only_mask(by_stem: dict[PurePosixPath, list[Path]], path: PurePosixPath) ->
     candidates = by_stem.get(_composed(path).with_suffix(""), [])
     if len(candidates) > 1:
         first, second = candidates[:2]
-        raise DataError(f"two masks have its name: {{path}} and {second.name}", path=first, advice="keep one")
+        raise DataError(f"two masks have its name: {PATH} and {second.name}", path=first, advice="keep one")
     return candidates[0] if candidates else None

@@ -30,7 +30,7 @@ from activmask.data.skipped import reason
 from activmask.data.sources.folder.plan import Item, number_classes, plan_items
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
-from activmask.ground.errors import DataError, UsageError
+from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.progress import ItemsDone
 
 
@@ -124,7 +124,7 @@ def prepare_folder(
         _check_one_size(items)
     if allow_duplicates and not any(item.split for item in items):
         raise UsageError(
-            "allow_duplicates has no effect: {path} gives no splits", path=labels, advice="leave it out"
+            f"allow_duplicates has no effect: {PATH} gives no splits", path=labels, advice="leave it out"
         )
     judged = judge_given([item.mask for item in items], mask_reading)
     depth = 16 if any(item.bit_depth == 16 for item in items) or intensity == "image" else 8
@@ -169,12 +169,12 @@ def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, si
     for folder in (images, masks):
         if folder is not None and not folder.is_dir():
             raise DataError(
-                "the folder {path} does not exist", path=folder, advice="name an existing folder of images"
+                f"the folder {PATH} does not exist", path=folder, advice="name an existing folder of images"
             )
     for source in (images, labels, masks):
         if source is not None and source.resolve().is_relative_to(out.resolve()):
             raise UsageError(
-                f"{{path}} lies in {out}, which would be replaced", path=source, advice="choose another place"
+                f"{PATH} lies in {out}, which would be replaced", path=source, advice="choose another place"
             )
     if size is not None:
         check_side(size)
@@ -193,7 +193,7 @@ def _check_one_size(items: Sequence[Item]) -> None:
     for item in items:
         if item.size != items[0].size:
             raise DataError(
-                f"{{path}} is {item.size[0]} x {item.size[1]} px, but {items[0].image} is "
+                f"{PATH} is {item.size[0]} x {item.size[1]} px, but {items[0].image} is "
                 f"{items[0].size[0]} x {items[0].size[1]} px",
                 path=item.image,
                 advice="give a size to resize all images to",
@@ -206,7 +206,7 @@ def _classes(labels: Path, items: Sequence[Item], skipped: Sequence[tuple[str, s
         why = f"; {len(skipped)} were skipped, the first because {skipped[0][1]}" if skipped else ""
         classes = f"of one class, {min(found)!r}" if found else "at all"
         raise DataError(
-            f"{{path}} leaves {len(items)} images {classes}, but a data set needs two classes{why}",
+            f"{PATH} leaves {len(items)} images {classes}, but a data set needs two classes{why}",
             path=labels,
         )
     return number_classes(found)
@@ -256,7 +256,7 @@ def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
     image = as_shares(item.image, levels, job.intensity)
     mask = None if item.mask is None else _mask(item.mask, job.reading)
     if mask is not None and mask.shape != image.shape:
-        raise DataError("the mask {path} is of another size than its image", path=item.mask)
+        raise DataError(f"the mask {PATH} is of another size than its image", path=item.mask)
     if mask is not None and not mask.any():
         mask = None
     if job.size is not None and image.shape != (job.size, job.size):
@@ -280,7 +280,7 @@ def _resized_mask(item: Item, mask: np.ndarray, size: int) -> np.ndarray:
     resized = np.asarray(transform.resize(mask, (size, size), order=0))
     if not resized.any():
         raise DataError(
-            f"the region in the mask {{path}} vanishes at {size} px",
+            f"the region in the mask {PATH} vanishes at {size} px",
             path=item.mask,
             advice="choose a larger size",
         )

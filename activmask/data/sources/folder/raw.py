@@ -8,7 +8,7 @@ from activmask.data.files.images import bit_depth, from_stored
 from activmask.data.files.intensities import FULL_RANGE, Intensity
 from activmask.data.raw_files import Preparing, RawImage, in_data_set, reading_of
 from activmask.data.sources.folder.prepare import as_prepared
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 
 def read_original(how: Preparing, path: Path, mask: Path | None) -> RawImage | None:
@@ -47,7 +47,7 @@ def stored_range(how: Preparing, path: Path) -> Intensity:
 def _check_depth(how: Preparing, path: Path) -> None:
     if how.recipe.get("bit_depth") == 8 and bit_depth(path) == 16:
         raise DataError(
-            "{path} has 16 bits a pixel, but every image of the network's data set has 8, so "
+            f"{PATH} has 16 bits a pixel, but every image of the network's data set has 8, so "
             "their greys cannot be compared",
             path=path,
             advice="convert it to 8 bits as those were",

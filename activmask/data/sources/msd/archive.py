@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 MAX_BYTES = 200 * 10**9
 """The largest task has a tenth of it."""
@@ -38,12 +38,12 @@ def unpacked(archive: Path, beside: Path) -> Iterator[Path]:
             _unpack(archive, target)
         except (tarfile.TarError, EOFError, zlib.error) as error:
             raise DataError(
-                "{path} is not a whole .tar file", path=archive, advice="download it again"
+                f"{PATH} is not a whole .tar file", path=archive, advice="download it again"
             ) from error
         except OSError as error:
             why = error.strerror or "its compression is broken"
             raise DataError(
-                f"{{path}} cannot be unpacked into {target.parent} ({why})",
+                f"{PATH} cannot be unpacked into {target.parent} ({why})",
                 path=archive,
                 advice="free the disk, choose another place or download it again",
             ) from error
@@ -54,7 +54,7 @@ def unpacked(archive: Path, beside: Path) -> Iterator[Path]:
 
 def _unpack(archive: Path, target: Path) -> None:
     if not archive.is_file():
-        raise DataError("{path} does not exist; expected a .tar file of the Decathlon", path=archive)
+        raise DataError(f"{PATH} does not exist; expected a .tar file of the Decathlon", path=archive)
     total = 0
     with tarfile.open(archive) as tar:
         for member in tar:
@@ -62,7 +62,7 @@ def _unpack(archive: Path, target: Path) -> None:
             total += member.size
             if total > MAX_BYTES:
                 raise DataError(
-                    f"{{path}} unpacks to more than {MAX_BYTES:,} bytes; it is no task of the Decathlon",
+                    f"{PATH} unpacks to more than {MAX_BYTES:,} bytes; it is no task of the Decathlon",
                     path=archive,
                 )
             if not _is_wanted(member.name):
@@ -70,7 +70,7 @@ def _unpack(archive: Path, target: Path) -> None:
             free = shutil.disk_usage(target).free
             if member.size > free:
                 raise DataError(
-                    f"{{path}} needs {member.size:,} more bytes beside the data set but {free:,} are free",
+                    f"{PATH} needs {member.size:,} more bytes beside the data set but {free:,} are free",
                     path=archive,
                     advice="free the disk or choose another place",
                 )
@@ -85,14 +85,14 @@ def _check_member(archive: Path, member: tarfile.TarInfo) -> None:
     path = PurePosixPath(member.name)
     if not (member.isfile() or member.isdir()):
         raise DataError(
-            f"{{path}} holds the link or device {member.name[:200]!r}",
+            f"{PATH} holds the link or device {member.name[:200]!r}",
             path=archive,
             expected="files and folders",
             advice="download it again",
         )
     if path.is_absolute() or ".." in path.parts or "\\" in member.name:
         raise DataError(
-            f"{{path}} holds {member.name[:200]!r}, which leads outside its folder",
+            f"{PATH} holds {member.name[:200]!r}, which leads outside its folder",
             path=archive,
             advice="download it again",
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from activmask.data.files.tables import read_text
-from activmask.ground.errors import DataError, UsageError
+from activmask.ground.errors import PATH, DataError, UsageError
 
 Layout = Literal["decathlon", "nnunet"]
 
@@ -77,7 +77,7 @@ def read_task(source: Path, *, channel: int = 0) -> Task:
     if not 0 <= channel < len(channels) or str(channel) not in channels:
         known = _text(", ".join(map(str, channels.values())), "")
         raise UsageError(
-            f"channel must be from 0 to {len(channels) - 1} ({known}) for {{path}}", path=table, found=channel
+            f"channel must be from 0 to {len(channels) - 1} ({known}) for {PATH}", path=table, found=channel
         )
     named = _object(table, facts.get("labels"), "labels")
     pairs = named.items() if nnunet else ((name, key) for key, name in named.items())
@@ -128,21 +128,21 @@ def _find_description(source: Path) -> Path:
     if source.is_file():
         if source.suffix.lower() != ".json":
             raise DataError(
-                "{path} is no task folder, dataset.json or .tar file of the Decathlon",
+                f"{PATH} is no task folder, dataset.json or .tar file of the Decathlon",
                 path=source,
                 advice="give one",
             )
         return source
     if not source.is_dir():
         raise DataError(
-            "{path} does not exist; expected a task folder, its dataset.json or its .tar file", path=source
+            f"{PATH} does not exist; expected a task folder, its dataset.json or its .tar file", path=source
         )
     if (source / "dataset.json").is_file():
         return source / "dataset.json"
     inner = sorted(path for path in source.glob("*/dataset.json") if not path.parent.name.startswith("."))
     if len(inner) != 1:
         raise DataError(
-            f"{{path}} has {len(inner) or 'no'} dataset.json inside",
+            f"{PATH} has {len(inner) or 'no'} dataset.json inside",
             path=source,
             expected="one",
             advice="give the folder of one task",
@@ -154,7 +154,7 @@ def _parse(table: Path) -> Any:
     try:
         return json.loads(read_text(table))
     except (ValueError, RecursionError) as error:
-        raise DataError("{path} is not valid JSON", path=table, advice="download it again") from error
+        raise DataError(f"{PATH} is not valid JSON", path=table, advice="download it again") from error
 
 
 def _object(table: Path, value: Any, what: str) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _nnunet_cases(table: Path, facts: dict[str, Any], channel: int) -> Iterator[
     labels = {path.name.removesuffix(ending) for path in table.parent.glob(f"labelsTr/*{ending}")}
     if not images | labels:
         raise DataError(
-            f"{{path}} has no imagesTr/*{suffix} with labelsTr/*{ending}",
+            f"{PATH} has no imagesTr/*{suffix} with labelsTr/*{ending}",
             path=table.parent,
             advice="check the folder",
         )

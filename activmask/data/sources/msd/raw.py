@@ -26,7 +26,7 @@ from activmask.data.sources.msd.volume import (
     resized_image,
     resized_mask,
 )
-from activmask.ground.errors import DataError, UsageError
+from activmask.ground.errors import PATH, DataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def stored_range(how: Preparing, path: Path) -> Intensity:
     stored, found = how.recipe.get("bit_depth"), bit_depth(path)
     if stored is not None and found != stored:
         raise DataError(
-            f"{{path}} has {found} bits a pixel, but the slices of the network's data set have "
+            f"{PATH} has {found} bits a pixel, but the slices of the network's data set have "
             f"{stored}, so it is none of them and its window is not known",
             path=path,
             advice="give the volume and the number of the slice",
@@ -147,7 +147,7 @@ def read_nifti_slice(
     image = _read_channel(path, stored)
     slices = image.stored.shape[2]
     if not 0 <= number < slices:
-        raise UsageError(f"the slice must be from 0 to {slices - 1} in {{path}}", path=path, found=number)
+        raise UsageError(f"the slice must be from 0 to {slices - 1} in {PATH}", path=path, found=number)
     organ = None if label is None else read_volume(label)
     check_pair(Case(path.name, path, label or path, 0), image, organ or image)
     window = stored.window or percentile_window(path, image)
@@ -169,7 +169,7 @@ def _read_channel(path: Path, stored: StoredSlices) -> Volume:
         if number != stored.channel and (number is not None or stored.channel):
             found = "does not say a channel" if number is None else f"is of channel {number}"
             raise DataError(
-                f"{{path}} {found} by its name, but the network was trained on channel {stored.channel} "
+                f"{PATH} {found} by its name, but the network was trained on channel {stored.channel} "
                 "of nnU-Net's files",
                 path=path,
                 advice=f"give the file whose name ends in _{stored.channel:04d}.nii.gz",
@@ -193,7 +193,7 @@ def _rules(path: Path, label: Volume, stored: StoredSlices) -> SliceRules:
         declared = sorted({0, *stored.organ, *np.unique(values).astype(int).tolist()})
     else:
         raise DataError(
-            f"{{path}} holds label values outside 0 to {MAX_LABEL}; it is no label volume", path=path
+            f"{PATH} holds label values outside 0 to {MAX_LABEL}; it is no label volume", path=path
         )
     organ = stored.organ or tuple(value for value in declared if value > 0)
     return SliceRules(

@@ -16,7 +16,7 @@ from skimage import transform
 from activmask.data.files.images import to_stored
 from activmask.data.files.nifti import Volume, read_volume
 from activmask.data.sources.msd.cases import Case
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 ORIENTATION = "axial; rows from the patient's front to back, columns from the patient's right to left"
 PERCENTILES = (0.5, 99.5)
@@ -112,15 +112,15 @@ def check_pair(case: Case, image: Volume, label: Volume) -> None:
     """
     if image.stored.shape != label.stored.shape:
         shapes = [" x ".join(map(str, volume.stored.shape)) for volume in (label, image)]
-        raise DataError(f"{{path}} has {shapes[0]} voxels but its image {shapes[1]}", path=case.label)
+        raise DataError(f"{PATH} has {shapes[0]} voxels but its image {shapes[1]}", path=case.label)
     if not np.allclose(image.affine, label.affine, rtol=0, atol=_AFFINE_TOLERANCE):
         raise DataError(
-            "{path} lies elsewhere in the patient than its image (their affines differ)", path=case.label
+            f"{PATH} lies elsewhere in the patient than its image (their affines differ)", path=case.label
         )
     sides = np.multiply(image.stored.shape[:2], image.spacing[:2])
     if sides.max() / image.spacing[:2].min() > _MAX_SIDE:
         raise DataError(
-            f"{{path}} has slices of more than {_MAX_SIDE} px a side",
+            f"{PATH} has slices of more than {_MAX_SIDE} px a side",
             path=case.image,
             advice="crop or resample it",
         )
@@ -143,7 +143,7 @@ def organ_voxels(path: Path, label: Volume, rules: SliceRules) -> np.ndarray:
         if low < 0 or high >= len(declared) or not declared[values.astype(np.intp)].all():
             known = ", ".join(map(str, rules.declared))
             raise DataError(
-                f"{{path}} holds a label value that dataset.json does not declare ({known})", path=path
+                f"{PATH} holds a label value that dataset.json does not declare ({known})", path=path
             )
         inside[:, :, z] = organ[values.astype(np.intp)]
     return inside
@@ -158,7 +158,7 @@ def _lookup(values: tuple[int, ...], declared: tuple[int, ...]) -> np.ndarray:
 def _rounded(path: Path, values: np.ndarray) -> np.ndarray:
     whole = np.rint(values)
     if np.abs(values - whole).max() > _LABEL_TOLERANCE:
-        raise DataError("{path} holds label values between whole numbers; it is no label volume", path=path)
+        raise DataError(f"{PATH} holds label values between whole numbers; it is no label volume", path=path)
     return np.asarray(whole)
 
 
@@ -171,7 +171,9 @@ def percentile_window(path: Path, image: Volume) -> tuple[float, float]:
     ends = np.percentile(image.stored, PERCENTILES).astype(np.float64) * image.slope + image.intercept
     low, high = sorted(ends.tolist())
     if low == high:
-        raise DataError("{path} holds one value almost everywhere, so it has no contrast to scale", path=path)
+        raise DataError(
+            f"{PATH} holds one value almost everywhere, so it has no contrast to scale", path=path
+        )
     return low, high
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from activmask.data.files.images import SUFFIXES
 from activmask.data.sources.xray.tables import Candidate
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 _SUFFIXES = (*SUFFIXES, ".dcm")
 
@@ -21,7 +21,7 @@ def index_images(folder: Path) -> dict[str, list[Path]]:
     """
     if not folder.is_dir():
         raise DataError(
-            "the folder {path} does not exist", path=folder, advice="name the folder of the images"
+            f"the folder {PATH} does not exist", path=folder, advice="name the folder of the images"
         )
     found: dict[str, list[Path]] = {}
     for path in _files(folder):
@@ -29,7 +29,7 @@ def index_images(folder: Path) -> dict[str, list[Path]]:
             found.setdefault(path.stem, []).append(path)
     if not found:
         raise DataError(
-            f"{{path}} holds no image ({', '.join(_SUFFIXES)}) at any depth",
+            f"{PATH} holds no image ({', '.join(_SUFFIXES)}) at any depth",
             path=folder,
             advice="unpack the archives",
         )
@@ -57,7 +57,7 @@ def find_image(index: dict[str, list[Path]], image: Candidate) -> Path:
 def _files(folder: Path) -> Iterator[Path]:
     def fail(error: OSError) -> None:
         raise DataError(
-            f"{{path}} cannot be read ({error.strerror})", path=error.filename, advice="check its permissions"
+            f"{PATH} cannot be read ({error.strerror})", path=error.filename, advice="check its permissions"
         )
 
     for parent, folders, names in os.walk(folder, onerror=fail):

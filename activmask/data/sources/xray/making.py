@@ -17,7 +17,7 @@ from activmask.data.sources.xray.cache import KEY_BYTES, Made, continued
 from activmask.data.sources.xray.pixels import read_intensities, read_xray_mask, resized
 from activmask.data.sources.xray.sampling import sample
 from activmask.data.sources.xray.tables import Candidate
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 from activmask.ground.processes import Engine, crew
 from activmask.ground.progress import ItemsDone
 
@@ -131,7 +131,7 @@ def draw_made(
         ) from error
     except OSError as error:
         raise DataError(
-            f"the finished images cannot be kept in {{path}} ({error.strerror or type(error).__name__})",
+            f"the finished images cannot be kept in {PATH} ({error.strerror or type(error).__name__})",
             path=cache,
             advice="free the disk or choose another place",
         ) from error

@@ -14,7 +14,7 @@ from activmask.data.files.images import read_levels, read_mask, read_plain_mask
 from activmask.data.files.intensities import Intensity, as_shares
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.sources.xray.tables import NIH, PADCHEST
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 SCALINGS = {
     "image": "every image, of either site, from its own minimum to its own maximum",
@@ -45,7 +45,7 @@ def read_intensities(path: Path, *, intensity: Intensity = "image", site: str = 
         if intensity in {"image", "mixed"}:
             return read_dicom(path)
         raise DataError(
-            "{path} is a DICOM file, which has no range but its own",
+            f"{PATH} is a DICOM file, which has no range but its own",
             path=path,
             advice="prepare the data with the intensity image, or give the image as it was released",
         )
@@ -54,7 +54,7 @@ def read_intensities(path: Path, *, intensity: Intensity = "image", site: str = 
         bits, kind = _RELEASED_TYPES[site]
         if levels.dtype != kind:
             raise DataError(
-                f"{{path}} has not the {bits} bits that {site} was released with",
+                f"{PATH} has not the {bits} bits that {site} was released with",
                 path=path,
                 advice="choose the intensity image",
             )
@@ -78,14 +78,14 @@ def read_xray_mask(
     """
     mask = read_plain_mask(path) if reading is None else read_mask(path, reading)
     if mask.shape != shape:
-        raise DataError("the mask {path} is of another size than its image", path=path)
+        raise DataError(f"the mask {PATH} is of another size than its image", path=path)
     side = min(shape)
     picked = (np.arange(size) + 0.5) * side / size
     rows, columns = ((length - side) // 2 + picked.astype(np.int64) for length in shape)
     small = mask[np.ix_(rows, columns)]
     if not small.any():
         raise DataError(
-            f"nothing is inside the mask {{path}} at {size} px", path=path, advice="mend or remove it"
+            f"nothing is inside the mask {PATH} at {size} px", path=path, advice="mend or remove it"
         )
     return np.asarray(small)
 

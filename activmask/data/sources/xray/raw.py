@@ -6,7 +6,7 @@ from activmask.data.files.images import bit_depth, from_stored, read_grey, to_st
 from activmask.data.files.intensities import FULL_RANGE, Intensity
 from activmask.data.raw_files import Preparing, RawImage, in_data_set, reading_of
 from activmask.data.sources.xray.pixels import read_intensities, read_xray_mask, resized
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 
 def read_original(how: Preparing, path: Path, mask: Path | None) -> RawImage:
@@ -18,7 +18,7 @@ def read_original(how: Preparing, path: Path, mask: Path | None) -> RawImage:
     if how.source != "xray":
         what = how.images or "images that are not known to be X-rays"
         raise DataError(
-            f"{{path}} is a DICOM file, but the network of {how.network} was trained on {what}, and "
+            f"{PATH} is a DICOM file, but the network of {how.network} was trained on {what}, and "
             "nothing tells how such a file would have been scaled and cropped for it",
             path=path,
             advice="give an image like its training images",
@@ -41,7 +41,7 @@ def stored_range(how: Preparing, path: Path) -> Intensity:
     scaled = bit_depth(path) == 16 and how.intensity in {"image", "mixed"}
     if scaled and not in_data_set(how, path) and not _fills_its_depth(path):
         raise DataError(
-            "{path} has the size of the network's data set but lies in none, so it cannot be told "
+            f"{PATH} has the size of the network's data set but lies in none, so it cannot be told "
             "whether its 16-bit values were scaled already",
             path=path,
             advice="give the data set's own file, or the original image",

@@ -18,7 +18,7 @@ from typing import Literal
 
 from activmask.data.files.likeness import is_missing, refuse_likenesses, trimmed
 from activmask.data.sources.xray.findings import Finding
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
 
 Views = Literal["PA", "all"]
 
@@ -112,7 +112,7 @@ def find_table(folder: Path, site: str) -> Path:
     """
     if not folder.is_dir():
         raise DataError(
-            "the folder {path} does not exist", path=folder, advice=f"name the folder of the {site} images"
+            f"the folder {PATH} does not exist", path=folder, advice=f"name the folder of the {site} images"
         )
     names = [name + suffix for name in TABLE_NAMES[site] for suffix in ("", ".gz")]
     below = sorted(path for path in folder.iterdir() if path.is_dir())
@@ -121,7 +121,7 @@ def find_table(folder: Path, site: str) -> Path:
             if (place / name).is_file():
                 return place / name
     raise DataError(
-        f"no table of the {site} collection in {{path}}, its parent or the folders in it: "
+        f"no table of the {site} collection in {PATH}, its parent or the folders in it: "
         f"expected {' or '.join(TABLE_NAMES[site])}",
         path=folder,
         advice="name the table itself",
@@ -272,7 +272,7 @@ def _cells(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str,
         missing = [name for name in columns if name not in header]
         if missing:
             raise DataError(
-                f"{{path}} lacks the column {', '.join(map(repr, missing))}",
+                f"{PATH} lacks the column {', '.join(map(repr, missing))}",
                 path=table,
                 advice="give the table as it was released",
             )
@@ -299,7 +299,7 @@ def _cells(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str,
 def _opened(table: Path) -> Iterator[io.TextIOWrapper]:
     if not table.is_file():
         raise DataError(
-            "the table {path} does not exist or is not a file", path=table, advice="name an existing table"
+            f"the table {PATH} does not exist or is not a file", path=table, advice="name an existing table"
         )
     try:
         with (
@@ -308,12 +308,12 @@ def _opened(table: Path) -> Iterator[io.TextIOWrapper]:
         ):
             yield text
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError("the table {path} cannot be read", path=table, advice="download it again") from error
+        raise DataError(f"the table {PATH} cannot be read", path=table, advice="download it again") from error
     except UnicodeDecodeError as error:
         raise DataError(
-            "the table {path} is not UTF-8 text", path=table, advice="save it as UTF-8"
+            f"the table {PATH} is not UTF-8 text", path=table, advice="save it as UTF-8"
         ) from error
     except csv.Error as error:
         raise DataError(
-            f"the table {{path}} is not comma-separated ({error})", path=table, advice="download it again"
+            f"the table {PATH} is not comma-separated ({error})", path=table, advice="download it again"
         ) from error
