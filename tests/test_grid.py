@@ -324,7 +324,11 @@ def test_folders_of_a_data_axis():
     [
         ("seeds = 2", "seeds = 0", "seeds must be at least 1"),
         ("seeds = 2", 'seeds = "2"', "seeds must be of type int"),
-        ("[base]", "[bose]", "there is no key 'bose'"),
+        (
+            "[base]",
+            "[bose]",
+            "there is no key 'bose' in a grid; did you mean 'base'\\? Known: name, title, seeds,",
+        ),
         ("{ gradmask = 10.0 }", "{ gradmusk = 1.0 }", "there is no setting 'gradmusk'"),
         ("{ gradmask = 10.0 }", "7", "must be of type dict"),
         ('"U-Net" = { model = "unet" }', '"cnn " = { model = "unet" }', "share the folder cnn-plain"),

@@ -82,3 +82,13 @@ def test_a_run_of_an_older_version_is_resumed(crosses, tmp_path):
     [straight] = train(changed(config, epochs=2), out=tmp_path / "straight")
     assert resumed.trained
     assert resumed.metrics == straight.metrics
+
+
+def test_a_file_in_the_place_of_the_runs_folder_is_named(crosses, tmp_path):
+    (tmp_path / "{path}").write_text("mine")
+    command = ["train", "--data", str(crosses), "--model", "cnn", "--width", "2", "--epochs", "1"]
+    done = CliRunner().invoke(app, [*command, "--device", "cpu", "--out", str(tmp_path / "{path}")])
+    assert done.exit_code == 2
+    expected = f"error: {tmp_path}/{{path}}/seed-0 cannot be made (Not a directory); use another out folder"
+    assert expected in done.stderr.replace("\n", "")
+    assert (tmp_path / "{path}").read_text() == "mine"

@@ -47,7 +47,7 @@ NAMED = ("table1", "table2", "figure5", "figure6")
 FURTHER = ("followup",)
 """Grids of other papers, which lie there too."""
 
-_KEYS = {"name", "title", "seeds", "base", "axes", "exclude", "forms", "note", "printed"}
+_KEYS = ("name", "title", "seeds", "base", "axes", "exclude", "forms", "note", "printed")
 Settings = dict[str, Any]
 
 
@@ -137,7 +137,7 @@ def _read_text(path: Path) -> str:
 
 
 def _parse(table: dict[str, Any], where: str) -> Grid:
-    if unknown := sorted(set(table) - _KEYS):
+    if unknown := sorted(set(table).difference(_KEYS)):
         raise UsageError(
             f"there is no key '{unknown[0]}' in a grid; {nearest(unknown[0], _KEYS)}", path=where
         )

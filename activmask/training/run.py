@@ -234,7 +234,7 @@ def _open_replica(
     if going_on:
         (replica.folder / METRICS_FILE).unlink(missing_ok=True)
     else:
-        replica.folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(replica.folder)
         for stale in (METRICS_FILE, STATE_FILE):
             (replica.folder / stale).unlink(missing_ok=True)
     if replica.origin.path:
@@ -243,6 +243,15 @@ def _open_replica(
         (replica.folder / SPLITS_FILE).unlink(missing_ok=True)
     write_json(replica.folder / RUN_FILE, _run_description(replica))
     return replica
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{PATH} cannot be made ({error.strerror})", path=folder, advice="use another out folder"
+        ) from error
 
 
 def _run_description(replica: Replica) -> dict[str, Any]:
