@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
+from activmask.runs.selection import Epoch
 
 MEASURES = ("train", "valid", "test", "best_epoch")
 """What a printed column can hold: a score of a split, or the best epoch."""
-
-Epoch = Literal["best", "last"]
-EPOCHS: tuple[Epoch, ...] = ("best", "last")
 
 Axes = Mapping[str, Mapping[str, Any]]
 Key = frozenset[tuple[str, str]]

@@ -17,15 +17,15 @@ from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, View, split_seed
 from activmask.data.view import as_seen, at_network_size
 from activmask.evaluation.evaluate import check_fit
-from activmask.experiments.printed import Epoch
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.models import MODELS
 from activmask.objectives.chosen import shown_always
 from activmask.report.findings.series import METHODS, series_names, with_all_masks, without_repeats
 from activmask.runs.checkpoint import load_checkpoint
-from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder
+from activmask.runs.folder import CHECKPOINT_FILES, seed_folder
 from activmask.runs.names import model_name
 from activmask.runs.results import Run
+from activmask.runs.selection import Epoch
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.maps import top_pixels
@@ -38,8 +38,6 @@ Place = tuple[str, str]
 """Row and column: model and method."""
 Chosen = tuple[Run, int]
 """A run and the seed that stands for it."""
-
-_FILES: dict[Epoch, str] = {"last": LAST_FILE, "best": BEST_FILE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +139,7 @@ def look(
     places = _places(chosen)
     for place, (run, own), samples in zip(places, chosen, valid, strict=True):
         names = common or _pick(samples, set(samples.names), images)
-        path = seed_folder(run.folder, own) / _FILES[epoch]
+        path = seed_folder(run.folder, own) / CHECKPOINT_FILES[epoch]
         try:
             looks[place] = _looks(path, samples.subset(_indices(samples, names)), top, device)
         except CheckpointError as error:

@@ -6,10 +6,10 @@ from pathlib import Path
 from activmask.data.dataset import read_card
 from activmask.data.duplicates import Duplicates, Picture, equal_groups, pixel_digest, refuse_straddling
 from activmask.data.files.images import read_grey
-from activmask.data.manifest import Entry
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, Source
 from activmask.ground.errors import DataError
+from activmask.runs.manifest import Entry
 from activmask.training.feed.stream import Stream
 
 

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from activmask.data.dataset import Dataset, read_dataset
-from activmask.data.manifest import Entry, file_content, table_rows
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, View, split_seed
 from activmask.machine.world import ALONE, World
 from activmask.objectives.chosen import Chosen
 from activmask.runs.description import RunConfig
+from activmask.runs.manifest import Entry, file_content, table_rows
 from activmask.training.feed.kept_masks import judged_lenders, training_masks
 from activmask.training.feed.origin import Origin, origin_in_memory, origin_on_disk
 from activmask.training.feed.sources import (

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from activmask.data.manifest import Entry
 from activmask.data.samples import Samples
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
@@ -31,6 +30,7 @@ from activmask.objectives.pooled_features import pooled
 from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
+from activmask.runs.manifest import Entry
 from activmask.runs.seeds import derived_seed
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.kept_masks import to_train_on

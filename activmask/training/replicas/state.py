@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from activmask.data.manifest import Entry, what_changed
 from activmask.data.samples import Samples
 from activmask.ground.errors import CheckpointError, UsageError
 from activmask.ground.files import write_whole
@@ -24,6 +23,7 @@ from activmask.runs.checkpoint import Description, read_safetensors, save_checkp
 from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.folder import BEST_FILE, STATE_FILE
 from activmask.runs.identity import changed_settings, changes_in_words
+from activmask.runs.manifest import Entry, what_changed
 from activmask.training.feed.sources import fingerprint
 from activmask.training.feed.stream import file_digest
 from activmask.training.replicas.replica import Replica

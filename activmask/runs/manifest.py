@@ -17,13 +17,13 @@ from activmask.data.dataset import Dataset, load_samples
 from activmask.data.files.tables import Row, format_table, read_table
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import DataError
+from activmask.runs.folder import SPLITS_FILE
 
 if TYPE_CHECKING:
     from activmask.data.samples import Samples
 
 _AT_ONCE = 64
 
-SPLITS_FILE = "splits.csv"
 COLUMNS = ("file", "subject", "split", "site", "label", "image_sha256", "mask_sha256")
 
 
