@@ -10,8 +10,8 @@ import numpy as np
 
 from activmask.data.dataset import read_card
 from activmask.data.files.images import Colour, read_mask, read_plain_mask, read_stored_mask
-from activmask.data.files.intensities import Intensity, recorded_intensity
-from activmask.data.files.mask_reading import recorded_reading
+from activmask.data.files.intensities import Intensity, card_intensity
+from activmask.data.files.mask_reading import card_reading
 from activmask.data.files.mask_values import MaskReading, inside, value_counts
 from activmask.data.recipe import Recipe, card_recipe, recipe_differences
 from activmask.ground.errors import DataError
@@ -55,7 +55,7 @@ class Preparing:
     @property
     def intensity(self) -> Intensity:
         """How stored values became brightness."""
-        return recorded_intensity({"source": self.source, **self.recipe})
+        return card_intensity({"source": self.source, **self.recipe})
 
     @property
     def colour(self) -> Colour:
@@ -85,7 +85,7 @@ def reading_of(how: Preparing, mask: Path) -> MaskReading | None:
     Raises:
         DataError: its values are not those of the data set, so that nothing or all would be inside.
     """
-    asked = recorded_reading(how.recipe)
+    asked = card_reading(how.recipe)
     if asked == MaskReading() or in_data_set(how, mask):
         return None
     _check_values(how, mask, asked)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from activmask.data.dataset import Dataset
-from activmask.data.files.intensities import recorded_intensity
+from activmask.data.files.intensities import card_intensity
 from activmask.ground.errors import DataError
 
 Recipe = dict[str, Any]
@@ -48,7 +48,7 @@ def card_recipe(card: Mapping[str, Any]) -> Recipe:
     if "made_by" in card and "source" not in card:
         recipe["source"] = "synthetic"
     if recipe.get("source") in {"xray", "folder"}:
-        recipe["intensity"] = recorded_intensity(card)
+        recipe["intensity"] = card_intensity(card)
     return recipe
 
 

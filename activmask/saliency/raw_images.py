@@ -20,15 +20,15 @@ from activmask.runs.checkpoint import Checkpoint
 def preparing(checkpoint: Checkpoint, recipe: Recipe) -> Preparing:
     """How files are prepared for a checkpoint whose data set had this recipe."""
     preset = checkpoint.config.preset
-    recorded = recipe.get("source")
+    told = recipe.get("source")
     name, by_preset = source_of(preset)
     # A preset whose source reads no raw files is where every run starts, and tells nothing.
     guessed = name if not recipe and by_preset.read is not None else None
     return Preparing(
         network=str(checkpoint.path),
         recipe=recipe,
-        images=SOURCES[recorded].images if recorded in SOURCES else "",
-        source=guessed if recorded is None else recorded,
+        images=SOURCES[told].images if told in SOURCES else "",
+        source=guessed if told is None else told,
         preset=preset,
         network_size=checkpoint.image_size,
         crops=checkpoint.config.view.image_size > 0,

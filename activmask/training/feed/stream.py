@@ -33,7 +33,14 @@ from activmask.training.feed.sources import (
     read_splits,
     split_rows,
 )
-from activmask.training.feed.workers import Pixels, Request, Workers, new_reader, new_workers, worker_count
+from activmask.training.feed.workers import (
+    BatchRequest,
+    Pixels,
+    Workers,
+    new_reader,
+    new_workers,
+    worker_count,
+)
 
 RESIDENT_BYTES = 2**31
 """The most that the pixels of a run's three splits may take in memory (26,000 images of 128 px).
@@ -68,7 +75,7 @@ class StreamedImages:
 
     def read(self, order: Sequence[Tensor]) -> Iterator[Pixels]:
         """Images and masks of batches, each int64 (B,) of the numbers 0 to N - 1."""
-        return self.workers.read(Request(self.training, self.rows[picked].tolist()) for picked in order)
+        return self.workers.read(BatchRequest(self.training, self.rows[picked].tolist()) for picked in order)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,7 +147,8 @@ def new_replica(
     second, adversary = None, ADVERSARIAL.of(config.objectives)
     if needs(config.objectives).discriminator:
         width = pooled(taps[-1]).shape[1]
-        second = discriminator(width, derived_seed(seed, "judge"), adversary.adversarial_form).to(device)
+        drawn = derived_seed(seed, "discriminator")
+        second = discriminator(width, drawn, adversary.adversarial_form).to(device)
     return Replica(
         config=config,
         seed=seed,

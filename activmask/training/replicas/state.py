@@ -28,14 +28,18 @@ from activmask.training.feed.sources import fingerprint
 from activmask.training.feed.stream import file_digest
 from activmask.training.replicas.replica import Replica
 
+_DISCRIMINATOR, _ITS_OPTIMIZER = "judge", "judge_optimizer"
+"""In the file: an older word, which all versions read."""
+
 
 def save_state(replica: Replica) -> None:
     """Write the state after the epoch that just ended, then the best weights if they are new."""
     tensors = {f"model.{name}": tensor for name, tensor in plain_weights(replica.model).items()}
     tensors |= _optimizer_tensors("optimizer", replica.optimizer)
     if replica.discriminator is not None and replica.discriminator_optimizer is not None:
-        tensors |= {f"judge.{name}": tensor for name, tensor in replica.discriminator.state_dict().items()}
-        tensors |= _optimizer_tensors("judge_optimizer", replica.discriminator_optimizer)
+        of_discriminator = replica.discriminator.state_dict()
+        tensors |= {f"{_DISCRIMINATOR}.{name}": tensor for name, tensor in of_discriminator.items()}
+        tensors |= _optimizer_tensors(_ITS_OPTIMIZER, replica.discriminator_optimizer)
     if replica.best_epoch not in {replica.best_on_disk, replica.next_epoch - 1}:
         tensors |= {f"best.{name}": tensor for name, tensor in replica.best_weights.items()}
     progress = {
@@ -81,8 +85,8 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
         load_plain_weights(replica.model, _section(tensors, "model"))
         _restore_optimizer("optimizer", replica.optimizer, tensors)
         if replica.discriminator is not None and replica.discriminator_optimizer is not None:
-            replica.discriminator.load_state_dict(_section(tensors, "judge"))
-            _restore_optimizer("judge_optimizer", replica.discriminator_optimizer, tensors)
+            replica.discriminator.load_state_dict(_section(tensors, _DISCRIMINATOR))
+            _restore_optimizer(_ITS_OPTIMIZER, replica.discriminator_optimizer, tensors)
         replica.next_epoch = before.epoch + 1
         replica.best_epoch, replica.best_score = progress["best_epoch"], progress["best_score"]
         replica.history = progress["history"]
