@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 """Of `card.json` and of what lies beside it; a card that names none is somebody's own."""
 
+TABLE_FILE = "metadata.csv"
+"""What a data set holds, one row per image."""
+
+CARD_FILE = "card.json"
+"""How it was made."""
+
 NATIVE = ("native_height", "native_width")
 COLUMNS = ("file_name", "mask_file_name", "label", "subject", "site", "split", *NATIVE)
 REQUIRED = COLUMNS[:3]
@@ -74,7 +80,7 @@ def read_dataset(root: Path) -> Dataset:
         raise DataError(
             "the data set folder {path} does not exist", path=root, advice="make-synthetic makes one"
         )
-    table = root / "metadata.csv"
+    table = root / TABLE_FILE
     rows = read_table(table, REQUIRED, COLUMNS)
     _check_distinct(table, rows)
     for column in ("subject", "site"):
@@ -157,7 +163,7 @@ def read_card(root: Path) -> dict[str, Any]:
     Raises:
         DataError: the file is not a JSON object, or of a data set that a later version made.
     """
-    path = root / "card.json"
+    path = root / CARD_FILE
     if not path.exists():
         return {}
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from activmask.data.dataset import Dataset
+from activmask.data.dataset import CARD_FILE, Dataset
 from activmask.data.files.intensities import card_intensity
 from activmask.ground.errors import DataError
 
@@ -86,7 +86,7 @@ def class_names(dataset: Dataset) -> tuple[str, ...]:
     Raises:
         DataError: the card contradicts the table or itself.
     """
-    path, count = dataset.root / "card.json", int(dataset.labels.max()) + 1
+    path, count = dataset.root / CARD_FILE, int(dataset.labels.max()) + 1
     names = card_class_names(dataset.card, path)
     if names and len(names) != count:
         raise DataError(

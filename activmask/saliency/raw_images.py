@@ -5,11 +5,10 @@ Shapes: S px, the side of an image as stored; T px, the side of what the network
 
 from pathlib import Path
 
-from activmask.data.dataset import read_card
 from activmask.data.files.images import image_size, read_levels
 from activmask.data.files.intensities import FULL_RANGE, as_shares
-from activmask.data.raw_files import Preparing, RawImage, read_raw_mask
-from activmask.data.recipe import Recipe, card_recipe, recipe_differences
+from activmask.data.raw_files import Preparing, RawImage, read_raw_mask, recipe_beside
+from activmask.data.recipe import Recipe, recipe_differences
 from activmask.data.source import DataSource
 from activmask.data.sources import SOURCES
 from activmask.data.sources.presets import source_of
@@ -93,10 +92,8 @@ def _read_stored(how: Preparing, path: Path, mask: Path | None) -> RawImage:
 
 def _check_neighbours(how: Preparing, path: Path) -> None:
     """Refuse an image of a data set that was prepared otherwise than the network's."""
-    root = path.resolve().parent.parent
-    if not (root / "metadata.csv").is_file():
-        return
-    if found := recipe_differences(how.recipe, card_recipe(read_card(root))):
+    other = recipe_beside(path)
+    if other is not None and (found := recipe_differences(how.recipe, other)):
         raise DataError(
             f"{{path}} lies in a data set that was prepared otherwise than that of {how.network} "
             f"({'; '.join(found)})",
