@@ -46,11 +46,11 @@ class Run:
         return tuple(self.metrics)
 
     def values(self, split: str, measure: str) -> list[float]:
-        """`auc` or `accuracy` of a split at the best epoch, one number a finished seed."""
+        """`auc` or `accuracy` of a split at the best epoch, one number per finished seed."""
         return [float(metrics[split][measure]) for metrics in self.metrics.values()]
 
     def best_epochs(self) -> list[int]:
-        """The best epoch by what the run selects by, counted from 0, one a finished seed."""
+        """The best epoch by what the run selects by, counted from 0, one per finished seed."""
         return [int(metrics["best_epoch"]) for metrics in self.metrics.values()]
 
     @cached_property
