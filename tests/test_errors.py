@@ -46,6 +46,7 @@ def test_the_sentence_is_made_of_the_facts(error, sentence):
     assert str(error) == sentence
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", FAMILY)
 def test_an_error_is_the_same_in_another_process(kind):
     error = kind("{path} is odd", path=TABLE, row=2, expected="x", found="y", advice="z")

@@ -181,6 +181,7 @@ def test_runs_are_tabulated_as_they_were(place):
     check_tables(told("table", "runs", "--format", "csv", cwd=place).stdout, kept("table.csv"))
 
 
+@pytest.mark.process
 def test_runs_are_labelled_paired_and_set_beside_the_paper_as_they_were(place):
     raw_runs(place / "labels", table_settings(KEPT / EXPECTED, place))
     check_tables(told("table", "labels", "--format", "csv", cwd=place).stdout, kept("labels.csv"))

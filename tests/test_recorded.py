@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 from activmask.ground.errors import TrainingDiverged
 from activmask.models.build import build_model
 from activmask.models.settings import Network
-from activmask.objectives.adversarial import AdversarialSettings
-from activmask.runs.description import Machine
+from activmask.runs.description import changed
 from activmask.training import together
 from activmask.training.graphs import capture as recording
 from activmask.training.graphs import replay as recorded
@@ -189,11 +188,20 @@ def test_networks_that_draw_random_numbers_are_known(model, draws):
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
-def test_the_follow_ups_discriminator_and_compiled_passes_are_not_recorded():
-    assert "compiled" in recording._unrecordable(Machine(compile=True), ())
-    followup = AdversarialSettings(adversarial=1.0, adversarial_form="followup")
-    assert "steps of its own" in recording._unrecordable(Machine(), (followup,))
-    assert recording._unrecordable(Machine(), (AdversarialSettings(adversarial=1.0),)) == ""
+def test_the_follow_ups_discriminator_and_compiled_passes_are_not_recorded(crosses):
+    replica = prepared(crosses)
+    plain = replica.config
+    reasons = {
+        "the network's passes are compiled": {"compile": True},
+        "the follow-up's discriminator takes steps of its own": {
+            "adversarial": 1.0,
+            "adversarial_form": "followup",
+        },
+        "": {"adversarial": 1.0},
+    }
+    for reason, chosen in reasons.items():
+        replica.config = changed(plain, **chosen)
+        assert recording._unrecordable(replica) == reason
 
 
 def test_only_cuda_records(crosses):

@@ -152,6 +152,7 @@ def paper_draws() -> list[PaperSample]:
     return [paper_sampling(nih.candidates + padchest.candidates, seed=seed) for seed in range(3)]
 
 
+@pytest.mark.process
 def test_paper_sampling_of_the_real_tables(paper_draws: list[PaperSample]) -> None:
     for drawn in paper_draws:
         cells = {
@@ -173,6 +174,7 @@ def test_paper_sampling_leaks_patients(paper_draws: list[PaperSample]) -> None:
         assert 25 <= drawn.leaking["valid"] <= 50
 
 
+@pytest.mark.process
 def test_patient_level_splits_of_the_real_tables_come_close_to_the_paper() -> None:
     emphysema = find_finding("emphysema")
     nih = read_nih(real_table(REAL_NIH), finding=emphysema, views="PA")

@@ -55,6 +55,7 @@ def test_real_nih_counts() -> None:
     assert counts(pa) == (1_499, 781, 39_302, 22_452)
 
 
+@pytest.mark.process
 def test_real_padchest_counts() -> None:
     selection = read_padchest(real_table(REAL_PADCHEST), finding=EMPHYSEMA, paper=False)
     everything, pa, adults = selection.steps
@@ -66,6 +67,7 @@ def test_real_padchest_counts() -> None:
     assert selection.skipped == ()
 
 
+@pytest.mark.process
 def test_real_padchest_counts_by_the_rule_of_the_paper() -> None:
     selection = read_padchest(real_table(REAL_PADCHEST), finding=EMPHYSEMA, paper=True, adults=False)
     assert counts(selection.steps[-1]) == (500, 446, 22_091, 18_923)
