@@ -1,7 +1,7 @@
 """An objective is one file and one line: a toy defined here is found everywhere by being listed once."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pytest
@@ -58,6 +58,27 @@ def test_every_objective_is_listed_by_its_name_and_shares_no_setting():
     assert len(flat(make_config())) == len(all_settings())
     parts = (Preset, Source, View, Network, Training, Machine)
     assert len(all_settings()) == len(names) + sum(len(declared(part)) for part in parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoMethodSettings:
+    steady: float = setting(0.0, "Weight.")
+    steady_power: int = setting(2, "Power.", form=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfAMethodSettings:
+    steady: float = setting(0.0, "Weight.", method=True)
+    steady_power: int = setting(2, "Power.", form=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "lacking"),
+    [(NoMethodSettings, "steady, steady_power"), (HalfAMethodSettings, "steady_power")],
+)
+def test_a_method_whose_runs_could_not_be_paired_with_a_baseline_is_refused(settings, lacking):
+    with pytest.raises(ValueError, match=f"^{lacking} of steady must be declared with method=True"):
+        replace(STEADY, settings=settings)
 
 
 def test_its_settings_are_checked():

@@ -49,7 +49,7 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
     found: dict[Key, dict[str, Printed]] = {}
     for row in rows:
         if not isinstance(row, list) or len(row) != len(columns):
-            raise UsageError(f"{where}: a printed row must have {len(columns)} entries", found=repr(row))
+            raise UsageError(f"a printed row must have {len(columns)} entries", path=where, found=repr(row))
         labels = dict(zip(leading, row, strict=False))
         for axis, label in labels.items():
             _check_label(axis, label, axes, where)
@@ -61,7 +61,7 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
 
 def _last_epoch(names: Any, where: str) -> list[str]:
     if not isinstance(names, list) or not all(name in MEASURES[:3] for name in names):
-        raise UsageError(f"{where}: last_epoch lists some of {', '.join(MEASURES[:3])}", found=repr(names))
+        raise UsageError(f"last_epoch lists some of {', '.join(MEASURES[:3])}", path=where, found=repr(names))
     return names
 
 
@@ -88,5 +88,5 @@ def _check_label(axis: str, label: Any, axes: Axes, where: str) -> None:
 def _printed(value: Any, epoch: Epoch, where: str) -> Printed:
     numbers = value if isinstance(value, list) else []
     if len(numbers) not in {1, 2} or not all(isinstance(n, int | float) for n in numbers):
-        raise UsageError(f"{where}: a printed value must be [mean, SD] or [mean]", found=repr(value))
+        raise UsageError("a printed value must be [mean, SD] or [mean]", path=where, found=repr(value))
     return Printed(float(numbers[0]), float(numbers[1]) if len(numbers) == 2 else None, epoch)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 from activmask.ground.settings import Setting, Text, declared
 
@@ -121,6 +121,20 @@ class Objective(Generic[S]):
     sums: Callable[[S], bool] = lambda _: False
     """Whether the term is a sum over the batch; others are means."""
 
+    def __post_init__(self) -> None:
+        """Refuse a method that its runs would not show: they would be their own baseline, or find none.
+
+        Raises:
+            ValueError: a switch gives a label, and it, or a setting of the whole objective, is no `method`.
+        """
+        known = declared(self.settings)
+        for name in self.switches:
+            settings: Any = self.settings
+            if self.label(settings(**{name: _some_value(known[name])})):
+                owed = known if name == self.name else [name]
+                if lacking := [one for one in owed if not known[one].method]:
+                    raise ValueError(f"{', '.join(lacking)} of {self.name} must be declared with method=True")
+
     @property
     def name(self) -> str:
         """Of the objective, and of its term."""
@@ -156,6 +170,12 @@ class Objective(Generic[S]):
         first = found[self.name]
         with_source = replace(first, text=lambda: f"{first.help.removesuffix('.')} ({self.source}).")
         return found | {self.name: with_source}
+
+
+def _some_value(switch: Setting) -> Any:
+    """A value that turns a switch on."""
+    words = get_args(switch.kind)
+    return next(word for word in words if is_on(word)) if words else switch.kind(1)
 
 
 def is_on(value: object) -> bool:
