@@ -173,7 +173,16 @@ def _data(
 ) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
     """What the replica trains on, what it is judged on, where both come from, and a note."""
     source, view, objectives = config.source, config.view, config.objectives
-    stored, origin = open_stored(config, seed, device, world, written)
+    stored, origin = open_stored(
+        source,
+        view,
+        objectives,
+        seed,
+        device=device,
+        threads=config.machine.threads,
+        world=world,
+        written=written,
+    )
     note = "; ".join(
         filter(None, (equal_images(source, stored, origin.entries), near_images(source, origin.entries)))
     )
