@@ -15,8 +15,10 @@ from activmask.ground.settings import declared, setting
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import needs
-from activmask.objectives.objective import Needs, Objective
+from activmask.objectives.objective import Discriminator, Needs, Objective
+from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.description import Machine, Preset, Training, all_settings, changed, flat
+from activmask.runs.folder import STATE_FILE
 from activmask.runs.making import make_config, written_config
 from activmask.runs.names import baseline, is_baseline, method_name, run_name
 from activmask.training.run import train
@@ -145,6 +147,36 @@ def test_runs_with_it_are_trained_named_tabulated_and_paired(crosses, tmp_path):
         "Steady": "runs/plain",
     }
     assert rows["Steady"]["baseline_seeds"] == "2"
+
+
+def test_its_own_discriminator_is_built_and_trained(crosses, tmp_path, monkeypatch):
+    built = []
+
+    def build(_settings, features, seed):
+        built.append(features)
+        torch.manual_seed(seed)
+        return torch.nn.Linear(features, 1)
+
+    apart = Discriminator(
+        build=build,
+        features=lambda _, output: output.logits,
+        loss=lambda _, network, full, shuffled: (network(full.detach()) - network(shuffled.detach())).mean(),
+        lr=lambda _: 0.5,
+        steps=lambda _: 3,
+    )
+    needs_both = Needs(masks=True, surroundings=True, shuffled=True, other_pass=True)
+    toy = replace(STEADY, switches={"steady": needs_both}, discriminator=apart)
+    monkeypatch.setitem(OBJECTIVES, "steady", toy)
+    config = make_config(
+        data=str(crosses), model="cnn", width=2, epochs=1, device="cpu", lr=1e-3, steady=1.0, batch_size=1000
+    )
+    [result] = train(config, (0,), tmp_path / "run")
+    state, _ = read_safetensors(result.folder / STATE_FILE)
+    assert built == [2]
+    assert state["judge.weight"].shape == (1, 2)
+    assert state["judge_optimizer.0.step"] == 3
+    with pytest.raises(UsageError, match="adversarial and steady each train a discriminator of their own"):
+        make_config(steady=1.0, adversarial=1.0)
 
 
 def test_its_gradient_trains_the_network(crosses, tmp_path):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from activmask.ground.settings import setting
 from activmask.objectives.actdiff import choose_layers
-from activmask.objectives.objective import Needs, Objective, Step, Trial
+from activmask.objectives.objective import Discriminator, Needs, Objective, Step, Trial
 from activmask.objectives.pooled_features import check_pooled, pooled
 
 if TYPE_CHECKING:
@@ -132,13 +132,21 @@ def _fits(settings: AdversarialSettings, trial: Trial) -> None:
 ADVERSARIAL = Objective(
     settings=AdversarialSettings,
     switches={
-        "adversarial": Needs(
-            masks=True, surroundings=True, shuffled=True, other_pass=True, discriminator=True
-        ),
+        "adversarial": Needs(masks=True, surroundings=True, shuffled=True, other_pass=True),
     },
     label=lambda _: "Adversarial",
     source="after the authors' follow-up, ICLR 2021",
     refused=_refused,
     fits=_fits,
     term=_term,
+    discriminator=Discriminator(
+        build=lambda settings, features, seed: discriminator(features, seed, settings.adversarial_form),
+        features=lambda settings, output: told_apart(output, settings.adversarial_form),
+        loss=lambda settings, network, full, shuffled: discriminator_loss(
+            network, full, shuffled, settings.adversarial_form
+        ),
+        lr=lambda settings: settings.adversarial_lr,
+        steps=lambda settings: settings.adversarial_steps,
+        takes_turns=lambda settings: settings.adversarial_form == "followup",
+    ),
 )

@@ -38,8 +38,6 @@ class Needs:
     """Images with all that lies outside their masks."""
     decoder: bool = False
     """A network that reconstructs its input."""
-    discriminator: bool = False
-    """A second network that is trained along."""
 
     def __or__(self, other: Needs) -> Needs:
         """What two objectives ask together."""
@@ -86,6 +84,24 @@ class Trial:
     """Channels, height and width of the images."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Discriminator(Generic[S]):
+    """A second network, which learns along to tell full images from shuffled ones by their features."""
+
+    build: Callable[[S, int, int], nn.Module]
+    """One for vectors of so many features, its weights drawn from a seed."""
+    features: Callable[[S, ModelOutput], Tensor]
+    """What it sees of a pass, (B, C)."""
+    loss: Callable[[S, nn.Module, Tensor, Tensor], Tensor]
+    """What it minimises given the vectors of full and of shuffled images, through neither; a scalar."""
+    lr: Callable[[S], float]
+    """Its learning rate under Adam."""
+    steps: Callable[[S], int] = lambda _: 1
+    """How many it takes for each one of the network, on one batch."""
+    takes_turns: Callable[[S], bool] = lambda _: False
+    """Whether it takes them on as many batches instead, of which the network learns from the last alone."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Objective(Generic[S]):
     """Everything that is true of one way to train; `OBJECTIVES` lists them all."""
@@ -120,6 +136,8 @@ class Objective(Generic[S]):
     """A scalar to minimise, before its weight."""
     sums: Callable[[S], bool] = lambda _: False
     """Whether the term is a sum over the batch; others are means."""
+    discriminator: Discriminator[S] | None = None
+    """Its second network, if it has one; then it needs the other pass too."""
 
     def __post_init__(self) -> None:
         """Refuse a method that its runs would not show: they would be their own baseline, or find none.
