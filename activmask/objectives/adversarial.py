@@ -40,7 +40,6 @@ class AdversarialSettings:
         "ours",
         "Discriminator of two layers on the mean of the last pre-activation; or the authors' follow-up's, of "
         "three spectrally normalised layers of 1024 and one more on the pooled features, losses summed.",
-        method=True,
         form=True,
         in_name=str,
         in_label=str,
@@ -49,7 +48,6 @@ class AdversarialSettings:
         1,
         "Discriminator steps per step of the network: on one batch (ours), or on as many batches (followup).",
         least=1,
-        method=True,
         form=True,
     )
     adversarial_lr: float = setting(

@@ -33,7 +33,9 @@ class Needs:
     other_pass: bool = False
     """A second pass of the network, over that copy, and activations to compare."""
     second_derivative: bool = False
-    """A gradient with respect to the input that can itself be differentiated."""
+    """A gradient of an output, with respect to the input or an activation, that is differentiated again.
+
+    The network is tried out for it, attention takes a form that allows it, and `compile` is refused."""
     surroundings: bool = False
     """Images with all that lies outside their masks."""
     decoder: bool = False
@@ -81,7 +83,8 @@ class Trial:
     name: str
     """What the user called it."""
     taps: Mapping[str, Tensor]
-    """Its activations before each ReLU, of one blank image, in the order of execution."""
+    """What goes into each of its activation modules (ReLU, GELU, ...) for one blank image, in the order of
+    execution: (1, C, h, w), or (1, C) after the pooling; transformers have their channels last."""
     image: tuple[int, int, int]
     """Channels, height and width of the images."""
 
@@ -91,7 +94,7 @@ class Objective(Generic[S]):
     """Everything that is true of one way to train; `OBJECTIVES` lists them all."""
 
     settings: type[S]
-    """Its settings, declared by `setting`."""
+    """Its settings, declared by `setting` (`activmask/ground/settings.py`): defaults, ranges, names."""
     switches: Mapping[str, Needs]
     """The settings that turn it, or a form of it, on by being neither 0, off nor False, and what each needs.
 
@@ -152,7 +155,10 @@ class Objective(Generic[S]):
 
     @cached_property
     def _declared(self) -> dict[str, Setting]:
-        found = declared(self.settings)
+        found = {
+            name: replace(known, method=known.method is not False)
+            for name, known in declared(self.settings).items()
+        }
         first = found[self.name]
         with_source = replace(first, text=lambda: f"{first.help.removesuffix('.')} ({self.source}).")
         return found | {self.name: with_source}
