@@ -2,11 +2,12 @@
 
 import csv
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args, get_origin
 
 import pytest
 import torch
 from in_process import told
+from objective_settings import OBJECTIVES as OF_TESTS
 
 from activmask.data.settings import Source, View
 from activmask.experiments.paper import paper_cell
@@ -15,7 +16,7 @@ from activmask.ground.settings import declared, setting
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import needs
-from activmask.objectives.objective import Discriminator, Needs, Objective
+from activmask.objectives.objective import Discriminator, Needs, Objective, is_on
 from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.description import Machine, Preset, Training, all_settings, changed, flat
 from activmask.runs.folder import STATE_FILE
@@ -26,9 +27,9 @@ from activmask.training.run import train
 
 @dataclass(frozen=True, kw_only=True)
 class SteadySettings:
-    steady: float = setting(0.0, "Weight of steady logits.", least=0, method=True)
+    steady: float = setting(0.0, "Weight of steady logits.", least=0)
     steady_power: Literal["two", "four"] = setting(
-        "two", "Power of the logits.", method=True, form=True, in_name=str, in_label="power {}".format
+        "two", "Power of the logits.", form=True, in_name=str, in_label="power {}".format
     )
 
 
@@ -62,25 +63,22 @@ def test_every_objective_is_listed_by_its_name_and_shares_no_setting():
     assert len(all_settings()) == len(names) + sum(len(declared(part)) for part in parts)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NoMethodSettings:
-    steady: float = setting(0.0, "Weight.")
-    steady_power: int = setting(2, "Power.", form=True)
+def test_no_two_settings_give_a_run_the_same_words():
+    for words_of in ("in_name", "in_label"):
+        found = [
+            word
+            for known in all_settings().values()
+            if getattr(known, words_of) and get_origin(known.kind) is Literal
+            for value in get_args(known.kind)
+            if value != known.default and (word := getattr(known, words_of)(value))
+        ]
+        assert len(found) == len(set(found)), found
 
 
-@dataclass(frozen=True, kw_only=True)
-class HalfAMethodSettings:
-    steady: float = setting(0.0, "Weight.", method=True)
-    steady_power: int = setting(2, "Power.", form=True)
-
-
-@pytest.mark.parametrize(
-    ("settings", "lacking"),
-    [(NoMethodSettings, "steady, steady_power"), (HalfAMethodSettings, "steady_power")],
-)
-def test_a_method_whose_runs_could_not_be_paired_with_a_baseline_is_refused(settings, lacking):
-    with pytest.raises(ValueError, match=f"^{lacking} of steady must be declared with method=True"):
-        replace(STEADY, settings=settings)
+def test_every_objective_is_among_those_that_are_trained_in_all_ways():
+    trained = {name for chosen in OF_TESTS.values() for name, value in chosen.items() if is_on(value)}
+    networks = {chosen.get("model") for chosen in OF_TESTS.values()}
+    assert OBJECTIVES.keys() - {"steady"} <= trained | ({"recon"} if "ae" in networks else set())
 
 
 def test_its_settings_are_checked():

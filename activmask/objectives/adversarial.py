@@ -34,13 +34,12 @@ class AdversarialSettings:
     """How strongly the network is to fool the discriminator, and how that learns."""
 
     adversarial: float = setting(
-        0.0, "Weight of fooling a discriminator of full and shuffled features.", least=0, method=True
+        0.0, "Weight of fooling a discriminator of full and shuffled features.", least=0
     )
     adversarial_form: Form = setting(
         "ours",
         "Discriminator of two layers on the mean of the last pre-activation; or the authors' follow-up's, of "
         "three spectrally normalised layers of 1024 and one more on the pooled features, losses summed.",
-        method=True,
         form=True,
         in_name=str,
         in_label=str,
@@ -49,12 +48,9 @@ class AdversarialSettings:
         1,
         "Discriminator steps per step of the network: on one batch (ours), or on as many batches (followup).",
         least=1,
-        method=True,
         form=True,
     )
-    adversarial_lr: float = setting(
-        1e-3, "Learning rate of the discriminator.", least=0, method=True, form=True
-    )
+    adversarial_lr: float = setting(1e-3, "Learning rate of the discriminator.", least=0, form=True)
 
 
 def discriminator(features: int, seed: int, form: Form = "ours") -> nn.Sequential:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from activmask.ground.settings import Setting, Text, declared
 
@@ -33,7 +33,9 @@ class Needs:
     other_pass: bool = False
     """A second pass of the network, over that copy, and activations to compare."""
     second_derivative: bool = False
-    """A gradient with respect to the input that can itself be differentiated."""
+    """A gradient of an output, with respect to the input or an activation, that is differentiated again.
+
+    The network is tried out for it, attention takes a form that allows it, and `compile` is refused."""
     surroundings: bool = False
     """Images with all that lies outside their masks."""
     decoder: bool = False
@@ -79,7 +81,8 @@ class Trial:
     name: str
     """What the user called it."""
     taps: Mapping[str, Tensor]
-    """Its activations before each ReLU, of one blank image, in the order of execution."""
+    """What goes into each of its activation modules (ReLU, GELU, ...) for one blank image, in the order of
+    execution: (1, C, h, w), or (1, C) after the pooling; transformers have their channels last."""
     image: tuple[int, int, int]
     """Channels, height and width of the images."""
 
@@ -107,7 +110,7 @@ class Objective(Generic[S]):
     """Everything that is true of one way to train; `OBJECTIVES` lists them all."""
 
     settings: type[S]
-    """Its settings, declared by `setting`."""
+    """Its settings, declared by `setting` (`activmask/ground/settings.py`): defaults, ranges, names."""
     switches: Mapping[str, Needs]
     """The settings that turn it, or a form of it, on by being neither 0, off nor False, and what each needs.
 
@@ -138,20 +141,6 @@ class Objective(Generic[S]):
     """Whether the term is a sum over the batch; others are means."""
     discriminator: Discriminator[S] | None = None
     """Its second network, if it has one; then it needs the other pass too."""
-
-    def __post_init__(self) -> None:
-        """Refuse a method that its runs would not show: they would be their own baseline, or find none.
-
-        Raises:
-            ValueError: a switch gives a label, and it, or a setting of the whole objective, is no `method`.
-        """
-        known = declared(self.settings)
-        for name in self.switches:
-            settings: Any = self.settings
-            if self.label(settings(**{name: _some_value(known[name])})):
-                owed = known if name == self.name else [name]
-                if lacking := [one for one in owed if not known[one].method]:
-                    raise ValueError(f"{', '.join(lacking)} of {self.name} must be declared with method=True")
 
     @property
     def name(self) -> str:
@@ -184,16 +173,13 @@ class Objective(Generic[S]):
 
     @cached_property
     def _declared(self) -> dict[str, Setting]:
-        found = declared(self.settings)
+        found = {
+            name: replace(known, method=known.method is not False)
+            for name, known in declared(self.settings).items()
+        }
         first = found[self.name]
         with_source = replace(first, text=lambda: f"{first.help.removesuffix('.')} ({self.source}).")
         return found | {self.name: with_source}
-
-
-def _some_value(switch: Setting) -> Any:
-    """A value that turns a switch on."""
-    words = get_args(switch.kind)
-    return next(word for word in words if is_on(word)) if words else switch.kind(1)
 
 
 def is_on(value: object) -> bool:
