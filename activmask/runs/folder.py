@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,20 @@ def read_written_config(folder: Path) -> RunConfig:
     if written is None:
         raise _damaged(folder / RUN_FILE, "there is no such file")
     return written.config
+
+
+def read_facts(folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Some entries of the description a seed's folder was written under, as they stand there.
+
+    Raises:
+        CheckpointError: the description is missing or damaged, or lacks one of them.
+    """
+    path = folder / RUN_FILE
+    found = _read_object(path)
+    try:
+        return {name: found[name] for name in names}
+    except KeyError as error:
+        raise _damaged(path, f"lacks {error}") from error
 
 
 def read_presence(folder: Path) -> Presence | None:
