@@ -8,7 +8,7 @@ from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.runs.selection import Epoch
 
-MEASURES = ("train", "valid", "test", "best_epoch")
+PRINTED = ("train", "valid", "test", "best_epoch")
 """What a printed column can hold: a score of a split, or the best epoch."""
 
 Axes = Mapping[str, Mapping[str, Any]]
@@ -60,8 +60,8 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
 
 
 def _last_epoch(names: Any, where: str) -> list[str]:
-    if not isinstance(names, list) or not all(name in MEASURES[:3] for name in names):
-        raise UsageError(f"last_epoch lists some of {', '.join(MEASURES[:3])}", path=where, found=repr(names))
+    if not isinstance(names, list) or not all(name in PRINTED[:3] for name in names):
+        raise UsageError(f"last_epoch lists some of {', '.join(PRINTED[:3])}", path=where, found=repr(names))
     return names
 
 
@@ -75,8 +75,8 @@ def _measure(column: str, axes: Axes, where: str) -> tuple[dict[str, str], str]:
 
 
 def _known_measure(name: str, where: str) -> str:
-    if name not in MEASURES:
-        raise UsageError(f"there is no printed measure '{name}'; {nearest(name, MEASURES)}", path=where)
+    if name not in PRINTED:
+        raise UsageError(f"there is no printed measure '{name}'; {nearest(name, PRINTED)}", path=where)
     return name
 
 

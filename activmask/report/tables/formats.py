@@ -8,8 +8,7 @@ from typing import Any
 from activmask.data.files.tables import format_table
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
-from activmask.experiments.printed import MEASURES as PRINTED
-from activmask.experiments.printed import Printed
+from activmask.experiments.printed import PRINTED, Printed
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.summary import Summary
 from activmask.report.tables.experiment_tables import experiment_tables, printed_at
