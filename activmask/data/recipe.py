@@ -13,6 +13,9 @@ from activmask.ground.errors import DataError
 Recipe = dict[str, Any]
 """A card's entries that decide how a raw file becomes an image and a mask, and the stored size in px."""
 
+OWN = "recipe"
+"""The entry of a card under which a source keeps whatever else it decided; its reader of raw files is told."""
+
 _DECISIVE = (
     "source",
     "modality",
@@ -29,8 +32,9 @@ _DECISIVE = (
     "resized_to",
     "mask_reading",
     "bit_depth",
+    OWN,
 )
-_COMPARED = ("source", "intensity", "window", "labels", "channel", "modality", "orientation", "crop")
+_COMPARED = ("source", "intensity", "window", "labels", "channel", "modality", "orientation", "crop", OWN)
 """What two sets of images must have in common for a network of one to be asked about the other.
 
 How masks are read is each set's own affair, and so is whether colour was met: grey is grey.
