@@ -19,6 +19,7 @@ import numpy as np
 
 from activmask.data.sources.msd.prepare import prepare_msd
 from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
+from activmask.runs.folder import BEST_FILE
 from activmask.runs.making import make_config
 from activmask.training.run import train
 from benchmarks.command import Findings
@@ -56,7 +57,7 @@ def measure(given: Namespace) -> Iterator[Findings]:
         settings = _settings(given, data) | method
         folder = given.folder / name.replace(", ", "-").replace(" ", "-")
         results = train(make_config(**settings), range(given.seeds), folder)
-        rows.append(_row(name, [evaluate_checkpoint(one.folder / "best.safetensors") for one in results]))
+        rows.append(_row(name, [evaluate_checkpoint(one.folder / BEST_FILE) for one in results]))
         yield Findings(
             title="The methods for volumes on a simulated organ",
             parts=[{"table": _coverage(data)}, {"table": _scores(rows)}],

@@ -32,14 +32,17 @@ def demo(
 
     Example: activmask demo --out /tmp/demo
     """
+    from activmask.runs.folder import BEST_FILE, seed_folder
+
     place = shlex.quote(str(folder))
     common = f"--data {place}/data {SETTINGS} --epochs {epochs} --seeds {seed} --overwrite"
+    network = seed_folder(Path("runs/actdiff"), seed) / BEST_FILE
     for command in (
         f"make-synthetic --n 500 --seed {seed} --out {place}/data --overwrite",
         f"train {common} --out {place}/runs/baseline",
         f"train {common} --actdiff 10 --out {place}/runs/actdiff",
         f"evaluate {place}/runs/baseline {place}/runs/actdiff",
-        f"saliency {place}/runs/actdiff/seed-{seed}/best.safetensors {place}/data/images/Valid-000000.png "
+        f"saliency {place}/{network} {place}/data/images/Valid-000000.png "
         f"--mask {place}/data/masks/Valid-000000.png --out {place}/saliency.png",
     ):
         _run(context, command)
@@ -58,12 +61,12 @@ def _conclude(folder: Path, seed: int) -> None:
     from activmask.evaluation.evaluate import evaluate
     from activmask.report.charts.side_by_side import side_by_side
     from activmask.runs.checkpoint import load_checkpoint
-    from activmask.runs.folder import read_history
+    from activmask.runs.folder import BEST_FILE, read_history, seed_folder
     from activmask.training.feed.trained_data import of_checkpoint, own_split_as_seen
 
     names = ("baseline", "actdiff")
-    runs = [folder / "runs" / name / f"seed-{seed}" for name in names]
-    checkpoints = [load_checkpoint(run / "best.safetensors") for run in runs]
+    runs = [seed_folder(folder / "runs" / name, seed) for name in names]
+    checkpoints = [load_checkpoint(run / BEST_FILE) for run in runs]
     valid, _ = own_split_as_seen(of_checkpoint(checkpoints[0]), "valid")
     table = result_table(
         "Does it look where the expert points?",

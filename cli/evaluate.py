@@ -1,11 +1,12 @@
 """`activmask evaluate`: score checkpoints and audit them for shortcuts."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from activmask.runs.description import Device
+from activmask.runs.selection import Epoch
 
 from .console import err, failures_as_sentences, out
 from .tables import plain
@@ -47,7 +48,7 @@ def evaluate(
         ),
     ] = False,
     epoch: Annotated[
-        Literal["best", "last"],
+        Epoch,
         typer.Option(
             help="The epoch that folders stand for. Where a shortcut is learned, the best is the first, "
             "before it was.",

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activmask.data.settings import Source
+
 from .console import err, failures_as_sentences, out
 from .preparing import print_mask_shares
 from .progress import counting
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 _IMAGES = "Images"
 _DISTRACTOR = "Distractor"
 _OUTPUT = "Output"
+_USUAL_PLACE = Path(Source.data)
 
 
 def make_synthetic(
@@ -43,7 +46,7 @@ def make_synthetic(
     ] = False,
     folder: Annotated[
         Path, typer.Option("--out", help="Folder of the data set to make.", rich_help_panel=_OUTPUT)
-    ] = Path("data/synthetic"),
+    ] = _USUAL_PLACE,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel=_OUTPUT)
     ] = False,
@@ -83,5 +86,5 @@ def _print_summary(summary: "Summary", distinct: dict[str, int], folder: Path) -
     print_mask_shares(summary.mask_shares)
     if distinct["train"] < sum(summary.counts["train"].values()):
         err.print("note: images of this size have too few arrangements; training images repeat evenly")
-    given = "" if folder == Path("data/synthetic") else f" --data {shlex.quote(str(folder))}"
+    given = "" if folder == _USUAL_PLACE else f" --data {shlex.quote(str(folder))}"
     out.print(plain(f"next: activmask train --model resnet18 --actdiff 10{given}"))

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activmask.data.sources.msd.organs import ORGANS
 from activmask.data.sources.presets import presets
 from activmask.ground.errors import UsageError
+from activmask.ground.listed import listed
 
 from .console import failures_as_sentences, out
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
@@ -40,8 +42,8 @@ def prepare_msd(
         Path | None,
         typer.Option(
             "--out",
-            help="Folder of the data set to make; data/liver, data/cardiac, data/pancreas or data/TASK if "
-            "left out.",
+            help="Folder of the data set to make; "
+            f"{listed((f'data/{name}' for name in (*ORGANS, 'TASK')), 'or')} if left out.",
             rich_help_panel="Output",
             show_default=False,
         ),

@@ -9,10 +9,8 @@ from .console import out
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.data.mask_shares import MaskShares, Shares
-
-if TYPE_CHECKING:
     from activmask.data.duplicates import Duplicates
+    from activmask.data.mask_shares import MaskShares, Shares
 
 _SHOWN = 10
 

@@ -1,17 +1,19 @@
 """Progress on stderr: bars where somebody watches, plain lines elsewhere."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from activmask.ground.progress import ItemsDone
+
 from .console import err
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
+def counting(what: str) -> Iterator[ItemsDone | None]:
     """A bar that counts items; None where nobody watches."""
     if not err.is_terminal:
         yield None

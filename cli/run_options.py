@@ -72,7 +72,9 @@ def _default(known: Setting) -> str:
     if known.name == "width":
         names = [name for name, one in MODELS.items() if one.usual_width is None]
         widths = _by_preset(lambda preset: preset.convnet_width, names)
-        return f"{widths}, else {_shown(known.default)}"
+        own = {name: one.usual_width for name, one in MODELS.items()}
+        fixed = [f"{width} for {name}" for name, width in own.items() if width not in {None, known.default}]
+        return f"{', '.join([widths, *fixed])}, else {_shown(known.default)}"
     if known.name == "recon":
         return (
             f"{_by_preset(lambda preset: preset.recon_weight, with_decoder())}, else {_shown(known.default)}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from activmask.experiments.grid import FURTHER, NAMED
 from activmask.runs.description import Device
 
 from .console import TRAINING_FAILED, err, failures_as_sentences, out
@@ -22,7 +23,7 @@ _MACHINE = "Machine"
 
 def sweep(
     grid: Annotated[
-        str, typer.Argument(help="table1, table2, figure5, figure6, followup, or a TOML file of your own.")
+        str, typer.Argument(help=f"{', '.join((*NAMED, *FURTHER))}, or a TOML file of your own.")
     ],
     *,
     seeds: Annotated[

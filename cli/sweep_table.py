@@ -19,7 +19,7 @@ _ROWS_AROUND = 6
 
 
 class SweepTable:
-    """The cells of a sweep: a live table where somebody watches, a line a change elsewhere."""
+    """The cells of a sweep: a live table where somebody watches, a line per change elsewhere."""
 
     def __init__(self, title: str) -> None:
         """Nothing is shown before the first call of `show`."""
@@ -92,7 +92,7 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
     from activmask.machine.device import cores
     from activmask.runs.selection import selected_by
 
-    table = result_table(title, "cell", "seeds", "epochs", "left", "seconds an epoch", "time")
+    table = result_table(title, "cell", "seeds", "epochs", "left", "seconds per epoch", "time")
     times, problems = [0.0], []
     threads = max(1, cores() // parallel)
     for number, job in enumerate(jobs, 1):

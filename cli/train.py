@@ -143,6 +143,7 @@ def _note_same_images(config: "RunConfig") -> None:
 
 def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     """The scores at the best epoch and at the last, as mean ± SD where there are several seeds."""
+    from activmask.data.splits import SPLITS
     from activmask.runs.folder import MEASURES, last_scores
     from activmask.runs.selection import SELECTED_BY
 
@@ -152,14 +153,16 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     columns = [f"{what}, {epoch}" for epoch in ("best", "last") for what in ("AUC", "accuracy")]
     title = f"Best epoch {_spread(best, 0)} by {SELECTED_BY[select]}{seeds}"
     table = result_table(title, "split", *columns)
-    for split in ("train", "valid", "test"):
+    for split in SPLITS:
         scores = [
             *([result.metrics[split][name] for result in results] for name in MEASURES),
             *([last[split][name] for last in lasts if split in last] for name in MEASURES),
         ]
         table.add_row(split, *(_spread(values, 3) for values in scores))
     print_table(table)
-    lacking = [str(result.seed) for result, last in zip(results, lasts, strict=True) if len(last) < 3]
+    lacking = [
+        str(result.seed) for result, last in zip(results, lasts, strict=True) if len(last) < len(SPLITS)
+    ]
     if lacking:
         seed = "seeds" if len(lacking) > 1 else "seed"
         out.print(f"an older version did not store all last scores of {seed} {', '.join(lacking)}")

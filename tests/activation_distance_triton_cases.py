@@ -55,9 +55,9 @@ def check_against_float64(full: list[Tensor], shuffled: list[Tensor], norm: str)
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    monkeypatch.setattr(tiling, "_ELEMENTS_A_PROGRAM", 64)
-    monkeypatch.setattr(tiling, "_ELEMENTS_A_TILE", 32)
-    monkeypatch.setattr(tiling, "_STRIDED_STEPS_A_TILE", 4)
+    monkeypatch.setattr(tiling, "_ELEMENTS_PER_PROGRAM", 64)
+    monkeypatch.setattr(tiling, "_ELEMENTS_PER_TILE", 32)
+    monkeypatch.setattr(tiling, "_STRIDED_STEPS_PER_TILE", 4)
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -6,9 +6,9 @@ from triton_files import machine_code, python, run_cases
 
 from activmask.kernels.activation_distance import activation_distance, reference
 
-LONG = {"norms_a_tile": 1, "axis_a_tile": 2048, "tiles": 8, "inner_is_one": True}
-SHORT = {"norms_a_tile": 32, "axis_a_tile": 64, "tiles": 1, "inner_is_one": True}
-STRIDED = {"norms_a_tile": 64, "axis_a_tile": 32, "tiles": 16, "inner_is_one": False}
+LONG = {"norms_per_tile": 1, "axis_per_tile": 2048, "tiles": 8, "inner_is_one": True}
+SHORT = {"norms_per_tile": 32, "axis_per_tile": 64, "tiles": 1, "inner_is_one": True}
+STRIDED = {"norms_per_tile": 64, "axis_per_tile": 32, "tiles": 16, "inner_is_one": False}
 
 
 @pytest.mark.process

@@ -25,7 +25,7 @@ from activmask.report.charts.chart import (
     svg,
     themed_svg,
 )
-from activmask.report.findings.series import METHODS, series_names, without_repeats
+from activmask.report.findings.series import papers_methods, series_names, without_repeats
 from activmask.runs.results import Run
 
 CHOSEN = 'a "quoted" <alternative> & more'
@@ -103,7 +103,7 @@ def test_ids_of_two_charts_on_a_page_differ_and_lead_somewhere() -> None:
 
 
 def test_no_two_styles_differ_in_colour_alone() -> None:
-    names = [*METHODS, *(f"other {i}" for i in range(5))]
+    names = [*papers_methods(), *(f"other {i}" for i in range(5))]
     styles = series_styles(names)
     assert list(styles) == names
     assert len({(style.marker, style.dash) for style in styles.values()}) == len(names)

@@ -8,10 +8,10 @@ from chart_runs import chart_run
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from activmask.report.charts.bars import site_bars
 from activmask.report.charts.chart import Chart, png, svg
 from activmask.report.charts.curves import valid_curves
 from activmask.report.charts.fewer_masks import fewer_masks
+from activmask.report.charts.site_scores import site_scores
 from activmask.runs.results import Run
 
 XRAY = {"preset": "xray", "model": "resnet18", "data": "data/xray"}
@@ -34,7 +34,7 @@ def means(axes: Axes) -> list[float]:
 
 def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
     unfinished = Run(folder=tmp_path, config=chart_run(tmp_path / "x").config, metrics={}, unfinished=(0,))
-    for draw in (valid_curves, site_bars, fewer_masks):
+    for draw in (valid_curves, site_scores, fewer_masks):
         assert draw([]) is None
         assert draw([unfinished]) is None
 
@@ -79,7 +79,7 @@ def test_curves_have_a_panel_per_model(tmp_path: Path) -> None:
 
 def test_data_sets_are_never_mixed_in_one_chart(tmp_path: Path) -> None:
     masks = {"actdiff": 1.0, "masks": 0.5}
-    for draw, settings in ((valid_curves, {}), (site_bars, XRAY), (fewer_masks, masks)):
+    for draw, settings in ((valid_curves, {}), (site_scores, XRAY), (fewer_masks, masks)):
         place = tmp_path / draw.__name__
         runs = [chart_run(place / data, **{**settings, "data": data}) for data in ("a/liver", "b/cardiac")]
         with pytest.raises(ValueError, match="one data set, found Liver, Cardiac"):
@@ -99,7 +99,7 @@ def test_sites_show_means_and_the_papers_values(tmp_path: Path) -> None:
         chart_run(tmp_path / "2", auc=(0.1, 0.5), accuracy=(0.2, 0.4), actdiff=1.0, **XRAY),
         chart_run(tmp_path / "1", auc=(0.4, 0.6), accuracy=(0.8, 0.6), **XRAY),
     ]
-    chart = site_bars(runs)
+    chart = site_scores(runs)
     auc, accuracy = chart.figure.axes
     assert [label.get_text() for label in auc.get_yticklabels()] == ["Classify", "Actdiff"]
     assert means(auc) == pytest.approx([0.5, 0.3])
@@ -111,7 +111,7 @@ def test_sites_show_means_and_the_papers_values(tmp_path: Path) -> None:
 
 
 def test_only_site_correlated_runs_are_drawn_with_sites(tmp_path: Path) -> None:
-    assert site_bars([chart_run(tmp_path)]) is None
+    assert site_scores([chart_run(tmp_path)]) is None
 
 
 def test_fewer_masks_draws_means_by_share(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_every_chart_can_be_written_and_is_the_same_again(tmp_path: Path) -> Non
         chart_run(tmp_path / "1", auc=(0.4, 0.6), actdiff=1.0, masks=0.2, **XRAY),
         chart_run(tmp_path / "2", auc=(0.4, 0.6), **XRAY),
     ]
-    draws = (valid_curves, site_bars, fewer_masks)
+    draws = (valid_curves, site_scores, fewer_masks)
     first, again = ([draw(runs) for draw in draws] for _ in range(2))
     assert len({chart.name for chart in first}) == len(draws)
     assert list(map(svg, first)) == list(map(svg, again))

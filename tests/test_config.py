@@ -193,7 +193,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"head": "released", "model": "densenet121"}, "head has no effect on networks other than ResNets"),
     ({"masked_fill": "grey"}, "masked_fill has no effect while classify_masked is off"),
     ({"masked_fill": "grey", "actdiff": 1.0}, "masked_fill has no effect while classify_masked is off"),
-    ({"model": "unet", "sync_batchnorm": True}, "sync_batchnorm has no effect on cnn, ae and unet"),
+    ({"model": "unet", "sync_batchnorm": True}, "sync_batchnorm has no effect on cnn, ae"),
     *(
         ({"split_policy": "subject", "split_ratio": ratio}, "split_ratio must be three positive shares")
         for ratio in ("50/50", "50/25/20", "a/b/c", "100/0/0", "", "-10/60/50", "nan/50/50", "inf/1/1")

@@ -5,9 +5,10 @@ import json
 import pytest
 from summary_runs import write_run
 
-from activmask.data.manifest import SPLITS_FILE, Entry, format_entries
 from activmask.report.findings.series import without_repeats
 from activmask.report.findings.summary import summarise
+from activmask.runs.folder import SPLITS_FILE
+from activmask.runs.manifest import Entry, format_entries
 from activmask.runs.results import find_runs
 
 AUC = {0: 0.5, 1: 0.6, 2: 0.4}

@@ -132,7 +132,7 @@ def test_training_refuses_equal_pixels_in_two_splits(tmp_path, monkeypatch, stre
 
 
 def judged(config: RunConfig, seed: int) -> str:
-    stored, origin = open_stored(config, seed, CPU)
+    stored, origin = open_stored(config.source, config.view, config.objectives, seed, device=CPU)
     return equal_images(config.source, stored, origin.entries)
 
 
@@ -154,7 +154,7 @@ def test_training_names_pictures_that_look_alike_in_two_splits(tmp_path, near):
     card = {} if near is None else {"duplicates": {"near": near}}
     data_set(tmp_path / "data", (picture(0), picture(2)), **card)
     config = make_config(data=str(tmp_path / "data"))
-    _, origin = open_stored(config, 0, CPU)
+    _, origin = open_stored(config.source, config.view, config.objectives, 0, device=CPU)
     two_splits = near == [["image-000", "image-002"]]
     told = near_images(config.source, origin.entries)
     assert two_splits == ("look alike, 1 of them in two splits: images/image-000.png (train)" in told)

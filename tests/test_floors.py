@@ -129,7 +129,7 @@ def test_the_plan_has_no_room_that_is_not_there():
         ("activmask.data.files.tables", "activmask.data.splits", False),
         ("activmask.data.sources.msd.raw", "activmask.data.sources.msd.volume", True),
         ("activmask.data.sources.msd.raw", "activmask.data.sources.xray.files", False),
-        ("activmask.report.charts.bars", "activmask.report.tables.formats", False),
+        ("activmask.report.charts.site_scores", "activmask.report.tables.formats", False),
         ("activmask.saliency.explain", "activmask.evaluation.evaluate", False),
         ("activmask.evaluation.evaluate", "activmask.saliency.explain", True),
         ("activmask.training.feed.stream", "activmask.training.run", False),

@@ -13,7 +13,7 @@ from user_folder import Folder
 
 from activmask.data.dataset import load_samples
 from activmask.data.files.images import read_mask, read_plain_mask
-from activmask.data.files.mask_reading import UnclearMasks, judge_masks
+from activmask.data.files.mask_reading import UnclearMasks, survey_masks
 from activmask.data.files.mask_values import MaskReading, parse_values
 from activmask.ground.errors import DataError, UsageError
 from activmask.saliency.inputs import read_inputs
@@ -321,8 +321,8 @@ def test_saliency_refuses_a_mask_of_other_values_than_the_data_sets(tmp_path):
 def test_masks_that_cannot_be_read_are_passed_over(tmp_path):
     folder = folder_of(tmp_path, pixels(255, 0))
     (folder.masks / "0.png").write_text("no image")
-    assert judge_masks(sorted(folder.masks.iterdir()), MaskReading()).files == 3
-    assert judge_masks([], MaskReading()).files == 0
+    assert survey_masks(sorted(folder.masks.iterdir()), MaskReading()).files == 3
+    assert survey_masks([], MaskReading()).files == 0
 
 
 def test_float_masks_that_are_not_finite_are_left_out(tmp_path):

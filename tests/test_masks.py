@@ -110,7 +110,7 @@ before = peak()
 dilate(masks, 0.5)
 print(peak() - before)
 """
-    # The result is 25 MB; the three floats a pixel of a single pass would be 300 MB.
+    # The result is 25 MB; the three floats per pixel of a single pass would be 300 MB.
     grown_mb = float(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout)
     assert grown_mb < 120
 

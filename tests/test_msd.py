@@ -123,7 +123,7 @@ def test_volumes_with_other_channels_are_left_out_and_named(task, tmp_path):
     task.case("plain", voxels()[..., None])
     summary = prepare_msd(task.root, tmp_path / "out", size=20)
     assert (summary.volumes, summary.written.counts) == (4, {"all": {0: 12, 1: 12}})
-    remedy = "keep one, and of a label with one channel a class make one volume of numbers"
+    remedy = "keep one, and of a label with one channel per class make one volume of numbers"
     assert summary.skipped == (
         (
             "imagesTr/hot.nii.gz",

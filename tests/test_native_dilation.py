@@ -19,7 +19,6 @@ from tiny_checkpoints import tiny_checkpoint
 
 from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.dilation import dilation_radius, stored_radii
-from activmask.data.manifest import split_digests, table_entries
 from activmask.data.mask_shares import ShareTally, dilated_masks
 from activmask.data.masks import dilate
 from activmask.data.sources.msd.prepare import prepare_msd
@@ -31,6 +30,7 @@ from activmask.evaluation.mask_notes import mask_presence
 from activmask.ground.errors import DataError
 from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.making import make_config
+from activmask.runs.manifest import split_digests, table_entries
 from activmask.saliency.inputs import read_inputs
 from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.sources import load_splits, read_splits, split_rows

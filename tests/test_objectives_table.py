@@ -1,12 +1,13 @@
 """An objective is one file and one line: a toy defined here is found everywhere by being listed once."""
 
 import csv
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args, get_origin
 
 import pytest
 import torch
 from in_process import told
+from objective_settings import OBJECTIVES as OF_TESTS
 
 from activmask.data.settings import Source, View
 from activmask.experiments.paper import paper_cell
@@ -15,8 +16,10 @@ from activmask.ground.settings import declared, setting
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import needs
-from activmask.objectives.objective import Needs, Objective
+from activmask.objectives.objective import Discriminator, Needs, Objective, is_on
+from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.description import Machine, Preset, Training, all_settings, changed, flat
+from activmask.runs.folder import STATE_FILE
 from activmask.runs.making import make_config, written_config
 from activmask.runs.names import baseline, is_baseline, method_name, run_name
 from activmask.training.run import train
@@ -24,9 +27,9 @@ from activmask.training.run import train
 
 @dataclass(frozen=True, kw_only=True)
 class SteadySettings:
-    steady: float = setting(0.0, "Weight of steady logits.", least=0, method=True)
+    steady: float = setting(0.0, "Weight of steady logits.", least=0)
     steady_power: Literal["two", "four"] = setting(
-        "two", "Power of the logits.", method=True, form=True, in_name=str, in_label="power {}".format
+        "two", "Power of the logits.", form=True, in_name=str, in_label="power {}".format
     )
 
 
@@ -58,6 +61,24 @@ def test_every_objective_is_listed_by_its_name_and_shares_no_setting():
     assert len(flat(make_config())) == len(all_settings())
     parts = (Preset, Source, View, Network, Training, Machine)
     assert len(all_settings()) == len(names) + sum(len(declared(part)) for part in parts)
+
+
+def test_no_two_settings_give_a_run_the_same_words():
+    for words_of in ("in_name", "in_label"):
+        found = [
+            word
+            for known in all_settings().values()
+            if getattr(known, words_of) and get_origin(known.kind) is Literal
+            for value in get_args(known.kind)
+            if value != known.default and (word := getattr(known, words_of)(value))
+        ]
+        assert len(found) == len(set(found)), found
+
+
+def test_every_objective_is_among_those_that_are_trained_in_all_ways():
+    trained = {name for chosen in OF_TESTS.values() for name, value in chosen.items() if is_on(value)}
+    networks = {chosen.get("model") for chosen in OF_TESTS.values()}
+    assert OBJECTIVES.keys() - {"steady"} <= trained | ({"recon"} if "ae" in networks else set())
 
 
 def test_its_settings_are_checked():
@@ -124,6 +145,36 @@ def test_runs_with_it_are_trained_named_tabulated_and_paired(crosses, tmp_path):
         "Steady": "runs/plain",
     }
     assert rows["Steady"]["baseline_seeds"] == "2"
+
+
+def test_its_own_discriminator_is_built_and_trained(crosses, tmp_path, monkeypatch):
+    built = []
+
+    def build(_settings, features, seed):
+        built.append(features)
+        torch.manual_seed(seed)
+        return torch.nn.Linear(features, 1)
+
+    apart = Discriminator(
+        build=build,
+        features=lambda _, output: output.logits,
+        loss=lambda _, network, full, shuffled: (network(full.detach()) - network(shuffled.detach())).mean(),
+        lr=lambda _: 0.5,
+        steps=lambda _: 3,
+    )
+    needs_both = Needs(masks=True, surroundings=True, shuffled=True, other_pass=True)
+    toy = replace(STEADY, switches={"steady": needs_both}, discriminator=apart)
+    monkeypatch.setitem(OBJECTIVES, "steady", toy)
+    config = make_config(
+        data=str(crosses), model="cnn", width=2, epochs=1, device="cpu", lr=1e-3, steady=1.0, batch_size=1000
+    )
+    [result] = train(config, (0,), tmp_path / "run")
+    state, _ = read_safetensors(result.folder / STATE_FILE)
+    assert built == [2]
+    assert state["judge.weight"].shape == (1, 2)
+    assert state["judge_optimizer.0.step"] == 3
+    with pytest.raises(UsageError, match="adversarial and steady each train a discriminator of their own"):
+        make_config(steady=1.0, adversarial=1.0)
 
 
 def test_its_gradient_trains_the_network(crosses, tmp_path):

@@ -115,10 +115,10 @@ def test_other_depths_than_the_data_sets_are_refused(tmp_path):
     deep = write_deep(tmp_path / "deep.png", np.full((SIDE, SIDE), 4000))
     flat = {"source": "folder", "height": SIDE, "width": SIDE, "bit_depth": 8}
     for recipe in (flat, {**flat, "resized_to": SIDE}):
-        with pytest.raises(DataError, match=r"deep\.png has 16 bits a pixel, but every image .* has 8"):
+        with pytest.raises(DataError, match=r"deep\.png has 16 bits per pixel, but every image .* has 8"):
             read_inputs(network(tmp_path, recipe), [deep])
     slices = {"source": "msd", "height": SIDE, "width": SIDE, "bit_depth": 16}
-    with pytest.raises(DataError, match=r"a\.png has 8 bits a pixel, but the slices .* have 16"):
+    with pytest.raises(DataError, match=r"a\.png has 8 bits per pixel, but the slices .* have 16"):
         read_inputs(network(tmp_path, slices), [write_image(tmp_path / "a.png")])
 
 

@@ -193,7 +193,7 @@ def test_the_follow_ups_discriminator_and_compiled_passes_are_not_recorded(cross
     plain = replica.config
     reasons = {
         "the network's passes are compiled": {"compile": True},
-        "the follow-up's discriminator takes steps of its own": {
+        "the discriminator takes steps of its own": {
             "adversarial": 1.0,
             "adversarial_form": "followup",
         },

@@ -8,6 +8,7 @@ from chart_runs import chart_run, measured
 
 from activmask.evaluation.paired import Difference
 from activmask.evaluation.spread import Spread
+from activmask.ground.listed import listed
 from activmask.report.charts.reliance import auc_against_attribution
 from activmask.report.findings import answer as module
 from activmask.report.findings.answer import answer
@@ -16,7 +17,7 @@ from activmask.report.findings.experiment import Beside, Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.reliance import Correlation
 from activmask.report.findings.summary import Summary
-from activmask.report.findings.words import interval, joined, p_value, signed
+from activmask.report.findings.words import interval, p_value, signed
 from activmask.report.tables.experiment_tables import difference_table, score_table, spread_cell
 from activmask.report.tables.table import Cell
 from activmask.runs.making import make_config
@@ -190,6 +191,6 @@ def test_numbers_in_words():
     assert (interval(None, None), interval(-0.1, 0.3)) == ("", "−0.10 to +0.30")
     assert [p_value(p) for p in (0.5, 0.001, 2 / 2**10)] == ["0.5", "0.001", "0.00195"]
     assert spread_cell(None).text == ""
-    assert [joined(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
     assert spread_cell(Spread(1 / 3, None, 1)) == Cell(text="0.33", key="0.333333")
     assert spread_cell(Spread(12.0, 0.25, 4), digits=1).text == "12.0 ± 0.2"

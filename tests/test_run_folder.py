@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from activmask.ground.errors import ActivmaskError, CheckpointError
 from activmask.runs.checkpoint import load_checkpoint
-from activmask.runs.folder import read_history, read_metrics, read_written_config
+from activmask.runs.folder import RUN_FILE, read_facts, read_history, read_metrics, read_written_config
 from activmask.runs.making import make_config
 from activmask.training.run import train
 
@@ -71,3 +71,10 @@ def test_a_damaged_result_is_not_taken_for_a_finished_run(crosses, tmp_path):
         train(config, out=tmp_path / "run")
     [anew] = train(config, out=tmp_path / "run", overwrite=True)
     assert anew.trained
+
+
+def test_entries_of_a_description_are_read_as_they_stand_or_refused(tmp_path):
+    (tmp_path / RUN_FILE).write_text('{"images": {"train": 3}}')
+    assert read_facts(tmp_path, ("images",)) == {"images": {"train": 3}}
+    with pytest.raises(CheckpointError, match=r"run\.json is missing or damaged \(lacks 'device'\)"):
+        read_facts(tmp_path, ("images", "device"))

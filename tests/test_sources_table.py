@@ -11,6 +11,7 @@ from tiny_checkpoints import write_checkpoint
 
 from activmask.data.files.images import from_stored, to_stored
 from activmask.data.raw_files import RawImage
+from activmask.data.recipe import recipe_differences
 from activmask.data.source import DataSource, PresetValues
 from activmask.data.sources import SOURCES
 from activmask.data.writer import Record, write_dataset
@@ -30,7 +31,7 @@ def read(how, path, mask, _number):
             f"{path} is a plot, but {how.network} was trained on {how.images or 'something else'}"
         )
     return RawImage(
-        pixels=from_stored(to_stored(np.loadtxt(path) / 9)),
+        pixels=from_stored(to_stored(np.loadtxt(path) / how.recipe["recipe"]["most"])),
         inside=None if mask is None else np.loadtxt(mask) > 0,
     )
 
@@ -72,7 +73,7 @@ def garden(tmp_path):
         for split, first in (("train", 0), ("valid", 8), ("test", 16))
         for i in range(first, first + 8)
     ]
-    write_dataset(tmp_path / "data" / "garden", records, card={"source": "plots"})
+    write_dataset(tmp_path / "data" / "garden", records, card={"source": "plots", "recipe": {"most": 9}})
     told("train", "--preset", "garden", "--model", "ae", "--device", "cpu", cwd=tmp_path)
     return tmp_path / "runs" / "garden-ae" / "seed-0"
 
@@ -117,6 +118,14 @@ def test_its_raw_files_are_not_for_other_networks(tmp_path):
     checkpoint = load_checkpoint(write_checkpoint(tmp_path / "best.safetensors", **recipe))
     with pytest.raises(DataError, match=r"is a plot, but .* was trained on X-rays"):
         read_inputs(checkpoint, [write_plot(tmp_path / "a.plot")])
+
+
+def test_what_it_decided_is_known_to_the_network_and_compared(garden):
+    recipe = load_checkpoint(garden / "best.safetensors").recipe
+    assert recipe["recipe"] == {"most": 9}
+    assert recipe_differences(recipe, recipe | {"recipe": {"most": 9}}) == []
+    [difference] = recipe_differences(recipe, recipe | {"recipe": {"most": 7}})
+    assert difference == 'recipe is {"most": 7}, the run\'s {"most": 9}'
 
 
 def test_its_files_may_be_volumes(garden, monkeypatch, tmp_path):

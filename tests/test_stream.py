@@ -297,8 +297,9 @@ def test_a_run_on_a_changed_stream_cannot_be_resumed(scans, tmp_path, streaming)
 
 def test_a_stream_is_checked_like_data_in_memory(crosses, streaming):
     streaming(0)
+    config = small(crosses, image_size=64)
     with pytest.raises(DataError, match="smaller than image_size 64"):
-        open_stored(small(crosses, image_size=64), 0, CPU)
+        open_stored(config.source, config.view, config.objectives, 0, device=CPU)
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,15 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from activmask.data.dataset import read_dataset
-from activmask.data.manifest import SPLITS_FILE, read_entries, split_digests
 from activmask.data.writer import write_dataset
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.other_data import _is_file_name
 from activmask.ground.errors import DataError, UsageError
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.description import changed
-from activmask.runs.folder import STATE_FILE
+from activmask.runs.folder import SPLITS_FILE, STATE_FILE
 from activmask.runs.making import make_config
+from activmask.runs.manifest import read_entries, split_digests
 from activmask.training.run import train
 
 SIDE = 16

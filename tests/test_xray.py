@@ -15,7 +15,7 @@ from PIL import Image
 from xray_files import SECRET, Collections, png, xray
 
 from activmask.data.dataset import read_dataset
-from activmask.data.files.intensities import recorded_intensity
+from activmask.data.files.intensities import card_intensity
 from activmask.data.files.mask_reading import UnclearMasks
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.sources.xray.cache import KEY_BYTES, Made, continued, finished_images
@@ -244,11 +244,11 @@ def test_released_intensities_want_the_released_depths(tmp_path):
 
 
 def test_older_data_sets_keep_the_range_they_were_made_with(tmp_path):
-    assert recorded_intensity({"source": "xray"}) == "mixed"
-    assert recorded_intensity({"source": "folder"}) == 65_535
-    assert recorded_intensity({"source": "xray", "intensity": "released"}) == "released"
+    assert card_intensity({"source": "xray"}) == "mixed"
+    assert card_intensity({"source": "folder"}) == 65_535
+    assert card_intensity({"source": "xray", "intensity": "released"}) == "released"
     with pytest.raises(DataError, match="found 'loud'"):
-        recorded_intensity({"intensity": "loud"})
+        card_intensity({"intensity": "loud"})
     grey, deep = xray(3, 200), xray(3, 4095, kind=np.uint16)
     mixed = [read_intensities(png(tmp_path / "x.png", pixels), intensity="mixed") for pixels in (grey, deep)]
     np.testing.assert_allclose(mixed[0], grey / 255, atol=1e-6)

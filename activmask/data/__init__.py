@@ -1,0 +1,1 @@
+"""Images with their masks and labels: on disk, in memory, in splits, and as a network sees them."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from activmask.data.files.images import image_size, read_grey, read_plain_mask
 from activmask.data.files.likeness import is_missing, refuse_likenesses
-from activmask.data.files.tables import Row, read_table, read_text, relative_path
+from activmask.data.files.tables import CsvRow, read_table, read_text, relative_path
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
 from activmask.ground.errors import PATH, DataError
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 """Of `card.json` and of what lies beside it; a card that names none is somebody's own."""
+
+TABLE_FILE = "metadata.csv"
+"""What a data set holds, one row per image."""
+
+CARD_FILE = "card.json"
+"""How it was made."""
 
 NATIVE = ("native_height", "native_width")
 COLUMNS = ("file_name", "mask_file_name", "label", "subject", "site", "split", *NATIVE)
@@ -74,7 +80,7 @@ def read_dataset(root: Path) -> Dataset:
         raise DataError(
             f"the data set folder {PATH} does not exist", path=root, advice="make-synthetic makes one"
         )
-    table = root / "metadata.csv"
+    table = root / TABLE_FILE
     rows = read_table(table, REQUIRED, COLUMNS)
     _check_distinct(table, rows)
     for column in ("subject", "site"):
@@ -128,7 +134,7 @@ def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
     )
 
 
-def native_sides(table: Path, row: Row) -> tuple[int, int] | None:
+def native_sides(table: Path, row: CsvRow) -> tuple[int, int] | None:
     """Height and width in px of the slice that a row's image was resized from; None without the columns.
 
     Raises:
@@ -157,7 +163,7 @@ def read_card(root: Path) -> dict[str, Any]:
     Raises:
         DataError: the file is not a JSON object, or of a data set that a later version made.
     """
-    path = root / "card.json"
+    path = root / CARD_FILE
     if not path.exists():
         return {}
     try:
@@ -203,15 +209,15 @@ def _pixels(dataset: Dataset, name: str, read: Callable[[Path], np.ndarray]) -> 
     return pixels
 
 
-def _column(rows: Sequence[Row], name: str) -> tuple[str, ...]:
+def _column(rows: Sequence[CsvRow], name: str) -> tuple[str, ...]:
     return tuple(row[name] for row in rows)
 
 
-def _mask_name(row: Row) -> str:
+def _mask_name(row: CsvRow) -> str:
     return "" if is_missing(row["mask_file_name"]) else row["mask_file_name"]
 
 
-def _check_distinct(table: Path, rows: Sequence[Row]) -> None:
+def _check_distinct(table: Path, rows: Sequence[CsvRow]) -> None:
     first: dict[str, int] = {}
     for row in rows:
         known = first.setdefault(row["file_name"], row.number)
@@ -219,7 +225,7 @@ def _check_distinct(table: Path, rows: Sequence[Row]) -> None:
             raise DataError(f"{row['file_name']!r} is already in row {known}", path=table, row=row.number)
 
 
-def _common_size(root: Path, table: Path, rows: Sequence[Row]) -> tuple[int, int]:
+def _common_size(root: Path, table: Path, rows: Sequence[CsvRow]) -> tuple[int, int]:
     find = _finder(root)
     expected: tuple[int, int] | None = None
     for row in rows:
@@ -263,7 +269,7 @@ def _finder(root: Path) -> Callable[[str], Path]:
     return find
 
 
-def _labels(table: Path, rows: Sequence[Row]) -> np.ndarray:
+def _labels(table: Path, rows: Sequence[CsvRow]) -> np.ndarray:
     for row in rows:
         text = row["label"]
         if not (text.isascii() and text.isdigit() and len(text) <= 9):
@@ -277,7 +283,7 @@ def _labels(table: Path, rows: Sequence[Row]) -> np.ndarray:
     return labels
 
 
-def _subjects(table: Path, rows: Sequence[Row]) -> tuple[str, ...]:
+def _subjects(table: Path, rows: Sequence[CsvRow]) -> tuple[str, ...]:
     if "subject" not in rows[0].cells:
         return _column(rows, "file_name")
     for row in rows:
@@ -291,7 +297,7 @@ def _subjects(table: Path, rows: Sequence[Row]) -> tuple[str, ...]:
     return _column(rows, "subject")
 
 
-def _native(table: Path, rows: Sequence[Row], card: dict[str, Any]) -> np.ndarray | None:
+def _native(table: Path, rows: Sequence[CsvRow], card: dict[str, Any]) -> np.ndarray | None:
     found = [native_sides(table, row) for row in rows]
     if None not in found:
         return np.array(found, dtype=np.int64)
@@ -299,7 +305,7 @@ def _native(table: Path, rows: Sequence[Row], card: dict[str, Any]) -> np.ndarra
     return np.zeros((len(rows), 2), np.int64) if card.get("source") == "msd" else None
 
 
-def _splits(table: Path, rows: Sequence[Row]) -> tuple[str, ...]:
+def _splits(table: Path, rows: Sequence[CsvRow]) -> tuple[str, ...]:
     splits, subjects = _column(rows, "split"), _subjects(table, rows)
     if not any(splits):
         return splits

@@ -91,7 +91,7 @@ def pixel_digest(pixels: np.ndarray) -> bytes:
 
 @dataclass
 class DuplicateFinder:
-    """Looks at images one after the other, in little memory: half a kilobyte an image."""
+    """Looks at images one after the other, in little memory: half a kilobyte per image."""
 
     pictures: list[Picture] = field(default_factory=list)
     seen: list[Looks] = field(default_factory=list)

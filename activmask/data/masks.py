@@ -9,7 +9,7 @@ from activmask.data.dilation import dilation_radius, stored_radii
 from activmask.data.mask_shares import Presence
 
 _PIXELS_AT_ONCE = 2**22
-"""Of the masks being dilated, each of which takes 12 bytes a pixel meanwhile: 50 MB."""
+"""Of the masks being dilated, each of which takes 12 bytes per pixel meanwhile: 50 MB."""
 
 _Z = 1.96
 """Standard deviations around the mean that hold 95 % of a normal distribution."""

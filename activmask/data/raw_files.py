@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from activmask.data.dataset import read_card
+from activmask.data.dataset import TABLE_FILE, read_card
 from activmask.data.files.images import Colour, read_mask, read_plain_mask, read_stored_mask
-from activmask.data.files.intensities import Intensity, recorded_intensity
-from activmask.data.files.mask_reading import recorded_reading
+from activmask.data.files.intensities import Intensity, card_intensity
+from activmask.data.files.mask_reading import card_reading
 from activmask.data.files.mask_values import MaskReading, inside, value_counts
 from activmask.data.recipe import Recipe, card_recipe, recipe_differences
 from activmask.ground.errors import PATH, DataError
@@ -55,7 +55,7 @@ class Preparing:
     @property
     def intensity(self) -> Intensity:
         """How stored values became brightness."""
-        return recorded_intensity({"source": self.source, **self.recipe})
+        return card_intensity({"source": self.source, **self.recipe})
 
     @property
     def colour(self) -> Colour:
@@ -73,10 +73,18 @@ class Preparing:
 
 def in_data_set(how: Preparing, path: Path) -> bool:
     """Whether a file lies in a data set that was prepared as the network's was."""
+    found = recipe_beside(path)
+    return found is not None and not recipe_differences(how.recipe, found)
+
+
+def recipe_beside(path: Path) -> Recipe | None:
+    """What the card of the data set that a file lies in tells; None where it lies in none.
+
+    Raises:
+        DataError: the card is broken.
+    """
     root = path.resolve().parent.parent
-    if not (root / "metadata.csv").is_file():
-        return False
-    return not recipe_differences(how.recipe, card_recipe(read_card(root)))
+    return card_recipe(read_card(root)) if (root / TABLE_FILE).is_file() else None
 
 
 def reading_of(how: Preparing, mask: Path) -> MaskReading | None:
@@ -85,7 +93,7 @@ def reading_of(how: Preparing, mask: Path) -> MaskReading | None:
     Raises:
         DataError: its values are not those of the data set, so that nothing or all would be inside.
     """
-    asked = recorded_reading(how.recipe)
+    asked = card_reading(how.recipe)
     if asked == MaskReading() or in_data_set(how, mask):
         return None
     _check_values(how, mask, asked)

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from activmask.data.dataset import Dataset
-from activmask.data.files.intensities import recorded_intensity
+from activmask.data.dataset import CARD_FILE, Dataset
+from activmask.data.files.intensities import card_intensity
 from activmask.ground.errors import PATH, DataError
 
 Recipe = dict[str, Any]
 """A card's entries that decide how a raw file becomes an image and a mask, and the stored size in px."""
+
+OWN = "recipe"
+"""The entry of a card that holds whatever else a source decided; its reader of raw files is told."""
 
 _DECISIVE = (
     "source",
@@ -29,8 +32,9 @@ _DECISIVE = (
     "resized_to",
     "mask_reading",
     "bit_depth",
+    OWN,
 )
-_COMPARED = ("source", "intensity", "window", "labels", "channel", "modality", "orientation", "crop")
+_COMPARED = ("source", "intensity", "window", "labels", "channel", "modality", "orientation", "crop", OWN)
 """What two sets of images must have in common for a network of one to be asked about the other.
 
 How masks are read is each set's own affair, and so is whether colour was met: grey is grey.
@@ -48,7 +52,7 @@ def card_recipe(card: Mapping[str, Any]) -> Recipe:
     if "made_by" in card and "source" not in card:
         recipe["source"] = "synthetic"
     if recipe.get("source") in {"xray", "folder"}:
-        recipe["intensity"] = recorded_intensity(card)
+        recipe["intensity"] = card_intensity(card)
     return recipe
 
 
@@ -86,7 +90,7 @@ def class_names(dataset: Dataset) -> tuple[str, ...]:
     Raises:
         DataError: the card contradicts the table or itself.
     """
-    path, count = dataset.root / "card.json", int(dataset.labels.max()) + 1
+    path, count = dataset.root / CARD_FILE, int(dataset.labels.max()) + 1
     names = card_class_names(dataset.card, path)
     if names and len(names) != count:
         raise DataError(

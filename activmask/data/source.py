@@ -58,7 +58,10 @@ class DataSource:
     known_by_content: Callable[[Path], bool] | None = None
     """Tells its raw files, where their names do not."""
     read: ReadRaw | None = None
-    """Its reader of raw files, and of pictures of any size if it takes them."""
+    """Its reader of raw files, and of pictures of any size if it takes them.
+
+    It is told how the data set was prepared: what the source decided stands in the card's entry `recipe`,
+    an object of its own, and so in `how.recipe["recipe"]`."""
     stored_range: Callable[[Preparing, Path], Intensity] | None = None
     """How the values of a picture of the stored size are read; raises a DataError where that cannot be told.
 

@@ -4,6 +4,7 @@ Masks grow on the grid that they were drawn on, so before anything is cropped or
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -83,9 +84,10 @@ def scale_unknown(samples: Samples) -> bool:
     return samples.native is not None and bool((samples.native == 0).any())
 
 
-def unscaled(what: object, view: View) -> DataError:
+def unscaled(path: Path | str, view: View) -> DataError:
     """What to raise where masks cannot be dilated, of a data set or an image."""
     return DataError(
-        f"{what}: mask_blur {view.mask_blur:g} counts px of the original slice, but {SCALE_UNKNOWN}, or set "
-        "mask_blur to 0"
+        f"mask_blur {view.mask_blur:g} counts px of the original slice, but {SCALE_UNKNOWN}, or set "
+        "mask_blur to 0",
+        path=path,
     )

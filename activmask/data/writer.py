@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from activmask.data.dataset import COLUMNS, FORMAT_VERSION, NATIVE, find_gap
+from activmask.data.dataset import CARD_FILE, COLUMNS, FORMAT_VERSION, NATIVE, TABLE_FILE, find_gap
 from activmask.data.files.png import encode_binary_png, encode_png
 from activmask.data.files.tables import format_table
 from activmask.data.mask_shares import MaskShares, ShareTally
@@ -26,7 +26,7 @@ from activmask.ground.errors import PATH, DataError
 from activmask.ground.folders import replace_folder
 
 SKIPPED_COLUMNS = ("file_name", "reason")
-_CONTENTS = {"metadata.csv", "card.json", "images", "masks", "preview.png", "skipped.csv"}
+_CONTENTS = {TABLE_FILE, CARD_FILE, "images", "masks", "preview.png", "skipped.csv"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # Hugging Face guesses splits from these words in file names and would then ignore the table;
@@ -120,8 +120,8 @@ def write_dataset(
         rows, size, depth = _write_images(partial, records, tally)
         _check_rows(root, rows)
         summary = _summary(root, rows, size, depth, tally)
-        (partial / "metadata.csv").write_bytes(_table(rows))
-        (partial / "card.json").write_bytes(_card(card, summary))
+        (partial / TABLE_FILE).write_bytes(_table(rows))
+        (partial / CARD_FILE).write_bytes(_card(card, summary))
         if preview is not None:
             (partial / "preview.png").write_bytes(preview() if callable(preview) else preview)
         if skipped:
@@ -152,8 +152,8 @@ def check_target(root: Path, overwrite: bool) -> None:
     if not found:
         return
     foreign = sorted(found - _CONTENTS)
-    if foreign or not {"metadata.csv", "card.json"} <= found:
-        odd = f"it holds {foreign[0]!r}" if foreign else "it has no metadata.csv with a card.json"
+    if foreign or not {TABLE_FILE, CARD_FILE} <= found:
+        odd = f"it holds {foreign[0]!r}" if foreign else f"it has no {TABLE_FILE} with a {CARD_FILE}"
         raise DataError(
             f"{PATH} exists and is not a data set ({odd})", path=root, advice="choose another place"
         )

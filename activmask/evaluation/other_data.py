@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from activmask.data.dataset import Dataset, read_dataset
-from activmask.data.manifest import Entry, pixel_digests, split_digests, table_entries, table_rows
 from activmask.data.recipe import Recipe, class_names, matched_classes, recipe_differences, recipe_of
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, split_seed
 from activmask.data.sources.synthetic.drawing import CLASS_NAMES
 from activmask.ground.errors import PATH, DataError
 from activmask.runs.checkpoint import Checkpoint
+from activmask.runs.manifest import Entry, pixel_digests, split_digests, table_entries, table_rows
 from activmask.training.feed.known_recipe import known_classes, known_recipe
 from activmask.training.feed.origin import absolute, origin_in_memory
 from activmask.training.feed.sources import drawn_splits, read_splits

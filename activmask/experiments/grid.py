@@ -124,7 +124,7 @@ def read_grid(which: str) -> Grid:
     try:
         return _parse(tomllib.loads(text), which)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{which} is not TOML ({error}); mend the file") from error
+        raise UsageError(f"{PATH} is not TOML ({error})", path=which, advice="mend the file") from error
 
 
 def _read_text(path: Path) -> str:
@@ -164,7 +164,7 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
 
 def _expect(value: Any, kind: type, where: str, what: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise UsageError(f"{where}: {what} must be of type {kind.__name__}", found=repr(value))
+        raise UsageError(f"{what} must be of type {kind.__name__}", path=where, found=repr(value))
     return value
 
 

@@ -1,4 +1,4 @@
-"""Jobs in processes of this machine, one process a job."""
+"""Jobs in processes of this machine, one process per job."""
 
 import os
 from multiprocessing import connection, get_context, parent_process

@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
+from activmask.runs.selection import Epoch
 
-MEASURES = ("train", "valid", "test", "best_epoch")
+PRINTED = ("train", "valid", "test", "best_epoch")
 """What a printed column can hold: a score of a split, or the best epoch."""
-
-Epoch = Literal["best", "last"]
-EPOCHS: tuple[Epoch, ...] = ("best", "last")
 
 Axes = Mapping[str, Mapping[str, Any]]
 Key = frozenset[tuple[str, str]]
@@ -51,7 +49,7 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
     found: dict[Key, dict[str, Printed]] = {}
     for row in rows:
         if not isinstance(row, list) or len(row) != len(columns):
-            raise UsageError(f"{where}: a printed row must have {len(columns)} entries", found=repr(row))
+            raise UsageError(f"a printed row must have {len(columns)} entries", path=where, found=repr(row))
         labels = dict(zip(leading, row, strict=False))
         for axis, label in labels.items():
             _check_label(axis, label, axes, where)
@@ -62,8 +60,8 @@ def printed_values(table: Mapping[str, Any], axes: Axes, where: str) -> dict[Key
 
 
 def _last_epoch(names: Any, where: str) -> list[str]:
-    if not isinstance(names, list) or not all(name in MEASURES[:3] for name in names):
-        raise UsageError(f"{where}: last_epoch lists some of {', '.join(MEASURES[:3])}", found=repr(names))
+    if not isinstance(names, list) or not all(name in PRINTED[:3] for name in names):
+        raise UsageError(f"last_epoch lists some of {', '.join(PRINTED[:3])}", path=where, found=repr(names))
     return names
 
 
@@ -77,8 +75,8 @@ def _measure(column: str, axes: Axes, where: str) -> tuple[dict[str, str], str]:
 
 
 def _known_measure(name: str, where: str) -> str:
-    if name not in MEASURES:
-        raise UsageError(f"there is no printed measure '{name}'; {nearest(name, MEASURES)}", path=where)
+    if name not in PRINTED:
+        raise UsageError(f"there is no printed measure '{name}'; {nearest(name, PRINTED)}", path=where)
     return name
 
 
@@ -90,5 +88,5 @@ def _check_label(axis: str, label: Any, axes: Axes, where: str) -> None:
 def _printed(value: Any, epoch: Epoch, where: str) -> Printed:
     numbers = value if isinstance(value, list) else []
     if len(numbers) not in {1, 2} or not all(isinstance(n, int | float) for n in numbers):
-        raise UsageError(f"{where}: a printed value must be [mean, SD] or [mean]", found=repr(value))
+        raise UsageError("a printed value must be [mean, SD] or [mean]", path=where, found=repr(value))
     return Printed(float(numbers[0]), float(numbers[1]) if len(numbers) == 2 else None, epoch)

@@ -31,7 +31,7 @@ def setting(
     *,
     least: float | None = None,
     choices: Choices | None = None,
-    method: bool = False,
+    method: bool | None = None,
     form: bool = False,
     in_name: InWords | None = None,
     in_label: InWords | None = None,
@@ -44,9 +44,11 @@ def setting(
         text: its help.
         least: the smallest number allowed.
         choices: the words that its flag takes, where a table lists them.
-        method: whether a method differs from its baseline in it.
+        method: whether a method differs from its baseline in it; if nothing is said, it does where an
+            objective declares it, and nowhere else.
         form: whether it says how a method is computed, not which method it is.
-        in_name: its part of a run's folder name, where it departs from the default.
+        in_name: its part of a run's folder name, where it departs from the default; no other setting may
+            give the same words. Weights of objectives are in the name by themselves.
         in_label: its part of a method's label, likewise.
         bare: what its flag means without a value, where it may stand so.
     """
@@ -75,7 +77,7 @@ class Setting:
     text: Text
     least: float | None
     choices: Choices | None
-    method: bool
+    method: bool | None
     form: bool
     in_name: InWords | None
     in_label: InWords | None

@@ -19,7 +19,9 @@ class Build(Protocol):
     """Makes an untrained network, its weights drawn from torch's global generator."""
 
     def __call__(self, wanted: Network, *, channels: int, classes: int, image_size: int) -> nn.Module:
-        """A module mapping images (B, C, H, W) to a `ModelOutput`; `Tapped` makes one of any classifier.
+        """A module called with images (B, C, H, W) and `reconstruct`, a bool, that returns a `ModelOutput`.
+
+        `Tapped` (`activmask/models/taps.py`) makes one of any classifier that returns logits.
 
         Args:
             wanted: its name, width and head.

@@ -26,11 +26,10 @@ POOLED = "pooled"
 class ActdiffSettings:
     """How strongly and of which activations the difference is penalised."""
 
-    actdiff: float = setting(0.0, "Weight of the activation difference penalty.", least=0, method=True)
+    actdiff: float = setting(0.0, "Weight of the activation difference penalty.", least=0)
     actdiff_norm: Norm = setting(
         "row",
         "Axes of its norm: whole layer (Eq. 1), channel (as published code ran), row.",
-        method=True,
         form=True,
         in_name=str,
         in_label=str,
@@ -38,7 +37,6 @@ class ActdiffSettings:
     actdiff_at: At = setting(
         "pre",
         "Compare activations before or after the ReLU.",
-        method=True,
         form=True,
         in_name=str,
         in_label=str,
@@ -46,7 +44,6 @@ class ActdiffSettings:
     actdiff_layers: str = setting(
         "all",
         "all, last, pooled (mean over positions after the last ReLU), or names with commas between.",
-        method=True,
         form=True,
         in_name=lambda layers: layers if layers in {"last", POOLED} else "",
         in_label=str,
@@ -54,7 +51,6 @@ class ActdiffSettings:
     actdiff_detach: bool = setting(
         False,
         "Send no gradient through the shuffled pass.",
-        method=True,
         form=True,
         in_label=lambda _: "detached",
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from activmask.ground.settings import setting
 from activmask.objectives.actdiff import choose_layers
-from activmask.objectives.objective import Needs, Objective, Step, Trial
+from activmask.objectives.objective import Discriminator, Needs, Objective, Step, Trial
 from activmask.objectives.pooled_features import check_pooled, pooled
 
 if TYPE_CHECKING:
@@ -34,13 +34,12 @@ class AdversarialSettings:
     """How strongly the network is to fool the discriminator, and how that learns."""
 
     adversarial: float = setting(
-        0.0, "Weight of fooling a discriminator of full and shuffled features.", least=0, method=True
+        0.0, "Weight of fooling a discriminator of full and shuffled features.", least=0
     )
     adversarial_form: Form = setting(
         "ours",
         "Discriminator of two layers on the mean of the last pre-activation; or the authors' follow-up's, of "
         "three spectrally normalised layers of 1024 and one more on the pooled features, losses summed.",
-        method=True,
         form=True,
         in_name=str,
         in_label=str,
@@ -49,12 +48,9 @@ class AdversarialSettings:
         1,
         "Discriminator steps per step of the network: on one batch (ours), or on as many batches (followup).",
         least=1,
-        method=True,
         form=True,
     )
-    adversarial_lr: float = setting(
-        1e-3, "Learning rate of the discriminator.", least=0, method=True, form=True
-    )
+    adversarial_lr: float = setting(1e-3, "Learning rate of the discriminator.", least=0, form=True)
 
 
 def discriminator(features: int, seed: int, form: Form = "ours") -> nn.Sequential:
@@ -132,13 +128,21 @@ def _fits(settings: AdversarialSettings, trial: Trial) -> None:
 ADVERSARIAL = Objective(
     settings=AdversarialSettings,
     switches={
-        "adversarial": Needs(
-            masks=True, surroundings=True, shuffled=True, other_pass=True, discriminator=True
-        ),
+        "adversarial": Needs(masks=True, surroundings=True, shuffled=True, other_pass=True),
     },
     label=lambda _: "Adversarial",
     source="after the authors' follow-up, ICLR 2021",
     refused=_refused,
     fits=_fits,
     term=_term,
+    discriminator=Discriminator(
+        build=lambda settings, features, seed: discriminator(features, seed, settings.adversarial_form),
+        features=lambda settings, output: told_apart(output, settings.adversarial_form),
+        loss=lambda settings, network, full, shuffled: discriminator_loss(
+            network, full, shuffled, settings.adversarial_form
+        ),
+        lr=lambda settings: settings.adversarial_lr,
+        steps=lambda settings: settings.adversarial_steps,
+        takes_turns=lambda settings: settings.adversarial_form == "followup",
+    ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from activmask.objectives import OBJECTIVES
-from activmask.objectives.objective import Needs, Objective, together
+from activmask.objectives.objective import Discriminator, Needs, Objective, together
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +41,12 @@ def that_need(chosen: Chosen, what: str) -> list[str]:
         for name in one.switched_on(settings)
         if getattr(one.switches[name], what)
     ]
+
+
+def discriminator_of(chosen: Chosen) -> tuple[Discriminator[Any], Any] | None:
+    """The second network that a run trains along, with the settings of its objective; None without one."""
+    found = ((one.discriminator, settings) for one, settings in switched_on(chosen) if one.discriminator)
+    return next(found, None)
 
 
 def term_names(chosen: Chosen) -> list[str]:

@@ -29,14 +29,12 @@ class ClassifyMaskedSettings:
         "off",
         "Control: images that are blank outside the mask, in training only (train) or in validation and test "
         "too (all), the paper's upper bound.",
-        method=True,
         in_name=_NAMES.__getitem__,
         bare="train",
     )
     masked_fill: Fill = setting(
         "black",
         "What classify_masked puts outside the mask: black (0) or mid-grey (0.5).",
-        method=True,
         in_name=str,
         in_label=str,
     )

@@ -15,7 +15,6 @@ class ClassifyShuffledSettings:
     classify_shuffled: bool = setting(
         False,
         "Control: train on images whose outside pixels are shuffled.",
-        method=True,
         in_name=lambda _: "classify-shuffled",
     )
 

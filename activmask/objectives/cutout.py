@@ -21,7 +21,6 @@ class CutoutSettings:
         0,
         "Side in px of a random square set to 0 in training.",
         least=0,
-        method=True,
     )
 
 

@@ -24,11 +24,10 @@ Target = Literal["contrast", "positive"]
 class GradmaskSettings:
     """How strongly and in which form the input gradient is penalised."""
 
-    gradmask: float = setting(0.0, "Weight of the input gradient outside the mask.", least=0, method=True)
+    gradmask: float = setting(0.0, "Weight of the input gradient outside the mask.", least=0)
     gradmask_norm: Norm = setting(
         "l2",
         "l2: norm per image, averaged (Eq. 2); l1: absolute values summed over the batch.",
-        method=True,
         form=True,
         in_name=str,
         in_label=str,
@@ -36,7 +35,6 @@ class GradmaskSettings:
     gradmask_target: Target = setting(
         "contrast",
         "Differentiate |y1 - y0| or the positive class's |y1|.",
-        method=True,
         form=True,
         in_name=str,
         in_label=str,

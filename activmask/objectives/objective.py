@@ -33,13 +33,13 @@ class Needs:
     other_pass: bool = False
     """A second pass of the network, over that copy, and activations to compare."""
     second_derivative: bool = False
-    """A gradient with respect to the input that can itself be differentiated."""
+    """A gradient of an output, with respect to the input or an activation, that is differentiated again.
+
+    The network is tried out for it, attention takes a form that allows it, and `compile` is refused."""
     surroundings: bool = False
     """Images with all that lies outside their masks."""
     decoder: bool = False
     """A network that reconstructs its input."""
-    discriminator: bool = False
-    """A second network that is trained along."""
 
     def __or__(self, other: Needs) -> Needs:
         """What two objectives ask together."""
@@ -81,9 +81,28 @@ class Trial:
     name: str
     """What the user called it."""
     taps: Mapping[str, Tensor]
-    """Its activations before each ReLU, of one blank image, in the order of execution."""
+    """What goes into each of its activation modules (ReLU, GELU, ...) for one blank image, in the order of
+    execution: (1, C, h, w), or (1, C) after the pooling; transformers have their channels last."""
     image: tuple[int, int, int]
     """Channels, height and width of the images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discriminator(Generic[S]):
+    """A second network, which learns along to tell full images from shuffled ones by their features."""
+
+    build: Callable[[S, int, int], nn.Module]
+    """One for vectors of so many features, its weights drawn from a seed."""
+    features: Callable[[S, ModelOutput], Tensor]
+    """What it sees of a pass, (B, C)."""
+    loss: Callable[[S, nn.Module, Tensor, Tensor], Tensor]
+    """What it minimises given the vectors of full and of shuffled images, through neither; a scalar."""
+    lr: Callable[[S], float]
+    """Its learning rate under Adam."""
+    steps: Callable[[S], int] = lambda _: 1
+    """How many it takes for each one of the network, on one batch."""
+    takes_turns: Callable[[S], bool] = lambda _: False
+    """Whether it takes them on as many batches instead, of which the network learns from the last alone."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,7 +110,7 @@ class Objective(Generic[S]):
     """Everything that is true of one way to train; `OBJECTIVES` lists them all."""
 
     settings: type[S]
-    """Its settings, declared by `setting`."""
+    """Its settings, declared by `setting` (`activmask/ground/settings.py`): defaults, ranges, names."""
     switches: Mapping[str, Needs]
     """The settings that turn it, or a form of it, on by being neither 0, off nor False, and what each needs.
 
@@ -120,6 +139,8 @@ class Objective(Generic[S]):
     """A scalar to minimise, before its weight."""
     sums: Callable[[S], bool] = lambda _: False
     """Whether the term is a sum over the batch; others are means."""
+    discriminator: Discriminator[S] | None = None
+    """Its second network, if it has one; then it needs the other pass too."""
 
     @property
     def name(self) -> str:
@@ -152,7 +173,10 @@ class Objective(Generic[S]):
 
     @cached_property
     def _declared(self) -> dict[str, Setting]:
-        found = declared(self.settings)
+        found = {
+            name: replace(known, method=known.method is not False)
+            for name, known in declared(self.settings).items()
+        }
         first = found[self.name]
         with_source = replace(first, text=lambda: f"{first.help.removesuffix('.')} ({self.source}).")
         return found | {self.name: with_source}

@@ -28,14 +28,14 @@ class ReconSettings:
         0.0,
         lambda: f"Weight of the reconstruction ({', '.join(with_decoder())}: on by the preset's weight).",
         least=0,
+        method=False,
     )
     recon_loss: ReconLoss = setting(
-        "bce", "Binary cross-entropy of a sigmoid output, or mean squared error.", form=True
+        "bce", "Binary cross-entropy of a sigmoid output, or mean squared error.", form=True, method=False
     )
     recon_masked: bool = setting(
         False,
         "Reconstruct the shuffled copy from the full image.",
-        method=True,
         in_name=lambda _: "recon-masked",
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class RrrSettings:
     """How strongly the squared input gradient is penalised."""
 
-    rrr: float = setting(0.0, "Weight of 'right for the right reasons'.", least=0, method=True)
+    rrr: float = setting(0.0, "Weight of 'right for the right reasons'.", least=0)
 
 
 def rrr(logits: Tensor, images: Tensor, masks: Tensor) -> Tensor:

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.models.output import ModelOutput
-from activmask.objectives.adversarial import ADVERSARIAL, told_apart
-from activmask.objectives.chosen import Chosen, needs, shown, switched_on, term_names
+from activmask.objectives.chosen import Chosen, discriminator_of, needs, shown, switched_on, term_names
 from activmask.objectives.classification import CLASSIFY, cross_entropy
 from activmask.objectives.objective import Step
 
@@ -79,7 +78,7 @@ def step_terms(
         output=output,
         other=other,
         discriminator=discriminator,
-        pair=_pair(chosen, output, other) if asked.discriminator else None,
+        pair=_pair(chosen, output, other),
     )
     terms = {CLASSIFY: cross_entropy(output.logits, labels)}
     terms |= {
@@ -90,10 +89,13 @@ def step_terms(
     return StepTerms(terms, step.pair)
 
 
-def _pair(chosen: Chosen, output: ModelOutput, other: ModelOutput | None) -> tuple[Tensor, Tensor]:
+def _pair(chosen: Chosen, output: ModelOutput, other: ModelOutput | None) -> tuple[Tensor, Tensor] | None:
+    found = discriminator_of(chosen)
+    if found is None:
+        return None
     assert other is not None
-    form = ADVERSARIAL.of(chosen).adversarial_form
-    return told_apart(output, form), told_apart(other, form)
+    second, settings = found
+    return second.features(settings, output), second.features(settings, other)
 
 
 def is_summed(chosen: Chosen, term: str) -> bool:

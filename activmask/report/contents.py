@@ -10,13 +10,13 @@ import torch
 
 from activmask.ground.errors import CheckpointError, DataError
 from activmask.report.charts.audit_chart import audit_chart, localisation_chart
-from activmask.report.charts.bars import site_bars
 from activmask.report.charts.chart import Chart, png, svg, themed_svg
 from activmask.report.charts.curves import valid_curves
 from activmask.report.charts.fewer_masks import fewer_masks
 from activmask.report.charts.reliance import auc_against_attribution
 from activmask.report.charts.saliency_grid import saliency_grid
 from activmask.report.charts.site_means import site_means
+from activmask.report.charts.site_scores import site_scores
 from activmask.report.findings.account import account
 from activmask.report.findings.answer import QUESTION, answer
 from activmask.report.findings.experiment import Experiment
@@ -138,7 +138,7 @@ def gather(
 
 def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:
     runs = [(one.stem, one.runs) for one in data_sets]
-    return [chart for draw in (valid_curves, site_bars, fewer_masks) for chart in _charts(draw, runs)]
+    return [chart for draw in (valid_curves, site_scores, fewer_masks) for chart in _charts(draw, runs)]
 
 
 def _attention_charts(

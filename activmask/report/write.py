@@ -1,7 +1,7 @@
 """Write the report: one folder with a page, its figures and its tables, whole or not at all."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,6 +9,7 @@ import torch
 
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.folders import replace_folder
+from activmask.ground.progress import ItemsDone
 from activmask.report.contents import Contents, gather
 from activmask.report.findings.measure import Measured, measure
 from activmask.report.findings.series import finished
@@ -27,7 +28,7 @@ def write_report(
     device: torch.device | str = "cpu",
     overwrite: bool = False,
     command: str = "",
-    progress: Callable[[int, int], None] | None = None,
+    progress: ItemsDone | None = None,
 ) -> Path:
     """Measure the best epochs of runs, draw everything and write it into a new folder.
 
@@ -61,7 +62,7 @@ def write_report(
 
 
 def _measure_all(
-    runs: Sequence[Run], device: torch.device | str, progress: Callable[[int, int], None] | None
+    runs: Sequence[Run], device: torch.device | str, progress: ItemsDone | None
 ) -> list[Measured]:
     measured = []
     for number, run in enumerate(runs):

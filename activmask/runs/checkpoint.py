@@ -16,6 +16,7 @@ from activmask.ground.files import write_whole
 from activmask.models.build import build_model, load_plain_weights, plain_weights
 from activmask.runs.checkpoint_format import FORMAT, refuse_newer
 from activmask.runs.description import RunConfig, flat
+from activmask.runs.folder import BEST_FILE, LAST_FILE
 from activmask.runs.making import written_config
 
 
@@ -127,7 +128,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{PATH} is a safetensors file but not a checkpoint this version can read "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'empty'})",
             path=path,
-            advice="give a best.safetensors or last.safetensors that train wrote",
+            advice=f"give a {BEST_FILE} or {LAST_FILE} that train wrote",
         ) from error
     return Checkpoint(path=path, model=model.eval(), **vars(description))
 
@@ -140,7 +141,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if not path.is_file():
         raise CheckpointError(
-            f"there is no checkpoint file {PATH}; a run's lie in its folder as seed-<k>/best.safetensors",
+            f"there is no checkpoint file {PATH}; a run's lie in its folder as seed-<k>/{BEST_FILE}",
             path=path,
         )
     try:

@@ -1,13 +1,13 @@
 """Which checkpoints a path means: a file, a seed's folder, a run, or a tree of runs."""
 
-import re
 from pathlib import Path
-from typing import Literal
 
 from activmask.ground.errors import PATH, CheckpointError
+from activmask.runs.folder import CHECKPOINT_FILES, SEED_FOLDERS, seed_of
+from activmask.runs.selection import Epoch
 
 
-def find_checkpoints(path: Path, epoch: Literal["best", "last"] = "best") -> list[Path]:
+def find_checkpoints(path: Path, epoch: Epoch = "best") -> list[Path]:
     """The checkpoints under a path, by run and then by seed.
 
     Args:
@@ -18,7 +18,7 @@ def find_checkpoints(path: Path, epoch: Literal["best", "last"] = "best") -> lis
     Raises:
         CheckpointError: nothing is there, or it holds no finished checkpoint.
     """
-    name = f"{epoch}.safetensors"
+    name = CHECKPOINT_FILES[epoch]
     if path.is_file():
         return [path]
     if not path.exists():
@@ -29,7 +29,7 @@ def find_checkpoints(path: Path, epoch: Literal["best", "last"] = "best") -> lis
         )
     if (path / name).is_file():
         return [path / name]
-    found = sorted(path.rglob(f"seed-*/{name}"), key=_run_and_seed)
+    found = sorted(path.rglob(f"{SEED_FOLDERS}/{name}"), key=_run_and_seed)
     if not found:
         raise CheckpointError(
             f"{PATH} holds no checkpoint: expected seed-<k>/{name} in it or below",
@@ -41,9 +41,9 @@ def find_checkpoints(path: Path, epoch: Literal["best", "last"] = "best") -> lis
 
 def run_folder(checkpoint: Path) -> Path | None:
     """The run that a checkpoint is one seed of, or None for a file that stands alone."""
-    return checkpoint.parent.parent if re.fullmatch(r"seed-\d+", checkpoint.parent.name) else None
+    return None if seed_of(checkpoint.parent) is None else checkpoint.parent.parent
 
 
 def _run_and_seed(checkpoint: Path) -> tuple[str, int, str]:
-    number = re.fullmatch(r"seed-(\d+)", checkpoint.parent.name)
-    return str(checkpoint.parent.parent), int(number[1]) if number else -1, checkpoint.parent.name
+    seed = seed_of(checkpoint.parent)
+    return str(checkpoint.parent.parent), -1 if seed is None else seed, checkpoint.parent.name

@@ -68,7 +68,7 @@ class RunConfig:
     presets and checks that the settings make sense together.
     """
 
-    preset: str = "synthetic"
+    preset: str = Preset.preset
     source: Source = field(default_factory=Source)
     view: View = field(default_factory=View)
     network: Network = field(default_factory=Network)
@@ -118,8 +118,11 @@ def flat(config: RunConfig) -> dict[str, Any]:
     """Every setting of a run with its value, as JSON and TOML hold them."""
     # A description made before an objective was listed lacks that one's settings.
     chosen = [one.of(config.objectives) for one in OBJECTIVES.values()]
-    parts = [config.source, config.view, config.network, *chosen, config.training, config.machine]
-    return {"preset": config.preset} | {name: value for part in parts for name, value in vars(part).items()}
+    values: dict[str, Any] = {"preset": config.preset}
+    for name, part, _ in _PARTS:
+        for one in chosen if part is tuple else [getattr(config, name)]:
+            values |= vars(one)
+    return values
 
 
 def compose(values: Mapping[str, Any]) -> RunConfig:

@@ -3,7 +3,8 @@
 import csv
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from activmask.ground.errors import PATH, ActivmaskError, CheckpointError
 from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.description import RunConfig
 from activmask.runs.making import written_config
+from activmask.runs.selection import Epoch
 
 MEASURES = ("auc", "accuracy")
 """The scores of a split that every run has."""
@@ -30,6 +32,9 @@ PRESENCE = "mask_presence"
 HISTORY_FILE = "history.csv"
 """One row per epoch, replaced whole after each."""
 
+SPLITS_FILE = "splits.csv"
+"""Which images are in which split, see `manifest`."""
+
 STATE_FILE = "state.safetensors"
 """All that resuming needs, replaced whole after each epoch."""
 
@@ -39,10 +44,22 @@ BEST_FILE = "best.safetensors"
 LAST_FILE = "last.safetensors"
 """The checkpoint of the last epoch."""
 
+CHECKPOINT_FILES: dict[Epoch, str] = {"best": BEST_FILE, "last": LAST_FILE}
+"""The checkpoints of a seed by the epoch whose weights they hold."""
+
+SEED_FOLDERS = "seed-*"
+"""What the folders of seeds match in a search; `seed_of` tells which of them are."""
+
 
 def seed_folder(out: Path, seed: int) -> Path:
     """Where one seed's files lie."""
     return out / f"seed-{seed}"
+
+
+def seed_of(folder: Path) -> int | None:
+    """The seed whose files lie in a folder, by its name; None for a folder of anything else."""
+    number = re.fullmatch(r"seed-(\d+)", folder.name)
+    return int(number[1]) if number else None
 
 
 def read_metrics(folder: Path) -> dict[str, Any] | None:
@@ -150,6 +167,20 @@ def read_written_config(folder: Path) -> RunConfig:
     if written is None:
         raise _damaged(folder / RUN_FILE, "there is no such file")
     return written.config
+
+
+def read_facts(folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Some entries of the description a seed's folder was written under, as they stand there.
+
+    Raises:
+        CheckpointError: the description is missing or damaged, or lacks one of them.
+    """
+    path = folder / RUN_FILE
+    found = _read_object(path)
+    try:
+        return {name: found[name] for name in names}
+    except KeyError as error:
+        raise _damaged(path, f"lacks {error}") from error
 
 
 def read_presence(folder: Path) -> Presence | None:

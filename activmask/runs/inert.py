@@ -32,7 +32,7 @@ def _without_batch_norm() -> str:
     return f"on {listed(names)}, which have no batch normalisation; leave it off"
 
 
-NEEDS: Mapping[str, tuple[Acts, Text]] = {
+_ACTS_WHERE: Mapping[str, tuple[Acts, Text]] = {
     "split_policy": (_on_disk, _IN_MEMORY_SPLITS),
     "split_seed": (
         lambda config: draws_images(config.source),
@@ -93,7 +93,9 @@ def without_effect(config: RunConfig) -> list[str]:
     """
     values = flat(config)
     chosen = {name for name, value in values.items() if value != _usual(config, name)}
-    vain = {name: said(why) for name, (acts, why) in NEEDS.items() if name in chosen and not acts(config)}
+    vain = {
+        name: said(why) for name, (acts, why) in _ACTS_WHERE.items() if name in chosen and not acts(config)
+    }
     for one in OBJECTIVES.values():
         vain |= {name: why for name, why in _idle(one, one.of(config.objectives)).items() if name in chosen}
     return [

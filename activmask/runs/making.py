@@ -99,6 +99,9 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     for one in OBJECTIVES.values():
         yield from one.refused(one.of(config.objectives))
     yield from _surroundings(config.objectives)
+    second = [one.name for one, _ in switched_on(config.objectives) if one.discriminator]
+    if len(second) > 1:
+        yield f"{listed(second)} each train a discriminator of their own; choose one"
     asked = needs(config.objectives)
     if asked.decoder and not find_model(config.network.model).decoder:
         names = " and ".join(that_need(config.objectives, "decoder"))

@@ -81,7 +81,7 @@ def method_name(config: RunConfig) -> str:
 
 def _is_penalty(one: Objective[Any]) -> bool:
     """Whether it adds a term to the loss that the baseline has not."""
-    return one.term is not None and one.declared()[one.name].method
+    return one.term is not None and bool(one.declared()[one.name].method)
 
 
 def names(config: RunConfig) -> tuple[str, str, str]:

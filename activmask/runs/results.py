@@ -6,20 +6,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from activmask.data.manifest import Entry, read_entries
 from activmask.ground.errors import PATH, UsageError
 from activmask.runs.description import RunConfig
 from activmask.runs.distinctions import distinctions
 from activmask.runs.folder import (
     RUN_FILE,
+    SEED_FOLDERS,
     last_scores,
     read_history,
     read_metrics,
     read_written,
     read_written_config,
     seed_folder,
+    seed_of,
 )
 from activmask.runs.identity import alike_elsewhere
+from activmask.runs.manifest import Entry, read_entries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +46,11 @@ class Run:
         return tuple(self.metrics)
 
     def values(self, split: str, measure: str) -> list[float]:
-        """`auc` or `accuracy` of a split at the best epoch, one number a finished seed."""
+        """`auc` or `accuracy` of a split at the best epoch, one number per finished seed."""
         return [float(metrics[split][measure]) for metrics in self.metrics.values()]
 
     def best_epochs(self) -> list[int]:
-        """The best epoch by what the run selects by, counted from 0, one a finished seed."""
+        """The best epoch by what the run selects by, counted from 0, one per finished seed."""
         return [int(metrics["best_epoch"]) for metrics in self.metrics.values()]
 
     @cached_property
@@ -108,7 +110,7 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
             raise UsageError(
                 f"there is no folder {PATH}", path=place, advice="give a folder of runs, such as runs/"
             )
-        for description in sorted(place.rglob(f"seed-*/{RUN_FILE}")):
+        for description in sorted(place.rglob(f"{SEED_FOLDERS}/{RUN_FILE}")):
             folder = description.parent.parent
             if spelling.setdefault(folder.resolve(), folder) == folder:
                 found.setdefault(folder, []).append(description.parent)
@@ -168,12 +170,12 @@ def _apart(group: _Group, groups: Sequence[_Group]) -> str:
 
 
 def _seed(folder: Path) -> int:
-    number = folder.name.removeprefix("seed-")
-    if not number.isdecimal():
+    seed = seed_of(folder)
+    if seed is None:
         raise UsageError(
             f"{PATH} is no seed's folder; a run's folders are called seed-0, seed-1 and so on", path=folder
         )
-    return int(number)
+    return seed
 
 
 def _run(folder: Path, group: _Group, apart: str, digests: Mapping[int, Mapping[str, str]]) -> Run:

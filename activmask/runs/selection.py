@@ -1,8 +1,13 @@
 """Which epoch of a run counts as its best: the first that is strictly better than all before it."""
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from activmask.runs.description import SelectBy
+
+Epoch = Literal["best", "last"]
+EPOCHS: tuple[Epoch, ...] = ("best", "last")
+"""Those of a run whose weights are kept and whose scores are told."""
 
 SAME_AUC = 1e-12
 """AUCs nearer than this are equal: it is far below one pair of images and far above rounding."""

@@ -90,7 +90,8 @@ def _check_target(model: nn.Module, image: Tensor, method: str, target: int) -> 
     if not 0 <= target < classes:
         raise UsageError(f"there is no class {target}: the network knows the classes 0 to {classes - 1}")
     if METHODS[method].between_classes and classes == 2:
+        other = next((name for name, one in METHODS.items() if not one.between_classes), "")
         raise UsageError(
-            f"the {method} of two classes explains both at once, so a target has no effect; leave it out or "
-            "choose the method input-gradient"
+            f"the {method} of two classes explains both at once, so a target has no effect; leave it out"
+            + (f" or choose the method {other}" if other else "")
         )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from activmask.data.dataset import REQUIRED, native_sides
+from activmask.data.dataset import REQUIRED, TABLE_FILE, native_sides
 from activmask.data.files.images import SUFFIXES
 from activmask.data.files.tables import read_table
 from activmask.data.masks import circle
@@ -216,7 +216,7 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
     if not dilates(view) or source is None or not source.native_slices:
         return None
     folder = path.parent.resolve()
-    table, name = folder.parent / "metadata.csv", f"{folder.name}/{path.name}"
+    table, name = folder.parent / TABLE_FILE, f"{folder.name}/{path.name}"
     rows = read_table(table, REQUIRED) if table.is_file() else []
     found = [native_sides(table, row) for row in rows if row["file_name"] == name]
     if not found or found[0] is None:

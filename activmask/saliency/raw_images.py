@@ -5,11 +5,10 @@ Shapes: S px, the side of an image as stored; T px, the side of what the network
 
 from pathlib import Path
 
-from activmask.data.dataset import read_card
 from activmask.data.files.images import image_size, read_levels
 from activmask.data.files.intensities import FULL_RANGE, as_shares
-from activmask.data.raw_files import Preparing, RawImage, read_raw_mask
-from activmask.data.recipe import Recipe, card_recipe, recipe_differences
+from activmask.data.raw_files import Preparing, RawImage, read_raw_mask, recipe_beside
+from activmask.data.recipe import Recipe, recipe_differences
 from activmask.data.source import DataSource
 from activmask.data.sources import SOURCES
 from activmask.data.sources.presets import source_of
@@ -20,15 +19,15 @@ from activmask.runs.checkpoint import Checkpoint
 def preparing(checkpoint: Checkpoint, recipe: Recipe) -> Preparing:
     """How files are prepared for a checkpoint whose data set had this recipe."""
     preset = checkpoint.config.preset
-    recorded = recipe.get("source")
+    told = recipe.get("source")
     name, by_preset = source_of(preset)
     # A preset whose source reads no raw files is where every run starts, and tells nothing.
     guessed = name if not recipe and by_preset.read is not None else None
     return Preparing(
         network=str(checkpoint.path),
         recipe=recipe,
-        images=SOURCES[recorded].images if recorded in SOURCES else "",
-        source=guessed if recorded is None else recorded,
+        images=SOURCES[told].images if told in SOURCES else "",
+        source=guessed if told is None else told,
         preset=preset,
         network_size=checkpoint.image_size,
         crops=checkpoint.config.view.image_size > 0,
@@ -93,10 +92,8 @@ def _read_stored(how: Preparing, path: Path, mask: Path | None) -> RawImage:
 
 def _check_neighbours(how: Preparing, path: Path) -> None:
     """Refuse an image of a data set that was prepared otherwise than the network's."""
-    root = path.resolve().parent.parent
-    if not (root / "metadata.csv").is_file():
-        return
-    if found := recipe_differences(how.recipe, card_recipe(read_card(root))):
+    other = recipe_beside(path)
+    if other is not None and (found := recipe_differences(how.recipe, other)):
         raise DataError(
             f"{PATH} lies in a data set that was prepared otherwise than that of {how.network} "
             f"({'; '.join(found)})",

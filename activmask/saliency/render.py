@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from activmask.saliency.explain import Explanation, Floats
 from activmask.saliency.maps import TOP_SHARE, top_pixels
 
-_HEAT, _MASK_COLOUR, _TOP_COLOUR = "magma", "#56B4E9", "#E69F00"
+HEAT = "magma"
+"""The colours of heat maps, as matplotlib names them."""
+
+_MASK_COLOUR, _TOP_COLOUR = "#56B4E9", "#E69F00"
 _PANEL_INCHES, _DPI = 3.0, 150
 _TITLE_CHARACTERS = 60
 _CLASSES_IN_TITLE = 5
@@ -82,7 +85,7 @@ def _draw_input(axes: Axes, explanation: Explanation) -> None:
 
 def _draw_heat(figure: Figure, axes: Axes, explanation: Explanation) -> None:
     scale = _scale(explanation.attribution)
-    shown = axes.imshow(explanation.attribution / scale, cmap=_HEAT, vmin=0, vmax=1, interpolation="nearest")
+    shown = axes.imshow(explanation.attribution / scale, cmap=HEAT, vmin=0, vmax=1, interpolation="nearest")
     outline(axes, explanation.mask)
     _clear(axes)
     bar = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02, ticks=[0, 0.5, 1], extend="max")

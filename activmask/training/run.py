@@ -12,7 +12,6 @@ import torch
 import torchvision
 
 from activmask.data.dataset import read_dataset
-from activmask.data.manifest import SPLITS_FILE, format_entries, read_entries
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.files import write_json, write_whole
@@ -25,6 +24,7 @@ from activmask.runs.folder import (
     LAST_FILE,
     METRICS_FILE,
     RUN_FILE,
+    SPLITS_FILE,
     STATE_FILE,
     Written,
     read_metrics,
@@ -33,6 +33,7 @@ from activmask.runs.folder import (
     seed_folder,
 )
 from activmask.runs.identity import changed_settings, changes_in_words
+from activmask.runs.manifest import format_entries, read_entries
 from activmask.runs.names import run_name
 from activmask.runs.selection import RULE
 from activmask.training.feed.mask_facts import mask_notes

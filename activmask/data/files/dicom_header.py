@@ -45,7 +45,7 @@ def check_header(path: Path, dataset: Dataset) -> None:
     samples = _number(path, dataset, "SamplesPerPixel", absent=1)
     if samples != 1:
         raise DataError(
-            f"{PATH} has {samples} samples a pixel",
+            f"{PATH} has {samples} samples per pixel",
             path=path,
             expected="a grey image",
             advice="export it as grey",
@@ -53,7 +53,7 @@ def check_header(path: Path, dataset: Dataset) -> None:
     _settle_photometric(path, dataset)
     if _number(path, dataset, "BitsAllocated") == 1:
         raise DataError(
-            f"{PATH} has 1 bit a pixel, so it is a mask",
+            f"{PATH} has 1 bit per pixel, so it is a mask",
             path=path,
             expected="a grey image",
             advice="name another file",

@@ -50,7 +50,7 @@ def as_shares(path: Path, levels: np.ndarray, intensity: Intensity) -> np.ndarra
     return levels.astype(np.float32) / np.float32(intensity)
 
 
-def recorded_intensity(card: Mapping[str, Any]) -> Intensity:
+def card_intensity(card: Mapping[str, Any]) -> Intensity:
     """The range that the images of a data set were read with, as its card says.
 
     A card of an earlier version does not say: X-rays were `mixed` then, other images over the range of

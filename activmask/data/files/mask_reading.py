@@ -1,4 +1,4 @@
-"""How the masks of a folder are read: judged by the values in all of them, never guessed."""
+"""How the masks of a folder are read: by the values in all of them, never guessed."""
 
 import math
 from collections import Counter
@@ -70,7 +70,7 @@ class _Found:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgedMasks:
+class MaskSurvey:
     """How masks are read, and what was found in them."""
 
     reading: MaskReading
@@ -112,7 +112,7 @@ class JudgedMasks:
         )
 
 
-def recorded_reading(card: Mapping[str, Any]) -> MaskReading:
+def card_reading(card: Mapping[str, Any]) -> MaskReading:
     """How the masks of a data set were read, as its card says; plainly where it says nothing.
 
     Raises:
@@ -121,7 +121,7 @@ def recorded_reading(card: Mapping[str, Any]) -> MaskReading:
     found = card.get("mask_reading") or {}
     try:
         return MaskReading(
-            values=tuple(_recorded_value(value) for value in found.get("values") or ()),
+            values=tuple(_card_value(value) for value in found.get("values") or ()),
             threshold=None if found.get("threshold") is None else float(found["threshold"]),
             invert=bool(found.get("invert", False)),
         )
@@ -133,11 +133,11 @@ def recorded_reading(card: Mapping[str, Any]) -> MaskReading:
         ) from error
 
 
-def _recorded_value(value: Any) -> Value:
+def _card_value(value: Any) -> Value:
     return value if isinstance(value, str) else float(value)
 
 
-def judge_masks(paths: Iterable[Path], reading: MaskReading) -> JudgedMasks:
+def survey_masks(paths: Iterable[Path], reading: MaskReading) -> MaskSurvey:
     """Read all masks once and decide how they are read; broken ones are passed over.
 
     Args:
@@ -165,7 +165,7 @@ def judge_masks(paths: Iterable[Path], reading: MaskReading) -> JudgedMasks:
         _check_plain(found, shares, different)
     if found.files and (reading.is_asked or reading.invert):
         _check_effect(found, reading, shares)
-    return JudgedMasks(
+    return MaskSurvey(
         reading=reading,
         files=found.files,
         shares=shares,
@@ -175,8 +175,8 @@ def judge_masks(paths: Iterable[Path], reading: MaskReading) -> JudgedMasks:
     )
 
 
-def judge_given(paths: Sequence[Path | None], reading: MaskReading | None) -> JudgedMasks:
-    """`judge_masks` for the masks of images, None for an image without one.
+def survey_given(paths: Sequence[Path | None], reading: MaskReading | None) -> MaskSurvey:
+    """`survey_masks` for the masks of images, None for an image without one.
 
     Raises:
         UsageError: a reading where there is no mask at all.
@@ -184,7 +184,7 @@ def judge_given(paths: Sequence[Path | None], reading: MaskReading | None) -> Ju
     there = [path for path in paths if path is not None]
     if not there and reading not in {None, MaskReading()}:
         raise UsageError("mask_values, mask_threshold and mask_invert have no effect: no image has a mask")
-    return judge_masks(there, reading or MaskReading())
+    return survey_masks(there, reading or MaskReading())
 
 
 def _shares(pixels: Counter[str]) -> dict[str, float]:

@@ -219,7 +219,7 @@ def _channel(path: Path, voxels: np.ndarray, channel: int, channels: int | None)
 
 def _remedy(channels: int) -> str:
     if channels == 1:
-        return "keep one, and of a label with one channel a class make one volume of numbers"
+        return "keep one, and of a label with one channel per class make one volume of numbers"
     return "store all channels that dataset.json declares in one file"
 
 

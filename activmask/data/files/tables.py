@@ -14,7 +14,7 @@ from activmask.ground.errors import PATH, DataError
 
 
 @dataclass(frozen=True)
-class Row:
+class CsvRow:
     """One line of a table."""
 
     number: int
@@ -50,7 +50,7 @@ def read_text(path: Path) -> str:
     return text
 
 
-def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
+def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[CsvRow]:
     """Read a comma-separated table with a header, which names at least the `required` columns.
 
     White space around names and cells is dropped, that of other alphabets and invisible characters too.
@@ -87,10 +87,10 @@ def _check_header(path: Path, header: list[str], required: Sequence[str]) -> Non
         raise DataError(f"{PATH} names the column {twice[0]!r} twice", path=path, advice="keep one")
 
 
-def _row(path: Path, header: list[str], number: int, cells: list[str]) -> Row:
+def _row(path: Path, header: list[str], number: int, cells: list[str]) -> CsvRow:
     if len(cells) != len(header):
         raise DataError(path=path, row=number, expected=f"{len(header)} cells", found=len(cells))
-    return Row(number, dict(zip(header, map(trimmed, cells), strict=True)))
+    return CsvRow(number, dict(zip(header, map(trimmed, cells), strict=True)))
 
 
 def format_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_ELEMENTS_A_PROGRAM = 16_384
-_ELEMENTS_A_TILE = 2048
-_STRIDED_STEPS_A_TILE = 32
+_ELEMENTS_PER_PROGRAM = 16_384
+_ELEMENTS_PER_TILE = 2048
+_STRIDED_STEPS_PER_TILE = 32
 
 
 @dataclass(frozen=True)
@@ -16,22 +16,22 @@ class Tiling:
     outer: int
     axis: int
     inner: int
-    norms_a_tile: int
-    axis_a_tile: int
+    norms_per_tile: int
+    axis_per_tile: int
     tiles: int
     """Tiles along `axis` that one program takes one after another."""
 
     @property
     def parts(self) -> int:
         """Programs that share a norm; more than one where few norms are long, as under `layer`."""
-        return _divide_up(self.axis, self.axis_a_tile * self.tiles)
+        return _divide_up(self.axis, self.axis_per_tile * self.tiles)
 
     @property
     def grid(self) -> tuple[int, int]:
         """Programs over the norms, and over the parts of each."""
         if self.inner == 1:
-            return _divide_up(self.outer, self.norms_a_tile), self.parts
-        return self.outer * _divide_up(self.inner, self.norms_a_tile), self.parts
+            return _divide_up(self.outer, self.norms_per_tile), self.parts
+        return self.outer * _divide_up(self.inner, self.norms_per_tile), self.parts
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -41,7 +41,7 @@ class Tiling:
     @property
     def constants(self) -> tuple[int, int, int, bool]:
         """The constants that the kernels share."""
-        return self.norms_a_tile, self.axis_a_tile, self.tiles, self.inner == 1
+        return self.norms_per_tile, self.axis_per_tile, self.tiles, self.inner == 1
 
 
 def tiling(shape: Sequence[int], channels_last: bool, norm: str) -> Tiling:
@@ -53,12 +53,12 @@ def tiling(shape: Sequence[int], channels_last: bool, norm: str) -> Tiling:
         norm: `layer`, `channel` or `row`, see `activation_distance`.
     """
     outer, axis, inner = _in_memory_order(list(shape), channels_last, norm)
-    axis_a_tile = min(_power_of_two(axis), _ELEMENTS_A_TILE if inner == 1 else _STRIDED_STEPS_A_TILE)
-    norms_a_tile = min(_power_of_two(outer if inner == 1 else inner), _ELEMENTS_A_TILE // axis_a_tile)
-    tiles = _divide_up(axis, axis_a_tile)
+    axis_per_tile = min(_power_of_two(axis), _ELEMENTS_PER_TILE if inner == 1 else _STRIDED_STEPS_PER_TILE)
+    norms_per_tile = min(_power_of_two(outer if inner == 1 else inner), _ELEMENTS_PER_TILE // axis_per_tile)
+    tiles = _divide_up(axis, axis_per_tile)
     if norm == "layer":
-        tiles = min(tiles, _ELEMENTS_A_PROGRAM // (axis_a_tile * norms_a_tile))
-    return Tiling(outer, axis, inner, norms_a_tile, axis_a_tile, tiles)
+        tiles = min(tiles, _ELEMENTS_PER_PROGRAM // (axis_per_tile * norms_per_tile))
+    return Tiling(outer, axis, inner, norms_per_tile, axis_per_tile, tiles)
 
 
 def _in_memory_order(shape: list[int], channels_last: bool, norm: str) -> tuple[int, int, int]:

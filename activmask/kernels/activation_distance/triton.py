@@ -24,14 +24,14 @@ _TYPES = {torch.float32: tl.float32, torch.float64: tl.float64}
 
 
 @triton.jit
-def _tile(outer, axis, inner, norms_a_tile: tl.constexpr, inner_is_one: tl.constexpr):
+def _tile(outer, axis, inner, norms_per_tile: tl.constexpr, inner_is_one: tl.constexpr):
     """Of this program's norms: their numbers, where each begins in memory, and which exist."""
     if inner_is_one:
-        norm = tl.program_id(0).to(tl.int64) * norms_a_tile + tl.arange(0, norms_a_tile)
+        norm = tl.program_id(0).to(tl.int64) * norms_per_tile + tl.arange(0, norms_per_tile)
         return norm, norm * axis, norm < outer
-    blocks = tl.cdiv(inner, norms_a_tile)
+    blocks = tl.cdiv(inner, norms_per_tile)
     row = (tl.program_id(0) // blocks).to(tl.int64)
-    column = (tl.program_id(0) % blocks) * norms_a_tile + tl.arange(0, norms_a_tile)
+    column = (tl.program_id(0) % blocks) * norms_per_tile + tl.arange(0, norms_per_tile)
     return row * inner + column, row * axis * inner + column, column < inner
 
 
@@ -44,19 +44,19 @@ def _difference(full, shuffled, where, wanted, accumulator: tl.constexpr):
 @triton.jit
 def _measure(
     full, shuffled, lengths, sums, outer, axis, inner, accumulator: tl.constexpr,
-    norms_a_tile: tl.constexpr, axis_a_tile: tl.constexpr, tiles: tl.constexpr, inner_is_one: tl.constexpr,
-    in_parts: tl.constexpr,
+    norms_per_tile: tl.constexpr, axis_per_tile: tl.constexpr, tiles: tl.constexpr,
+    inner_is_one: tl.constexpr, in_parts: tl.constexpr,
 ):  # fmt: skip
     """The lengths of a program's norms and their sum; of norms in parts, the squares of its part."""
-    norm, start, exists = _tile(outer, axis, inner, norms_a_tile, inner_is_one)
-    step = tl.program_id(1) * (tiles * axis_a_tile) + tl.arange(0, axis_a_tile)
-    squares = tl.zeros((norms_a_tile, axis_a_tile), accumulator)
+    norm, start, exists = _tile(outer, axis, inner, norms_per_tile, inner_is_one)
+    step = tl.program_id(1) * (tiles * axis_per_tile) + tl.arange(0, axis_per_tile)
+    squares = tl.zeros((norms_per_tile, axis_per_tile), accumulator)
     for _ in range(tiles):
         wanted = exists[:, None] & (step < axis)[None, :]
         where = start[:, None] + step[None, :].to(tl.int64) * inner
         difference = _difference(full, shuffled, where, wanted, accumulator)
         squares += difference * difference
-        step += axis_a_tile
+        step += axis_per_tile
     length = tl.sum(squares, 1)
     if not in_parts:
         length = tl.sqrt(length)
@@ -67,12 +67,12 @@ def _measure(
 @triton.jit
 def _spread(
     gradient, full, shuffled, lengths, to_full, to_shuffled, outer, axis, inner, accumulator: tl.constexpr,
-    norms_a_tile: tl.constexpr, axis_a_tile: tl.constexpr, tiles: tl.constexpr, inner_is_one: tl.constexpr,
-    wants_full: tl.constexpr, wants_shuffled: tl.constexpr,
+    norms_per_tile: tl.constexpr, axis_per_tile: tl.constexpr, tiles: tl.constexpr,
+    inner_is_one: tl.constexpr, wants_full: tl.constexpr, wants_shuffled: tl.constexpr,
 ):  # fmt: skip
     """The gradient of the sum of all lengths: each difference over its length, and the negative of that."""
-    norm, start, exists = _tile(outer, axis, inner, norms_a_tile, inner_is_one)
-    step = tl.program_id(1) * (tiles * axis_a_tile) + tl.arange(0, axis_a_tile)
+    norm, start, exists = _tile(outer, axis, inner, norms_per_tile, inner_is_one)
+    step = tl.program_id(1) * (tiles * axis_per_tile) + tl.arange(0, axis_per_tile)
     length = tl.load(lengths + norm, mask=exists, other=0)
     scale = tl.where(length == 0, 0, tl.load(gradient))
     divisor = tl.where(length == 0, 1, length)
@@ -85,7 +85,7 @@ def _spread(
             tl.store(to_full + where, slope, mask=wanted)
         if wants_shuffled:
             tl.store(to_shuffled + where, -slope, mask=wanted)
-        step += axis_a_tile
+        step += axis_per_tile
 
 
 def _is_channels_last(activations: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""The masked shuffle in plain PyTorch: two sorts a batch, no loop over images."""
+"""The masked shuffle in plain PyTorch: two sorts per batch, no loop over images."""
 
 import torch
 from torch import Tensor

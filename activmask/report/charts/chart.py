@@ -19,7 +19,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from activmask.report.findings.series import METHODS
+from activmask.report.findings.series import papers_methods
 
 INK = "#1b1c1e"
 """Placeholder for text and axes; `currentColor` in a page."""
@@ -108,22 +108,16 @@ class Style:
     dash: Dash
 
 
-METHOD_STYLE = dict(
-    zip(
-        METHODS,
-        (
-            Style(GREY, "o", "-"),
-            Style(BLUE, "s", "-"),
-            Style(VERMILLION, "^", "--"),
-            Style(PURPLE, "D", "-."),
-            Style(GREEN, "v", ":"),
-            Style(SKY, "P", (0, (5, 1, 1, 1, 1, 1))),
-            Style(ORANGE, "X", (0, (3, 1))),
-        ),
-        strict=True,
-    )
+_PAPERS_STYLES = (
+    Style(GREY, "o", "-"),
+    Style(BLUE, "s", "-"),
+    Style(VERMILLION, "^", "--"),
+    Style(PURPLE, "D", "-."),
+    Style(GREEN, "v", ":"),
+    Style(SKY, "P", (0, (5, 1, 1, 1, 1, 1))),
+    Style(ORANGE, "X", (0, (3, 1))),
 )
-"""A method looks the same in every chart."""
+"""Of the paper's methods in its order: a method looks the same in every chart."""
 
 _OTHER_MARKERS = ("<", ">", "p", "h", "*", "d", "8", "H")
 _OTHER_DASHES: tuple[Dash, ...] = (
@@ -136,9 +130,10 @@ _OTHER_DASHES: tuple[Dash, ...] = (
 
 
 def series_styles(names: Sequence[str]) -> dict[str, Style]:
-    """A style for every name: a method's own, the others in turn from a longer list."""
+    """A style for every name: a paper's method has its own, the others take turns in a longer list."""
+    papers = dict(zip(papers_methods(), _PAPERS_STYLES, strict=True))
     others = map(Style, cycle(PALETTE[1:]), cycle(_OTHER_MARKERS), cycle(_OTHER_DASHES))
-    return {name: METHOD_STYLE.get(name) or next(others) for name in dict.fromkeys(names)}
+    return {name: papers.get(name) or next(others) for name in dict.fromkeys(names)}
 
 
 @contextmanager

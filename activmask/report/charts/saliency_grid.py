@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from activmask.data.sources.presets import presets
-from activmask.experiments.printed import Epoch
 from activmask.report.charts.chart import MUTED, Chart, drawing
 from activmask.report.findings.gallery import Gallery, Look, Shown, look
 from activmask.report.findings.series import finished, the_data_set
 from activmask.runs.results import Run
+from activmask.runs.selection import Epoch
 from activmask.saliency.explain import Floats
 from activmask.saliency.maps import TOP_SHARE
 from activmask.saliency.render import blend, outline

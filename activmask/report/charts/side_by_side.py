@@ -11,9 +11,7 @@ from activmask.data.samples import Samples
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.attribution import attribute
 from activmask.saliency.methods import USUAL_METHOD
-from activmask.saliency.render import outline
-
-HEAT = "magma"
+from activmask.saliency.render import HEAT, outline
 
 
 def side_by_side(

@@ -1,17 +1,15 @@
 """What was run: data sets, models, methods, seeds, machines and versions."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from activmask.data.settings import IN_MEMORY
-from activmask.ground.errors import PATH, CheckpointError
 from activmask.report.findings.experiment import full_titles
 from activmask.report.findings.series import grouped
 from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import count
-from activmask.runs.folder import RUN_FILE, seed_folder
+from activmask.runs.folder import read_facts, seed_folder
 from activmask.runs.names import data_name
 from activmask.runs.results import Run
 from activmask.runs.selection import SELECTED_BY
@@ -57,17 +55,8 @@ def account(summary: Summary) -> tuple[Fact, ...]:
 
 
 def _description(run: Run) -> dict[str, Any]:
-    folder = seed_folder(run.folder, (*run.seeds, *run.unfinished)[0])
-    path = folder / RUN_FILE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: found[name] for name in ("images", "image_size", "device", "versions")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{PATH} is missing or damaged ({error})",
-            path=path,
-            advice="overwrite the run or leave its folder out",
-        ) from error
+    seed = (*run.seeds, *run.unfinished)[0]
+    return read_facts(seed_folder(run.folder, seed), ("images", "image_size", "device", "versions"))
 
 
 def _extent(runs: Sequence[Run]) -> str:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from activmask.ground.listed import listed
 from activmask.report.findings.baselines import SIGNIFICANT, PFloor
 from activmask.report.findings.experiment import Experiment, p_floors
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.reliance import FEWEST_POINTS, Correlation, comparable_points, correlation
 from activmask.report.findings.series import grouped
 from activmask.report.findings.summary import Summary
-from activmask.report.findings.words import count, interval, joined, signed
+from activmask.report.findings.words import count, interval, signed
 
 QUESTION = "Does a classifier that looks where the expert points classify better?"
 
@@ -38,7 +39,7 @@ def _extent(summary: Summary) -> str:
     networks = sum(len(row.run.seeds) for row in summary.rows)
     return (
         f"{count(len(summary.rows), 'experiment')} with {count(networks, 'trained network')} on "
-        f"{joined(summary.data_sets)}."
+        f"{listed(summary.data_sets)}."
     )
 
 
@@ -53,11 +54,11 @@ def _differences(summary: Summary) -> str:
             f"correction ({_LEVEL}).{_hopeless(summary)}"
         )
     better = sum(row.comparison.difference.mean > 0 for row in found if row.comparison)
-    listed = "; ".join(_difference(row, summary) for row in found[:MOST_NAMED])
+    named = "; ".join(_difference(row, summary) for row in found[:MOST_NAMED])
     more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     return (
         f"{_of_comparisons(str(len(found)), len(compared))} a difference in test AUC that survives Holm's "
-        f"correction ({_LEVEL}), {better} better and {len(found) - better} worse: {listed}{more}."
+        f"correction ({_LEVEL}), {better} better and {len(found) - better} worse: {named}{more}."
         f"{_hopeless(summary)}"
     )
 
@@ -80,7 +81,7 @@ def _hopeless(summary: Summary) -> str:
     floors = {data: floor for data, floor in p_floors(summary.rows).items() if floor.adjusted >= SIGNIFICANT}
     said = grouped(floors, lambda data: _floor_in_words(floors[data]))
     sentences = [
-        f" On {joined(data_sets)} none could, however large: {words}" for words, data_sets in said.items()
+        f" On {listed(data_sets)} none could, however large: {words}" for words, data_sets in said.items()
     ]
     return "".join([*sentences, " More seeds would tell."]) if sentences else ""
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from activmask.experiments.forms import OTHER, computed, form_title, forms, forms_of
-from activmask.experiments.printed import Epoch
 from activmask.report.findings.experiment import Experiment
 from activmask.runs.description import RunConfig, changed, default_of
 from activmask.runs.identity import alike
 from activmask.runs.names import method_name
+from activmask.runs.selection import Epoch
 
 COLUMNS: tuple[tuple[str, Epoch], ...] = (("valid", "last"), ("test", "best"))
 """The accuracies that are compared over forms, as the paper's tables print them."""

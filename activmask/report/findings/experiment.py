@@ -8,11 +8,12 @@ from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.forms import form_of, form_title
 from activmask.experiments.outcomes import Outcomes, decoded, outcomes
 from activmask.experiments.paper import paper_cell
-from activmask.experiments.printed import EPOCHS, Epoch, Printed
+from activmask.experiments.printed import Printed
 from activmask.report.findings.baselines import Comparison, PFloor, p_floor
 from activmask.runs.folder import MEASURES
 from activmask.runs.names import names
 from activmask.runs.results import Run
+from activmask.runs.selection import EPOCHS, Epoch
 
 PAPERS_FIRST = ("accuracy", "auc", "epoch")
 """What a printed value is set against, in this order: the paper's AUC is accuracy."""

@@ -17,15 +17,15 @@ from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, View, split_seed
 from activmask.data.view import as_seen, at_network_size
 from activmask.evaluation.evaluate import check_fit
-from activmask.experiments.printed import Epoch
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.models import MODELS
 from activmask.objectives.chosen import shown_always
-from activmask.report.findings.series import METHODS, series_names, with_all_masks, without_repeats
+from activmask.report.findings.series import papers_methods, series_names, with_all_masks, without_repeats
 from activmask.runs.checkpoint import load_checkpoint
-from activmask.runs.folder import BEST_FILE, LAST_FILE, seed_folder
+from activmask.runs.folder import CHECKPOINT_FILES, seed_folder
 from activmask.runs.names import model_name
 from activmask.runs.results import Run
+from activmask.runs.selection import Epoch
 from activmask.saliency.explain import Explanation, Floats, explain
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.maps import top_pixels
@@ -36,10 +36,8 @@ from activmask.training.feed.trained_data import Trained, of_seed, own_split
 
 Place = tuple[str, str]
 """Row and column: model and method."""
-Chosen = tuple[Run, int]
+RunSeed = tuple[Run, int]
 """A run and the seed that stands for it."""
-
-_FILES: dict[Epoch, str] = {"last": LAST_FILE, "best": BEST_FILE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +139,7 @@ def look(
     places = _places(chosen)
     for place, (run, own), samples in zip(places, chosen, valid, strict=True):
         names = common or _pick(samples, set(samples.names), images)
-        path = seed_folder(run.folder, own) / _FILES[epoch]
+        path = seed_folder(run.folder, own) / CHECKPOINT_FILES[epoch]
         try:
             looks[place] = _looks(path, samples.subset(_indices(samples, names)), top, device)
         except CheckpointError as error:
@@ -154,7 +152,7 @@ def look(
     return Gallery(
         preset=first.preset,
         rows=_ordered((row for row, _ in places), [one.label for one in MODELS.values() if one.label]),
-        columns=_ordered((column for _, column in places), METHODS),
+        columns=_ordered((column for _, column in places), papers_methods()),
         shown=_shown(valid[0].subset(_indices(valid[0], common)), first.view),
         looks=looks,
         seeds=tuple(sorted({own for _, own in chosen})),
@@ -162,7 +160,7 @@ def look(
     )
 
 
-def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[Chosen], list[str]]:
+def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[RunSeed], list[str]]:
     """Each run with the seed that stands for it, and sentences on what a reader would not expect."""
     finished = [run for run in runs if run.seeds and seed in {None, *run.seeds}]
     if not finished:
@@ -178,7 +176,7 @@ def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[Chosen], list[s
     return chosen, [words for words in (note.strip(), apart) if words]
 
 
-def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], list[str]]:
+def _validation(wanted: Sequence[RunSeed]) -> tuple[list[RunSeed], list[Samples], list[str]]:
     """The runs whose data is there unchanged, their validation images as stored, and sentences on the rest.
 
     Runs with one split share one reading.
@@ -187,7 +185,7 @@ def _validation(wanted: Sequence[Chosen]) -> tuple[list[Chosen], list[Samples], 
         DataError: there is no such run.
     """
     read: dict[tuple[object, ...], Samples | None] = {}
-    chosen: list[Chosen] = []
+    chosen: list[RunSeed] = []
     valid: list[Samples] = []
     notes: list[str] = []
     for run, seed in wanted:
@@ -217,7 +215,7 @@ def _split_key(trained: Trained) -> tuple[object, ...]:
     return trained.seed, trained.data_path, *sorted(trained.split_sha256.items()), *settings
 
 
-def _common(chosen: Sequence[Chosen], valid: Sequence[Samples]) -> set[str]:
+def _common(chosen: Sequence[RunSeed], valid: Sequence[Samples]) -> set[str]:
     """The names of the images that all runs validate on."""
     sources = {_source(of_seed(run.folder, seed, run.config)) for run, seed in chosen}
     return set.intersection(*(set(samples.names) for samples in valid)) if len(sources) == 1 else set()
@@ -245,7 +243,7 @@ def _indices(samples: Samples, names: Sequence[str]) -> list[int]:
     return [place[name] for name in names]
 
 
-def _places(chosen: Sequence[Chosen]) -> list[Place]:
+def _places(chosen: Sequence[RunSeed]) -> list[Place]:
     runs = [run for run, _ in chosen]
     return [(model_name(run.config), name) for run, name in zip(runs, series_names(runs), strict=True)]
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from activmask.data.splits import SPLITS
 from activmask.experiments.forms import OTHER, form_title, forms
+from activmask.ground.listed import listed
 from activmask.report.findings.data_notes import data_notes
 from activmask.report.findings.experiment import Experiment, full_titles, p_floors
 from activmask.report.findings.mask_notes import mask_notes
-from activmask.report.findings.words import count, joined
+from activmask.report.findings.words import count
 from activmask.runs.identity import on_other_images
 from activmask.runs.names import is_baseline
 from activmask.runs.selection import selected_by
@@ -34,11 +35,11 @@ def notes(rows: Sequence[Experiment]) -> Iterable[str]:
     comparisons = [(row.run, row.comparison) for row in rows]
     yield from data_notes(comparisons, full_titles(rows, rows))
     if unfinished := [row for row in rows if row.run.unfinished]:
-        listed = "; ".join(
+        named = "; ".join(
             f"{name} {', '.join(str(seed) for seed in row.run.unfinished)}"
             for name, row in zip(full_titles(unfinished, rows), unfinished, strict=True)
         )
-        yield f"Unfinished seeds are left out: {listed}."
+        yield f"Unfinished seeds are left out: {named}."
 
 
 def _departure_notes(rows: Sequence[Experiment]) -> Iterable[str]:
@@ -100,7 +101,7 @@ def epoch_notes(rows: Sequence[Experiment]) -> Iterable[str]:
     for row in rows:
         missing: dict[str, list[int]] = {}
         for seed, found in row.run.last_scores.items():
-            if splits := joined([split for split in SPLITS if split not in found]):
+            if splits := listed([split for split in SPLITS if split not in found]):
                 missing.setdefault(splits, []).append(seed)
         for splits, seeds in missing.items():
             which = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
@@ -117,7 +118,7 @@ def image_notes(rows: Sequence[Experiment]) -> Iterable[str]:
     masked = [f"{row.data} {row.title}" for row in rows if on_other_images(row.run.config)]
     if masked:
         yield (
-            f"{joined(masked)} {'are' if len(masked) > 1 else 'is'} validated and tested on images that are "
+            f"{listed(masked)} {'are' if len(masked) > 1 else 'is'} validated and tested on images that are "
             "blank outside their masks, so not compared with classification alone, which sees whole ones."
         )
 
@@ -134,7 +135,7 @@ def selection_note(rows: Sequence[Experiment]) -> str:
     if not shifted:
         return note
     return (
-        f"{note} The validation images of {joined(list(dict.fromkeys(shifted)))} are shifted from training "
+        f"{note} The validation images of {listed(list(dict.fromkeys(shifted)))} are shifted from training "
         "as the test images are, so the choice of the epoch already knows of the shift."
     )
 

@@ -1,24 +1,24 @@
 """How runs are named, ordered and grouped in what is shown of them."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import TypeVar
 
+from activmask.experiments.grid import read_grid
 from activmask.runs.identity import alike
 from activmask.runs.names import data_name, method_name, model_name
 from activmask.runs.results import Run, saw_same_images, told_apart
 
 Item = TypeVar("Item")
 
-METHODS = (
-    "Classify",
-    "Actdiff",
-    "Gradmask",
-    "Actdiff & Gradmask",
-    "Classify Masked",
-    "Reconstruct Masked",
-    "Masked Everywhere",
-)
-"""The paper's methods in its order, by the words of `labels.method_name`."""
+UPPER_BOUND = "Masked Everywhere"
+"""Of the paper's methods the one that none of its tables has."""
+
+
+@cache
+def papers_methods() -> tuple[str, ...]:
+    """The paper's methods in its order, by the words of `names.method_name`."""
+    return (*read_grid("table1").axes["method"], UPPER_BOUND)
 
 
 def grouped(items: Iterable[Item], key: Callable[[Item], str]) -> dict[str, list[Item]]:
@@ -98,5 +98,5 @@ def family(run: Run) -> str:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Different names, those of the paper's methods first and in its order."""
-    ranks = {name: rank for rank, name in enumerate(METHODS)}
+    ranks = {name: rank for rank, name in enumerate(papers_methods())}
     return sorted(dict.fromkeys(names), key=lambda name: ranks.get(name, len(ranks)))

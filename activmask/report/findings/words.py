@@ -1,9 +1,10 @@
-"""Numbers and names as prose has them."""
-
-from collections.abc import Sequence
+"""Numbers as prose has them."""
 
 from activmask.evaluation.spread import Spread
 from activmask.experiments.printed import Printed
+
+MINUS = "−"
+"""The typographer's, which every number has."""
 
 
 def count(number: int, thing: str) -> str:
@@ -11,15 +12,10 @@ def count(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' if number != 1 else ''}"
 
 
-def joined(names: Sequence[str]) -> str:
-    """Names as prose lists them, for example `Liver, Cardiac and Pancreas`."""
-    return " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]])
-
-
 def signed(number: float, *, digits: int = 2) -> str:
-    """A number with its sign, `−` being the typographer's; 0 has none."""
+    """A number with its sign; 0 has none."""
     text = f"{number:+.{digits}f}"
-    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
+    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", MINUS)
 
 
 def interval(low: float | None, high: float | None) -> str:

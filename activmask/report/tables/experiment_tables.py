@@ -5,7 +5,7 @@ from functools import partial
 
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
-from activmask.experiments.printed import Epoch, Printed
+from activmask.experiments.printed import Printed
 from activmask.report.findings.baselines import SIGNIFICANT, Comparison
 from activmask.report.findings.by_form import COLUMNS as FORM_COLUMNS
 from activmask.report.findings.by_form import InForms, by_form, form_names
@@ -14,7 +14,7 @@ from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import interval, mean_sd, p_value, signed
 from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.runs.folder import MEASURES
-from activmask.runs.selection import SELECTED_BY, selected_by
+from activmask.runs.selection import SELECTED_BY, Epoch, selected_by
 
 EXPERIMENT = Column(title="Experiment", numeric=False)
 

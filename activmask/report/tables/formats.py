@@ -8,14 +8,14 @@ from typing import Any
 from activmask.data.files.tables import format_table
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
-from activmask.experiments.printed import EPOCHS, Epoch, Printed
-from activmask.experiments.printed import MEASURES as PRINTED
+from activmask.experiments.printed import PRINTED, Printed
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.summary import Summary
 from activmask.report.tables.experiment_tables import experiment_tables, printed_at
 from activmask.report.tables.latex import latex as latex_of
 from activmask.report.tables.markdown import markdown as markdown_of
 from activmask.runs.folder import MEASURES
+from activmask.runs.selection import EPOCHS, Epoch
 
 
 def markdown(summary: Summary) -> str:

@@ -6,8 +6,7 @@ text the two headings become one, and small print stands in brackets.
 
 from dataclasses import dataclass
 
-MINUS = "−"
-"""The typographer's, which every number of a table has."""
+from activmask.report.findings.words import MINUS
 
 
 @dataclass(frozen=True, kw_only=True)

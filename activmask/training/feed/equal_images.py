@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from activmask.data.dataset import read_card
+from activmask.data.dataset import CARD_FILE, read_card
 from activmask.data.duplicates import Duplicates, Picture, equal_groups, pixel_digest, refuse_straddling
 from activmask.data.files.images import read_grey
-from activmask.data.manifest import Entry
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, Source
 from activmask.ground.errors import DataError
+from activmask.runs.manifest import Entry
 from activmask.training.feed.stream import Stream
 
 
@@ -55,7 +55,9 @@ def near_images(source: Source, entries: Iterable[Entry]) -> str:
         pairs = [(places.get(one.casefold()), places.get(other.casefold())) for one, other in found["near"]]
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(
-            f"{source.data}/card.json: duplicates must name pairs of images under near; prepare the data anew"
+            "duplicates must name pairs of images under near",
+            path=f"{source.data}/{CARD_FILE}",
+            advice="prepare the data anew",
         ) from error
     except KeyError:
         return ""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from activmask.data.dataset import read_card
+from activmask.data.dataset import CARD_FILE, read_card
 from activmask.data.recipe import Recipe, card_class_names, card_recipe
 from activmask.data.settings import IN_MEMORY
-from activmask.data.sources.synthetic.drawing import CLASS_NAMES, SyntheticSpec
+from activmask.data.sources.synthetic.drawing import CLASS_NAMES, SyntheticSpec, drawn_recipe
 from activmask.runs.checkpoint import Checkpoint
 
 
@@ -35,13 +35,13 @@ def known_recipe(checkpoint: Checkpoint) -> KnownRecipe:
         return KnownRecipe(recipe=checkpoint.recipe, notes=())
     if checkpoint.config.source.data == IN_MEMORY:
         size = SyntheticSpec().size
-        return KnownRecipe(recipe={"source": "synthetic", "height": size, "width": size}, notes=())
+        return KnownRecipe(recipe=drawn_recipe(size, size), notes=())
     data = Path(checkpoint.config.source.data)
     card = read_card(data)
     if card and _still_fits(card, checkpoint):
         note = (
             f"{checkpoint.path} was written by an earlier version and does not carry how its images were "
-            f"made; {data / 'card.json'} tells, as it is now."
+            f"made; {data / CARD_FILE} tells, as it is now."
         )
         return KnownRecipe(recipe=card_recipe(card), notes=(note,))
     note = (
@@ -71,5 +71,5 @@ def known_classes(checkpoint: Checkpoint) -> tuple[str, ...]:
     if checkpoint.config.source.data == IN_MEMORY:
         return CLASS_NAMES
     data = Path(checkpoint.config.source.data)
-    names = card_class_names(read_card(data), data / "card.json")
+    names = card_class_names(read_card(data), data / CARD_FILE)
     return names if len(names) == checkpoint.classes else ()

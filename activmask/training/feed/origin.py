@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from activmask.data.dataset import Dataset
-from activmask.data.manifest import Entry, sample_entries, split_digests, table_entries
 from activmask.data.recipe import Recipe, class_names, recipe_of
 from activmask.data.samples import Samples
-from activmask.data.sources.synthetic.drawing import CLASS_NAMES
+from activmask.data.sources.synthetic.drawing import CLASS_NAMES, drawn_recipe
+from activmask.runs.manifest import Entry, sample_entries, split_digests, table_entries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def origin_in_memory(drawn: Mapping[str, Samples]) -> Origin:
         path="",
         images=len(entries),
         class_names=CLASS_NAMES,
-        recipe={"source": "synthetic", "height": height, "width": width},
+        recipe=drawn_recipe(height, width),
         entries=entries,
         digests=split_digests(entries),
     )

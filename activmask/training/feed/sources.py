@@ -15,7 +15,8 @@ from activmask.data.sources.synthetic.drawing import SyntheticSpec, draw_synthet
 from activmask.data.splits import SPLITS, split_indices
 from activmask.data.view import as_seen, dilates, scale_unknown, unscaled, with_mask_source
 from activmask.ground.errors import DataError
-from activmask.objectives.chosen import Chosen, needs, shown, shown_always
+from activmask.ground.listed import listed
+from activmask.objectives.chosen import Chosen, needs, shown, shown_always, that_need
 from activmask.runs.description import RunConfig
 from activmask.training.feed.kept_masks import with_lent_masks
 
@@ -163,7 +164,7 @@ def check_split(
         raise DataError(
             "no training image has a mask, which this run's objectives need",
             path=data,
-            advice="prepare the data set with masks, or leave actdiff, gradmask and the masked controls out",
+            advice=f"prepare the data set with masks, or leave {listed(that_need(objectives, 'masks'))} out",
         )
 
 

@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 
 from activmask.data.dataset import Dataset, read_dataset
-from activmask.data.manifest import Entry, file_content, table_rows
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY, View, split_seed
+from activmask.data.settings import IN_MEMORY, Source, View, split_seed
 from activmask.machine.world import ALONE, World
 from activmask.objectives.chosen import Chosen
-from activmask.runs.description import RunConfig
+from activmask.runs.manifest import Entry, file_content, table_rows
 from activmask.training.feed.kept_masks import judged_lenders, training_masks
 from activmask.training.feed.origin import Origin, origin_in_memory, origin_on_disk
 from activmask.training.feed.sources import (
@@ -33,7 +32,14 @@ from activmask.training.feed.sources import (
     read_splits,
     split_rows,
 )
-from activmask.training.feed.workers import Pixels, Request, Workers, new_reader, new_workers, worker_count
+from activmask.training.feed.workers import (
+    BatchRequest,
+    Pixels,
+    Workers,
+    new_reader,
+    new_workers,
+    worker_count,
+)
 
 RESIDENT_BYTES = 2**31
 """The most that the pixels of a run's three splits may take in memory (26,000 images of 128 px).
@@ -68,7 +74,7 @@ class StreamedImages:
 
     def read(self, order: Sequence[Tensor]) -> Iterator[Pixels]:
         """Images and masks of batches, each int64 (B,) of the numbers 0 to N - 1."""
-        return self.workers.read(Request(self.training, self.rows[picked].tolist()) for picked in order)
+        return self.workers.read(BatchRequest(self.training, self.rows[picked].tolist()) for picked in order)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,14 +106,25 @@ class Stream:
 
 
 def open_stored(
-    config: RunConfig, seed: int, device: torch.device, world: World = ALONE, written: Sequence[Entry] = ()
+    source: Source,
+    view: View,
+    objectives: Chosen,
+    seed: int,
+    *,
+    device: torch.device,
+    threads: int = 0,
+    world: World = ALONE,
+    written: Sequence[Entry] = (),
 ) -> tuple[dict[str, Samples] | Stream, Origin]:
     """Train, valid and test in memory as stored, or a stream where they would take too much of it.
 
     Args:
-        config: the run's description.
-        seed: of the split.
+        source: where they come from, and how they are split.
+        view: must fit them; decides what a stream reads.
+        objectives: likewise.
+        seed: of the run.
         device: where the network computes.
+        threads: the run's, as in `worker_count`.
         world: the processes that train together.
         written: the splits as the run wrote them down; none draws them.
 
@@ -118,7 +135,6 @@ def open_stored(
         DataError: a data set that is missing, broken or cannot be split as asked, or has lost images
             that were written down.
     """
-    source, view, objectives = config.source, config.view, config.objectives
     if source.data == IN_MEMORY:
         drawn = drawn_splits(split_seed(source, seed), view, objectives)
         return drawn, origin_in_memory(drawn)
@@ -130,7 +146,7 @@ def open_stored(
     if images * dataset.height * dataset.width * _BYTES_PER_PIXEL <= RESIDENT_BYTES:
         stored = read_splits(dataset, rows, view, objectives)
     else:
-        count = worker_count(config.machine.threads, world)
+        count = worker_count(threads, world)
         stored = open_stream(dataset, rows, view, objectives, seed=seed, device=device, count=count)
     return stored, origin_on_disk(dataset, rows)
 

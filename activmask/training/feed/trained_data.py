@@ -12,8 +12,15 @@ from typing import Any
 import numpy as np
 
 from activmask.data.dataset import Dataset, read_dataset
-from activmask.data.manifest import (
-    SPLITS_FILE,
+from activmask.data.samples import Samples
+from activmask.data.settings import IN_MEMORY, Source, View, split_seed
+from activmask.data.splits import SPLITS
+from activmask.ground.errors import PATH, DataError
+from activmask.objectives.chosen import Chosen
+from activmask.runs.checkpoint import Checkpoint, Description
+from activmask.runs.description import RunConfig
+from activmask.runs.folder import SPLITS_FILE, read_written, seed_folder
+from activmask.runs.manifest import (
     Entry,
     pixel_digests,
     read_entries,
@@ -23,14 +30,6 @@ from activmask.data.manifest import (
     table_rows,
     what_changed,
 )
-from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY, Source, View, split_seed
-from activmask.data.splits import SPLITS
-from activmask.ground.errors import PATH, DataError
-from activmask.objectives.chosen import Chosen
-from activmask.runs.checkpoint import Checkpoint, Description
-from activmask.runs.description import RunConfig
-from activmask.runs.folder import read_written, seed_folder
 from activmask.training.feed.origin import absolute
 from activmask.training.feed.sources import drawn_splits, read_splits, split_as_judged, split_rows
 

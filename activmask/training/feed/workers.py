@@ -31,7 +31,7 @@ AHEAD = 2
 """Batches that each worker has ready."""
 
 
-class Request(NamedTuple):
+class BatchRequest(NamedTuple):
     """A batch that a worker is to read."""
 
     training: bool
@@ -57,7 +57,7 @@ class Reader(data.Dataset[Pixels | ActivmaskError]):
     kept: Tensor
     """bool, one for each row of the table."""
 
-    def __getitem__(self, request: Request) -> Pixels | ActivmaskError:
+    def __getitem__(self, request: BatchRequest) -> Pixels | ActivmaskError:
         """The batch, or what is wrong with the user's files: raised, it would lose its sentence."""
         try:
             samples = self._samples(request)
@@ -65,7 +65,7 @@ class Reader(data.Dataset[Pixels | ActivmaskError]):
             return error
         return samples.images.contiguous(), samples.masks.contiguous()
 
-    def _samples(self, request: Request) -> Samples:
+    def _samples(self, request: BatchRequest) -> Samples:
         table = self.train_table if request.training else self.seen_table
         loaded = load_samples(table, request.rows)
         stored = with_run_masks(loaded, self.view, self.objectives, str(table.root))
@@ -81,10 +81,10 @@ class Workers:
     reader: Reader
     """What each of them knows."""
     loader: data.DataLoader[Pixels | ActivmaskError]
-    requests: list[Request]
+    requests: list[BatchRequest]
     """Of the current pass; the loader asks for them in this order."""
 
-    def read(self, requests: Iterable[Request]) -> Iterator[Pixels]:
+    def read(self, requests: Iterable[BatchRequest]) -> Iterator[Pixels]:
         """The batches of one pass, in order; it must not begin while another one goes on.
 
         Raises:
@@ -177,7 +177,7 @@ def new_workers(reader: Reader, device: torch.device, count: int) -> Workers:
         device: where the network computes; for CUDA their answers are pinned in memory.
         count: how many; 0 reads in this process.
     """
-    requests: list[Request] = []
+    requests: list[BatchRequest] = []
     processes: dict[str, Any] = {}
     if count:
         processes = {

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from activmask.data.samples import Samples
 from activmask.kernels.torch_private import can_be_stopped
-from activmask.objectives.adversarial import ADVERSARIAL
+from activmask.objectives.chosen import discriminator_of
 from activmask.runs.seeds import derived_generator, derived_seed
 from activmask.training.graphs.device_epoch import (
     Segment,
@@ -81,9 +81,8 @@ def _unrecordable(replica: Replica) -> str:
         return "the network's passes are compiled"
     if not all(can_be_stopped(optimizer) for optimizer in optimizers(replica)):
         return "this version of torch has no optimizer that its device can stop"
-    adversary = ADVERSARIAL.of(replica.config.objectives)
-    if adversary.adversarial and adversary.adversarial_form == "followup":
-        return "the follow-up's discriminator takes steps of its own"
+    if (found := discriminator_of(replica.config.objectives)) and found[0].takes_turns(found[1]):
+        return "the discriminator takes steps of its own"
     return ""
 
 

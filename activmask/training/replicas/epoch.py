@@ -15,8 +15,7 @@ from activmask.data.augment import random_crop_flip
 from activmask.ground.errors import PATH, TrainingDiverged
 from activmask.machine.device import attention, autocast
 from activmask.machine.world import average_gradients, mean_of_all, share
-from activmask.objectives.adversarial import ADVERSARIAL, discriminator_loss
-from activmask.objectives.chosen import Chosen, needs
+from activmask.objectives.chosen import Chosen, discriminator_of, needs
 from activmask.objectives.step import StepTerms, is_summed, loss_names
 from activmask.runs.description import Training
 from activmask.runs.seeds import derived_generator, network_randomness
@@ -118,11 +117,12 @@ def forward_step(
 
 
 def _network_steps(replica: Replica, step: int) -> bool:
-    """Whether the network's own weights change in a step; the follow-up's discriminator takes some alone."""
-    settings = ADVERSARIAL.of(replica.config.objectives)
-    if not (settings.adversarial and settings.adversarial_form == "followup"):
+    """Whether the network's own weights change in a step; a discriminator may take some alone."""
+    found = discriminator_of(replica.config.objectives)
+    if found is None or not found[0].takes_turns(found[1]):
         return True
-    return (replica.next_epoch * step_count(replica) + step + 1) % settings.adversarial_steps == 0
+    second, settings = found
+    return (replica.next_epoch * step_count(replica) + step + 1) % second.steps(settings) == 0
 
 
 def update(replica: Replica, passed: ForwardStep, *, network: bool = True) -> None:
@@ -152,13 +152,15 @@ def _over_all(replica: Replica, result: StepTerms, weight: float) -> tuple[Tenso
 
 
 def _train_discriminator(replica: Replica, result: StepTerms, weight: float) -> None:
-    if replica.discriminator is None or replica.discriminator_optimizer is None or result.pair is None:
+    found = discriminator_of(replica.config.objectives)
+    if found is None or result.pair is None:
         return
-    settings = ADVERSARIAL.of(replica.config.objectives)
-    form = settings.adversarial_form
-    for _ in range(settings.adversarial_steps if form == "ours" else 1):
+    assert replica.discriminator is not None
+    assert replica.discriminator_optimizer is not None
+    second, settings = found
+    for _ in range(1 if second.takes_turns(settings) else second.steps(settings)):
         replica.discriminator_optimizer.zero_grad()
-        (weight * discriminator_loss(replica.discriminator, *result.pair, form)).backward()
+        (weight * second.loss(settings, replica.discriminator, *result.pair)).backward()
         average_gradients(replica.discriminator, replica.world)
         replica.discriminator_optimizer.step()
 

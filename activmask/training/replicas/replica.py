@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from activmask.data.manifest import Entry
 from activmask.data.samples import Samples
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
@@ -24,13 +23,12 @@ from activmask.models.build import build_model
 from activmask.models.double_backward import prepare_double_backward
 from activmask.models.output import ModelOutput
 from activmask.models.synced_batch_norm import sync_batch_norm
-from activmask.objectives.adversarial import ADVERSARIAL, discriminator
-from activmask.objectives.chosen import Chosen, needs, switched_on, that_need
+from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
 from activmask.objectives.objective import Trial
-from activmask.objectives.pooled_features import pooled
 from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
+from activmask.runs.manifest import Entry
 from activmask.runs.seeds import derived_seed
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.kept_masks import to_train_on
@@ -136,7 +134,7 @@ def new_replica(
     )
     _check_batches(config.training.batch_size, len(train), world)
     image = channels, size, size
-    taps = _check_taps(model, config.network.model, config.objectives, image)
+    blank = _check_taps(model, config.network.model, config.objectives, image)
     if config.training.sync_batchnorm and sync_batch_norm(model) == 0:
         raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
     _check_twice_differentiable(model, config.network.model, config.objectives, image)
@@ -144,10 +142,7 @@ def new_replica(
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
     if needs(config.objectives).second_derivative and device.type == "cuda":
         prepare_double_backward(model)
-    second, adversary = None, ADVERSARIAL.of(config.objectives)
-    if needs(config.objectives).discriminator:
-        width = pooled(taps[-1]).shape[1]
-        second = discriminator(width, derived_seed(seed, "judge"), adversary.adversarial_form).to(device)
+    second, second_optimizer = _discriminator(config.objectives, blank, seed, device)
     return Replica(
         config=config,
         seed=seed,
@@ -157,7 +152,7 @@ def new_replica(
         objective=_objective(config, model, second, world),
         optimizer=_adam(model, config.training.lr),
         discriminator=second,
-        discriminator_optimizer=_adam(second, adversary.adversarial_lr) if second else None,
+        discriminator_optimizer=second_optimizer,
         train=train,
         splits=seen,
         origin=origin,
@@ -167,12 +162,35 @@ def new_replica(
     )
 
 
+def _discriminator(
+    objectives: Chosen, blank: ModelOutput | None, seed: int, device: torch.device
+) -> tuple[nn.Module | None, torch.optim.Adam | None]:
+    """The second network and its optimizer, where an objective has one, given a pass over a blank image."""
+    found = discriminator_of(objectives)
+    if found is None:
+        return None, None
+    assert blank is not None
+    kind, settings = found
+    features = kind.features(settings, blank).shape[1]
+    second = kind.build(settings, features, derived_seed(seed, "discriminator")).to(device)
+    return second, _adam(second, kind.lr(settings))
+
+
 def _data(
     config: RunConfig, seed: int, device: torch.device, world: World, written: Sequence[Entry]
 ) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
     """What the replica trains on, what it is judged on, where both come from, and a note."""
     source, view, objectives = config.source, config.view, config.objectives
-    stored, origin = open_stored(config, seed, device, world, written)
+    stored, origin = open_stored(
+        source,
+        view,
+        objectives,
+        seed,
+        device=device,
+        threads=config.machine.threads,
+        world=world,
+        written=written,
+    )
     note = "; ".join(
         filter(None, (equal_images(source, stored, origin.entries), near_images(source, origin.entries)))
     )
@@ -243,18 +261,20 @@ def _check_batches(batch_size: int, images: int, world: World) -> None:
         )
 
 
-def _check_taps(model: nn.Module, name: str, objectives: Chosen, image: tuple[int, int, int]) -> list[Tensor]:
-    """The activations (1, ...) of a blank image, once the objectives were found to fit the network."""
+def _check_taps(
+    model: nn.Module, name: str, objectives: Chosen, image: tuple[int, int, int]
+) -> ModelOutput | None:
+    """A pass over one blank image, once the objectives, if any, were found to fit the network."""
     if not any(switched_on(objectives)):
-        return []
+        return None
     model.eval()
     with torch.no_grad():
-        taps = model(torch.zeros(1, *image), reconstruct=False).pre_activations
-    trial = Trial(model=model, name=name, taps=taps, image=image)
+        output: ModelOutput = model(torch.zeros(1, *image), reconstruct=False)
+    trial = Trial(model=model, name=name, taps=output.pre_activations, image=image)
     for one, settings in switched_on(objectives):
         one.fits(settings, trial)
     model.train()
-    return list(taps.values())
+    return output
 
 
 def _check_twice_differentiable(

@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from activmask.data.manifest import Entry, what_changed
 from activmask.data.samples import Samples
 from activmask.ground.errors import PATH, CheckpointError, UsageError
 from activmask.ground.files import write_whole
@@ -24,9 +23,13 @@ from activmask.runs.checkpoint import Description, read_safetensors, save_checkp
 from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.folder import BEST_FILE, STATE_FILE
 from activmask.runs.identity import changed_settings, changes_in_words
+from activmask.runs.manifest import Entry, what_changed
 from activmask.training.feed.sources import fingerprint
 from activmask.training.feed.stream import file_digest
 from activmask.training.replicas.replica import Replica
+
+_DISCRIMINATOR, _ITS_OPTIMIZER = "judge", "judge_optimizer"
+"""In the file: an older word, which all versions read."""
 
 
 def save_state(replica: Replica) -> None:
@@ -34,8 +37,9 @@ def save_state(replica: Replica) -> None:
     tensors = {f"model.{name}": tensor for name, tensor in plain_weights(replica.model).items()}
     tensors |= _optimizer_tensors("optimizer", replica.optimizer)
     if replica.discriminator is not None and replica.discriminator_optimizer is not None:
-        tensors |= {f"judge.{name}": tensor for name, tensor in replica.discriminator.state_dict().items()}
-        tensors |= _optimizer_tensors("judge_optimizer", replica.discriminator_optimizer)
+        of_discriminator = replica.discriminator.state_dict()
+        tensors |= {f"{_DISCRIMINATOR}.{name}": tensor for name, tensor in of_discriminator.items()}
+        tensors |= _optimizer_tensors(_ITS_OPTIMIZER, replica.discriminator_optimizer)
     if replica.best_epoch not in {replica.best_on_disk, replica.next_epoch - 1}:
         tensors |= {f"best.{name}": tensor for name, tensor in replica.best_weights.items()}
     progress = {
@@ -81,8 +85,8 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
         load_plain_weights(replica.model, _section(tensors, "model"))
         _restore_optimizer("optimizer", replica.optimizer, tensors)
         if replica.discriminator is not None and replica.discriminator_optimizer is not None:
-            replica.discriminator.load_state_dict(_section(tensors, "judge"))
-            _restore_optimizer("judge_optimizer", replica.discriminator_optimizer, tensors)
+            replica.discriminator.load_state_dict(_section(tensors, _DISCRIMINATOR))
+            _restore_optimizer(_ITS_OPTIMIZER, replica.discriminator_optimizer, tensors)
         replica.next_epoch = before.epoch + 1
         replica.best_epoch, replica.best_score = progress["best_epoch"], progress["best_score"]
         replica.history = progress["history"]

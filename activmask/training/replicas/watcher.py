@@ -17,7 +17,7 @@ class Watcher(Protocol):
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """A watcher that tells nobody."""
 
     def step(self, seed: int, epoch: int, done: int, total: int) -> None:
         """Say nothing."""

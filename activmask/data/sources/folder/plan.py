@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from activmask.data.dataset import COLUMNS
 from activmask.data.files.images import SUFFIXES, bit_depth, image_size
 from activmask.data.files.likeness import is_missing, refuse_likenesses
-from activmask.data.files.tables import Row, read_table, relative_path
+from activmask.data.files.tables import CsvRow, read_table, relative_path
 from activmask.data.skipped import reason
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, DataError
@@ -81,7 +81,7 @@ def number_classes(labels: set[str]) -> dict[str, int]:
     return {label: number for number, label in enumerate(ordered)}
 
 
-def _check_splits(labels: Path, rows: Sequence[Row]) -> None:
+def _check_splits(labels: Path, rows: Sequence[CsvRow]) -> None:
     # A split by another name would leave out a third of the images, so it is no mere broken item.
     if not any(row["split"] for row in rows):
         return
@@ -92,7 +92,7 @@ def _check_splits(labels: Path, rows: Sequence[Row]) -> None:
             )
 
 
-def _check_names(labels: Path, rows: Sequence[Row]) -> None:
+def _check_names(labels: Path, rows: Sequence[CsvRow]) -> None:
     for row in rows:
         if row["label"].casefold() == "none":
             raise DataError(
@@ -107,7 +107,7 @@ def _check_names(labels: Path, rows: Sequence[Row]) -> None:
         refuse_likenesses(labels, column, ((row.number, row[column]) for row in rows))
 
 
-def _first_mention(row: Row, seen: dict[PurePosixPath, int]) -> PurePosixPath:
+def _first_mention(row: CsvRow, seen: dict[PurePosixPath, int]) -> PurePosixPath:
     path = relative_path(row["file_name"])
     first = seen.setdefault(_composed(path), row.number)
     if first != row.number:
@@ -115,7 +115,7 @@ def _first_mention(row: Row, seen: dict[PurePosixPath, int]) -> PurePosixPath:
     return path
 
 
-def _item(row: Row, path: PurePosixPath, images: Path, mask: Path | None, taken: set[str]) -> Item:
+def _item(row: CsvRow, path: PurePosixPath, images: Path, mask: Path | None, taken: set[str]) -> Item:
     if is_missing(row["label"]):
         raise DataError(f"the label is {_shown(row['label'])}")
     if "subject" in row.cells and (is_missing(row["subject"]) or row["subject"].casefold() == "none"):
@@ -183,8 +183,8 @@ def _safe_name(path: PurePosixPath, taken: set[str]) -> str:
 
 
 def _mask_finder(
-    rows: Sequence[Row], images: Path, masks: Path | None
-) -> Callable[[Row, PurePosixPath], Path | None]:
+    rows: Sequence[CsvRow], images: Path, masks: Path | None
+) -> Callable[[CsvRow, PurePosixPath], Path | None]:
     """A function from a row and its image's path to the mask, or None."""
     if "mask_file_name" in rows[0].cells:
         folder = masks or images

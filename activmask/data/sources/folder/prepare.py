@@ -23,7 +23,7 @@ from activmask.data.files.images import (
     to_stored,
 )
 from activmask.data.files.intensities import FULL_RANGE, Intensity, as_shares
-from activmask.data.files.mask_reading import JudgedMasks, judge_given
+from activmask.data.files.mask_reading import MaskSurvey, survey_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.settings import View
 from activmask.data.skipped import reason
@@ -47,7 +47,7 @@ class FolderSummary:
     """Masks without a pixel inside; their images are stored as having no mask."""
     notes: tuple[str, ...]
     """Sentences on what the images' values may give away."""
-    masks: JudgedMasks
+    masks: MaskSurvey
     """Which values the masks hold, and how they were read."""
     duplicates: Duplicates
     """Pictures that occur under several subjects."""
@@ -126,15 +126,15 @@ def prepare_folder(
         raise UsageError(
             f"allow_duplicates has no effect: {PATH} gives no splits", path=labels, advice="leave it out"
         )
-    judged = judge_given([item.mask for item in items], mask_reading)
+    survey = survey_given([item.mask for item in items], mask_reading)
     depth = 16 if any(item.bit_depth == 16 for item in items) or intensity == "image" else 8
     range_ = FULL_RANGE if intensity is None else intensity
-    job = _Job((images, masks), size, depth, colour, range_, judged.reading)
+    job = _Job((images, masks), size, depth, colour, range_, survey.reading)
     while True:
         classes = _classes(labels, items, skipped)
         card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
         card |= {"intensity": job.intensity}
-        card |= {"mask_reading": judged.card()} if judged.files else {}
+        card |= {"mask_reading": survey.card()} if survey.files else {}
         used, finder = UsedRanges(), DuplicateFinder()
         records = _checked(_records(items, classes, job, skipped, used, progress), used, intensity, card)
         try:
@@ -160,7 +160,7 @@ def prepare_folder(
             skipped=tuple(skipped),
             empty_masks=given - written.masks,
             notes=notes,
-            masks=judged,
+            masks=survey,
             duplicates=finder.result,
         )
 

@@ -47,7 +47,7 @@ def stored_range(how: Preparing, path: Path) -> Intensity:
 def _check_depth(how: Preparing, path: Path) -> None:
     if how.recipe.get("bit_depth") == 8 and bit_depth(path) == 16:
         raise DataError(
-            f"{PATH} has 16 bits a pixel, but every image of the network's data set has 8, so "
+            f"{PATH} has 16 bits per pixel, but every image of the network's data set has 8, so "
             "their greys cannot be compared",
             path=path,
             advice="convert it to 8 bits as those were",

@@ -78,7 +78,7 @@ def source_name(source: Path) -> str:
 
 
 def preset_of(name: str) -> str | None:
-    """The paper's preset for a task: 'liver', 'pancreas', 'cardiac' or None."""
+    """The paper's preset for a task, for example 'liver'; None for one that is not in the paper."""
     known = (preset for preset, one in ORGANS.items() if any(word in name.casefold() for word in one.words))
     return next(known, None)
 

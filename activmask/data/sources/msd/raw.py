@@ -85,7 +85,7 @@ def stored_range(how: Preparing, path: Path) -> Intensity:
     stored, found = how.recipe.get("bit_depth"), bit_depth(path)
     if stored is not None and found != stored:
         raise DataError(
-            f"{PATH} has {found} bits a pixel, but the slices of the network's data set have "
+            f"{PATH} has {found} bits per pixel, but the slices of the network's data set have "
             f"{stored}, so it is none of them and its window is not known",
             path=path,
             advice="give the volume and the number of the slice",

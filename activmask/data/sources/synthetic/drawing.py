@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from activmask.data.recipe import Recipe
 from activmask.data.samples import Samples
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import UsageError
@@ -105,6 +106,11 @@ def synthetic_samples(split: SyntheticSplit) -> Samples:
         sites=("",) * len(names),
         names=names,
     )
+
+
+def drawn_recipe(height: int, width: int) -> Recipe:
+    """What the card of the benchmark tells, for images of these sides in px that lie in no folder."""
+    return {"source": "synthetic", "height": height, "width": width}
 
 
 def _check(spec: SyntheticSpec) -> None:

@@ -26,7 +26,7 @@ Files = dict[tuple[str, str], tuple[Path, Path | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Making:
     """How a file becomes a stored image."""
 
     size: int
@@ -78,7 +78,7 @@ def draw_made(
     candidates: Sequence[Candidate],
     files: Files,
     per_cell: int | None,
-    recipe: Recipe,
+    how: Making,
     helpers: Crew,
     cache: Path,
     progress: ItemsDone | None = None,
@@ -89,7 +89,7 @@ def draw_made(
         candidates: eligible images that have a file.
         files: of every candidate.
         per_cell: images of each site and class; None takes as many as the smallest cell can give.
-        recipe: how to make them.
+        how: how to make them.
         helpers: who makes them.
         cache: the file of finished images.
         progress: called with the number of images done and their total.
@@ -101,7 +101,7 @@ def draw_made(
     cells = {(image.site, image.label) for image in expected}
     numbers: dict[Candidate, int] = {}
     broken: list[tuple[str, str]] = []
-    make = partial(_make, recipe=recipe)
+    make = partial(_make, how=how)
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         with crew(make, workers=helpers.workers, engine=helpers.engine, address=helpers.address) as run:
@@ -109,7 +109,7 @@ def draw_made(
             def usable(batch: Sequence[Candidate]) -> Iterator[bool]:
                 items = [_Item(image, *files[image.site, image.file_name]) for image in batch]
                 made_all = continued(
-                    cache, items, _key, make, run, recipe.size, start=len(numbers) + len(broken)
+                    cache, items, _key, make, run, how.size, start=len(numbers) + len(broken)
                 )
                 for image, made in zip(batch, made_all, strict=True):
                     if made.pixels is None:
@@ -152,17 +152,13 @@ def _stamp(path: Path) -> str:
     return f"{stat.st_size}\t{stat.st_mtime_ns}"
 
 
-def _make(item: _Item, *, recipe: Recipe) -> Made:
+def _make(item: _Item, *, how: Making) -> Made:
     try:
-        pixels = read_intensities(item.path, intensity=recipe.intensity, site=item.image.site)
-        mask = (
-            None
-            if item.mask is None
-            else read_xray_mask(item.mask, pixels.shape, recipe.size, recipe.reading)
-        )
-        stored = to_stored(resized(pixels, recipe.size))
+        pixels = read_intensities(item.path, intensity=how.intensity, site=item.image.site)
+        mask = None if item.mask is None else read_xray_mask(item.mask, pixels.shape, how.size, how.reading)
+        stored = to_stored(resized(pixels, how.size))
         if stored.min() == stored.max():
             raise DataError("it has one value everywhere, so it shows nothing")
         return Made(stored, mask, "")
     except DataError as error:
-        return Made(None, None, reason(error, recipe.folders))
+        return Made(None, None, reason(error, how.folders))

@@ -14,13 +14,13 @@ from typing import Any, Literal
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.files.images import check_side
 from activmask.data.files.intensities import FULL_RANGE
-from activmask.data.files.mask_reading import JudgedMasks, judge_given
+from activmask.data.files.mask_reading import MaskSurvey, survey_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.mask_shares import circle_share
 from activmask.data.sources.xray.cache import finished_images
 from activmask.data.sources.xray.files import find_image, index_images
 from activmask.data.sources.xray.findings import Finding, find_finding
-from activmask.data.sources.xray.making import Crew, Drawn, Files, Recipe, draw_made, image_name
+from activmask.data.sources.xray.making import Crew, Drawn, Files, Making, draw_made, image_name
 from activmask.data.sources.xray.pixels import CROP, SCALINGS
 from activmask.data.sources.xray.preview import SiteMeans
 from activmask.data.sources.xray.sampling import Cell, sample
@@ -90,7 +90,7 @@ class XraySummary:
     """(file name, reason) of rows and images left out."""
     circle_share: float
     """Of the image inside the circle that the preset takes for a mask."""
-    masks: JudgedMasks
+    masks: MaskSurvey
     """Which values the masks hold, and how they were read."""
     duplicates: Duplicates
     """Pictures that occur under several patients."""
@@ -196,30 +196,30 @@ def prepare_xray(
     skipped = list(eligible.skipped)
     files = _files(sources, eligible, masks, skipped)
     candidates = [image for image in eligible.candidates if (image.site, image.file_name) in files]
-    judged = judge_given(_masks(sample(candidates, per_cell), files), mask_reading)
-    recipe = Recipe(
+    survey = survey_given(_masks(sample(candidates, per_cell), files), mask_reading)
+    how = Making(
         size=size,
         intensity=intensity,
-        reading=judged.reading,
+        reading=survey.reading,
         folders=(*sources.folders().values(), masks),
     )
-    cache = _cache(out, recipe)
+    cache = _cache(out, how)
     drawn = draw_made(
         candidates,
         files,
         per_cell,
-        recipe,
+        how,
         Crew(workers=workers, engine=engine, address=address),
         cache,
         progress,
     )
     if drawn.broken:
-        # The masks of the images that took their places were not judged yet.
-        judged = judge_given(_masks(drawn.images, files), mask_reading)
+        # The masks of the images that took their places were not looked at yet.
+        survey = survey_given(_masks(drawn.images, files), mask_reading)
     skipped += drawn.broken
     cells = Counter((image.site, image.label) for image in drawn.images)
-    card = _card(eligible, recipe, cells, len(drawn.broken))
-    card |= {"mask_reading": judged.card()} if judged.files else {}
+    card = _card(eligible, how, cells, len(drawn.broken))
+    card |= {"mask_reading": survey.card()} if survey.files else {}
     means, brightness, finder = SiteMeans(), dict[Cell, float](), DuplicateFinder()
     records = _records(drawn, cache, size, means, brightness, card, eligible)
     written = write_dataset(
@@ -241,7 +241,7 @@ def prepare_xray(
         brightness=brightness,
         skipped=tuple(skipped),
         circle_share=card["circle_share"],
-        masks=judged,
+        masks=survey,
         duplicates=finder.result,
     )
 
@@ -294,9 +294,9 @@ def _masks(images: Sequence[Candidate], files: Files) -> list[Path | None]:
     return [files[image.site, image.file_name][1] for image in images]
 
 
-def _cache(out: Path, recipe: Recipe) -> Path:
+def _cache(out: Path, how: Making) -> Path:
     """The file of finished images, which another way of making them never shares."""
-    facts = f"{recipe.size}\n{recipe.intensity}\n{CROP}\n{recipe.reading}"
+    facts = f"{how.size}\n{how.intensity}\n{CROP}\n{how.reading}"
     root = out.resolve()
     return root.parent / f".{root.name}.{hashlib.sha256(facts.encode()).hexdigest()[:16]}.cache"
 
@@ -310,7 +310,7 @@ def _by_site(eligible: Eligible, cells: Mapping[Cell, float]) -> dict[str, dict[
     return table
 
 
-def _card(eligible: Eligible, recipe: Recipe, cells: Mapping[Cell, int], replaced: int) -> dict[str, Any]:
+def _card(eligible: Eligible, how: Making, cells: Mapping[Cell, int], replaced: int) -> dict[str, Any]:
     return {
         "source": "xray",
         "finding": eligible.finding.name,
@@ -320,11 +320,11 @@ def _card(eligible: Eligible, recipe: Recipe, cells: Mapping[Cell, int], replace
         "per_cell": min(cells.values()),
         "cells": _by_site(eligible, cells),
         "replaced": replaced,
-        "circle_share": circle_share(recipe.size),
-        "resized_to": recipe.size,
+        "circle_share": circle_share(how.size),
+        "resized_to": how.size,
         "crop": CROP,
-        "intensity": recipe.intensity,
-        "intensities": SCALINGS[str(recipe.intensity)],
+        "intensity": how.intensity,
+        "intensities": SCALINGS[str(how.intensity)],
         "licence": "NIH ChestX-ray14: free use with citation (Wang et al. 2017); PadChest: its research use "
         "agreement (Bustos et al. 2020). Neither may be passed on with this data set.",
     }

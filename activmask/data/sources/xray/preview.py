@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from matplotlib.figure import Figure
 
+from activmask.data.files.intensities import FULL_RANGE
+
 
 @dataclass
 class SiteMeans:
@@ -28,7 +30,7 @@ class SiteMeans:
         sites = sorted(self.sums)
         figure = Figure(figsize=(3.4 * len(sites), 3.8), layout="constrained")
         for axes, site in zip(figure.subplots(1, len(sites), squeeze=False)[0], sites, strict=True):
-            axes.imshow(self.sums[site] / self.counts[site] / 65535, cmap="gray", vmin=0, vmax=1)
+            axes.imshow(self.sums[site] / self.counts[site] / FULL_RANGE, cmap="gray", vmin=0, vmax=1)
             axes.set_title(f"{site}: mean of {self.counts[site]} images", fontsize=10)
             axes.set_axis_off()
         file = io.BytesIO()

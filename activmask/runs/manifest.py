@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from activmask.data.dataset import Dataset, load_samples
-from activmask.data.files.tables import Row, format_table, read_table
+from activmask.data.files.tables import CsvRow, format_table, read_table
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, DataError
+from activmask.runs.folder import SPLITS_FILE
 
 if TYPE_CHECKING:
     from activmask.data.samples import Samples
 
 _AT_ONCE = 64
 
-SPLITS_FILE = "splits.csv"
 COLUMNS = ("file", "subject", "split", "site", "label", "image_sha256", "mask_sha256")
 
 
@@ -147,7 +147,7 @@ def read_entries(folder: Path) -> tuple[Entry, ...]:
     return tuple(_entry(path, row) for row in read_table(path, COLUMNS))
 
 
-def _entry(path: Path, row: Row) -> Entry:
+def _entry(path: Path, row: CsvRow) -> Entry:
     if row["split"] not in SPLITS or not (row["label"].isascii() and row["label"].isdigit()):
         raise DataError(
             "expected a split of train, valid or test and a class number",

@@ -27,7 +27,7 @@ MEASURES = {"auc": "test AUC", "accuracy": "test accuracy"}
 Named = tuple[str, Run]
 
 
-def site_bars(runs: Sequence[Run]) -> Chart | None:
+def site_scores(runs: Sequence[Run]) -> Chart | None:
     """Draw the test scores at the best epoch of runs split by site, or nothing without such.
 
     Only runs of the split policy site-correlated are drawn. A row shows a run's seeds, their mean
