@@ -14,7 +14,7 @@ Recipe = dict[str, Any]
 """A card's entries that decide how a raw file becomes an image and a mask, and the stored size in px."""
 
 OWN = "recipe"
-"""The entry of a card that holds whatever else a source decided; its reader of raw files is told."""
+"""The entry of a card under which a source keeps whatever else it decided; its reader is told."""
 
 _DECISIVE = (
     "source",
