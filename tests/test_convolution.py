@@ -94,6 +94,7 @@ def test_derivatives_equal_finite_differences(name):
 
 
 # The check looks at the gradients of tensors that are not leaves, and torch warns of it.
+@pytest.mark.process
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", ["3x3", "depthwise"])

@@ -52,6 +52,7 @@ def step_gradients(config: RunConfig, model: nn.Module, dtype: torch.dtype) -> l
     return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("term", ["gradmask", "rrr"])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_prepared_models_step_equals_the_plain_ones(name, term):

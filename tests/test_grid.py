@@ -203,6 +203,7 @@ def test_settings_that_change_a_form_take_its_name_away():
     assert (same.form, same.title) == ("ours", "ResNet Actdiff (ours)")
 
 
+@pytest.mark.process
 def test_the_paper_is_compared_with_every_form_and_each_is_named():
     for form in ("released", "written", "ours"):
         for cell in grid_cells(read_grid("table1"), keep={"form": [form]}):
@@ -274,6 +275,7 @@ def test_the_follow_ups_column_can_be_measured_with_its_settings():
     assert all(one is not None and one.grid == "followup" and not one.departures for one in found.values())
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", NAMED)
 def test_every_cell_of_the_paper_is_found_again_from_its_settings_alone(name):
     for cell in grid_cells(read_grid(name), settings={"epochs": 3, "lr": 0.5}):

@@ -243,6 +243,7 @@ def mutated(data: bytes, edits: list[tuple[int, int]], keep: float) -> bytes:
     return bytes(changed[: round(keep * len(changed))])
 
 
+@pytest.mark.process
 @settings(max_examples=400, deadline=None)
 @given(
     which=st.sampled_from(FILES),

@@ -56,6 +56,7 @@ def normalisations(module):
     return sum(isinstance(part, nn.BatchNorm2d) for part in module.modules())
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", NORMALISED + PLAIN)
 def test_every_kind_of_network_answers_as_before(name):
     model, images = built(name), numbers(2, 1, SIDE, SIDE)

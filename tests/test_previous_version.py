@@ -35,6 +35,7 @@ from kept_version import (
 from activmask.runs.making import make_config
 from activmask.runs.names import run_name
 
+pytestmark = pytest.mark.process
 KEPT = Path(__file__).parent / "previous_version"
 SCORES = 1e-4
 """CPUs sum in orders of their own, and so do versions of torch."""

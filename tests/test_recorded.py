@@ -52,6 +52,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert all(torch.equal(left[key], right[key]) for key in left)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("settings", RECORDED)
 def test_the_same_bits_as_step_by_step(crosses, tmp_path, settings, monkeypatch):
     config = small(crosses, **settings)
@@ -62,6 +63,7 @@ def test_the_same_bits_as_step_by_step(crosses, tmp_path, settings, monkeypatch)
     assert_same_run(tmp_path / "eager/seed-0", tmp_path / "recorded/seed-0")
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("unrecorded_form")
 def test_a_replica_does_not_depend_on_its_neighbours(crosses, tmp_path):
     config = small(crosses, model="resnet18", actdiff=1.0)
@@ -70,6 +72,7 @@ def test_a_replica_does_not_depend_on_its_neighbours(crosses, tmp_path):
     assert_same_run(tmp_path / "together/seed-1", tmp_path / "alone/seed-1")
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("unrecorded_form")
 @pytest.mark.parametrize("lr", [1e-3, 1e-12])
 def test_stopped_between_saves_it_resumes_to_the_same_bits(crosses, tmp_path, monkeypatch, lr):
@@ -90,6 +93,7 @@ def test_stopped_between_saves_it_resumes_to_the_same_bits(crosses, tmp_path, mo
     assert_same_run(tmp_path / "straight/seed-0", tmp_path / "resumed/seed-0")
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("unrecorded_form")
 def test_a_best_epoch_between_two_saves_survives_a_lost_best_file(crosses, tmp_path):
     longer = small(crosses, epochs=6, lr=3e-3)

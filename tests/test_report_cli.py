@@ -23,6 +23,7 @@ def trained(tmp_path_factory):
     return train_runs(tmp_path_factory.mktemp("my runs"), seeds=(0,), epochs=1)
 
 
+@pytest.mark.process
 def test_the_path_is_all_of_stdout_and_the_command_stands_on_the_page(trained, tmp_path):
     out = tmp_path / "a report"
     result = run(trained, "--out", out, "--device", "cpu")
@@ -34,6 +35,7 @@ def test_the_path_is_all_of_stdout_and_the_command_stands_on_the_page(trained, t
     assert result.exit_code == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("starts", "message"), [(True, ""), (False, "no browser could be started")])
 def test_open_starts_the_browser_or_says_why_not(trained, tmp_path, monkeypatch, starts, message):
     opened = []

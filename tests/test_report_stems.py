@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from chart_runs import chart_run, measured
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +40,7 @@ def test_a_chart_alone_has_a_name_whatever_its_data_is_called(tmp_path):
     assert replace(chart, stem="liver").name == "localisation-liver"
 
 
+@pytest.mark.process
 def test_data_sets_of_like_names_keep_all_their_files(tmp_path, monkeypatch):
     monkeypatch.setattr(contents, "account", lambda summary: ())
     for number, name in enumerate(("a-b", "a_b", "肝臓")):

@@ -256,6 +256,7 @@ def test_a_repeated_arrangement_gets_its_boxes_independently():
     assert both == pytest.approx(500, abs=4 * 250**0.5)
 
 
+@pytest.mark.process
 def test_two_crosses_run_out_at_their_number_of_pairs_that_keep_apart():
     size, extents = 16, (3, 5)
     pairs = 0

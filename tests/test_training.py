@@ -71,6 +71,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert all(torch.equal(left[key], right[key]) for key in left)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("settings", each(RESUMED))
 def test_an_interrupted_run_resumes_to_the_same_bits(crosses, tmp_path, settings, monkeypatch):
     config = small(crosses, **settings)
@@ -145,6 +146,7 @@ def test_a_network_in_another_memory_format_resumes_with_its_moments_in_that_for
             assert moment.ndim == 0 or moment.stride() == ours.stride()
 
 
+@pytest.mark.process
 def test_a_replica_does_not_depend_on_its_neighbours(crosses, tmp_path):
     config = small(crosses, model="resnet18", actdiff=1.0, epochs=2)
     train(config, seeds=(0, 1, 2), out=tmp_path / "together")

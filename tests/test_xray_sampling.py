@@ -167,6 +167,7 @@ def test_paper_sampling_of_the_real_tables(paper_draws: list[PaperSample]) -> No
         assert [len(drawn.splits[split]) for split in ("train", "valid", "test")] == [998, 498, 504]
 
 
+@pytest.mark.process
 def test_paper_sampling_leaks_patients(paper_draws: list[PaperSample]) -> None:
     """About 37 of the 504 test images in ten seeds of the released procedure."""
     for drawn in paper_draws:
