@@ -3,14 +3,10 @@
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
-from inline_engine import InlineEngine
 from process_marker import clocked, only_where_marked, too_long
 
-from activmask.data.sources.synthetic.drawing import SyntheticSpec
-from activmask.data.sources.synthetic.prepare import make_synthetic
-from activmask.experiments import local_engine
+# Imports that take seconds wait: of the processes that read this file, one runs no tests.
 
 # A busy machine is no finding.
 settings.register_profile("activmask", deadline=None)
@@ -36,12 +32,17 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
+    import torch
+
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def crosses(tmp_path_factory) -> Path:
     """A small synthetic data set on disk."""
+    from activmask.data.sources.synthetic.drawing import SyntheticSpec
+    from activmask.data.sources.synthetic.prepare import make_synthetic
+
     folder = tmp_path_factory.mktemp("data") / "crosses"
     make_synthetic(SyntheticSpec(n=48, valid=16, test=16, seed=3), folder)
     return folder
@@ -50,4 +51,8 @@ def crosses(tmp_path_factory) -> Path:
 @pytest.fixture
 def inline_sweeps(monkeypatch):
     """`activmask sweep` in this process trains in it too."""
+    from inline_engine import InlineEngine
+
+    from activmask.experiments import local_engine
+
     monkeypatch.setattr(local_engine, "LocalEngine", InlineEngine)

@@ -216,6 +216,7 @@ def test_images_drawn_one_by_one_are_countable():
         assert mask.sum() in {5 * crosses, 9 * crosses}
 
 
+@pytest.mark.process
 def test_a_profile_accounts_for_all_of_the_time():
     rows = epoch_profile("resnet18-gradmask", Effort(device=CPU, quick=True))
     assert sum(share for *_, share in rows) == pytest.approx(1)

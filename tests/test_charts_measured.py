@@ -178,6 +178,7 @@ def test_interval_resamples_runs_not_networks() -> None:
     assert (repeated.points, repeated.runs) == (48, 8)
 
 
+@pytest.mark.process
 def test_interval_covers_what_scipys_bootstrap_covers() -> None:
     from scipy.stats import bootstrap  # an independent bootstrap, of single networks as one run each
 
@@ -197,6 +198,7 @@ def test_interval_covers_what_scipys_bootstrap_covers() -> None:
     assert found.interval == pytest.approx((expected.low, expected.high), abs=0.05)
 
 
+@pytest.mark.process
 def test_interval_is_told_with_its_seed(tmp_path: Path) -> None:
     some = [
         measured(chart_run(tmp_path / str(i), auc=(i / 6,), actdiff=float(i + 1)), inside=(i * (5 - i) / 9,))

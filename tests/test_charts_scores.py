@@ -162,6 +162,7 @@ def test_weights_make_lines_of_their_own(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.process
 def test_every_chart_can_be_written_and_is_the_same_again(tmp_path: Path) -> None:
     runs = [
         chart_run(tmp_path / "1", auc=(0.4, 0.6), actdiff=1.0, masks=0.2, **XRAY),

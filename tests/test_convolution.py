@@ -234,6 +234,7 @@ def test_autocast_computes_in_its_type_and_returns_gradients_in_the_weights(dtyp
         assert float(error) < max(2 * float(torchs), 0.02)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_a_compiled_step_equals_the_eager_one(backend):
     images, weights = stack()

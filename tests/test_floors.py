@@ -203,6 +203,7 @@ def test_type_checkers_see_the_public_names_that_are_there():
     assert seen == activmask._HOME
 
 
+@pytest.mark.process
 def test_the_documented_example_uses_every_public_name_and_runs(tmp_path, monkeypatch, capsys):
     import activmask
 

@@ -66,6 +66,7 @@ def test_hugging_face_reads_it_as_it_stands(tmp_path):
     assert read_dataset(root).file_names[:2] == ("images/Train-0.png", "images/x_Test-1.png")
 
 
+@pytest.mark.process
 def test_a_mask_is_among_the_rows_from_which_hugging_face_takes_types(tmp_path):
     """It looks at the first 10,000 rows; a column without any mask there would be read as numbers."""
     pixel = np.zeros((1, 1), np.uint8)

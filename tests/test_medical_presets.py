@@ -29,6 +29,7 @@ def decathlon(root, modality) -> Decathlon:
     return task
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("preset", "workers", "objective"),
     [

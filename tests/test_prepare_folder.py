@@ -83,6 +83,7 @@ def fuzzed(tmp_path_factory) -> Folder:
     return made
 
 
+@pytest.mark.process
 @settings(max_examples=200, deadline=None)
 @given(
     which=st.sampled_from(["images/a.png", "images/b.tif", "images/c.jpg", "masks/a.png", "labels.csv"]),

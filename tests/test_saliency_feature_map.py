@@ -55,6 +55,7 @@ def test_every_family_of_torchvision_is_tested():
     assert [name for name in known if not any(name.startswith(family) for family in families)] == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_last_feature_map_of_each_family(name):
     side, layer, channels, positions = FAMILIES[name]

@@ -240,6 +240,7 @@ def test_images_are_picked_from_the_classes_in_turn_with_masks_first(kinds, numb
     assert all(counts[a] <= counts[b] + 1 for a in range(3) for b in range(3) if left[b] > 0)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("rows", "columns"), [(("CNN",), METHODS[:1]), (("CNN", "Conv AE", "UNet", "ResNet"), METHODS)]
 )

@@ -173,6 +173,7 @@ def test_a_processor_takes_smaller_passes():
     assert images_per_pass(torch.zeros(1, 1, 1024, 1024), device) == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_are_those_of_the_network_as_it_is(method, monkeypatch):
     model, batch = resnet().double(), images(2, side=16)

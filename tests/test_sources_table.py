@@ -143,6 +143,7 @@ def test_its_files_may_be_volumes(garden, monkeypatch, tmp_path):
         read_inputs(checkpoint, [tmp_path / "a.png"], slice_number=3)
 
 
+@pytest.mark.process
 def test_masks_of_slices_need_to_know_their_grid(garden, monkeypatch, tmp_path):
     """As those of volumes do: a blur in px of slices says nothing without their size."""
     monkeypatch.setitem(SOURCES, "plots", replace(PLOTS, native_slices=True))

@@ -85,6 +85,7 @@ def opened(data: Path, count: int = 0, **changes):
     return stream, read_splits(dataset, rows, view, objectives), config
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("name", "count"),
     [

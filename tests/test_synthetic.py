@@ -385,6 +385,7 @@ def test_the_preview_is_a_picture_of_both_classes_and_both_splits(tmp_path):
     assert (tmp_path / "set" / "preview.png").read_bytes() == synthetic_preview(draw_synthetic(SMALL))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "changes", [{"n": 2, "valid": 2, "test": 2}, {"distractor": False}, {"overlap": True}]
 )

@@ -61,6 +61,7 @@ def test_the_tables_lose_nothing_in_a_terminal(runs, width):
         assert number in shown
 
 
+@pytest.mark.process
 def test_each_format_is_all_there_is_on_stdout(runs):
     assert len(json.loads(run(runs, "--format", "json").stdout)["rows"]) == 4
     assert len(list(csv.DictReader(io.StringIO(run(runs, "--format", "csv").stdout)))) == 4
@@ -70,6 +71,7 @@ def test_each_format_is_all_there_is_on_stdout(runs):
     assert run(runs, "--format", "latex").stdout.startswith("% \\usepackage{booktabs}\n")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["rich", "markdown", "latex", "csv", "json"])
 def test_a_file_holds_what_would_have_been_printed(runs, tmp_path, kind):
     file = tmp_path / "table"

@@ -168,6 +168,7 @@ def test_seeds_differ(crosses, tmp_path):
     assert history(one.folder) != history(other.folder)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("select", "column", "pick", "rule"),
     [
@@ -307,6 +308,7 @@ def test_actdiff_is_refused_without_activation_modules(tmp_path):
         train(make_config(data="synthetic", model="googlenet", actdiff=1.0, epochs=1), out=tmp_path / "run")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "form",
     [

@@ -48,6 +48,7 @@ def read_rows(tmp_path: Path, *rows: dict[str, str], paper: bool = False, adults
     return read_padchest(table, finding=EMPHYSEMA, paper=paper, adults=adults)
 
 
+@pytest.mark.process
 def test_real_nih_counts() -> None:
     everything, pa = read_nih(real_table(REAL_NIH), finding=EMPHYSEMA, views="PA").steps
     assert (everything.images, everything.patients, pa.images) == (112_120, 30_805, 67_310)
@@ -74,6 +75,7 @@ def test_real_padchest_counts_by_the_rule_of_the_paper() -> None:
     assert len(selection.candidates) == 500 + 22_091
 
 
+@pytest.mark.process
 def test_every_finding_occurs_in_both_real_tables() -> None:
     with gzip.open(real_table(REAL_NIH), "rt") as file:
         nih = {label for row in csv.DictReader(file) for label in row["Finding Labels"].split("|")}
