@@ -1,4 +1,4 @@
-"""What carries the marker `process`: tests that start a process, or keep this one busy for seconds."""
+"""What carries the marker `process`: tests that start a process, or keep this one busy for a second or more."""
 
 import os
 import subprocess
