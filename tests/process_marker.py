@@ -1,4 +1,4 @@
-"""What carries the marker `process`: tests that start a process, or keep this one busy for a second or more."""
+"""What carries the marker `process`: tests that start a process, or keep this one busy for a second."""
 
 import os
 import subprocess
