@@ -8,7 +8,7 @@ from typing import Any
 
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
-from activmask.runs.description import RunConfig, default_of, flat
+from activmask.runs.description import RunConfig, defaults_of, flat
 
 OTHER = "other"
 """What a run is in whose settings are those of no form."""
@@ -63,14 +63,16 @@ def form_of(config: RunConfig) -> str:
 
 def forms_of(config: RunConfig) -> tuple[str, ...]:
     """All forms that compute what a run computes, or `OTHER` alone; none without these objectives."""
-    watched = [name for objective, names in computed().items() if config[objective] for name in names]
+    values = flat(config)
+    watched = [name for objective, names in computed().items() if values[objective] for name in names]
     if not watched:
         return ()
-    usual = {name: default_of(name, config.network.model) for name in watched}
-    expected = {form: usual | form_settings(form, flat(config)) for form in forms()}
+    defaults = defaults_of(config.network.model)
+    usual = {name: defaults[name] for name in watched}
+    expected = {form: usual | form_settings(form, values) for form in forms()}
     found = [
         form
         for form, settings in expected.items()
-        if all(config[name] == value for name, value in settings.items())
+        if all(values[name] == value for name, value in settings.items())
     ]
     return tuple(found) or (OTHER,)

@@ -1,13 +1,14 @@
 """The paper's cell that a run repeats, and in what the run departs from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from activmask.experiments.forms import form_of
 from activmask.experiments.grid import FURTHER, NAMED, Cell, Grid, grid_cells, read_grid
 from activmask.experiments.printed import Printed
-from activmask.objectives import OBJECTIVES
-from activmask.runs.description import RunConfig, all_settings
+from activmask.objectives.chosen import settings_of_objectives
+from activmask.runs.description import RunConfig, all_settings, flat
 from activmask.runs.identity import OF_NO_EXPERIMENT
 from activmask.runs.names import data_name
 
@@ -18,9 +19,8 @@ def _matched() -> list[str]:
     Not those that say how a method is computed, on which the paper is not clear or not alone: these are
     reported.
     """
-    of_objectives = [known for one in OBJECTIVES.values() for known in one.declared().values()]
     of_methods = [known for known in all_settings().values() if known.method]
-    chosen = dict.fromkeys(known.name for known in (*of_objectives, *of_methods) if not known.form)
+    chosen = dict.fromkeys(known.name for known in (*settings_of_objectives(), *of_methods) if not known.form)
     return ["preset", "model", "correlation", *chosen]
 
 
@@ -52,6 +52,8 @@ def paper_cell(config: RunConfig) -> PaperCell | None:
     method; anything else, such as fewer epochs or another form of the method, is a departure. Of
     several papers' cells that it repeats, it is the one from which it departs least.
     """
+    matched = _matched()
+    own = _identity(config, matched)
     found = [
         PaperCell(
             grid=grid.name,
@@ -62,7 +64,7 @@ def paper_cell(config: RunConfig) -> PaperCell | None:
             departures=_departures(config, cell.config),
         )
         for grid, cell in _printed_cells()
-        if _identity(cell.config) == _identity(config)
+        if _identity(cell.config, matched) == own
     ]
     return min(found, key=lambda cell: len(cell.departures), default=None)
 
@@ -73,13 +75,15 @@ def _printed_cells() -> tuple[tuple[Grid, Cell], ...]:
     return tuple((grid, cell) for grid in grids for cell in grid_cells(grid) if cell.printed)
 
 
-def _identity(config: RunConfig) -> tuple[object, ...]:
-    return (data_name(config).lower(), *(config[name] for name in _matched()))
+def _identity(config: RunConfig, matched: Sequence[str]) -> tuple[object, ...]:
+    values = flat(config)
+    return (data_name(config).lower(), *(values[name] for name in matched))
 
 
 def _departures(config: RunConfig, paper: RunConfig) -> dict[str, tuple[object, object]]:
+    own, papers = flat(config), flat(paper)
     return {
-        name: (config[name], paper[name])
-        for name in all_settings()
-        if name not in _NEVER_REPORTED and config[name] != paper[name]
+        name: (own[name], papers[name])
+        for name in own
+        if name not in _NEVER_REPORTED and own[name] != papers[name]
     }

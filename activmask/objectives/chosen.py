@@ -11,6 +11,8 @@ from activmask.objectives.objective import Discriminator, Needs, Objective, toge
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from activmask.ground.settings import Setting
+
 Chosen = tuple[Any, ...]
 """The settings of all objectives, one dataclass each, in any order."""
 
@@ -18,6 +20,11 @@ Chosen = tuple[Any, ...]
 def usual_settings() -> Chosen:
     """The defaults of every objective: classification alone."""
     return tuple(one.settings() for one in OBJECTIVES.values())
+
+
+def settings_of_objectives() -> list[Setting]:
+    """The settings of all objectives, in the order of the table."""
+    return [known for one in OBJECTIVES.values() for known in one.declared().values()]
 
 
 def switched_on(chosen: Chosen) -> Iterator[tuple[Objective[Any], Any]]:

@@ -153,7 +153,8 @@ class Objective(Generic[S]):
 
     def of(self, chosen: Iterable[object]) -> S:
         """Its settings among those of all objectives; the defaults if they are not there."""
-        return next((one for one in chosen if isinstance(one, self.settings)), self.settings())
+        found = next((one for one in chosen if isinstance(one, self.settings)), None)
+        return self.settings() if found is None else found
 
     def switched_on(self, settings: S) -> list[str]:
         """Its switches that are on."""

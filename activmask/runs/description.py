@@ -139,9 +139,10 @@ def changed(config: RunConfig, **values: Any) -> RunConfig:
     return compose(before | values)
 
 
-def default_of(name: str, model: str) -> Any:
-    """What a setting is for a model when neither the user nor a preset says."""
-    return find_model(model).defaults.get(name, all_settings()[name].default)
+def defaults_of(model: str) -> dict[str, Any]:
+    """What every setting is for a model when neither the user nor a preset says."""
+    of_all = {name: known.default for name, known in all_settings().items()}
+    return {**of_all, **find_model(model).defaults}
 
 
 def usual_width(model: str, preset: str) -> int:

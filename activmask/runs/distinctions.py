@@ -1,9 +1,10 @@
 """How runs are told apart and paired in tables and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from activmask.runs.description import RunConfig, all_settings
+from activmask.runs.description import RunConfig, all_settings, flat
 from activmask.runs.identity import OF_NO_EXPERIMENT
 from activmask.runs.names import names
 
@@ -22,8 +23,13 @@ def distinctions(configs: Sequence[RunConfig], folders: Sequence[Path]) -> list[
         configs: one per run.
         folders: the run folders, one per run.
     """
-    settings = [_distinction(config, configs) for config in configs]
-    keys = [(*names(config), text) for config, text in zip(configs, settings, strict=True)]
+    called = [names(config) for config in configs]
+    values = [flat(config) for config in configs]
+    settings = [
+        _distinction(own, [other for other, name in zip(values, called, strict=True) if name == mine])
+        for own, mine in zip(values, called, strict=True)
+    ]
+    keys = [(*name, text) for name, text in zip(called, settings, strict=True)]
     namesakes = [
         [folder for folder, other in zip(folders, keys, strict=True) if other == key] for key in keys
     ]
@@ -40,9 +46,8 @@ def _ending(folder: Path, others: Sequence[Path]) -> str:
     return str(Path(*folder.parts[-next(lengths, most) :]))
 
 
-def _distinction(config: RunConfig, configs: Sequence[RunConfig]) -> str:
-    namesakes = [other for other in configs if names(other) == names(config)]
+def _distinction(own: Mapping[str, Any], namesakes: Sequence[Mapping[str, Any]]) -> str:
     known = all_settings().values()
     watched = [one.name for one in known if one.name not in _NAMED and not one.in_label]
     varying = [name for name in watched if len({other[name] for other in namesakes}) > 1]
-    return ", ".join(f"{name} {config[name]}" for name in varying)
+    return ", ".join(f"{name} {own[name]}" for name in varying)

@@ -11,7 +11,7 @@ from activmask.models import MODELS, find_model
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import needs
 from activmask.objectives.objective import Objective
-from activmask.runs.description import RunConfig, default_of, flat
+from activmask.runs.description import RunConfig, defaults_of, flat
 
 Acts = Callable[[RunConfig], object]
 
@@ -92,7 +92,8 @@ def without_effect(config: RunConfig) -> list[str]:
     only what was chosen is promised to act.
     """
     values = flat(config)
-    chosen = {name for name, value in values.items() if value != _usual(config, name)}
+    usual = {**defaults_of(config.network.model), **presets()[config.preset].settings}
+    chosen = {name for name, value in values.items() if value != usual[name]}
     vain = {
         name: said(why) for name, (acts, why) in _ACTS_WHERE.items() if name in chosen and not acts(config)
     }
@@ -114,7 +115,3 @@ def _idle(one: Objective[Any], settings: Any) -> dict[str, str]:
         if name not in one.switches and not acts(settings):
             found[name] = said(why)
     return found
-
-
-def _usual(config: RunConfig, name: str) -> Any:
-    return presets()[config.preset].settings.get(name, default_of(name, config.network.model))

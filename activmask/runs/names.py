@@ -1,6 +1,6 @@
 """What a run is called: its folder, and its data, network and method in tables and figures."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
@@ -8,10 +8,9 @@ from activmask.data.settings import Source, View
 from activmask.ground.settings import Setting, declared
 from activmask.models import find_model
 from activmask.models.settings import Network
-from activmask.objectives import OBJECTIVES
-from activmask.objectives.chosen import switched_on
+from activmask.objectives.chosen import settings_of_objectives, switched_on
 from activmask.objectives.objective import Objective
-from activmask.runs.description import RunConfig, all_settings, changed, default_of, usual_width
+from activmask.runs.description import RunConfig, all_settings, changed, defaults_of, flat, usual_width
 
 
 def run_name(config: RunConfig) -> str:
@@ -19,16 +18,14 @@ def run_name(config: RunConfig) -> str:
     model = config.network.model
     if config.network.width != usual_width(model, config.preset):
         model += f"w{config.network.width}"
-    of_objectives = [known for one in OBJECTIVES.values() for known in one.declared().values()]
+    unusual = _unusual(config)
+    of_objectives = sorted(settings_of_objectives(), key=lambda known: get_origin(known.kind) is not Literal)
     # Weights come before forms, so that runs of earlier versions keep the names of their folders.
-    ordered = [
-        *declared(Network).values(),
-        *sorted(of_objectives, key=lambda known: get_origin(known.kind) is not Literal),
-        *declared(View).values(),
-        *declared(Source).values(),
+    parts = [
+        *_named(declared(Network).values(), unusual),
+        *_weights(config),
+        *_named([*of_objectives, *declared(View).values(), *declared(Source).values()], unusual),
     ]
-    first, rest = ordered[: len(declared(Network))], ordered[len(declared(Network)) :]
-    parts = [*_named(config, first), *_weights(config), *_named(config, rest)]
     return "-".join([config.preset, model, *parts])
 
 
@@ -40,14 +37,16 @@ def _weights(config: RunConfig) -> Iterator[str]:
                 yield f"{name}{value:g}"
 
 
-def _named(config: RunConfig, settings: Iterable[Setting]) -> Iterator[str]:
+def _named(settings: Iterable[Setting], unusual: Mapping[str, Any]) -> Iterator[str]:
     for known in settings:
-        if known.in_name and _is_unusual(config, known.name) and (part := known.in_name(config[known.name])):
+        if known.in_name and known.name in unusual and (part := known.in_name(unusual[known.name])):
             yield part
 
 
-def _is_unusual(config: RunConfig, name: str) -> bool:
-    return bool(config[name] != default_of(name, config.network.model))
+def _unusual(config: RunConfig) -> dict[str, Any]:
+    """The settings that depart from their defaults for the network, with their values."""
+    defaults = defaults_of(config.network.model)
+    return {name: value for name, value in flat(config).items() if value != defaults[name]}
 
 
 def data_name(config: RunConfig) -> str:
@@ -66,15 +65,14 @@ def method_name(config: RunConfig) -> str:
     # Penalties come before controls, and flags last: tables of earlier versions call their methods so.
     chosen = sorted(switched_on(config.objectives), key=lambda pair: not _is_penalty(pair[0]))
     labels = [label for one, settings in chosen if (label := one.label(settings))]
-    known = all_settings()
-    of_objectives = [known[name] for one in OBJECTIVES.values() for name in one.declared()]
+    unusual = _unusual(config)
     ordered = [
-        *sorted(of_objectives, key=lambda one: one.kind is bool),
+        *sorted(settings_of_objectives(), key=lambda known: known.kind is bool),
         *declared(View).values(),
         *declared(Source).values(),
     ]
     details = [
-        one.in_label(config[one.name]) for one in ordered if one.in_label and _is_unusual(config, one.name)
+        known.in_label(unusual[known.name]) for known in ordered if known.in_label and known.name in unusual
     ]
     return ", ".join([" & ".join(labels) or "Classify", *details])
 
@@ -96,7 +94,8 @@ def method_settings() -> list[str]:
 
 def baseline(config: RunConfig) -> RunConfig:
     """The same run without any method: classification alone."""
-    return changed(config, **{name: default_of(name, config.network.model) for name in method_settings()})
+    defaults = defaults_of(config.network.model)
+    return changed(config, **{name: defaults[name] for name in method_settings()})
 
 
 def is_baseline(config: RunConfig) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from activmask.experiments.forms import OTHER, computed, form_title, forms, forms_of
 from activmask.report.findings.experiment import Experiment
-from activmask.runs.description import RunConfig, changed, default_of
+from activmask.runs.description import RunConfig, changed, defaults_of
 from activmask.runs.identity import alike
 from activmask.runs.names import method_name
 from activmask.runs.selection import Epoch
@@ -72,5 +72,6 @@ def _title(row: Experiment) -> str:
 
 
 def _in_usual_form(config: RunConfig) -> RunConfig:
-    usual = {name: default_of(name, config.network.model) for names in computed().values() for name in names}
+    defaults = defaults_of(config.network.model)
+    usual = {name: defaults[name] for names in computed().values() for name in names}
     return changed(config, **usual)
