@@ -6,13 +6,11 @@ Shapes: H x W pixels. The same records give the same bytes.
 import json
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
@@ -23,7 +21,7 @@ from activmask.data.mask_shares import MaskShares, ShareTally
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
 from activmask.ground.errors import PATH, DataError
-from activmask.ground.folders import replace_folder
+from activmask.ground.folders import written_whole
 
 SKIPPED_COLUMNS = ("file_name", "reason")
 _CONTENTS = {TABLE_FILE, CARD_FILE, "images", "masks", "preview.png", "skipped.csv"}
@@ -112,9 +110,8 @@ def write_dataset(
     """
     check_target(root, overwrite)
     root = root.resolve()
-    partial = root.parent / f".{root.name}.{uuid4().hex[:12]}.partial"
-    try:
-        (partial / "images").mkdir(parents=True)
+    with written_whole(root, "data set") as partial:
+        (partial / "images").mkdir()
         (partial / "masks").mkdir()
         tally = None if mask_blur is None else ShareTally(mask_blur)
         rows, size, depth = _write_images(partial, records, tally)
@@ -126,15 +123,6 @@ def write_dataset(
             (partial / "preview.png").write_bytes(preview() if callable(preview) else preview)
         if skipped:
             (partial / "skipped.csv").write_bytes(format_table(SKIPPED_COLUMNS, skipped))
-        replace_folder(partial, root)
-    except OSError as error:
-        raise DataError(
-            f"the data set {PATH} cannot be written ({error.strerror})",
-            path=root,
-            advice="free the disk or choose another place",
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return summary
 
 

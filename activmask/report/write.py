@@ -1,14 +1,12 @@
 """Write the report: one folder with a page, its figures and its tables, whole or not at all."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
 import torch
 
-from activmask.ground.errors import PATH, DataError, UsageError
-from activmask.ground.folders import replace_folder
+from activmask.ground.errors import PATH, UsageError
+from activmask.ground.folders import written_whole
 from activmask.ground.progress import ItemsDone
 from activmask.report.contents import Contents, gather
 from activmask.report.findings.measure import Measured, measure
@@ -105,20 +103,9 @@ def _says_report(page: Path) -> bool:
 
 
 def _write(contents: Contents, out: Path) -> None:
-    partial = out.parent / f".{out.name}.{uuid4().hex[:12]}.partial"
-    try:
-        partial.mkdir(parents=True)
+    with written_whole(out, "report") as partial:
         (partial / PAGE_FILE).write_text(render(contents.page), encoding="utf-8")
         for name, content in contents.files.items():
             path = partial / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-        replace_folder(partial, out)
-    except OSError as error:
-        raise DataError(
-            f"the report {PATH} cannot be written ({error.strerror})",
-            path=out,
-            advice="free the disk or choose another place",
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
