@@ -144,7 +144,8 @@ def _note_same_images(config: "RunConfig") -> None:
 def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     """The scores at the best epoch and at the last, as mean ± SD where there are several seeds."""
     from activmask.data.splits import SPLITS
-    from activmask.runs.folder import MEASURES, last_scores
+    from activmask.runs.entries import MEASURES
+    from activmask.runs.folder import last_scores
     from activmask.runs.selection import SELECTED_BY
 
     best = [float(result.metrics["best_epoch"]) for result in results]

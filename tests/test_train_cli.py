@@ -8,11 +8,12 @@ import pytest
 from activmask_cli.app import app
 from activmask_cli.run_options import _default
 from safetensors.torch import save
+from tiny_checkpoints import unsealed
 from typer.testing import CliRunner
 
-from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.description import all_settings, changed
 from activmask.runs.making import make_config
+from activmask.runs.tensor_file import read_safetensors
 from activmask.training.run import train
 
 
@@ -75,7 +76,7 @@ def test_a_run_of_an_older_version_is_resumed(crosses, tmp_path):
     path.write_text(json.dumps(run | {"config": as_an_older_version_wrote_it(run["config"])}))
     state = result.folder / "state.safetensors"
     tensors, header = read_safetensors(state)
-    progress = json.loads(header["activmask"])
+    progress = unsealed(json.loads(header["activmask"]))
     progress["description"]["config"] = as_an_older_version_wrote_it(progress["description"]["config"])
     state.write_bytes(save(tensors, {"activmask": json.dumps(progress)}))
     [resumed] = train(changed(config, epochs=2), out=tmp_path / "run", resume=True)

@@ -180,13 +180,14 @@ def read_card(root: Path) -> dict[str, Any]:
             advice="mend or remove it",
         )
     version = card.get("format")
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    newer = type(version) is int and version > FORMAT_VERSION
+    if newer or (version is not None and (type(version) is not int or version < 1)):
         raise DataError(
             f"{PATH} is of a data set whose format this version of activmask does not know",
             path=path,
             expected=f"format {FORMAT_VERSION} or older",
             found=version,
-            advice="update activmask",
+            advice="update activmask" if newer else "mend or remove its entry 'format'",
         )
     return card
 

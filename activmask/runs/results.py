@@ -13,12 +13,12 @@ from activmask.runs.folder import (
     RUN_FILE,
     SEED_FOLDERS,
     last_scores,
-    read_history,
     read_metrics,
     read_written,
     read_written_config,
     seed_folder,
     seed_of,
+    whole_history,
 )
 from activmask.runs.identity import alike_elsewhere
 from activmask.runs.manifest import Entry, read_entries
@@ -73,9 +73,12 @@ class Run:
         """The rows of every epoch, by finished seed.
 
         Raises:
-            CheckpointError: a history is missing or damaged.
+            CheckpointError: a history is missing, damaged or ends before the last epoch.
         """
-        return {seed: read_history(seed_folder(self.folder, seed)) for seed in self.metrics}
+        return {
+            seed: whole_history(seed_folder(self.folder, seed), metrics)
+            for seed, metrics in self.metrics.items()
+        }
 
 
 def saw_same_images(run: Run, other: Run, seed: int) -> bool:

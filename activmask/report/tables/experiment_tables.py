@@ -13,7 +13,7 @@ from activmask.report.findings.experiment import Beside, Experiment
 from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import interval, mean_sd, p_value, signed
 from activmask.report.tables.table import Cell, Column, Row, Table
-from activmask.runs.folder import MEASURES
+from activmask.runs.entries import MEASURES
 from activmask.runs.selection import SELECTED_BY, Epoch, selected_by
 
 EXPERIMENT = Column(title="Experiment", numeric=False)

@@ -14,7 +14,7 @@ from activmask.report.findings.summary import Summary
 from activmask.report.tables.experiment_tables import experiment_tables, printed_at
 from activmask.report.tables.latex import latex as latex_of
 from activmask.report.tables.markdown import markdown as markdown_of
-from activmask.runs.folder import MEASURES
+from activmask.runs.entries import MEASURES
 from activmask.runs.selection import EPOCHS, Epoch
 
 

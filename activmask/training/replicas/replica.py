@@ -28,6 +28,7 @@ from activmask.objectives.objective import Trial
 from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
+from activmask.runs.identity import run_digest
 from activmask.runs.manifest import Entry
 from activmask.runs.seeds import derived_seed
 from activmask.training.feed.equal_images import equal_images, near_images
@@ -61,6 +62,8 @@ class Replica:
     """Where the images of all splits come from, and by what they are known again."""
     mask_facts: MaskFacts
     """What its training masks cover, and what their presence tells."""
+    run_sha256: str
+    """Which run it is of, see `identity.run_digest`; a resumed one keeps that which it began with."""
     note: str = ""
     """What is worth knowing about the data; often empty."""
     world: World = ALONE
@@ -72,6 +75,8 @@ class Replica:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     best_on_disk: int = -1
     """The epoch whose weights the best file holds."""
+    best_sha256: str = ""
+    """Of the best weights, once they were saved, see `tensor_file.tensors_digest`."""
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def description(self, epoch: int) -> Description:
@@ -90,6 +95,7 @@ class Replica:
             class_names=self.origin.class_names,
             recipe=self.origin.recipe,
             split_sha256=self.origin.digests,
+            run_sha256=self.run_sha256,
         )
 
 
@@ -157,6 +163,7 @@ def new_replica(
         splits=seen,
         origin=origin,
         mask_facts=facts,
+        run_sha256=run_digest(config, seed, origin.digests),
         note=note,
         world=world,
     )

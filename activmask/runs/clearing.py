@@ -1,0 +1,42 @@
+"""A seed's folder that is made anew: at every instant it is the old run whole, or nothing, or the new one."""
+
+from pathlib import Path
+
+from activmask.runs.folder import FILES
+
+
+def clear(folder: Path) -> None:
+    """Remove all that a run left in a seed's folder, in one step; files of others stay.
+
+    The folder is moved aside for the removal, so that no reader meets half of a run. Whatever was moved
+    aside when this was cut off is cleared and put back first.
+    """
+    aside = folder.with_name(f".{folder.name}.cleared")
+    if aside.is_dir():
+        _put_back(aside, folder)
+    if any(_files_of_runs(folder)):
+        folder.rename(aside)
+        _put_back(aside, folder)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove files that a killed process did not finish writing."""
+    for partial in _partials(folder):
+        partial.unlink()
+
+
+def _put_back(aside: Path, folder: Path) -> None:
+    for path in _files_of_runs(aside):
+        path.unlink()
+    if not folder.exists():
+        aside.rename(folder)
+    elif not any(aside.iterdir()):
+        aside.rmdir()
+
+
+def _files_of_runs(folder: Path) -> list[Path]:
+    return [*(path for name in FILES if (path := folder / name).is_file()), *_partials(folder)]
+
+
+def _partials(folder: Path) -> list[Path]:
+    return [path for name in FILES for path in folder.glob(f".{name}*.partial")]
