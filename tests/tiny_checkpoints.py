@@ -50,7 +50,7 @@ def write_checkpoint(
 
 
 def unsealed(told: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint or a state tells, as earlier versions did, without any digest of the file or the run."""
+    """What a checkpoint or a state tells, as earlier versions did, without digests of file and run."""
     old = {name: value for name, value in told.items() if name not in {"sha256", "best_sha256", "run_sha256"}}
     return {**old, "description": unsealed(old["description"])} if "description" in old else old
 

@@ -10,6 +10,7 @@ from activmask.runs.written_values import (
     is_number,
     is_positive,
     is_sha256,
+    is_sha256_or_empty,
     is_share,
     is_text,
     list_of,
@@ -38,7 +39,7 @@ DESCRIPTION = {
     "class_names": list_of(is_text),
     "recipe": is_mapping,
     "split_sha256": mapping_to(is_sha256, SPLITS),
-    "run_sha256": is_sha256,
+    "run_sha256": is_sha256_or_empty,
 }
 """And what earlier versions did not write yet."""
 

@@ -233,8 +233,6 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         raise _damaged(path, str(error)) from error
     if not all(is_number(value) for row in rows for value in row.values()):
         raise _damaged(path, "a value is no finite number")
-    if any(row.get("epoch", number) != number for number, row in enumerate(rows)):
-        raise _damaged(path, "its epochs do not follow each other from 0 on")
     return rows
 
 
@@ -245,8 +243,11 @@ def whole_history(folder: Path, metrics: Mapping[str, Any]) -> list[dict[str, fl
         CheckpointError: it is missing or damaged, or ends before, as an earlier version could leave it.
     """
     rows = read_history(folder)
-    if len(rows) != metrics.get("epochs", len(rows)):
-        raise _damaged(folder / HISTORY_FILE, f"{len(rows)} of {metrics['epochs']} epochs are in it")
+    numbered = [row.get("epoch") for row in rows] == list(range(len(rows)))
+    if "epochs" in metrics and not (numbered and len(rows) == metrics["epochs"]):
+        raise _damaged(
+            folder / HISTORY_FILE, f"it holds {len(rows)} rows, of {metrics['epochs']} epochs from 0 on"
+        )
     return rows
 
 
@@ -256,7 +257,9 @@ def check_whole(folder: Path, metrics: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: says what.
     """
-    for name in (RUN_FILE, *CHECKPOINT_FILES.values()):
+    # Images that were drawn in memory have no list.
+    listed = (SPLITS_FILE,) if _read_run(folder).get("data_path") else ()
+    for name in (*listed, *CHECKPOINT_FILES.values()):
         if not (folder / name).is_file():
             raise _damaged(folder / name, "there is no such file")
     whole_history(folder, metrics)

@@ -43,6 +43,11 @@ def is_sha256(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
+def is_sha256_or_empty(value: Any) -> bool:
+    """A digest, or nothing where there is none."""
+    return value == "" or is_sha256(value)
+
+
 def is_mapping(value: Any) -> bool:
     """A JSON object of whatever."""
     return isinstance(value, dict)
@@ -80,5 +85,7 @@ def what_is_wrong(found: Mapping[str, Any], checks: Mapping[str, Check], needed:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return f"a {type(value).__name__}"
     shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

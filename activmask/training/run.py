@@ -16,6 +16,7 @@ from activmask.machine.world import World, check_all_agree, joined, read_world
 from activmask.models.build import check_model
 from activmask.runs.description import RunConfig
 from activmask.runs.folder import (
+    METRICS_FILE,
     STATE_FILE,
     Written,
     check_whole,
@@ -90,8 +91,8 @@ def train(
     set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
     finished = {} if overwrite else finished_seeds(config, seeds, out, mend=resume)
     waiting = [seed for seed in seeds if seed not in finished]
-    if not (resume or overwrite):
-        _refuse_unfinished(waiting, out)
+    if not overwrite:
+        _refuse_unfinished(waiting, out, resume=resume)
     with joined(world, device):
         check_all_agree(len(finished), device, world)
         told = progress or Silent()
@@ -210,10 +211,17 @@ def _same_place(written: Written, data: str) -> bool:
     return written.data_path == absolute(Path(data))
 
 
-def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
+def _refuse_unfinished(seeds: Sequence[int], out: Path, *, resume: bool) -> None:
     for seed in seeds:
         folder = seed_folder(out, seed)
-        if (folder / STATE_FILE).exists():
+        has_state = (folder / STATE_FILE).exists()
+        if not has_state and (folder / METRICS_FILE).exists():
+            raise UsageError(
+                f"{PATH} holds a finished run of fewer epochs without its {STATE_FILE}, which more need",
+                path=folder,
+                advice="use another out folder or overwrite it",
+            )
+        if has_state and not resume:
             raise UsageError(
                 f"{PATH} holds a run that was not finished", path=folder, advice="resume it or overwrite it"
             )

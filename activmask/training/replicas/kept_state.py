@@ -77,7 +77,11 @@ def _wrong_history(rows: Any, description: Description, told: Mapping[str, Any])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return "its history is no list of rows"
     epochs = [row.get("epoch") for row in rows]
-    if not all(map(is_count, epochs)) or epochs != list(range(description.epoch + 1)):
+    if (
+        not all(map(is_count, epochs))
+        or len(rows) != description.epoch + 1
+        or epochs != list(range(len(rows)))
+    ):
         return f"its history does not tell of epochs 0 to {description.epoch}, one after the other"
     if not all(row.keys() == rows[0].keys() and all(map(is_number, row.values())) for row in rows):
         return "a row of its history lacks a number"
