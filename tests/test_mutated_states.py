@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from in_process import told
+from mutated_json import edited
 from safetensors.torch import save
 from tiny_checkpoints import unsealed
 
@@ -23,7 +24,6 @@ from activmask.training.replicas.state import restore_state
 from activmask.training.run import train
 
 SETTINGS = {"model": "cnn", "width": 2, "epochs": 3, "lr": 0.03, "select": "loss", "adversarial": 0.5}
-STRANGE = (None, True, -1, 0, 2, 10**30, 1.5, float("nan"), float("inf"), "", "x", [], [[]], {}, {"a": 1})
 
 Told = dict[str, Any]
 Tensors = dict[str, torch.Tensor]
@@ -64,28 +64,6 @@ def put(path: Path, content: bytes) -> None:
     """A new file: tensors that were read before may still lie in the old one's memory."""
     path.unlink(missing_ok=True)
     path.write_bytes(content)
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to everything inside a JSON value."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in inner:
-        yield (*path, key)
-        yield from places(one, (*path, key))
-
-
-def edited(found: Told, random: Random) -> Told:
-    """One entry somewhere is missing or something else."""
-    anew = json.loads(json.dumps(found))
-    *way, last = random.choice(list(places(anew)))
-    inner = anew
-    for key in way:
-        inner = inner[key]
-    if random.random() < 0.3:
-        del inner[last]
-    else:
-        inner[last] = random.choice(STRANGE)
-    return anew
 
 
 def flipped(content: bytes, random: Random, first: int, end: int) -> bytes:

@@ -1,16 +1,28 @@
 """A run's folder that was damaged is refused in a sentence, whatever is in it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutated_json import STRANGE, inside, places
 
 from activmask.ground.errors import ActivmaskError, CheckpointError
+from activmask.report.findings.account import account
+from activmask.report.findings.summary import summarise
 from activmask.runs.checkpoint import load_checkpoint
-from activmask.runs.folder import RUN_FILE, read_facts, read_history, read_metrics, read_written_config
+from activmask.runs.folder import (
+    RUN_FILE,
+    read_facts,
+    read_history,
+    read_metrics,
+    read_presence,
+    read_written_config,
+)
 from activmask.runs.making import make_config
+from activmask.runs.results import find_runs
 from activmask.training.run import train
 
 READERS = {
@@ -78,3 +90,37 @@ def test_entries_of_a_description_are_read_as_they_stand_or_refused(tmp_path):
     assert read_facts(tmp_path, ("images",)) == {"images": {"train": 3}}
     with pytest.raises(CheckpointError, match=r"run\.json is missing or damaged \(lacks 'device'\)"):
         read_facts(tmp_path, ("images", "device"))
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["run.json", "metrics.json"])
+def test_an_entry_of_another_kind_is_refused_or_read_by_nobody(finished, tmp_path, name):
+    run = shutil.copytree(finished.parent, tmp_path / "run")
+    path = run / "seed-0" / name
+    whole = json.loads(path.read_text())
+    for *way, last in places(whole):
+        for strange in STRANGE:
+            damaged = json.loads(json.dumps(whole))
+            inside(damaged, way)[last] = strange
+            path.write_text(json.dumps(damaged))
+            try:
+                account(summarise(find_runs([run])))
+                read_presence(run / "seed-0")
+            except CheckpointError as error:
+                assert str(path) in str(error)  # noqa: PT017 - success is as good
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_history_of_other_epochs_than_the_metrics_tell_of_is_not_drawn(crosses, tmp_path, rows):
+    config = make_config(data=str(crosses), model="cnn", width=2, epochs=2)
+    [result] = train(config, out=tmp_path / "run")
+    history = result.folder / "history.csv"
+    lines = history.read_text().splitlines(keepends=True)
+    history.write_text("".join([*lines, lines[-1]][: 1 + rows]))
+    [run] = find_runs([tmp_path / "run"])
+    with pytest.raises(CheckpointError, match=rf"it holds {rows} rows, of 2 epochs from 0 on"):
+        run.histories()
+    with pytest.raises(CheckpointError, match=r"history\.csv .*resume the run"):
+        train(config, out=tmp_path / "run")
+    train(config, out=tmp_path / "run", resume=True)
+    assert len(run.histories()[0]) == 2

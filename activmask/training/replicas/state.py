@@ -137,10 +137,12 @@ def _read_best(replica: Replica, state: KeptState) -> dict[str, Tensor]:
     file = read_tensors(replica.folder / BEST_FILE)
     description = read_description(file.path, file.told)
     check_tensors(file.path, file.tensors, plain_weights(replica.model), "this run's weights")
-    wrong = other_run(state.description, description)
-    for name, expected in (("seed", replica.seed), ("epoch", state.best_epoch)):
-        if not wrong and getattr(description, name) != expected:
-            wrong = f"its {name} is {getattr(description, name)}, the state's {expected}"
+    expected = {"seed": replica.seed, "epoch": state.best_epoch}
+    other = [name for name in expected if getattr(description, name) != expected[name]]
+    if other:
+        wrong = f"its {other[0]} is {getattr(description, other[0])}, the state's {expected[other[0]]}"
+    else:
+        wrong = other_run(state.description, description)
     if wrong:
         raise cannot_be_resumed(file.path, wrong)
     return file.tensors
