@@ -21,7 +21,7 @@ import torch
 
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
-from activmask.runs.folder import HISTORY_FILE
+from activmask.runs.folder import FILES, HISTORY_FILE
 from activmask.runs.making import make_config
 from activmask.training import together
 from activmask.training.graphs import replay
@@ -206,6 +206,9 @@ def die_everywhere(stage: Stage) -> tuple[int, int]:
     plant(stage.out, stage.old)
     operations, deaths = stage.witness.watch(stage.go)
     expected = tree(stage.out)
+    if not stage.old:
+        renamed = [Path(paths[-1]).name for event, paths in operations if event == "os.rename"]
+        assert tuple(dict.fromkeys(renamed)) == FILES
     for number, (operation, death) in enumerate(zip(operations, deaths, strict=True)):
         after = deaths[number + 1] if number + 1 < len(deaths) else expected
         check_one_step(death, after, operation, stage.out)
