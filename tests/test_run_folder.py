@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -98,8 +99,9 @@ def test_an_entry_of_another_kind_is_refused_or_read_by_nobody(finished, tmp_pat
     run = shutil.copytree(finished.parent, tmp_path / "run")
     path = run / "seed-0" / name
     whole = json.loads(path.read_text())
+    random = Random(0)
     for *way, last in places(whole):
-        for strange in STRANGE:
+        for strange in random.sample(STRANGE, 4):
             damaged = json.loads(json.dumps(whole))
             inside(damaged, way)[last] = strange
             path.write_text(json.dumps(damaged))
