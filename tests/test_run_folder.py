@@ -14,7 +14,9 @@ from activmask.ground.errors import ActivmaskError, CheckpointError
 from activmask.report.findings.account import account
 from activmask.report.findings.summary import summarise
 from activmask.runs.checkpoint import load_checkpoint
+from activmask.runs.clearing import clear, remove_partials
 from activmask.runs.folder import (
+    FILES,
     RUN_FILE,
     read_facts,
     read_history,
@@ -126,3 +128,61 @@ def test_a_history_of_other_epochs_than_the_metrics_tell_of_is_not_drawn(crosses
         train(config, out=tmp_path / "run")
     train(config, out=tmp_path / "run", resume=True)
     assert len(run.histories()[0]) == 2
+
+
+def filled(folder):
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).touch()
+        (folder / f".{name}.partial").touch()
+    (folder / "pictures").mkdir()
+    for name in ("pictures/mine.png", "notes.txt", ".notes.partial"):
+        (folder / name).touch()
+    return folder
+
+
+def names(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+FOREIGN = {"pictures", "pictures/mine.png", "notes.txt", ".notes.partial"}
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_files_of_others_stay(tmp_path, linked):
+    folder = filled(tmp_path / ("elsewhere" if linked else "seed-0"))
+    if linked:
+        (tmp_path / "seed-0").symlink_to(folder)
+    clear(tmp_path / "seed-0")
+    assert names(tmp_path / "seed-0") == FOREIGN
+    assert (tmp_path / "seed-0").is_symlink() == linked
+    assert not (tmp_path / ".seed-0.cleared").exists()
+
+
+def test_a_clearing_that_was_cut_off_is_finished(tmp_path):
+    filled(tmp_path / ".seed-0.cleared")
+    clear(tmp_path / "seed-0")
+    assert names(tmp_path) == {"seed-0", *(f"seed-0/{name}" for name in FOREIGN)}
+
+
+def test_a_folder_made_meanwhile_is_cleared_too_and_foreign_files_are_kept_apart(tmp_path):
+    filled(tmp_path / ".seed-0.cleared")
+    filled(tmp_path / "seed-0")
+    with pytest.raises(CheckpointError, match=r"\.seed-0\.cleared holds files .*move them elsewhere"):
+        clear(tmp_path / "seed-0")
+    assert names(tmp_path / ".seed-0.cleared") == FOREIGN
+    assert names(tmp_path / "seed-0") > FOREIGN
+
+
+def test_nothing_there_is_nothing_done(tmp_path):
+    clear(tmp_path / "seed-0")
+    assert names(tmp_path) == set()
+    (tmp_path / "seed-0").mkdir()
+    clear(tmp_path / "seed-0")
+    assert names(tmp_path) == {"seed-0"}
+
+
+def test_partial_files_of_a_run_alone_are_removed(tmp_path):
+    folder = filled(tmp_path / "seed-0")
+    remove_partials(folder)
+    assert names(folder) == FOREIGN | set(FILES)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from activmask.ground.errors import PATH, CheckpointError
 from activmask.runs.folder import FILES
 
 
@@ -10,10 +11,19 @@ def clear(folder: Path) -> None:
 
     The folder is moved aside for the removal, so that no reader meets half of a run. Whatever was moved
     aside when this was cut off is cleared and put back first.
+
+    Raises:
+        CheckpointError: it cannot be put back, because somebody has made the folder anew.
     """
     aside = folder.with_name(f".{folder.name}.cleared")
     if aside.is_dir():
         _put_back(aside, folder)
+    if aside.is_dir():
+        raise CheckpointError(
+            f"{PATH} holds files from beside a run that was cleared, and {folder.name} was made anew",
+            path=aside,
+            advice="move them elsewhere",
+        )
     if any(_files_of_runs(folder)):
         folder.rename(aside)
         _put_back(aside, folder)
