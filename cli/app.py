@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from .console import ending_on_request
 from .demo import demo
 from .evaluate import evaluate
 from .make_synthetic import make_synthetic
@@ -59,7 +60,8 @@ app.command(rich_help_panel="Grids")(report)
 
 def main() -> None:
     """Run the command line."""
-    app()
+    with ending_on_request():
+        app()
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ configuration or checkpoint, 4 training that diverged or lost one of its process
 which some cells failed, 130 interrupted; 1, with a traceback, is a defect of ours.
 """
 
+import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 from rich.console import Console
 
+from activmask.ground.children import end_children
 from activmask.ground.errors import ActivmaskError, PeerLost, TrainingDiverged, UsageError
+from activmask.ground.interrupts import Stopped, stop_behind, termination_raised
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,9 +39,35 @@ def failures_as_sentences() -> Iterator[None]:
     except ActivmaskError as error:
         err.print(f"[bold red]error:[/] {_plain(error)}")
         raise typer.Exit(exit_code(error)) from None
-    except KeyboardInterrupt:
-        err.print("interrupted")
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        _say_why(stop)
+        raise typer.Exit(_code(stop)) from stop
+
+
+@contextmanager
+def ending_on_request() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end this program as Ctrl-C does, with the code 128 + their number."""
+    with termination_raised():
+        try:
+            yield
+        except BaseException as error:
+            stop = stop_behind(error)
+            if stop is None:
+                raise
+            end_children()
+            if not isinstance(error, SystemExit) or error.code != _code(stop):
+                _say_why(stop)
+            sys.exit(_code(stop))
+
+
+def _code(stop: KeyboardInterrupt) -> int:
+    return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+
+
+def _say_why(stop: KeyboardInterrupt) -> None:
+    # A terminal that hung up takes no words.
+    with suppress(OSError):
+        err.print(f"ended by {stop}" if isinstance(stop, Stopped) else "interrupted")
 
 
 def _plain(error: ActivmaskError) -> str:

@@ -9,11 +9,10 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
 from typing import Any, Literal, TypeVar
 
+from activmask.ground.children import Spawned, end_children
 from activmask.ground.errors import DataError, UsageError
-from activmask.ground.interrupts import children_deaf_to_interrupts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -103,14 +102,17 @@ def _in_processes(
     work: Callable[[Item], Result], workers: int, ahead: int
 ) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
     # Forking a process whose libraries run threads can hang it.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, mp_context=Spawned())
 
     def submit(item: Item) -> Future[Result]:
-        with children_deaf_to_interrupts():
-            return pool.submit(work, item)
+        return pool.submit(work, item)
 
     try:
         yield lambda items: _windowed(items, submit, lambda future: future.result(), workers * ahead)
+    except KeyboardInterrupt:
+        # The pool would let them finish what they are at, which may take minutes.
+        end_children()
+        raise
     except BrokenProcessPool as error:
         raise _killed() from error
     finally:
