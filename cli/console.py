@@ -16,6 +16,7 @@ from rich.console import Console
 from activmask.ground.children import end_children
 from activmask.ground.errors import ActivmaskError, PeerLost, TrainingDiverged, UsageError
 from activmask.ground.interrupts import Stopped, stop_behind, termination_raised
+from activmask.ground.refusals import sure_refusal
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -39,6 +40,12 @@ def failures_as_sentences() -> Iterator[None]:
     except ActivmaskError as error:
         err.print(f"[bold red]error:[/] {_plain(error)}")
         raise typer.Exit(exit_code(error)) from None
+    except OSError as error:
+        refusal = sure_refusal(error)
+        if refusal is None:
+            raise
+        err.print(f"[bold red]error:[/] {_plain(refusal)}")
+        raise typer.Exit(exit_code(refusal)) from None
     except KeyboardInterrupt as stop:
         _say_why(stop)
         raise typer.Exit(_code(stop)) from stop

@@ -58,7 +58,10 @@ def _run(context: typer.Context, command: str) -> None:
 
 
 def _conclude(folder: Path, seed: int) -> None:
+    from io import BytesIO
+
     from activmask.evaluation.evaluate import evaluate
+    from activmask.ground.files import write_whole
     from activmask.report.charts.side_by_side import side_by_side
     from activmask.runs.checkpoint import load_checkpoint
     from activmask.runs.folder import BEST_FILE, read_history, seed_folder
@@ -88,7 +91,9 @@ def _conclude(folder: Path, seed: int) -> None:
     shown = valid.subset(
         [i for label, count in SHOWN.items() for i in (valid.labels == label).nonzero()[:count, 0].tolist()]
     )
-    side_by_side(checkpoints, names, shown).savefig(picture, dpi=120)
+    content = BytesIO()
+    side_by_side(checkpoints, names, shown).savefig(content, format="png", dpi=120)
+    write_whole(picture, content.getvalue())
     out.print()
     print_table(table)
     out.print(

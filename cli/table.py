@@ -161,9 +161,4 @@ def _write(path: Path, text: str) -> None:
 
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"{PATH} cannot be written: give --out a file in a folder that exists", path=path)
-    try:
-        write_whole(path, text.encode(errors="backslashreplace"))
-    except OSError as error:
-        raise UsageError(
-            f"{PATH} cannot be written ({error.strerror})", path=path, advice="give --out a file elsewhere"
-        ) from error
+    write_whole(path, text.encode(errors="backslashreplace"))

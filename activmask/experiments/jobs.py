@@ -95,7 +95,7 @@ def is_finished(job: Job) -> bool:
     """
     try:
         return len(finished_seeds(job.config, job.seeds, job.folder)) == len(job.seeds)
-    except (UsageError, CheckpointError):
+    except (UsageError, CheckpointError, OSError):
         return False
 
 
@@ -122,6 +122,6 @@ def progress_of(job: Job) -> JobProgress:
 def _history(folder: Path) -> list[dict[str, float]]:
     try:
         rows = read_history(folder) if (folder / HISTORY_FILE).is_file() else []
-    except CheckpointError:
+    except (CheckpointError, OSError):
         return []
     return [row for row in rows if "valid_auc" in row]

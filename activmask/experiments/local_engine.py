@@ -52,6 +52,7 @@ class LocalEngine:
         process, line, _ = self._running.pop(name)
         process.join()
         try:
+            line.recv()
             error = line.recv()
         except (EOFError, ConnectionError):
             error = f"its process was killed ({_how(process.exitcode)}), perhaps for want of memory"
@@ -60,10 +61,13 @@ class LocalEngine:
 
     def close(self) -> None:
         """Stop what runs, as Ctrl-C would, and kill what does not; every epoch that ended is on disk."""
-        for _, line, _ in self._running.values():
-            # Its reader may just have ended.
-            with suppress(OSError):
-                line.send(None)
+        for process, line, _ in self._running.values():
+            if line.poll():
+                # Its reader may just have ended.
+                with suppress(OSError):
+                    line.send(None)
+            else:
+                process.kill()
         going, until = {process.sentinel for process, _, _ in self._running.values()}, monotonic() + _STOPPING
         while going and (left := until - monotonic()) > 0:
             going -= {one for one in connection.wait(going, left) if isinstance(one, int)}
@@ -82,6 +86,7 @@ def _work(job: Job, line: connection.Connection, gpu: str | None) -> None:
     # A shell's background jobs ignore it, and so would this process.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     Thread(target=_stop_when_told, args=(line,), daemon=True).start()
+    line.send("begun")
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     with suppress(KeyboardInterrupt):

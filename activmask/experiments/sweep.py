@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from activmask.experiments.jobs import Engine, Job, is_finished
+from activmask.ground.refusals import make_folder
 
 Status = Literal["queued", "running", "done", "failed"]
 ATTEMPTS = 2
@@ -41,7 +42,12 @@ def run_sweep(jobs: Sequence[Job], engine: Engine, watch: Watch) -> list[CellSta
 
     Returns:
         The cells, each done or failed.
+
+    Raises:
+        DataError: their folder cannot be made.
     """
+    for place in dict.fromkeys(job.folder.parent for job in jobs):
+        make_folder(place)
     states = {job.name: CellState(job=job) for job in jobs}
     for state in states.values():
         if is_finished(state.job):

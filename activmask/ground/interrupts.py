@@ -56,6 +56,17 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 
 @contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """Keep what SIGTERM means in this process, whatever a library makes of it meanwhile."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and current_thread() is main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def children_deaf_to_interrupts() -> Iterator[None]:
     """Keep these signals from the processes that are started meanwhile, from their first instruction on.
 

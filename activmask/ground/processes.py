@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from activmask.ground.children import Spawned, end_children
 from activmask.ground.errors import DataError, UsageError
+from activmask.ground.interrupts import sigterm_kept
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -173,13 +174,14 @@ def join_ray(ray: Any, address: str | None, cpus: int | None = None) -> None:
     """
     try:
         _knock(address or "")
-        ray.init(
-            address=address or "local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with sigterm_kept():
+            ray.init(
+                address=address or "local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except (OSError, OverflowError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         where = f"at {address}" if address else "on this machine"
         # Ray tells a refusal in the text of other errors alone.

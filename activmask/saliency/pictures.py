@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from activmask.ground.errors import PATH, DataError, UsageError
+from activmask.ground.errors import PATH, UsageError
 from activmask.ground.files import write_whole
+from activmask.ground.refusals import make_folder
 from activmask.saliency.explain import Explanation
 from activmask.saliency.inputs import PICTURE_SUFFIX
 from activmask.saliency.raw_images import stems_of
@@ -111,10 +112,5 @@ def write_raw(explanations: Sequence[Explanation], path: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
-    except OSError as error:
-        raise DataError(
-            f"{PATH} cannot be written ({error.strerror})", path=path, advice="choose another place"
-        ) from error
+    make_folder(path.parent)
+    write_whole(path, content)

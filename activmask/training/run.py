@@ -15,6 +15,7 @@ from activmask.data.dataset import read_dataset
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.files import write_json, write_whole
+from activmask.ground.refusals import make_folder, refusals_under
 from activmask.machine.device import choose_device, set_up_arithmetic
 from activmask.machine.world import World, check_all_agree, joined, read_world
 from activmask.models.build import check_model, load_plain_weights
@@ -85,6 +86,7 @@ def train(
 
     Raises:
         DataError, UsageError, CheckpointError: before anything is trained.
+        DataError: later too, where the file system refuses; the last good state is kept.
         TrainingDiverged: a loss is NaN or infinite; the last good state is kept.
         PeerLost: another of torchrun's processes ended; likewise.
 
@@ -92,6 +94,13 @@ def train(
         One result per seed; none in a process that does not write.
     """
     out = out or Path("runs") / run_name(config)
+    with refusals_under(out):
+        return _train(config, seeds, out, resume=resume, overwrite=overwrite, told=progress or Silent())
+
+
+def _train(
+    config: RunConfig, seeds: Sequence[int], out: Path, *, resume: bool, overwrite: bool, told: Watcher
+) -> list[SeedResult]:
     world = read_world()
     if config.training.sync_batchnorm and world.size == 1:
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
@@ -104,7 +113,6 @@ def train(
         _refuse_unfinished(waiting, out)
     with joined(world, device):
         check_all_agree(len(finished), device, world)
-        told = progress or Silent()
         replicas = [_open_replica(config, seed, out, device, resume, world, told) for seed in waiting]
         if world.writes:
             _tell(replicas, told)
@@ -235,7 +243,7 @@ def _open_replica(
     if going_on:
         (replica.folder / METRICS_FILE).unlink(missing_ok=True)
     else:
-        _make_folder(replica.folder)
+        make_folder(replica.folder)
         for stale in (METRICS_FILE, STATE_FILE):
             (replica.folder / stale).unlink(missing_ok=True)
     if replica.origin.path:
@@ -244,15 +252,6 @@ def _open_replica(
         (replica.folder / SPLITS_FILE).unlink(missing_ok=True)
     write_json(replica.folder / RUN_FILE, _run_description(replica))
     return replica
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{PATH} cannot be made ({error.strerror})", path=folder, advice="use another out folder"
-        ) from error
 
 
 def _run_description(replica: Replica) -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""However a command ends, whoever it started ends too, and what it had begun goes on to the same bits.
+
+All of its processes hold its standard output: once that ends, none of them is left.
+"""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from in_process import told
+from msd_files import Decathlon, organ, voxels
+from safetensors.torch import load_file
+
+STREAMING = [sys.executable, str(Path(__file__).with_name("streaming_command.py"))]
+TRAIN = ("--model", "cnn", "--width", "4", "--lr", "1e-3", "--epochs", "8", "--actdiff", "1")
+GRID = """
+seeds = 1
+[base]
+model = "cnn"
+width = 4
+lr = 1e-3
+epochs = 8
+actdiff = 1.0
+threads = 2
+[axes.method]
+"Actdiff" = {}
+"""
+TERMINATED, KILLED = (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)
+ENDINGS = pytest.mark.parametrize(("sent", "code"), [TERMINATED, KILLED], ids=["TERM", "KILL"])
+
+
+def begun(*arguments: object, cwd: Path, **more) -> subprocess.Popen[str]:
+    scratch = cwd / "scratch"
+    scratch.mkdir()
+    return subprocess.Popen(
+        [*STREAMING, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )
+
+
+def descendants(process: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False
+    ).stdout
+    children = [int(child) for child in listed.split()]
+    return [one for child in children for one in (child, *descendants(child))]
+
+
+def wait_until(holds, process) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ended(process: subprocess.Popen[str], sent: int, code: int) -> str:
+    """What it said, once nobody whom it started is left."""
+    family = descendants(process.pid)
+    process.send_signal(sent)
+    try:
+        _, said = process.communicate(timeout=90)
+    except subprocess.TimeoutExpired:
+        left = [one for one in family if Path(f"/proc/{one}").exists()]
+        for one in left:
+            os.kill(one, signal.SIGKILL)
+        process.kill()
+        process.communicate()
+        pytest.fail(f"{len(left)} of {len(family)} processes outlived the command")
+    assert process.returncode == code, said
+    assert "Traceback" not in said
+    if sent == signal.SIGTERM:
+        assert "ended by SIGTERM" in said
+    return said
+
+
+def hidden(place: Path) -> list[str]:
+    return [path.name for path in place.rglob(".*")] + [path.name for path in (place / "scratch").iterdir()]
+
+
+def outcome(folder: Path) -> tuple[object, ...]:
+    with (folder / "history.csv").open() as file:
+        rows = [
+            {name: value for name, value in row.items() if name not in {"seconds", "images_per_second"}}
+            for row in csv.DictReader(file)
+        ]
+    weights = {
+        name: tensor.numpy().tobytes() for name, tensor in load_file(folder / "best.safetensors").items()
+    }
+    return rows, (folder / "metrics.json").read_text(), weights
+
+
+@pytest.mark.process
+@ENDINGS
+def test_preparing_leaves_nobody(tmp_path, sent, code):
+    task = Decathlon(tmp_path / "Task")
+    shape = (160, 160, 40)
+    for case in range(8):
+        task.case(f"scan_{case}", voxels(case, shape), organ(shape))
+    with begun("prepare-msd", "Task", "--workers", 2, "--out", "out", cwd=tmp_path) as process:
+        # The tracker of shared memory is one more.
+        wait_until(lambda: len(descendants(process.pid)) >= 3, process)
+        ended(process, sent, code)
+    assert not (tmp_path / "out").exists()
+    assert sent == signal.SIGKILL or hidden(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def straight(crosses, tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("straight")
+    told("train", *TRAIN, "--data", crosses, "--out", "run", cwd=place)
+    return place / "run/seed-0"
+
+
+@pytest.mark.process
+@ENDINGS
+def test_a_training_that_streams_leaves_nobody_and_goes_on(crosses, straight, tmp_path, sent, code):
+    command = ("train", *TRAIN, "--data", crosses, "--threads", 2, "--out", "run")
+    with begun(*command, cwd=tmp_path) as process:
+        wait_until((tmp_path / "run/seed-0/history.csv").exists, process)
+        said = ended(process, sent, code)
+    assert sent == signal.SIGKILL or ("--resume" in said and hidden(tmp_path) == [])
+    assert not (tmp_path / "run/seed-0/metrics.json").exists()
+    told(*command, "--resume", cwd=tmp_path)
+    assert outcome(tmp_path / "run/seed-0") == outcome(straight)
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("inline_sweeps")
+@ENDINGS
+def test_a_sweep_leaves_nobody_not_even_those_who_read_for_its_cells(crosses, straight, tmp_path, sent, code):
+    (tmp_path / "own.toml").write_text(GRID)
+    command = ("sweep", "own.toml", "--data", crosses, "--out", "runs", "--device", "cpu")
+    with begun(*command, cwd=tmp_path) as process:
+        wait_until((tmp_path / "runs/actdiff/seed-0/history.csv").exists, process)
+        said = ended(process, sent, code)
+    assert sent == signal.SIGKILL or ("the same command again" in said and hidden(tmp_path) == [])
+    told(*command, cwd=tmp_path)
+    assert outcome(tmp_path / "runs/actdiff/seed-0") == outcome(straight)
