@@ -26,7 +26,7 @@ width = 4
 lr = 1e-3
 epochs = 8
 actdiff = 1.0
-threads = 2
+threads = 1
 [axes.method]
 "Actdiff" = {}
 """
@@ -118,14 +118,14 @@ def test_preparing_leaves_nobody(tmp_path, sent, code):
 @pytest.fixture(scope="module")
 def straight(crosses, tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("straight")
-    told("train", *TRAIN, "--data", crosses, "--out", "run", cwd=place)
+    told("train", *TRAIN, "--data", crosses, "--threads", 1, "--out", "run", cwd=place)
     return place / "run/seed-0"
 
 
 @pytest.mark.process
 @ENDINGS
 def test_a_training_that_streams_leaves_nobody_and_goes_on(crosses, straight, tmp_path, sent, code):
-    command = ("train", *TRAIN, "--data", crosses, "--threads", 2, "--out", "run")
+    command = ("train", *TRAIN, "--data", crosses, "--threads", 1, "--out", "run")
     with begun(*command, cwd=tmp_path) as process:
         wait_until((tmp_path / "run/seed-0/history.csv").exists, process)
         said = ended(process, sent, code)

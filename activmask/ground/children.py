@@ -9,6 +9,7 @@ import os
 from multiprocessing import active_children, parent_process, popen_forkserver, popen_spawn_posix
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import get_temp_dir
 from threading import Thread
 
 from activmask.ground.interrupts import children_deaf_to_interrupts
@@ -37,6 +38,8 @@ class _Child(BaseProcess):
     """Ends with its parent, and leaves to it what Ctrl-C and SIGTERM mean."""
 
     def start(self) -> None:
+        # One of its own, if it needs one, would stay behind when it is killed; this process's is removed.
+        get_temp_dir()
         with children_deaf_to_interrupts():
             super().start()
 
