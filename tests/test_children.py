@@ -1,9 +1,9 @@
 """Processes of this one's own: deaf to what ends it, yet easily ended."""
 
+import os
 import signal
 import threading
 import time
-from _thread import interrupt_main
 from functools import partial
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_an_interrupt_does_not_wait_for_what_workers_are_at(tmp_path):
     def interrupt():
         while not list(tmp_path.iterdir()):
             over.wait(0.02)
-        interrupt_main()
+        os.kill(os.getpid(), signal.SIGINT)
 
     over = threading.Event()
     watcher = threading.Thread(target=interrupt)

@@ -88,7 +88,9 @@ def test_a_file_in_the_place_of_the_runs_folder_is_named(crosses, tmp_path):
     (tmp_path / "{path}").write_text("mine")
     command = ["train", "--data", str(crosses), "--model", "cnn", "--width", "2", "--epochs", "1"]
     done = CliRunner().invoke(app, [*command, "--device", "cpu", "--out", str(tmp_path / "{path}")])
-    assert done.exit_code == 2
-    expected = f"error: {tmp_path}/{{path}}/seed-0 cannot be made (Not a directory); use another out folder"
+    assert done.exit_code == 3
+    expected = (
+        f"error: {tmp_path}/{{path}}/seed-0 cannot be made (Not a directory); move the file that is in "
+    )
     assert expected in done.stderr.replace("\n", "")
     assert (tmp_path / "{path}").read_text() == "mine"

@@ -2,10 +2,8 @@
 
 import os
 import signal
-from _thread import interrupt_main
 from contextlib import suppress
 from multiprocessing import connection
-from threading import Thread
 from time import monotonic
 
 from activmask.experiments.jobs import Ended, Job, run_job, with_threads
@@ -14,6 +12,9 @@ from activmask.machine.device import cores
 
 _STOPPING = 10.0
 """Seconds that running jobs get to tidy up when the sweep is over; schedulers often give it 30."""
+
+_STOP = getattr(signal, "SIGUSR1", signal.SIGTERM)
+"""What a sweep sends to its jobs, deaf to what others send to all processes; Windows ends them by it."""
 
 
 class LocalEngine:
@@ -29,7 +30,7 @@ class LocalEngine:
 
     def start(self, job: Job) -> None:
         """Begin a job in a process of its own."""
-        ours, theirs = self._context.Pipe()
+        ours, theirs = self._context.Pipe(duplex=False)
         gpu = self._idlest_gpu()
         process = self._context.Process(
             target=_work, args=(with_threads(job, self._threads), theirs, gpu), name=job.name
@@ -54,7 +55,7 @@ class LocalEngine:
         try:
             line.recv()
             error = line.recv()
-        except (EOFError, ConnectionError):
+        except EOFError:
             error = f"its process was killed ({_how(process.exitcode)}), perhaps for want of memory"
         line.close()
         return Ended(name=name, error=error)
@@ -62,10 +63,8 @@ class LocalEngine:
     def close(self) -> None:
         """Stop what runs, as Ctrl-C would, and kill what does not; every epoch that ended is on disk."""
         for process, line, _ in self._running.values():
-            if line.poll():
-                # Its reader may just have ended.
-                with suppress(OSError):
-                    line.send(None)
+            if process.pid is not None and line.poll():
+                os.kill(process.pid, _STOP)
             else:
                 process.kill()
         going, until = {process.sentinel for process, _, _ in self._running.values()}, monotonic() + _STOPPING
@@ -83,17 +82,9 @@ def _how(code: int | None) -> str:
 
 
 def _work(job: Job, line: connection.Connection, gpu: str | None) -> None:
-    # A shell's background jobs ignore it, and so would this process.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    Thread(target=_stop_when_told, args=(line,), daemon=True).start()
+    signal.signal(_STOP, signal.default_int_handler)
     line.send("begun")
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     with suppress(KeyboardInterrupt):
         line.send(run_job(job))
-
-
-def _stop_when_told(line: connection.Connection) -> None:
-    """Interrupt the training once the sweep says that it is over."""
-    line.poll(None)
-    interrupt_main()

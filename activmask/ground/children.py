@@ -6,8 +6,9 @@ started the child, and reaches a child that a server forked when the server goes
 """
 
 import os
-from multiprocessing import active_children, parent_process, popen_forkserver, popen_spawn_posix
-from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+import sys
+from multiprocessing import active_children, parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import get_temp_dir
 from threading import Thread
@@ -48,32 +49,42 @@ class _Child(BaseProcess):
         super().run()
 
 
-class _SpawnHandle(popen_spawn_posix.Popen):
-    def terminate(self) -> None:
-        """What is deaf to SIGTERM is not ended by it."""
-        self.kill()
+if sys.platform == "win32":
 
+    class SpawnedChild(_Child, SpawnProcess):
+        """A process that begins as a new program."""
 
-class _ForkServerHandle(popen_forkserver.Popen):
-    def terminate(self) -> None:
-        """What is deaf to SIGTERM is not ended by it."""
-        self.kill()
+    ForkedChild = SpawnedChild
+    _Server = SpawnContext
+else:
+    from multiprocessing.context import ForkServerContext as _Server
+    from multiprocessing.context import ForkServerProcess
+    from multiprocessing.popen_forkserver import Popen as ForkServerHandle
+    from multiprocessing.popen_spawn_posix import Popen as SpawnHandle
 
+    class _KilledSpawn(SpawnHandle):
+        def terminate(self) -> None:
+            """What is deaf to SIGTERM is not ended by it."""
+            self.kill()
 
-class SpawnedChild(_Child, SpawnProcess):
-    """A process that begins as a new program."""
+    class _KilledFork(ForkServerHandle):
+        def terminate(self) -> None:
+            """What is deaf to SIGTERM is not ended by it."""
+            self.kill()
 
-    @staticmethod
-    def _Popen(process: BaseProcess) -> _SpawnHandle:  # noqa: N802 - the name that multiprocessing calls
-        return _SpawnHandle(process)
+    class SpawnedChild(_Child, SpawnProcess):
+        """A process that begins as a new program."""
 
+        @staticmethod
+        def _Popen(process: BaseProcess) -> _KilledSpawn:  # noqa: N802 - the name that multiprocessing calls
+            return _KilledSpawn(process)
 
-class ForkedChild(_Child, ForkServerProcess):
-    """A process that a server forks."""
+    class ForkedChild(_Child, ForkServerProcess):
+        """A process that a server forks."""
 
-    @staticmethod
-    def _Popen(process: BaseProcess) -> _ForkServerHandle:  # noqa: N802 - likewise
-        return _ForkServerHandle(process)
+        @staticmethod
+        def _Popen(process: BaseProcess) -> _KilledFork:  # noqa: N802 - likewise
+            return _KilledFork(process)
 
 
 class Spawned(SpawnContext):
@@ -82,7 +93,10 @@ class Spawned(SpawnContext):
     Process = SpawnedChild
 
 
-class Forked(ForkServerContext):
-    """Children forked by a server that has imported once what all of them need and runs no threads."""
+class Forked(_Server):
+    """Children forked by a server that has imported once what all of them need and runs no threads.
+
+    On Windows, which cannot fork, they begin as new programs.
+    """
 
     Process = ForkedChild
