@@ -54,11 +54,12 @@ def failures_as_sentences() -> Iterator[None]:
 @contextmanager
 def ending_on_request() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end this program as Ctrl-C does, with the code 128 + their number."""
-    with termination_raised():
+    with termination_raised() as heard:
         try:
             yield
         except BaseException as error:
-            stop = stop_behind(error)
+            # Libraries may turn it into an error of their own, or into a plain KeyboardInterrupt.
+            stop = Stopped(heard[0]) if heard else stop_behind(error)
             if stop is None:
                 raise
             end_children()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from activmask_cli import console
@@ -86,6 +87,19 @@ def test_the_code_is_that_of_the_signal_and_is_told_once(capsys, sent, code, ins
 def test_what_a_request_became_on_its_way_ends_the_command_too(capsys):
     with pytest.raises(SystemExit) as ended, ending_on_request():
         importing_what_wraps_errors()
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "ended by SIGTERM\n"
+
+
+def interrupted_by_a_library():
+    with suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    raise KeyboardInterrupt
+
+
+def test_the_code_is_that_of_the_signal_also_where_a_library_forgot_it(capsys):
+    with pytest.raises(SystemExit) as ended, ending_on_request():
+        interrupted_by_a_library()
     assert ended.value.code == 143
     assert capsys.readouterr().err == "ended by SIGTERM\n"
 

@@ -12,6 +12,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import get_temp_dir
 from threading import Thread
+from typing import Any
 
 from activmask.ground.interrupts import children_deaf_to_interrupts
 
@@ -38,9 +39,12 @@ def end_children() -> None:
 class _Child(BaseProcess):
     """Ends with its parent, and leaves to it what Ctrl-C and SIGTERM mean."""
 
-    def start(self) -> None:
-        # One of its own, if it needs one, would stay behind when it is killed; this process's is removed.
+    def __init__(self, *described: Any, **more: Any) -> None:
+        # A temporary folder of its own would stay behind when it is killed: it shares this process's.
         get_temp_dir()
+        super().__init__(*described, **more)
+
+    def start(self) -> None:
         with children_deaf_to_interrupts():
             super().start()
 

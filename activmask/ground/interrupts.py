@@ -33,26 +33,28 @@ def stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
 
 
 @contextmanager
-def termination_raised() -> Iterator[None]:
+def termination_raised() -> Iterator[list[int]]:
     """Have SIGTERM and SIGHUP raise `Stopped` meanwhile, as Ctrl-C raises KeyboardInterrupt.
 
     For programs; a library leaves signals to whoever runs it. What this process was told to ignore, as
     by `nohup`, stays ignored. While one request is heeded, further ones are not: they would interrupt
-    the tidying up.
+    the tidying up. Gives the numbers of the signals that arrived.
     """
+    heard: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        heard.append(number)
+        if stop_behind(sys.exception()) is None:
+            raise Stopped(number)
+
     before = [number for number in _OF_OTHERS if signal.getsignal(number) is signal.SIG_DFL]
     try:
         for number in before:
-            signal.signal(number, _stop)
-        yield
+            signal.signal(number, stop)
+        yield heard
     finally:
         for number in before:
             signal.signal(number, signal.SIG_DFL)
-
-
-def _stop(number: int, _: FrameType | None) -> None:
-    if stop_behind(sys.exception()) is None:
-        raise Stopped(number)
 
 
 @contextmanager
