@@ -3,7 +3,6 @@
 All of its processes hold its standard output: once that ends, none of them is left.
 """
 
-import csv
 import os
 import signal
 import subprocess
@@ -16,15 +15,17 @@ from in_process import told
 from msd_files import Decathlon, organ, voxels
 from safetensors.torch import load_file
 
+from activmask.runs.folder import read_history
+
 STREAMING = [sys.executable, str(Path(__file__).with_name("streaming_command.py"))]
-TRAIN = ("--model", "cnn", "--width", "4", "--lr", "1e-3", "--epochs", "8", "--actdiff", "1")
+TRAIN = ("--model", "cnn", "--width", "4", "--lr", "1e-3", "--actdiff", "1", "--threads", "1")
+ENDLESS = 100_000
 GRID = """
 seeds = 1
 [base]
 model = "cnn"
 width = 4
 lr = 1e-3
-epochs = 8
 actdiff = 1.0
 threads = 1
 [axes.method]
@@ -89,11 +90,8 @@ def hidden(place: Path) -> list[str]:
 
 
 def outcome(folder: Path) -> tuple[object, ...]:
-    with (folder / "history.csv").open() as file:
-        rows = [
-            {name: value for name, value in row.items() if name not in {"seconds", "images_per_second"}}
-            for row in csv.DictReader(file)
-        ]
+    timed = {"seconds", "images_per_second"}
+    rows = [{name: row[name] for name in row if name not in timed} for row in read_history(folder)]
     weights = {
         name: tensor.numpy().tobytes() for name, tensor in load_file(folder / "best.safetensors").items()
     }
@@ -115,35 +113,40 @@ def test_preparing_leaves_nobody(tmp_path, sent, code):
     assert sent == signal.SIGKILL or hidden(tmp_path) == []
 
 
-@pytest.fixture(scope="module")
-def straight(crosses, tmp_path_factory) -> Path:
-    place = tmp_path_factory.mktemp("straight")
-    told("train", *TRAIN, "--data", crosses, "--threads", 1, "--out", "run", cwd=place)
-    return place / "run/seed-0"
+def a_little_more(folder: Path) -> int:
+    """Epochs, of which at least one is new: a state may be one ahead of its history."""
+    return len(read_history(folder)) + 2
+
+
+def assert_as_if_never_stopped(folder: Path, crosses: Path, epochs: int, place: Path) -> None:
+    told("train", *TRAIN, "--data", crosses, "--epochs", epochs, "--out", "straight", cwd=place)
+    assert outcome(folder) == outcome(place / "straight/seed-0")
 
 
 @pytest.mark.process
 @ENDINGS
-def test_a_training_that_streams_leaves_nobody_and_goes_on(crosses, straight, tmp_path, sent, code):
-    command = ("train", *TRAIN, "--data", crosses, "--threads", 1, "--out", "run")
-    with begun(*command, cwd=tmp_path) as process:
-        wait_until((tmp_path / "run/seed-0/history.csv").exists, process)
+def test_a_training_that_streams_leaves_nobody_and_goes_on(crosses, tmp_path, sent, code):
+    command, folder = ("train", *TRAIN, "--data", crosses, "--out", "run"), tmp_path / "run/seed-0"
+    with begun(*command, "--epochs", ENDLESS, cwd=tmp_path) as process:
+        wait_until((folder / "history.csv").exists, process)
         said = ended(process, sent, code)
     assert sent == signal.SIGKILL or ("--resume" in said and hidden(tmp_path) == [])
-    assert not (tmp_path / "run/seed-0/metrics.json").exists()
-    told(*command, "--resume", cwd=tmp_path)
-    assert outcome(tmp_path / "run/seed-0") == outcome(straight)
+    epochs = a_little_more(folder)
+    told(*command, "--epochs", epochs, "--resume", cwd=tmp_path)
+    assert_as_if_never_stopped(folder, crosses, epochs, tmp_path)
 
 
 @pytest.mark.process
 @pytest.mark.usefixtures("inline_sweeps")
 @ENDINGS
-def test_a_sweep_leaves_nobody_not_even_those_who_read_for_its_cells(crosses, straight, tmp_path, sent, code):
+def test_a_sweep_leaves_nobody_not_even_those_who_read_for_its_cells(crosses, tmp_path, sent, code):
     (tmp_path / "own.toml").write_text(GRID)
     command = ("sweep", "own.toml", "--data", crosses, "--out", "runs", "--device", "cpu")
-    with begun(*command, cwd=tmp_path) as process:
-        wait_until((tmp_path / "runs/actdiff/seed-0/history.csv").exists, process)
+    folder = tmp_path / "runs/actdiff/seed-0"
+    with begun(*command, "--epochs", ENDLESS, cwd=tmp_path) as process:
+        wait_until((folder / "history.csv").exists, process)
         said = ended(process, sent, code)
     assert sent == signal.SIGKILL or ("the same command again" in said and hidden(tmp_path) == [])
-    told(*command, cwd=tmp_path)
-    assert outcome(tmp_path / "runs/actdiff/seed-0") == outcome(straight)
+    epochs = a_little_more(folder)
+    told(*command, "--epochs", epochs, cwd=tmp_path)
+    assert_as_if_never_stopped(folder, crosses, epochs, tmp_path)

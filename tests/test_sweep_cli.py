@@ -93,19 +93,6 @@ def test_killed_at_any_moment_and_started_again_equals_the_straight_one(place):
             assert outcome(place / "killed" / cell / seed) == outcome(place / "straight" / cell / seed)
 
 
-@pytest.mark.process
-def test_a_killed_sweep_leaves_nobody_training(place):
-    command = [*COMMAND, "sweep", "own.toml", "--out", "runs", "--max-parallel", "1", "--epochs", "100000"]
-    with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
-        history = place / "runs" / "classify" / "seed-0" / "history.csv"
-        wait_until(history.exists)
-        process.kill()
-    time.sleep(3)
-    rows = history.read_bytes()
-    time.sleep(3)
-    assert history.read_bytes() == rows
-
-
 @pytest.mark.usefixtures("inline_sweeps")
 def test_a_failed_cell_is_reported_at_the_end_and_the_exit_code_is_4(place):
     (place / "own.toml").write_text(
