@@ -5,11 +5,13 @@ configuration or checkpoint, 4 training that diverged or lost one of its process
 which some cells failed, 130 interrupted; 1, with a traceback, is a defect of ours.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from activmask.ground.errors import ActivmaskError, PeerLost, TrainingDiverged, UsageError
 
@@ -31,13 +33,30 @@ def exit_code(error: ActivmaskError) -> int:
 def failures_as_sentences() -> Iterator[None]:
     """Print a user's failure as one sentence on stderr and leave with its exit code."""
     try:
-        yield
+        with _notes_on_stderr():
+            yield
     except ActivmaskError as error:
         err.print(f"[bold red]error:[/] {_plain(error)}")
         raise typer.Exit(exit_code(error)) from None
     except KeyboardInterrupt:
         err.print("interrupted")
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def _notes_on_stderr() -> Iterator[None]:
+    """Print what the library's loggers tell, once where commands call commands."""
+    notes = logging.getLogger("activmask")
+    if notes.handlers:
+        yield
+        return
+    printer = logging.Handler()
+    printer.emit = lambda record: err.print(Text(f"note: {record.getMessage()}"))  # type: ignore[method-assign]
+    notes.addHandler(printer)
+    try:
+        yield
+    finally:
+        notes.removeHandler(printer)
 
 
 def _plain(error: ActivmaskError) -> str:

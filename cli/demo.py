@@ -32,21 +32,23 @@ def demo(
 
     Example: activmask demo --out /tmp/demo
     """
+    from activmask.ground.claims import claimed, lock_beside
     from activmask.runs.folder import BEST_FILE, seed_folder
 
     place = shlex.quote(str(folder))
     common = f"--data {place}/data {SETTINGS} --epochs {epochs} --seeds {seed} --overwrite"
     network = seed_folder(Path("runs/actdiff"), seed) / BEST_FILE
-    for command in (
-        f"make-synthetic --n 500 --seed {seed} --out {place}/data --overwrite",
-        f"train {common} --out {place}/runs/baseline",
-        f"train {common} --actdiff 10 --out {place}/runs/actdiff",
-        f"evaluate {place}/runs/baseline {place}/runs/actdiff",
-        f"saliency {place}/{network} {place}/data/images/Valid-000000.png "
-        f"--mask {place}/data/masks/Valid-000000.png --out {place}/saliency.png",
-    ):
-        _run(context, command)
-    with failures_as_sentences():
+    # Inside, because the folder above may be nobody's to write to.
+    with failures_as_sentences(), claimed(folder, "demo", lock=lock_beside(folder / "demo")):
+        for command in (
+            f"make-synthetic --n 500 --seed {seed} --out {place}/data --overwrite",
+            f"train {common} --out {place}/runs/baseline",
+            f"train {common} --actdiff 10 --out {place}/runs/actdiff",
+            f"evaluate {place}/runs/baseline {place}/runs/actdiff",
+            f"saliency {place}/{network} {place}/data/images/Valid-000000.png "
+            f"--mask {place}/data/masks/Valid-000000.png --out {place}/saliency.png",
+        ):
+            _run(context, command)
         _conclude(folder, seed)
 
 
@@ -58,7 +60,10 @@ def _run(context: typer.Context, command: str) -> None:
 
 
 def _conclude(folder: Path, seed: int) -> None:
+    import io
+
     from activmask.evaluation.evaluate import evaluate
+    from activmask.ground.files import write_whole
     from activmask.report.charts.side_by_side import side_by_side
     from activmask.runs.checkpoint import load_checkpoint
     from activmask.runs.folder import BEST_FILE, read_history, seed_folder
@@ -88,7 +93,9 @@ def _conclude(folder: Path, seed: int) -> None:
     shown = valid.subset(
         [i for label, count in SHOWN.items() for i in (valid.labels == label).nonzero()[:count, 0].tolist()]
     )
-    side_by_side(checkpoints, names, shown).savefig(picture, dpi=120)
+    drawn = io.BytesIO()
+    side_by_side(checkpoints, names, shown).savefig(drawn, format="png", dpi=120)
+    write_whole(picture, drawn.getvalue())
     out.print()
     print_table(table)
     out.print(

@@ -156,13 +156,15 @@ def _as_plain_tables(summary: "Summary") -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    from activmask.ground.claims import claimed
     from activmask.ground.errors import PATH, UsageError
     from activmask.ground.files import write_whole
 
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"{PATH} cannot be written: give --out a file in a folder that exists", path=path)
     try:
-        write_whole(path, text.encode(errors="backslashreplace"))
+        with claimed(path, "table"):
+            write_whole(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise UsageError(
             f"{PATH} cannot be written ({error.strerror})", path=path, advice="give --out a file elsewhere"

@@ -8,6 +8,7 @@ from activmask.data.sources.msd import archive as msd_archive
 from activmask.data.sources.msd.archive import unpacked
 from activmask.data.sources.msd.cases import chosen_values, read_task
 from activmask.data.sources.msd.prepare import prepare_msd
+from activmask.ground.claims import InUse, claimed
 from activmask.ground.errors import DataError, UsageError
 
 
@@ -160,6 +161,19 @@ def test_an_archive_that_reaches_outside_is_refused(task, tmp_path, member, mess
     with pytest.raises(DataError, match=message):
         prepare_msd(archive, tmp_path / "out")
     assert names(tmp_path) == ["Task03_Liver.tar"]
+
+
+def test_nothing_is_unpacked_where_another_process_is_at_work_and_what_one_unpacked_goes(task, tmp_path):
+    archive = packed(task.root, tmp_path / "Task03_Liver.tar")
+    shutil.rmtree(task.root)
+    left = tmp_path / ".out.0123456789ab.unpacked"
+    (left / "imagesTr").mkdir(parents=True)
+    with claimed(tmp_path / "out", "data set"):
+        with pytest.raises(InUse, match=f"the data set {tmp_path}/out is being written by process"):
+            prepare_msd(archive, tmp_path / "out")
+        assert left.exists()
+    prepare_msd(archive, tmp_path / "out")
+    assert names(tmp_path) == ["Task03_Liver.tar", "out"]
 
 
 def test_an_archive_too_large_is_refused(task, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """prepare_xray: two collections in their released forms, to a data set."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -18,11 +19,12 @@ from activmask.data.dataset import read_dataset
 from activmask.data.files.intensities import card_intensity
 from activmask.data.files.mask_reading import UnclearMasks
 from activmask.data.files.mask_values import MaskReading
-from activmask.data.sources.xray.cache import KEY_BYTES, Made, continued, finished_images
+from activmask.data.sources.xray.cache import KEY_BYTES, Made, cache_beside, continued, finished_images
 from activmask.data.sources.xray.making import image_name
 from activmask.data.sources.xray.pixels import read_intensities, read_xray_mask, resized
 from activmask.data.sources.xray.prepare import Sources, eligible_xrays, prepare_xray
 from activmask.data.sources.xray.sampling import sample
+from activmask.ground.claims import InUse, claimed
 from activmask.ground.errors import DataError, UsageError
 
 
@@ -372,6 +374,22 @@ def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(tmp_path):
     prepare_xray(made.sources, tmp_path / "again", size=16)
     assert contents(tmp_path / "again") == whole
     assert not list(tmp_path.glob(".again*.cache"))
+
+
+def test_images_are_kept_from_other_processes_and_go_with_a_finished_data_set(tmp_path):
+    made = Collections(tmp_path)
+    other = cache_beside(tmp_path / "out", "made otherwise")
+    other.write_bytes(b"images")
+    with claimed(tmp_path / "out", "data set"), pytest.raises(InUse, match="is being written by process"):
+        prepared(made)
+    assert other.exists()
+    prepared(made)
+    assert not list(tmp_path.glob(".out*"))
+    other.write_bytes(b"left by a kill before the end")
+    os.utime(other, ns=(0, 0))
+    with pytest.raises(DataError, match="exists already"):
+        prepared(made)
+    assert not list(tmp_path.glob(".out*"))
 
 
 def test_finished_images_are_not_read_again(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from activmask.data.files.tables import CsvRow, read_table, read_text, relative_
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.folders import way_back
 
 if TYPE_CHECKING:
     from activmask.data.samples import Samples
@@ -78,7 +79,9 @@ def read_dataset(root: Path) -> Dataset:
     """
     if not root.is_dir():
         raise DataError(
-            f"the data set folder {PATH} does not exist", path=root, advice="make-synthetic makes one"
+            f"the data set folder {PATH} does not exist",
+            path=root,
+            advice=way_back(root) or "make-synthetic makes one",
         )
     table = root / TABLE_FILE
     rows = read_table(table, REQUIRED, COLUMNS)

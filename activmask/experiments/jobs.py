@@ -79,7 +79,7 @@ def run_job(job: Job, *, known_as: Path | None = None) -> str:
         Empty when it is done, else why it failed: a sentence, or the traceback of a defect.
     """
     try:
-        train(job.config, job.seeds, job.folder, resume=True)
+        train(job.config, job.seeds, job.folder, resume=True, in_sweep=True)
     except ActivmaskError as error:
         return str(error.told_from((job.folder,), known_as or job.folder))
     except Exception:  # noqa: BLE001 - one cell's defect must not end the others; it is reported whole

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from activmask.ground.errors import PATH, UsageError
-from activmask.ground.folders import written_whole
+from activmask.ground.folders import claimed_folder, written_whole
 from activmask.ground.progress import ItemsDone
 from activmask.report.contents import Contents, gather
 from activmask.report.findings.measure import Measured, measure
@@ -46,16 +46,17 @@ def write_report(
     Raises:
         UsageError: no run has a finished seed, or the place is taken.
         CheckpointError: a run folder is damaged.
+        InUse: another process is writing a report there.
         DataError: the folder cannot be written.
     """
-    check_target(out, overwrite=overwrite)
-    if not finished(runs):
-        raise UsageError(
-            f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
-            "resume their training"
-        )
-    contents = gather(_measure_all(runs, device, progress), device=device, command=command)
-    _write(contents, out.resolve())
+    with claimed_folder(out, "report", lambda: check_target(out, overwrite=overwrite)):
+        if not finished(runs):
+            raise UsageError(
+                f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
+                "resume their training"
+            )
+        contents = gather(_measure_all(runs, device, progress), device=device, command=command)
+        _write(contents, out.resolve())
     return out / PAGE_FILE
 
 

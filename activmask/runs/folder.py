@@ -47,6 +47,17 @@ LAST_FILE = "last.safetensors"
 CHECKPOINT_FILES: dict[Epoch, str] = {"best": BEST_FILE, "last": LAST_FILE}
 """The checkpoints of a seed by the epoch whose weights they hold."""
 
+SEED_FILES = (
+    RUN_FILE,
+    HISTORY_FILE,
+    SPLITS_FILE,
+    STATE_FILE,
+    BEST_FILE,
+    LAST_FILE,
+    METRICS_FILE,
+)
+"""All that a seed's folder holds."""
+
 SEED_FOLDERS = "seed-*"
 """What the folders of seeds match in a search; `seed_of` tells which of them are."""
 

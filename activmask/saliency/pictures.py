@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from activmask.ground.claims import claimed
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.files import write_whole
 from activmask.saliency.explain import Explanation
@@ -112,8 +113,9 @@ def write_raw(explanations: Sequence[Explanation], path: Path) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
+        with claimed(path, "file"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content)
     except OSError as error:
         raise DataError(
             f"{PATH} cannot be written ({error.strerror})", path=path, advice="choose another place"

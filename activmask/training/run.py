@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from activmask.machine.device import choose_device, set_up_arithmetic
 from activmask.machine.world import World, check_all_agree, joined, read_world
 from activmask.models.build import check_model, load_plain_weights
 from activmask.runs.checkpoint import save_checkpoint, snapshot
+from activmask.runs.claimed import claimed_seeds
 from activmask.runs.description import RunConfig
 from activmask.runs.folder import (
     LAST_FILE,
@@ -66,6 +68,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    in_sweep: bool = False,
     progress: Watcher | None = None,
 ) -> list[SeedResult]:
     """Train a replica for every seed and write one folder each under `out`.
@@ -81,9 +84,11 @@ def train(
         out: the run's folder; `runs/<readable name>` by default.
         resume: continue unfinished seeds from their last saved epoch.
         overwrite: start anew where there already is a run.
+        in_sweep: the sweep that holds the folder above `out` asks for it; nobody else may train there.
         progress: is told of every step and epoch.
 
     Raises:
+        InUse: another process trains one of the seeds, or a sweep holds `out`.
         DataError, UsageError, CheckpointError: before anything is trained.
         TrainingDiverged: a loss is NaN or infinite; the last good state is kept.
         PeerLost: another of torchrun's processes ended; likewise.
@@ -93,6 +98,19 @@ def train(
     """
     out = out or Path("runs") / run_name(config)
     world = read_world()
+    with claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext():
+        return _train(config, seeds, out, world, resume, overwrite, progress or Silent())
+
+
+def _train(
+    config: RunConfig,
+    seeds: Sequence[int],
+    out: Path,
+    world: World,
+    resume: bool,
+    overwrite: bool,
+    told: Watcher,
+) -> list[SeedResult]:
     if config.training.sync_batchnorm and world.size == 1:
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
     check_model(config.network)
@@ -104,7 +122,6 @@ def train(
         _refuse_unfinished(waiting, out)
     with joined(world, device):
         check_all_agree(len(finished), device, world)
-        told = progress or Silent()
         replicas = [_open_replica(config, seed, out, device, resume, world, told) for seed in waiting]
         if world.writes:
             _tell(replicas, told)

@@ -16,6 +16,7 @@ from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, Source, View, split_seed
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.folders import way_back
 from activmask.objectives.chosen import Chosen
 from activmask.runs.checkpoint import Checkpoint, Description
 from activmask.runs.description import RunConfig
@@ -168,7 +169,8 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
         raise DataError(
             f"the data set folder {stored} that {PATH} was trained on does not exist",
             path=trained.folder,
-            advice="put it back, or name the folder it was moved to as the data to evaluate on, "
+            advice=way_back(stored)
+            or "put it back, or name the folder it was moved to as the data to evaluate on, "
             "where its digests tell it",
         )
     if trained.data_path:

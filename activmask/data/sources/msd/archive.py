@@ -6,9 +6,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from uuid import uuid4
 
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.folders import hidden_beside
 
 MAX_BYTES = 200 * 10**9
 """The largest task has a tenth of it."""
@@ -31,7 +31,7 @@ def unpacked(archive: Path, beside: Path) -> Iterator[Path]:
     Raises:
         DataError: the archive is broken, holds what could reach outside, or needs too much space.
     """
-    target = beside.resolve().parent / f".{beside.name}.{uuid4().hex[:12]}.unpacked"
+    target = hidden_beside(beside.resolve(), "unpacked")
     try:
         try:
             target.mkdir(parents=True)

@@ -20,7 +20,7 @@ from activmask.data.sources.msd.archive import is_archive, unpacked
 from activmask.data.sources.msd.cases import Case, Task, chosen_values, read_task
 from activmask.data.sources.msd.organs import CT_WINDOW, ORGANS
 from activmask.data.sources.msd.volume import ORIENTATION, PERCENTILES, SliceRules, Slices, cut
-from activmask.data.writer import Record, Summary, check_target, write_dataset
+from activmask.data.writer import Record, Summary, claimed_dataset, write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.processes import in_order
 from activmask.ground.progress import ItemsDone
@@ -134,10 +134,11 @@ def prepare_msd(
         UsageError: the arguments make no sense, alone or for this task.
     """
     _check_request(size, window, slices_per_volume, mask_blur)
-    if is_archive(source):
-        # The writer checks it too, but only after minutes of unpacking.
-        check_target(out, overwrite)
-    with unpacked(source, out) if is_archive(source) else nullcontext(source) as folder:
+    with (
+        # Writing claims the place too, but only after minutes of unpacking.
+        claimed_dataset(out, overwrite) as claim,
+        unpacked(source, out) if is_archive(source) else nullcontext(source) as folder,
+    ):
         task = read_task(folder, channel=channel)
         is_ct = task.modality.strip().casefold() == "ct"
         rules = SliceRules(
@@ -160,6 +161,7 @@ def prepare_msd(
             overwrite=overwrite,
             skipped=tally.skipped,
             mask_blur=blur,
+            claim=claim,
         )
     return MsdSummary(
         written=written,
