@@ -1,23 +1,66 @@
 """Where the command line prints, and how failures become sentences and exit codes.
 
 Results go to stdout, talk and progress to stderr. Exit codes: 2 wrong use, 3 bad data,
-configuration or checkpoint, 4 training that diverged or lost one of its processes, or a sweep of
-which some cells failed, 130 interrupted; 1, with a traceback, is a defect of ours.
+configuration or checkpoint, or output that cannot be written, 4 training that diverged or lost one of its
+processes, or a sweep of which some cells failed, 130 interrupted, 141 the reader of a pipe is gone;
+1, with a traceback, is a defect of ours.
+
+Whatever is printed here is text and nothing else: brackets are no markup, colons no emoji, and
+characters that are not seen are escaped. A text is one line; lines of one's own are printed one by one,
+looks are given as `style`.
 """
 
+import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
+from rich.protocol import is_renderable
+from rich.text import Text
 
-from activmask.ground.errors import ActivmaskError, PeerLost, TrainingDiverged, UsageError
+from activmask.ground.errors import ActivmaskError, DataError, PeerLost, TrainingDiverged, UsageError
+from activmask.ground.shown import shown
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+from .streams import readable
+
+
+class PlainConsole(Console):
+    """A console to which every text is one line of characters that are seen, and never markup."""
+
+    def __init__(self, **options: Any) -> None:
+        """As rich's, whose options `markup`, `emoji`, `highlight` and `soft_wrap` are settled."""
+        super().__init__(markup=False, emoji=False, highlight=False, soft_wrap=True, **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print texts, and what knows how it is drawn."""
+        super().print(*(one if is_renderable(one) else str(one) for one in objects), **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A text, in characters that the terminal has; cells and titles of tables come by here too."""
+        plain = {"markup": False, "emoji": False, "highlight": False, "highlighter": None}
+        return super().render_str(readable(shown(text), self.encoding), **{**options, **plain})
+
+
+out = PlainConsole()
+err = PlainConsole(stderr=True)
 
 TRAINING_FAILED = 4
 """The exit code where some training did not come to its end."""
+
+
+def write(text: str) -> None:
+    """Write text for programs to stdout as it is; whoever formats it keeps control codes out."""
+    out.file.write(text)
+    out.file.flush()
+
+
+def tell_error(sentence: object) -> None:
+    """Print what went wrong."""
+    err.print(err.render_str("error:", style="bold red"), sentence)
 
 
 def exit_code(error: ActivmaskError) -> int:
@@ -31,16 +74,52 @@ def exit_code(error: ActivmaskError) -> int:
 def failures_as_sentences() -> Iterator[None]:
     """Print a user's failure as one sentence on stderr and leave with its exit code."""
     try:
+        _check_working_folder()
         yield
     except ActivmaskError as error:
-        err.print(f"[bold red]error:[/] {_plain(error)}")
+        tell_error(error)
         raise typer.Exit(exit_code(error)) from None
     except KeyboardInterrupt:
         err.print("interrupted")
         raise typer.Exit(130) from None
 
 
-def _plain(error: ActivmaskError) -> str:
-    from rich.markup import escape
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise DataError(
+            f"the folder in which this was started is gone ({error.strerror})", advice="change to another"
+        ) from error
 
-    return escape(str(error))
+
+@contextmanager
+def plain_usage_errors() -> Iterator[None]:
+    """Escape what messages of typer quote from the command line; it prints them itself."""
+    try:
+        yield
+    except Exception as error:
+        told = vars(error)
+        # A command without arguments hands its whole help over as a message.
+        if isinstance(told.get("message"), str) and type(error).__name__ != "NoArgsIsHelpError":
+            told["message"] = shown(told["message"])
+        raise
+
+
+def tell_warnings() -> None:
+    """Have warnings and messages of libraries, which may quote names, come as plain lines on stderr."""
+    warnings.showwarning = _show_warning
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_PlainLines())
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    err.print(f"warning: {message} ({category.__name__})")
+
+
+class _PlainLines(logging.Formatter):
+    """Messages as one line each."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, its unseen characters escaped."""
+        return shown(super().format(record))

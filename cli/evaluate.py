@@ -8,8 +8,8 @@ import typer
 from activmask.runs.description import Device
 from activmask.runs.selection import Epoch
 
-from .console import err, failures_as_sentences, out
-from .tables import plain
+from .console import err, failures_as_sentences, write
+from .progress import waiting
 
 if TYPE_CHECKING:
     from activmask.evaluation.batch import Evaluated
@@ -72,20 +72,20 @@ def evaluate(
         place = choose_device(device)
         paths = list(dict.fromkeys(path for given in checkpoints for path in find_checkpoints(given, epoch)))
         evaluated: list[Evaluated] = []
-        with err.status("evaluating") as status:
+        with waiting("evaluating") as told:
             for number, path in enumerate(paths, 1):
-                status.update(f"evaluating {number} of {len(paths)}")
+                told(f"evaluating {number} of {len(paths)}")
                 evaluated.append(
                     evaluate_checkpoint(
                         path, data=data, split=split, accept_recipe=accept_recipe, device=place
                     )
                 )
     for note in dict.fromkeys(note for one in evaluated for note in one.notes):
-        err.print(plain(f"note: {note}"))
+        err.print(f"note: {note}")
     if as_json:
-        import json
+        from activmask.ground.shown import json_text
 
-        out.print(json.dumps(to_json(evaluated), indent=2, allow_nan=False), markup=False)
+        write(f"{json_text(to_json(evaluated))}\n")
         return
     from .evaluation_tables import print_tables
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from activmask.evaluation.audit import MASK_AREA, Audit
 from activmask.evaluation.batch import Evaluated, RunSpread, across_seeds
@@ -11,7 +10,7 @@ from activmask.evaluation.scores import Interval
 from activmask.evaluation.spread import Spread
 
 from .console import out
-from .tables import plain, print_table, result_table
+from .tables import print_table, result_table
 
 
 def print_tables(evaluated: Sequence[Evaluated]) -> None:
@@ -30,12 +29,12 @@ def print_tables(evaluated: Sequence[Evaluated]) -> None:
             print_table(_localisation_of_run(row))
 
 
-def _name(one: Evaluated) -> Text:
+def _name(one: Evaluated) -> str:
     """The run and the seed where they are known, else the file."""
     if one.run is None:
-        return plain(one.path)
+        return str(one.path)
     kind = "" if one.path.stem == "best" else f", {one.path.stem}"
-    return plain(f"{one.run.name}, seed {one.seed}{kind}")
+    return f"{one.run.name}, seed {one.seed}{kind}"
 
 
 def _number(value: float | None) -> str:
@@ -53,7 +52,7 @@ def _scores(evaluated: Sequence[Evaluated]) -> Table:
         area = scores.reason or _number(scores.auc)
         table.add_row(_name(one), str(scores.n), area, _between(scores.interval), _number(scores.accuracy))
     for row in across_seeds(evaluated):
-        table.add_row(plain(_run_name(row)), "", _spread(row.auc), "", _spread(row.accuracy))
+        table.add_row(_run_name(row), "", _spread(row.auc), "", _spread(row.accuracy))
     return table
 
 
@@ -78,9 +77,7 @@ def _sites(evaluated: Sequence[Evaluated]) -> Table:
     table = result_table("By site", "checkpoint", "site", "n", "AUC", "accuracy")
     for one in evaluated:
         for site in one.evaluation.sites:
-            table.add_row(
-                _name(one), plain(site.site), str(site.n), _number(site.auc), _number(site.accuracy)
-            )
+            table.add_row(_name(one), site.site, str(site.n), _number(site.auc), _number(site.accuracy))
     return table
 
 
@@ -94,7 +91,7 @@ def _audit(evaluated: Sequence[Evaluated]) -> Table:
             table.add_row(_name(one), MASK_AREA, str(audit.n), _number(audit.mask_area_auc), "-")
     for run in across_seeds(evaluated):
         for images, area in run.audit.items():
-            table.add_row(plain(_run_name(run)), images, "", _spread(area), "")
+            table.add_row(_run_name(run), images, "", _spread(area), "")
     return table
 
 
@@ -106,7 +103,7 @@ def _print_verdicts(evaluated: Sequence[Evaluated]) -> None:
         else:
             sentences = " ".join([*audit.verdict.sentences, *_borrowing(audit)])
         sentences = " ".join([sentences, *one.mask_notes])
-        out.print(Text.assemble((f"{_name(one)}: ", "bold"), sentences))
+        out.print(out.render_str(f"{_name(one)}:", style="bold"), sentences)
 
 
 def _borrowing(audit: Audit) -> list[str]:

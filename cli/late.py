@@ -6,6 +6,8 @@ from collections.abc import Callable
 from copy import copy
 from typing import Annotated, Any, get_args
 
+from activmask.ground.shown import shown
+
 Parameters = Callable[[list[inspect.Parameter]], list[inspect.Parameter]]
 """From the parameters that a command was written with to those that it has now."""
 
@@ -39,7 +41,10 @@ def with_help(**texts: Callable[[], str]) -> Callable[[Callable[..., None]], Lat
 
 
 def _saying(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
+    # Typer reads its help as markup.
+    from rich.markup import escape
+
     kind, option = get_args(parameter.annotation)
     option = copy(option)
-    option.help = text
+    option.help = escape(shown(text))
     return parameter.replace(annotation=Annotated[kind, option])

@@ -10,7 +10,8 @@ from activmask.data.settings import Source
 from .console import err, failures_as_sentences, out
 from .preparing import print_mask_shares
 from .progress import counting
-from .tables import plain, print_table, result_table
+from .shell import command_line
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.writer import Summary
@@ -76,15 +77,13 @@ def make_synthetic(
 
 
 def _print_summary(summary: "Summary", distinct: dict[str, int], folder: Path) -> None:
-    import shlex
-
     table = result_table("Synthetic crosses", "split", "0: two crosses", "1: one cross", "different")
     for split, counts in summary.counts.items():
         table.add_row(split, str(counts[0]), str(counts[1]), str(distinct[split]))
     print_table(table)
-    out.print(plain(f"{summary.images} images of {summary.height} x {summary.width} px in {folder}"))
+    out.print(f"{summary.images} images of {summary.height} x {summary.width} px in {folder}")
     print_mask_shares(summary.mask_shares)
     if distinct["train"] < sum(summary.counts["train"].values()):
         err.print("note: images of this size have too few arrangements; training images repeat evenly")
-    given = "" if folder == _USUAL_PLACE else f" --data {shlex.quote(str(folder))}"
-    out.print(plain(f"next: activmask train --model resnet18 --actdiff 10{given}"))
+    given = () if folder == _USUAL_PLACE else ("--data", folder)
+    out.print(f"next: {command_line('activmask', 'train', '--model', 'resnet18', '--actdiff', 10, *given)}")

@@ -10,7 +10,7 @@ from activmask.ground.errors import UsageError
 from .console import failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
-from .tables import plain, print_table, result_table
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.sources.folder.prepare import FolderSummary
@@ -113,10 +113,8 @@ def _intensity(text: str | None) -> int | Literal["image"] | None:
 
 
 def _print_summary(summary: "FolderSummary", data: Path) -> None:
-    from rich.markup import escape
-
     written = summary.written
-    table = result_table("", "split", *(escape(f"{label} = {k}") for label, k in summary.classes.items()))
+    table = result_table("", "split", *(f"{label} = {k}" for label, k in summary.classes.items()))
     for split, counts in written.counts.items():
         table.add_row(split, *(str(counts.get(k, 0)) for k in summary.classes.values()))
     print_table(table)
@@ -125,13 +123,13 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
         f"{written.masks} masks"
     )
     if summary.masks.files:
-        out.print(plain(summary.masks.sentence()))
+        out.print(summary.masks.sentence())
     if summary.empty_masks:
         out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
     print_mask_shares(written.mask_shares)
     for note in summary.notes:
-        out.print(plain(f"note: {note}"))
+        out.print(f"note: {note}")
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
     policy = "given" if "all" not in written.counts else "subject"
-    print_next(data, "", f"--split-policy {policy}")
+    print_next(data, after=("--split-policy", policy))

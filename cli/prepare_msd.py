@@ -12,7 +12,7 @@ from activmask.ground.listed import listed
 
 from .console import failures_as_sentences, out
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
-from .tables import plain, print_table, result_table
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.sources.msd.prepare import MsdSummary
@@ -113,12 +113,12 @@ def prepare_msd(
             )
         _print_summary(summary, data)
         # The blur of a preset, or of none, may not be the one that was asked for.
-        blur = f"--mask-blur {summary.mask_blur:g}"
+        blur = ("--mask-blur", f"{summary.mask_blur:g}")
         if summary.preset is None:
-            print_next(data, "--split-policy subject", blur)
+            print_next(data, before=("--split-policy", "subject"), after=blur)
         else:
             usual = presets()[summary.preset].settings["mask_blur"] == summary.mask_blur
-            print_next(data, f"--preset {summary.preset}", "" if usual else blur)
+            print_next(data, before=("--preset", summary.preset), after=() if usual else blur)
 
 
 def _ends(window: str) -> tuple[float, float]:
@@ -135,7 +135,7 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
     written = summary.written
     counts = written.counts["all"]
     table = result_table("", "task", "volumes", "slices with organ", "without")
-    table.add_row(plain(summary.task), str(summary.volumes), str(counts[1]), str(counts[0]))
+    table.add_row(summary.task, str(summary.volumes), str(counts[1]), str(counts[0]))
     print_table(table)
     out.print(f"{written.images} slices of {written.height} x {written.width} px, 16 bits")
     seconds = summary.seconds_decompressing + summary.seconds_elsewhere
@@ -150,7 +150,7 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
     )
     print_mask_shares(written.mask_shares)
     if summary.constant:
-        out.print(plain(f"note: {constant_images(summary.constant)}"))
+        out.print(f"note: {constant_images(summary.constant)}")
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
 

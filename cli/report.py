@@ -9,7 +9,7 @@ from activmask.runs.description import Device
 
 from .console import err, failures_as_sentences, out
 from .progress import counting
-from .tables import plain
+from .shell import command_line
 
 
 def report(
@@ -62,22 +62,20 @@ def report(
                 command=_command(places, folder, device),
                 progress=progress,
             )
-    out.print(plain(page))
+    out.print(page)
     if open_it:
         _open(page)
     else:
-        err.print(plain(f"open it in a browser: {page.resolve().as_uri()} (--open does so next time)"))
+        err.print(f"open it in a browser: {page.resolve().as_uri()} (--open does so next time)")
 
 
 def _command(places: list[Path], folder: Path, device: str) -> str:
-    import shlex
-
     where = ["--device", device] if device != "auto" else []
-    return shlex.join(["activmask", "report", *map(str, places), "--out", str(folder), *where])
+    return command_line("activmask", "report", *places, "--out", folder, *where)
 
 
 def _open(page: Path) -> None:
     import webbrowser
 
     if not webbrowser.open(page.resolve().as_uri()):
-        err.print(plain(f"no browser could be started here; open {page.resolve().as_uri()} in one"))
+        err.print(f"no browser could be started here; open {page.resolve().as_uri()} in one")

@@ -12,7 +12,8 @@ from activmask.saliency.methods import METHODS, USUAL_METHOD
 
 from .console import err, failures_as_sentences
 from .late import with_help
-from .tables import plain, print_table, result_table
+from .progress import waiting
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.saliency.explain import Explanation
@@ -111,7 +112,7 @@ def saliency(
 
     Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png --mask scan-mask.png
     """
-    with failures_as_sentences(), err.status("explaining"):
+    with failures_as_sentences(), waiting("explaining"):
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint import load_checkpoint
         from activmask.saliency.explain import explain
@@ -132,10 +133,10 @@ def saliency(
             write_raw(explanations, raw)
         names = known_classes(loaded)
     for note in inputs.notes:
-        err.print(plain(f"note: {note}"))
+        err.print(f"note: {note}")
     print_table(_table(explanations, names))
     written = pictures if raw is None else [*pictures, raw]
-    err.print("wrote", *map(plain, written), sep="\n")
+    err.print("wrote", *written, sep="\n")
 
 
 def _table(explanations: "list[Explanation]", names: tuple[str, ...]) -> Table:
@@ -145,8 +146,8 @@ def _table(explanations: "list[Explanation]", names: tuple[str, ...]) -> Table:
     table = result_table("".join(layers), "image", "predicted", "probability", "inside mask", "by chance")
     for explanation in explanations:
         table.add_row(
-            plain(explanation.path),
-            plain(_class(explanation.predicted, names)),
+            str(explanation.path),
+            _class(explanation.predicted, names),
             f"{explanation.probabilities[explanation.predicted]:.3f}",
             _percent(explanation.share_inside),
             _percent(explanation.chance_inside),

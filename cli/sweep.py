@@ -9,8 +9,8 @@ from activmask.experiments.grid import FURTHER, NAMED
 from activmask.runs.description import Device
 
 from .console import TRAINING_FAILED, err, failures_as_sentences, out
+from .shell import command_line
 from .sweep_table import SweepTable, print_plan
-from .tables import plain
 
 if TYPE_CHECKING:
     from activmask.experiments.grid import Cell, Grid
@@ -162,7 +162,7 @@ def _settings(pairs: list[str], **flags: Any) -> dict[str, Any]:
 
 def _say(note: str) -> None:
     if note:
-        err.print(plain(note))
+        err.print(note)
 
 
 def _cells(
@@ -222,7 +222,7 @@ def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["
 
     best = selected_by(job.config.training.select for job in jobs)
     what = f"{count(len(jobs), 'cell')} of {count(len(jobs[0].seeds), 'seed')}"
-    err.print(plain(f"{title}: {what}, best epoch by {best}, into {place}"))
+    err.print(f"{title}: {what}, best epoch by {best}, into {place}")
     try:
         with SweepTable(title) as table:
             return run_sweep(jobs, engine, table.show)
@@ -232,16 +232,14 @@ def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["
 
 
 def _conclude(states: list["CellState"], place: Path) -> None:
-    import shlex
-
     for state in states:
         if state.status == "failed":
-            err.print(plain(f"failed twice: {state.job.title}: {state.error}"), style="red")
+            for line in f"failed twice: {state.job.title}: {state.error}".split("\n"):
+                err.print(line, style="red")
     found = sum(state.found for state in states)
     failed = sum(state.status == "failed" for state in states)
     already = f" ({found} of them {'was' if found == 1 else 'were'} before)" if found else ""
     out.print(f"{len(states) - failed} of {len(states)} cells are done{already}, {failed} failed")
     if failed < len(states):
-        where = shlex.quote(str(place))
-        out.print(plain(f"next: activmask table {where}"))
-        out.print(plain(f"      activmask report {where} --out report"))
+        out.print(f"next: {command_line('activmask', 'table', place)}")
+        out.print(f"      {command_line('activmask', 'report', place, '--out', 'report')}")

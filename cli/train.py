@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import err, failures_as_sentences, out
+from .console import err, failures_as_sentences, out, write
 from .run_options import given_settings, with_run_options
-from .tables import plain, print_table, result_table
+from .shell import command_line
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.runs.description import RunConfig, SelectBy
@@ -63,7 +64,7 @@ def train(
         target = _target(name, folder, config)
         _check_flags(resume, overwrite)
         if dry_run:
-            out.print(plain(format_config(config, chosen)), end="")
+            write(format_config(config, chosen))
             return
         results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
     if not results:
@@ -85,12 +86,13 @@ def _resolve(
 
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
     from activmask.ground.errors import UsageError
+    from activmask.ground.folder_names import check_folder_name
     from activmask.runs.names import run_name
 
-    if name and folder:
+    if name is not None and folder:
         raise UsageError("--name and --out both say where the run goes; give one of them")
-    if name and Path(name).name != name:
-        raise UsageError(f"--name is a plain folder name under runs/, found {name!r}; use --out for a path")
+    if name is not None:
+        check_folder_name(name, "--name", "use --out for a path")
     return folder or Path("runs") / (name or run_name(config))
 
 
@@ -113,7 +115,7 @@ def _run(
     if not read_world().writes:
         return train_run(config, seeds, target, resume=resume, overwrite=overwrite)
     epochs = count(config.training.epochs, "epoch")
-    err.print(plain(f"{config.network.model}, {epochs}, into {target}"))
+    err.print(f"{config.network.model}, {epochs}, into {target}")
     if len(seeds) > 1:
         _note_same_images(config)
     try:
@@ -169,14 +171,12 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
 
 
 def _print_next(results: list["SeedResult"], select: "SelectBy", target: Path) -> None:
-    import shlex
-
     from activmask.runs.selection import RULE
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
     out.print(f"the best epoch, counted from 0, is the {RULE[select]}")
-    out.print(plain(f"next: activmask evaluate {shlex.quote(str(target))}"))
+    out.print(f"next: {command_line('activmask', 'evaluate', target)}")
 
 
 def _spread(values: list[float], digits: int) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from activmask.data.dataset import CARD_FILE, COLUMNS, FORMAT_VERSION, NATIVE, TABLE_FILE, find_gap
 from activmask.data.files.png import encode_binary_png, encode_png
-from activmask.data.files.tables import format_table
+from activmask.data.files.tables import format_sheet, format_table
 from activmask.data.mask_shares import MaskShares, ShareTally
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
@@ -122,7 +122,7 @@ def write_dataset(
         if preview is not None:
             (partial / "preview.png").write_bytes(preview() if callable(preview) else preview)
         if skipped:
-            (partial / "skipped.csv").write_bytes(format_table(SKIPPED_COLUMNS, skipped))
+            (partial / "skipped.csv").write_bytes(format_sheet(SKIPPED_COLUMNS, skipped))
     return summary
 
 

@@ -37,6 +37,7 @@ from typing import Any
 from activmask.experiments.forms import form_of, form_settings, form_title, forms
 from activmask.experiments.printed import Printed, printed_values
 from activmask.ground.errors import PATH, UsageError
+from activmask.ground.folder_names import check_folder_name, is_folder_name
 from activmask.ground.nearest import nearest
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
@@ -145,6 +146,7 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
     seeds = _expect(table.get("seeds", 1), int, where, "seeds")
     if seeds < 1 or not slug(name):
         raise UsageError("seeds must be at least 1 and the name must have a letter or digit", path=where)
+    check_folder_name(name, f"{where}: the name of a grid")
     axes = _axes(_expect(table.get("axes", {}), dict, where, "axes"), where)
     printed = _expect(table.get("printed", {}), dict, where, "printed")
     exclude = _expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
@@ -275,7 +277,7 @@ def grid_cells(
     ]
     names = [cell.name for cell in cells]
     for cell in cells:
-        if not cell.name:
+        if not is_folder_name(cell.name):
             raise UsageError(f"{grid.name}: {cell.title!r} gives no folder name; use letters or digits")
         if names.count(cell.name) > 1:
             raise UsageError(f"{grid.name}: two cells would share the folder {cell.name}; name them apart")

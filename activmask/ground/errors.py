@@ -9,6 +9,8 @@ from copy import copy
 from pathlib import Path
 from typing import Self
 
+from activmask.ground.shown import shown
+
 PATH = "\0"
 """Stands for an error's path in its sentence; no file name can hold it, whatever else a sentence quotes."""
 
@@ -46,14 +48,14 @@ class ActivmaskError(Exception):
         self.expected, self.found, self.advice = expected, found, advice
 
     def __str__(self) -> str:
-        """The sentence."""
+        """The sentence, one line of characters that are seen, whatever the names in it hold."""
         sentence = self._place() + self._what()
         if self.expected is not None:
             joint = "" if not self.what else ", " if self.found is None else "; "
             sentence += f"{joint}expected {self.expected}"
         if self.found is not None:
             sentence += f"{'; ' if self.expected is None else ', '}found {self.found}"
-        return sentence if self.advice is None else f"{sentence}; {self.advice}"
+        return shown(sentence if self.advice is None else f"{sentence}; {self.advice}")
 
     def _place(self) -> str:
         if self.path is None or PATH in self.what:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from activmask.ground.errors import PATH, ConfigError, UsageError
+from activmask.ground.shown import is_seen
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.making import check_values
 
@@ -36,7 +37,15 @@ def format_config(config: RunConfig, seeds: Sequence[int]) -> str:
     """The complete description as TOML that `read_config` reads back to the same run."""
     import tomli_w
 
-    return tomli_w.dumps({"seeds": format_seeds(seeds), **flat(config)})
+    text = tomli_w.dumps({"seeds": format_seeds(seeds), **flat(config)})
+    return "".join(char if char == "\n" or is_seen(char) else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    """A character inside of a TOML string; only such can be unseen."""
+    if "\ud800" <= char <= "\udfff":
+        raise UsageError("a setting holds bytes that are no text, which TOML cannot; rename what it names")
+    return f"\\U{ord(char):08x}"
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

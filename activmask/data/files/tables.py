@@ -5,12 +5,14 @@ A row's number is its line in the file, as editors and spreadsheets show it; the
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from activmask.data.files.likeness import refuse_like_columns, trimmed
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.shown import shown
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,28 @@ def _row(path: Path, header: list[str], number: int, cells: list[str]) -> CsvRow
     if len(cells) != len(header):
         raise DataError(path=path, row=number, expected=f"{len(header)} cells", found=len(cells))
     return CsvRow(number, dict(zip(header, map(trimmed, cells), strict=True)))
+
+
+_LIKE_A_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def format_sheet(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table for people, as the bytes of a CSV file that a spreadsheet or a terminal may show.
+
+    Its texts are shown as one line each, and never run as formulas. What this program reads again comes
+    from `format_table`, which keeps every text as it is.
+    """
+    return format_table(header, (list(map(_for_people, row)) for row in rows))
+
+
+def _for_people(cell: object) -> object:
+    return not_a_formula(shown(cell)) if isinstance(cell, str) else cell
+
+
+def not_a_formula(text: str) -> str:
+    """A text that a spreadsheet shows instead of running it; plain numbers stay numbers."""
+    return f"'{text}" if text.startswith(_LIKE_A_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def format_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from json import dumps
 from typing import Any
 
-from activmask.data.files.tables import format_table
+from activmask.data.files.tables import format_sheet
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
 from activmask.experiments.printed import PRINTED, Printed
+from activmask.ground.shown import json_text
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.summary import Summary
 from activmask.report.tables.experiment_tables import experiment_tables, printed_at
@@ -32,7 +32,7 @@ def csv(summary: Summary) -> str:
     """One line per experiment, plain numbers, means and SDs in columns of their own."""
     lines = [_flat(row) for row in summary.rows]
     header = list(dict.fromkeys(name for line in lines for name in line))
-    return format_table(header, [[line.get(name, "") for name in header] for line in lines]).decode()
+    return format_sheet(header, [[line.get(name, "") for name in header] for line in lines]).decode()
 
 
 def _flat(row: Experiment) -> dict[str, object]:
@@ -53,7 +53,7 @@ def _flat(row: Experiment) -> dict[str, object]:
     }
     gaps = {f"{_at(one.measure, one.epoch)}{_OURS[one.ours]}": one for one in row.beside}
     return {
-        **{name: not_a_formula(text) for name, text in texts.items()},
+        **texts,
         "seeds": len(row.run.seeds),
         "unfinished": len(row.run.unfinished),
         **dict(_columns(spreads)),
@@ -109,11 +109,6 @@ def _number(value: float | None) -> object:
     return "" if value is None else round(value, 6)
 
 
-def not_a_formula(text: str) -> str:
-    """A text that a spreadsheet shows instead of running it."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
 def _flat_comparison(row: Experiment) -> dict[str, object]:
     names = ("seeds", "difference", "low", "high", "p", "p_holm")
     found = row.comparison
@@ -122,7 +117,7 @@ def _flat_comparison(row: Experiment) -> dict[str, object]:
     one = found.difference
     numbers = (one.n, one.mean, one.low, one.high, one.p, found.adjusted_p)
     return {
-        "baseline_folder": not_a_formula(str(found.baseline.folder)),
+        "baseline_folder": str(found.baseline.folder),
         **{f"baseline_{name}": _number(number) for name, number in zip(names, numbers, strict=True)},
     }
 
@@ -130,7 +125,7 @@ def _flat_comparison(row: Experiment) -> dict[str, object]:
 def json(summary: Summary) -> str:
     """Everything in the summary, full precision; what does not exist is null."""
     value = {"rows": [_object(row) for row in summary.rows], "notes": list(summary.notes)}
-    return dumps(value, indent=2, allow_nan=False) + "\n"
+    return json_text(value) + "\n"
 
 
 def _object(row: Experiment) -> dict[str, Any]:

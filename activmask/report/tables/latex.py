@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from activmask.report.tables.table import Table, one_line
+from activmask.ground.shown import shown
+from activmask.report.tables.table import Table
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -67,5 +68,5 @@ def _line(row: Sequence[str], strong: Sequence[bool]) -> str:
 
 def latex_text(text: str) -> str:
     """A text whose characters LaTeX prints as they are."""
-    escaped = "".join(_LATEX.get(char, char) for char in one_line(text))
+    escaped = "".join(_LATEX.get(char, char) for char in shown(text))
     return re.sub(r"(?<![\w.])-(?=\d)", "$-$", escaped)

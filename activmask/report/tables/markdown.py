@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from activmask.report.tables.table import Table, one_line
+from activmask.ground.shown import shown
+from activmask.report.tables.table import Table
 
 
 def markdown(tables: Iterable[Table], notes: Sequence[str]) -> str:
@@ -30,4 +31,5 @@ def _line(row: Sequence[str], strong: Sequence[bool]) -> list[str]:
 
 
 def _text(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|~$#]|&(?=[#\w]))", r"\\\1", one_line(text))
+    # A pair of colons around a word is an emoji on many pages.
+    return re.sub(r"([\\`*_\[\]<>|~$#]|&(?=[#\w])|:(?=[\w+-]+:))", r"\\\1", shown(text))

@@ -115,9 +115,3 @@ class Table:
         """Its headings and its rows as plain text."""
         header = tuple(column.heading for column in self.columns)
         return (header, *((row.full_title, *(cell.flat for cell in row.cells)) for row in self.rows))
-
-
-def one_line(text: str) -> str:
-    """A name as it can be printed: without line breaks, control characters or broken encoding."""
-    printable = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(printable.split())
