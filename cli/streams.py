@@ -10,6 +10,7 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from threading import current_thread, main_thread
 from typing import Any
 
 from activmask.ground.shown import escaped
@@ -66,6 +67,8 @@ class Stream(io.FileIO):
         super().__init__(number, "w", closefd=False)
         self.lost = 0
         """The exit code that tells of its loss."""
+        self.left = False
+        """Whether the program is on its way out."""
         self._tell = tell
 
     def write(self, data: Any, /) -> int:
@@ -74,22 +77,30 @@ class Stream(io.FileIO):
         Raises:
             SystemExit: the reader is gone, or results cannot be written; talk is given up in silence.
         """
-        if self.lost:
-            return memoryview(data).nbytes
         try:
             # A stream that another program has set not to block takes nothing when it is full.
-            while (written := super().write(data)) is None:
+            while not self.lost:
+                written = super().write(data)
+                if written is not None:
+                    return written
                 select.select([], [self], [])
-        except BrokenPipeError:
-            self.lost = PIPE_CLOSED
-            raise SystemExit(PIPE_CLOSED) from None
         except OSError as error:
-            self.lost = OUTPUT_LOST
-            if self.fileno() == _STDERR:
-                return memoryview(data).nbytes
+            self._lose(error)
+        # Progress is drawn by a thread, which cannot end the program.
+        if not self.left and current_thread() is main_thread():
+            self.left = True
+            raise SystemExit(self.lost)
+        return memoryview(data).nbytes
+
+    def _lose(self, error: OSError) -> None:
+        if isinstance(error, BrokenPipeError):
+            self.lost = PIPE_CLOSED
+            return
+        self.lost = OUTPUT_LOST
+        if self.fileno() == _STDERR:
+            self.left = True
+        else:
             self._tell(f"the output cannot be written ({error.strerror}); send it elsewhere")
-            raise SystemExit(OUTPUT_LOST) from None
-        return written
 
 
 def with_own_streams(run: Callable[[], object], tell: Callable[[str], None]) -> None:
@@ -111,6 +122,8 @@ def with_own_streams(run: Callable[[], object], tell: Callable[[str], None]) -> 
         sys.stdout.flush()
     except SystemExit as end:
         code = end.code
+    for stream in streams:
+        stream.left = True
     lost = next((stream.lost for stream in streams if stream.lost), 0)
     raise SystemExit(code or lost)
 

@@ -102,19 +102,19 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 def format_sheet(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     """A table for people, as the bytes of a CSV file that a spreadsheet or a terminal may show.
 
-    Its texts are shown as one line each, and never run as formulas. What this program reads again comes
+    Its texts are shown as one line each, and never run as formulas; texts that are plain numbers stay
+    numbers. What this program reads again comes
     from `format_table`, which keeps every text as it is.
     """
     return format_table(header, (list(map(_for_people, row)) for row in rows))
 
 
 def _for_people(cell: object) -> object:
-    return not_a_formula(shown(cell)) if isinstance(cell, str) else cell
-
-
-def not_a_formula(text: str) -> str:
-    """A text that a spreadsheet shows instead of running it; plain numbers stay numbers."""
-    return f"'{text}" if text.startswith(_LIKE_A_FORMULA) and not _NUMBER.fullmatch(text) else text
+    if not isinstance(cell, str):
+        return cell
+    text = shown(cell)
+    runs = text.startswith(_LIKE_A_FORMULA) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if runs else text
 
 
 def format_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from activmask.ground.shown import shown
-from activmask.report.tables.table import Table
+from activmask.report.tables.table import Table, one_line
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -68,5 +67,5 @@ def _line(row: Sequence[str], strong: Sequence[bool]) -> str:
 
 def latex_text(text: str) -> str:
     """A text whose characters LaTeX prints as they are."""
-    escaped = "".join(_LATEX.get(char, char) for char in shown(text))
+    escaped = "".join(_LATEX.get(char, char) for char in one_line(text))
     return re.sub(r"(?<![\w.])-(?=\d)", "$-$", escaped)

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from activmask.ground.shown import shown
-from activmask.report.tables.table import Table
+from activmask.report.tables.table import Table, one_line
 
 
 def markdown(tables: Iterable[Table], notes: Sequence[str]) -> str:
@@ -32,4 +31,4 @@ def _line(row: Sequence[str], strong: Sequence[bool]) -> list[str]:
 
 def _text(text: str) -> str:
     # A pair of colons around a word is an emoji on many pages.
-    return re.sub(r"([\\`*_\[\]<>|~$#]|&(?=[#\w])|:(?=[\w+-]+:))", r"\\\1", shown(text))
+    return re.sub(r"([\\`*_\[\]<>|~$#]|&(?=[#\w])|:(?=[\w+-]+:))", r"\\\1", one_line(text))

@@ -6,6 +6,7 @@ text the two headings become one, and small print stands in brackets.
 
 from dataclasses import dataclass
 
+from activmask.ground.shown import shown
 from activmask.report.findings.words import MINUS
 
 
@@ -115,3 +116,8 @@ class Table:
         """Its headings and its rows as plain text."""
         header = tuple(column.heading for column in self.columns)
         return (header, *((row.full_title, *(cell.flat for cell in row.cells)) for row in self.rows))
+
+
+def one_line(text: str) -> str:
+    """A name as LaTeX and Markdown show it: characters that are seen, one space where there are several."""
+    return " ".join(shown(text).split())
