@@ -61,7 +61,7 @@ class TrainingProgress:
                 _DESCRIPTION,
                 BarColumn(bar_width=20),
                 TimeElapsedColumn(),
-                TextColumn("left"),
+                TextColumn("left", markup=False),
                 TimeRemainingColumn(elapsed_when_finished=False),
                 console=err,
                 transient=True,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from summary_runs import write_run
 
+from activmask.ground.shown import shown as visible
 from activmask.report.findings.summary import Summary, summarise
 from activmask.report.tables import formats
 from activmask.report.tables.experiment_tables import (
@@ -255,7 +256,7 @@ def test_what_stands_out_is_bold():
 def test_any_name_survives_markdown_and_latex(name):
     table = made_table(Cell(text="−0.5 ± 0.1"))
     table = replace(table, rows=(replace(table.rows[0], title=name),))
-    printable = " ".join(shown(name).split())
+    printable = " ".join(visible(name).split())
     assert read_markdown(markdown_table(table))[1] == [[["a", "b"], [printable, "-0.5 ± 0.1"]]]
     cell, number = latex_table(table).splitlines()[7].removesuffix(r" \\").rsplit(" & ", 1)
     assert unlatex(cell) == printable

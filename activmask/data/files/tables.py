@@ -119,11 +119,14 @@ def _for_people(cell: object) -> object:
 
 def format_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     """A table as the UTF-8 bytes of a CSV file; characters without an encoding are escaped."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8", errors="backslashreplace")
+    return "".join(map(_line, [header, *rows])).encode("utf-8", errors="backslashreplace")
+
+
+def _line(cells: Sequence[object]) -> str:
+    line = io.StringIO(newline="")
+    # With line ends of its own the module leaves a carriage return in a cell without quotes.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def relative_path(name: str) -> PurePosixPath:
