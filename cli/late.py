@@ -40,11 +40,15 @@ def with_help(**texts: Callable[[], str]) -> Callable[[Callable[..., None]], Lat
     return lambda command: Late(command, parameters)
 
 
-def _saying(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
-    # Typer reads its help as markup.
+def plain_help(text: str) -> str:
+    """A help text as typer shows it as it is; it would read it as markup."""
     from rich.markup import escape
 
+    return escape(shown(text))
+
+
+def _saying(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
     kind, option = get_args(parameter.annotation)
     option = copy(option)
-    option.help = escape(shown(text))
+    option.help = plain_help(text)
     return parameter.replace(annotation=Annotated[kind, option])

@@ -14,7 +14,7 @@ from activmask.ground.settings import Setting
 from activmask.models import MODELS, with_decoder
 from activmask.runs.description import all_settings, panels
 
-from .late import Late
+from .late import Late, plain_help
 
 
 class BareFlags(TyperCommand):
@@ -55,7 +55,7 @@ def _option(known: Setting, panel: str) -> inspect.Parameter:
     flag = _flag(known)
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if known.kind is bool else flag,
-        help=known.help,
+        help=plain_help(known.help),
         rich_help_panel=panel,
         show_default=_default(known),
     )

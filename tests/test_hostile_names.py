@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import tomllib
 import xml.etree.ElementTree as ET
@@ -177,6 +178,11 @@ def test_a_dry_run_reads_back(place):
     assert tomllib.loads(text)["data"] == f"data/{HOSTILE}"
     (place / "run.toml").write_text(text, encoding="utf-8")
     assert told("train", "--config", "run.toml", "--dry-run", cwd=place).stdout == text
+
+
+def test_a_dry_run_refuses_what_toml_cannot_hold(place):
+    flags = ("train", *QUICK, "--data", os.fsdecode(b"\xff"), "--dry-run")
+    assert "bytes that are no text" in said(*flags, cwd=place, code=2)
 
 
 @pytest.mark.process

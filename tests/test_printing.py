@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 from activmask_cli import console
+from activmask_cli.late import plain_help
 from hostile import HOSTILE, SEEN, joined, seen
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 from rich.progress import Progress, TextColumn
+from rich.text import Text
+
+from activmask.ground.shown import shown
 
 ROOT = Path(__file__).parents[1]
 OWNERS = {"console.py", "streams.py"}
@@ -116,6 +122,11 @@ def test_warnings_and_messages_of_libraries_are_lines(own_warnings, capsys):
     assert joined(line) == joined(f"warning: {SEEN} (UserWarning)")
     record = logging.LogRecord("pydicom", logging.WARNING, "", 1, "in %s", (HOSTILE,), None)
     assert joined(seen(logging.lastResort.format(record))) == joined(f"in {SEEN}")
+
+
+@given(st.text())
+def test_help_is_shown_as_it_is(text):
+    assert Text.from_markup(plain_help(text), emoji=False).plain == shown(text)
 
 
 def test_every_object_is_text(capsys):

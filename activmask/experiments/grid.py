@@ -278,7 +278,7 @@ def grid_cells(
     names = [cell.name for cell in cells]
     for cell in cells:
         if not is_folder_name(cell.name):
-            raise UsageError(f"{grid.name}: {cell.title!r} gives no folder name; use letters or digits")
+            raise UsageError(f"{grid.name}: {cell.title!r} gives no folder name; use other letters or digits")
         if names.count(cell.name) > 1:
             raise UsageError(f"{grid.name}: two cells would share the folder {cell.name}; name them apart")
     if not cells:
