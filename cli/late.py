@@ -44,7 +44,8 @@ def plain_help(text: str) -> str:
     """A help text as typer shows it as it is; it would read it as markup."""
     from rich.markup import escape
 
-    return escape(shown(text))
+    # A backslash at the end would be doubled, for a tag that may follow.
+    return escape(f"{shown(text)} ").removesuffix(" ")
 
 
 def _saying(parameter: inspect.Parameter, text: str) -> inspect.Parameter:

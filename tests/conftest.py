@@ -25,6 +25,11 @@ def pytest_runtest_call(item):
         return (yield)
 
 
+def pytest_collection_finish():
+    # Its import may start a process, which the first test must not seem to have done.
+    import torch  # noqa: F401
+
+
 def pytest_terminal_summary(terminalreporter):
     for line in too_long(terminalreporter.getreports("passed")):
         terminalreporter.write_line(line, yellow=True)
