@@ -36,6 +36,7 @@ from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_fact
 from activmask.training.feed.origin import Origin
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
+from activmask.training.replicas.batch_sizes import Learners, batch_sizes
 
 
 @dataclass(kw_only=True)
@@ -55,6 +56,8 @@ class Replica:
     discriminator_optimizer: torch.optim.Adam | None
     train: AnySamples
     """Training samples at stored resolution on the device, masks dilated; or a stream of them."""
+    batch_sizes: tuple[int, ...]
+    """Images of each step of an epoch, over all processes."""
     splits: dict[str, AnySamples]
     """Train, valid and test as evaluation sees them, on the CPU; or streams of them."""
     origin: Origin
@@ -132,17 +135,30 @@ def new_replica(
         image_size=size,
         seed=derived_seed(seed, "weights"),
     )
-    _check_batches(config.training.batch_size, len(train), world)
     image = channels, size, size
     blank = _check_taps(model, config.network.model, config.objectives, image)
+    _check_twice_differentiable(model, config.network.model, config.objectives, image)
+    second = _discriminator(config.objectives, blank, seed)
+    sizes, merged = batch_sizes(
+        len(train),
+        config.training.batch_size,
+        Learners(
+            name=config.network.model,
+            objectives=config.objectives,
+            model=model,
+            discriminator=second,
+            image=image,
+        ),
+        world,
+        synced=config.training.sync_batchnorm,
+    )
     if config.training.sync_batchnorm and sync_batch_norm(model) == 0:
         raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
-    _check_twice_differentiable(model, config.network.model, config.objectives, image)
     model = _placed(model, device)
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
     if needs(config.objectives).second_derivative and device.type == "cuda":
         prepare_double_backward(model)
-    second, second_optimizer = _discriminator(config.objectives, blank, seed, device)
+    second = None if second is None else second.to(device)
     return Replica(
         config=config,
         seed=seed,
@@ -152,28 +168,31 @@ def new_replica(
         objective=_objective(config, model, second, world),
         optimizer=_adam(model, config.training.lr),
         discriminator=second,
-        discriminator_optimizer=second_optimizer,
+        discriminator_optimizer=_second_adam(config.objectives, second),
         train=train,
+        batch_sizes=sizes,
         splits=seen,
         origin=origin,
         mask_facts=facts,
-        note=note,
+        note="; ".join(filter(None, (note, merged))),
         world=world,
     )
 
 
-def _discriminator(
-    objectives: Chosen, blank: ModelOutput | None, seed: int, device: torch.device
-) -> tuple[nn.Module | None, torch.optim.Adam | None]:
-    """The second network and its optimizer, where an objective has one, given a pass over a blank image."""
+def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> nn.Module | None:
+    """The second network, where an objective has one, given a pass over a blank image."""
     found = discriminator_of(objectives)
     if found is None:
-        return None, None
+        return None
     assert blank is not None
     kind, settings = found
     features = kind.features(settings, blank).shape[1]
-    second = kind.build(settings, features, derived_seed(seed, "discriminator")).to(device)
-    return second, _adam(second, kind.lr(settings))
+    return kind.build(settings, features, derived_seed(seed, "discriminator"))
+
+
+def _second_adam(objectives: Chosen, second: nn.Module | None) -> torch.optim.Adam | None:
+    found = discriminator_of(objectives)
+    return None if found is None or second is None else _adam(second, found[0].lr(found[1]))
 
 
 def _data(
@@ -250,15 +269,6 @@ def _placed(model: nn.Module, device: torch.device) -> nn.Module:
 
 def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
-
-
-def _check_batches(batch_size: int, images: int, world: World) -> None:
-    smallest = images % batch_size or batch_size
-    if min(smallest, images) < world.size:
-        raise UsageError(
-            f"the last batch of an epoch has {smallest} images, fewer than the {world.size} processes that "
-            "share it; choose another batch_size or fewer processes"
-        )
 
 
 def _check_taps(
