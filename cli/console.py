@@ -35,6 +35,13 @@ def failures_as_sentences() -> Iterator[None]:
     except ActivmaskError as error:
         err.print(f"[bold red]error:[/] {_plain(error)}")
         raise typer.Exit(exit_code(error)) from None
+    except (MemoryError, RuntimeError) as error:
+        from activmask.machine.memory import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        err.print("[bold red]error:[/] there is not enough memory for this; ask for less at once")
+        raise typer.Exit(3) from None
     except KeyboardInterrupt:
         err.print("interrupted")
         raise typer.Exit(130) from None

@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from activmask.ground.limits import COUNTS, RUN_SEEDS
+
 from .console import err, failures_as_sentences, out
+from .ranges import number
 from .tables import plain, print_table, result_table
 
 SETTINGS = "--model resnet18 --width 16 --lr 1e-3 --batch-size 32 --threads 1"
@@ -21,9 +24,17 @@ def demo(
         Path, typer.Option("--out", help="Folder for everything the demo makes.", rich_help_panel="Output")
     ] = Path("demo"),
     epochs: Annotated[
-        int, typer.Option(help="Epochs of both networks.", min=1, rich_help_panel="Training")
+        int,
+        number(COUNTS, help="Epochs of both networks.", rich_help_panel="Training"),
     ] = 12,
-    seed: Annotated[int, typer.Option(help="Of data and networks.", min=0, rich_help_panel="Training")] = 0,
+    seed: Annotated[
+        int,
+        number(
+            RUN_SEEDS,
+            help="Of data and networks.",
+            rich_help_panel="Training",
+        ),
+    ] = 0,
 ) -> None:
     """Show in a few minutes what attribution control does: one shortcut taken, one resisted.
 

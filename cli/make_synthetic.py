@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from activmask.data.settings import Source
+from activmask.data.sources.synthetic.limits import IMAGES, SEEDS, SHARES, SIDES
 
 from .console import err, failures_as_sentences, out
 from .preparing import print_mask_shares
 from .progress import counting
+from .ranges import number
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -23,23 +25,42 @@ _USUAL_PLACE = Path(Source.data)
 
 def make_synthetic(
     *,
-    n: Annotated[int, typer.Option("--n", help="Training images.", rich_help_panel=_IMAGES)] = 500,
-    valid: Annotated[int, typer.Option(help="Validation images.", rich_help_panel=_IMAGES)] = 128,
-    test: Annotated[int, typer.Option(help="Test images.", rich_help_panel=_IMAGES)] = 128,
-    size: Annotated[int, typer.Option(help="Side of the images in px.", rich_help_panel=_IMAGES)] = 28,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.", min=0, rich_help_panel=_IMAGES)] = 0,
+    n: Annotated[
+        int,
+        number(IMAGES, "--n", help="Training images.", rich_help_panel=_IMAGES),
+    ] = 500,
+    valid: Annotated[
+        int,
+        number(IMAGES, help="Validation images.", rich_help_panel=_IMAGES),
+    ] = 128,
+    test: Annotated[int, number(IMAGES, help="Test images.", rich_help_panel=_IMAGES)] = 128,
+    size: Annotated[
+        int,
+        number(SIDES, help="Side of the images in px.", rich_help_panel=_IMAGES),
+    ] = 28,
+    seed: Annotated[
+        int,
+        number(SEEDS, help="Same seed, same bytes.", rich_help_panel=_IMAGES),
+    ] = 0,
     overlap: Annotated[
         bool,
         typer.Option("--overlap", help="Crosses may touch each other and the box.", rich_help_panel=_IMAGES),
     ] = False,
     correlation: Annotated[
         float,
-        typer.Option(
-            help="Share of training images whose box agrees with the class.", rich_help_panel=_DISTRACTOR
+        number(
+            SHARES,
+            help="Share of training images whose box agrees with the class.",
+            rich_help_panel=_DISTRACTOR,
         ),
     ] = 1.0,
     valid_correlation: Annotated[
-        float, typer.Option(help="The same for validation and test.", rich_help_panel=_DISTRACTOR)
+        float,
+        number(
+            SHARES,
+            help="The same for validation and test.",
+            rich_help_panel=_DISTRACTOR,
+        ),
     ] = 0.0,
     no_distractor: Annotated[
         bool, typer.Option("--no-distractor", help="Leave the box out.", rich_help_panel=_DISTRACTOR)

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from activmask.data.files.limits import SIDES
 from activmask.ground.errors import UsageError
 
 from .console import failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
+from .ranges import number
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ def prepare_folder(
     ] = Path("data/folder"),
     size: Annotated[
         int | None,
-        typer.Option(
+        number(
+            SIDES,
             help="Resize all images to this side in px; left out, they must share one size.",
             rich_help_panel="Output",
             show_default=False,
@@ -102,12 +105,16 @@ def prepare_folder(
     _print_summary(summary, data)
 
 
+_MOST_DIGITS = 9
+"""Of a whole number on the command line; Python itself reads no more than some thousands."""
+
+
 def _intensity(text: str | None) -> int | Literal["image"] | None:
     if text is None:
         return None
     if text == "image":
         return "image"
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
         return int(text)
     raise UsageError("--intensity must be image or a whole number such as 4095", found=f"'{text}'")
 

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
+from activmask.data.files.limits import SIDES
 from activmask.ground.errors import UsageError
+from activmask.ground.limits import COUNTS, PROCESSES
 
 from .console import err, failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
+from .ranges import number
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -81,8 +84,8 @@ def prepare_xray(
     ] = False,
     per_cell: Annotated[
         int | None,
-        typer.Option(
-            min=1,
+        number(
+            COUNTS,
             help="Images of each site and class (the paper: 500); left out, as many as all four have.",
             rich_help_panel=_ELIGIBLE,
             show_default=False,
@@ -101,7 +104,8 @@ def prepare_xray(
         Path, typer.Option("--out", help="Folder of the data set to make.", rich_help_panel=_OUTPUT)
     ] = Path("data/xray"),
     size: Annotated[
-        int, typer.Option(help="Side of the stored images in px.", rich_help_panel=_OUTPUT)
+        int,
+        number(SIDES, help="Side of the stored images in px.", rich_help_panel=_OUTPUT),
     ] = 128,
     intensity: Annotated[
         Literal["image", "released"],
@@ -114,7 +118,7 @@ def prepare_xray(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel=_OUTPUT)
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.", rich_help_panel=_RUN)] = 1,
+    workers: Annotated[int, number(PROCESSES, help="Processes.", rich_help_panel=_RUN)] = 1,
     engine: Annotated[
         Literal["local", "ray"],
         typer.Option(

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from activmask.ground.limits import NUMBERS, PERCENT
 from activmask.ground.listed import listed
 from activmask.runs.description import Device
 from activmask.saliency.methods import METHODS, USUAL_METHOD
 
 from .console import err, failures_as_sentences
 from .late import with_help
+from .ranges import number
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ def saliency(
     ] = USUAL_METHOD,
     target: Annotated[
         int | None,
-        typer.Option(
+        number(
+            NUMBERS,
             help="Class whose score is explained; left out, each image's predicted class.",
             rich_help_panel="What to explain",
             show_default=False,
@@ -73,7 +76,8 @@ def saliency(
     ] = None,
     slice_number: Annotated[
         int | None,
-        typer.Option(
+        number(
+            NUMBERS,
             "--slice",
             metavar="N",
             help="Axial slice of NIfTI volumes to explain, counted from 0 at the patient's feet.",
@@ -83,7 +87,8 @@ def saliency(
     ] = None,
     top: Annotated[
         float,
-        typer.Option(
+        number(
+            PERCENT,
             help="Percent of the pixels to mark in the overlay, those of highest attribution.",
             rich_help_panel="What to write",
         ),

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from activmask.experiments.grid import FURTHER, NAMED
+from activmask.ground.limits import COUNTS, PROCESSES
 from activmask.runs.description import Device
 
 from .console import TRAINING_FAILED, err, failures_as_sentences, out
+from .ranges import number
 from .sweep_table import SweepTable, print_plan
 from .tables import plain
 
@@ -36,7 +38,12 @@ def sweep(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Epochs of every cell.", rich_help_panel=_GRID, show_default="the preset's"),
+        number(
+            COUNTS,
+            help="Epochs of every cell.",
+            rich_help_panel=_GRID,
+            show_default="the preset's",
+        ),
     ] = None,
     models: Annotated[
         str | None,
@@ -108,8 +115,8 @@ def sweep(
     ] = None,
     max_parallel: Annotated[
         int | None,
-        typer.Option(
-            min=1,
+        number(
+            PROCESSES,
             help="Cells at once.",
             rich_help_panel=_MACHINE,
             show_default="one per GPU, else one per core",
@@ -145,13 +152,9 @@ def sweep(
 
 
 def _seeds(text: str | None, default: int) -> tuple[int, ...]:
-    from activmask.ground.errors import UsageError
-    from activmask.runs.toml_file import parse_seeds
+    from activmask.runs.toml_file import count_or_seeds
 
-    text = text or str(default)
-    if text.isdecimal() and int(text) == 0:
-        raise UsageError("--seeds is how many seeds each cell gets; 0 would train nothing")
-    return tuple(range(int(text))) if text.isdecimal() else parse_seeds(text)
+    return count_or_seeds(str(default) if text is None else text)
 
 
 def _settings(pairs: list[str], **flags: Any) -> dict[str, Any]:

@@ -1,7 +1,9 @@
+import re
 import shutil
 import tarfile
 
 import pytest
+from in_process import told
 from msd_files import Decathlon, digest, evil, names, organ, packed, save, voxels
 
 from activmask.data.sources.msd import archive as msd_archive
@@ -160,6 +162,41 @@ def test_an_archive_that_reaches_outside_is_refused(task, tmp_path, member, mess
     with pytest.raises(DataError, match=message):
         prepare_msd(archive, tmp_path / "out")
     assert names(tmp_path) == ["Task03_Liver.tar"]
+
+
+def told_by_pax(name: str, value: str) -> tarfile.TarInfo:
+    member = evil("Task03_Liver/plain")
+    member.pax_headers = {name: value}
+    return member
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (evil("a/" * 2000 + "f"), "in 2,000 folders, expected at most 16"),
+        (evil("Task03_Liver/imagesTs/" + "a/" * 16 + "f"), "in 18 folders"),
+        (evil("Task03_Liver/" + "x" * 256), "holds the name .* of 256 bytes, expected at most 255"),
+        (evil("Task03_Liver/" + "é" * 128), "of 256 bytes"),
+        (told_by_pax("path", "a\0b"), "is not a whole .tar file"),
+        (told_by_pax("path", "a/" * 20_000 + "f"), "in 20,000 folders"),
+        (told_by_pax("size", "-5"), "is not a whole .tar file"),
+        (told_by_pax("size", "9" * 30), "unpacks to more than"),
+    ],
+    ids=range(8),
+)
+def test_an_archive_of_names_that_no_task_has_is_refused_and_leaves_nothing(task, tmp_path, member, message):
+    archive = packed(task.root, tmp_path / "Task03_Liver.tar", member)
+    shutil.rmtree(task.root)
+    shown = told("prepare-msd", archive, "--out", tmp_path / "out", cwd=tmp_path, code=3)
+    assert re.search(message, " ".join(shown.stderr.split()))
+    assert names(tmp_path) == ["Task03_Liver.tar"]
+
+
+def test_an_archive_of_too_many_members_is_refused(task, tmp_path, monkeypatch):
+    archive = packed(task.root, tmp_path / "Task03_Liver.tar")
+    monkeypatch.setattr(msd_archive, "MOST_MEMBERS", 5)
+    with pytest.raises(DataError, match="holds more than 5 files"):
+        prepare_msd(archive, tmp_path / "out")
 
 
 def test_an_archive_too_large_is_refused(task, tmp_path, monkeypatch):

@@ -79,7 +79,7 @@ def test_more_than_a_cell_holds_is_refused_with_its_name_and_size() -> None:
     candidates = [image(site, label, 50 * label + i, i) for site, label in CELLS for i in range(4)]
     with pytest.raises(DataError, match="5 images with the finding are wanted from nih, but only 4"):
         sample(candidates, 5)
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="per_cell must be from 1 to 1,000,000,000"):
         sample(candidates, 0)
     with pytest.raises(DataError, match="no eligible image of nih shows the finding"):
         sample([image for image in candidates if (image.site, image.label) != ("nih", 1)])
@@ -126,7 +126,7 @@ def test_one_site_alone() -> None:
 
 
 def test_paper_sampling_refuses_too_few() -> None:
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="per_cell must be from 1 to 1,000,000,000"):
         paper_sampling([image(site, label, label, 0) for site, label in CELLS], 0)
     with pytest.raises(DataError, match="500 images of label 0 are wanted from nih; found 1"):
         paper_sampling([image(site, label, label, 0) for site, label in CELLS])

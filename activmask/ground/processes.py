@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.interrupts import children_deaf_to_interrupts
+from activmask.ground.limits import PROCESSES
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -82,8 +83,7 @@ def crew(
 
 
 def _check_workers(workers: int) -> None:
-    if workers < 1:
-        raise UsageError("workers must be at least 1", found=workers)
+    PROCESSES.check("workers", workers)
 
 
 def _one_round(

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from activmask.ground.errors import CheckpointError, DataError
+from activmask.ground.spelling import as_utf8
 from activmask.report.charts.audit_chart import audit_chart, localisation_chart
 from activmask.report.charts.chart import Chart, png, svg, themed_svg
 from activmask.report.charts.curves import valid_curves
@@ -209,8 +210,8 @@ def _score_files(data_sets: Sequence[_DataSet], summary: Summary) -> dict[str, b
     files = {}
     for one in data_sets:
         part = replace(summary, rows=tuple(one.rows))
-        files[f"tables/scores-{one.stem}.csv"] = formats.csv(part).encode()
-        files[f"tables/scores-{one.stem}.tex"] = latex(one.tables, summary.notes).encode()
+        files[f"tables/scores-{one.stem}.csv"] = as_utf8(formats.csv(part))
+        files[f"tables/scores-{one.stem}.tex"] = as_utf8(latex(one.tables, summary.notes))
     return files
 
 
@@ -218,7 +219,7 @@ def _measured_files(tables: Sequence[tuple[PageTable, bytes]]) -> dict[str, byte
     files = {}
     for shown, csv in tables:
         files[f"tables/{shown.name}.csv"] = csv
-        files[f"tables/{shown.name}.tex"] = latex([shown.table]).encode()
+        files[f"tables/{shown.name}.tex"] = as_utf8(latex([shown.table]))
     return files
 
 
@@ -242,5 +243,5 @@ def _without_repeated_ids(drawing: str) -> str:
 
 
 def _drawn(charts: Sequence[Chart]) -> dict[str, bytes]:
-    vector = {f"figures/{chart.name}.svg": svg(chart).encode() for chart in charts}
+    vector = {f"figures/{chart.name}.svg": as_utf8(svg(chart)) for chart in charts}
     return vector | {f"figures/{chart.name}.png": png(chart) for chart in charts}

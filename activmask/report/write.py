@@ -8,6 +8,7 @@ import torch
 from activmask.ground.errors import PATH, UsageError
 from activmask.ground.folders import written_whole
 from activmask.ground.progress import ItemsDone
+from activmask.ground.spelling import as_utf8
 from activmask.report.contents import Contents, gather
 from activmask.report.findings.measure import Measured, measure
 from activmask.report.findings.series import finished
@@ -104,7 +105,7 @@ def _says_report(page: Path) -> bool:
 
 def _write(contents: Contents, out: Path) -> None:
     with written_whole(out, "report") as partial:
-        (partial / PAGE_FILE).write_text(render(contents.page), encoding="utf-8")
+        (partial / PAGE_FILE).write_bytes(as_utf8(render(contents.page)))
         for name, content in contents.files.items():
             path = partial / name
             path.parent.mkdir(exist_ok=True)

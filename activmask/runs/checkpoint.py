@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from activmask.data.recipe import Recipe
 from activmask.ground.errors import PATH, ActivmaskError, CheckpointError
 from activmask.ground.files import write_whole
+from activmask.ground.spelling import spelled_plainly
 from activmask.models.build import build_model, load_plain_weights, plain_weights
 from activmask.runs.checkpoint_format import FORMAT, refuse_newer
 from activmask.runs.description import RunConfig, flat
@@ -145,7 +146,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             path=path,
         )
     try:
-        with safe_open(path, framework="pt") as file:
+        with spelled_plainly(path) as plain, safe_open(plain, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:

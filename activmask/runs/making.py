@@ -93,9 +93,6 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     parse_ratio(config.source.split_ratio)
     if config.training.lr == 0:
         yield "lr is 0: nothing would be learned; give a positive learning rate"
-    for name in ("masks", "correlation"):
-        if config[name] > 1:
-            yield f"{name} is a share between 0 and 1; found {config[name]}"
     for one in OBJECTIVES.values():
         yield from one.refused(one.of(config.objectives))
     yield from _surroundings(config.objectives)

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from activmask.ground.errors import PATH, ConfigError, UsageError
+from activmask.ground.limits import RUN_SEEDS
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.making import check_values
 
-_LONGEST_RANGE = 10_000
+LONGEST_RANGE = 10_000
+"""Of seeds: so many trainings of one experiment nobody waits for."""
+_MOST_DIGITS = 10
 _SEEDS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", re.ASCII)
 
 
@@ -51,19 +54,37 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         if not found:
             raise UsageError("seeds are numbers and ranges such as 0-9 or 0,3,7", found=repr(text))
         start, stop = int(found[1]), int(found[2] or found[1])
-        if stop < start or stop - start >= _LONGEST_RANGE or stop >= 2**32:
-            raise UsageError(f"seeds: the range {part.strip()} is empty or too long")
+        if stop < start or stop - start >= LONGEST_RANGE:
+            raise UsageError(
+                f"seeds: the range {part.strip()} is empty or of more than {LONGEST_RANGE:,} seeds"
+            )
+        RUN_SEEDS.check("a seed", stop)
         seeds.extend(range(start, stop + 1))
     if len(set(seeds)) != len(seeds):
         raise UsageError(f"seeds: {text!r} names a seed twice")
     return tuple(seeds)
 
 
+def count_or_seeds(text: str) -> tuple[int, ...]:
+    """The first seeds, as many as a whole number says; or those of `parse_seeds`.
+
+    Raises:
+        UsageError: neither, or more than `LONGEST_RANGE`.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return parse_seeds(text)
+    if not 1 <= len(text) <= _MOST_DIGITS or not 1 <= int(text) <= LONGEST_RANGE:
+        raise UsageError(
+            f"the number of seeds must be from 1 to {LONGEST_RANGE:,}", found=text[:_MOST_DIGITS]
+        )
+    return tuple(range(int(text)))
+
+
 def format_seeds(seeds: Sequence[int]) -> str:
     """The inverse of `parse_seeds`, consecutive seeds as one range."""
     groups: list[list[int]] = []
     for seed in seeds:
-        if groups and seed == groups[-1][-1] + 1 and len(groups[-1]) < _LONGEST_RANGE:
+        if groups and seed == groups[-1][-1] + 1 and len(groups[-1]) < LONGEST_RANGE:
             groups[-1].append(seed)
         else:
             groups.append([seed])
@@ -87,5 +108,6 @@ def _pair(pair: str) -> tuple[str, Any]:
         raise UsageError("a setting is written name=value, such as width=16", found=repr(pair))
     try:
         return name.strip().replace("-", "_"), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    # Beside what is no TOML, numbers of thousands of digits and brackets in thousands.
+    except (ValueError, RecursionError):
         return name.strip().replace("-", "_"), value.strip()

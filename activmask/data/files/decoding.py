@@ -11,10 +11,8 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from activmask.data.files.limits import MAX_PIXELS
 from activmask.ground.errors import PATH, DataError
-
-MAX_PIXELS = 2**26
-"""Larger images are refused from their header: a few bytes can claim gigabytes."""
 
 SIDEWAYS = (5, 6, 7, 8)
 """Orientations by which height and width change places."""

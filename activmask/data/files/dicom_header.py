@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.utils import pixel_array
 
-from activmask.data.files.decoding import MAX_PIXELS
+from activmask.data.files.limits import MAX_PIXELS
 from activmask.ground.errors import PATH, DataError
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")

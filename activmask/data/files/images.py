@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from activmask.data.files.decoding import (
-    MAX_PIXELS,
     SIDEWAYS,
     check_file,
     check_pixels,
@@ -20,9 +19,10 @@ from activmask.data.files.decoding import (
     orientation,
     stored_size,
 )
+from activmask.data.files.limits import SIDES
 from activmask.data.files.mask_values import MaskReading, StoredMask, inside, is_plain, value_counts
 from activmask.data.files.png import upright_png_size
-from activmask.ground.errors import PATH, DataError, UsageError
+from activmask.ground.errors import PATH, DataError
 
 Colour = Literal["refuse", "convert"]
 
@@ -82,9 +82,7 @@ def to_stored(shares: np.ndarray, bits: int = 16) -> np.ndarray:
 
 def check_side(size: int) -> None:
     """Refuse a side in px that no square image can be stored with (raises UsageError)."""
-    most = int(MAX_PIXELS**0.5)
-    if not 1 <= size <= most:
-        raise UsageError(f"size must be from 1 to {most} px", found=size)
+    SIDES.check("size, in px,", size)
 
 
 def read_mask(path: Path, reading: MaskReading | None = None) -> np.ndarray:

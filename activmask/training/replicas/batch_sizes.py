@@ -15,6 +15,7 @@ from torch import nn
 
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
+from activmask.machine.memory import is_out_of_memory
 from activmask.machine.world import World
 from activmask.objectives.chosen import Chosen, discriminator_of, needs
 from activmask.objectives.step import step_terms
@@ -118,6 +119,8 @@ def _failure(images: int, learners: Learners, *, synced: bool) -> str:
         with torch.random.fork_rng(devices=[]):
             _step(images, learners, model, None if discriminator is None else discriminator.cpu())
     except (RuntimeError, ValueError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
         return (str(error) or type(error).__name__).splitlines()[0]
     return ""
 

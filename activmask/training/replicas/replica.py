@@ -19,7 +19,7 @@ from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
 from activmask.machine.world import ALONE, World
 from activmask.models import find_model
-from activmask.models.build import build_model
+from activmask.models.build import build_model, check_memory
 from activmask.models.double_backward import prepare_double_backward
 from activmask.models.output import ModelOutput
 from activmask.models.synced_batch_norm import sync_batch_norm
@@ -128,10 +128,12 @@ def new_replica(
     facts = mask_facts(train, config.view, config.objectives)
     check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
+    classes = class_count(seen)
+    check_memory(config.network, channels=channels, classes=classes, image_size=size)
     model = build_model(
         config.network,
         channels=channels,
-        classes=class_count(seen),
+        classes=classes,
         image_size=size,
         seed=derived_seed(seed, "weights"),
     )
