@@ -141,20 +141,16 @@ def new_replica(
     blank = _check_taps(model, config.network.model, config.objectives, image)
     _check_twice_differentiable(model, config.network.model, config.objectives, image)
     second = _discriminator(config.objectives, blank, seed)
-    sizes, merged = batch_sizes(
-        len(train),
-        config.training.batch_size,
-        Learners(
-            name=config.network.model,
-            objectives=config.objectives,
-            model=model,
-            discriminator=second,
-            image=image,
-        ),
-        world,
-        synced=config.training.sync_batchnorm,
+    learners = Learners(
+        name=config.network.model,
+        objectives=config.objectives,
+        model=model,
+        discriminator=second,
+        image=image,
     )
-    if config.training.sync_batchnorm and sync_batch_norm(model) == 0:
+    synced = config.training.sync_batchnorm
+    sizes, merged = batch_sizes(len(train), config.training.batch_size, learners, world, synced=synced)
+    if synced and sync_batch_norm(model) == 0:
         raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
     model = _placed(model, device)
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
