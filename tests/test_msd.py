@@ -213,7 +213,7 @@ def test_one_class_is_no_data_set(task, tmp_path):
         ({"channel": 1}, "channel must be from 0 to 0 \\(CT\\)"),
         ({"labels": ("spleen",)}, "labels must be among liver \\(1\\), tumour \\(2\\).*found 'spleen'"),
         ({"labels": ("0",)}, "labels must be among"),
-        ({"workers": 0}, "workers must be at least 1"),
+        ({"workers": 0}, "workers must be from 1"),
     ],
 )
 def test_a_senseless_request_is_refused(task, tmp_path, options, message):

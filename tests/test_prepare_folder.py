@@ -55,7 +55,7 @@ def test_the_command_fails_with_one_sentence(folder, tmp_path):
     assert len(stderr.strip().splitlines()) == 1
     code, _, stderr = run(folder.images, "--labels", folder.labels, "--out", folder.out, "--size", 0)
     assert code == 2
-    assert "size must be from 1" in stderr
+    assert "it must be from 1 to 8,192" in " ".join(stderr.split())
 
 
 @pytest.mark.process

@@ -286,7 +286,7 @@ def test_two_crosses_run_out_at_their_number_of_pairs_that_keep_apart():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"size": 15}, "size, in px, must be from 16 to 8,192; found 15"),
+        ({"size": 15}, "size must be from 16 to 8,192; found 15"),
         ({"n": 1}, "n must be from 2 to 1,000,000,000; found 1"),
         ({"valid": 0}, "valid must be from 2"),
         ({"test": -4}, "test must be from 2"),

@@ -82,7 +82,7 @@ def to_stored(shares: np.ndarray, bits: int = 16) -> np.ndarray:
 
 def check_side(size: int) -> None:
     """Refuse a side in px that no square image can be stored with (raises UsageError)."""
-    SIDES.check("size, in px,", size)
+    SIDES.check("size", size)
 
 
 def read_mask(path: Path, reading: MaskReading | None = None) -> np.ndarray:

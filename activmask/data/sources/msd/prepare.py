@@ -195,7 +195,7 @@ def _check_request(
         raise UsageError("slices_per_volume must be 0 or at least 2", found=slices_per_volume)
     NUMBERS.check("channel", channel)
     if mask_blur is not None:
-        SIGMAS.check("mask_blur, in px,", mask_blur)
+        SIGMAS.check("mask_blur", mask_blur)
 
 
 def _blur(preset: str | None) -> float:

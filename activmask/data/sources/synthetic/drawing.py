@@ -114,7 +114,7 @@ def drawn_recipe(height: int, width: int) -> Recipe:
 
 
 def _check(spec: SyntheticSpec) -> None:
-    SIDES.check("size, in px,", spec.size)
+    SIDES.check("size", spec.size)
     for name in ("n", "valid", "test"):
         IMAGES.check(name, getattr(spec, name))
     SEEDS.check("seed", spec.seed)
