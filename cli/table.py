@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .console import failures_as_sentences, out
+from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,7 @@ def table(
             show_default=False,
         ),
     ] = None,
+    skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Tabulate runs: mean and SD over seeds, the paper's values, and each method against its baseline.
 
@@ -58,9 +60,11 @@ def table(
     """
     with failures_as_sentences():
         from activmask.report.findings.summary import summarise
-        from activmask.runs.results import find_runs
+        from activmask.runs.results import search_runs
 
-        summary = summarise(find_runs(places))
+        found = search_runs(places)
+        tell_unreadable(found.unreadable, found.seeds, skip=skip_unreadable)
+        summary = summarise(found.runs, found.unreadable)
         if format_ == "rich" and out_file is None:
             print_summary(summary, out)
             return

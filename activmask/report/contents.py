@@ -30,6 +30,7 @@ from activmask.report.tables.latex import latex
 from activmask.report.tables.measured_tables import Pair, audit_table, localisation_table
 from activmask.report.tables.table import Table
 from activmask.runs.results import Run
+from activmask.runs.seed_folders import Unreadable
 
 Item = TypeVar("Item")
 
@@ -90,19 +91,24 @@ class _DataSet:
 
 
 def gather(
-    measured: Sequence[Measured], *, device: torch.device | str = "cpu", command: str = ""
+    measured: Sequence[Measured],
+    *,
+    unreadable: Sequence[Unreadable] = (),
+    device: torch.device | str = "cpu",
+    command: str = "",
 ) -> Contents:
     """Tabulate and draw everything that the runs hold.
 
     Args:
         measured: every run, with the evaluations of its finished seeds.
+        unreadable: what is in no run, because it cannot be read.
         device: where networks are asked where they look.
         command: what made the report; empty leaves that part out.
 
     Raises:
         CheckpointError: a run folder is damaged.
     """
-    summary = summarise([one.run for one in measured])
+    summary = summarise([one.run for one in measured], unreadable)
     pairs = [(row, next(one for one in measured if one.run is row.run)) for row in summary.rows]
     data_sets = [
         _DataSet(name=name, stem=stem, pairs=[pair for pair in pairs if pair[0].data == name])

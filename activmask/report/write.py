@@ -1,6 +1,6 @@
 """Write the report: one folder with a page, its figures and its tables, whole or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from activmask.report.findings.measure import Measured, measure
 from activmask.report.findings.series import finished
 from activmask.report.page.html import GENERATOR, render
 from activmask.runs.results import Run
+from activmask.runs.seed_folders import Unreadable
 
 PAGE_FILE = "index.html"
 _CONTENTS = {PAGE_FILE, "figures", "tables"}
@@ -26,6 +27,8 @@ def write_report(
     device: torch.device | str = "cpu",
     overwrite: bool = False,
     command: str = "",
+    unreadable: Sequence[Unreadable] = (),
+    lost: Callable[[Unreadable], None] | None = None,
     progress: ItemsDone | None = None,
 ) -> Path:
     """Measure the best epochs of runs, draw everything and write it into a new folder.
@@ -38,6 +41,8 @@ def write_report(
         overwrite: also replace a report that does not say that it is one. A folder that holds
             anything else is never replaced.
         command: what the page names as its origin; empty leaves that out.
+        unreadable: what `search_runs` found beside them; the page names it.
+        lost: is told of each network that turns out unreadable; the page names it too.
         progress: is told how many of the runs have been measured, and of how many.
 
     Returns:
@@ -54,8 +59,13 @@ def write_report(
             f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
             "resume their training"
         )
-    contents = gather(_measure_all(runs, device, progress), device=device, command=command)
+    measured = _measure_all(runs, device, progress)
+    contents = gather(measured, unreadable=unreadable, device=device, command=command)
     _write(contents, out.resolve())
+    if lost is not None:
+        for one in measured:
+            for network in one.unreadable:
+                lost(network)
     return out / PAGE_FILE
 
 

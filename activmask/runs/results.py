@@ -148,7 +148,7 @@ def search_runs(places: Sequence[Path]) -> FoundRuns:
         listed = ", ".join(str(place) for place in places)
         raise UsageError(f"there is no run under {listed}; train one first, or give another folder")
     runs = [run for folder in sorted(found) for run in _runs_of(folder, found[folder], lost)]
-    return FoundRuns(runs=runs, unreadable=tuple(dict.fromkeys(lost)))
+    return FoundRuns(runs=runs, unreadable=tuple({one.folder.resolve(): one for one in lost}.values()))
 
 
 def _check_place(place: Path) -> None:

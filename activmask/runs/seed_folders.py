@@ -28,13 +28,15 @@ class Unreadable:
     """What belongs to a result and cannot be read."""
 
     folder: Path
-    """A seed's, mostly; a folder that cannot be listed."""
+    """A seed's, mostly; a folder that cannot be listed, or a checkpoint."""
     error: ActivmaskError
     """Why."""
 
     @property
     def run(self) -> Path:
-        """The folder of its run."""
+        """The folder of its run, as far as it is known."""
+        if seed_of(self.folder.parent) is not None:
+            return self.folder.parent.parent
         return self.folder if seed_of(self.folder) is None else self.folder.parent
 
     @property
@@ -44,10 +46,8 @@ class Unreadable:
 
     @property
     def why(self) -> str:
-        """The sentence, without the advice to a training that found the same."""
-        bare = copy(self.error)
-        bare.advice = None
-        return str(bare)
+        """The sentence."""
+        return str(self.error)
 
 
 def refusal(unreadable: Sequence[Unreadable], of: int, advice: str) -> CheckpointError:
@@ -89,7 +89,7 @@ def _unlisted(folder: Path, error: OSError) -> Unreadable:
 
 
 def _no_folder(path: Path) -> Unreadable:
-    what = "is a link that leads nowhere" if path.is_symlink() else "is a file in the place of a seed's folder"
+    what = "is a link that leads nowhere" if path.is_symlink() else "is a file, not a seed's folder"
     return Unreadable(folder=path, error=CheckpointError(f"{PATH} {what}", path=path))
 
 
@@ -100,7 +100,10 @@ def losses_kept(folder: Path, lost: Callable[[Unreadable], None]) -> Iterator[No
         _check_files(folder)
         yield
     except (CheckpointError, DataError) as error:
-        lost(Unreadable(folder=folder, error=error))
+        # What a training that finds the same is advised to do helps nobody who only reads.
+        bare = copy(error)
+        bare.advice = None
+        lost(Unreadable(folder=folder, error=bare))
     except OSError as error:
         what = CheckpointError(f"{PATH} cannot be read ({error.strerror})", path=folder)
         lost(Unreadable(folder=folder, error=what))

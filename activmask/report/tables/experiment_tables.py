@@ -135,8 +135,9 @@ def _paper_field(measure: str, epoch: Epoch, group: str, *, brief: bool = True) 
 
 
 def _seeds(one: Experiment) -> Cell:
-    finished, begun = len(one.run.seeds), len(one.run.unfinished)
-    details = (f"{begun} unfinished",) if begun else ()
+    finished = len(one.run.seeds)
+    others = {"unfinished": one.run.unfinished, "unreadable": one.run.unreadable}
+    details = tuple(f"{len(seeds)} {what}" for what, seeds in others.items() if seeds)
     return Cell(text=str(finished), key=str(finished), details=details)
 
 

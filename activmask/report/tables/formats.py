@@ -30,7 +30,7 @@ def latex(summary: Summary) -> str:
 
 def csv(summary: Summary) -> str:
     """One line per experiment, plain numbers, means and SDs in columns of their own."""
-    lines = [_flat(row) for row in summary.rows]
+    lines = [*(_flat(row) for row in summary.rows), *_lost_lines(summary)]
     header = list(dict.fromkeys(name for line in lines for name in line))
     return format_table(header, [[line.get(name, "") for name in header] for line in lines]).decode()
 
@@ -56,6 +56,7 @@ def _flat(row: Experiment) -> dict[str, object]:
         **{name: not_a_formula(text) for name, text in texts.items()},
         "seeds": len(row.run.seeds),
         "unfinished": len(row.run.unfinished),
+        "unreadable": len(row.run.unreadable),
         **dict(_columns(spreads)),
         **dict(_seed_columns(row)),
         **{f"{name}_minus_paper": _number(gaps[name].difference) if name in gaps else "" for name in _GAPS},
@@ -64,6 +65,17 @@ def _flat(row: Experiment) -> dict[str, object]:
         "departures": "; ".join(f"{k} {ours} (paper {paper})" for k, (ours, paper) in row.departures.items()),
         **_flat_comparison(row),
     }
+
+
+def _lost_lines(summary: Summary) -> Iterable[dict[str, object]]:
+    """A line for each folder of which no experiment is left that could say how many seeds it lost."""
+    told = {row.run.folder for row in summary.rows}
+    lost: dict[str, int] = {}
+    for one in summary.unreadable:
+        if one.run not in told:
+            lost[str(one.run)] = lost.get(str(one.run), 0) + 1
+    for folder, seeds in lost.items():
+        yield {"folder": not_a_formula(folder), "seeds": 0, "unfinished": 0, "unreadable": seeds}
 
 
 _OURS = {"auc": "_auc", "accuracy": "_accuracy", "epoch": ""}
@@ -129,7 +141,13 @@ def _flat_comparison(row: Experiment) -> dict[str, object]:
 
 def json(summary: Summary) -> str:
     """Everything in the summary, full precision; what does not exist is null."""
-    value = {"rows": [_object(row) for row in summary.rows], "notes": list(summary.notes)}
+    value = {
+        "rows": [_object(row) for row in summary.rows],
+        "unreadable": [
+            {"folder": str(one.run), "seed": one.seed, "reason": one.why} for one in summary.unreadable
+        ],
+        "notes": list(summary.notes),
+    }
     return dumps(value, indent=2, allow_nan=False) + "\n"
 
 
@@ -146,6 +164,7 @@ def _object(row: Experiment) -> dict[str, Any]:
         "folder": str(row.run.folder),
         "seeds": list(row.run.seeds),
         "unfinished": list(row.run.unfinished),
+        "unreadable": list(row.run.unreadable),
         "scores": {s: {m: _or_null(row.scores[s][m]) for m in MEASURES} for s in SPLITS},
         "last_epoch": {s: {m: _or_null(row.last[s][m]) for m in MEASURES} for s in SPLITS},
         "last_epoch_valid": {m: _or_null(row.last["valid"][m]) for m in MEASURES},
