@@ -15,6 +15,7 @@ from .late import with_help
 from .tables import plain, print_table, result_table
 
 if TYPE_CHECKING:
+    from activmask.ground.errors import ActivmaskError
     from activmask.saliency.explain import Explanation
 
 
@@ -111,6 +112,7 @@ def saliency(
 
     Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png --mask scan-mask.png
     """
+    broken: list[ActivmaskError] = []
     with failures_as_sentences(), err.status("explaining"):
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint import load_checkpoint
@@ -121,21 +123,38 @@ def saliency(
 
         place = choose_device(device)
         files = image_files(images)
-        pictures = picture_paths(files, to, slice_number=slice_number)
+        places = dict(zip(files, picture_paths(files, to, slice_number=slice_number), strict=True))
         if raw is not None:
             check_raw_path(raw, files)
         loaded = load_checkpoint(checkpoint)
-        inputs = read_inputs(loaded, files, mask, slice_number=slice_number)
+        failed = None if len(files) == 1 else broken.append
+        inputs = read_inputs(loaded, files, mask, slice_number=slice_number, failed=failed)
+        if not inputs.paths:
+            _end(broken, of=len(files))
         explanations = explain(loaded, inputs, method=method, target=target, layer=layer, device=place)
+        pictures = [places[path] for path in inputs.paths]
         write_pictures(explanations, pictures, top=top / 100)
         if raw is not None:
-            write_raw(explanations, raw)
+            write_raw(explanations, raw, files)
         names = known_classes(loaded)
     for note in inputs.notes:
         err.print(plain(f"note: {note}"))
     print_table(_table(explanations, names))
     written = pictures if raw is None else [*pictures, raw]
     err.print("wrote", *map(plain, written), sep="\n")
+    with failures_as_sentences():
+        _end(broken, of=len(files))
+
+
+def _end(broken: "list[ActivmaskError]", *, of: int) -> None:
+    """Name the images that could not be explained, if any, and raise that there are some."""
+    if not broken:
+        return
+    from activmask.ground.errors import DataError
+
+    for error in broken:
+        err.print(plain(f"unreadable: {error}"))
+    raise DataError(f"{len(broken)} of {of} images cannot be explained", advice="replace or leave them out")
 
 
 def _table(explanations: "list[Explanation]", names: tuple[str, ...]) -> Table:

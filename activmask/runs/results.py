@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from activmask.ground.errors import PATH, UsageError
+from activmask.ground.errors import PATH, CheckpointError, UsageError
 from activmask.runs.description import RunConfig
 from activmask.runs.distinctions import distinctions
 from activmask.runs.folder import (
@@ -22,7 +22,7 @@ from activmask.runs.folder import (
 )
 from activmask.runs.identity import alike_elsewhere
 from activmask.runs.manifest import Entry, read_entries
-from activmask.runs.seed_folders import Unreadable, losses_kept, refusal, seed_folders
+from activmask.runs.seed_folders import Unreadable, check_files, losses_kept, refusal, seed_folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,10 +188,11 @@ def _same_image(one: Entry, other: Entry) -> bool:
 def _runs_of(folder: Path, seed_places: Sequence[Path], lost: list[Unreadable]) -> list[Run]:
     groups: list[_Group] = []
     digests: dict[int, Mapping[str, str]] = {}
-    unknown: list[int] = []
+    unknown = [one.seed for one in lost if one.run == folder and one.seed is not None]
     for seed, place in sorted((_seed(place), place) for place in set(seed_places)):
         before = len(lost)
         with losses_kept(place, lost.append):
+            check_files(place)
             written, config, entries = read_written(place), read_written_config(place), read_entries(place)
             data = config.source.data if written is None else written.data_path or config.source.data
             if written is not None and written.split_sha256:
@@ -254,5 +255,15 @@ def _read_scores(folder: Path) -> dict[str, Any] | None:
         last_scores(folder, metrics)
         read_presence(folder)
         if (folder / HISTORY_FILE).is_file():
-            read_history(folder)
+            _check_history(folder, metrics)
     return metrics
+
+
+def _check_history(folder: Path, metrics: Mapping[str, Any]) -> None:
+    rows = read_history(folder)
+    last = rows[-1].get("epoch") if rows else None
+    if last is None or ("epochs" in metrics and last != metrics["epochs"] - 1):
+        what = "no epoch" if last is None else f"no epoch after {last:g}"
+        raise CheckpointError(
+            f"{PATH} is damaged: the seed is finished, but it holds {what}", path=folder / HISTORY_FILE
+        )

@@ -97,7 +97,6 @@ def _no_folder(path: Path) -> Unreadable:
 def losses_kept(folder: Path, lost: Callable[[Unreadable], None]) -> Iterator[None]:
     """Hand over what keeps a seed's folder from being read, instead of raising it."""
     try:
-        _check_files(folder)
         yield
     except (CheckpointError, DataError) as error:
         # What a training that finds the same is advised to do helps nobody who only reads.
@@ -109,8 +108,12 @@ def losses_kept(folder: Path, lost: Callable[[Unreadable], None]) -> Iterator[No
         lost(Unreadable(folder=folder, error=what))
 
 
-def _check_files(folder: Path) -> None:
-    """Refuse what stands in the place of a file; a missing file is one that was not written yet."""
+def check_files(folder: Path) -> None:
+    """Refuse what stands in the place of a seed's file; a missing one was not written yet.
+
+    Raises:
+        CheckpointError: a folder, or a link that leads nowhere.
+    """
     for name in _OURS:
         path = folder / name
         if os.path.lexists(path) and not path.is_file():

@@ -98,13 +98,23 @@ def write_pictures(explanations: Sequence[Explanation], paths: Sequence[Path], *
         _write(path, png_bytes(draw(explanation, top=top)))
 
 
-def write_raw(explanations: Sequence[Explanation], path: Path) -> None:
+def write_raw(explanations: Sequence[Explanation], path: Path, images: Sequence[Path] = ()) -> None:
     """Write the attributions as one `.npy` file, float32.
 
-    Its shape is (H, W) for a single image and (N, H, W) for several, in the order of
-    `explanations`. Raises DataError where the file cannot be written.
+    Its shape is (H, W) for a single image and (N, H, W) for several.
+
+    Args:
+        explanations: at least one.
+        path: of the file.
+        images: all that were asked for, in whose order the maps are; one without an explanation is NaN
+            everywhere. Left out, they are those of `explanations`.
+
+    Raises:
+        DataError: the file cannot be written.
     """
-    maps = [explanation.attribution for explanation in explanations]
+    by_image = {explanation.path: explanation.attribution for explanation in explanations}
+    unknown = np.full_like(explanations[0].attribution, np.nan)
+    maps = [by_image.get(image, unknown) for image in images or by_image]
     buffer = io.BytesIO()
     np.save(buffer, maps[0] if len(maps) == 1 else np.stack(maps), allow_pickle=False)
     _write(path, buffer.getvalue())
