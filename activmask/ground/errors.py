@@ -63,6 +63,15 @@ class ActivmaskError(Exception):
     def _what(self) -> str:
         return self.what if self.path is None else self.what.replace(PATH, str(self.path))
 
+    def called(self, what: str) -> Self:
+        """The same failure, its path with a word for what lies there, such as `the mask`."""
+        if f"{what} {PATH}" in self.what:
+            return self
+        named = copy(self)
+        known = PATH in self.what
+        named.what = self.what.replace(PATH, f"{what} {PATH}", 1) if known else f"{what} {PATH}: {self.what}"
+        return named
+
     def told_from(self, folders: Iterable[Path | None], instead: Path | None = None) -> Self:
         """The same failure, its path as seen from the folder that it lies in.
 

@@ -3,6 +3,8 @@
 Shapes: H x W pixels.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,7 +135,20 @@ def read_stored_mask(path: Path, *, jpeg: bool = False) -> StoredMask:
     Raises:
         DataError: not a readable PNG or TIFF (or JPEG), transparent, or floats that are not finite.
     """
-    formats = _FORMATS if jpeg else _MASK_FORMATS
+    with faults_of_masks():
+        return _read_stored_mask(path, _FORMATS if jpeg else _MASK_FORMATS)
+
+
+@contextmanager
+def faults_of_masks() -> Iterator[None]:
+    """Have what is wrong with a file be told of the mask that it is, as its image may have the same name."""
+    try:
+        yield
+    except DataError as error:
+        raise error.called("the mask") from error
+
+
+def _read_stored_mask(path: Path, formats: tuple[str, ...]) -> StoredMask:
     with failures_named(path, formats), decoded(path, formats) as (image, white_is_zero):
         if image.mode == "P":
             # Transparent pixels are refused; a palette that could have some is a palette all the same.
