@@ -63,9 +63,7 @@ def test_a_description_that_is_no_object_is_refused(task, text):
         read_task(task.root)
 
 
-@pytest.mark.parametrize(
-    "name", ["../Task03_Liver_2/a.nii.gz", "/etc/hostname", "./imagesTr/../../a", "a\0b"]
-)
+@pytest.mark.parametrize("name", ["../Task03_Liver_2/a.nii.gz", "/etc/hostname", "./imagesTr/../../a"])
 def test_a_listed_file_outside_the_folder_is_left_out(task, tmp_path, name):
     (tmp_path / "a").write_bytes(b"")
     save(tmp_path / "Task03_Liver_2/a.nii.gz", voxels())
@@ -76,11 +74,32 @@ def test_a_listed_file_outside_the_folder_is_left_out(task, tmp_path, name):
     assert "lies outside the task's folder" in found.skipped[0][1]
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("imagesTr/circle.nii.gz", "cannot be read (Too many levels of symbolic links)"),
+        ("imagesTr/" + 300 * "a", "cannot be read (File name too long)"),
+        ("imagesTr/dangling.nii.gz", "is a link that leads nowhere"),
+        ("imagesTr/folder.nii.gz", "is a folder"),
+        ("a\0b", "cannot be read (embedded null byte)"),
+        ("imagesTr/gone.nii.gz", "does not exist"),
+    ],
+)
+def test_a_listed_file_that_cannot_be_read_is_told_as_what_it_is(task, name, why):
+    images = task.root / "imagesTr"
+    (images / "circle.nii.gz").symlink_to(images / "circle.nii.gz")
+    (images / "dangling.nii.gz").symlink_to(images / "nowhere")
+    (images / "folder.nii.gz").mkdir()
+    entry = {"image": name, "label": "./labelsTr/liver_1.nii.gz"}
+    task.described(training=[*task.facts["training"][:1], entry])
+    assert read_task(task.root).skipped[0][1].endswith(why)
+
+
 def test_a_link_that_leads_outside_is_left_out(task, tmp_path):
     outside = save(tmp_path / "outside.nii.gz", voxels())
     task.image("liver_1").unlink()
     task.image("liver_1").symlink_to(outside)
-    assert "lies outside" in read_task(task.root).skipped[0][1]
+    assert "leads outside" in read_task(task.root).skipped[0][1]
 
 
 def nnunet(root, ending=".nii.gz", channels=("CT", "PET")) -> Decathlon:

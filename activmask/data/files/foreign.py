@@ -13,14 +13,14 @@ _UNPACK = "unpack it"
 _STARTS: tuple[tuple[bytes, str, str], ...] = (
     (
         b"\x00\x05\x16\x07",
-        "a file that macOS leaves beside another (._NAME), without content",
+        "what macOS keeps beside a file (._NAME), no picture",
         "leave it out",
     ),
-    (b"\x1f\x8b", "packed with gzip", _UNPACK),
+    (b"\x1f\x8b", "a file packed with gzip", _UNPACK),
     (b"PK\x03\x04", "a ZIP archive", _UNPACK),
     (b"7z\xbc\xaf'\x1c", "a 7z archive", _UNPACK),
-    (b"\xfd7zXZ", "packed with xz", _UNPACK),
-    (b"BZh", "packed with bzip2", _UNPACK),
+    (b"\xfd7zXZ", "a file packed with xz", _UNPACK),
+    (b"BZh", "a file packed with bzip2", _UNPACK),
     (b"%PDF", "a PDF document", "export its image as PNG"),
     (b"GIF8", "a GIF image", _TO_PNG),
     (b"BM", "a BMP image", _TO_PNG),
