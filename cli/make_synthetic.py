@@ -8,7 +8,7 @@ import typer
 from activmask.data.settings import Source
 
 from .console import err, failures_as_sentences, out
-from .preparing import print_mask_shares
+from .preparing import print_mask_shares, print_next
 from .progress import counting
 from .tables import plain, print_table, result_table
 
@@ -76,8 +76,6 @@ def make_synthetic(
 
 
 def _print_summary(summary: "Summary", distinct: dict[str, int], folder: Path) -> None:
-    import shlex
-
     table = result_table("Synthetic crosses", "split", "0: two crosses", "1: one cross", "different")
     for split, counts in summary.counts.items():
         table.add_row(split, str(counts[0]), str(counts[1]), str(distinct[split]))
@@ -86,5 +84,4 @@ def _print_summary(summary: "Summary", distinct: dict[str, int], folder: Path) -
     print_mask_shares(summary.mask_shares)
     if distinct["train"] < sum(summary.counts["train"].values()):
         err.print("note: images of this size have too few arrangements; training images repeat evenly")
-    given = "" if folder == _USUAL_PLACE else f" --data {shlex.quote(str(folder))}"
-    out.print(plain(f"next: activmask train --model resnet18 --actdiff 10{given}"))
+    print_next(folder, {"model": "resnet18", "actdiff": 10})

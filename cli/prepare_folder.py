@@ -134,4 +134,4 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
     policy = "given" if "all" not in written.counts else "subject"
-    print_next(data, "", f"--split-policy {policy}")
+    print_next(data, {}, {"split_policy": policy})

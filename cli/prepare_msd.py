@@ -113,12 +113,12 @@ def prepare_msd(
             )
         _print_summary(summary, data)
         # The blur of a preset, or of none, may not be the one that was asked for.
-        blur = f"--mask-blur {summary.mask_blur:g}"
+        blur = {"mask_blur": summary.mask_blur}
         if summary.preset is None:
-            print_next(data, "--split-policy subject", blur)
+            print_next(data, {"split_policy": "subject"}, blur)
         else:
             usual = presets()[summary.preset].settings["mask_blur"] == summary.mask_blur
-            print_next(data, f"--preset {summary.preset}", "" if usual else blur)
+            print_next(data, {"preset": summary.preset}, {} if usual else blur)
 
 
 def _ends(window: str) -> tuple[float, float]:

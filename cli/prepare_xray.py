@@ -255,7 +255,7 @@ def _print_summary(summary: "XraySummary", data: Path, intensity: str) -> None:
     _print_replaced(summary)
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
-    print_next(data, "--preset xray")
+    print_next(data, {"preset": "xray"})
 
 
 def _print_brightness(summary: "XraySummary", intensity: str) -> None:

@@ -57,12 +57,14 @@ def train(
     Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
     """
     with failures_as_sentences():
+        from activmask.models.build import check_model
         from activmask.runs.toml_file import format_config
 
         config, chosen = _resolve(config_file, seeds, given_settings(settings))
         target = _target(name, folder, config)
         _check_flags(resume, overwrite)
         if dry_run:
+            check_model(config.network)
             out.print(plain(format_config(config, chosen)), end="")
             return
         results = _run(config, chosen, target, resume=resume, overwrite=overwrite)

@@ -235,7 +235,7 @@ def _common_size(root: Path, table: Path, rows: Sequence[CsvRow]) -> tuple[int, 
             try:
                 size = image_size(find(row[column]))
             except DataError as error:
-                raise DataError(str(error), path=table, row=row.number) from error
+                raise error.retold(DataError, path=table, row=row.number) from error
             expected = expected or size
             if size != expected:
                 raise DataError(

@@ -28,6 +28,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import product
@@ -38,6 +39,7 @@ from activmask.experiments.forms import form_of, form_settings, form_title, form
 from activmask.experiments.printed import Printed, printed_values
 from activmask.ground.errors import PATH, UsageError
 from activmask.ground.nearest import nearest
+from activmask.ground.texts import decoded_text
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
 
@@ -129,8 +131,8 @@ def read_grid(which: str) -> Grid:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return decoded_text(path)
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"the grid {PATH} cannot be read ({error})", path=path, advice="give a TOML file"
         ) from error
@@ -301,7 +303,9 @@ def _cell(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> 
     try:
         config = make_config(**{**merged, **settings})
     except UsageError as error:
-        raise UsageError(f"{grid.name}, {' '.join(labels.values())}: {error}") from error
+        told = copy(error)
+        told.what = f"{grid.name}, {' '.join(labels.values())}: {error.what}"
+        raise told from error
     found = form_of(config) if form else ""
     printed: dict[str, Printed] = {}
     for key, measures in grid.printed.items():

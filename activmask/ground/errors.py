@@ -7,10 +7,13 @@ found, and what to do. The exit code of a command follows from the class.
 from collections.abc import Iterable
 from copy import copy
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 PATH = "\0"
 """Stands for an error's path in its sentence; no file name can hold it, whatever else a sentence quotes."""
+
+
+Kind = TypeVar("Kind", bound="ActivmaskError")
 
 
 class ActivmaskError(Exception):
@@ -71,6 +74,24 @@ class ActivmaskError(Exception):
         known = PATH in self.what
         named.what = self.what.replace(PATH, f"{what} {PATH}", 1) if known else f"{what} {PATH}: {self.what}"
         return named
+
+    def retold(self, kind: type[Kind], before: str = "", *, path: Path | str, row: int | None = None) -> Kind:
+        """The same failure as one of the file that led to it; what was expected, found and advised stays.
+
+        Args:
+            kind: the class of the failure, as its exit code is to be.
+            before: what its sentence begins with.
+            path: the file that is named, where the failure names one of its own in its sentence.
+            row: of that file.
+        """
+        return kind(
+            f"{before}{self._place()}{self._what()}",
+            path=path,
+            row=row,
+            expected=self.expected,
+            found=self.found,
+            advice=self.advice,
+        )
 
     def told_from(self, folders: Iterable[Path | None], instead: Path | None = None) -> Self:
         """The same failure, its path as seen from the folder that it lies in.

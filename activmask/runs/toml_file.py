@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from activmask.ground.errors import PATH, ConfigError, UsageError
+from activmask.ground.texts import decoded_text
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.making import check_values
 
@@ -21,7 +22,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
         ConfigError: the file is missing, no TOML, or a setting in it is wrong.
     """
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(decoded_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{PATH} cannot be read as TOML ({error})", path=path) from error
     try:
@@ -29,7 +30,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
         check_values(settings)
         return settings, None if seeds is None else parse_seeds(str(seeds))
     except UsageError as error:
-        raise ConfigError(str(error), path=path) from error
+        raise error.retold(ConfigError, path=path) from error
 
 
 def format_config(config: RunConfig, seeds: Sequence[int]) -> str:

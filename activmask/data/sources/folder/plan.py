@@ -17,6 +17,7 @@ from activmask.data.files.tables import CsvRow, read_table, relative_path
 from activmask.data.skipped import reason
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.walking import walked
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
@@ -219,10 +220,17 @@ def _named_mask(folder: Path, name: str) -> Path | None:
 
 def _files_by_stem(masks: Path) -> dict[PurePosixPath, list[Path]]:
     found: dict[PurePosixPath, list[Path]] = defaultdict(list)
-    for path in sorted(masks.rglob("*")):
+    paths = [folder / name for folder, _, names in walked(masks, _not_listed) for name in names]
+    for path in sorted(paths):
         if path.suffix.lower() in SUFFIXES:
             found[_composed(PurePosixPath(path.relative_to(masks).as_posix())).with_suffix("")].append(path)
     return found
+
+
+def _not_listed(error: OSError) -> None:
+    raise DataError(
+        f"{PATH} cannot be read ({error.strerror})", path=error.filename, advice="check its permissions"
+    )
 
 
 def _only_mask(by_stem: dict[PurePosixPath, list[Path]], path: PurePosixPath) -> Path | None:

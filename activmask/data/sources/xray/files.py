@@ -1,12 +1,12 @@
 """Where the images of a chest X-ray collection lie, whatever folders they were unpacked into."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from activmask.data.files.images import SUFFIXES
 from activmask.data.sources.xray.tables import Candidate
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.walking import walked
 
 _SUFFIXES = (*SUFFIXES, ".dcm")
 
@@ -14,7 +14,7 @@ _SUFFIXES = (*SUFFIXES, ".dcm")
 def index_images(folder: Path) -> dict[str, list[Path]]:
     """The image files anywhere below a folder, by name without suffix.
 
-    Hidden files are left out, macOS's `._` files among them; links to folders are not followed.
+    Hidden files are left out, macOS's `._` files among them; links to folders are followed.
 
     Raises:
         DataError: the folder does not exist or holds no image.
@@ -60,8 +60,8 @@ def _files(folder: Path) -> Iterator[Path]:
             f"{PATH} cannot be read ({error.strerror})", path=error.filename, advice="check its permissions"
         )
 
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
+    for parent, folders, names in walked(folder, fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
             if not name.startswith("."):
                 yield Path(parent, name)
