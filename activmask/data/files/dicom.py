@@ -13,9 +13,8 @@ from pydicom import Dataset, dcmread
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, UID_dictionary
 
-from activmask.data.files.dicom_header import check_header, padding_of
+from activmask.data.files.dicom_header import check_header, listed_name, padding_of
 from activmask.ground.errors import PATH, DataError
 
 _PREAMBLE = 128
@@ -142,9 +141,8 @@ def _transfer_syntax(dataset: Dataset) -> str:
 def _syntax(dataset: Dataset) -> str:
     """The transfer syntax by name and number; not one that no standard lists, as that may be any text."""
     syntax = _transfer_syntax(dataset)
-    if syntax not in UID_dictionary:
-        return "no transfer syntax that is known"
-    return f"{UID(syntax).name} (transfer syntax {syntax})"
+    name = listed_name(syntax)
+    return f"{name} (transfer syntax {syntax})" if name else "no transfer syntax that is known"
 
 
 def _lacks_decoder(dataset: Dataset) -> bool:

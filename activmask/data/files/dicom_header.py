@@ -12,7 +12,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, UID_dictionary
+from pydicom.uid import UID
 
 from activmask.data.files.decoding import MAX_PIXELS
 from activmask.ground.errors import PATH, DataError
@@ -77,8 +77,14 @@ def check_header(path: Path, dataset: Dataset) -> None:
 
 def _kind(dataset: Dataset) -> str:
     """What a file without an image is, such as a report; empty where no standard lists its class."""
-    uid = str(dataset.get("SOPClassUID", ""))
-    return f" ({UID(uid).name})" if uid in UID_dictionary else ""
+    name = listed_name(str(dataset.get("SOPClassUID", "")))
+    return f" ({name})" if name else ""
+
+
+def listed_name(uid: str) -> str:
+    """What the standard calls a number; empty for one that it does not list, which may be any text."""
+    name = str(UID(uid).name)
+    return "" if name == uid else name
 
 
 def padding_of(path: Path, dataset: Dataset, values: np.ndarray) -> np.ndarray | None:

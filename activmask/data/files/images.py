@@ -256,7 +256,10 @@ def _without_colour(path: Path, pixels: np.ndarray, colour: Colour) -> np.ndarra
         return pixels[:, :, 0]
     if colour == "refuse":
         raise DataError(
-            f"{PATH} is a colour image", path=path, expected="grey", advice="ask for colour to be converted"
+            f"{PATH} is a colour image",
+            path=path,
+            expected="grey",
+            advice="save it as grey, or let prepare-folder convert it",
         )
     luma = pixels.astype(np.float32) @ LUMA / np.float32(255)
     return np.asarray(np.clip(luma, 0, 1))

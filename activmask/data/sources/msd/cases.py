@@ -269,8 +269,8 @@ def _inside(root: Path, name: str) -> Path:
         why = "is a link that leads nowhere" if path.is_symlink() else "does not exist"
         raise DataError(f"{_text(name, '')} {why}") from error
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{_text(name, '')} cannot be read ({why})") from error
+        told = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{_text(name, '')} cannot be read ({told})") from error
     if not path.is_relative_to(root):
         raise DataError(f"{_text(name, '')} is a link that leads outside the task's folder")
     if not stat.S_ISREG(kind):
