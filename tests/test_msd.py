@@ -284,7 +284,8 @@ def test_the_command_prints_a_summary_and_the_next_step(task, tmp_path, monkeypa
     assert "no dilated mask has both an inside and an outside, so train refuses" in stdout
     assert "skipped imagesTr/liver_[11].nii.gz: imagesTr/liver_[11].nii.gz is truncated" in stdout
     assert "1 skipped in all, listed in data/liver/skipped.csv" in stdout
-    assert stdout.endswith("next: activmask train --preset liver --data data/liver\n")
+    assert "training cannot begin with these images: 64 train images of class 0 are wanted" in stdout
+    assert "next: " not in stdout
     assert json.loads(Path("data/liver/card.json").read_text())["window"]["low"] == -100
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydicom import Dataset
+from pydicom import Dataset, config
 from pydicom.multival import MultiValue
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
@@ -83,7 +83,7 @@ def _kind(dataset: Dataset) -> str:
 
 def listed_name(uid: str) -> str:
     """What the standard calls a number; empty for one that it does not list, which may be any text."""
-    name = str(UID(uid).name)
+    name = str(UID(uid, config.IGNORE).name)
     return "" if name == uid else name
 
 
