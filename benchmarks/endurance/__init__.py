@@ -1,0 +1,141 @@
+"""Does anything get lost when commands are killed, given damaged files, or run against each other?
+
+    python -m benchmarks endurance --minutes 60 --out benchmarks/results/endurance
+
+goes through cases for so many minutes: of 126, 5 are kills, 120 mutations and one is a race.
+
+A kill strikes a command of the program at a random moment, or before a random one of its file operations,
+once or twice, finishes it with the same command (and --resume), and compares its folder with that of an
+undisturbed run: the same files with the same content, but for seconds and images a second. A mutation
+damages one file, and the command that reads it must say so or come to what the whole file gives. A race
+starts a command two or three times at once, and one of them must do it.
+
+Two thirds of the kills, all mutations and all races are of programs forked from this process, which has
+done all imports; the others are started by their console script. Memory is bounded for mutations alone. It
+needs Linux. Only losses count, never slowness; each is shown with the command that repeats it.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from random import Random
+
+from activmask.ground.errors import UsageError
+from benchmarks.command import PROGRAM, Findings
+from benchmarks.endurance.lanes import on_lanes
+from benchmarks.endurance.outcome import KINDS, Case, Kind, Outcome
+from benchmarks.endurance.tally import behind, parts, said
+
+TURNS: tuple[Kind, ...] = ("kill", *(["mutation"] * 24)) * 5 + ("race",)
+"""What kinds of cases follow each other, again and again."""
+TELLING = 30.0
+"""Seconds between two findings."""
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Declare how long, and what is drawn."""
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="after which no case begins (default: 60)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="draws all cases (default: 0)")
+    parser.add_argument(
+        "--lanes", type=int, default=os.cpu_count() or 1, help="cases at once (default: cores)"
+    )
+    parser.add_argument("--only", choices=KINDS, help="cases of one kind")
+    parser.add_argument(
+        "--repeat", nargs="+", metavar="CASE", help="these cases of the seed, such as kill-12"
+    )
+
+
+def measure(given: Namespace) -> Iterator[Findings]:
+    """Go through cases; what is lost is printed at once, and everything is found again at the end."""
+    _check(given)
+    outcomes: list[Outcome] = []
+    begun = told = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="endurance-") as root:
+        try:
+            for outcome in _outcomes(given, Path(root), begun):
+                outcomes.append(outcome)
+                _tell(outcome)
+                if time.monotonic() - told > TELLING:
+                    told = time.monotonic()
+                    _say(f"{(told - begun) / 60:.1f} min: {said(outcomes)}")
+                    yield _findings(given, outcomes)
+        except KeyboardInterrupt:
+            _say("interrupted; this is what there was until then")
+    yield _findings(given, outcomes)
+
+
+def _check(given: Namespace) -> None:
+    if not sys.platform.startswith("linux"):
+        raise UsageError("endurance reads of processes from /proc, which Linux alone has")
+    if given.lanes < 1 or not given.minutes > 0:
+        raise UsageError("--lanes and --minutes are greater than 0")
+    for name in given.repeat or ():
+        kind, _, number = name.partition("-")
+        if kind not in KINDS or not number.isdecimal():
+            raise UsageError(f"'{name}' is no case; they are called {', '.join(f'{k}-0' for k in KINDS)}")
+
+
+def _outcomes(given: Namespace, root: Path, begun: float) -> Iterator[Outcome]:
+    # Each takes seconds to import, which --help can do without.
+    import activmask_cli.app  # noqa: F401 - lanes are forked from a process that has it
+
+    import activmask.training.run
+    from benchmarks.endurance.place import Place
+
+    place = Place(root)
+    place.make()
+    until = begun + 60 * given.minutes
+    if given.repeat:
+        cases = iter([_case(name) for name in given.repeat])
+        until = float("inf")
+    else:
+        cases = _cases(given.only)
+    yield from on_lanes(partial(_do, place, given.seed), cases, given.lanes, until)
+
+
+def _cases(only: Kind | None) -> Iterator[Case]:
+    numbers = dict.fromkeys(KINDS, 0)
+    for kind in cycle((only,) if only else TURNS):
+        yield Case(kind=kind, number=numbers[kind])
+        numbers[kind] += 1
+
+
+def _case(name: str) -> Case:
+    kind, _, number = name.partition("-")
+    return Case(kind=next(one for one in KINDS if one == kind), number=int(number))
+
+
+def _do(place: object, seed: int, case: Case) -> Outcome:
+    from benchmarks.endurance.kills import strike
+    from benchmarks.endurance.mutations import mutate
+    from benchmarks.endurance.races import race
+
+    kinds = {"kill": strike, "mutation": mutate, "race": race}
+    return kinds[case.kind](place, case, Random(f"{seed}:{case.name}"))
+
+
+def _tell(outcome: Outcome) -> None:
+    for line in outcome.losses:
+        _say(f"lost in {outcome.case.name}: {outcome.what!a}: {line!a}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _findings(given: Namespace, outcomes: list[Outcome]) -> Findings:
+    repeat = f"{PROGRAM} endurance --seed {given.seed} --repeat"
+    return Findings(
+        title="Endurance: kills, damaged files and races",
+        parts=parts(outcomes, repeat),
+        behind=behind(outcomes, given.seed),
+        failed=any(outcome.losses for outcome in outcomes),
+    )
