@@ -20,17 +20,22 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from itertools import cycle
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from activmask.ground.errors import UsageError
 from benchmarks.command import PROGRAM, Findings
 from benchmarks.endurance.lanes import on_lanes
 from benchmarks.endurance.outcome import KINDS, Case, Kind, Outcome
 from benchmarks.endurance.tally import behind, parts, said
+
+if TYPE_CHECKING:
+    from benchmarks.endurance.place import Place
 
 TURNS: tuple[Kind, ...] = ("kill", *(["mutation"] * 24)) * 5 + ("race",)
 """What kinds of cases follow each other, again and again."""
@@ -84,10 +89,9 @@ def _check(given: Namespace) -> None:
 
 
 def _outcomes(given: Namespace, root: Path, begun: float) -> Iterator[Outcome]:
-    # Each takes seconds to import, which --help can do without.
-    import activmask_cli.app  # noqa: F401 - lanes are forked from a process that has it
-
-    import activmask.training.run
+    # They take seconds, which --help can do without; lanes are forked from a process that has them.
+    for module in ("activmask_cli.app", "activmask.training.run", "activmask.report.write"):
+        import_module(module)
     from benchmarks.endurance.place import Place
 
     place = Place(root)
@@ -113,12 +117,16 @@ def _case(name: str) -> Case:
     return Case(kind=next(one for one in KINDS if one == kind), number=int(number))
 
 
-def _do(place: object, seed: int, case: Case) -> Outcome:
+def _do(place: "Place", seed: int, case: Case) -> Outcome:
     from benchmarks.endurance.kills import strike
     from benchmarks.endurance.mutations import mutate
     from benchmarks.endurance.races import race
 
-    kinds = {"kill": strike, "mutation": mutate, "race": race}
+    kinds: dict[Kind, Callable[[Place, Case, Random], Outcome]] = {
+        "kill": strike,
+        "mutation": mutate,
+        "race": race,
+    }
     return kinds[case.kind](place, case, Random(f"{seed}:{case.name}"))
 
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
@@ -194,24 +195,34 @@ def _dumped(value: Any) -> bytes:
 def changed_value(rng: Random, value: Any) -> Any:
     """A JSON value with another one, another type, one more or one fewer somewhere in it."""
     if isinstance(value, dict) and value and rng.random() < 0.93:
-        key = rng.choice(list(value))
-        if (drawn := rng.random()) < 0.06:
-            return {name: one for name, one in value.items() if name != key}
-        if drawn < 0.09:
-            return {**value, rng.choice(HOSTILE): rng.choice(VALUES)}
-        if drawn < 0.13:
-            return {**value, key: value[rng.choice(list(value))]}
-        return {**value, key: changed_value(rng, value[key])}
+        return _changed_object(rng, value)
     if isinstance(value, list) and value and rng.random() < 0.9:
-        at = rng.randrange(len(value))
-        if (drawn := rng.random()) < 0.1:
-            return value[:at] + value[at + 1 :]
-        if drawn < 0.2:
-            return [*value[:at], value[at], *value[at:]]
-        return [*value[:at], changed_value(rng, value[at]), *value[at + 1 :]]
+        return _changed_list(rng, value)
     if isinstance(value, int | float) and not isinstance(value, bool) and rng.random() < 0.5:
         return rng.choice((value + 1, value - 1, -value, value * 10, value / 2, float(value), str(value)))
     return rng.choice(VALUES)
+
+
+def _changed_object(rng: Random, value: dict[str, Any]) -> dict[str, Any]:
+    key = rng.choice(list(value))
+    way = rng.choices(("less", "more", "other", "deeper"), (6, 3, 4, 87))[0]
+    if way == "less":
+        return {name: one for name, one in value.items() if name != key}
+    if way == "more":
+        return {**value, rng.choice(HOSTILE): rng.choice(VALUES)}
+    if way == "other":
+        return {**value, key: value[rng.choice(list(value))]}
+    return {**value, key: changed_value(rng, value[key])}
+
+
+def _changed_list(rng: Random, value: list[Any]) -> list[Any]:
+    at = rng.randrange(len(value))
+    way = rng.choices(("less", "more", "deeper"), (1, 1, 8))[0]
+    if way == "less":
+        return value[:at] + value[at + 1 :]
+    if way == "more":
+        return [*value[:at], value[at], *value[at:]]
+    return [*value[:at], changed_value(rng, value[at]), *value[at + 1 :]]
 
 
 def _opened(data: bytes) -> tuple[dict[str, Any], bytes] | None:
@@ -280,7 +291,7 @@ def _inside_gzip(rng: Random, data: bytes) -> bytes:
     """What checksums cannot see: damage from before the compression."""
     try:
         plain = gzip.decompress(data)
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return _bits(rng, data)
     way = rng.choice((_early_bits, _early_bits, *BLOCKS))
     return gzip.compress(way(rng, plain), compresslevel=1, mtime=0)

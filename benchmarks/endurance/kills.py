@@ -1,14 +1,18 @@
 """Kills: a command that is struck once or twice and finished must leave what an undisturbed one leaves."""
 
+import json
 import signal
+from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from benchmarks.endurance.operations import Blow, Whom
 from benchmarks.endurance.outcome import Case, Outcome, faults, hidden_leftovers, last_words
 from benchmarks.endurance.place import Place, Undisturbed
-from benchmarks.endurance.programs import Ended, Running, end
-from benchmarks.endurance.sameness import differences
+from benchmarks.endurance.programs import GRACE, Ended, Program, Running, run
+from benchmarks.endurance.sameness import differences, names_below, tensors_and_header
 from benchmarks.endurance.scenarios import SCENARIOS, Scenario
+from benchmarks.endurance.sessions import end
 
 SIGNALS = {signal.SIGKILL: 6, signal.SIGTERM: 2, signal.SIGINT: 2}
 SPOKEN = {signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -16,6 +20,8 @@ SPOKEN = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
 TWICE = 0.25
 """How many cases strike the resumed program too."""
+AT_ONCE = 0.25
+"""How many are gone on with before the children of the struck program have ended."""
 STARTED = 0.4
 """How many cases are really started, every time."""
 BY_OPERATION = 0.6
@@ -24,51 +30,115 @@ STARTUP = 6.0
 """Seconds that a started program may need before it does anything."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is done to which command."""
+
+    name: str
+    started: bool
+    """Whether the program is started by its console script, every time."""
+    at_once: bool
+    """Whether the next program begins while children of the one before may still be ending."""
+    blows: tuple[Blow, ...]
+
+    def __str__(self) -> str:
+        """In words."""
+        words = [f"{self.name}, {'started' if self.started else 'forked'}", *map(str, self.blows)]
+        return "; ".join([*words, *(["finished at once"] if self.at_once else [])])
+
+
 def strike(place: Place, case: Case, rng: Random) -> Outcome:
     """Run a command, strike it, finish it, and compare."""
-    names = list(SCENARIOS)
-    name = rng.choices(names, [SCENARIOS[name].weight for name in names])[0]
-    scenario, known = SCENARIOS[name], place.known(name)
-    started = rng.random() < STARTED
-    at_once = rng.random() < 0.25
-    blows = [_blow(rng, known, started) for _ in range(1 + (rng.random() < TWICE))]
-    words = [f"{name}, {'started' if started else 'forked'}", *map(str, blows)]
-    losses: list[str] = []
-    ends: list[str] = []
-    kills = 0
-    start = place.start(scenario)
-    with place.case(case.name, start) as folder:
-        for turn, blow in enumerate(blows):
-            added = scenario.go_on if turn else ()
-            running = Running(place.program(scenario, *added, started=started), folder, blow)
-            ended = running.wait(known.limit, orphans=not at_once)
-            losses += [*faults(ended), *_wrong_end(ended, blow, scenario, turn)]
-            kills += ended.struck
-            ends.append(_how(ended, blow))
-            if blow.signal in SPOKEN and blow.whom != "child" and not at_once:
-                losses += _after_words(scenario, hidden_leftovers(folder / "work", (start, known.folder)))
-        finishing = place.program(scenario, *scenario.go_on, started=started)
-        ended = Running(finishing, folder).wait(known.limit)
-        if at_once:
-            losses += [f"left the process behind: {line}" for line in end(running.pid, 60)]
-            if ended.code == 3:
-                # The children of the one that was struck may have held on until now.
-                ended = Running(finishing, folder).wait(known.limit)
-        losses += faults(ended)
-        different = differences(folder / "work", known.folder)
-        refused = scenario.once and ended.code in {2, 3} and not different
-        if ended.code != 0 and not refused and not faults(ended):
-            losses.append(f"finishing ended with exit code {ended.code}: {last_words(ended.stderr)}")
-        losses += different[:8]
+    plan = _plan(place, rng)
+    scenario, known = SCENARIOS[plan.name], place.known(plan.name)
+    with place.case(case.name, place.start(scenario)) as folder:
+        turns = [_turn(place, plan, number, folder) for number in range(len(plan.blows))]
+        losses = [line for turn in turns for line in turn.losses]
+        if plan.at_once:
+            ended = run(_again(place, plan), folder, limit=known.limit)
+            losses += [
+                f"left the process behind: {line}" for one in turns for line in end(one.session, GRACE)
+            ]
+        if not plan.at_once or ended.code == 3:
+            # What held on to its work until just now has let go of it.
+            ended = run(_again(place, plan), folder, limit=known.limit)
+        losses += _unfinished(ended, scenario, differences(folder / "work", known.folder))
+    kills = sum(turn.ended.struck for turn in turns)
     return Outcome(
         case=case,
-        what="; ".join([*words, *(["finished at once"] if at_once else [])]),
-        about=name,
-        result=ends[0],
+        what=str(plan),
+        about=plan.name,
+        result=_how(turns[0].ended, plan.blows[0]),
         losses=tuple(losses),
         kills=kills,
-        really_started=kills if started else 0,
+        really_started=kills if plan.started else 0,
     )
+
+
+def _plan(place: Place, rng: Random) -> Plan:
+    names = list(SCENARIOS)
+    name = rng.choices(names, [SCENARIOS[name].weight for name in names])[0]
+    started, at_once, twice = rng.random() < STARTED, rng.random() < AT_ONCE, rng.random() < TWICE
+    known = place.known(name)
+    blows = tuple(_blow(rng, known, started) for _ in range(1 + twice))
+    return Plan(name=name, started=started, at_once=at_once, blows=blows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """A program that was struck."""
+
+    ended: Ended
+    session: int
+    losses: list[str]
+
+
+def _turn(place: Place, plan: Plan, number: int, folder: Path) -> Turn:
+    scenario, blow, work = SCENARIOS[plan.name], plan.blows[number], folder / "work"
+    known = place.known(plan.name)
+    before = names_below(work) | names_below(known.folder)
+    running = Running(_again(place, plan, resumed=number > 0), folder, blow)
+    ended = running.wait(known.limit, orphans=not plan.at_once)
+    losses = [*faults(ended), *_wrong_end(ended, blow, scenario, number), *mixed_up(work)]
+    if blow.signal in SPOKEN and blow.whom != "child" and not plan.at_once:
+        left = hidden_leftovers(work, before)
+        kept = [line for line in left if scenario.keeps and line.startswith(scenario.keeps)]
+        losses += [f"after {blow.signal.name}, {line}" for line in left if line not in kept]
+    return Turn(ended=ended, session=running.pid, losses=losses)
+
+
+def _again(place: Place, plan: Plan, *, resumed: bool = True) -> Program:
+    scenario = SCENARIOS[plan.name]
+    return place.program(scenario, *(scenario.go_on if resumed else ()), started=plan.started)
+
+
+def _unfinished(ended: Ended, scenario: Scenario, different: list[str]) -> list[str]:
+    """What is missing at the end of it all."""
+    lines = faults(ended)
+    found_done = scenario.once and ended.code in {2, 3} and not different
+    if ended.code != 0 and not found_done and not lines:
+        lines.append(f"finishing ended with exit code {ended.code}: {last_words(ended.stderr)}")
+    return [*lines, *different[:8]]
+
+
+def mixed_up(work: Path) -> list[str]:
+    """Checkpoints that lie beside the description of another run."""
+    lines = []
+    for described in work.glob("**/run.json"):
+        try:
+            expected = _same_run(json.loads(described.read_bytes())["config"])
+            for path in sorted(described.parent.glob("[!.]*.safetensors")):
+                written = tensors_and_header(path.read_bytes())["__metadata__"]["activmask"]
+                if _same_run(written.get("description", written)["config"]) != expected:
+                    lines.append(f"{path.relative_to(work)} lies beside the description of another run")
+        except (ValueError, KeyError) as error:
+            lines.append(f"{described.relative_to(work)} or a checkpoint is not whole ({error!r})")
+    return lines
+
+
+def _same_run(config: dict[str, object]) -> dict[str, object]:
+    # More epochs and another machine are the same run.
+    return {name: value for name, value in config.items() if name not in {"epochs", "device", "threads"}}
 
 
 def _blow(rng: Random, known: Undisturbed, started: bool) -> Blow:
@@ -100,11 +170,6 @@ def _wrong_end(ended: Ended, blow: Blow, scenario: Scenario, turn: int) -> list[
     if ended.code in allowed:
         return []
     return [f"exit code {ended.code} after {blow}: {last_words(ended.stderr)}"]
-
-
-def _after_words(scenario: Scenario, lines: list[str]) -> list[str]:
-    kept = [line for line in lines if scenario.keeps and line.startswith(scenario.keeps)]
-    return [f"after a signal that it heard, {line}" for line in lines if line not in kept]
 
 
 def _how(ended: Ended, blow: Blow) -> str:

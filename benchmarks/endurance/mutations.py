@@ -9,7 +9,7 @@ from benchmarks.endurance.material import files_below
 from benchmarks.endurance.outcome import CODES, Case, Outcome, faults, hidden_leftovers, last_words
 from benchmarks.endurance.place import Place
 from benchmarks.endurance.programs import Ended, run
-from benchmarks.endurance.sameness import differences
+from benchmarks.endurance.sameness import differences, names_below
 from benchmarks.endurance.scenarios import SCENARIOS, STDOUT, Scenario
 
 
@@ -69,6 +69,7 @@ def mutate(place: Place, case: Case, rng: Random) -> Outcome:
     start = place.start(scenario)
     with place.case(case.name, start) as folder:
         work = folder / "work"
+        before = names_below(work)
         path = _drawn(rng, work, subject.files)
         inner = path.relative_to(work).as_posix()
         how = damage(rng, path, _others(place, path.suffix, work))
@@ -77,7 +78,7 @@ def mutate(place: Place, case: Case, rng: Random) -> Outcome:
         if not losses and ended.code not in CODES:
             losses.append(f"exit code {ended.code}: {last_words(ended.stderr)}")
         if ended.code in CODES:
-            losses += hidden_leftovers(work, (start, known.folder))
+            losses += hidden_leftovers(work, before | names_below(known.folder))
         if ended.code == 0 and scenario.made and inner.endswith(scenario.judged):
             losses += _other_result(ended, known.stdout, work, known.folder, scenario)
     return Outcome(

@@ -81,7 +81,7 @@ def count_operations(folder: Path, counted: Counted, blow: Blow | None) -> None:
 
     def begin(event: str, path: Any) -> None:
         name = os.fsdecode(path)
-        if os.path.isabs(name) and not name.startswith(inside):
+        if name.startswith(os.sep) and not name.startswith(inside):
             return
         number = counted.begin(f"{event} {name.removeprefix(inside)}")
         if blow is not None and number == blow.operation:
@@ -104,4 +104,4 @@ def count_operations(folder: Path, counted: Counted, blow: Blow | None) -> None:
         real(descriptor)
 
     sys.addaudithook(heard)
-    os.fsync = fsync
+    setattr(os, real.__name__, fsync)

@@ -1,6 +1,5 @@
 """What became of one case, and what in the end of a program is a loss, whatever was done to it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -73,11 +72,7 @@ def last_words(stderr: str) -> str:
     return f"{said[:300]}{f' [{place}]' if place else ''}"
 
 
-def hidden_leftovers(work: Path, before: Sequence[Path | None]) -> list[str]:
-    """Hidden files and folders that lie in a working folder and in none of those that may have them."""
-    known = {name for folder in before if folder is not None for name in names_below(folder)}
-    return [
-        f"{name} is left over"
-        for name in sorted(names_below(work) - known)
-        if name.rpartition("/")[2].startswith(".")
-    ]
+def hidden_leftovers(work: Path, known: set[str]) -> list[str]:
+    """Hidden files and folders that lie in a working folder and are not known."""
+    names = sorted(names_below(work) - known)
+    return [f"{name} is left over" for name in names if name.rpartition("/")[2].startswith(".")]

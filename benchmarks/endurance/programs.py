@@ -5,7 +5,6 @@ A forked one skips the seconds of its imports, which this process has done alrea
 """
 
 import atexit
-import io
 import multiprocessing.util
 import os
 import resource
@@ -26,6 +25,7 @@ from typing import Any, NoReturn, cast
 
 from activmask.ground.errors import DataError
 from benchmarks.endurance.operations import Blow, Counted, count_operations
+from benchmarks.endurance.sessions import end, members
 
 SLOW = 120.0
 """Seconds that the quickest program may take before it counts as one that never ends."""
@@ -233,16 +233,9 @@ def _main(program: Program) -> int:
     # As in the real program, a spawned child finds no main module of this benchmark to import.
     sys.modules["__main__"] = ModuleType("__main__")
     sys.argv = ["activmask", *program.arguments]
-    sys.stdin, sys.stdout, sys.stderr = (
-        io.TextIOWrapper(io.FileIO(number, mode, closefd=False), encoding="utf-8", line_buffering=number == 2)
-        if number == 0
-        else io.TextIOWrapper(
-            io.BufferedWriter(io.FileIO(number, mode, closefd=False)),
-            encoding="utf-8",
-            line_buffering=number == 2,
-        )
-        for number, mode in enumerate(("r", "w", "w"))
-    )
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
     atexit._clear()
     code = _called(main)
     cast(Any, threading)._shutdown()
@@ -271,43 +264,6 @@ def bound_memory() -> None:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     most = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-def members(session: int) -> list[int]:
-    """The processes of a session that have not ended."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
-        try:
-            facts = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(facts[3]) == session and facts[0] not in "ZX":
-            found.append(int(entry.name))
-    return found
-
-
-def end(session: int, grace: float = 0.0) -> tuple[str, ...]:
-    """Wait for the processes of a session, then kill those that are left; returns their command lines."""
-    deadline = time.monotonic() + grace
-    pause = _LOOK
-    while (left := members(session)) and time.monotonic() < deadline:
-        time.sleep(pause)
-        pause = min(2 * pause, 0.2)
-    named = tuple(_command_line(pid) for pid in left)
-    for pid in left:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return named
-
-
-def _command_line(pid: int) -> str:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return "?"
-    return b" ".join(words).decode(errors="replace").strip()[:200]
 
 
 def _times(folder: Path) -> list[tuple[str, int]]:

@@ -3,19 +3,21 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 LASTING = ("seconds", "images_per_second", "data_path")
 """Keys of JSON, and columns of tables, that two runs of one command may have of their own."""
+_NOTHING = "nothing"
 
 
 def differences(found: Path, expected: Path) -> list[str]:
     """A line for each file or folder that only one of them has, or whose content is another."""
     ours, theirs = names_below(found), names_below(expected)
-    lines = [f"{name} is left over" for name in sorted(ours - theirs)]
-    lines += [f"{name} is missing" for name in sorted(theirs - ours)]
+    lines = [f"{name} is left over" for name in _outermost(ours - theirs)]
+    lines += [f"{name} is missing" for name in _outermost(theirs - ours)]
     lines += [
         f"{name} differs{where}"
         for name in sorted(ours & theirs)
@@ -27,6 +29,11 @@ def differences(found: Path, expected: Path) -> list[str]:
 def names_below(folder: Path) -> set[str]:
     """All files and folders, hidden ones too."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def _outermost(names: set[str]) -> list[str]:
+    """Those that lie in none of the others."""
+    return sorted(name for name in names if name.rpartition("/")[0] not in names)
 
 
 def _difference(found: Path, expected: Path) -> str | None:
@@ -89,19 +96,21 @@ def _lasting(value: Any) -> Any:
 def _first(before: Any, after: Any, where: str = "") -> str | None:
     """The first place at which two values differ."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for name in [*before, *(name for name in after if name not in before)]:
-            if name not in before or name not in after:
-                return f" at {where}{name}: only one has it"
-            if (found := _first(before[name], after[name], f"{where}{name}.")) is not None:
-                return found
-        return None
+        names = [*before, *(name for name in after if name not in before)]
+        return _first_of(
+            (f"{where}{name}.", before.get(name, _NOTHING), after.get(name, _NOTHING)) for name in names
+        )
     if isinstance(before, list) and isinstance(after, list):
-        if len(before) != len(after):
-            return f" at {where[:-1]}: {len(after)} entries instead of {len(before)}"
-        both = enumerate(zip(before, after, strict=True))
-        return next((f for k, (a, b) in both if (f := _first(a, b, f"{where}{k}.")) is not None), None)
-    if before == after or (before != before and after != after):
+        pairs = zip_longest(before, after, fillvalue=_NOTHING)
+        return _first_of((f"{where}{k}.", *pair) for k, pair in enumerate(pairs))
+    # NaN equals itself here.
+    if before == after or repr(before) == repr(after):
         return None
-    if isinstance(before, bytes | tuple):
-        return f" at {where[:-1]}" if where else ""
-    return f" at {where[:-1]}: {after!r} instead of {before!r}"[:300]
+    place = f" at {where[:-1]}" if where else ""
+    bare = isinstance(before, bytes | tuple) or isinstance(after, bytes | tuple)
+    return place if bare else f"{place}: {after!r} instead of {before!r}"[:300]
+
+
+def _first_of(pairs: Iterable[tuple[str, Any, Any]]) -> str | None:
+    found = (_first(before, after, where) for where, before, after in pairs)
+    return next((line for line in found if line is not None), None)

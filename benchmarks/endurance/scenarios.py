@@ -60,8 +60,10 @@ FOLDER = (
     *("--labels", "{at}pictures/labels.csv", "--out", "data"),
 )
 MSD = ("--out", "data", "--size", "24")
-XRAY = ("prepare-xray", "--nih", "{at}xray/NIH", "--padchest", "{at}xray/PadChest")
-XRAY = (*XRAY, "--out", "data", "--size", "24")
+XRAY = (
+    *("prepare-xray", "--nih", "{at}xray/NIH", "--padchest", "{at}xray/PadChest"),
+    *("--out", "data", "--size", "24"),
+)
 
 
 def _at(place: str, words: tuple[str, ...]) -> tuple[str, ...]:
