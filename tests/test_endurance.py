@@ -1,7 +1,9 @@
 """What the endurance benchmark does to files and programs, that it can fail, and three minutes of it."""
 
+import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from benchmarks.command import run
 from benchmarks.endurance import TURNS, _cases
 from benchmarks.endurance.damage import changed_value, damage
 from benchmarks.endurance.kills import mixed_up
-from benchmarks.endurance.outcome import KINDS, Case, Outcome, faults, hidden_leftovers
+from benchmarks.endurance.outcome import KINDS, Case, Outcome, faults, hidden_names
 from benchmarks.endurance.programs import Ended
 from benchmarks.endurance.sameness import differences
 from benchmarks.endurance.scenarios import SCENARIOS
@@ -43,32 +45,35 @@ CONTENTS = {
     ).encode(),
     "x.csv": b"epoch,loss,seconds\n0,0.5,1.25\n1,0.25,1.5\n",
     "x.toml": b'model = "cnn"\nwidth = 2\n',
-    "x.nii.gz": __import__("gzip").compress(bytes(500)),
+    "x.nii.gz": gzip.compress(bytes(500)),
     "x.png": bytes(range(256)) * 3,
     "x.unknown": b"",
 }
+
+
+def damaged(seed: int, path: Path, others: list[Path]) -> tuple[str, bytes | str]:
+    """What is done to a file, and what is left in its place."""
+    path.write_bytes(CONTENTS[path.name])
+    way = damage(Random(seed), path, others)
+    if path.is_dir():
+        shutil.rmtree(path)
+        return way, "folder"
+    left = path.read_bytes() if path.is_file() else "nothing"
+    path.unlink(missing_ok=True)
+    return way, left
 
 
 @pytest.mark.parametrize("name", CONTENTS)
 def test_damage_is_what_its_seed_says_and_nearly_always_damage(name, tmp_path):
     path, other = tmp_path / name, tmp_path / "other"
     other.write_bytes(b"another file")
-    ways: Counter[str] = Counter()
-    changed = 0
-    for seed in range(150):
-        left = []
-        for _ in range(2):
-            path.write_bytes(CONTENTS[name])
-            ways[damage(Random(seed), path, [other])] += 1
-            left.append(path.read_bytes() if path.is_file() else os.fsencode(f"{path.is_dir()}"))
-            if path.is_dir() and not path.is_symlink():
-                (path / "within").unlink()
-                path.rmdir()
-            path.unlink(missing_ok=True)
-        assert left[0] == left[1]
-        changed += left[0] != CONTENTS[name]
-    assert {"gone", "a folder", "empty", "a link to itself", "cut off", "bits"} <= ways.keys()
-    assert changed > (120 if CONTENTS[name] else 10)
+    found = [damaged(seed, path, [other]) for seed in range(250)]
+    assert [damaged(seed, path, [other]) for seed in range(20)] == found[:20]
+    ways = {way for way, _ in found}
+    assert any(way.startswith("replaced by") for way in ways)
+    assert len(ways & {"gone", "a folder", "empty", "a broken link", "a link to itself"}) >= 3
+    assert {"cut off", "bits", "zeroed"} <= ways
+    assert sum(left != CONTENTS[name] for _, left in found) > (200 if CONTENTS[name] else 20)
 
 
 def test_values_change_in_type_and_number_at_any_depth():
@@ -156,7 +161,7 @@ def test_only_hidden_names_that_were_not_there_are_left_over(tmp_path):
     for name in ("a", ".b", "c/.d"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert hidden_leftovers(tmp_path, {".b"}) == ["c/.d is left over"]
+    assert hidden_names(tmp_path, {".b"}) == ["c/.d"]
 
 
 def test_a_network_under_another_description_is_found(tmp_path):
@@ -196,6 +201,7 @@ def test_what_was_lost_stands_in_tables_with_the_way_to_repeat_it():
     assert [part.get("heading") for part in parts(outcomes[2:], "repeat")] == [None, "Mutations"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
@@ -227,7 +233,7 @@ sys.exit(run(BENCHMARKS, ["endurance", *sys.argv[1:]]))
 
 @pytest.mark.process
 def test_a_program_that_does_not_remember_its_seed_fails(tmp_path):
-    command = [sys.executable, "-c", FORGETFUL, "--repeat", "mutation-1", "--lanes", "1"]
+    command = [sys.executable, "-c", FORGETFUL, "--repeat", "kill-12", "--lanes", "1"]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "out")],
         cwd=ROOT,
@@ -237,8 +243,8 @@ def test_a_program_that_does_not_remember_its_seed_fails(tmp_path):
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert read_result(tmp_path / "out")["behind"]["lost"] == 1
-    assert "python -m benchmarks endurance --seed 0 --repeat mutation-1" in done.stdout
+    assert read_result(tmp_path / "out")["behind"]["lost"] == 1, done.stderr
+    assert "python -m benchmarks endurance --seed 0 --repeat kill-12" in done.stdout
 
 
 @pytest.mark.process

@@ -19,25 +19,29 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
-from itertools import cycle
+from itertools import cycle, repeat
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from typer.testing import CliRunner
+
 from activmask.ground.errors import UsageError
 from benchmarks.command import PROGRAM, Findings
-from benchmarks.endurance.lanes import on_lanes
+from benchmarks.endurance.lanes import LaneLost, on_lanes
 from benchmarks.endurance.outcome import KINDS, Case, Kind, Outcome
 from benchmarks.endurance.tally import behind, parts, said
 
 if TYPE_CHECKING:
     from benchmarks.endurance.place import Place
 
-TURNS: tuple[Kind, ...] = ("kill", *(["mutation"] * 24)) * 5 + ("race",)
+_TURN: tuple[Kind, ...] = ("kill", *repeat("mutation", 24))
+TURNS: tuple[Kind, ...] = (*_TURN, *_TURN, "race", *_TURN, *_TURN, *_TURN)
 """What kinds of cases follow each other, again and again."""
 TELLING = 30.0
 """Seconds between two findings."""
@@ -63,7 +67,8 @@ def measure(given: Namespace) -> Iterator[Findings]:
     _check(given)
     outcomes: list[Outcome] = []
     begun = told = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="endurance-") as root:
+    lost_lane = False
+    with tempfile.TemporaryDirectory(prefix="endurance-", ignore_cleanup_errors=True) as root:
         try:
             for outcome in _outcomes(given, Path(root), begun):
                 outcomes.append(outcome)
@@ -74,7 +79,10 @@ def measure(given: Namespace) -> Iterator[Findings]:
                     yield _findings(given, outcomes)
         except KeyboardInterrupt:
             _say("interrupted; this is what there was until then")
-    yield _findings(given, outcomes)
+        except LaneLost as error:
+            _say(f"ended too early: {error}")
+            lost_lane = True
+    yield _findings(given, outcomes, failed=lost_lane)
 
 
 def _check(given: Namespace) -> None:
@@ -92,6 +100,8 @@ def _outcomes(given: Namespace, root: Path, begun: float) -> Iterator[Outcome]:
     # They take seconds, which --help can do without; lanes are forked from a process that has them.
     for module in ("activmask_cli.app", "activmask.training.run", "activmask.report.write"):
         import_module(module)
+    # What typer imports when it is first called.
+    CliRunner().invoke(import_module("activmask_cli.app").app, ["--version"])
     from benchmarks.endurance.place import Place
 
     place = Place(root)
@@ -127,7 +137,13 @@ def _do(place: "Place", seed: int, case: Case) -> Outcome:
         "mutation": mutate,
         "race": race,
     }
-    return kinds[case.kind](place, case, Random(f"{seed}:{case.name}"))
+    try:
+        return kinds[case.kind](place, case, Random(f"{seed}:{case.name}"))
+    except Exception:  # noqa: BLE001 - it is told, counts as lost, and leaves the hour of the others alone
+        said = " / ".join(traceback.format_exc().strip().splitlines()[-3:])
+        return Outcome(
+            case=case, what=case.name, about="this benchmark", result="failed itself", losses=(said,)
+        )
 
 
 def _tell(outcome: Outcome) -> None:
@@ -139,11 +155,11 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _findings(given: Namespace, outcomes: list[Outcome]) -> Findings:
-    repeat = f"{PROGRAM} endurance --seed {given.seed} --repeat"
+def _findings(given: Namespace, outcomes: list[Outcome], *, failed: bool = False) -> Findings:
+    again = f"{PROGRAM} endurance --seed {given.seed} --repeat"
     return Findings(
         title="Endurance: kills, damaged files and races",
-        parts=parts(outcomes, repeat),
+        parts=parts(outcomes, again),
         behind=behind(outcomes, given.seed),
-        failed=any(outcome.losses for outcome in outcomes),
+        failed=failed or any(outcome.losses for outcome in outcomes),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.endurance.operations import Blow, Whom
-from benchmarks.endurance.outcome import Case, Outcome, faults, hidden_leftovers, last_words
+from benchmarks.endurance.outcome import Case, Outcome, faults, hidden_names, last_words
 from benchmarks.endurance.place import Place, Undisturbed
 from benchmarks.endurance.programs import GRACE, Ended, Program, Running, run
 from benchmarks.endurance.sameness import differences, names_below, tensors_and_header
@@ -101,10 +101,13 @@ def _turn(place: Place, plan: Plan, number: int, folder: Path) -> Turn:
     ended = running.wait(known.limit, orphans=not plan.at_once)
     losses = [*faults(ended), *_wrong_end(ended, blow, scenario, number), *mixed_up(work)]
     if blow.signal in SPOKEN and blow.whom != "child" and not plan.at_once:
-        left = hidden_leftovers(work, before)
-        kept = [line for line in left if scenario.keeps and line.startswith(scenario.keeps)]
-        losses += [f"after {blow.signal.name}, {line}" for line in left if line not in kept]
+        left = [name for name in hidden_names(work, before) if not _kept(name, scenario)]
+        losses += [f"after {blow.signal.name}, {name} is left over" for name in left]
     return Turn(ended=ended, session=running.pid, losses=losses)
+
+
+def _kept(name: str, scenario: Scenario) -> bool:
+    return bool(scenario.keeps) and name.endswith(scenario.keeps)
 
 
 def _again(place: Place, plan: Plan, *, resumed: bool = True) -> Program:

@@ -6,7 +6,7 @@ from random import Random
 
 from benchmarks.endurance.damage import damage
 from benchmarks.endurance.material import files_below
-from benchmarks.endurance.outcome import CODES, Case, Outcome, faults, hidden_leftovers, last_words
+from benchmarks.endurance.outcome import CODES, Case, Outcome, faults, hidden_names, last_words
 from benchmarks.endurance.place import Place
 from benchmarks.endurance.programs import Ended, run
 from benchmarks.endurance.sameness import differences, names_below
@@ -78,7 +78,8 @@ def mutate(place: Place, case: Case, rng: Random) -> Outcome:
         if not losses and ended.code not in CODES:
             losses.append(f"exit code {ended.code}: {last_words(ended.stderr)}")
         if ended.code in CODES:
-            losses += hidden_leftovers(work, before | names_below(known.folder))
+            names = hidden_names(work, before | names_below(known.folder))
+            losses += [f"{name} is left over" for name in names if not name.endswith(scenario.keeps or "\0")]
         if ended.code == 0 and scenario.made and inner.endswith(scenario.judged):
             losses += _other_result(ended, known.stdout, work, known.folder, scenario)
     return Outcome(

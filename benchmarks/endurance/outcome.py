@@ -72,7 +72,6 @@ def last_words(stderr: str) -> str:
     return f"{said[:300]}{f' [{place}]' if place else ''}"
 
 
-def hidden_leftovers(work: Path, known: set[str]) -> list[str]:
+def hidden_names(work: Path, known: set[str]) -> list[str]:
     """Hidden files and folders that lie in a working folder and are not known."""
-    names = sorted(names_below(work) - known)
-    return [f"{name} is left over" for name in names if name.rpartition("/")[2].startswith(".")]
+    return sorted(name for name in names_below(work) - known if name.rpartition("/")[2].startswith("."))

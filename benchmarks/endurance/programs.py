@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn, cast
@@ -224,8 +225,6 @@ def console_script() -> str:
 
 def _main(program: Program) -> int:
     """What the console script does, and what Python does at the end; returns the exit code."""
-    from activmask_cli.app import main
-
     from activmask.training.feed import stream
 
     if program.streamed:
@@ -237,7 +236,7 @@ def _main(program: Program) -> int:
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
     atexit._clear()
-    code = _called(main)
+    code = _called(import_module("activmask_cli.app").main)
     cast(Any, threading)._shutdown()
     cast(Any, multiprocessing.util)._exit_function()
     atexit._run_exitfuncs()

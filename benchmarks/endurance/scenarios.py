@@ -24,7 +24,7 @@ class Scenario:
     once: bool = False
     """Whether a second call of a finished command is refused."""
     keeps: str = ""
-    """How the names of what it keeps of an interrupted call begin, to go on from."""
+    """How the names end of what it keeps of an interrupted call, to go on from."""
     idle: str = ""
     """What a call prints that finds everything done."""
     made: str = ""
@@ -117,7 +117,7 @@ _KILLED: dict[str, Scenario] = {
         command=("prepare-msd", "{inputs}/Task03_Liver.tar", *MSD), once=True, weight=2, races=2
     ),
     "prepare-xray": Scenario(
-        command=(*_at("{inputs}/", XRAY), "--workers", "2"), once=True, weight=2, races=1
+        command=(*_at("{inputs}/", XRAY), "--workers", "2"), once=True, keeps=".cache", weight=2, races=1
     ),
     "report": Scenario(
         command=("report", "run", "--device", "cpu", "--out", "report"),
@@ -170,7 +170,7 @@ _READ: dict[str, Scenario] = {
         command=("prepare-msd", "Task03_Liver.tar", *MSD),
         material=(("Task03_Liver.tar", "Task03_Liver.tar"),),
     ),
-    "prepare X-rays": Scenario(command=_at("", XRAY), material=(("xray", "xray"),)),
+    "prepare X-rays": Scenario(command=_at("", XRAY), keeps=".cache", material=(("xray", "xray"),)),
     "TOML": Scenario(
         command=("train", "--config", "run.toml", "--dry-run"), material=(("run.toml", "run.toml"),)
     ),
