@@ -24,7 +24,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
-from itertools import cycle, repeat
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -40,7 +40,8 @@ from benchmarks.endurance.tally import behind, parts, said
 if TYPE_CHECKING:
     from benchmarks.endurance.place import Place
 
-_TURN: tuple[Kind, ...] = ("kill", *repeat("mutation", 24))
+_MUTATIONS: tuple[Kind, ...] = ("mutation",) * 24
+_TURN: tuple[Kind, ...] = ("kill", *_MUTATIONS)
 TURNS: tuple[Kind, ...] = (*_TURN, *_TURN, "race", *_TURN, *_TURN, *_TURN)
 """What kinds of cases follow each other, again and again."""
 TELLING = 30.0

@@ -82,8 +82,4 @@ def _wrong_codes(ends: list[Ended], scenario: Scenario, struck: bool) -> list[st
 
 
 def _result(ends: list[Ended], scenario: Scenario, struck: bool) -> str:
-    doers = _doers(ends, scenario)
-    refused = sum(ended.code in {2, 3} for ended in ends)
-    idle = sum(ended.code == 0 for ended in ends) - doers
-    words = [f"{doers} did it", f"{refused} refused", f"{idle} found it done"]
-    return ", ".join([*words, *(["1 struck"] if struck else [])])
+    return f"{_doers(ends, scenario)} did it{', one struck' if struck else ''}"
