@@ -97,8 +97,8 @@ def folders(tmp_path):
 def test_what_took_another_time_is_the_same(folders):
     (folders[0] / "run/x.csv").write_bytes(CONTENTS["x.csv"].replace(b"1.25", b"9.75"))
     (folders[0] / "run/x.json").write_bytes(CONTENTS["x.json"].replace(b"2.5", b"3.5"))
-    (folders[0] / "run/x.safetensors").write_bytes(checkpoint(seconds=3))
-    (folders[1] / "run/x.safetensors").write_bytes(checkpoint(seconds=4))
+    (folders[0] / "run/x.safetensors").write_bytes(checkpoint(seconds=3, sha256="a"))
+    (folders[1] / "run/x.safetensors").write_bytes(checkpoint(seconds=4, sha256="b"))
     assert differences(*folders) == []
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 LASTING = ("seconds", "images_per_second", "data_path")
 """Keys of JSON, and columns of tables, that two runs of one command may have of their own."""
+SEAL = "sha256"
+"""What a file's own digest stands under in its header; it covers the seconds too, and its readers check it."""
 _NOTHING = "nothing"
 
 
@@ -80,9 +82,10 @@ def tensors_and_header(data: bytes) -> dict[str, Any]:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    return {name: one for name, one in value.items() if name != SEAL} if isinstance(value, dict) else value
 
 
 def _lasting(value: Any) -> Any:
