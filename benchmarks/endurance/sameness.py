@@ -11,7 +11,7 @@ from typing import Any
 LASTING = ("seconds", "images_per_second", "data_path")
 """Keys of JSON, and columns of tables, that two runs of one command may have of their own."""
 SEAL = "sha256"
-"""What a file's own digest stands under in its header; it covers the seconds too, and its readers check it."""
+"""What a file's own digest stands under in its header; it covers the seconds too, and readers check it."""
 _NOTHING = "nothing"
 
 
