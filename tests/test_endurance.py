@@ -174,7 +174,7 @@ def test_a_network_under_another_description_is_found(tmp_path):
 
 def test_every_kind_has_its_turn_and_every_case_its_own_number():
     cases = [case for _, case in zip(range(2 * len(TURNS)), _cases(None), strict=False)]
-    assert Counter(case.kind for case in cases) == {"kill": 10, "mutation": 240, "race": 2}
+    assert Counter(case.kind for case in cases) == {"kill": 10, "mutation": 320, "race": 2}
     assert len({case.name for case in cases}) == len(cases)
     assert {case.kind for _, case in zip(range(5), _cases("race"), strict=False)} == {"race"}
 

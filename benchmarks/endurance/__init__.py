@@ -2,15 +2,16 @@
 
     python -m benchmarks endurance --minutes 60 --out benchmarks/results/endurance
 
-goes through cases for so many minutes: of 126, 5 are kills, 120 mutations and one is a race.
+goes through cases for so many minutes: of 166, 5 are kills, 160 mutations and one is a race.
 
 A kill strikes a command of the program at a random moment, or before a random one of its file operations,
 once or twice, finishes it with the same command (and --resume), and compares its folder with that of an
 undisturbed run: the same files with the same content, but for seconds and images a second. A mutation
-damages one file, and the command that reads it must say so or come to what the whole file gives. A race
-starts a command two or three times at once, and one of them must do it.
+damages one file, and the command that reads it must end by itself with exit code 0, 2, 3 or 4 and without a
+traceback; where it believes a damaged file of a run, it must come to what the whole file gives. A race starts
+a command two or three times at once, and one of them must do it.
 
-Two thirds of the kills, all mutations and all races are of programs forked from this process, which has
+More than half of the kills, all mutations and all races are of programs forked from this process, which has
 done all imports; the others are started by their console script. Memory is bounded for mutations alone. It
 needs Linux. Only losses count, never slowness; each is shown with the command that repeats it.
 """
@@ -40,7 +41,7 @@ from benchmarks.endurance.tally import behind, parts, said
 if TYPE_CHECKING:
     from benchmarks.endurance.place import Place
 
-_MUTATIONS: tuple[Kind, ...] = ("mutation",) * 24
+_MUTATIONS: tuple[Kind, ...] = ("mutation",) * 32
 _TURN: tuple[Kind, ...] = ("kill", *_MUTATIONS)
 TURNS: tuple[Kind, ...] = (*_TURN, *_TURN, "race", *_TURN, *_TURN, *_TURN)
 """What kinds of cases follow each other, again and again."""

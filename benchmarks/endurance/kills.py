@@ -22,7 +22,7 @@ TWICE = 0.25
 """How many cases strike the resumed program too."""
 AT_ONCE = 0.25
 """How many are gone on with before the children of the struck program have ended."""
-STARTED = 0.4
+STARTED = 0.45
 """How many cases are really started, every time."""
 BY_OPERATION = 0.6
 """How many of the forked ones are struck before a file operation instead of by time."""
@@ -66,7 +66,7 @@ def strike(place: Place, case: Case, rng: Random) -> Outcome:
     kills = sum(turn.ended.struck for turn in turns)
     return Outcome(
         case=case,
-        what=str(plan),
+        what="; ".join([str(plan), *(f"struck at {turn.ended.where}" for turn in turns if turn.ended.where)]),
         about=plan.name,
         result=_how(turns[0].ended, plan.blows[0]),
         losses=tuple(losses),

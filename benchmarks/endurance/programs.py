@@ -129,7 +129,7 @@ class Running:
         """
         try:
             if self.blow is not None and self.blow.operation is None:
-                self._strike(self.blow)
+                self._strike(self.blow, limit)
             code = self._code() if self._gone(self.begun + limit - time.monotonic()) else None
             seconds = time.monotonic() - self.begun
             left = end(self.pid, GRACE) if orphans and code is not None else ()
@@ -165,11 +165,11 @@ class Running:
         poll.register(self._descriptor, select.POLLIN)
         return bool(poll.poll(max(0.0, seconds) * 1000))
 
-    def _strike(self, blow: Blow) -> None:
-        if blow.once_seen:
-            before = _times(self.work)
-            while _times(self.work) == before and not self._gone(_LOOK):
-                pass
+    def _strike(self, blow: Blow, limit: float) -> None:
+        before, last = _times(self.work), self.begun + limit
+        while blow.once_seen and time.monotonic() < last and _times(self.work) == before:
+            if self._gone(_LOOK):
+                break
         if self._gone(blow.seconds):
             return
         self._struck = True
