@@ -18,13 +18,15 @@ from safetensors.torch import save
 
 from benchmarks.command import run
 from benchmarks.endurance import TURNS, _cases
-from benchmarks.endurance.damage import changed_value, damage
+from benchmarks.endurance.damage import damage
 from benchmarks.endurance.kills import mixed_up
 from benchmarks.endurance.outcome import KINDS, Case, Outcome, faults, hidden_names
 from benchmarks.endurance.programs import Ended
-from benchmarks.endurance.sameness import differences
+from benchmarks.endurance.sameness import differences, tensors_and_header
 from benchmarks.endurance.scenarios import SCENARIOS
 from benchmarks.endurance.tally import behind, parts
+from benchmarks.endurance.tensor_ways import TENSORS
+from benchmarks.endurance.ways import changed_value, words_for
 from benchmarks.markdown import table_lines
 from benchmarks.stored import read_result
 
@@ -82,6 +84,15 @@ def test_values_change_in_type_and_number_at_any_depth():
     assert len(set(results)) > 100
     assert '{"a": 2, "b": [1.5, {"c": "x"}]}' in results
     assert '{"a": 1, "b": [1.5, {"c": null}]}' in results
+
+
+def test_a_file_of_tensors_stays_one_whose_seal_is_gone_where_an_edit_is_to_be_believed():
+    [way] = [way for way in TENSORS if words_for(way) == "edited before seals"]
+    whole = checkpoint(sha256="s", description={"run_sha256": "r", "epoch": 1})
+    found = [tensors_and_header(way(Random(seed), whole)) for seed in range(50)]
+    assert all(set(one) == {"a", "b", "__metadata__"} for one in found)
+    assert not any("run_sha256" in str(one["__metadata__"]) for one in found)
+    assert len({json.dumps(one["__metadata__"]) for one in found}) > 10
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ A kill strikes a command of the program at a random moment, or before a random o
 once or twice, finishes it with the same command (and --resume), and compares its folder with that of an
 undisturbed run: the same files with the same content, but for seconds and images a second. A mutation
 damages one file, and the command that reads it must end by itself with exit code 0, 2, 3 or 4 and without a
-traceback; where it believes a damaged file of a run, it must come to what the whole file gives. A race starts
-a command two or three times at once, and one of them must do it.
+traceback; where it believes a damaged file of a run, it must come to what the whole file gives (but for
+edits of files as earlier versions wrote them, which had no digests). A race starts a command two or three
+times at once, and one of them must do it.
 
 More than half of the kills, all mutations and all races are of programs forked from this process, which has
 done all imports; the others are started by their console script. Memory is bounded for mutations alone. It
