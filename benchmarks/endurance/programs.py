@@ -26,7 +26,7 @@ from typing import Any, NoReturn, cast
 
 from activmask.ground.errors import DataError
 from benchmarks.endurance.operations import Blow, Counted, count_operations
-from benchmarks.endurance.sessions import end, members
+from benchmarks.endurance.sessions import command_line, end, members
 
 SLOW = 120.0
 """Seconds that the quickest program may take before it counts as one that never ends."""
@@ -173,7 +173,9 @@ class Running:
         if self._gone(blow.seconds):
             return
         self._struck = True
-        children = [pid for pid in members(self.pid) if pid != self.pid]
+        # Python's own tracker of shared memory is no child that a kernel short of memory would choose.
+        others = [pid for pid in members(self.pid) if pid != self.pid]
+        children = [pid for pid in others if "resource_tracker" not in command_line(pid)]
         target = children[0] if blow.whom == "child" and children else self.pid
         try:
             if blow.whom == "group":

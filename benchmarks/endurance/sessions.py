@@ -32,14 +32,15 @@ def end(session: int, grace: float = 0.0) -> tuple[str, ...]:
     while (left := members(session)) and time.monotonic() < deadline:
         time.sleep(pause)
         pause = min(2 * pause, 0.2)
-    named = tuple(_command_line(pid) for pid in left)
+    named = tuple(command_line(pid) for pid in left)
     for pid in left:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return named
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> str:
+    """What a process was started with, as far as it is known and not too long."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
