@@ -3,13 +3,20 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from process_marker import clocked, only_where_marked, too_long
 
 # Imports that take seconds wait: of the processes that read this file, one runs no tests.
 
-# A busy machine is no finding.
-settings.register_profile("activmask", deadline=None)
+# A busy machine is no finding: neither an example that takes long, nor one that is slow to be drawn.
+PATIENT = {
+    "deadline": None,
+    # Fixtures here last for all examples of a test, which write over what earlier ones left.
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
+settings.register_profile("search", **PATIENT, max_examples=1000, print_blob=True)
+# The same examples each time, so that whoever runs the tests meets no counterexample by chance.
+settings.register_profile("activmask", **PATIENT, derandomize=True)
 settings.load_profile("activmask")
 
 

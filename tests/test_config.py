@@ -547,7 +547,7 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
 seed_tuples = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=6, unique=True).map(tuple)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(chosen=valid_settings(), seeds=seed_tuples)
 def test_a_description_written_as_toml_reads_back_the_same(tmp_path_factory, chosen, seeds):
     config = make_config(**chosen)
@@ -610,7 +610,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path, name):
         read_config(tmp_path / name)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(garbage=st.one_of(st.binary(), st.text(st.characters(codec="utf-8")).map(str.encode)))
 def test_garbage_is_either_settings_or_a_config_error(tmp_path_factory, garbage):
     path = tmp_path_factory.getbasetemp() / "garbage.toml"

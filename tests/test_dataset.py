@@ -163,7 +163,7 @@ def shared_root(tmp_path_factory) -> Path:
     return root
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     name=st.sampled_from(["metadata.csv", "card.json"]),
     edits=st.lists(

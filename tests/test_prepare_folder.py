@@ -84,7 +84,7 @@ def fuzzed(tmp_path_factory) -> Folder:
 
 
 @pytest.mark.process
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     which=st.sampled_from(["images/a.png", "images/b.tif", "images/c.jpg", "masks/a.png", "labels.csv"]),
     edits=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), max_size=4),

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activmask.ground.errors import ActivmaskError, CheckpointError
@@ -42,7 +42,7 @@ def fed(reader, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(data=st.data())
 def test_mutated_files_never_crash_a_reader(finished, tmp_path, name, data):
     content = bytearray((finished / name).read_bytes())
@@ -54,7 +54,7 @@ def test_mutated_files_never_crash_a_reader(finished, tmp_path, name, data):
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "run.json"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(value=JSON)
 def test_any_json_is_refused_or_read(tmp_path, name, value):
     path = tmp_path / name

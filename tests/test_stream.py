@@ -150,7 +150,7 @@ def test_worker_processes_leave_the_global_generators_alone(crosses):
     ],
     ids=str,
 )
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(data=st.data())
 def test_any_batches_are_those_in_memory(scans, changes, data):
     stream, stored, config = opened(scans, **changes)

@@ -143,7 +143,7 @@ def test_which_images_agree_is_not_a_matter_of_their_order():
         assert abs(changes - 200) < 60
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     n=st.integers(2, 31),
     valid=st.integers(2, 9),

@@ -1,9 +1,7 @@
 """prepare_xray: two collections in their released forms, to a data set."""
 
 import struct
-import subprocess
 import sys
-import time
 import zlib
 from collections import Counter
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 from dataset_records import contents
 from dicom_files import PATIENT, PATIENT_ID
+from held_processes import held, last_words
 from PIL import Image
 from xray_files import SECRET, Collections, png, xray
 
@@ -360,13 +359,13 @@ def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(tmp_path):
         "r = Path(sys.argv[1]);"
         "prepare_xray(Sources(nih=r/'NIH', padchest=r/'PadChest'), r/'again', size=16)"
     )
-    process = subprocess.Popen([sys.executable, "-c", call, tmp_path])
-    while not any(path.stat().st_size for path in tmp_path.glob(".again*.cache")):
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
+    # So late that images of what was finished have left the buffer of the file that keeps them.
+    command = [sys.executable, "-c", call, tmp_path]
+    with held(command, "open", r"\.png$", times=100, cwd=tmp_path) as process:
+        process.kill()
+        last_words(process)
     (cache,) = tmp_path.glob(".again*.cache")
+    assert cache.stat().st_size
     cache.write_bytes(cache.read_bytes() + b"P half a record")
     assert not (tmp_path / "again").exists()
     prepare_xray(made.sources, tmp_path / "again", size=16)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from activmask.data.sources.xray.findings import find_finding
@@ -32,7 +32,6 @@ def collections(draw: st.DrawFn) -> list[Candidate]:
     ]
 
 
-@settings(deadline=None)
 @given(collections(), st.integers(0, 99), st.randoms(use_true_random=False))
 def test_cells_are_equal_and_the_order_of_the_rows_decides_nothing(
     candidates: list[Candidate], seed: int, rng: random.Random
@@ -47,7 +46,6 @@ def test_cells_are_equal_and_the_order_of_the_rows_decides_nothing(
     assert sample(shuffled, seed=seed) == drawn
 
 
-@settings(deadline=None)
 @given(collections(), st.integers(0, 99))
 def test_nobody_gives_a_second_image_before_everybody_gave_one(
     candidates: list[Candidate], seed: int
@@ -87,7 +85,6 @@ def test_more_than_a_cell_holds_is_refused_with_its_name_and_size() -> None:
         sample([])
 
 
-@settings(deadline=None)
 @given(collections(), st.sets(st.integers(0, 40)), st.integers(0, 99))
 def test_what_cannot_be_used_gives_way_and_cells_stay_equal(
     candidates: list[Candidate], broken: set[int], seed: int
