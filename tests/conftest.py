@@ -44,6 +44,14 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _drawn_as_if_alone():
+    """Or what a test draws from torch's own generator would follow from the tests before it."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def crosses(tmp_path_factory) -> Path:
     """A small synthetic data set on disk."""
