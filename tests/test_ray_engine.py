@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from held_processes import GIVE_UP
 from safetensors.torch import load_file
 
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
@@ -42,14 +43,18 @@ TIMES = {"seconds", "images_per_second"}
 @pytest.fixture(scope="module")
 def cluster():
     """A head that only directs, and one node for one job."""
-    cluster = cluster_utils.Cluster(
-        initialize_head=True,
-        # Its port for the dashboard's agent is the same in every cluster, unless it is 0.
-        head_node_args={"num_cpus": 0, "include_dashboard": False, "dashboard_agent_listen_port": 0},
-    )
-    cluster.add_node(num_cpus=1)
+    cluster = cluster_utils.Cluster()
+    # Its port for the dashboard's agent is the same in every cluster, unless it is 0.
+    add_node(cluster, num_cpus=0, include_dashboard=False, dashboard_agent_listen_port=0)
+    add_node(cluster)
     yield cluster
     cluster.shutdown()
+
+
+def add_node(cluster, **settings: object) -> None:
+    """Start a node, however long that takes: by itself Ray waits for half a minute."""
+    cluster.add_node(wait=False, **{"num_cpus": 1, **settings})
+    cluster.wait_for_nodes(timeout=GIVE_UP)
 
 
 def jobs_in(folder: Path, *, seeds: tuple[int, ...] = (0,), **settings: object) -> list[Job]:
@@ -141,7 +146,7 @@ class Saboteur:
 def test_a_killed_worker_and_a_lost_node_change_nothing(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep_module, "_TICK", 0.05)
     run_sweep(jobs_in(tmp_path / "local"), LocalEngine(2), nobody)
-    cluster.add_node(num_cpus=1)
+    add_node(cluster)
     engine = RayEngine(cluster.address, 1, device="auto")
     engine._work = ray.remote(max_calls=1)(halting_after_an_epoch())
     saboteur = Saboteur(cluster)

@@ -53,6 +53,8 @@ def browser(tmp_path_factory):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     driver.set_script_timeout(GIVE_UP)
+    # In place of a page of the browser's own, which asks for much and complains where there is no network.
+    driver.get("about:blank")
     yield driver
     driver.quit()
 
