@@ -10,6 +10,7 @@ BENCHMARKS = {
     "loading": "how fast a set that stays on disk is read, and how much memory that takes",
     "xray-throughput": "how much of the speed of bare decoding and resizing prepare-xray keeps",
     "variants": "which forms of actdiff and gradmask reproduce the paper, and what their peers do",
+    "endurance": "what gets lost when commands are killed, given damaged files, or raced",
     "organ": "the paper's methods for volumes on one simulated organ",
 }
 """One line by benchmark; the module has the name with underscores."""

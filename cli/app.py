@@ -1,9 +1,11 @@
 """The root of the command line: its table of contents."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from .console import ending_on_request, plain_usage_errors, tell_error, tell_warnings, write
 from .demo import demo
 from .evaluate import evaluate
 from .make_synthetic import make_synthetic
@@ -13,12 +15,29 @@ from .prepare_xray import prepare_xray
 from .report import report
 from .run_options import BareFlags
 from .saliency import saliency
+from .streams import with_own_streams
 from .sweep import sweep
 from .table import table
 from .train import train
 
+
+class Commands(TyperGroup):
+    """The commands, whose wrong use is told in characters that are seen."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Take the words before the command."""
+        with plain_usage_errors():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Take the words of the command, and run it."""
+        with plain_usage_errors():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="activmask",
+    cls=Commands,
     help="Does an image classifier look where the expert points, and does making it look there help?",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -31,7 +50,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(version("activmask"))
+        write(f"{version('activmask')}\n")
         raise typer.Exit
 
 
@@ -59,7 +78,9 @@ app.command(rich_help_panel="Grids")(report)
 
 def main() -> None:
     """Run the command line."""
-    app()
+    tell_warnings()
+    with ending_on_request():
+        with_own_streams(app, tell_error)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """`activmask demo`: the point of the whole paper in one table and one picture."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .console import err, failures_as_sentences, out
-from .tables import plain, print_table, result_table
+from activmask.ground.limits import COUNTS, RUN_SEEDS
 
-SETTINGS = "--model resnet18 --width 16 --lr 1e-3 --batch-size 32 --threads 1"
+from .console import err, failures_as_sentences, out
+from .ranges import number
+from .shell import command_line
+from .tables import print_table, result_table
+
+SETTINGS = ("--model", "resnet18", "--width", "16", "--lr", "1e-3", "--batch-size", "32", "--threads", "1")
 """One thread takes longer than two on idle cores, but two take much longer than one on busy ones."""
 SHOWN = {0: 2, 1: 1}
 """Images of each class in the picture."""
@@ -21,9 +24,17 @@ def demo(
         Path, typer.Option("--out", help="Folder for everything the demo makes.", rich_help_panel="Output")
     ] = Path("demo"),
     epochs: Annotated[
-        int, typer.Option(help="Epochs of both networks.", min=1, rich_help_panel="Training")
+        int,
+        number(COUNTS, help="Epochs of both networks.", rich_help_panel="Training"),
     ] = 12,
-    seed: Annotated[int, typer.Option(help="Of data and networks.", min=0, rich_help_panel="Training")] = 0,
+    seed: Annotated[
+        int,
+        number(
+            RUN_SEEDS,
+            help="Of data and networks.",
+            rich_help_panel="Training",
+        ),
+    ] = 0,
 ) -> None:
     """Show in a few minutes what attribution control does: one shortcut taken, one resisted.
 
@@ -32,33 +43,39 @@ def demo(
 
     Example: activmask demo --out /tmp/demo
     """
-    from activmask.runs.folder import BEST_FILE, seed_folder
-
-    place = shlex.quote(str(folder))
-    common = f"--data {place}/data {SETTINGS} --epochs {epochs} --seeds {seed} --overwrite"
-    network = seed_folder(Path("runs/actdiff"), seed) / BEST_FILE
-    for command in (
-        f"make-synthetic --n 500 --seed {seed} --out {place}/data --overwrite",
-        f"train {common} --out {place}/runs/baseline",
-        f"train {common} --actdiff 10 --out {place}/runs/actdiff",
-        f"evaluate {place}/runs/baseline {place}/runs/actdiff",
-        f"saliency {place}/{network} {place}/data/images/Valid-000000.png "
-        f"--mask {place}/data/masks/Valid-000000.png --out {place}/saliency.png",
-    ):
-        _run(context, command)
     with failures_as_sentences():
+        from activmask.ground.claims import claimed, lock_beside
+        from activmask.runs.folder import BEST_FILE, seed_folder
+    data, runs = folder / "data", folder / "runs"
+    common = ("--data", data, *SETTINGS, "--epochs", epochs, "--seeds", seed, "--overwrite")
+    network = seed_folder(runs / "actdiff", seed) / BEST_FILE
+    image, mask = (data / kind / "Valid-000000.png" for kind in ("images", "masks"))
+    # Inside, because the folder above may be nobody's to write to.
+    with failures_as_sentences(), claimed(folder, "demo", lock=lock_beside(folder / "demo")):
+        for words in (
+            ("make-synthetic", "--n", 500, "--seed", seed, "--out", data, "--overwrite"),
+            ("train", *common, "--out", runs / "baseline"),
+            ("train", *common, "--actdiff", 10, "--out", runs / "actdiff"),
+            ("evaluate", runs / "baseline", runs / "actdiff"),
+            ("saliency", network, image, "--mask", mask, "--out", folder / "saliency.png"),
+        ):
+            _run(context, [str(word) for word in words])
         _conclude(folder, seed)
 
 
-def _run(context: typer.Context, command: str) -> None:
-    err.print(plain(f"\n$ activmask {command}"), style="bold")
-    status = context.find_root().command.main(shlex.split(command), "activmask", standalone_mode=False)
+def _run(context: typer.Context, words: list[str]) -> None:
+    err.print()
+    err.print(f"$ {command_line('activmask', *words)}", style="bold")
+    status = context.find_root().command.main(words, "activmask", standalone_mode=False)
     if status:
         raise typer.Exit(status)
 
 
 def _conclude(folder: Path, seed: int) -> None:
+    from io import BytesIO
+
     from activmask.evaluation.evaluate import evaluate
+    from activmask.ground.files import write_whole
     from activmask.report.charts.side_by_side import side_by_side
     from activmask.runs.checkpoint import load_checkpoint
     from activmask.runs.folder import BEST_FILE, read_history, seed_folder
@@ -88,11 +105,13 @@ def _conclude(folder: Path, seed: int) -> None:
     shown = valid.subset(
         [i for label, count in SHOWN.items() for i in (valid.labels == label).nonzero()[:count, 0].tolist()]
     )
-    side_by_side(checkpoints, names, shown).savefig(picture, dpi=120)
+    content = BytesIO()
+    side_by_side(checkpoints, names, shown).savefig(content, format="png", dpi=120)
+    write_whole(picture, content.getvalue())
     out.print()
     print_table(table)
     out.print(
         "In training the box agrees with the class, in validation it is reversed: a network that reads the "
         "box falls to an AUC of 0, one that counts the crosses rises to 1."
     )
-    out.print(plain(f"where each looks: {picture}"))
+    out.print(f"where each looks: {picture}")

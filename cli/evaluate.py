@@ -8,11 +8,13 @@ import typer
 from activmask.runs.description import Device
 from activmask.runs.selection import Epoch
 
-from .console import err, failures_as_sentences, out
-from .tables import plain
+from .console import err, failures_as_sentences, write
+from .progress import waiting
+from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
     from activmask.evaluation.batch import Evaluated
+    from activmask.runs.seed_folders import Unreadable
 
 
 def evaluate(
@@ -59,34 +61,58 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of tables.", rich_help_panel="Output")
     ] = False,
+    skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Score checkpoints, audit them for shortcuts, and measure where they look.
 
     Example: activmask evaluate runs/demo --split test
     """
     with failures_as_sentences():
-        from activmask.evaluation.batch import evaluate_checkpoint, to_json
+        from activmask.evaluation.batch import evaluate_checkpoint
+        from activmask.ground.errors import CheckpointError, DataError
         from activmask.machine.device import choose_device
-        from activmask.runs.checkpoint_paths import find_checkpoints
+        from activmask.runs.checkpoint_paths import search_checkpoints
+        from activmask.runs.seed_folders import Unreadable
 
         place = choose_device(device)
-        paths = list(dict.fromkeys(path for given in checkpoints for path in find_checkpoints(given, epoch)))
+        found = [search_checkpoints(given, epoch) for given in checkpoints]
+        paths = list(dict.fromkeys(path for one in found for path in one.paths))
+        lost = {one.folder: one for several in found for one in several.unreadable}
+        asked = len(paths) + len(lost)
         evaluated: list[Evaluated] = []
-        with err.status("evaluating") as status:
+        with waiting("evaluating") as told:
             for number, path in enumerate(paths, 1):
-                status.update(f"evaluating {number} of {len(paths)}")
-                evaluated.append(
-                    evaluate_checkpoint(
-                        path, data=data, split=split, accept_recipe=accept_recipe, device=place
+                told(f"evaluating {number} of {len(paths)}")
+                try:
+                    evaluated.append(
+                        evaluate_checkpoint(
+                            path, data=data, split=split, accept_recipe=accept_recipe, device=place
+                        )
                     )
-                )
-    for note in dict.fromkeys(note for one in evaluated for note in one.notes):
-        err.print(plain(f"note: {note}"))
-    if as_json:
-        import json
+                except (CheckpointError, DataError) as error:
+                    lost[path] = Unreadable(folder=path, error=error)
+        if lost and not evaluated and len({one.why for one in lost.values()}) == 1:
+            # Of all alike, as of data that are not there, it is no fault of theirs.
+            raise next(iter(lost.values())).error
+    _print(evaluated, list(lost.values()), as_json=as_json)
+    for folder in dict.fromkeys(folder for one in found for folder in one.unfinished):
+        err.print(f"note: {folder} is not finished; its training goes on with train --resume")
+    with failures_as_sentences():
+        what = "checkpoints cannot be evaluated"
+        tell_unreadable(list(lost.values()), asked, skip=skip_unreadable, what=what)
 
-        out.print(json.dumps(to_json(evaluated), indent=2, allow_nan=False), markup=False)
+
+def _print(evaluated: "list[Evaluated]", lost: "list[Unreadable]", *, as_json: bool) -> None:
+    if not evaluated:
+        return
+    for note in dict.fromkeys(note for one in evaluated for note in one.notes):
+        err.print(f"note: {note}")
+    if as_json:
+        from activmask.evaluation.batch import to_json
+        from activmask.ground.shown import json_text
+
+        write(f"{json_text(to_json(evaluated, lost))}\n")
         return
     from .evaluation_tables import print_tables
 
-    print_tables(evaluated)
+    print_tables(evaluated, lost)

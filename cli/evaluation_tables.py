@@ -3,46 +3,47 @@
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from activmask.evaluation.audit import MASK_AREA, Audit
 from activmask.evaluation.batch import Evaluated, RunSpread, across_seeds
 from activmask.evaluation.scores import Interval
 from activmask.evaluation.spread import Spread
+from activmask.runs.seed_folders import Unreadable
 
 from .console import out
-from .tables import plain, print_table, result_table
+from .tables import print_table, result_table
 
 
-def print_tables(evaluated: Sequence[Evaluated]) -> None:
+def print_tables(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable] = ()) -> None:
     """Print scores, sites where there are any, the audit with its verdicts, and the localisation."""
-    print_table(_scores(evaluated))
+    spreads = across_seeds(evaluated, unreadable)
+    print_table(_scores(evaluated, spreads))
     if any(one.evaluation.sites for one in evaluated):
         print_table(_sites(evaluated))
     if any(one.evaluation.audit.rows for one in evaluated):
-        print_table(_audit(evaluated))
+        print_table(_audit(evaluated, spreads))
     _print_verdicts(evaluated)
     for one in evaluated:
         if one.evaluation.localisation.rows:
             print_table(_localisation(one))
-    for row in across_seeds(evaluated):
+    for row in spreads:
         if row.localisation:
             print_table(_localisation_of_run(row))
 
 
-def _name(one: Evaluated) -> Text:
+def _name(one: Evaluated) -> str:
     """The run and the seed where they are known, else the file."""
     if one.run is None:
-        return plain(one.path)
+        return str(one.path)
     kind = "" if one.path.stem == "best" else f", {one.path.stem}"
-    return plain(f"{one.run.name}, seed {one.seed}{kind}")
+    return f"{one.run.name}, seed {one.seed}{kind}"
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _scores(evaluated: Sequence[Evaluated]) -> Table:
+def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Table:
     kinds = sorted({one.evaluation.scores.auc_kind for one in evaluated})
     methods = sorted({i.method for one in evaluated if (i := one.evaluation.scores.interval)})
     interval = f"95 % ({', '.join(methods)})" if methods else "95 %"
@@ -52,14 +53,15 @@ def _scores(evaluated: Sequence[Evaluated]) -> Table:
         scores = one.evaluation.scores
         area = scores.reason or _number(scores.auc)
         table.add_row(_name(one), str(scores.n), area, _between(scores.interval), _number(scores.accuracy))
-    for row in across_seeds(evaluated):
-        table.add_row(plain(_run_name(row)), "", _spread(row.auc), "", _spread(row.accuracy))
+    for row in spreads:
+        table.add_row(_run_name(row), "", _spread(row.auc), "", _spread(row.accuracy))
     return table
 
 
 def _run_name(row: RunSpread) -> str:
     kind = "" if row.kind == "best" else f", {row.kind}"
-    return f"{row.run.name}{kind}, mean ± SD of {row.seeds} seeds"
+    lost = f", {row.unreadable} unreadable" if row.unreadable else ""
+    return f"{row.run.name}{kind}, mean ± SD of {row.seeds} seeds{lost}"
 
 
 def _between(interval: Interval | None) -> str:
@@ -78,13 +80,11 @@ def _sites(evaluated: Sequence[Evaluated]) -> Table:
     table = result_table("By site", "checkpoint", "site", "n", "AUC", "accuracy")
     for one in evaluated:
         for site in one.evaluation.sites:
-            table.add_row(
-                _name(one), plain(site.site), str(site.n), _number(site.auc), _number(site.accuracy)
-            )
+            table.add_row(_name(one), site.site, str(site.n), _number(site.auc), _number(site.accuracy))
     return table
 
 
-def _audit(evaluated: Sequence[Evaluated]) -> Table:
+def _audit(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Table:
     table = result_table("Shortcut audit", "checkpoint", "images", "n", "AUC", "accuracy")
     for one in evaluated:
         audit = one.evaluation.audit
@@ -92,9 +92,9 @@ def _audit(evaluated: Sequence[Evaluated]) -> Table:
             table.add_row(_name(one), row.images, str(audit.n), _number(row.auc), _number(row.accuracy))
         if audit.mask_area_auc is not None:
             table.add_row(_name(one), MASK_AREA, str(audit.n), _number(audit.mask_area_auc), "-")
-    for run in across_seeds(evaluated):
+    for run in spreads:
         for images, area in run.audit.items():
-            table.add_row(plain(_run_name(run)), images, "", _spread(area), "")
+            table.add_row(_run_name(run), images, "", _spread(area), "")
     return table
 
 
@@ -106,7 +106,7 @@ def _print_verdicts(evaluated: Sequence[Evaluated]) -> None:
         else:
             sentences = " ".join([*audit.verdict.sentences, *_borrowing(audit)])
         sentences = " ".join([sentences, *one.mask_notes])
-        out.print(Text.assemble((f"{_name(one)}: ", "bold"), sentences))
+        out.print(out.render_str(f"{_name(one)}:", style="bold"), sentences)
 
 
 def _borrowing(audit: Audit) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from copy import copy
 from typing import Annotated, Any, get_args
 
+from activmask.ground.shown import shown
+
 Parameters = Callable[[list[inspect.Parameter]], list[inspect.Parameter]]
 """From the parameters that a command was written with to those that it has now."""
 
@@ -38,8 +40,16 @@ def with_help(**texts: Callable[[], str]) -> Callable[[Callable[..., None]], Lat
     return lambda command: Late(command, parameters)
 
 
+def plain_help(text: str) -> str:
+    """A help text as typer shows it as it is; it would read it as markup."""
+    from rich.markup import escape
+
+    # A backslash at the end would be doubled, for a tag that may follow.
+    return escape(f"{shown(text)} ").removesuffix(" ")
+
+
 def _saying(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
     kind, option = get_args(parameter.annotation)
     option = copy(option)
-    option.help = text
+    option.help = plain_help(text)
     return parameter.replace(annotation=Annotated[kind, option])

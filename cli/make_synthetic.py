@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from activmask.data.settings import Source
+from activmask.data.sources.synthetic.limits import IMAGES, SEEDS, SHARES, SIDES
 
 from .console import err, failures_as_sentences, out
-from .preparing import print_mask_shares
+from .preparing import print_mask_shares, print_next
 from .progress import counting
-from .tables import plain, print_table, result_table
+from .ranges import number
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.writer import Summary
@@ -23,23 +25,42 @@ _USUAL_PLACE = Path(Source.data)
 
 def make_synthetic(
     *,
-    n: Annotated[int, typer.Option("--n", help="Training images.", rich_help_panel=_IMAGES)] = 500,
-    valid: Annotated[int, typer.Option(help="Validation images.", rich_help_panel=_IMAGES)] = 128,
-    test: Annotated[int, typer.Option(help="Test images.", rich_help_panel=_IMAGES)] = 128,
-    size: Annotated[int, typer.Option(help="Side of the images in px.", rich_help_panel=_IMAGES)] = 28,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.", min=0, rich_help_panel=_IMAGES)] = 0,
+    n: Annotated[
+        int,
+        number(IMAGES, "--n", help="Training images.", rich_help_panel=_IMAGES),
+    ] = 500,
+    valid: Annotated[
+        int,
+        number(IMAGES, help="Validation images.", rich_help_panel=_IMAGES),
+    ] = 128,
+    test: Annotated[int, number(IMAGES, help="Test images.", rich_help_panel=_IMAGES)] = 128,
+    size: Annotated[
+        int,
+        number(SIDES, help="Side of the images in px.", rich_help_panel=_IMAGES),
+    ] = 28,
+    seed: Annotated[
+        int,
+        number(SEEDS, help="Same seed, same bytes.", rich_help_panel=_IMAGES),
+    ] = 0,
     overlap: Annotated[
         bool,
         typer.Option("--overlap", help="Crosses may touch each other and the box.", rich_help_panel=_IMAGES),
     ] = False,
     correlation: Annotated[
         float,
-        typer.Option(
-            help="Share of training images whose box agrees with the class.", rich_help_panel=_DISTRACTOR
+        number(
+            SHARES,
+            help="Share of training images whose box agrees with the class.",
+            rich_help_panel=_DISTRACTOR,
         ),
     ] = 1.0,
     valid_correlation: Annotated[
-        float, typer.Option(help="The same for validation and test.", rich_help_panel=_DISTRACTOR)
+        float,
+        number(
+            SHARES,
+            help="The same for validation and test.",
+            rich_help_panel=_DISTRACTOR,
+        ),
     ] = 0.0,
     no_distractor: Annotated[
         bool, typer.Option("--no-distractor", help="Leave the box out.", rich_help_panel=_DISTRACTOR)
@@ -76,15 +97,12 @@ def make_synthetic(
 
 
 def _print_summary(summary: "Summary", distinct: dict[str, int], folder: Path) -> None:
-    import shlex
-
     table = result_table("Synthetic crosses", "split", "0: two crosses", "1: one cross", "different")
     for split, counts in summary.counts.items():
         table.add_row(split, str(counts[0]), str(counts[1]), str(distinct[split]))
     print_table(table)
-    out.print(plain(f"{summary.images} images of {summary.height} x {summary.width} px in {folder}"))
+    out.print(f"{summary.images} images of {summary.height} x {summary.width} px in {folder}")
     print_mask_shares(summary.mask_shares)
     if distinct["train"] < sum(summary.counts["train"].values()):
         err.print("note: images of this size have too few arrangements; training images repeat evenly")
-    given = "" if folder == _USUAL_PLACE else f" --data {shlex.quote(str(folder))}"
-    out.print(plain(f"next: activmask train --model resnet18 --actdiff 10{given}"))
+    print_next(folder, {"model": "resnet18", "actdiff": 10})

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activmask.data.files.limits import STORED
+
+from .ranges import number
+
 if TYPE_CHECKING:
     from activmask.data.files.mask_values import MaskReading
 
@@ -23,7 +27,8 @@ MaskValues = Annotated[
 ]
 MaskThreshold = Annotated[
     float | None,
-    typer.Option(
+    number(
+        STORED,
         "--mask-threshold",
         metavar="T",
         help="Stored values above T are inside (of colours, the highest channel); JPEG masks are read too.",

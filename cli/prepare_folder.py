@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from activmask.data.files.limits import SIDES
 from activmask.ground.errors import UsageError
 
 from .console import failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
-from .tables import plain, print_table, result_table
+from .ranges import number
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.sources.folder.prepare import FolderSummary
@@ -57,7 +59,8 @@ def prepare_folder(
     ] = Path("data/folder"),
     size: Annotated[
         int | None,
-        typer.Option(
+        number(
+            SIDES,
             help="Resize all images to this side in px; left out, they must share one size.",
             rich_help_panel="Output",
             show_default=False,
@@ -102,21 +105,23 @@ def prepare_folder(
     _print_summary(summary, data)
 
 
+_MOST_DIGITS = 9
+"""Of a whole number on the command line; Python itself reads no more than some thousands."""
+
+
 def _intensity(text: str | None) -> int | Literal["image"] | None:
     if text is None:
         return None
     if text == "image":
         return "image"
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
         return int(text)
     raise UsageError("--intensity must be image or a whole number such as 4095", found=f"'{text}'")
 
 
 def _print_summary(summary: "FolderSummary", data: Path) -> None:
-    from rich.markup import escape
-
     written = summary.written
-    table = result_table("", "split", *(escape(f"{label} = {k}") for label, k in summary.classes.items()))
+    table = result_table("", "split", *(f"{label} = {k}" for label, k in summary.classes.items()))
     for split, counts in written.counts.items():
         table.add_row(split, *(str(counts.get(k, 0)) for k in summary.classes.values()))
     print_table(table)
@@ -125,13 +130,13 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
         f"{written.masks} masks"
     )
     if summary.masks.files:
-        out.print(plain(summary.masks.sentence()))
+        out.print(summary.masks.sentence())
     if summary.empty_masks:
         out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
     print_mask_shares(written.mask_shares)
     for note in summary.notes:
-        out.print(plain(f"note: {note}"))
+        out.print(f"note: {note}")
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
     policy = "given" if "all" not in written.counts else "subject"
-    print_next(data, "", f"--split-policy {policy}")
+    print_next(data, {}, {"split_policy": policy})

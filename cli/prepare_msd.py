@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activmask.data.files.limits import SIDES, SIGMAS
 from activmask.data.sources.msd.organs import ORGANS
 from activmask.data.sources.presets import presets
 from activmask.ground.errors import UsageError
+from activmask.ground.limits import NUMBERS, PROCESSES
 from activmask.ground.listed import listed
 
 from .console import failures_as_sentences, out
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
-from .tables import plain, print_table, result_table
+from .ranges import number
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.sources.msd.prepare import MsdSummary
@@ -36,7 +39,12 @@ def prepare_msd(
         ),
     ] = "",
     channel: Annotated[
-        int, typer.Option(min=0, help="Which modality of a multi-channel task.", rich_help_panel="Input")
+        int,
+        number(
+            NUMBERS,
+            help="Which modality of a multi-channel task.",
+            rich_help_panel="Input",
+        ),
     ] = 0,
     data: Annotated[
         Path | None,
@@ -49,7 +57,8 @@ def prepare_msd(
         ),
     ] = None,
     size: Annotated[
-        int, typer.Option(help="Side of the stored slices in px.", rich_help_panel="Output")
+        int,
+        number(SIDES, help="Side of the stored slices in px.", rich_help_panel="Output"),
     ] = 110,
     window: Annotated[
         str | None,
@@ -63,14 +72,16 @@ def prepare_msd(
     ] = None,
     slices_per_volume: Annotated[
         int,
-        typer.Option(
+        number(
+            NUMBERS,
             help="Draw this many slices of each volume, half of each class; 0 takes all.",
             rich_help_panel="Output",
         ),
     ] = 0,
     mask_blur: Annotated[
         float | None,
-        typer.Option(
+        number(
+            SIGMAS,
             metavar="SIGMA",
             help="Sigma by which training will dilate the masks, in px of the volume's own slices; only "
             "noted, with the radius and the shares that result. The paper's value for the task if left out.",
@@ -82,7 +93,12 @@ def prepare_msd(
         bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel="Output")
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes, each holding one volume.", rich_help_panel="Run")
+        int,
+        number(
+            PROCESSES,
+            help="Processes, each holding one volume.",
+            rich_help_panel="Run",
+        ),
     ] = 1,
 ) -> None:
     """Make a data set of the axial slices of a task of the Medical Segmentation Decathlon.
@@ -113,12 +129,12 @@ def prepare_msd(
             )
         _print_summary(summary, data)
         # The blur of a preset, or of none, may not be the one that was asked for.
-        blur = f"--mask-blur {summary.mask_blur:g}"
+        blur = {"mask_blur": summary.mask_blur}
         if summary.preset is None:
-            print_next(data, "--split-policy subject", blur)
+            print_next(data, {"split_policy": "subject"}, blur)
         else:
             usual = presets()[summary.preset].settings["mask_blur"] == summary.mask_blur
-            print_next(data, f"--preset {summary.preset}", "" if usual else blur)
+            print_next(data, {"preset": summary.preset}, {} if usual else blur)
 
 
 def _ends(window: str) -> tuple[float, float]:
@@ -135,7 +151,7 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
     written = summary.written
     counts = written.counts["all"]
     table = result_table("", "task", "volumes", "slices with organ", "without")
-    table.add_row(plain(summary.task), str(summary.volumes), str(counts[1]), str(counts[0]))
+    table.add_row(summary.task, str(summary.volumes), str(counts[1]), str(counts[0]))
     print_table(table)
     out.print(f"{written.images} slices of {written.height} x {written.width} px, 16 bits")
     seconds = summary.seconds_decompressing + summary.seconds_elsewhere
@@ -150,7 +166,7 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
     )
     print_mask_shares(written.mask_shares)
     if summary.constant:
-        out.print(plain(f"note: {constant_images(summary.constant)}"))
+        out.print(f"note: {constant_images(summary.constant)}")
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
 

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
+from activmask.data.files.limits import SIDES
 from activmask.ground.errors import UsageError
+from activmask.ground.limits import COUNTS, PROCESSES
 
-from .console import err, failures_as_sentences, out
+from .console import failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
-from .tables import plain, print_table, result_table
+from .ranges import number
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.sources.xray.prepare import Eligible, Sources, XraySummary
@@ -81,8 +84,8 @@ def prepare_xray(
     ] = False,
     per_cell: Annotated[
         int | None,
-        typer.Option(
-            min=1,
+        number(
+            COUNTS,
             help="Images of each site and class (the paper: 500); left out, as many as all four have.",
             rich_help_panel=_ELIGIBLE,
             show_default=False,
@@ -101,7 +104,8 @@ def prepare_xray(
         Path, typer.Option("--out", help="Folder of the data set to make.", rich_help_panel=_OUTPUT)
     ] = Path("data/xray"),
     size: Annotated[
-        int, typer.Option(help="Side of the stored images in px.", rich_help_panel=_OUTPUT)
+        int,
+        number(SIDES, help="Side of the stored images in px.", rich_help_panel=_OUTPUT),
     ] = 128,
     intensity: Annotated[
         Literal["image", "released"],
@@ -114,7 +118,7 @@ def prepare_xray(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel=_OUTPUT)
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.", rich_help_panel=_RUN)] = 1,
+    workers: Annotated[int, number(PROCESSES, help="Processes.", rich_help_panel=_RUN)] = 1,
     engine: Annotated[
         Literal["local", "ray"],
         typer.Option(
@@ -146,12 +150,12 @@ def prepare_xray(
         from activmask.data.sources.xray.prepare import Sources, eligible_xrays
         from activmask.data.sources.xray.prepare import prepare_xray as prepare
 
-        from .progress import counting
+        from .progress import counting, waiting
 
         _check_flags(paper_sampling, dry_run, engine, address)
         sources = Sources(nih=nih, padchest=padchest, nih_table=nih_table, padchest_table=padchest_table)
         if dry_run:
-            with err.status("reading tables"):
+            with waiting("reading tables"):
                 eligible = eligible_xrays(
                     sources, finding=finding, views=views, paper_views=paper_views or paper_sampling
                 )
@@ -193,7 +197,7 @@ def _check_flags(paper_sampling: bool, dry_run: bool, engine: str, address: str 
 
 def _print_eligible(eligible: "Eligible") -> None:
     finding = eligible.finding
-    out.print(plain(f"{finding.name}: '{finding.nih}' at NIH, '{finding.padchest}' at PadChest"))
+    out.print(f"{finding.name}: '{finding.nih}' at NIH, '{finding.padchest}' at PadChest")
     table = result_table(
         "Eligible images / patients", "site", "after the rule", "all", finding.name, "healthy"
     )
@@ -245,17 +249,17 @@ def _print_summary(summary: "XraySummary", data: Path, intensity: str) -> None:
     print_table(_cells(summary))
     out.print(
         f"{written.images} images of {written.height} x {written.width} px, 16 bits; {written.masks} masks; "
-        f"mean image per site in {plain(data / 'preview.png')}"
+        f"mean image per site in {data / 'preview.png'}"
     )
     if summary.masks.files:
-        out.print(plain(summary.masks.sentence()))
+        out.print(summary.masks.sentence())
     print_mask_shares(written.mask_shares)
     out.print(f"the preset xray draws its own: a circle with {summary.circle_share:.1%} of the image inside")
     _print_brightness(summary, intensity)
     _print_replaced(summary)
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
-    print_next(data, "--preset xray")
+    print_next(data, {"preset": "xray"})
 
 
 def _print_brightness(summary: "XraySummary", intensity: str) -> None:

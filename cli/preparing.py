@@ -1,12 +1,14 @@
 """What the commands that prepare data sets print alike."""
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activmask.data.settings import Source
+
 from .console import out
-from .tables import plain, print_table, result_table
+from .shell import command_line
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.duplicates import Duplicates
@@ -18,21 +20,45 @@ _SHOWN = 10
 def print_skipped(skipped: Sequence[tuple[str, str]], data: Path) -> None:
     """The first few (file name, reason) of what was left out, and where all of them stand."""
     for name, reason in skipped[:_SHOWN]:
-        out.print(plain(f"skipped {name}: {reason}"))
+        out.print(f"skipped {name}: {reason}")
     if skipped:
-        out.print(plain(f"{len(skipped)} skipped in all, listed in {data / 'skipped.csv'}"))
+        out.print(f"{len(skipped)} skipped in all, listed in {data / 'skipped.csv'}")
 
 
 def print_duplicates(found: "Duplicates") -> None:
     """Which pictures occur under several subjects, if any do."""
     for sentence in found.sentences():
-        out.print(plain(sentence))
+        out.print(sentence)
 
 
-def print_next(data: Path, before: str, after: str = "") -> None:
-    """The command that trains on the data set, its own flags on both sides of the folder's."""
-    words = ["next: activmask train", before, f"--data {shlex.quote(str(data))}", after]
-    out.print(plain(" ".join(word for word in words if word)))
+def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, object] | None = None) -> None:
+    """The command that trains on the data set, or why there is none yet.
+
+    Args:
+        data: the data set's folder; a command's usual place needs no flag.
+        before: settings of `train` whose flags stand before the folder's.
+        after: those behind it.
+    """
+    from activmask.runs.making import make_config
+    from activmask.training.readiness import refusal
+
+    settings = {**before, "data": str(data), **(after or {})}
+    refused = refusal(make_config(**settings))
+    if refused is not None:
+        out.print(f"training cannot begin with these images: {refused}")
+        return
+    if data == Path(Source.data):
+        del settings["data"]
+    flags = [word for name, value in settings.items() for word in (_flag(name), _word(value))]
+    out.print(f"next: {command_line('activmask', 'train', *flags)}")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _word(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def print_mask_shares(shares: "MaskShares | None") -> None:

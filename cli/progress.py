@@ -1,15 +1,33 @@
 """Progress on stderr: bars where somebody watches, plain lines elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from activmask.ground.progress import ItemsDone
+from activmask.ground.shown import shown
 
 from .console import err
+
+_DESCRIPTION = TextColumn("{task.description}", markup=False)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """Say what is done while somebody watches; yields how to say it anew."""
+    spinner = "dots" if err.encoding.startswith("utf") else "line"
+    with err.status(err.render_str(what), spinner=spinner) as status:
+        yield lambda now: status.update(err.render_str(now))
 
 
 @contextmanager
@@ -18,7 +36,8 @@ def counting(what: str) -> Iterator[ItemsDone | None]:
     if not err.is_terminal:
         yield None
         return
-    with Progress(console=err, transient=True) as bar:
+    columns = (_DESCRIPTION, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -39,10 +58,10 @@ class TrainingProgress:
         """Open the bar, if there is a terminal to draw it on."""
         if err.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                _DESCRIPTION,
                 BarColumn(bar_width=20),
                 TimeElapsedColumn(),
-                TextColumn("left"),
+                TextColumn("left", markup=False),
                 TimeRemainingColumn(elapsed_when_finished=False),
                 console=err,
                 transient=True,
@@ -71,13 +90,13 @@ class TrainingProgress:
         self._finished += 1
         line = _epoch_line(seed if self._seeds > 1 else None, row, self._epochs)
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=line)
+            self._bar.update(self._task, description=shown(line))
         else:
-            err.print(Text(line))
+            err.print(line)
 
     def note(self, sentence: str) -> None:
         """Print it above the bar."""
-        err.print(Text(sentence))
+        err.print(sentence)
 
 
 def _epoch_line(seed: int | None, row: dict[str, Any], epochs: int) -> str:

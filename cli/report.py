@@ -1,15 +1,20 @@
 """`activmask report`: one page that shows what a set of runs says."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activmask.ground.places import real
 from activmask.runs.description import Device
 
 from .console import err, failures_as_sentences, out
 from .progress import counting
-from .tables import plain
+from .shell import command_line
+from .unreadable import SkipUnreadable, tell_unreadable
+
+if TYPE_CHECKING:
+    from activmask.runs.seed_folders import Unreadable
 
 
 def report(
@@ -39,6 +44,7 @@ def report(
     open_it: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser.", rich_help_panel="Output")
     ] = False,
+    skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Write a page with the tables, curves, audits and saliency maps of runs, beside the paper's.
 
@@ -50,34 +56,39 @@ def report(
     with failures_as_sentences():
         from activmask.machine.device import choose_device
         from activmask.report.write import write_report
-        from activmask.runs.results import find_runs
+        from activmask.runs.results import search_runs
 
-        runs = find_runs(places)
+        found = search_runs(places)
+        tell_unreadable(found.unreadable, found.seeds, skip=skip_unreadable)
+        lost: list[Unreadable] = []
         with counting("evaluating runs") as progress:
             page = write_report(
-                runs,
+                found.runs,
                 folder,
                 device=choose_device(device),
                 overwrite=overwrite,
-                command=_command(places, folder, device),
+                command=_command(places, folder, device, skip_unreadable),
+                unreadable=found.unreadable,
+                lost=lost.append,
                 progress=progress,
             )
-    out.print(plain(page))
+    out.print(page)
+    with failures_as_sentences():
+        tell_unreadable(lost, found.seeds, skip=skip_unreadable)
     if open_it:
         _open(page)
     else:
-        err.print(plain(f"open it in a browser: {page.resolve().as_uri()} (--open does so next time)"))
+        err.print(f"open it in a browser: {real(page).as_uri()} (--open does so next time)")
 
 
-def _command(places: list[Path], folder: Path, device: str) -> str:
-    import shlex
-
+def _command(places: list[Path], folder: Path, device: str, skip_unreadable: bool) -> str:
     where = ["--device", device] if device != "auto" else []
-    return shlex.join(["activmask", "report", *map(str, places), "--out", str(folder), *where])
+    where += ["--skip-unreadable"] if skip_unreadable else []
+    return command_line("activmask", "report", *places, "--out", folder, *where)
 
 
 def _open(page: Path) -> None:
     import webbrowser
 
-    if not webbrowser.open(page.resolve().as_uri()):
-        err.print(plain(f"no browser could be started here; open {page.resolve().as_uri()} in one"))
+    if not webbrowser.open(real(page).as_uri()):
+        err.print(f"no browser could be started here; open {real(page).as_uri()} in one")

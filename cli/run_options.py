@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,8 @@ from activmask.ground.settings import Setting
 from activmask.models import MODELS, with_decoder
 from activmask.runs.description import all_settings, panels
 
-from .late import Late
+from .late import Late, plain_help
+from .ranges import number
 
 
 class BareFlags(TyperCommand):
@@ -53,9 +55,10 @@ def given_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _option(known: Setting, panel: str) -> inspect.Parameter:
     flag = _flag(known)
-    option = typer.Option(
+    make = partial(number, known.range) if known.kind in {int, float} else typer.Option
+    option = make(
         f"{flag}/--no-{flag[2:]}" if known.kind is bool else flag,
-        help=known.help,
+        help=plain_help(known.help),
         rich_help_panel=panel,
         show_default=_default(known),
     )

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from activmask.ground.limits import NUMBERS, PERCENT
 from activmask.ground.listed import listed
 from activmask.runs.description import Device
 from activmask.saliency.methods import METHODS, USUAL_METHOD
 
 from .console import err, failures_as_sentences
 from .late import with_help
-from .tables import plain, print_table, result_table
+from .progress import waiting
+from .ranges import number
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
+    from activmask.ground.errors import ActivmaskError
     from activmask.saliency.explain import Explanation
 
 
@@ -49,7 +53,8 @@ def saliency(
     ] = USUAL_METHOD,
     target: Annotated[
         int | None,
-        typer.Option(
+        number(
+            NUMBERS,
             help="Class whose score is explained; left out, each image's predicted class.",
             rich_help_panel="What to explain",
             show_default=False,
@@ -73,7 +78,8 @@ def saliency(
     ] = None,
     slice_number: Annotated[
         int | None,
-        typer.Option(
+        number(
+            NUMBERS,
             "--slice",
             metavar="N",
             help="Axial slice of NIfTI volumes to explain, counted from 0 at the patient's feet.",
@@ -83,7 +89,8 @@ def saliency(
     ] = None,
     top: Annotated[
         float,
-        typer.Option(
+        number(
+            PERCENT,
             help="Percent of the pixels to mark in the overlay, those of highest attribution.",
             rich_help_panel="What to write",
         ),
@@ -111,7 +118,8 @@ def saliency(
 
     Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png --mask scan-mask.png
     """
-    with failures_as_sentences(), err.status("explaining"):
+    broken: list[ActivmaskError] = []
+    with failures_as_sentences(), waiting("explaining"):
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint import load_checkpoint
         from activmask.saliency.explain import explain
@@ -121,21 +129,38 @@ def saliency(
 
         place = choose_device(device)
         files = image_files(images)
-        pictures = picture_paths(files, to, slice_number=slice_number)
+        places = dict(zip(files, picture_paths(files, to, slice_number=slice_number), strict=True))
         if raw is not None:
             check_raw_path(raw, files)
         loaded = load_checkpoint(checkpoint)
-        inputs = read_inputs(loaded, files, mask, slice_number=slice_number)
+        failed = None if len(files) == 1 else broken.append
+        inputs = read_inputs(loaded, files, mask, slice_number=slice_number, failed=failed)
+        if not inputs.paths:
+            _end(broken, of=len(files))
         explanations = explain(loaded, inputs, method=method, target=target, layer=layer, device=place)
+        pictures = [places[path] for path in inputs.paths]
         write_pictures(explanations, pictures, top=top / 100)
         if raw is not None:
-            write_raw(explanations, raw)
+            write_raw(explanations, raw, files)
         names = known_classes(loaded)
     for note in inputs.notes:
-        err.print(plain(f"note: {note}"))
+        err.print(f"note: {note}")
     print_table(_table(explanations, names))
     written = pictures if raw is None else [*pictures, raw]
-    err.print("wrote", *map(plain, written), sep="\n")
+    err.print("wrote", *written, sep="\n")
+    with failures_as_sentences():
+        _end(broken, of=len(files))
+
+
+def _end(broken: "list[ActivmaskError]", *, of: int) -> None:
+    """Name the images that could not be explained, if any, and raise that there are some."""
+    if not broken:
+        return
+    from activmask.ground.errors import DataError
+
+    for error in broken:
+        err.print(f"unreadable: {error}")
+    raise DataError(f"{len(broken)} of {of} images cannot be explained", advice="replace or leave them out")
 
 
 def _table(explanations: "list[Explanation]", names: tuple[str, ...]) -> Table:
@@ -145,8 +170,8 @@ def _table(explanations: "list[Explanation]", names: tuple[str, ...]) -> Table:
     table = result_table("".join(layers), "image", "predicted", "probability", "inside mask", "by chance")
     for explanation in explanations:
         table.add_row(
-            plain(explanation.path),
-            plain(_class(explanation.predicted, names)),
+            str(explanation.path),
+            _class(explanation.predicted, names),
             f"{explanation.probabilities[explanation.predicted]:.3f}",
             _percent(explanation.share_inside),
             _percent(explanation.chance_inside),

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from activmask.experiments.grid import FURTHER, NAMED
+from activmask.ground.limits import COUNTS, PROCESSES
 from activmask.runs.description import Device
 
 from .console import TRAINING_FAILED, err, failures_as_sentences, out
+from .ranges import number
+from .shell import command_line
 from .sweep_table import SweepTable, print_plan
-from .tables import plain
 
 if TYPE_CHECKING:
     from activmask.experiments.grid import Cell, Grid
@@ -36,7 +38,12 @@ def sweep(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Epochs of every cell.", rich_help_panel=_GRID, show_default="the preset's"),
+        number(
+            COUNTS,
+            help="Epochs of every cell.",
+            rich_help_panel=_GRID,
+            show_default="the preset's",
+        ),
     ] = None,
     models: Annotated[
         str | None,
@@ -108,8 +115,8 @@ def sweep(
     ] = None,
     max_parallel: Annotated[
         int | None,
-        typer.Option(
-            min=1,
+        number(
+            PROCESSES,
             help="Cells at once.",
             rich_help_panel=_MACHINE,
             show_default="one per GPU, else one per core",
@@ -145,13 +152,9 @@ def sweep(
 
 
 def _seeds(text: str | None, default: int) -> tuple[int, ...]:
-    from activmask.ground.errors import UsageError
-    from activmask.runs.toml_file import parse_seeds
+    from activmask.runs.toml_file import count_or_seeds
 
-    text = text or str(default)
-    if text.isdecimal() and int(text) == 0:
-        raise UsageError("--seeds is how many seeds each cell gets; 0 would train nothing")
-    return tuple(range(int(text))) if text.isdecimal() else parse_seeds(text)
+    return count_or_seeds(str(default) if text is None else text)
 
 
 def _settings(pairs: list[str], **flags: Any) -> dict[str, Any]:
@@ -162,7 +165,7 @@ def _settings(pairs: list[str], **flags: Any) -> dict[str, Any]:
 
 def _say(note: str) -> None:
     if note:
-        err.print(plain(note))
+        err.print(note)
 
 
 def _cells(
@@ -222,7 +225,7 @@ def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["
 
     best = selected_by(job.config.training.select for job in jobs)
     what = f"{count(len(jobs), 'cell')} of {count(len(jobs[0].seeds), 'seed')}"
-    err.print(plain(f"{title}: {what}, best epoch by {best}, into {place}"))
+    err.print(f"{title}: {what}, best epoch by {best}, into {place}")
     try:
         with SweepTable(title) as table:
             return run_sweep(jobs, engine, table.show)
@@ -232,16 +235,14 @@ def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["
 
 
 def _conclude(states: list["CellState"], place: Path) -> None:
-    import shlex
-
     for state in states:
         if state.status == "failed":
-            err.print(plain(f"failed twice: {state.job.title}: {state.error}"), style="red")
+            for line in f"failed twice: {state.job.title}: {state.error}".split("\n"):
+                err.print(line, style="red")
     found = sum(state.found for state in states)
     failed = sum(state.status == "failed" for state in states)
     already = f" ({found} of them {'was' if found == 1 else 'were'} before)" if found else ""
     out.print(f"{len(states) - failed} of {len(states)} cells are done{already}, {failed} failed")
     if failed < len(states):
-        where = shlex.quote(str(place))
-        out.print(plain(f"next: activmask table {where}"))
-        out.print(plain(f"      activmask report {where} --out report"))
+        out.print(f"next: {command_line('activmask', 'table', place)}")
+        out.print(f"      {command_line('activmask', 'report', place, '--out', 'report')}")

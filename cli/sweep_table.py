@@ -7,7 +7,8 @@ from rich.live import Live
 from rich.table import Table
 
 from .console import err, out
-from .tables import plain, print_table, result_table
+from .progress import waiting
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.experiments.jobs import Job
@@ -46,7 +47,7 @@ class SweepTable:
         for state in cells:
             line = _line(state)
             if self._told.get(state.job.name, "queued") != line:
-                err.print(plain(f"{state.job.title}: {line}"))
+                err.print(f"{state.job.title}: {line}")
                 self._told[state.job.name] = line
 
 
@@ -54,7 +55,8 @@ def _line(state: "CellState") -> str:
     if state.found:
         return "done before"
     if state.status == "queued" and state.failures:
-        return f"failed, will be tried again: {state.error.splitlines()[-1]}"
+        last = state.error.rstrip().rpartition("\n")[2]
+        return f"failed, will be tried again: {last}"
     return state.status
 
 
@@ -68,7 +70,7 @@ def _live_table(title: str, cells: Sequence["CellState"], height: int) -> Table:
     if len(cells) > height:
         shown = sorted(cells, key=lambda state: order.index(state.status))[: max(1, height)]
     for state in shown:
-        table.add_row(plain(state.job.title), *_cells(state), style=_COLOURS[state.status])
+        table.add_row(state.job.title, *_cells(state), style=_COLOURS[state.status])
     if len(shown) < len(cells):
         table.caption = f"and {len(cells) - len(shown)} more"
     return table
@@ -96,12 +98,12 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
     times, problems = [0.0], []
     threads = max(1, cores() // parallel)
     for number, job in enumerate(jobs, 1):
-        with err.status(f"measuring {number} of {len(jobs)}"):
+        with waiting(f"measuring {number} of {len(jobs)}"):
             left, seconds, problem = _estimate(job, threads)
         problems += [problem] if problem else []
         times.append(left * (seconds or 0))
         table.add_row(
-            plain(job.title),
+            job.title,
             str(len(job.seeds)),
             str(job.config.training.epochs),
             str(left),
@@ -110,7 +112,7 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
         )
     print_table(table)
     for problem in dict.fromkeys(problems):
-        err.print(plain(f"not measured: {problem}"))
+        err.print(f"not measured: {problem}")
     runs = sum(len(job.seeds) for job in jobs)
     total = _duration(max(sum(times) / parallel, *times))
     out.print(f"the best epoch is selected by {selected_by(job.config.training.select for job in jobs)}")

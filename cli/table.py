@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .console import failures_as_sentences, out
+from .console import failures_as_sentences, out, write
+from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.table import Table as RichTable
-    from rich.text import Text
 
     from activmask.report.findings.summary import Summary
     from activmask.report.tables.table import Cell, Table
@@ -48,6 +48,7 @@ def table(
             show_default=False,
         ),
     ] = None,
+    skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Tabulate runs: mean and SD over seeds, the paper's values, and each method against its baseline.
 
@@ -58,15 +59,17 @@ def table(
     """
     with failures_as_sentences():
         from activmask.report.findings.summary import summarise
-        from activmask.runs.results import find_runs
+        from activmask.runs.results import search_runs
 
-        summary = summarise(find_runs(places))
+        found = search_runs(places)
+        tell_unreadable(found.unreadable, found.seeds, skip=skip_unreadable)
+        summary = summarise(found.runs, found.unreadable)
         if format_ == "rich" and out_file is None:
             print_summary(summary, out)
             return
         text = _as_text(summary, format_)
         if out_file is None:
-            typer.echo(text, nl=False)
+            write(text)
         else:
             _write(out_file, text)
 
@@ -75,14 +78,14 @@ def print_summary(summary: "Summary", console: "Console") -> None:
     """Print scores and comparisons, data set by data set, then the notes, which explain all tables."""
     from activmask.report.tables.experiment_tables import experiment_tables
 
-    from .tables import plain, print_table
+    from .tables import print_table
 
     for found in experiment_tables(summary):
         for part in _parts(found, console):
             print_table(part, console)
             console.print()
     for note in summary.notes:
-        console.print(plain(note))
+        console.print(note)
 
 
 def _parts(found: "Table", console: "Console") -> "Iterator[RichTable]":
@@ -99,34 +102,33 @@ def _parts(found: "Table", console: "Console") -> "Iterator[RichTable]":
 def _compact(found: "Table", title: str, numbers: list[int]) -> "RichTable":
     from rich.box import SIMPLE_HEAD
 
-    from .tables import plain, result_table
+    from .tables import result_table
 
     first, *headings = (_broken(found.columns[number].heading) for number in (0, *numbers))
-    compact = result_table("", first, *headings)
-    compact.title = plain(title)
+    compact = result_table(title, first, *headings)
     compact.box, compact.padding = SIMPLE_HEAD, (0, 1, 0, 0)
     compact.show_edge = compact.pad_edge = False
     for shown, number in zip(compact.columns[1:], numbers, strict=True):
         if not found.columns[number].numeric:
             shown.justify, shown.no_wrap = "left", False
     for row in found.rows:
-        compact.add_row(plain(row.full_title), *(_narrow(row.cells[number - 1]) for number in numbers))
+        compact.add_row(row.full_title, *(_narrow(row.cells[number - 1]) for number in numbers))
     return compact
 
 
-def _broken(heading: str) -> str:
+def _broken(heading: str) -> "RenderableType":
     """A heading in short lines."""
+    from .tables import stacked
+
     *parts, last = heading.replace(": ", ":\n").replace(", ", ",\n").split("\n")
-    return "\n".join([*parts, *last.rsplit(" ", 1)] if not parts else [*parts, last])
+    return stacked([*parts, *last.rsplit(" ", 1)] if not parts else [*parts, last])
 
 
-def _narrow(cell: "Cell") -> "Text":
+def _narrow(cell: "Cell") -> "RenderableType":
     """A number with each of its details in a line of its own."""
-    from .tables import plain
+    from .tables import stacked
 
-    text = plain("\n".join(cell.lines))
-    text.stylize("bold" if cell.strong else "")
-    return text
+    return stacked(cell.lines, "bold" if cell.strong else "")
 
 
 def _as_text(summary: "Summary", format_: Format) -> str:
@@ -146,24 +148,22 @@ def _as_text(summary: "Summary", format_: Format) -> str:
 def _as_plain_tables(summary: "Summary") -> str:
     import io
 
-    from rich.console import Console
+    from .console import PlainConsole
 
     file = io.StringIO()
     # FORCE_COLOR and the like speak of the terminal, not of a file.
-    console = Console(file=file, highlight=False, soft_wrap=True, force_terminal=False, color_system=None)
+    console = PlainConsole(file=file, force_terminal=False, color_system=None)
     print_summary(summary, console)
     return file.getvalue()
 
 
 def _write(path: Path, text: str) -> None:
+    from activmask.ground.claims import claimed
     from activmask.ground.errors import PATH, UsageError
     from activmask.ground.files import write_whole
+    from activmask.ground.spelling import as_utf8
 
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"{PATH} cannot be written: give --out a file in a folder that exists", path=path)
-    try:
-        write_whole(path, text.encode(errors="backslashreplace"))
-    except OSError as error:
-        raise UsageError(
-            f"{PATH} cannot be written ({error.strerror})", path=path, advice="give --out a file elsewhere"
-        ) from error
+    with claimed(path, "table"):
+        write_whole(path, as_utf8(text))

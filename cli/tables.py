@@ -1,16 +1,18 @@
 """Tables that fit a terminal and lose nothing in a pipe."""
 
-from rich.console import Console
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
+from rich.styled import Styled
 from rich.table import Table
-from rich.text import Text
 
 from .console import out
 
 _UNBOUNDED = 10_000
 
 
-def result_table(title: str, first: str, *numbers: str) -> Table:
+def result_table(title: str, first: RenderableType, *numbers: RenderableType) -> Table:
     """A table whose first column names the row, folding where it must, and whose others are numbers."""
     table = Table(title=title or None, title_justify="left", title_style="bold")
     table.add_column(first, overflow="fold")
@@ -19,9 +21,9 @@ def result_table(title: str, first: str, *numbers: str) -> Table:
     return table
 
 
-def plain(name: object) -> Text:
-    """A name as text that can be printed: no markup, and no bytes outside its encoding."""
-    return Text(str(name).encode("utf-8", "replace").decode())
+def stacked(lines: Iterable[str], style: str = "") -> RenderableType:
+    """A cell of several lines."""
+    return Styled(Group(*lines), style)
 
 
 def print_table(table: Table, console: Console = out) -> None:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import err, failures_as_sentences, out
+from .console import err, failures_as_sentences, out, write
 from .run_options import given_settings, with_run_options
-from .tables import plain, print_table, result_table
+from .shell import command_line
+from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.runs.description import RunConfig, SelectBy
@@ -57,13 +58,15 @@ def train(
     Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
     """
     with failures_as_sentences():
+        from activmask.models.build import check_model
         from activmask.runs.toml_file import format_config
 
         config, chosen = _resolve(config_file, seeds, given_settings(settings))
         target = _target(name, folder, config)
         _check_flags(resume, overwrite)
         if dry_run:
-            out.print(plain(format_config(config, chosen)), end="")
+            check_model(config.network)
+            write(format_config(config, chosen))
             return
         results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
     if not results:
@@ -85,12 +88,13 @@ def _resolve(
 
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
     from activmask.ground.errors import UsageError
+    from activmask.ground.folder_names import check_folder_name
     from activmask.runs.names import run_name
 
-    if name and folder:
+    if name is not None and folder:
         raise UsageError("--name and --out both say where the run goes; give one of them")
-    if name and Path(name).name != name:
-        raise UsageError(f"--name is a plain folder name under runs/, found {name!r}; use --out for a path")
+    if name is not None:
+        check_folder_name(name, "--name", "use --out for a path")
     return folder or Path("runs") / (name or run_name(config))
 
 
@@ -113,7 +117,7 @@ def _run(
     if not read_world().writes:
         return train_run(config, seeds, target, resume=resume, overwrite=overwrite)
     epochs = count(config.training.epochs, "epoch")
-    err.print(plain(f"{config.network.model}, {epochs}, into {target}"))
+    err.print(f"{config.network.model}, {epochs}, into {target}")
     if len(seeds) > 1:
         _note_same_images(config)
     try:
@@ -144,7 +148,8 @@ def _note_same_images(config: "RunConfig") -> None:
 def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     """The scores at the best epoch and at the last, as mean ± SD where there are several seeds."""
     from activmask.data.splits import SPLITS
-    from activmask.runs.folder import MEASURES, last_scores
+    from activmask.runs.entries import MEASURES
+    from activmask.runs.folder import last_scores
     from activmask.runs.selection import SELECTED_BY
 
     best = [float(result.metrics["best_epoch"]) for result in results]
@@ -169,14 +174,12 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
 
 
 def _print_next(results: list["SeedResult"], select: "SelectBy", target: Path) -> None:
-    import shlex
-
     from activmask.runs.selection import RULE
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
     out.print(f"the best epoch, counted from 0, is the {RULE[select]}")
-    out.print(plain(f"next: activmask evaluate {shlex.quote(str(target))}"))
+    out.print(f"next: {command_line('activmask', 'evaluate', target)}")
 
 
 def _spread(values: list[float], digits: int) -> str:

@@ -3,13 +3,20 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from process_marker import clocked, only_where_marked, too_long
 
 # Imports that take seconds wait: of the processes that read this file, one runs no tests.
 
-# A busy machine is no finding.
-settings.register_profile("activmask", deadline=None)
+# A busy machine is no finding: neither an example that takes long, nor one that is slow to be drawn.
+PATIENT = {
+    "deadline": None,
+    # Fixtures here last for all examples of a test, which write over what earlier ones left.
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
+settings.register_profile("search", **PATIENT, max_examples=1000, print_blob=True)
+# The same examples each time, so that whoever runs the tests meets no counterexample by chance.
+settings.register_profile("activmask", **PATIENT, derandomize=True)
 settings.load_profile("activmask")
 
 
@@ -25,6 +32,11 @@ def pytest_runtest_call(item):
         return (yield)
 
 
+def pytest_collection_finish():
+    # Its import may start a process, which the first test must not seem to have done.
+    import torch  # noqa: F401
+
+
 def pytest_terminal_summary(terminalreporter):
     for line in too_long(terminalreporter.getreports("passed")):
         terminalreporter.write_line(line, yellow=True)
@@ -35,6 +47,14 @@ def _one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _drawn_as_if_alone():
+    """Or what a test draws from torch's own generator would follow from the tests before it."""
+    import torch
+
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -18,11 +20,28 @@ SECONDS = 5.0
 _TAKEN = "cpu seconds"
 
 
-def refuse(*given, **more):
-    pytest.fail(
-        f"this test starts a process; mark it with @pytest.mark.{MARKER}, or call the command line in this "
-        "process by in_process.told"
-    )
+def refused(start: Callable[..., Any]) -> Callable[..., Any]:
+    """That start, which fails the test; but what a library starts as it is imported is no test's.
+
+    Which test imports it first is chance: torch asks `ldconfig`, and matplotlib on a new machine `fc-list`.
+    """
+
+    def refuse(*given: Any, **more: Any) -> Any:
+        if _imports():
+            return start(*given, **more)
+        pytest.fail(
+            f"this test starts a process; mark it with @pytest.mark.{MARKER}, or call the command line in "
+            "this process by in_process.told"
+        )
+
+    return refuse
+
+
+def _imports() -> bool:
+    frame = sys._getframe()
+    while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 @contextmanager
@@ -31,7 +50,7 @@ def only_where_marked(item: pytest.Item) -> Iterator[None]:
     with ExitStack() as refusals:
         if not item.get_closest_marker(MARKER):
             for place, name in STARTERS:
-                refusals.enter_context(patch.object(place, name, refuse))
+                refusals.enter_context(patch.object(place, name, refused(getattr(place, name))))
         yield
 
 

@@ -159,8 +159,8 @@ def test_a_description_cannot_be_changed():
 PENALTIES = ("actdiff", "gradmask", "rrr", "adversarial")
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"lr": 0.0}, "lr is 0: nothing would be learned"),
-    ({"masks": 1.1, "actdiff": 1.0}, "masks is a share between 0 and 1; found 1.1"),
-    ({"correlation": 2.0}, "correlation is a share between 0 and 1; found 2.0"),
+    ({"masks": 1.1, "actdiff": 1.0}, "masks must be from 0 to 1; found 1.1"),
+    ({"correlation": 2.0}, "correlation must be from 0 to 1; found 2.0"),
     ({"correlation": 0.5}, "belongs to the split policy site-correlated"),
     (
         {"preset": "xray", "correlation": 0.5, "data": "synthetic"},
@@ -291,16 +291,16 @@ def test_the_same_settings_are_taken_where_they_act(right):
         ({"epochs": 1.5}, "epochs must be of type int; found 1.5"),
         ({"epochs": True}, "epochs must be of type int; found True"),
         ({"epochs": "10"}, "epochs must be of type int; found '10'"),
-        ({"epochs": 0}, "epochs must be at least 1; found 0"),
-        ({"batch_size": 0}, "batch_size must be at least 1; found 0"),
-        ({"width": 0}, "width must be at least 1; found 0"),
-        ({"split_seed": -2}, "split_seed must be at least -1; found -2"),
+        ({"epochs": 0}, "epochs must be from 1 to 1,000,000,000; found 0"),
+        ({"batch_size": 0}, "batch_size must be from 1 to 1,000,000,000; found 0"),
+        ({"width": 0}, "width must be from 1 to 65,536; found 0"),
+        ({"split_seed": -2}, "split_seed must be from -1 to 9,223,372,036,854,775,807; found -2"),
         ({"lr": "fast"}, "lr must be of type float; found 'fast'"),
         ({"lr": True}, "lr must be of type float; found True"),
         ({"lr": None}, "lr must be of type float; found None"),
         ({"lr": float("nan")}, "lr must be finite; found nan"),
         ({"actdiff": float("inf")}, "actdiff must be finite; found inf"),
-        ({"actdiff": -1}, "actdiff must be at least 0; found -1"),
+        ({"actdiff": -1}, "actdiff must be from 0 to 1e+30; found -1"),
         ({"compile": 1}, "compile must be of type bool; found 1"),
         ({"model": 18}, "model must be of type str; found 18"),
         ({"actdiff_norm": "rows"}, "actdiff_norm must be one of layer, channel, row; found 'rows'"),
@@ -318,7 +318,7 @@ def test_no_amount_can_be_negative():
     amounts = [one.name for one in all_settings().values() if one.kind in {int, float}]
     assert len(amounts) > 20
     for name in amounts:
-        with pytest.raises(UsageError, match=f"{name} must be at least"):
+        with pytest.raises(UsageError, match=f"{name} must be from"):
             make_config(**{name: -2})
 
 
@@ -547,7 +547,7 @@ def valid_settings(draw: st.DrawFn) -> dict[str, Any]:
 seed_tuples = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=6, unique=True).map(tuple)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(chosen=valid_settings(), seeds=seed_tuples)
 def test_a_description_written_as_toml_reads_back_the_same(tmp_path_factory, chosen, seeds):
     config = make_config(**chosen)
@@ -610,7 +610,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path, name):
         read_config(tmp_path / name)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(garbage=st.one_of(st.binary(), st.text(st.characters(codec="utf-8")).map(str.encode)))
 def test_garbage_is_either_settings_or_a_config_error(tmp_path_factory, garbage):
     path = tmp_path_factory.getbasetemp() / "garbage.toml"
@@ -645,9 +645,9 @@ def test_seeds_by_hand(text, seeds):
             for text in ("", ",", "1,", "a", "-1", "1-", "1--2", "1-2-3", "1.5")
         ),
         *((text, "numbers and ranges such as") for text in ("²", "٣", "1 - 2", "+1", "1_0", "9" * 5000)),
-        ("3-1", "range 3-1 is empty or too long"),
-        ("0-10000", "range 0-10000 is empty or too long"),
-        ("4294967296", "range 4294967296 is empty or too long"),
+        ("3-1", "range 3-1 is empty"),
+        ("0-10000", "range 0-10000 is empty or of more than 10,000"),
+        ("4294967296", "a seed must be from 0 to 4,294,967,295; found 4294967296"),
         ("1,2,1", "names a seed twice"),
         ("0-3,2", "names a seed twice"),
     ],

@@ -64,7 +64,7 @@ def test_value_and_three_orders_equal_torchs(name):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),

@@ -19,7 +19,7 @@ def describe(run, digests, **changes):
     for seed, digest in digests.items():
         path = run / f"seed-{seed}" / "run.json"
         described = json.loads(path.read_text())
-        described["split_sha256"] = dict.fromkeys(("train", "valid", "test"), digest)
+        described["split_sha256"] = dict.fromkeys(("train", "valid", "test"), 64 * digest)
         path.write_text(json.dumps({**described, **changes}))
 
 

@@ -1,12 +1,11 @@
 import resource
-import time
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from dicom_files import PATIENT, PATIENT_ID, dicom_dataset, gradient, write_dicom
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
@@ -307,12 +306,11 @@ def test_frames_that_are_no_number(tmp_path):
     assert "Zwir" not in str(refused.value)
 
 
-def test_a_header_that_claims_gigabytes_is_refused_at_once(tmp_path):
+def test_a_header_that_claims_gigabytes_is_refused_before_they_are_taken(tmp_path):
     path = write_dicom(tmp_path / "huge.dcm", gradient(), Rows=60_000, Columns=60_000)
-    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DataError, match="claims more than 67,108,864 pixels"):
         read_dicom(path)
-    assert time.perf_counter() - began < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
@@ -336,7 +334,7 @@ def test_dicom_is_known_by_its_content(tmp_path):
             is_dicom(path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(where=st.floats(0, 1), change=st.binary(min_size=1, max_size=6), cut=st.booleans())
 def test_damage_anywhere_never_shows_the_patient(tmp_path, where, change, cut):
     whole = write_dicom(tmp_path / "whole", gradient(), WindowCenter=300, WindowWidth=500).read_bytes()

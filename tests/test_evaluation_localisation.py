@@ -124,7 +124,7 @@ def test_rank_metrics_ignore_monotone_transforms(attribution, masks):
             np.testing.assert_allclose(METRICS[name](np.expm1(attribution), masks).values, straight)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 2), min_size=5, max_size=5), st.lists(st.booleans(), min_size=5, max_size=5))
 def test_ties_score_the_mean_over_every_order_of_them(levels, inside):
     attribution, mask = np.array([[levels]], dtype=float), np.array([[inside]])

@@ -233,7 +233,7 @@ def test_input_may_not_lie_in_the_output(folder):
 
 @pytest.mark.parametrize("size", [0, -3, 100_000])
 def test_senseless_sizes(folder, size):
-    with pytest.raises(UsageError, match="size must be from 1 to 8192 px"):
+    with pytest.raises(UsageError, match="size must be from 1 to 8,192"):
         folder.prepare(size=size)
 
 

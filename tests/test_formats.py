@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from summary_runs import write_run
 
+from activmask.ground.shown import shown as visible
 from activmask.report.findings.summary import Summary, summarise
 from activmask.report.tables import formats
 from activmask.report.tables.experiment_tables import (
@@ -184,7 +185,7 @@ def test_what_the_paper_printed_stands_where_its_epoch_does(summary):
 
 
 def test_forms_of_a_method_stand_side_by_side(tmp_path):
-    write_run(tmp_path / "released", {0: 2.0, 1: 0.0}, actdiff=10.0)
+    write_run(tmp_path / "released", {0: 1.0, 1: 0.0}, actdiff=10.0)
     write_run(tmp_path / "written", {0: 1.0, 1: 1.0}, actdiff=10.0, actdiff_norm="layer", actdiff_at="pre")
     write_run(tmp_path / "masked", {0: 0.5}, actdiff=10.0, masks=0.5)
     found = forms_table("Synthetic", summarise(find_runs([tmp_path])).rows)
@@ -192,11 +193,11 @@ def test_forms_of_a_method_stand_side_by_side(tmp_path):
         {
             "Experiment": "CNN Actdiff",
             "Released form: valid, last epoch": "0.05 ± 0.00 (0/0/2; Δ-0.45)",
-            "Released form: test, best epoch": "0.50 ± 0.71 (1/0/1; Δ0.00)",
+            "Released form: test, best epoch": "0.25 ± 0.35 (0/1/1; Δ-0.25)",
             "Form as written: valid, last epoch": "0.05 ± 0.00 (0/0/2; Δ-0.45)",
             "Form as written: test, best epoch": "0.50 ± 0.00 (0/2/0; Δ0.00)",
             "Ours: valid, last epoch": "0.05 ± 0.00 (0/0/2; Δ-0.45)",
-            "Ours: test, best epoch": "0.50 ± 0.71 (1/0/1; Δ0.00)",
+            "Ours: test, best epoch": "0.25 ± 0.35 (0/1/1; Δ-0.25)",
             "Paper: valid, last epoch": "0.50 ± 0.00 (0/10/0)",
             "Paper: test, best epoch": "0.50 ± 0.00 (0/10/0)",
         }
@@ -255,7 +256,7 @@ def test_what_stands_out_is_bold():
 def test_any_name_survives_markdown_and_latex(name):
     table = made_table(Cell(text="−0.5 ± 0.1"))
     table = replace(table, rows=(replace(table.rows[0], title=name),))
-    printable = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    printable = " ".join(visible(name).split())
     assert read_markdown(markdown_table(table))[1] == [[["a", "b"], [printable, "-0.5 ± 0.1"]]]
     cell, number = latex_table(table).splitlines()[7].removesuffix(r" \\").rsplit(" & ", 1)
     assert unlatex(cell) == printable
@@ -338,12 +339,6 @@ def test_csv_has_one_line_an_experiment_and_plain_numbers(summary):
 
 def test_a_name_in_csv_is_no_formula(summary):
     assert rows_of_csv(summary)[-1]["data"] == f"'{NASTY}"
-
-
-@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", "\r=1"])
-def test_every_start_of_a_formula_is_defused(text):
-    assert formats.not_a_formula(text) == f"'{text}"
-    assert formats.not_a_formula(f"x{text}") == f"x{text}"
 
 
 def test_json_holds_everything(summary):

@@ -1,5 +1,6 @@
 """Grids: the paper's own against its tables, and grids of users' own."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -391,3 +392,18 @@ def test_cells_are_the_product_of_the_axes_without_what_is_excluded(sizes, data)
 def test_a_slug_is_a_safe_folder_name(text):
     assert re.fullmatch(r"([a-z0-9.-]*[a-z0-9])?", slug(text))
     assert not slug(text).startswith((".", "-"))
+
+
+@pytest.mark.parametrize("name", ["..", "../up", "a/b", "a\\b", "a.", "a ", "nul", "a\x1b[0m", "x" * 300])
+def test_a_grid_is_called_as_its_folder_can_be(tmp_path, name):
+    path = tmp_path / "grid.toml"
+    path.write_text(f'name = {json.dumps(name)}\n[axes.model]\n"x" = {{ model = "cnn" }}\n')
+    with pytest.raises(UsageError, match=r"plain folder name|letter or digit"):
+        read_grid(str(path))
+
+
+def test_a_cell_is_called_as_its_folder_can_be(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_text('[axes.model]\n"NUL" = { model = "cnn" }\n')
+    with pytest.raises(UsageError, match="'NUL' gives no folder name"):
+        grid_cells(read_grid(str(path)))

@@ -244,7 +244,7 @@ def mutated(data: bytes, edits: list[tuple[int, int]], keep: float) -> bytes:
 
 
 @pytest.mark.process
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     which=st.sampled_from(FILES),
     edits=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4),
@@ -254,7 +254,7 @@ def test_damaged_files_are_read_or_are_data_errors(tmp_path_factory, which, edit
     check_readers(tmp_path_factory.getbasetemp() / "damaged.png", mutated(which, edits, keep))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     data=st.binary(max_size=200),
     start=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"II*\0", b"\xff\xd8\xff\xe0"]),

@@ -56,7 +56,7 @@ def test_an_interrupted_run(copied):
 def test_a_run_folder(copied):
     restamp_json(copied / "runs/cnn-actdiff/seed-1/run.json", "format", NEWER)
     said = told("table", "runs/cnn-actdiff", cwd=copied, code=3)
-    assert f"error: runs/cnn-actdiff/seed-1/run.json {SENTENCE}\n" in said.stderr
+    assert f"unreadable: runs/cnn-actdiff/seed-1/run.json {SENTENCE}\n" in said.stderr
 
 
 def test_a_data_set(copied):
@@ -67,5 +67,8 @@ def test_a_data_set(copied):
         "data/crosses/card.json is of a data set whose format this version of activmask does not know; "
         "expected format 1 or older, found 2; update activmask\n"
     ) in told("train", *given, cwd=copied, code=3).stderr
-    restamp_json(card, "format", "my own")
+    for strange in ("2", "my own", 1.5, True, 0, []):
+        restamp_json(card, "format", strange)
+        assert f"older, found {strange}; " in told("train", *given, cwd=copied, code=3).stderr
+    restamp_json(card, "format", None)
     told("train", *given, cwd=copied)

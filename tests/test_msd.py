@@ -213,7 +213,7 @@ def test_one_class_is_no_data_set(task, tmp_path):
         ({"channel": 1}, "channel must be from 0 to 0 \\(CT\\)"),
         ({"labels": ("spleen",)}, "labels must be among liver \\(1\\), tumour \\(2\\).*found 'spleen'"),
         ({"labels": ("0",)}, "labels must be among"),
-        ({"workers": 0}, "workers must be at least 1"),
+        ({"workers": 0}, "workers must be from 1"),
     ],
 )
 def test_a_senseless_request_is_refused(task, tmp_path, options, message):
@@ -284,7 +284,8 @@ def test_the_command_prints_a_summary_and_the_next_step(task, tmp_path, monkeypa
     assert "no dilated mask has both an inside and an outside, so train refuses" in stdout
     assert "skipped imagesTr/liver_[11].nii.gz: imagesTr/liver_[11].nii.gz is truncated" in stdout
     assert "1 skipped in all, listed in data/liver/skipped.csv" in stdout
-    assert stdout.endswith("next: activmask train --preset liver --data data/liver\n")
+    assert "training cannot begin with these images: 64 train images of class 0 are wanted" in stdout
+    assert "next: " not in stdout
     assert json.loads(Path("data/liver/card.json").read_text())["window"]["low"] == -100
 
 

@@ -1,13 +1,16 @@
+import re
 import shutil
 import tarfile
 
 import pytest
+from in_process import told
 from msd_files import Decathlon, digest, evil, names, organ, packed, save, voxels
 
 from activmask.data.sources.msd import archive as msd_archive
 from activmask.data.sources.msd.archive import unpacked
 from activmask.data.sources.msd.cases import chosen_values, read_task
 from activmask.data.sources.msd.prepare import prepare_msd
+from activmask.ground.claims import InUse, claimed
 from activmask.ground.errors import DataError, UsageError
 
 
@@ -63,9 +66,7 @@ def test_a_description_that_is_no_object_is_refused(task, text):
         read_task(task.root)
 
 
-@pytest.mark.parametrize(
-    "name", ["../Task03_Liver_2/a.nii.gz", "/etc/hostname", "./imagesTr/../../a", "a\0b"]
-)
+@pytest.mark.parametrize("name", ["../Task03_Liver_2/a.nii.gz", "/etc/hostname", "./imagesTr/../../a"])
 def test_a_listed_file_outside_the_folder_is_left_out(task, tmp_path, name):
     (tmp_path / "a").write_bytes(b"")
     save(tmp_path / "Task03_Liver_2/a.nii.gz", voxels())
@@ -76,11 +77,32 @@ def test_a_listed_file_outside_the_folder_is_left_out(task, tmp_path, name):
     assert "lies outside the task's folder" in found.skipped[0][1]
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("imagesTr/circle.nii.gz", "cannot be read (Too many levels of symbolic links)"),
+        ("imagesTr/" + 300 * "a", "cannot be read (File name too long)"),
+        ("imagesTr/dangling.nii.gz", "is a link that leads nowhere"),
+        ("imagesTr/folder.nii.gz", "is a folder"),
+        ("a\0b", "cannot be read (embedded null byte)"),
+        ("imagesTr/gone.nii.gz", "does not exist"),
+    ],
+)
+def test_a_listed_file_that_cannot_be_read_is_told_as_what_it_is(task, name, why):
+    images = task.root / "imagesTr"
+    (images / "circle.nii.gz").symlink_to(images / "circle.nii.gz")
+    (images / "dangling.nii.gz").symlink_to(images / "nowhere")
+    (images / "folder.nii.gz").mkdir()
+    entry = {"image": name, "label": "./labelsTr/liver_1.nii.gz"}
+    task.described(training=[*task.facts["training"][:1], entry])
+    assert read_task(task.root).skipped[0][1].endswith(why)
+
+
 def test_a_link_that_leads_outside_is_left_out(task, tmp_path):
     outside = save(tmp_path / "outside.nii.gz", voxels())
     task.image("liver_1").unlink()
     task.image("liver_1").symlink_to(outside)
-    assert "lies outside" in read_task(task.root).skipped[0][1]
+    assert "leads outside" in read_task(task.root).skipped[0][1]
 
 
 def nnunet(root, ending=".nii.gz", channels=("CT", "PET")) -> Decathlon:
@@ -160,6 +182,54 @@ def test_an_archive_that_reaches_outside_is_refused(task, tmp_path, member, mess
     with pytest.raises(DataError, match=message):
         prepare_msd(archive, tmp_path / "out")
     assert names(tmp_path) == ["Task03_Liver.tar"]
+
+
+def told_by_pax(name: str, value: str) -> tarfile.TarInfo:
+    member = evil("Task03_Liver/plain")
+    member.pax_headers = {name: value}
+    return member
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (evil("a/" * 2000 + "f"), "in 2,000 folders, expected at most 16"),
+        (evil("Task03_Liver/imagesTs/" + "a/" * 16 + "f"), "in 18 folders"),
+        (evil("Task03_Liver/" + "x" * 256), "holds the name .* of 256 bytes, expected at most 255"),
+        (evil("Task03_Liver/" + "é" * 128), "of 256 bytes"),
+        (told_by_pax("path", "a\0b"), "is not a whole .tar file"),
+        (told_by_pax("path", "a/" * 20_000 + "f"), "in 20,000 folders"),
+        (told_by_pax("size", "-5"), "is not a whole .tar file"),
+        (told_by_pax("size", "9" * 30), "unpacks to more than"),
+    ],
+    ids=range(8),
+)
+def test_an_archive_of_names_that_no_task_has_is_refused_and_leaves_nothing(task, tmp_path, member, message):
+    archive = packed(task.root, tmp_path / "Task03_Liver.tar", member)
+    shutil.rmtree(task.root)
+    shown = told("prepare-msd", archive, "--out", tmp_path / "out", cwd=tmp_path, code=3)
+    assert re.search(message, " ".join(shown.stderr.split()))
+    assert names(tmp_path) == ["Task03_Liver.tar"]
+
+
+def test_an_archive_of_too_many_members_is_refused(task, tmp_path, monkeypatch):
+    archive = packed(task.root, tmp_path / "Task03_Liver.tar")
+    monkeypatch.setattr(msd_archive, "MOST_MEMBERS", 5)
+    with pytest.raises(DataError, match="holds more than 5 files"):
+        prepare_msd(archive, tmp_path / "out")
+
+
+def test_nothing_is_unpacked_where_another_process_is_at_work_and_what_one_unpacked_goes(task, tmp_path):
+    archive = packed(task.root, tmp_path / "Task03_Liver.tar")
+    shutil.rmtree(task.root)
+    left = tmp_path / ".out.0123456789ab.unpacked"
+    (left / "imagesTr").mkdir(parents=True)
+    with claimed(tmp_path / "out", "data set"):
+        with pytest.raises(InUse, match=f"the data set {tmp_path}/out is being written by process"):
+            prepare_msd(archive, tmp_path / "out")
+        assert left.exists()
+    prepare_msd(archive, tmp_path / "out")
+    assert names(tmp_path) == ["Task03_Liver.tar", "out"]
 
 
 def test_an_archive_too_large_is_refused(task, tmp_path, monkeypatch):

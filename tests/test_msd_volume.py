@@ -276,6 +276,27 @@ def test_a_broken_header_is_refused_before_anything_is_allocated(tmp_path, at, n
         read_volume(path)
 
 
+def test_a_volume_of_more_bytes_than_memory_is_refused_from_its_header(tmp_path, monkeypatch):
+    path = save(tmp_path / "image.nii.gz", voxels())
+    size = 352 + voxels().size * 2
+    monkeypatch.setattr(nifti, "memory_bytes", lambda: size)
+    read_volume(path)
+    monkeypatch.setattr(nifti, "memory_bytes", lambda: size - 1)
+    monkeypatch.setattr(nifti, "bytearray", None, raising=False)
+    with pytest.raises(DataError, match=rf"claims {size:,} bytes of voxels, and there are {size - 1:,}"):
+        read_volume(path)
+
+
+def test_a_volume_that_finds_no_memory_is_refused_in_a_sentence(tmp_path, monkeypatch):
+    def full(_size: int) -> bytearray:
+        raise MemoryError
+
+    path = save(tmp_path / "image.nii", voxels())
+    monkeypatch.setattr(nifti, "bytearray", full, raising=False)
+    with pytest.raises(DataError, match=r"image\.nii needs more memory than is free"):
+        read_volume(path)
+
+
 def test_any_byte_of_a_header_may_be_broken(tmp_path):
     sound = save(tmp_path / "image.nii", voxels()).read_bytes()
     rng = np.random.default_rng(0)

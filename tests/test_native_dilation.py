@@ -28,9 +28,9 @@ from activmask.data.writer import write_dataset
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.mask_notes import mask_presence
 from activmask.ground.errors import DataError
-from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.making import make_config
 from activmask.runs.manifest import split_digests, table_entries
+from activmask.runs.tensor_file import read_safetensors
 from activmask.saliency.inputs import read_inputs
 from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.sources import load_splits, read_splits, split_rows

@@ -17,11 +17,11 @@ from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import needs
 from activmask.objectives.objective import Discriminator, Needs, Objective, is_on
-from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.description import Machine, Preset, Training, all_settings, changed, flat
 from activmask.runs.folder import STATE_FILE
 from activmask.runs.making import make_config, written_config
 from activmask.runs.names import baseline, is_baseline, method_name, run_name
+from activmask.runs.tensor_file import read_safetensors
 from activmask.training.run import train
 
 

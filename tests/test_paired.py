@@ -34,7 +34,7 @@ def test_a_case_worked_by_hand():
 
 
 @given(PAIRS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_p_is_that_of_exact_fractions_ties_and_rounding_included(pairs):
     found = paired_difference([one / 10 for one, _ in pairs], [other / 10 for _, other in pairs])
     differences = [Fraction(one - other, 10) for one, other in pairs]
@@ -43,7 +43,7 @@ def test_p_is_that_of_exact_fractions_ties_and_rounding_included(pairs):
 
 
 @given(PAIRS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_changing_sides_changes_only_the_sign(pairs):
     ours, theirs = [one / 10 for one, _ in pairs], [other / 10 for _, other in pairs]
     found, mirrored = paired_difference(ours, theirs), paired_difference(theirs, ours)

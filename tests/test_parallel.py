@@ -51,9 +51,9 @@ def test_a_killed_worker_is_told_in_a_sentence():
 
 
 def test_no_workers_make_no_sense():
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="workers must be from 1 to 1,024"):
         in_order(square, [1], workers=0)
-    with pytest.raises(UsageError, match="at least 1"), crew(square, workers=0):
+    with pytest.raises(UsageError, match="workers must be from 1 to 1,024"), crew(square, workers=0):
         pass
 
 

@@ -3,7 +3,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -19,7 +19,6 @@ def test_our_encoder_agrees_with_pillow(tmp_path, pixels):
     np.testing.assert_array_equal(decoded, pixels)
 
 
-@settings(deadline=None)
 @given(
     height=st.integers(1, 40),
     width=st.integers(1, 40),

@@ -1,5 +1,6 @@
 """A test without the marker cannot start a process, and is named where it takes long; one with it may."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -42,6 +43,14 @@ def test_a_marked_one_may(request):
     assert subprocess.run(NOTHING, check=True).returncode == 0
     with only_where_marked(request.node):
         assert subprocess.run(NOTHING, check=True).returncode == 0
+
+
+def test_what_an_import_starts_belongs_to_no_test(tmp_path, monkeypatch):
+    """Or whichever test is the first of its process to import it would fail."""
+    monkeypatch.syspath_prepend(tmp_path)
+    starts = f"import subprocess; code = subprocess.run({NOTHING}).returncode"
+    (tmp_path / "starts_a_process.py").write_text(starts)
+    assert importlib.import_module("starts_a_process").code == 0
 
 
 def test_a_fixture_counts_as_its_test(refusal):

@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from held_processes import GIVE_UP
 from safetensors.torch import load_file
 
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
@@ -41,12 +43,18 @@ TIMES = {"seconds", "images_per_second"}
 @pytest.fixture(scope="module")
 def cluster():
     """A head that only directs, and one node for one job."""
-    cluster = cluster_utils.Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
-    )
-    cluster.add_node(num_cpus=1)
+    cluster = cluster_utils.Cluster()
+    # Its port for the dashboard's agent is the same in every cluster, unless it is 0.
+    add_node(cluster, num_cpus=0, include_dashboard=False, dashboard_agent_listen_port=0)
+    add_node(cluster)
     yield cluster
     cluster.shutdown()
+
+
+def add_node(cluster, **settings: object) -> None:
+    """Start a node, however long that takes: by itself Ray waits for half a minute."""
+    cluster.add_node(wait=False, **{"num_cpus": 1, **settings})
+    cluster.wait_for_nodes(timeout=GIVE_UP)
 
 
 def jobs_in(folder: Path, *, seeds: tuple[int, ...] = (0,), **settings: object) -> list[Job]:
@@ -78,10 +86,37 @@ def workers_of(node) -> list[int]:
     """Process ids of the node's workers that run a job."""
     import psutil  # Ray brings it along
 
-    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    return [
-        child.pid for child in raylet.children() if any("work_on_node" in part for part in child.cmdline())
-    ]
+    found = []
+    for child in psutil.Process(node.all_processes["raylet"][0].process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if any("work_on_node" in part for part in child.cmdline()):
+                found.append(child.pid)
+    return found
+
+
+def halting_after_an_epoch():
+    """The engine's function, which on a new job halts before its second epoch is noted, to be killed."""
+
+    # Ray sends a function within a function as it is; one of this module the nodes would have to import.
+    def work_on_node(task):
+        import signal
+        import sys
+
+        from activmask.experiments import ray_engine
+
+        noted = []
+
+        def halt(event, arguments):
+            if event == "os.rename" and str(arguments[1]).endswith("history.csv"):
+                noted.append(event)
+                while len(noted) > 1:
+                    signal.pause()
+
+        if not task.job.folder.exists():
+            sys.addaudithook(halt)
+        return ray_engine.work_on_node(task)
+
+    return work_on_node
 
 
 class Saboteur:
@@ -95,7 +130,6 @@ class Saboteur:
         for state, harm in zip(cells, (self.kill_worker, self.lose_node), strict=True):
             folder = state.job.folder / "seed-0"
             if folder not in self.begun and (folder / "history.csv").exists():
-                assert not (folder / "metrics.json").exists(), "too late: it has ended"
                 self.begun[folder] = rows(folder)[0]
                 harm()
 
@@ -112,8 +146,9 @@ class Saboteur:
 def test_a_killed_worker_and_a_lost_node_change_nothing(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep_module, "_TICK", 0.05)
     run_sweep(jobs_in(tmp_path / "local"), LocalEngine(2), nobody)
-    cluster.add_node(num_cpus=1)
+    add_node(cluster)
     engine = RayEngine(cluster.address, 1, device="auto")
+    engine._work = ray.remote(max_calls=1)(halting_after_an_epoch())
     saboteur = Saboteur(cluster)
     states = run_sweep(jobs_in(tmp_path / "ray"), engine, saboteur)
     assert [(state.status, state.error) for state in states] == [("done", ""), ("done", "")]

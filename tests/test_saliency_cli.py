@@ -77,7 +77,6 @@ def test_names_with_markup_are_printed_as_they_are(tmp_path, checkpoint):
         (["--layer", "encoder.3.1"], 2, "a layer has no effect on the method contrast"),
         (["--method", "gradcam", "--layer", "encoder.3.2"], 2, "no layer 'encoder.3.2'; the nearest of its"),
         (["--top", "0"], 2, "above 0 %"),
-        (["--top", "101"], 2, "at most 100 % of all; found 101 %"),
         (["--mask", "nowhere.png"], 3, "nowhere.png does not exist"),
         (["--raw", "raw.csv"], 2, "must end in .npy"),
     ],
@@ -95,7 +94,37 @@ def test_wrong_images_are_one_sentence_and_write_nothing(tmp_path, checkpoint):
     colour = tmp_path / "colour.png"
     Image.fromarray(np.arange(28 * 28 * 3, dtype=np.uint8).reshape(28, 28, 3)).save(colour)
     for bad in (large, text, cut, colour, tmp_path / "none.png"):
-        check_failure(tmp_path, run(checkpoint, good, bad), 3, bad.name)
+        check_failure(tmp_path, run(checkpoint, bad), 3, bad.name)
+    check_failure(tmp_path, run(checkpoint, good, tmp_path / "none.png"), 3, "none.png")
+
+
+def test_a_broken_image_does_not_stop_the_others(tmp_path, checkpoint):
+    images = tmp_path / "images"
+    for k in (0, 2):
+        write_image(images / f"{k}.png", seed=k)
+    (images / "1.png").write_bytes(b"")
+    (images / "3.png").symlink_to(tmp_path / "nowhere.png")
+    raw = tmp_path / "raw.npy"
+    result = run(checkpoint, images, "--raw", raw)
+    assert result.exit_code == 3, result.output
+    assert sorted(path.name for path in images.glob("*.saliency.png")) == ["0.saliency.png", "2.saliency.png"]
+    said = result.stderr.splitlines()
+    assert said[-3].startswith(f"unreadable: {images / '1.png'} ")
+    assert said[-2].startswith(f"unreadable: {images / '3.png'} ")
+    assert said[-1].startswith("error: 2 of 4 images cannot be explained; ")
+    maps = np.load(raw, allow_pickle=False)
+    assert maps.shape == (4, 28, 28)
+    assert [bool(np.isnan(one).all()) for one in maps] == [False, True, False, True]
+    assert not np.isnan(maps[[0, 2]]).any()
+
+
+def test_several_broken_images_are_all_named(tmp_path, checkpoint):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text("no image")
+    result = run(checkpoint, tmp_path)
+    assert result.exit_code == 3, result.output
+    assert [name in result.stderr for name in ("a.png", "b.png")] == [True, True]
+    assert result.stdout == ""
 
 
 def test_wrong_checkpoints_are_one_sentence_and_write_nothing(tmp_path, checkpoint):

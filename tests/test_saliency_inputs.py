@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tiny_checkpoints import SIDE, tiny_checkpoint, write_image, write_mask
@@ -155,7 +155,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
         explain(broken, read_inputs(broken, [write_image(tmp_path / "a.png")]))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(
     content=st.binary(max_size=200),
     start=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*"]),

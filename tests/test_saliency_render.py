@@ -171,5 +171,5 @@ def test_shares_of_pixels_that_make_no_sense_are_refused(tmp_path, top):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"raw.npy cannot be written"):
+    with pytest.raises(DataError, match=r"file cannot be made \(File exists\); move what is in the way"):
         write_raw([explanation()], tmp_path / "file" / "raw.npy")

@@ -241,7 +241,7 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(config=configs, data=tables(), seed=st.integers(0, 2**31), shuffle=st.integers(0, 2**31))
 def test_every_policy_keeps_its_promises(config, data, seed, shuffle):
     try:
@@ -288,7 +288,7 @@ def check_order_is_irrelevant(config, drawn, data, seed, shuffle):
         assert {data["names"][i] for i in drawn[split]} == {moved["names"][i] for i in again[split]}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=tables(), seed=st.integers(0, 1000))
 def test_a_subject_split_without_numbers_leaves_nobody_out(data, seed):
     assume(len(set(data["labels"].tolist())) == 2)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,7 @@ def test_worker_processes_leave_the_global_generators_alone(crosses):
     ],
     ids=str,
 )
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(data=st.data())
 def test_any_batches_are_those_in_memory(scans, changes, data):
     stream, stored, config = opened(scans, **changes)
@@ -241,6 +242,17 @@ def test_a_killed_worker_is_told_in_one_sentence(crosses, streaming):
     os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(DataError, match=r"was killed.*resume the run"):
         list(steps)
+
+
+def test_a_folder_for_temporary_files_with_too_long_a_name_is_a_sentence(crosses, streaming):
+    def refused(_):
+        raise OSError("AF_UNIX path too long")
+
+    streaming(0)
+    images = new_replica(small(crosses, batch_size=2), 0, crosses, CPU).train.images
+    workers = replace(images.workers, loader=type("Loader", (), {"__iter__": refused})())
+    with pytest.raises(DataError, match=r"too long a name for the sockets.*; set TMPDIR to a shorter one"):
+        list(replace(images, workers=workers).split(2))
 
 
 @pytest.mark.parametrize("count", [0, IN_A_WORKER])

@@ -241,8 +241,22 @@ def test_an_old_run_has_the_last_epoch_of_its_history_and_never_another(tmp_path
     assert "Synthetic CNN Classify seed 1 (train, valid and test)." in notes(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["epoch,valid_auc,valid_accuracy\n", "epoch,valid_auc\n0,0.5\n"])
-def test_a_history_without_its_last_epoch_leaves_its_seed_out(tmp_path, content):
+def test_a_history_without_rows_is_damaged(tmp_path):
+    (write_run(tmp_path / "run", THREE, old=True) / "seed-1" / "history.csv").write_text("epoch,valid_auc\n")
+    with pytest.raises(CheckpointError, match=r"seed-1/history.csv .*it holds 0 rows"):
+        summary_of(tmp_path)
+
+
+def test_a_history_without_the_score_that_every_version_writes_is_damaged(tmp_path):
+    (write_run(tmp_path / "run", THREE, old=True) / "seed-1" / "history.csv").write_text(
+        "epoch,valid_buc\n0,1\n"
+    )
+    with pytest.raises(CheckpointError, match=r"seed-1/history.csv .*it has no column valid_auc"):
+        summary_of(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["epoch,valid_auc\n0,0.5\n"])
+def test_a_history_without_a_score_of_its_last_epoch_leaves_its_seed_out(tmp_path, content):
     (write_run(tmp_path / "run", THREE, old=True) / "seed-1" / "history.csv").write_text(content)
     assert only(tmp_path, "CNN Classify").last["valid"]["auc"].n == 2
     assert "CNN Classify seed 1 (train, valid and test)" in notes(tmp_path)
@@ -253,8 +267,8 @@ def test_a_history_that_ends_before_the_last_epoch_is_not_taken_for_it(tmp_path)
     for seed, epochs in ((0, 5), (1, 5), (2, 9)):
         path = place / f"seed-{seed}" / "metrics.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), "epochs": epochs}))
-    assert only(tmp_path, "CNN Classify").last["valid"]["auc"].n == 2
-    assert "CNN Classify seed 2 (train, valid and test)" in notes(tmp_path)
+    with pytest.raises(CheckpointError, match=r"seed-2/history.csv .* 5 rows, of 9 epochs"):
+        summary_of(tmp_path)
 
 
 @pytest.mark.parametrize("last", [{}, 3, {"train": {"auc": 1.0}}])
@@ -266,7 +280,7 @@ def test_damaged_scores_of_the_last_epoch_are_named(tmp_path, last):
 
 
 def test_seeds_that_counted_sat_at_chance_or_took_the_box_are_told(tmp_path):
-    write_run(tmp_path / "run", {0: 0.0, 1: 0.1, 2: 1.0, 3: 1.2})
+    write_run(tmp_path / "run", {0: 0.05, 1: 0.1, 2: 0.95, 3: 1.0})
     row = only(tmp_path, "CNN Classify")
     assert str(row.seeds_at["best"]["test"]) == "0/2/2"
     assert str(row.seeds_at["last"]["train"]) == "0/4/0"

@@ -2,11 +2,11 @@
 
 import os
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from held_processes import GIVE_UP
 
 from activmask.experiments.estimate import epochs_left, seconds_per_epoch
 from activmask.experiments.grid import Cell
@@ -150,17 +150,17 @@ def test_an_epoch_of_one_step_can_be_estimated(tmp_path):
 @pytest.mark.process
 def test_processes_train_and_a_killed_one_is_told(tmp_path):
     jobs = jobs_of(tmp_path, 2, epochs=2)
-    long = replace(jobs[0], config=changed(jobs[0].config, epochs=500))
+    long = replace(jobs[0], config=changed(jobs[0].config, epochs=100_000))
     engine = LocalEngine(2)
     try:
         engine.start(long)
         engine.start(jobs[1])
         ended = {}
         while "cell-1" not in ended:
-            ended |= {one.name: one.error for one in engine.ended(60)}
+            ended |= {one.name: one.error for one in engine.ended(GIVE_UP)}
         [process] = [process for process, _, _ in engine._running.values()]
         os.kill(process.pid, signal.SIGKILL)
-        ended |= {one.name: one.error for one in engine.ended(60)}
+        ended |= {one.name: one.error for one in engine.ended(GIVE_UP)}
     finally:
         engine.close()
     assert ended["cell-1"] == ""
@@ -173,7 +173,7 @@ def test_a_job_that_fails_sends_its_sentence_back(tmp_path):
     engine = LocalEngine(1)
     try:
         engine.start(jobs_of(tmp_path, 1, data="nowhere")[0])
-        [one] = engine.ended(120)
+        [one] = engine.ended(GIVE_UP)
     finally:
         engine.close()
     assert one.error.startswith("the data set folder nowhere")
@@ -181,7 +181,7 @@ def test_a_job_that_fails_sends_its_sentence_back(tmp_path):
 
 @pytest.mark.process
 def test_closing_stops_what_runs(tmp_path):
-    [job] = jobs_of(tmp_path, 1, epochs=500)
+    [job] = jobs_of(tmp_path, 1, epochs=100_000)
     engine = LocalEngine(1)
     engine.start(job)
     [process] = [process for process, _, _ in engine._running.values()]
@@ -202,12 +202,12 @@ def test_gpus_take_turns():
 @pytest.mark.process
 def test_waiting_returns_after_its_time(tmp_path):
     engine = LocalEngine(1)
-    [job] = jobs_of(tmp_path, 1, epochs=500)
+    [job] = jobs_of(tmp_path, 1, epochs=100_000)
     try:
         engine.start(job)
-        start = time.perf_counter()
         assert engine.ended(0.2) == []
-        assert time.perf_counter() - start < 30
+        [process] = [process for process, _, _ in engine._running.values()]
+        assert process.is_alive()
     finally:
         engine.close()
 

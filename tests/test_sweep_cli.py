@@ -5,12 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from activmask_cli.app import app
+from held_processes import held, last_words, started, wait_for
 from in_process import told
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -42,7 +41,6 @@ def run(*arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedPro
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
@@ -53,12 +51,6 @@ def run(*arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedPro
 def place(tmp_path) -> Path:
     (tmp_path / "own.toml").write_text(GRID)
     return tmp_path
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.02)
 
 
 def outcome(folder: Path) -> tuple[object, ...]:
@@ -78,10 +70,11 @@ def outcome(folder: Path) -> tuple[object, ...]:
 def test_killed_at_any_moment_and_started_again_equals_the_straight_one(place):
     told("sweep", "own.toml", "--out", "straight", cwd=place)
     command = [*COMMAND, "sweep", "own.toml", "--out", "killed", "--max-parallel", "1"]
-    with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
-        history = place / "killed" / "actdiff" / "seed-1" / "history.csv"
-        wait_until(history.exists)
+    with held(
+        command, "os.rename", "actdiff/seed-1/history.csv$", times=2, cwd=place, env=ENVIRONMENT
+    ) as process:
         process.kill()
+        last_words(process)
     finished = place / "killed" / "classify" / "seed-0" / "metrics.json"
     stamp = finished.stat().st_mtime_ns
     assert not (place / "killed" / "actdiff" / "seed-1" / "metrics.json").exists()
@@ -91,19 +84,6 @@ def test_killed_at_any_moment_and_started_again_equals_the_straight_one(place):
     for cell in ("classify", "actdiff"):
         for seed in ("seed-0", "seed-1"):
             assert outcome(place / "killed" / cell / seed) == outcome(place / "straight" / cell / seed)
-
-
-@pytest.mark.process
-def test_a_killed_sweep_leaves_nobody_training(place):
-    command = [*COMMAND, "sweep", "own.toml", "--out", "runs", "--max-parallel", "1", "--epochs", "100000"]
-    with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
-        history = place / "runs" / "classify" / "seed-0" / "history.csv"
-        wait_until(history.exists)
-        process.kill()
-    time.sleep(3)
-    rows = history.read_bytes()
-    time.sleep(3)
-    assert history.read_bytes() == rows
 
 
 @pytest.mark.usefixtures("inline_sweeps")
@@ -123,23 +103,16 @@ def test_a_failed_cell_is_reported_at_the_end_and_the_exit_code_is_4(place):
 @pytest.mark.parametrize("moment", ["starting", "training"])
 def test_ctrl_c_leaves_a_sweep_that_goes_on(place, moment):
     command = [*COMMAND, "sweep", "own.toml", "--epochs", "100000"]
-    with subprocess.Popen(
-        command,
-        cwd=place,
-        env=ENVIRONMENT,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # A shell's background jobs ignore SIGINT and so would their children; a user's terminal does not.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    ) as process:
-        assert process.stderr is not None
-        while "running" not in process.stderr.readline():
-            pass
-        if moment == "training":
-            wait_until(lambda: bool(list(place.rglob("history.csv"))))
+    begun = (
+        started(command, cwd=place, env=ENVIRONMENT)
+        if moment == "starting"
+        else held(command, "os.rename", "history.csv$", halts=False, cwd=place, env=ENVIRONMENT)
+    )
+    with begun as process:
+        if moment == "starting":
+            wait_for(process, "running")
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        said = last_words(process)
     assert process.returncode == 130
     assert "the same command again finishes what is missing" in said
     assert "Traceback" not in said
@@ -225,7 +198,7 @@ def test_seeds_are_a_count_or_a_choice(tmp_path):
         (("table1", "--forms", "relaesed"), "did you mean 'released'"),
         (("table1", "--set", "widht=3"), "did you mean 'width'"),
         (("table1", "--set", "width"), "name=value"),
-        (("table1", "--seeds", "0"), "would train nothing"),
+        (("table1", "--seeds", "0"), "the number of seeds must be from 1 to 10,000; found 0"),
         (("table1", "--seeds", "x"), "seeds are numbers"),
         (("table1", "--address", "auto"), "--engine ray"),
         (("table2", "--data", "lung"), "there is no data 'lung'"),

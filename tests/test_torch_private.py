@@ -12,8 +12,12 @@ from activmask.ground.errors import UsageError
 from activmask.kernels import torch_private
 
 ROOT = Path(__file__).parents[1]
-ALLOWED = {("torch_private.py", "_C"), ("local_engine.py", "_exit")}
-"""By file: torch's own, and the standard library's way to leave at once."""
+ALLOWED = {
+    ("torch_private.py", "_C"),
+    *((name, "_exit") for name in ("children.py", "lanes.py", "programs.py")),
+    *(("programs.py", name) for name in ("_clear", "_shutdown", "_exit_function", "_run_exitfuncs")),
+}
+"""By file: torch's own, and the standard library's ways to leave at once or, once forked, as usual."""
 
 
 def foreign_private(tree: ast.AST) -> set[str]:

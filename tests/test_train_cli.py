@@ -8,11 +8,12 @@ import pytest
 from activmask_cli.app import app
 from activmask_cli.run_options import _default
 from safetensors.torch import save
+from tiny_checkpoints import unsealed
 from typer.testing import CliRunner
 
-from activmask.runs.checkpoint import read_safetensors
 from activmask.runs.description import all_settings, changed
 from activmask.runs.making import make_config
+from activmask.runs.tensor_file import read_safetensors
 from activmask.training.run import train
 
 
@@ -75,7 +76,7 @@ def test_a_run_of_an_older_version_is_resumed(crosses, tmp_path):
     path.write_text(json.dumps(run | {"config": as_an_older_version_wrote_it(run["config"])}))
     state = result.folder / "state.safetensors"
     tensors, header = read_safetensors(state)
-    progress = json.loads(header["activmask"])
+    progress = unsealed(json.loads(header["activmask"]))
     progress["description"]["config"] = as_an_older_version_wrote_it(progress["description"]["config"])
     state.write_bytes(save(tensors, {"activmask": json.dumps(progress)}))
     [resumed] = train(changed(config, epochs=2), out=tmp_path / "run", resume=True)
@@ -88,7 +89,9 @@ def test_a_file_in_the_place_of_the_runs_folder_is_named(crosses, tmp_path):
     (tmp_path / "{path}").write_text("mine")
     command = ["train", "--data", str(crosses), "--model", "cnn", "--width", "2", "--epochs", "1"]
     done = CliRunner().invoke(app, [*command, "--device", "cpu", "--out", str(tmp_path / "{path}")])
-    assert done.exit_code == 2
-    expected = f"error: {tmp_path}/{{path}}/seed-0 cannot be made (Not a directory); use another out folder"
+    assert done.exit_code == 3
+    expected = (
+        f"error: {tmp_path}/{{path}}/seed-0 cannot be made (Not a directory); move the file that is in "
+    )
     assert expected in done.stderr.replace("\n", "")
     assert (tmp_path / "{path}").read_text() == "mine"

@@ -12,6 +12,7 @@ from dataset_records import record
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tiny_checkpoints import unsealed
 from typer.testing import CliRunner
 
 from activmask.data.dataset import read_dataset
@@ -160,7 +161,8 @@ def described(path: Path):
 
 def edit_description(path: Path, remove=(), **changes):
     """Rewrite what a checkpoint says of itself."""
-    told = {name: value for name, value in {**described(path), **changes}.items() if name not in remove}
+    told = {**unsealed(described(path)), **changes}
+    told = {name: value for name, value in told.items() if name not in remove}
     save_file(load_file(path), path, {"activmask": json.dumps(told)})
 
 
@@ -174,6 +176,27 @@ def test_any_changed_file_of_any_split_is_named(drawn, tmp_path, split, kind):
     Image.fromarray(np.eye(SIDE, dtype=np.uint8) * 255).save(changed)
     with pytest.raises(DataError, match=f"the {kind} of {entry.file} of {split} is another"):
         own(folder / "last.safetensors", data)
+
+
+@pytest.mark.parametrize(
+    ("change", "other"),
+    [
+        ({"classes": {"ill": 0, "healthy": 1}}, r"classes \(healthy and ill; now ill and healthy\)"),
+        ({"classes": None}, r"classes \(healthy and ill; now none\)"),
+        ({"source": "elsewhere"}, r"ways in which its images were made \(source"),
+    ],
+)
+def test_a_card_that_tells_otherwise_is_changed_data_to_a_run_that_goes_on(drawn, tmp_path, change, other):
+    data, _ = moved(drawn, tmp_path)
+    card = json.loads((data / "card.json").read_text()) | change
+    kept = {name: value for name, value in card.items() if value is not None}
+    (data / "card.json").write_text(json.dumps(kept))
+    with pytest.raises(
+        UsageError, match=rf"has changed since .* began: its card\.json told of other {other}"
+    ):
+        train(quick(data, split_policy="subject", epochs=2), out=tmp_path / "run", resume=True)
+    write(data, split=False, card={"note": "mine"})
+    train(quick(data, split_policy="subject", epochs=2), out=tmp_path / "run", resume=True)
 
 
 def test_new_images_are_in_no_split_and_said_to_be_left_out(drawn, tmp_path):
@@ -267,7 +290,7 @@ def test_an_old_state_resumes_with_a_sentence(tmp_path):
     [result] = train(quick(data), out=tmp_path / "run")
     state = result.folder / STATE_FILE
     with safe_open(state, framework="pt") as file:
-        progress = json.loads(file.metadata()["activmask"])
+        progress = unsealed(json.loads(file.metadata()["activmask"]))
     new = ("class_names", "recipe", "data_path", "data_images", "split_sha256")
     progress["description"] = {k: v for k, v in progress["description"].items() if k not in new}
     told = []
@@ -361,7 +384,8 @@ def test_drawn_benchmarks_are_known_by_digest(tmp_path):
     assert not (result.folder / SPLITS_FILE).exists()
     best = result.folder / "best.safetensors"
     assert not evaluate_checkpoint(best).notes
-    edit_description(best, split_sha256={"train": "", "valid": "", "test": ""})
+    best = Path(shutil.copy(best, tmp_path / "alone.safetensors"))
+    edit_description(best, split_sha256=dict.fromkeys(("train", "valid", "test"), 64 * "0"))
     with pytest.raises(DataError, match="is not the one that"):
         evaluate_checkpoint(best)
 

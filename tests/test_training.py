@@ -432,3 +432,14 @@ def test_resuming_for_fewer_epochs_than_were_trained_is_refused(crosses, tmp_pat
     (tmp_path / "seed-0/metrics.json").unlink()
     with pytest.raises(UsageError, match="has trained 3 epochs already, more than the 2 asked for"):
         train(small(crosses, epochs=2), out=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("flags", [{}, {"resume": True}])
+def test_a_finished_run_without_its_state_is_not_trained_anew_unasked(crosses, tmp_path, flags):
+    [result] = train(small(crosses, epochs=1), out=tmp_path / "run")
+    (result.folder / "state.safetensors").unlink()
+    before = {path.name: path.read_bytes() for path in result.folder.iterdir()}
+    with pytest.raises(UsageError, match=r"finished run of fewer epochs without its state\.safetensors"):
+        train(small(crosses, epochs=2), out=tmp_path / "run", **flags)
+    assert before == {path.name: path.read_bytes() for path in result.folder.iterdir()}
+    train(small(crosses, epochs=2), out=tmp_path / "run", overwrite=True)

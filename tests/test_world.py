@@ -1,11 +1,8 @@
 """Several processes that train one network: their gradients are those of one process."""
 
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -15,6 +12,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from held_processes import last_words, started, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 from objective_settings import OBJECTIVES
@@ -75,35 +73,49 @@ def first_step(config, world: World) -> list[list[float]]:
     return [values.tolist(), *gradients]
 
 
-def take_part(rank: int, size: int, port: int, data: Path, answer) -> None:
+@contextmanager
+def meeting_point():
+    """What torchrun would tell each process of a world of two, by its rank; they meet in this process.
+
+    A port that is chosen first and listened to later, another program may take.
+    """
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    told = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "WORLD_SIZE": "2",
+        "TORCHELASTIC_RUN_ID": "a test",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }
+    yield lambda rank: {**told, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+
+
+def take_part(rank: int, told: dict[str, str], data: Path, answer) -> None:
     torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank)}
-    world = World(rank=rank, size=size, local_rank=rank)
+    os.environ |= told
+    world = World(rank=rank, size=2, local_rank=rank)
     with joined(world, torch.device("cpu")):
         answer.send({name: first_step(config, world) for name, config in configs(data).items()})
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
 def together(crosses):
     """What each of two processes saw of every objective."""
-    context, port = get_context("spawn"), free_port()
-    pipes = [context.Pipe(duplex=False) for _ in range(2)]
-    processes = [
-        context.Process(target=take_part, args=(rank, 2, port, crosses, pipe[1]))
-        for rank, pipe in enumerate(pipes)
-    ]
-    for process in processes:
-        process.start()
-    found = [pipe[0].recv() if pipe[0].poll(240) else None for pipe in pipes]
-    for process in processes:
-        process.join(60)
+    context = get_context("spawn")
+    with meeting_point() as told:
+        pipes = [context.Pipe(duplex=False) for _ in range(2)]
+        processes = [
+            context.Process(target=take_part, args=(rank, told(rank), crosses, pipe[1]), daemon=True)
+            for rank, pipe in enumerate(pipes)
+        ]
+        for process, (_, theirs) in zip(processes, pipes, strict=True):
+            process.start()
+            # Where it dies, its answer ends.
+            theirs.close()
+        found = [ours.recv() for ours, _ in pipes]
+        for process in processes:
+            process.join()
     return found
 
 
@@ -158,10 +170,13 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 
 
 def command(data: Path, out: Path, epochs: int, *more: str) -> list[str]:
-    options = ["--nproc-per-node", "2", "--master-port", str(free_port()), "-m", "activmask_cli.app", "train"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return [sys.executable, *launcher, *program(data, out, epochs, *more)]
+
+
+def program(data: Path, out: Path, epochs: int, *more: str) -> list[str]:
     settings = ["--data", data, "--model", "cnn", "--width", "4", "--epochs", epochs, "--device", "cpu"]
-    launcher = [sys.executable, "-m", "torch.distributed.run", *options]
-    return [*launcher, *map(str, settings), "--out", str(out), *more]
+    return ["-m", "activmask_cli.app", "train", *map(str, settings), "--out", str(out), *more]
 
 
 @pytest.mark.process
@@ -178,29 +193,19 @@ def test_torchrun_trains_one_network_and_one_process_speaks(crosses, tmp_path):
 @pytest.mark.process
 def test_a_dead_peer_ends_the_training_in_a_sentence_and_it_resumes(crosses, tmp_path):
     out = tmp_path / "run"
-    history = out / "seed-0" / "history.csv"
-    with subprocess.Popen(
-        command(crosses, out, 100_000), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
-    ) as launcher:
-        deadline = time.monotonic() + 180
-        while not history.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        os.kill(process_of_rank(launcher.pid, 1), signal.SIGKILL)
-        _, said = launcher.communicate(timeout=120)
-    assert launcher.returncode != 0
+    alone = [sys.executable, *program(crosses, out, 100_000)]
+    # Without torchrun, which ends the others of a process that died, as soon as it sees that.
+    with (
+        meeting_point() as there,
+        started(alone, cwd=tmp_path, env=ENVIRONMENT | there(0)) as survivor,
+        started(alone, cwd=tmp_path, env=ENVIRONMENT | there(1)) as peer,
+    ):
+        wait_for(survivor, "1/100000 epochs")
+        peer.kill()
+        said = last_words(survivor)
+    assert survivor.returncode == 4
     assert "another process of this training has ended" in said
-    epochs = len(history.read_text().splitlines()) - 1
+    epochs = len((out / "seed-0" / "history.csv").read_text().splitlines()) - 1
     again = command(crosses, out, epochs + 1, "--resume")
     subprocess.run(again, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     assert (out / "seed-0" / "metrics.json").exists()
-
-
-def process_of_rank(launcher: int, rank: int) -> int:
-    children = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(launcher)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    for child in children:
-        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-        if f"RANK={rank}".encode() in environment:
-            return int(child)
-    raise AssertionError("torchrun has no such process")

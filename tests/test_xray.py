@@ -1,9 +1,8 @@
 """prepare_xray: two collections in their released forms, to a data set."""
 
+import os
 import struct
-import subprocess
 import sys
-import time
 import zlib
 from collections import Counter
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from dataset_records import contents
 from dicom_files import PATIENT, PATIENT_ID
+from held_processes import held, last_words
 from PIL import Image
 from xray_files import SECRET, Collections, png, xray
 
@@ -18,11 +18,12 @@ from activmask.data.dataset import read_dataset
 from activmask.data.files.intensities import card_intensity
 from activmask.data.files.mask_reading import UnclearMasks
 from activmask.data.files.mask_values import MaskReading
-from activmask.data.sources.xray.cache import KEY_BYTES, Made, continued, finished_images
+from activmask.data.sources.xray.cache import KEY_BYTES, Made, cache_beside, continued, finished_images
 from activmask.data.sources.xray.making import image_name
 from activmask.data.sources.xray.pixels import read_intensities, read_xray_mask, resized
 from activmask.data.sources.xray.prepare import Sources, eligible_xrays, prepare_xray
 from activmask.data.sources.xray.sampling import sample
+from activmask.ground.claims import InUse, claimed
 from activmask.ground.errors import DataError, UsageError
 
 
@@ -266,6 +267,13 @@ def test_an_image_in_two_folders_is_told_apart_by_the_table_or_skipped(tmp_path)
     assert prepared(made).skipped == (("00000001_000.png", "00000001_000.png lies in 2 folders; keep one"),)
 
 
+def test_a_link_to_a_folder_of_images_makes_no_second_image(tmp_path):
+    made = Collections(tmp_path)
+    (made.nih / "all").symlink_to(made.nih, target_is_directory=True)
+    (made.nih / "again").symlink_to(next(path for path in made.nih.iterdir() if path.is_dir()))
+    assert prepared(made).skipped == ()
+
+
 def test_dicom_colour_oddities_and_16_bits(tmp_path):
     grey = xray(3, 255)
     rgba = np.dstack([grey, grey, grey, np.full_like(grey, 255)])
@@ -360,18 +368,34 @@ def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(tmp_path):
         "r = Path(sys.argv[1]);"
         "prepare_xray(Sources(nih=r/'NIH', padchest=r/'PadChest'), r/'again', size=16)"
     )
-    process = subprocess.Popen([sys.executable, "-c", call, tmp_path])
-    while not any(path.stat().st_size for path in tmp_path.glob(".again*.cache")):
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
+    # So late that images of what was finished have left the buffer of the file that keeps them.
+    command = [sys.executable, "-c", call, tmp_path]
+    with held(command, "open", r"\.png$", times=100, cwd=tmp_path) as process:
+        process.kill()
+        last_words(process)
     (cache,) = tmp_path.glob(".again*.cache")
+    assert cache.stat().st_size
     cache.write_bytes(cache.read_bytes() + b"P half a record")
     assert not (tmp_path / "again").exists()
     prepare_xray(made.sources, tmp_path / "again", size=16)
     assert contents(tmp_path / "again") == whole
     assert not list(tmp_path.glob(".again*.cache"))
+
+
+def test_images_are_kept_from_other_processes_and_go_with_a_finished_data_set(tmp_path):
+    made = Collections(tmp_path)
+    other = cache_beside(tmp_path / "out", "made otherwise")
+    other.write_bytes(b"images")
+    with claimed(tmp_path / "out", "data set"), pytest.raises(InUse, match="is being written by process"):
+        prepared(made)
+    assert other.exists()
+    prepared(made)
+    assert not list(tmp_path.glob(".out*"))
+    other.write_bytes(b"left by a kill before the end")
+    os.utime(other, ns=(0, 0))
+    with pytest.raises(DataError, match="exists already"):
+        prepared(made)
+    assert not list(tmp_path.glob(".out*"))
 
 
 def test_finished_images_are_not_read_again(tmp_path, monkeypatch):

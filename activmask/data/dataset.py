@@ -19,6 +19,8 @@ from activmask.data.files.tables import CsvRow, read_table, read_text, relative_
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.folders import way_back
+from activmask.ground.places import real
 
 if TYPE_CHECKING:
     from activmask.data.samples import Samples
@@ -78,7 +80,9 @@ def read_dataset(root: Path) -> Dataset:
     """
     if not root.is_dir():
         raise DataError(
-            f"the data set folder {PATH} does not exist", path=root, advice="make-synthetic makes one"
+            f"the data set folder {PATH} does not exist",
+            path=root,
+            advice=way_back(root) or "make-synthetic makes one",
         )
     table = root / TABLE_FILE
     rows = read_table(table, REQUIRED, COLUMNS)
@@ -180,13 +184,14 @@ def read_card(root: Path) -> dict[str, Any]:
             advice="mend or remove it",
         )
     version = card.get("format")
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    newer = type(version) is int and version > FORMAT_VERSION
+    if newer or (version is not None and (type(version) is not int or version < 1)):
         raise DataError(
             f"{PATH} is of a data set whose format this version of activmask does not know",
             path=path,
             expected=f"format {FORMAT_VERSION} or older",
             found=version,
-            advice="update activmask",
+            advice="update activmask" if newer else "mend or remove its entry 'format'",
         )
     return card
 
@@ -235,7 +240,7 @@ def _common_size(root: Path, table: Path, rows: Sequence[CsvRow]) -> tuple[int, 
             try:
                 size = image_size(find(row[column]))
             except DataError as error:
-                raise DataError(str(error), path=table, row=row.number) from error
+                raise error.retold(DataError, path=table, row=row.number) from error
             expected = expected or size
             if size != expected:
                 raise DataError(
@@ -254,15 +259,15 @@ def _shown(size: tuple[int, ...]) -> str:
 
 def _finder(root: Path) -> Callable[[str], Path]:
     """A function that finds a named file and refuses one that lies outside the root."""
-    base = root.resolve()
+    base = real(root)
 
     @cache
     def inside(folder: Path) -> bool:
-        return folder.resolve().is_relative_to(base)
+        return real(folder).is_relative_to(base)
 
     def find(name: str) -> Path:
         path = root / relative_path(name)
-        if not inside(path.parent) or (path.is_symlink() and not path.resolve().is_relative_to(base)):
+        if not inside(path.parent) or (path.is_symlink() and not real(path).is_relative_to(base)):
             raise DataError(f"the file {name!r} is a link that leads out of the data set; copy it there")
         return path
 

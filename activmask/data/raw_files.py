@@ -15,6 +15,7 @@ from activmask.data.files.mask_reading import card_reading
 from activmask.data.files.mask_values import MaskReading, inside, value_counts
 from activmask.data.recipe import Recipe, card_recipe, recipe_differences
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.places import real
 
 Sides = tuple[int, int]
 """Height and width in px of the padded slice of a volume that an image was resized from."""
@@ -83,7 +84,7 @@ def recipe_beside(path: Path) -> Recipe | None:
     Raises:
         DataError: the card is broken.
     """
-    root = path.resolve().parent.parent
+    root = real(path).parent.parent
     return card_recipe(read_card(root)) if (root / TABLE_FILE).is_file() else None
 
 

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from activmask.data.files.limits import SIDES, SIGMAS
 from activmask.ground.errors import UsageError
+from activmask.ground.limits import LARGEST_SEED, MOST_COUNT
 from activmask.ground.settings import setting
 
 SplitPolicy = Literal["given", "subject", "site-correlated"]
@@ -28,18 +30,22 @@ class Source:
         "or with the site-label correlation of the paper's X-ray experiment.",
     )
     split_seed: int = setting(
-        -1, "Seed of the split (and of drawn data); -1 follows the run's seed.", least=-1
+        -1, "Seed of the split (and of drawn data); -1 follows the run's seed.", least=-1, most=LARGEST_SEED
     )
     split_ratio: str = setting("50/25/25", "Shares of subjects in train/valid/test, for the drawn splits.")
     train_images: int = setting(
-        0, "Class-balanced number of training images to draw of the split; 0 takes all.", least=0
+        0,
+        "Class-balanced number of training images to draw of the split; 0 takes all.",
+        least=0,
+        most=MOST_COUNT,
     )
-    valid_images: int = setting(0, "The same for validation.", least=0)
-    test_images: int = setting(0, "The same for test.", least=0)
+    valid_images: int = setting(0, "The same for validation.", least=0, most=MOST_COUNT)
+    test_images: int = setting(0, "The same for test.", least=0, most=MOST_COUNT)
     correlation: float = setting(
         0.9,
         "Share of site-label agreement in training (site-correlated splits).",
         least=0,
+        most=1,
         in_name=lambda share: f"correlation{share:g}",
         in_label=lambda share: f"site correlation {share:g}",
     )
@@ -53,7 +59,10 @@ class View:
     """What the network sees of an image and of its mask."""
 
     image_size: int = setting(
-        0, "Side in px that the network sees; stored images are cropped to it. 0 keeps them.", least=0
+        0,
+        "Side in px that the network sees; stored images are cropped to it. 0 keeps them.",
+        least=0,
+        most=SIDES.most,
     )
     augment: Literal["none", "crop-flip"] = setting(
         "none", "Random crops to the image size and flips in training, alike for image and mask."
@@ -70,12 +79,14 @@ class View:
         0.5,
         "Sigma of the Gaussian that dilates masks (blur, then anything above 0), in px of the original slice "
         "for data sets of prepare-msd, of the stored image for all others.",
-        least=0,
+        least=SIGMAS.least,
+        most=SIGMAS.most,
     )
     masks: float = setting(
         1.0,
         "Share of training images, per class, that keep their mask.",
         least=0,
+        most=1,
         method=True,
         in_name=lambda share: f"masks{share:g}",
         in_label=lambda share: f"{share:.0%} of masks",

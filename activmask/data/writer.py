@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ import numpy as np
 
 from activmask.data.dataset import CARD_FILE, COLUMNS, FORMAT_VERSION, NATIVE, TABLE_FILE, find_gap
 from activmask.data.files.png import encode_binary_png, encode_png
-from activmask.data.files.tables import format_table
+from activmask.data.files.tables import format_sheet, format_table
 from activmask.data.mask_shares import MaskShares, ShareTally
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
+from activmask.ground.claims import Claim
 from activmask.ground.errors import PATH, DataError
-from activmask.ground.folders import written_whole
+from activmask.ground.folders import claimed_folder, written_whole
+from activmask.ground.places import real
 
 SKIPPED_COLUMNS = ("file_name", "reason")
 _CONTENTS = {TABLE_FILE, CARD_FILE, "images", "masks", "preview.png", "skipped.csv"}
@@ -88,6 +91,7 @@ def write_dataset(
     preview: bytes | Callable[[], bytes] | None = None,
     skipped: Sequence[tuple[str, str]] = (),
     mask_blur: float | None = None,
+    claim: Claim | None = None,
 ) -> Summary:
     """Write `metadata.csv`, `images/`, `masks/` and `card.json` into a new folder.
 
@@ -104,13 +108,19 @@ def write_dataset(
             yields the records may append to it.
         mask_blur: Sigma in px by which training will dilate the masks. If given, card and summary
             hold the share of the image inside the masks before and after it.
+        claim: The caller's on `root`, where it has work of its own there (`claimed_dataset`).
 
     Raises:
+        InUse: another process is writing at `root`.
         DataError: the target is taken, or the records do not make a data set.
     """
-    check_target(root, overwrite)
-    root = root.resolve()
-    with written_whole(root, "data set") as partial:
+    place, root = root, real(root)
+    if claim is not None:
+        check_target(place, overwrite)
+    with (
+        claimed_dataset(place, overwrite) if claim is None else nullcontext(),
+        written_whole(root, "data set") as partial,
+    ):
         (partial / "images").mkdir()
         (partial / "masks").mkdir()
         tally = None if mask_blur is None else ShareTally(mask_blur)
@@ -122,8 +132,18 @@ def write_dataset(
         if preview is not None:
             (partial / "preview.png").write_bytes(preview() if callable(preview) else preview)
         if skipped:
-            (partial / "skipped.csv").write_bytes(format_table(SKIPPED_COLUMNS, skipped))
+            (partial / "skipped.csv").write_bytes(format_sheet(SKIPPED_COLUMNS, skipped))
     return summary
+
+
+def claimed_dataset(root: Path, overwrite: bool) -> AbstractContextManager[Claim]:
+    """Keep other processes from a data set's place while it is made, and mend what a killed one left there.
+
+    Raises:
+        InUse: another process is writing there.
+        DataError: the place holds something a new data set must not replace.
+    """
+    return claimed_folder(root, "data set", lambda: check_target(root, overwrite))
 
 
 def check_target(root: Path, overwrite: bool) -> None:

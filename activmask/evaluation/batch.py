@@ -1,5 +1,6 @@
 """Evaluate checkpoints by path, and gather the seeds of a run."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.checkpoint_paths import run_folder
+from activmask.runs.seed_folders import Unreadable
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.trained_data import shown_place
 
@@ -59,6 +61,8 @@ class RunSpread:
     """`best` or `last`, the name of the checkpoint files."""
     seeds: int
     """How many seeds were evaluated."""
+    unreadable: int
+    """How many of its seeds could not be."""
     auc: Spread | None
     """Over those that have an AUC."""
     accuracy: Spread | None
@@ -131,25 +135,33 @@ def _view_notes(preset: str, view: View) -> tuple[str, ...]:
     )
 
 
-def across_seeds(evaluated: Sequence[Evaluated]) -> list[RunSpread]:
+def across_seeds(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable] = ()) -> list[RunSpread]:
     """Mean and SD over seeds for every run of which there are several.
 
     Best and last checkpoints are never mixed: each kind of a run is gathered by itself.
+
+    Args:
+        evaluated: the checkpoints.
+        unreadable: others that could not be evaluated, which the runs they are of count.
     """
     runs: dict[tuple[Path, str], list[Evaluation]] = {}
     for one in evaluated:
         if one.run is not None:
             runs.setdefault((one.run, one.path.stem), []).append(one.evaluation)
-    return [_run_spread(run, kind, of_run) for (run, kind), of_run in runs.items() if len(of_run) > 1]
+    lost = Counter(one.run for one in unreadable)
+    return [
+        _run_spread(run, kind, of_run, lost[run]) for (run, kind), of_run in runs.items() if len(of_run) > 1
+    ]
 
 
-def _run_spread(run: Path, kind: str, seeds: Sequence[Evaluation]) -> RunSpread:
+def _run_spread(run: Path, kind: str, seeds: Sequence[Evaluation], unreadable: int) -> RunSpread:
     metrics = [row for seed in seeds for row in seed.localisation.rows]
     chances = _by_name((row.metric, row.chance) for row in metrics)
     return RunSpread(
         run=run,
         kind=kind,
         seeds=len(seeds),
+        unreadable=unreadable,
         auc=spread([seed.scores.auc for seed in seeds]),
         accuracy=spread([seed.scores.accuracy for seed in seeds]),
         audit=_by_name(value for seed in seeds for value in audited(seed.audit).items()),
@@ -166,7 +178,7 @@ def _by_name(values: Iterable[tuple[str, float]]) -> dict[str, Spread]:
     return {name: value for name, value in spreads.items() if value is not None}
 
 
-def to_json(evaluated: Sequence[Evaluated]) -> dict[str, Any]:
+def to_json(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable] = ()) -> dict[str, Any]:
     """Everything as plain dicts, lists, numbers, strings and None."""
     return {
         "checkpoints": [_one_to_json(one) for one in evaluated],
@@ -175,14 +187,16 @@ def to_json(evaluated: Sequence[Evaluated]) -> dict[str, Any]:
                 "run": str(row.run),
                 "kind": row.kind,
                 "seeds": row.seeds,
+                "unreadable": row.unreadable,
                 "auc": _spread_to_json(row.auc),
                 "accuracy": _spread_to_json(row.accuracy),
                 "audit": {name: vars(value) for name, value in row.audit.items()},
                 "localisation": {name: vars(value) for name, value in row.localisation.items()},
                 "chance": row.chance,
             }
-            for row in across_seeds(evaluated)
+            for row in across_seeds(evaluated, unreadable)
         ],
+        "unreadable": [{"checkpoint": str(one.folder), "reason": one.why} for one in unreadable],
     }
 
 

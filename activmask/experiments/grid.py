@@ -28,6 +28,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import product
@@ -37,7 +38,9 @@ from typing import Any
 from activmask.experiments.forms import form_of, form_settings, form_title, forms
 from activmask.experiments.printed import Printed, printed_values
 from activmask.ground.errors import PATH, UsageError
+from activmask.ground.folder_names import check_folder_name, is_folder_name
 from activmask.ground.nearest import nearest
+from activmask.ground.texts import decoded_text
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
 
@@ -129,8 +132,8 @@ def read_grid(which: str) -> Grid:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return decoded_text(path)
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"the grid {PATH} cannot be read ({error})", path=path, advice="give a TOML file"
         ) from error
@@ -145,6 +148,7 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
     seeds = _expect(table.get("seeds", 1), int, where, "seeds")
     if seeds < 1 or not slug(name):
         raise UsageError("seeds must be at least 1 and the name must have a letter or digit", path=where)
+    check_folder_name(name, f"{where}: the name of a grid")
     axes = _axes(_expect(table.get("axes", {}), dict, where, "axes"), where)
     printed = _expect(table.get("printed", {}), dict, where, "printed")
     exclude = _expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
@@ -275,8 +279,8 @@ def grid_cells(
     ]
     names = [cell.name for cell in cells]
     for cell in cells:
-        if not cell.name:
-            raise UsageError(f"{grid.name}: {cell.title!r} gives no folder name; use letters or digits")
+        if not is_folder_name(cell.name):
+            raise UsageError(f"{grid.name}: {cell.title!r} gives no folder name; use other letters or digits")
         if names.count(cell.name) > 1:
             raise UsageError(f"{grid.name}: two cells would share the folder {cell.name}; name them apart")
     if not cells:
@@ -301,7 +305,9 @@ def _cell(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> 
     try:
         config = make_config(**{**merged, **settings})
     except UsageError as error:
-        raise UsageError(f"{grid.name}, {' '.join(labels.values())}: {error}") from error
+        told = copy(error)
+        told.what = f"{grid.name}, {' '.join(labels.values())}: {error.what}"
+        raise told from error
     found = form_of(config) if form else ""
     printed: dict[str, Printed] = {}
     for key, measures in grid.printed.items():

@@ -12,7 +12,7 @@ from typing import Protocol
 from activmask.experiments.grid import Cell
 from activmask.ground.errors import ActivmaskError, CheckpointError, UsageError
 from activmask.runs.description import RunConfig, changed
-from activmask.runs.folder import HISTORY_FILE, read_history, seed_folder
+from activmask.runs.folder import HISTORY_FILE, SCORE, read_history, seed_folder
 from activmask.training.run import finished_seeds, train
 
 
@@ -79,7 +79,7 @@ def run_job(job: Job, *, known_as: Path | None = None) -> str:
         Empty when it is done, else why it failed: a sentence, or the traceback of a defect.
     """
     try:
-        train(job.config, job.seeds, job.folder, resume=True)
+        train(job.config, job.seeds, job.folder, resume=True, in_sweep=True)
     except ActivmaskError as error:
         return str(error.told_from((job.folder,), known_as or job.folder))
     except Exception:  # noqa: BLE001 - one cell's defect must not end the others; it is reported whole
@@ -95,7 +95,7 @@ def is_finished(job: Job) -> bool:
     """
     try:
         return len(finished_seeds(job.config, job.seeds, job.folder)) == len(job.seeds)
-    except (UsageError, CheckpointError):
+    except (UsageError, CheckpointError, OSError):
         return False
 
 
@@ -112,7 +112,7 @@ class JobProgress:
 def progress_of(job: Job) -> JobProgress:
     """Read how far a job is; a history that cannot be read counts as not begun, training replaces it."""
     histories = [_history(seed_folder(job.folder, seed)) for seed in job.seeds]
-    latest = [history[-1]["valid_auc"] for history in histories if history]
+    latest = [history[-1][SCORE] for history in histories if history]
     return JobProgress(
         epochs=sum(min(len(history), job.config.training.epochs) for history in histories),
         valid_auc=sum(latest) / len(latest) if latest else None,
@@ -122,6 +122,6 @@ def progress_of(job: Job) -> JobProgress:
 def _history(folder: Path) -> list[dict[str, float]]:
     try:
         rows = read_history(folder) if (folder / HISTORY_FILE).is_file() else []
-    except CheckpointError:
+    except (CheckpointError, OSError):
         return []
-    return [row for row in rows if "valid_auc" in row]
+    return [row for row in rows if SCORE in row]

@@ -1,13 +1,20 @@
 """Jobs in processes of this machine, one process per job."""
 
 import os
-from multiprocessing import connection, get_context, parent_process
-from multiprocessing.context import SpawnProcess
-from threading import Thread
+import signal
+from contextlib import suppress
+from multiprocessing import connection
+from time import monotonic
 
 from activmask.experiments.jobs import Ended, Job, run_job, with_threads
-from activmask.ground.interrupts import children_deaf_to_interrupts
+from activmask.ground.children import Spawned, SpawnedChild
 from activmask.machine.device import cores
+
+_STOPPING = 10.0
+"""Seconds that running jobs get to tidy up when the sweep is over; schedulers often give it 30."""
+
+_STOP = getattr(signal, "SIGUSR1", signal.SIGTERM)
+"""What a sweep sends to its jobs, deaf to what others send to all processes; Windows ends them by it."""
 
 
 class LocalEngine:
@@ -18,8 +25,8 @@ class LocalEngine:
         self.slots = slots
         self._threads = max(1, cores() // slots)
         self._gpus = gpus
-        self._context = get_context("spawn")
-        self._running: dict[str, tuple[SpawnProcess, connection.Connection, str | None]] = {}
+        self._context = Spawned()
+        self._running: dict[str, tuple[SpawnedChild, connection.Connection, str | None]] = {}
 
     def start(self, job: Job) -> None:
         """Begin a job in a process of its own."""
@@ -28,8 +35,7 @@ class LocalEngine:
         process = self._context.Process(
             target=_work, args=(with_threads(job, self._threads), theirs, gpu), name=job.name
         )
-        with children_deaf_to_interrupts():
-            process.start()
+        process.start()
         theirs.close()
         self._running[job.name] = (process, ours, gpu)
 
@@ -44,21 +50,30 @@ class LocalEngine:
         return [self._collect(name) for name in over]
 
     def _collect(self, name: str) -> Ended:
-        process, answer, _ = self._running.pop(name)
+        process, line, _ = self._running.pop(name)
         process.join()
         try:
-            error = answer.recv()
+            line.recv()
+            error = line.recv()
         except EOFError:
             error = f"its process was killed ({_how(process.exitcode)}), perhaps for want of memory"
-        answer.close()
+        line.close()
         return Ended(name=name, error=error)
 
     def close(self) -> None:
-        """Kill what runs; every epoch that ended is on disk."""
-        for process, answer, _ in self._running.values():
+        """Stop what runs, as Ctrl-C would, and kill what does not; every epoch that ended is on disk."""
+        for process, line, _ in self._running.values():
+            if process.pid is not None and line.poll():
+                os.kill(process.pid, _STOP)
+            else:
+                process.kill()
+        going, until = {process.sentinel for process, _, _ in self._running.values()}, monotonic() + _STOPPING
+        while going and (left := until - monotonic()) > 0:
+            going -= {one for one in connection.wait(going, left) if isinstance(one, int)}
+        for process, line, _ in self._running.values():
             process.kill()
             process.join()
-            answer.close()
+            line.close()
         self._running.clear()
 
 
@@ -66,16 +81,10 @@ def _how(code: int | None) -> str:
     return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def _work(job: Job, answer: connection.Connection, gpu: str | None) -> None:
-    Thread(target=_end_with_parent, daemon=True).start()
+def _work(job: Job, line: connection.Connection, gpu: str | None) -> None:
+    signal.signal(_STOP, signal.default_int_handler)
+    line.send("begun")
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    answer.send(run_job(job))
-
-
-def _end_with_parent() -> None:
-    """Leave when the sweep is gone, so that no orphan writes where its successor does."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    with suppress(KeyboardInterrupt):
+        line.send(run_job(job))

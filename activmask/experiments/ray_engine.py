@@ -14,9 +14,11 @@ from typing import Any
 from uuid import uuid4
 
 from activmask.experiments.jobs import Ended, Job, run_job, with_threads
-from activmask.ground.errors import PATH, DataError
+from activmask.ground.errors import DataError
 from activmask.ground.files import write_whole
+from activmask.ground.places import real
 from activmask.ground.processes import import_ray, join_ray
+from activmask.ground.refusals import make_folder, refusals_told
 from activmask.runs.folder import METRICS_FILE, seed_folder
 
 BEACON_FILE = ".ray-sweep"
@@ -103,7 +105,7 @@ class RayEngine:
 
     def start(self, job: Job) -> None:
         """Hand a job to the cluster, which may keep it waiting for a node."""
-        self._submit(replace(with_threads(job, 1), folder=job.folder.resolve()), losses=0)
+        self._submit(replace(with_threads(job, 1), folder=real(job.folder)), losses=0)
 
     def _submit(self, job: Job, losses: int, *, send: bool = False) -> None:
         holds = job.folder.is_dir() and any(job.folder.iterdir())
@@ -121,13 +123,9 @@ class RayEngine:
     def _beacon(self, folder: Path) -> str:
         if folder not in self._beacons:
             self._beacons[folder] = uuid4().hex
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
+            with refusals_told(folder / BEACON_FILE):
                 (folder / BEACON_FILE).write_text(self._beacons[folder], encoding="utf-8")
-            except OSError as error:
-                raise DataError(
-                    f"{PATH} cannot be written ({error})", path=folder, advice="choose another folder"
-                ) from error
         return self._beacons[folder]
 
     def _share(self, job: Job) -> dict[str, float]:
@@ -175,8 +173,8 @@ class RayEngine:
             return None
         try:
             write_files(job, outcome.files)
-        except OSError as error:
-            return Ended(name=job.name, error=f"{job.folder} cannot be written ({error}); make room for it")
+        except DataError as error:
+            return Ended(name=job.name, error=str(error))
         return Ended(name=job.name, error=outcome.error)
 
     def _lose(self, job: Job, losses: int, error: Exception) -> Ended | None:
@@ -233,10 +231,15 @@ def read_files(folder: Path) -> Files:
 
 
 def write_files(job: Job, files: Files) -> None:
-    """Put files into a job's folder in such an order that it is never taken for finished too soon."""
+    """Put files into a job's folder in such an order that it is never taken for finished too soon.
+
+    Raises:
+        DataError: the file system refuses.
+    """
     for seed in job.seeds if files else ():
-        (seed_folder(job.folder, seed) / METRICS_FILE).unlink(missing_ok=True)
+        with refusals_told(stale := seed_folder(job.folder, seed) / METRICS_FILE, "removed"):
+            stale.unlink(missing_ok=True)
     for name in sorted(files, key=lambda name: name.endswith(METRICS_FILE)):
         path = job.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_whole(path, files[name])

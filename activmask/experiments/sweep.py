@@ -2,10 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Literal
 
 from activmask.experiments.jobs import Engine, Job, is_finished
+from activmask.ground.refusals import make_folder
+from activmask.runs.claimed import claimed_sweep
 
 Status = Literal["queued", "running", "done", "failed"]
 ATTEMPTS = 2
@@ -41,25 +44,34 @@ def run_sweep(jobs: Sequence[Job], engine: Engine, watch: Watch) -> list[CellSta
 
     Returns:
         The cells, each done or failed.
+
+    Raises:
+        InUse: another process sweeps into the same folder.
+        DataError: their folder cannot be made.
     """
+    with ExitStack() as claims, closing(engine):
+        for place in dict.fromkeys(job.folder.parent for job in jobs):
+            claims.enter_context(claimed_sweep(place, [job.folder.name for job in jobs]))
+            make_folder(place)
+        return _run_all(jobs, engine, watch)
+
+
+def _run_all(jobs: Sequence[Job], engine: Engine, watch: Watch) -> list[CellState]:
     states = {job.name: CellState(job=job) for job in jobs}
     for state in states.values():
         if is_finished(state.job):
             state.status, state.found = "done", True
     waiting = deque(state for state in states.values() if state.status == "queued")
     cells = list(states.values())
-    try:
+    watch(cells)
+    while any(state.status in {"queued", "running"} for state in cells):
+        _start(waiting, cells, engine)
         watch(cells)
-        while any(state.status in {"queued", "running"} for state in cells):
-            _start(waiting, cells, engine)
+        ended = engine.ended(_TICK)
+        for one in ended:
+            _note(states[one.name], one.error, waiting)
+        if ended:
             watch(cells)
-            ended = engine.ended(_TICK)
-            for one in ended:
-                _note(states[one.name], one.error, waiting)
-            if ended:
-                watch(cells)
-    finally:
-        engine.close()
     return cells
 
 

@@ -7,10 +7,15 @@ found, and what to do. The exit code of a command follows from the class.
 from collections.abc import Iterable
 from copy import copy
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
+
+from activmask.ground.shown import shown
 
 PATH = "\0"
 """Stands for an error's path in its sentence; no file name can hold it, whatever else a sentence quotes."""
+
+
+Kind = TypeVar("Kind", bound="ActivmaskError")
 
 
 class ActivmaskError(Exception):
@@ -46,14 +51,14 @@ class ActivmaskError(Exception):
         self.expected, self.found, self.advice = expected, found, advice
 
     def __str__(self) -> str:
-        """The sentence."""
+        """The sentence, one line of characters that are seen, whatever the names in it hold."""
         sentence = self._place() + self._what()
         if self.expected is not None:
             joint = "" if not self.what else ", " if self.found is None else "; "
             sentence += f"{joint}expected {self.expected}"
         if self.found is not None:
             sentence += f"{'; ' if self.expected is None else ', '}found {self.found}"
-        return sentence if self.advice is None else f"{sentence}; {self.advice}"
+        return shown(sentence if self.advice is None else f"{sentence}; {self.advice}")
 
     def _place(self) -> str:
         if self.path is None or PATH in self.what:
@@ -62,6 +67,33 @@ class ActivmaskError(Exception):
 
     def _what(self) -> str:
         return self.what if self.path is None else self.what.replace(PATH, str(self.path))
+
+    def called(self, what: str) -> Self:
+        """The same failure, its path with a word for what lies there, such as `the mask`."""
+        if f"{what} {PATH}" in self.what:
+            return self
+        named = copy(self)
+        known = PATH in self.what
+        named.what = self.what.replace(PATH, f"{what} {PATH}", 1) if known else f"{what} {PATH}: {self.what}"
+        return named
+
+    def retold(self, kind: type[Kind], before: str = "", *, path: Path | str, row: int | None = None) -> Kind:
+        """The same failure as one of the file that led to it; what was expected, found and advised stays.
+
+        Args:
+            kind: the class of the failure, as its exit code is to be.
+            before: what its sentence begins with.
+            path: the file that is named, where the failure names one of its own in its sentence.
+            row: of that file.
+        """
+        return kind(
+            f"{before}{self._place()}{self._what()}",
+            path=path,
+            row=row,
+            expected=self.expected,
+            found=self.found,
+            advice=self.advice,
+        )
 
     def told_from(self, folders: Iterable[Path | None], instead: Path | None = None) -> Self:
         """The same failure, its path as seen from the folder that it lies in.

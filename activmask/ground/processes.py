@@ -9,11 +9,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
 from typing import Any, Literal, TypeVar
 
+from activmask.ground.children import Spawned, end_children
 from activmask.ground.errors import DataError, UsageError
-from activmask.ground.interrupts import children_deaf_to_interrupts
+from activmask.ground.interrupts import sigterm_kept
+from activmask.ground.limits import PROCESSES
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -82,8 +83,7 @@ def crew(
 
 
 def _check_workers(workers: int) -> None:
-    if workers < 1:
-        raise UsageError("workers must be at least 1", found=workers)
+    PROCESSES.check("workers", workers)
 
 
 def _one_round(
@@ -103,14 +103,17 @@ def _in_processes(
     work: Callable[[Item], Result], workers: int, ahead: int
 ) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
     # Forking a process whose libraries run threads can hang it.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, mp_context=Spawned())
 
     def submit(item: Item) -> Future[Result]:
-        with children_deaf_to_interrupts():
-            return pool.submit(work, item)
+        return pool.submit(work, item)
 
     try:
         yield lambda items: _windowed(items, submit, lambda future: future.result(), workers * ahead)
+    except KeyboardInterrupt:
+        # The pool would let them finish what they are at, which may take minutes.
+        end_children()
+        raise
     except BrokenProcessPool as error:
         raise _killed() from error
     finally:
@@ -171,13 +174,14 @@ def join_ray(ray: Any, address: str | None, cpus: int | None = None) -> None:
     """
     try:
         _knock(address or "")
-        ray.init(
-            address=address or "local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with sigterm_kept():
+            ray.init(
+                address=address or "local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except (OSError, OverflowError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         where = f"at {address}" if address else "on this machine"
         # Ray tells a refusal in the text of other errors alone.

@@ -25,11 +25,34 @@ InWords = Callable[[Any], str]
 """From a setting's value to what stands for it; empty if nothing does."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """The numbers that a setting or an option can have, both ends among them."""
+
+    least: float
+    most: float
+
+    def check(self, name: str, value: float) -> None:
+        """Refuse a number outside, or none (raises UsageError, which names the range)."""
+        if not self.least <= value <= self.most:
+            raise UsageError(f"{name} must be {self}", found=repr(value))
+
+    def __str__(self) -> str:
+        if math.isinf(self.most):
+            return f"at least {_number(self.least)}"
+        return f"from {_number(self.least)} to {_number(self.most)}"
+
+
+def _number(end: float) -> str:
+    return f"{end:,}" if isinstance(end, int) else f"{end:g}"
+
+
 def setting(
     default: Any,
     text: Text,
     *,
     least: float | None = None,
+    most: float | None = None,
     choices: Choices | None = None,
     method: bool | None = None,
     form: bool = False,
@@ -43,6 +66,7 @@ def setting(
         default: its value where nobody says.
         text: its help.
         least: the smallest number allowed.
+        most: the largest; every number has both, so that no flag, file or call gets further with another.
         choices: the words that its flag takes, where a table lists them.
         method: whether a method differs from its baseline in it; if nothing is said, it does where an
             objective declares it, and nowhere else.
@@ -55,6 +79,7 @@ def setting(
     metadata = {
         "text": text,
         "least": least,
+        "most": most,
         "choices": choices,
         "method": method,
         "form": form,
@@ -76,6 +101,7 @@ class Setting:
     """Its type: bool, int, float, str or a Literal of strings."""
     text: Text
     least: float | None
+    most: float | None
     choices: Choices | None
     method: bool | None
     form: bool
@@ -87,6 +113,14 @@ class Setting:
     def help(self) -> str:
         """What its flag says of it."""
         return said(self.text)
+
+    @property
+    def range(self) -> Range:
+        """The numbers that it can have, where it is one."""
+        return Range(
+            least=-math.inf if self.least is None else self.least,
+            most=math.inf if self.most is None else self.most,
+        )
 
 
 def said(text: Text) -> str:
@@ -132,5 +166,5 @@ def check_value(known: Setting, value: Any) -> None:
         raise UsageError(f"{name} must be of type {kind.__name__}", found=repr(value))
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{name} must be finite", found=repr(value))
-    if known.least is not None and value < known.least:
-        raise UsageError(f"{name} must be at least {known.least}", found=repr(value))
+    if kind in (int, float):
+        known.range.check(name, value)

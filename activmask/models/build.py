@@ -5,7 +5,9 @@ from torch import Tensor, nn
 
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
+from activmask.machine.memory import is_out_of_memory, memory_bytes
 from activmask.models import MODELS, find_model, with_any_width
+from activmask.models.model import USUAL_WIDTH
 from activmask.models.output import ModelOutput
 from activmask.models.settings import Network
 from activmask.models.taps import Tapped
@@ -59,6 +61,33 @@ def build_model(wanted: Network, *, channels: int, classes: int, image_size: int
     return model
 
 
+def check_memory(wanted: Network, *, channels: int, classes: int, image_size: int) -> None:
+    """Refuse a network that this machine cannot train, before anything is allocated.
+
+    Args:
+        wanted: exists, see `check_model`; only one that is wider than usual is looked at.
+        channels: C of the images.
+        classes: number of classes.
+        image_size: side of the square images in px.
+
+    Raises:
+        UsageError: its weights, their gradients and Adam's two moments alone are more than there is.
+    """
+    there = memory_bytes()
+    if there is None or wanted.width <= USUAL_WIDTH:
+        return
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        outline = find_model(wanted.model).build(
+            wanted, channels=channels, classes=classes, image_size=image_size
+        )
+    needed = 4 * sum(weight.numel() * weight.element_size() for weight in outline.parameters())
+    if needed > there:
+        raise UsageError(
+            f"{wanted.model} of width {wanted.width:,} takes {needed / 1e9:,.0f} GB of memory to train, and "
+            f"there are {there / 1e9:,.0f}; choose a smaller width"
+        )
+
+
 def _try_out(model: nn.Module, name: str, channels: int, image_size: int) -> ModelOutput:
     """One pass over a blank image, so that an unsuitable size is refused before training starts."""
     model.eval()
@@ -66,6 +95,8 @@ def _try_out(model: nn.Module, name: str, channels: int, image_size: int) -> Mod
         with torch.no_grad():
             output: ModelOutput = model(torch.zeros(1, channels, image_size, image_size))
     except (RuntimeError, AssertionError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{name} cannot take images of {image_size} px: {first_line}") from error
     model.train()

@@ -28,6 +28,7 @@ class Network:
         USUAL_WIDTH,
         lambda: f"Channels of the first layer ({listed(with_any_width())}).",
         least=1,
+        most=2**16,
     )
     head: Head = setting(
         "pooled",

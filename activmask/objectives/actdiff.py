@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from activmask.ground.errors import UsageError
+from activmask.ground.limits import MOST_WEIGHT
 from activmask.ground.nearest import nearest
 from activmask.ground.settings import setting
 from activmask.objectives.objective import Needs, Objective, Step, Trial
@@ -26,7 +27,7 @@ POOLED = "pooled"
 class ActdiffSettings:
     """How strongly and of which activations the difference is penalised."""
 
-    actdiff: float = setting(0.0, "Weight of the activation difference penalty.", least=0)
+    actdiff: float = setting(0.0, "Weight of the activation difference penalty.", least=0, most=MOST_WEIGHT)
     actdiff_norm: Norm = setting(
         "row",
         "Axes of its norm: whole layer (Eq. 1), channel (as published code ran), row.",

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from activmask.ground.limits import MOST_COUNT, MOST_RATE, MOST_WEIGHT
 from activmask.ground.settings import setting
 from activmask.objectives.actdiff import choose_layers
 from activmask.objectives.objective import Discriminator, Needs, Objective, Step, Trial
@@ -34,7 +35,7 @@ class AdversarialSettings:
     """How strongly the network is to fool the discriminator, and how that learns."""
 
     adversarial: float = setting(
-        0.0, "Weight of fooling a discriminator of full and shuffled features.", least=0
+        0.0, "Weight of fooling a discriminator of full and shuffled features.", least=0, most=MOST_WEIGHT
     )
     adversarial_form: Form = setting(
         "ours",
@@ -48,9 +49,12 @@ class AdversarialSettings:
         1,
         "Discriminator steps per step of the network: on one batch (ours), or on as many batches (followup).",
         least=1,
+        most=MOST_COUNT,
         form=True,
     )
-    adversarial_lr: float = setting(1e-3, "Learning rate of the discriminator.", least=0, form=True)
+    adversarial_lr: float = setting(
+        1e-3, "Learning rate of the discriminator.", least=0, most=MOST_RATE, form=True
+    )
 
 
 def discriminator(features: int, seed: int, form: Form = "ours") -> nn.Sequential:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from activmask.data.files.limits import SIDES
 from activmask.ground.settings import setting
 from activmask.objectives.objective import Needs, Objective
 
@@ -21,6 +22,7 @@ class CutoutSettings:
         0,
         "Side in px of a random square set to 0 in training.",
         least=0,
+        most=2 * SIDES.most,
     )
 
 

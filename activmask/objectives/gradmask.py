@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from activmask.ground.errors import UsageError
+from activmask.ground.limits import MOST_WEIGHT
 from activmask.ground.settings import setting
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Needs, Objective, Step
@@ -24,7 +25,9 @@ Target = Literal["contrast", "positive"]
 class GradmaskSettings:
     """How strongly and in which form the input gradient is penalised."""
 
-    gradmask: float = setting(0.0, "Weight of the input gradient outside the mask.", least=0)
+    gradmask: float = setting(
+        0.0, "Weight of the input gradient outside the mask.", least=0, most=MOST_WEIGHT
+    )
     gradmask_norm: Norm = setting(
         "l2",
         "l2: norm per image, averaged (Eq. 2); l1: absolute values summed over the batch.",

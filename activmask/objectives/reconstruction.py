@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from activmask.ground.limits import MOST_WEIGHT
 from activmask.ground.listed import listed
 from activmask.ground.settings import setting
 from activmask.models import with_decoder
@@ -28,6 +29,7 @@ class ReconSettings:
         0.0,
         lambda: f"Weight of the reconstruction ({', '.join(with_decoder())}: on by the preset's weight).",
         least=0,
+        most=MOST_WEIGHT,
         method=False,
     )
     recon_loss: ReconLoss = setting(

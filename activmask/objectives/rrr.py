@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from activmask.ground.limits import MOST_WEIGHT
 from activmask.ground.settings import setting
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Needs, Objective
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class RrrSettings:
     """How strongly the squared input gradient is penalised."""
 
-    rrr: float = setting(0.0, "Weight of 'right for the right reasons'.", least=0)
+    rrr: float = setting(0.0, "Weight of 'right for the right reasons'.", least=0, most=MOST_WEIGHT)
 
 
 def rrr(logits: Tensor, images: Tensor, masks: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from activmask.ground.errors import CheckpointError, DataError
+from activmask.ground.spelling import as_utf8
 from activmask.report.charts.audit_chart import audit_chart, localisation_chart
 from activmask.report.charts.chart import Chart, png, svg, themed_svg
 from activmask.report.charts.curves import valid_curves
@@ -30,6 +31,7 @@ from activmask.report.tables.latex import latex
 from activmask.report.tables.measured_tables import Pair, audit_table, localisation_table
 from activmask.report.tables.table import Table
 from activmask.runs.results import Run
+from activmask.runs.seed_folders import Unreadable
 
 Item = TypeVar("Item")
 
@@ -90,19 +92,24 @@ class _DataSet:
 
 
 def gather(
-    measured: Sequence[Measured], *, device: torch.device | str = "cpu", command: str = ""
+    measured: Sequence[Measured],
+    *,
+    unreadable: Sequence[Unreadable] = (),
+    device: torch.device | str = "cpu",
+    command: str = "",
 ) -> Contents:
     """Tabulate and draw everything that the runs hold.
 
     Args:
         measured: every run, with the evaluations of its finished seeds.
+        unreadable: what is in no run, because it cannot be read.
         device: where networks are asked where they look.
         command: what made the report; empty leaves that part out.
 
     Raises:
         CheckpointError: a run folder is damaged.
     """
-    summary = summarise([one.run for one in measured])
+    summary = summarise([one.run for one in measured], unreadable)
     pairs = [(row, next(one for one in measured if one.run is row.run)) for row in summary.rows]
     data_sets = [
         _DataSet(name=name, stem=stem, pairs=[pair for pair in pairs if pair[0].data == name])
@@ -209,8 +216,8 @@ def _score_files(data_sets: Sequence[_DataSet], summary: Summary) -> dict[str, b
     files = {}
     for one in data_sets:
         part = replace(summary, rows=tuple(one.rows))
-        files[f"tables/scores-{one.stem}.csv"] = formats.csv(part).encode()
-        files[f"tables/scores-{one.stem}.tex"] = latex(one.tables, summary.notes).encode()
+        files[f"tables/scores-{one.stem}.csv"] = as_utf8(formats.csv(part))
+        files[f"tables/scores-{one.stem}.tex"] = as_utf8(latex(one.tables, summary.notes))
     return files
 
 
@@ -218,7 +225,7 @@ def _measured_files(tables: Sequence[tuple[PageTable, bytes]]) -> dict[str, byte
     files = {}
     for shown, csv in tables:
         files[f"tables/{shown.name}.csv"] = csv
-        files[f"tables/{shown.name}.tex"] = latex([shown.table]).encode()
+        files[f"tables/{shown.name}.tex"] = as_utf8(latex([shown.table]))
     return files
 
 
@@ -242,5 +249,5 @@ def _without_repeated_ids(drawing: str) -> str:
 
 
 def _drawn(charts: Sequence[Chart]) -> dict[str, bytes]:
-    vector = {f"figures/{chart.name}.svg": svg(chart).encode() for chart in charts}
+    vector = {f"figures/{chart.name}.svg": as_utf8(svg(chart)) for chart in charts}
     return vector | {f"figures/{chart.name}.png": png(chart) for chart in charts}

@@ -1,18 +1,21 @@
 """Write the report: one folder with a page, its figures and its tables, whole or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from activmask.ground.errors import PATH, UsageError
-from activmask.ground.folders import written_whole
+from activmask.ground.folders import claimed_folder, written_whole
+from activmask.ground.places import real
 from activmask.ground.progress import ItemsDone
+from activmask.ground.spelling import as_utf8
 from activmask.report.contents import Contents, gather
 from activmask.report.findings.measure import Measured, measure
 from activmask.report.findings.series import finished
 from activmask.report.page.html import GENERATOR, render
 from activmask.runs.results import Run
+from activmask.runs.seed_folders import Unreadable
 
 PAGE_FILE = "index.html"
 _CONTENTS = {PAGE_FILE, "figures", "tables"}
@@ -26,6 +29,8 @@ def write_report(
     device: torch.device | str = "cpu",
     overwrite: bool = False,
     command: str = "",
+    unreadable: Sequence[Unreadable] = (),
+    lost: Callable[[Unreadable], None] | None = None,
     progress: ItemsDone | None = None,
 ) -> Path:
     """Measure the best epochs of runs, draw everything and write it into a new folder.
@@ -38,6 +43,8 @@ def write_report(
         overwrite: also replace a report that does not say that it is one. A folder that holds
             anything else is never replaced.
         command: what the page names as its origin; empty leaves that out.
+        unreadable: what `search_runs` found beside them; the page names it.
+        lost: is told of each network that turns out unreadable; the page names it too.
         progress: is told how many of the runs have been measured, and of how many.
 
     Returns:
@@ -46,16 +53,22 @@ def write_report(
     Raises:
         UsageError: no run has a finished seed, or the place is taken.
         CheckpointError: a run folder is damaged.
+        InUse: another process is writing a report there.
         DataError: the folder cannot be written.
     """
-    check_target(out, overwrite=overwrite)
-    if not finished(runs):
-        raise UsageError(
-            f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
-            "resume their training"
-        )
-    contents = gather(_measure_all(runs, device, progress), device=device, command=command)
-    _write(contents, out.resolve())
+    with claimed_folder(out, "report", lambda: check_target(out, overwrite=overwrite)):
+        if not finished(runs):
+            raise UsageError(
+                f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
+                "resume their training"
+            )
+        measured = _measure_all(runs, device, progress)
+        contents = gather(measured, unreadable=unreadable, device=device, command=command)
+        _write(contents, real(out))
+    if lost is not None:
+        for one in measured:
+            for network in one.unreadable:
+                lost(network)
     return out / PAGE_FILE
 
 
@@ -104,7 +117,7 @@ def _says_report(page: Path) -> bool:
 
 def _write(contents: Contents, out: Path) -> None:
     with written_whole(out, "report") as partial:
-        (partial / PAGE_FILE).write_text(render(contents.page), encoding="utf-8")
+        (partial / PAGE_FILE).write_bytes(as_utf8(render(contents.page)))
         for name, content in contents.files.items():
             path = partial / name
             path.parent.mkdir(exist_ok=True)

@@ -1,10 +1,24 @@
 """Which checkpoints a path means: a file, a seed's folder, a run, or a tree of runs."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from activmask.ground.errors import PATH, CheckpointError
-from activmask.runs.folder import CHECKPOINT_FILES, SEED_FOLDERS, seed_of
+from activmask.runs.folder import CHECKPOINT_FILES, METRICS_FILE, RUN_FILE, seed_of
+from activmask.runs.seed_folders import Unreadable, seed_folders
 from activmask.runs.selection import Epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundCheckpoints:
+    """The checkpoints under a path, and what is missing beside them."""
+
+    paths: list[Path]
+    """By run and then by seed."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """Seeds that should have one."""
+    unfinished: tuple[Path, ...] = ()
+    """Folders of seeds that were begun and have no result yet, with a checkpoint or without."""
 
 
 def find_checkpoints(path: Path, epoch: Epoch = "best") -> list[Path]:
@@ -18,25 +32,45 @@ def find_checkpoints(path: Path, epoch: Epoch = "best") -> list[Path]:
     Raises:
         CheckpointError: nothing is there, or it holds no finished checkpoint.
     """
+    return search_checkpoints(path, epoch).paths
+
+
+def search_checkpoints(path: Path, epoch: Epoch = "best") -> FoundCheckpoints:
+    """As `find_checkpoints`, with the seeds that lack a checkpoint beside the others.
+
+    Raises:
+        CheckpointError: nothing is there, or it holds no finished checkpoint.
+    """
     name = CHECKPOINT_FILES[epoch]
     if path.is_file():
-        return [path]
+        return FoundCheckpoints(paths=[path])
     if not path.exists():
         raise CheckpointError(
             f"{PATH} does not exist",
             path=path,
             advice="give a checkpoint file, a run's folder, or a folder of runs",
         )
-    if (path / name).is_file():
-        return [path / name]
-    found = sorted(path.rglob(f"{SEED_FOLDERS}/{name}"), key=_run_and_seed)
+    seeds, lost = seed_folders(path)
+    if (path / name).is_file() and path not in seeds:
+        return FoundCheckpoints(paths=[path / name])
+    found = sorted((seed / name for seed in seeds if (seed / name).is_file()), key=_run_and_seed)
     if not found:
         raise CheckpointError(
             f"{PATH} holds no checkpoint: expected seed-<k>/{name} in it or below",
             path=path,
             advice="train first",
         )
-    return found
+    finished = [seed for seed in seeds if (seed / METRICS_FILE).exists()]
+    return FoundCheckpoints(
+        paths=found,
+        unreadable=(*lost, *(_without(seed, name) for seed in finished if seed / name not in found)),
+        unfinished=tuple(seed for seed in seeds if (seed / RUN_FILE).exists() and seed not in finished),
+    )
+
+
+def _without(folder: Path, name: str) -> Unreadable:
+    what = CheckpointError(f"{PATH} is finished and holds no {name}", path=folder)
+    return Unreadable(folder=folder, error=what)
 
 
 def run_folder(checkpoint: Path) -> Path | None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from activmask.data.settings import Source, View
 from activmask.data.sources.presets import presets
+from activmask.ground.limits import MOST_COUNT, MOST_RATE, PROCESSES
 from activmask.ground.settings import Setting, declared, filled, setting
 from activmask.models import find_model
 from activmask.models.settings import Network
@@ -34,9 +35,9 @@ class Preset:
 class Training:
     """How the network learns, in which arithmetic, and which of its epochs is kept."""
 
-    epochs: int = setting(500, "Passes over the training images.", least=1)
-    batch_size: int = setting(32, "Images per step.", least=1)
-    lr: float = setting(1e-4, "Adam's learning rate.", least=0)
+    epochs: int = setting(500, "Passes over the training images.", least=1, most=MOST_COUNT)
+    batch_size: int = setting(32, "Images per step.", least=1, most=MOST_COUNT)
+    lr: float = setting(1e-4, "Adam's learning rate.", least=0, most=MOST_RATE)
     eval_train: bool = setting(False, "Score the training images each epoch too.")
     select: SelectBy = setting(
         "auc",
@@ -54,7 +55,7 @@ class Machine:
     """Where a run is computed: what changes its results by no more than rounding."""
 
     device: Device = setting("auto", "Where to compute.")
-    threads: int = setting(0, "CPU threads; 0 leaves torch's choice.", least=0)
+    threads: int = setting(0, "CPU threads; 0 leaves torch's choice.", least=0, most=PROCESSES.most)
     compile: bool = setting(
         False, "Compile the network's passes; takes a minute first and gains nothing on a CPU."
     )

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +13,10 @@ from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, ActivmaskError, CheckpointError
 from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.description import RunConfig
+from activmask.runs.entries import MEASURES, PRESENT, RUN, wrong_metrics
 from activmask.runs.making import written_config
 from activmask.runs.selection import Epoch
-
-MEASURES = ("auc", "accuracy")
-"""The scores of a split that every run has."""
+from activmask.runs.written_values import is_number, what_is_wrong
 
 METRICS_FILE = "metrics.json"
 """Written last: a seed's folder that has it is finished."""
@@ -28,6 +26,9 @@ RUN_FILE = "run.json"
 
 PRESENCE = "mask_presence"
 """The key of the description that says how well the mere presence of a mask tells the class."""
+
+SCORE = "valid_auc"
+"""The column of the history that every version writes."""
 
 HISTORY_FILE = "history.csv"
 """One row per epoch, replaced whole after each."""
@@ -44,11 +45,23 @@ BEST_FILE = "best.safetensors"
 LAST_FILE = "last.safetensors"
 """The checkpoint of the last epoch."""
 
+FILES = (
+    SPLITS_FILE,
+    RUN_FILE,
+    STATE_FILE,
+    BEST_FILE,
+    HISTORY_FILE,
+    LAST_FILE,
+    METRICS_FILE,
+)
+"""What a seed's folder consists of, in the order in which it is written.
+
+The first two are written before training, the next three after each epoch, the last two at the end. Each
+state is enough to write whatever comes after it, so a death between any two loses nothing.
+"""
+
 CHECKPOINT_FILES: dict[Epoch, str] = {"best": BEST_FILE, "last": LAST_FILE}
 """The checkpoints of a seed by the epoch whose weights they hold."""
-
-SEED_FOLDERS = "seed-*"
-"""What the folders of seeds match in a search; `seed_of` tells which of them are."""
 
 
 def seed_folder(out: Path, seed: int) -> Path:
@@ -76,14 +89,22 @@ def read_metrics(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     metrics = _read_object(path)
-    try:
-        scored = [metrics, metrics["last"]] if "last" in metrics else [metrics]
-        numbers = [metrics["best_epoch"], *(one[s][k] for one in scored for s in SPLITS for k in MEASURES)]
-    except (KeyError, TypeError) as error:
-        raise _damaged(path, f"lacks {error}") from error
-    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-        raise _damaged(path, "a score is no finite number")
+    if wrong := wrong_metrics(metrics):
+        raise _damaged(path, wrong)
+    _check_seed(path, metrics)
     return metrics
+
+
+def _check_seed(path: Path, found: Mapping[str, Any]) -> None:
+    """Refuse a file of another seed than its folder is called by (raises CheckpointError)."""
+    seed = seed_of(path.parent)
+    if seed is None or found.get("seed", seed) == seed:
+        return
+    raise CheckpointError(
+        f"{PATH} is of seed {found['seed']}, its folder of seed {seed}",
+        path=path,
+        advice="call each seed's folder by its own seed, and keep every file in its own",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +120,8 @@ class Written:
     """Digest of each split; empty from earlier versions."""
     image_counts: dict[str, int] = field(default_factory=dict)
     """Images of each split."""
+    run_sha256: str = ""
+    """Which run it is, see `identity.run_digest`; empty from earlier versions."""
 
 
 def read_written(folder: Path) -> Written | None:
@@ -110,22 +133,28 @@ def read_written(folder: Path) -> Written | None:
     path = folder / RUN_FILE
     if not path.is_file():
         return None
-    found = _read_object(path)
-    refuse_newer(path, found)
-    kinds = {"data_path": str, "data_images": int, "split_sha256": dict, "images": dict}
+    found = _read_run(folder)
     try:
-        for name, kind in kinds.items():
-            if name in found and not isinstance(found[name], kind):
-                raise TypeError(f"{name} is no {kind.__name__}")
         return Written(
             config=written_config(found["config"]),
             data_path=found.get("data_path", ""),
             data_images=found.get("data_images", 0),
             split_sha256=found.get("split_sha256", {}),
             image_counts=found.get("images", {}),
+            run_sha256=found.get("run_sha256", ""),
         )
-    except (KeyError, TypeError, ActivmaskError) as error:
+    except ActivmaskError as error:
         raise _damaged(path, str(error)) from error
+
+
+def _read_run(folder: Path, needed: Sequence[str] = ("config",)) -> dict[str, Any]:
+    path = folder / RUN_FILE
+    found = _read_object(path)
+    refuse_newer(path, found)
+    if wrong := what_is_wrong(found, RUN, needed):
+        raise _damaged(path, wrong)
+    _check_seed(path, found)
+    return found
 
 
 def last_scores(folder: Path, metrics: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -175,12 +204,8 @@ def read_facts(folder: Path, names: Sequence[str]) -> dict[str, Any]:
     Raises:
         CheckpointError: the description is missing or damaged, or lacks one of them.
     """
-    path = folder / RUN_FILE
-    found = _read_object(path)
-    try:
-        return {name: found[name] for name in names}
-    except KeyError as error:
-        raise _damaged(path, f"lacks {error}") from error
+    found = _read_run(folder, names)
+    return {name: found[name] for name in names}
 
 
 def read_presence(folder: Path) -> Presence | None:
@@ -192,12 +217,12 @@ def read_presence(folder: Path) -> Presence | None:
     Raises:
         CheckpointError: the description is missing or damaged.
     """
-    path = folder / RUN_FILE
-    written = _read_object(path).get(PRESENCE)
-    try:
-        return None if written is None else Presence(**written)
-    except TypeError as error:
-        raise _damaged(path, str(error)) from error
+    written = _read_run(folder, ()).get(PRESENCE)
+    if written is None:
+        return None
+    if not isinstance(written, dict) or written.keys() != PRESENT.keys() or what_is_wrong(written, PRESENT):
+        raise _damaged(folder / RUN_FILE, f"its '{PRESENCE}' is no AUC and its distance from chance")
+    return Presence(**written)
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
@@ -212,9 +237,39 @@ def read_history(folder: Path) -> list[dict[str, float]]:
             rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise _damaged(path, str(error)) from error
-    if not all(math.isfinite(value) for row in rows for value in row.values()):
+    if not all(is_number(value) for row in rows for value in row.values()):
         raise _damaged(path, "a value is no finite number")
     return rows
+
+
+def whole_history(folder: Path, metrics: Mapping[str, Any]) -> list[dict[str, float]]:
+    """The rows of a finished seed's history, as many as the epochs that its metrics tell of.
+
+    Raises:
+        CheckpointError: it is missing or damaged, or ends before, as an earlier version could leave it.
+    """
+    rows = read_history(folder)
+    numbered = [row.get("epoch") for row in rows] == list(range(len(rows)))
+    if not rows or ("epochs" in metrics and not (numbered and len(rows) == metrics["epochs"])):
+        expected = f"{metrics['epochs']} epochs from 0 on" if "epochs" in metrics else "the epochs from 0 on"
+        raise _damaged(folder / HISTORY_FILE, f"it holds {len(rows)} rows, of {expected}")
+    if SCORE not in rows[0]:
+        raise _damaged(folder / HISTORY_FILE, f"it has no column {SCORE}")
+    return rows
+
+
+def check_whole(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Refuse a finished seed of which something is missing, as an earlier version could leave it.
+
+    Raises:
+        CheckpointError: says what.
+    """
+    # Images that were drawn in memory have no list.
+    listed = (SPLITS_FILE,) if _read_run(folder).get("data_path") else ()
+    for name in (*listed, *CHECKPOINT_FILES.values()):
+        if not (folder / name).is_file():
+            raise _damaged(folder / name, "there is no such file")
+    whole_history(folder, metrics)
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -231,5 +286,5 @@ def _damaged(path: Path, why: str) -> CheckpointError:
     return CheckpointError(
         f"{PATH} is missing or damaged ({why})",
         path=path,
-        advice="overwrite the run or use another out folder",
+        advice=f"resume its run if {STATE_FILE} is there, or train it anew",
     )

@@ -1,7 +1,10 @@
 """What makes two descriptions one experiment, and which settings a resumed run may change."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from activmask.data.settings import Source
 from activmask.ground.settings import declared
@@ -58,6 +61,48 @@ def changed_settings(one: RunConfig, other: RunConfig) -> list[str]:
     """The settings in which two runs differ, without those that a resumed run may change."""
     before, after = flat(one), flat(other)
     return [name for name in before if name not in MAY_CHANGE and before[name] != after.get(name)]
+
+
+def run_digest(config: RunConfig, seed: int, split_sha256: Mapping[str, str]) -> str:
+    """What one seed's run is known by from its first epoch on: SHA-256 of settings, seed and splits.
+
+    Settings that a resumed run may change are left out, and so is the place of the data. A later version
+    may have more settings, so nobody draws it anew for a run that has it: a resumed one keeps its own.
+    """
+    settings = {
+        name: value for name, value in flat(config).items() if name not in MAY_CHANGE and name != "data"
+    }
+    identity = {"settings": settings, "seed": seed, "splits": dict(split_sha256)}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+class OfRun(Protocol):
+    """Whatever says which run it is of: a checkpoint, or a seed's folder."""
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's description."""
+
+    @property
+    def split_sha256(self) -> Mapping[str, str]:
+        """Digest of each split; empty from earlier versions."""
+
+    @property
+    def run_sha256(self) -> str:
+        """The run's digest; empty from earlier versions."""
+
+
+def other_run(one: OfRun, other: OfRun) -> str:
+    """A clause on why two descriptions are not of the same seed of one run; empty where they are.
+
+    By the run's digest; where one of them has none, as from earlier versions, by settings and splits.
+    """
+    if one.run_sha256 and other.run_sha256:
+        return "" if one.run_sha256 == other.run_sha256 else "it is of another run"
+    if changed := [name for name in changed_settings(one.config, other.config) if name != "data"]:
+        return changes_in_words(one.config, other.config, changed)
+    known = one.split_sha256 and other.split_sha256
+    return "it saw other images" if known and one.split_sha256 != other.split_sha256 else ""
 
 
 def changes_in_words(before: RunConfig, after: RunConfig, names: Sequence[str]) -> str:

@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from activmask.ground.errors import PATH, UsageError
+from activmask.ground.places import real
 from activmask.runs.description import RunConfig
 from activmask.runs.distinctions import distinctions
 from activmask.runs.folder import (
-    RUN_FILE,
-    SEED_FOLDERS,
+    HISTORY_FILE,
     last_scores,
-    read_history,
     read_metrics,
+    read_presence,
     read_written,
     read_written_config,
     seed_folder,
     seed_of,
+    whole_history,
 )
 from activmask.runs.identity import alike_elsewhere
 from activmask.runs.manifest import Entry, read_entries
+from activmask.runs.seed_folders import Unreadable, check_files, losses_kept, refusal, seed_folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,8 @@ class Run:
     and, in runs of this version, under `last`."""
     unfinished: tuple[int, ...] = ()
     """Seeds that were begun and have no result yet."""
+    unreadable: tuple[int, ...] = ()
+    """Seeds that belong to it, as far as can be told, and cannot be read."""
     digests: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     """By seed, the digest of each split; a seed of an earlier version has none."""
     apart: str = ""
@@ -73,9 +77,12 @@ class Run:
         """The rows of every epoch, by finished seed.
 
         Raises:
-            CheckpointError: a history is missing or damaged.
+            CheckpointError: a history is missing, damaged or ends before the last epoch.
         """
-        return {seed: read_history(seed_folder(self.folder, seed)) for seed in self.metrics}
+        return {
+            seed: whole_history(seed_folder(self.folder, seed), metrics)
+            for seed, metrics in self.metrics.items()
+        }
 
 
 def saw_same_images(run: Run, other: Run, seed: int) -> bool:
@@ -93,6 +100,21 @@ def told_apart(runs: Sequence[Run]) -> list[str]:
     return [", ".join(filter(None, (text, run.apart))) for text, run in zip(details, runs, strict=True)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FoundRuns:
+    """What lies under some folders."""
+
+    runs: list[Run]
+    """In the order of their paths."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """What cannot be read and is in no run's scores."""
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds were found: finished, unfinished and unreadable."""
+        return sum(len(run.metrics) + len(run.unfinished) for run in self.runs) + len(self.unreadable)
+
+
 def find_runs(places: Sequence[Path]) -> list[Run]:
     """All experiments under some folders, in the order of their paths.
 
@@ -101,23 +123,45 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
 
     Raises:
         UsageError: a place does not exist, or none of them holds a run.
-        CheckpointError: a run folder is damaged.
+        CheckpointError: a seed cannot be read; all of them are named.
+    """
+    found = search_runs(places)
+    if found.unreadable:
+        advice = "restore or train them anew, or ask search_runs, which gives them beside the others"
+        raise refusal(found.unreadable, found.seeds, advice)
+    return found.runs
+
+
+def search_runs(places: Sequence[Path]) -> FoundRuns:
+    """As `find_runs`, with what cannot be read beside the runs instead of an error.
+
+    Raises:
+        UsageError: a place does not exist, or none of them holds a run.
     """
     found: dict[Path, list[Path]] = {}
     spelling: dict[Path, Path] = {}
+    lost: list[Unreadable] = []
     for place in places:
-        if not place.is_dir():
-            raise UsageError(
-                f"there is no folder {PATH}", path=place, advice="give a folder of runs, such as runs/"
-            )
-        for description in sorted(place.rglob(f"{SEED_FOLDERS}/{RUN_FILE}")):
-            folder = description.parent.parent
-            if spelling.setdefault(folder.resolve(), folder) == folder:
-                found.setdefault(folder, []).append(description.parent)
-    if not found:
+        _check_place(place)
+        seeds, unreadable = seed_folders(place)
+        lost += unreadable
+        for seed in seeds:
+            if spelling.setdefault(real(seed), seed) == seed:
+                found.setdefault(seed.parent, []).append(seed)
+    if not found and not lost:
         listed = ", ".join(str(place) for place in places)
         raise UsageError(f"there is no run under {listed}; train one first, or give another folder")
-    return [run for folder in sorted(found) for run in _runs_of(folder, found[folder])]
+    runs = [run for folder in sorted(found) for run in _runs_of(folder, found[folder], lost)]
+    return FoundRuns(runs=runs, unreadable=tuple({real(one.folder): one for one in lost}.values()))
+
+
+def _check_place(place: Path) -> None:
+    if not place.exists():
+        raise UsageError(
+            f"there is no folder {PATH}", path=place, advice="give a folder of runs, such as runs/"
+        )
+    if not place.is_dir():
+        raise UsageError(f"{PATH} is a file, not a folder", path=place, advice="give its run's folder")
 
 
 @dataclass(kw_only=True)
@@ -145,21 +189,26 @@ def _same_image(one: Entry, other: Entry) -> bool:
     return replace(one, split="") == replace(other, split="")
 
 
-def _runs_of(folder: Path, seed_folders: Sequence[Path]) -> list[Run]:
+def _runs_of(folder: Path, seed_places: Sequence[Path], lost: list[Unreadable]) -> list[Run]:
     groups: list[_Group] = []
     digests: dict[int, Mapping[str, str]] = {}
-    for seed, place in sorted((_seed(place), place) for place in set(seed_folders)):
-        written, config, entries = read_written(place), read_written_config(place), read_entries(place)
-        data = config.source.data if written is None else written.data_path or config.source.data
-        if written is not None and written.split_sha256:
-            digests[seed] = written.split_sha256
-        group = next((group for group in groups if group.takes(config, data, entries)), None)
-        if group is None:
-            group = _Group(config=config, place=data, files={}, seeds=[])
-            groups.append(group)
-        group.seeds.append(seed)
-        group.files |= {entry.file: entry for entry in entries}
-    return [_run(folder, group, _apart(group, groups), digests) for group in groups]
+    unknown = [one.seed for one in lost if one.run == folder and one.seed is not None]
+    for seed, place in sorted((_seed(place), place) for place in set(seed_places)):
+        before = len(lost)
+        with losses_kept(place, lost.append):
+            check_files(place)
+            written, config, entries = read_written(place), read_written_config(place), read_entries(place)
+            data = config.source.data if written is None else written.data_path or config.source.data
+            if written is not None and written.split_sha256:
+                digests[seed] = written.split_sha256
+            group = next((group for group in groups if group.takes(config, data, entries)), None)
+            if group is None:
+                group = _Group(config=config, place=data, files={}, seeds=[])
+                groups.append(group)
+            group.seeds.append(seed)
+            group.files |= {entry.file: entry for entry in entries}
+        unknown += [seed] * (len(lost) > before)
+    return [_run(folder, group, _apart(group, groups), digests, unknown, lost) for group in groups]
 
 
 def _apart(group: _Group, groups: Sequence[_Group]) -> str:
@@ -178,13 +227,37 @@ def _seed(folder: Path) -> int:
     return seed
 
 
-def _run(folder: Path, group: _Group, apart: str, digests: Mapping[int, Mapping[str, str]]) -> Run:
-    metrics = {seed: read_metrics(seed_folder(folder, seed)) for seed in group.seeds}
+def _run(
+    folder: Path,
+    group: _Group,
+    apart: str,
+    digests: Mapping[int, Mapping[str, str]],
+    unknown: Sequence[int],
+    lost: list[Unreadable],
+) -> Run:
+    """A group's run; seeds whose description is lost (`unknown`) may be of any group of the folder."""
+    metrics: dict[int, dict[str, Any] | None] = {}
+    for seed in group.seeds:
+        with losses_kept(seed_folder(folder, seed), lost.append):
+            metrics[seed] = _read_scores(seed_folder(folder, seed))
+    unread = [seed for seed in group.seeds if seed not in metrics]
     return Run(
         folder=folder,
         config=group.config,
         metrics={seed: found for seed, found in metrics.items() if found is not None},
         unfinished=tuple(seed for seed, found in metrics.items() if found is None),
+        unreadable=tuple(sorted([*unread, *unknown])),
         digests={seed: digests[seed] for seed in group.seeds if seed in digests},
         apart=apart,
     )
+
+
+def _read_scores(folder: Path) -> dict[str, Any] | None:
+    """A seed's scores, where all that a table or a report will ask of the seed can be read."""
+    metrics = read_metrics(folder)
+    if metrics is not None:
+        last_scores(folder, metrics)
+        read_presence(folder)
+        if (folder / HISTORY_FILE).is_file():
+            whole_history(folder, metrics)
+    return metrics

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from activmask.ground.errors import PATH, ConfigError, UsageError
+from activmask.ground.limits import RUN_SEEDS
+from activmask.ground.shown import is_seen
+from activmask.ground.texts import decoded_text
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.making import check_values
 
-_LONGEST_RANGE = 10_000
+LONGEST_RANGE = 10_000
+"""Of seeds: so many trainings of one experiment nobody waits for."""
+_MOST_DIGITS = 10
 _SEEDS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", re.ASCII)
 
 
@@ -21,7 +26,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
         ConfigError: the file is missing, no TOML, or a setting in it is wrong.
     """
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(decoded_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{PATH} cannot be read as TOML ({error})", path=path) from error
     try:
@@ -29,14 +34,22 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
         check_values(settings)
         return settings, None if seeds is None else parse_seeds(str(seeds))
     except UsageError as error:
-        raise ConfigError(str(error), path=path) from error
+        raise error.retold(ConfigError, path=path) from error
 
 
 def format_config(config: RunConfig, seeds: Sequence[int]) -> str:
     """The complete description as TOML that `read_config` reads back to the same run."""
     import tomli_w
 
-    return tomli_w.dumps({"seeds": format_seeds(seeds), **flat(config)})
+    text = tomli_w.dumps({"seeds": format_seeds(seeds), **flat(config)})
+    return "".join(char if char == "\n" or is_seen(char) else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    """A character inside of a TOML string; only such can be unseen."""
+    if "\ud800" <= char <= "\udfff":
+        raise UsageError("a setting holds bytes that are no text, which TOML cannot; rename what it names")
+    return f"\\U{ord(char):08x}"
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -51,19 +64,37 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         if not found:
             raise UsageError("seeds are numbers and ranges such as 0-9 or 0,3,7", found=repr(text))
         start, stop = int(found[1]), int(found[2] or found[1])
-        if stop < start or stop - start >= _LONGEST_RANGE or stop >= 2**32:
-            raise UsageError(f"seeds: the range {part.strip()} is empty or too long")
+        if stop < start or stop - start >= LONGEST_RANGE:
+            raise UsageError(
+                f"seeds: the range {part.strip()} is empty or of more than {LONGEST_RANGE:,} seeds"
+            )
+        RUN_SEEDS.check("a seed", stop)
         seeds.extend(range(start, stop + 1))
     if len(set(seeds)) != len(seeds):
         raise UsageError(f"seeds: {text!r} names a seed twice")
     return tuple(seeds)
 
 
+def count_or_seeds(text: str) -> tuple[int, ...]:
+    """The first seeds, as many as a whole number says; or those of `parse_seeds`.
+
+    Raises:
+        UsageError: neither, or more than `LONGEST_RANGE`.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return parse_seeds(text)
+    if not 1 <= len(text) <= _MOST_DIGITS or not 1 <= int(text) <= LONGEST_RANGE:
+        raise UsageError(
+            f"the number of seeds must be from 1 to {LONGEST_RANGE:,}", found=text[:_MOST_DIGITS]
+        )
+    return tuple(range(int(text)))
+
+
 def format_seeds(seeds: Sequence[int]) -> str:
     """The inverse of `parse_seeds`, consecutive seeds as one range."""
     groups: list[list[int]] = []
     for seed in seeds:
-        if groups and seed == groups[-1][-1] + 1 and len(groups[-1]) < _LONGEST_RANGE:
+        if groups and seed == groups[-1][-1] + 1 and len(groups[-1]) < LONGEST_RANGE:
             groups[-1].append(seed)
         else:
             groups.append([seed])
@@ -87,5 +118,6 @@ def _pair(pair: str) -> tuple[str, Any]:
         raise UsageError("a setting is written name=value, such as width=16", found=repr(pair))
     try:
         return name.strip().replace("-", "_"), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    # Beside what is no TOML, numbers of thousands of digits and brackets in thousands.
+    except (ValueError, RecursionError):
         return name.strip().replace("-", "_"), value.strip()

@@ -3,7 +3,7 @@
 Shapes: N images, H x W pixels of the network's size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,17 @@ from activmask.data.raw_files import Preparing, Sides
 from activmask.data.samples import Samples
 from activmask.data.sources import SOURCES
 from activmask.data.view import dilates
-from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
+from activmask.ground.errors import PATH, ActivmaskError, CheckpointError, DataError, UsageError
 from activmask.ground.listed import listed
+from activmask.ground.places import real
 from activmask.objectives.chosen import shown_always
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.raw_images import own_source, preparing, read_as_stored, source_that_knows, stems_of
 from activmask.training.feed.known_recipe import known_recipe
 from activmask.training.feed.sources import as_judged
+
+Failed = Callable[[ActivmaskError], None]
+"""Is told why a file cannot be explained."""
 
 PICTURE_SUFFIX = ".saliency.png"
 """What the pictures of this package are called, so that a folder of images can hold them."""
@@ -90,7 +94,8 @@ def _images_in(folder: Path) -> list[Path]:
         and not path.name.endswith(PICTURE_SUFFIX)
         # macOS leaves a file ._NAME beside each NAME in archives.
         and not path.name.startswith(".")
-        and path.is_file()
+        # A link that leads nowhere is told as what it is.
+        and (path.is_file() or path.is_symlink())
     ]
     if not images:
         raise DataError(
@@ -107,6 +112,7 @@ def read_inputs(
     mask: Path | None = None,
     *,
     slice_number: int | None = None,
+    failed: Failed | None = None,
 ) -> Inputs:
     """Read images, and their masks if any, as evaluation shows them to the network.
 
@@ -126,6 +132,8 @@ def read_inputs(
         paths: image files.
         mask: a mask file for a single image, or a folder in which each image's mask has its name.
         slice_number: of the axial slice of NIfTI files, from the patient's feet, counted from 0.
+        failed: is told of each file that cannot be explained, and the others are read; left out, the
+            first one is raised.
 
     Raises:
         DataError: an image or mask is unreadable, of another size, or nothing that the network's data
@@ -148,13 +156,22 @@ def read_inputs(
         )
     known = known_recipe(checkpoint)
     how = preparing(checkpoint, known.recipe)
-    read = [_read_one(checkpoint, how, path, mask, slice_number) for path in paths]
-    masks = [inside for _, inside in read if inside is not None]
+    read: dict[Path, tuple[Tensor, Tensor | None]] = {}
+    for path in paths:
+        try:
+            read[path] = _read_one(checkpoint, how, path, mask, slice_number)
+        except (DataError, UsageError) as error:
+            if failed is None:
+                raise
+            failed(error)
+    images, masks = [image for image, _ in read.values()], [inside for _, inside in read.values()]
+    inside = [mask for mask in masks if mask is not None]
+    side = checkpoint.image_size
     return Inputs(
-        paths=tuple(paths),
-        images=torch.stack([image for image, _ in read]),
-        masks=torch.stack(masks) if masks else None,
-        notes=(*known.notes, *_masking_notes(checkpoint, [inside for _, inside in read])),
+        paths=tuple(read),
+        images=torch.stack(images) if images else torch.zeros(0, 1, side, side),
+        masks=torch.stack(inside) if inside else None,
+        notes=(*known.notes, *(_masking_notes(checkpoint, masks) if masks else ())),
     )
 
 
@@ -180,11 +197,12 @@ def _masking_notes(checkpoint: Checkpoint, masks: Sequence[Tensor | None]) -> li
 
 def _check_slice(paths: Sequence[Path], slice_number: int | None) -> None:
     for path in paths:
-        if _is_volume(path) and slice_number is None:
+        volume = _is_volume(path)
+        if volume and slice_number is None:
             raise UsageError(
                 f"{PATH} is a volume", path=path, advice="give the number of the axial slice to explain"
             )
-        if not _is_volume(path) and slice_number is not None:
+        if not volume and slice_number is not None:
             raise UsageError(
                 f"{PATH} is no NIfTI volume ({listed(_volume_suffixes(), 'or')}), so it has no slice "
                 f"{slice_number}",
@@ -215,7 +233,7 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
     view, source = checkpoint.config.view, own_source(how)
     if not dilates(view) or source is None or not source.native_slices:
         return None
-    folder = path.parent.resolve()
+    folder = real(path.parent)
     table, name = folder.parent / TABLE_FILE, f"{folder.name}/{path.name}"
     rows = read_table(table, REQUIRED) if table.is_file() else []
     found = [native_sides(table, row) for row in rows if row["file_name"] == name]

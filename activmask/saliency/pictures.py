@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from activmask.ground.errors import PATH, DataError, UsageError
+from activmask.ground.claims import claimed
+from activmask.ground.errors import PATH, UsageError
 from activmask.ground.files import write_whole
+from activmask.ground.places import real
+from activmask.ground.refusals import make_folder
 from activmask.saliency.explain import Explanation
 from activmask.saliency.inputs import PICTURE_SUFFIX
 from activmask.saliency.raw_images import stems_of
@@ -49,10 +52,10 @@ def _stem(image: Path, slice_number: int | None) -> str:
 
 
 def _refuse_collisions(images: Sequence[Path], paths: Sequence[Path]) -> None:
-    sources = {image.resolve() for image in images}
+    sources = {real(image) for image in images}
     first_of: dict[Path, Path] = {}
     for image, path in zip(images, paths, strict=True):
-        place = path.resolve()
+        place = real(path)
         if place in sources:
             raise UsageError(
                 f"the picture {PATH} would replace an image",
@@ -72,7 +75,7 @@ def check_raw_path(raw: Path, images: Sequence[Path]) -> None:
     """Refuse a raw file that is no `.npy` or would replace an image (raises UsageError)."""
     if raw.suffix.lower() != ".npy":
         raise UsageError("the raw attributions are one NumPy file, so its name must end in .npy", found=raw)
-    if raw.resolve() in {image.resolve() for image in images}:
+    if real(raw) in {real(image) for image in images}:
         raise UsageError(
             f"the raw attributions {PATH} would replace an image", path=raw, advice="choose another name"
         )
@@ -98,23 +101,29 @@ def write_pictures(explanations: Sequence[Explanation], paths: Sequence[Path], *
         _write(path, png_bytes(draw(explanation, top=top)))
 
 
-def write_raw(explanations: Sequence[Explanation], path: Path) -> None:
+def write_raw(explanations: Sequence[Explanation], path: Path, images: Sequence[Path] = ()) -> None:
     """Write the attributions as one `.npy` file, float32.
 
-    Its shape is (H, W) for a single image and (N, H, W) for several, in the order of
-    `explanations`. Raises DataError where the file cannot be written.
+    Its shape is (H, W) for a single image and (N, H, W) for several.
+
+    Args:
+        explanations: at least one.
+        path: of the file.
+        images: all that were asked for, in whose order the maps are; one without an explanation is NaN
+            everywhere. Left out, they are those of `explanations`.
+
+    Raises:
+        DataError: the file cannot be written.
     """
-    maps = [explanation.attribution for explanation in explanations]
+    by_image = {explanation.path: explanation.attribution for explanation in explanations}
+    unknown = np.full_like(explanations[0].attribution, np.nan)
+    maps = [by_image.get(image, unknown) for image in images] or [one.attribution for one in explanations]
     buffer = io.BytesIO()
     np.save(buffer, maps[0] if len(maps) == 1 else np.stack(maps), allow_pickle=False)
     _write(path, buffer.getvalue())
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with claimed(path, "file"):
+        make_folder(path.parent)
         write_whole(path, content)
-    except OSError as error:
-        raise DataError(
-            f"{PATH} cannot be written ({error.strerror})", path=path, advice="choose another place"
-        ) from error

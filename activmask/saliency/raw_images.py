@@ -41,8 +41,14 @@ def own_source(how: Preparing) -> DataSource | None:
 
 
 def source_that_knows(path: Path) -> DataSource | None:
-    """The source that a file is a raw file of, by its name or content; None for plain pictures."""
-    return next((one for one in SOURCES.values() if one.knows(path)), None)
+    """The source that a file is a raw file of, by its name or content; None for plain pictures.
+
+    None also of what cannot be opened, as its reading will say.
+    """
+    try:
+        return next((one for one in SOURCES.values() if one.knows(path)), None)
+    except DataError:
+        return None
 
 
 def stems_of(path: Path) -> tuple[str, ...]:

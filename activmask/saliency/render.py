@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from numpy.typing import NDArray
 
+from activmask.ground.shown import shown
 from activmask.saliency.explain import Explanation, Floats
 from activmask.saliency.maps import TOP_SHARE, top_pixels
 
@@ -61,7 +62,7 @@ def _title(explanation: Explanation) -> str:
     ranked = np.argsort(-probabilities, kind="stable")[:_CLASSES_IN_TITLE]
     scores = ", ".join(f"class {k}: {probabilities[k]:.2f}" for k in ranked)
     more = ", ..." if len(probabilities) > len(ranked) else ""
-    return f"{_drawable(_shortened(explanation.path.name))}\n{scores}{more}"
+    return f"{_drawable(_shortened(shown(explanation.path.name)))}\n{scores}{more}"
 
 
 def _shortened(name: str) -> str:
@@ -85,10 +86,10 @@ def _draw_input(axes: Axes, explanation: Explanation) -> None:
 
 def _draw_heat(figure: Figure, axes: Axes, explanation: Explanation) -> None:
     scale = _scale(explanation.attribution)
-    shown = axes.imshow(explanation.attribution / scale, cmap=HEAT, vmin=0, vmax=1, interpolation="nearest")
+    picture = axes.imshow(explanation.attribution / scale, cmap=HEAT, vmin=0, vmax=1, interpolation="nearest")
     outline(axes, explanation.mask)
     _clear(axes)
-    bar = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02, ticks=[0, 0.5, 1], extend="max")
+    bar = figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02, ticks=[0, 0.5, 1], extend="max")
     bar.ax.tick_params(labelsize=8)
     bar.set_label(f"attribution / {scale:.2g}", fontsize=8)
     layer = "" if explanation.layer is None else f"\nat {explanation.layer}"

@@ -1,48 +1,42 @@
 """Train one experiment for one or several seeds, and leave folders that explain themselves."""
 
-import platform
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 
 from activmask.data.dataset import read_dataset
 from activmask.data.settings import IN_MEMORY
-from activmask.ground.errors import PATH, DataError, UsageError
-from activmask.ground.files import write_json, write_whole
+from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
+from activmask.ground.refusals import refusals_under
 from activmask.machine.device import choose_device, set_up_arithmetic
 from activmask.machine.world import World, check_all_agree, joined, read_world
-from activmask.models.build import check_model, load_plain_weights
-from activmask.runs.checkpoint import save_checkpoint, snapshot
+from activmask.models.build import check_model
+from activmask.runs.claimed import claimed_seeds
 from activmask.runs.description import RunConfig
 from activmask.runs.folder import (
-    LAST_FILE,
     METRICS_FILE,
-    RUN_FILE,
-    SPLITS_FILE,
     STATE_FILE,
     Written,
+    check_whole,
     read_metrics,
     read_written,
     read_written_config,
     seed_folder,
 )
 from activmask.runs.identity import changed_settings, changes_in_words
-from activmask.runs.manifest import format_entries, read_entries
+from activmask.runs.manifest import read_entries
 from activmask.runs.names import run_name
-from activmask.runs.selection import RULE
-from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.feed.origin import absolute
 from activmask.training.feed.trained_data import of_seed, own_table
-from activmask.training.replicas.epoch import split_scores
 from activmask.training.replicas.replica import Replica, new_replica
 from activmask.training.replicas.state import restore_state
 from activmask.training.replicas.watcher import Silent, Watcher
+from activmask.training.seed_files import finish, notes_on_masks, open_folder
 from activmask.training.together import train_together
 
 
@@ -66,6 +60,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    in_sweep: bool = False,
     progress: Watcher | None = None,
 ) -> list[SeedResult]:
     """Train a replica for every seed and write one folder each under `out`.
@@ -81,10 +76,13 @@ def train(
         out: the run's folder; `runs/<readable name>` by default.
         resume: continue unfinished seeds from their last saved epoch.
         overwrite: start anew where there already is a run.
+        in_sweep: the sweep that holds the folder above `out` asks for it; nobody else may train there.
         progress: is told of every step and epoch.
 
     Raises:
+        InUse: another process trains one of the seeds, or a sweep holds `out`.
         DataError, UsageError, CheckpointError: before anything is trained.
+        DataError: later too, where the file system refuses; the last good state is kept.
         TrainingDiverged: a loss is NaN or infinite; the last good state is kept.
         PeerLost: another of torchrun's processes ended; likewise.
 
@@ -93,55 +91,83 @@ def train(
     """
     out = out or Path("runs") / run_name(config)
     world = read_world()
+    claims = claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext()
+    with refusals_under(out), claims:
+        return _train(config, seeds, out, world, resume, overwrite, progress or Silent())
+
+
+def _train(
+    config: RunConfig,
+    seeds: Sequence[int],
+    out: Path,
+    world: World,
+    resume: bool,
+    overwrite: bool,
+    told: Watcher,
+) -> list[SeedResult]:
     if config.training.sync_batchnorm and world.size == 1:
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
     check_model(config.network)
     device = choose_device(config.machine.device)
     set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
-    finished = {} if overwrite else finished_seeds(config, seeds, out)
+    finished = {} if overwrite else finished_seeds(config, seeds, out, mend=resume)
     waiting = [seed for seed in seeds if seed not in finished]
-    if not (resume or overwrite):
-        _refuse_unfinished(waiting, out)
+    if not overwrite:
+        _refuse_unfinished(waiting, out, resume=resume)
     with joined(world, device):
         check_all_agree(len(finished), device, world)
-        told = progress or Silent()
         replicas = [_open_replica(config, seed, out, device, resume, world, told) for seed in waiting]
         if world.writes:
+            for replica in replicas:
+                open_folder(replica)
             _tell(replicas, told)
         train_together(replicas, config.training.epochs, told)
         if not world.writes:
             return []
-        results = {replica.seed: _finish(replica) for replica in replicas} | finished
+        results = {replica.seed: _result(replica) for replica in replicas} | finished
     return [results[seed] for seed in seeds]
+
+
+def _result(replica: Replica) -> SeedResult:
+    return SeedResult(seed=replica.seed, folder=replica.folder, metrics=finish(replica), trained=True)
 
 
 def _tell(replicas: Sequence[Replica], progress: Watcher) -> None:
     for note in dict.fromkeys(replica.note for replica in replicas if replica.note):
         progress.note(note)
     for replica in replicas:
-        for sentence in _mask_notes(replica):
+        for sentence in notes_on_masks(replica):
             progress.note(f"seed {replica.seed}: {sentence}")
 
 
-def _mask_notes(replica: Replica) -> list[str]:
-    return mask_notes(replica.mask_facts, replica.config.view, replica.config.objectives)
-
-
-def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[int, SeedResult]:
+def finished_seeds(
+    config: RunConfig, seeds: Sequence[int], out: Path, *, mend: bool = False
+) -> dict[int, SeedResult]:
     """What `train` would leave as it is: the seeds under `out` that have a result for as many epochs.
+
+    Args:
+        config: what is asked for.
+        seeds: of the run.
+        out: the run's folder.
+        mend: take a seed whose files are damaged or missing for unfinished, where it has a state.
 
     Raises:
         UsageError: a seed finished under other settings, or on other data than lies there now.
-        CheckpointError: a seed's files are damaged.
+        CheckpointError: a seed's files are damaged or missing.
     """
     found = {}
     check_data = _data_check(config, out)
     for seed in seeds:
         folder = seed_folder(out, seed)
-        metrics = read_metrics(folder)
-        if metrics is None:
-            continue
-        written = read_written_config(folder)
+        try:
+            metrics = _whole_metrics(folder)
+            if metrics is None:
+                continue
+            written = read_written_config(folder)
+        except CheckpointError:
+            if mend and (folder / STATE_FILE).exists():
+                continue
+            raise
         # Data is known by its digest, wherever it lies and however its place is spelled.
         if other := [name for name in changed_settings(written, config) if name != "data"]:
             raise _other_settings(folder, written, config, other)
@@ -149,6 +175,14 @@ def finished_seeds(config: RunConfig, seeds: Sequence[int], out: Path) -> dict[i
         if written.training.epochs >= config.training.epochs:
             found[seed] = SeedResult(seed=seed, folder=folder, metrics=metrics, trained=False)
     return found
+
+
+def _whole_metrics(folder: Path) -> dict[str, Any] | None:
+    """The scores of a seed that is finished; its state, where it is still there, could mend what it lacks."""
+    metrics = read_metrics(folder)
+    if metrics is not None and (folder / STATE_FILE).exists():
+        check_whole(folder, metrics)
+    return metrics
 
 
 def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: Sequence[str]) -> UsageError:
@@ -197,10 +231,17 @@ def _same_place(written: Written, data: str) -> bool:
     return written.data_path == absolute(Path(data))
 
 
-def _refuse_unfinished(seeds: Sequence[int], out: Path) -> None:
+def _refuse_unfinished(seeds: Sequence[int], out: Path, *, resume: bool) -> None:
     for seed in seeds:
         folder = seed_folder(out, seed)
-        if (folder / STATE_FILE).exists():
+        has_state = (folder / STATE_FILE).exists()
+        if not has_state and (folder / METRICS_FILE).exists():
+            raise UsageError(
+                f"{PATH} holds a finished run of fewer epochs without its {STATE_FILE}, which more need",
+                path=folder,
+                advice="use another out folder or overwrite it",
+            )
+        if has_state and not resume:
             raise UsageError(
                 f"{PATH} holds a run that was not finished", path=folder, advice="resume it or overwrite it"
             )
@@ -230,69 +271,4 @@ def _open_replica(
             advice="ask for at least as many, or use another out folder",
         )
     check_all_agree(replica.next_epoch, device, world)
-    if not world.writes:
-        return replica
-    if going_on:
-        (replica.folder / METRICS_FILE).unlink(missing_ok=True)
-    else:
-        _make_folder(replica.folder)
-        for stale in (METRICS_FILE, STATE_FILE):
-            (replica.folder / stale).unlink(missing_ok=True)
-    if replica.origin.path:
-        write_whole(replica.folder / SPLITS_FILE, format_entries(replica.origin.entries))
-    else:
-        (replica.folder / SPLITS_FILE).unlink(missing_ok=True)
-    write_json(replica.folder / RUN_FILE, _run_description(replica))
     return replica
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{PATH} cannot be made ({error.strerror})", path=folder, advice="use another out folder"
-        ) from error
-
-
-def _run_description(replica: Replica) -> dict[str, Any]:
-    return {
-        **replica.description(replica.config.training.epochs - 1).to_json(),
-        "device": replica.device.type,
-        "processes": replica.world.size,
-        "torch_threads": torch.get_num_threads(),
-        "parameters": sum(p.numel() for p in replica.model.parameters()),
-        "training_data_sha256": replica.origin.digests["train"],
-        "images": {name: len(samples) for name, samples in replica.splits.items()},
-        **replica.mask_facts.to_json(),
-        "mask_notes": _mask_notes(replica),
-        "selection": RULE[replica.config.training.select],
-        "versions": {
-            "activmask": version("activmask"),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-        },
-    }
-
-
-def _finish(replica: Replica) -> SeedResult:
-    last = replica.next_epoch - 1
-    save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.model), replica.description(last))
-    of_last = _all_scores(replica, last)
-    load_plain_weights(replica.model, replica.best_weights)
-    of_best = of_last if replica.best_epoch == last else _all_scores(replica, replica.best_epoch)
-    metrics = {
-        "seed": replica.seed,
-        "best_epoch": replica.best_epoch,
-        "epochs": last + 1,
-        **of_best,
-        "last": of_last,
-    }
-    write_json(replica.folder / METRICS_FILE, metrics)
-    return SeedResult(seed=replica.seed, folder=replica.folder, metrics=metrics, trained=True)
-
-
-def _all_scores(replica: Replica, epoch: int) -> dict[str, dict[str, float]]:
-    """What the network as it is, after `epoch`, scores on every split."""
-    return {name: split_scores(replica, name, epoch).to_json() for name in replica.splits}

@@ -11,14 +11,14 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from activmask.data.files.foreign import foreign
+from activmask.data.files.limits import MAX_PIXELS
 from activmask.ground.errors import PATH, DataError
-
-MAX_PIXELS = 2**26
-"""Larger images are refused from their header: a few bytes can claim gigabytes."""
 
 SIDEWAYS = (5, 6, 7, 8)
 """Orientations by which height and width change places."""
 
+_MP_ENTRIES = 0xB002
 _IMAGE_WIDTH, _IMAGE_LENGTH, _PHOTOMETRIC = 256, 257, 262
 _WHITE_IS_ZERO = 0
 _TELLING = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
@@ -48,11 +48,7 @@ def failures_named(path: Path, formats: tuple[str, ...]) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except UnidentifiedImageError as error:
-        raise DataError(
-            f"{PATH} is not a {', '.join(formats[:-1])} or {formats[-1]} image",
-            path=path,
-            advice="convert it to PNG",
-        ) from error
+        raise _unidentified(path, formats) from error
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(
@@ -68,7 +64,7 @@ def opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     with path.open("rb") as file, Image.open(file, formats=formats) as image:
         check_pixels(path, image.height, image.width)
         frames = getattr(image, "n_frames", 1)
-        if frames != 1:
+        if frames != 1 and not _begins_with_the_photograph(image):
             raise DataError(
                 f"{PATH} holds {frames} frames",
                 path=path,
@@ -78,10 +74,34 @@ def opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
         yield image
 
 
+def _begins_with_the_photograph(image: Image.Image) -> bool:
+    """Whether what follows the first frame is only made from it, as cameras and phones append previews.
+
+    CIPA DC-007, multi-picture format: the first image is the primary one; the others of a stereo or a
+    panorama are further views, of which none is the picture.
+    """
+    told: Any = getattr(image, "mpinfo", {}).get(_MP_ENTRIES, [])
+    kinds = [entry.get("Attribute", {}).get("MPType", "") for entry in told]
+    return image.format == "MPO" and not any(kind.startswith("Multi-Frame") for kind in kinds)
+
+
+def _unidentified(path: Path, formats: tuple[str, ...]) -> DataError:
+    found = foreign(path, formats)
+    return DataError(
+        f"{PATH} is not a {', '.join(formats[:-1])} or {formats[-1]} image",
+        path=path,
+        found=found.what,
+        advice=found.advice,
+    )
+
+
 def check_file(path: Path) -> None:
     """Refuse what is no file (raises DataError)."""
+    if path.is_dir():
+        raise DataError(f"{PATH} is a folder", path=path, expected="an image file")
     if not path.is_file():
-        raise DataError(f"{PATH} does not exist or is not a file; expected an image", path=path)
+        leads = " (it is a link that leads nowhere)" if path.is_symlink() else ""
+        raise DataError(f"{PATH} does not exist or is not a file{leads}; expected an image", path=path)
 
 
 def check_pixels(path: Path, height: int, width: int) -> None:

@@ -14,7 +14,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
-from activmask.data.files.dicom_header import check_header, padding_of
+from activmask.data.files.dicom_header import check_header, listed_name, padding_of
 from activmask.ground.errors import PATH, DataError
 
 _PREAMBLE = 128
@@ -122,15 +122,29 @@ def _scaled(path: Path, values: np.ndarray, padding: np.ndarray | None, *, inver
 
 def _reason(error: Exception, dataset: Dataset | None) -> str:
     if dataset is not None and isinstance(error, RuntimeError) and _lacks_decoder(dataset):
-        return "is compressed in a way that needs more decoders; install activmask[dicom] and try again"
-    if isinstance(error, NotImplementedError):
-        return "stores its pixels in a way that cannot be decoded; export it uncompressed"
+        return (
+            f"is compressed as {_syntax(dataset)}, which needs more decoders; install activmask[dicom] and "
+            "try again"
+        )
+    if dataset is not None and isinstance(error, NotImplementedError | RuntimeError):
+        return f"stores its pixels as {_syntax(dataset)}, which cannot be decoded; export it uncompressed"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror}); check the file"
     return f"is a broken DICOM file ({type(error).__name__} on reading); export it again"
 
 
-def _lacks_decoder(dataset: Dataset) -> bool:
+def _transfer_syntax(dataset: Dataset) -> str:
     meta: Any = getattr(dataset, "file_meta", None)
-    syntax = str(meta.get("TransferSyntaxUID", "")) if meta is not None else ""
+    return str(meta.get("TransferSyntaxUID", "")) if meta is not None else ""
+
+
+def _syntax(dataset: Dataset) -> str:
+    """The transfer syntax by name and number; not one that no standard lists, as that may be any text."""
+    syntax = _transfer_syntax(dataset)
+    name = listed_name(syntax)
+    return f"{name} (transfer syntax {syntax})" if name else "no transfer syntax that is known"
+
+
+def _lacks_decoder(dataset: Dataset) -> bool:
+    syntax = _transfer_syntax(dataset)
     return syntax in _EXTRA_SYNTAXES and _EXTRA_PLUGIN not in get_decoder(syntax).available_plugins

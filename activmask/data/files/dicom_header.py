@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydicom import Dataset
+from pydicom import Dataset, config
 from pydicom.multival import MultiValue
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID
 
-from activmask.data.files.decoding import MAX_PIXELS
+from activmask.data.files.limits import MAX_PIXELS
 from activmask.ground.errors import PATH, DataError
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -32,7 +33,9 @@ def check_header(path: Path, dataset: Dataset) -> None:
     """
     if "PixelData" not in dataset:
         raise DataError(
-            f"{PATH} is a DICOM file without PixelData", path=path, advice="name a file that holds an image"
+            f"{PATH} is a DICOM file without PixelData{_kind(dataset)}",
+            path=path,
+            advice="name a file that holds an image",
         )
     frames = _number(path, dataset, "NumberOfFrames", absent=1)
     if frames > 1:
@@ -70,6 +73,18 @@ def check_header(path: Path, dataset: Dataset) -> None:
         raise DataError(f"{PATH} claims more than {MAX_PIXELS:,} pixels", path=path, advice="make it smaller")
     _settle_rescale(path, dataset)
     _settle_window(path, dataset)
+
+
+def _kind(dataset: Dataset) -> str:
+    """What a file without an image is, such as a report; empty where no standard lists its class."""
+    name = listed_name(str(dataset.get("SOPClassUID", "")))
+    return f" ({name})" if name else ""
+
+
+def listed_name(uid: str) -> str:
+    """What the standard calls a number; empty for one that it does not list, which may be any text."""
+    name = str(UID(uid, config.IGNORE).name)
+    return "" if name == uid else name
 
 
 def padding_of(path: Path, dataset: Dataset, values: np.ndarray) -> np.ndarray | None:

@@ -3,6 +3,8 @@
 Shapes: H x W pixels.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from activmask.data.files.decoding import (
-    MAX_PIXELS,
     SIDEWAYS,
     check_file,
     check_pixels,
@@ -20,9 +21,10 @@ from activmask.data.files.decoding import (
     orientation,
     stored_size,
 )
+from activmask.data.files.limits import SIDES
 from activmask.data.files.mask_values import MaskReading, StoredMask, inside, is_plain, value_counts
 from activmask.data.files.png import upright_png_size
-from activmask.ground.errors import PATH, DataError, UsageError
+from activmask.ground.errors import PATH, DataError
 
 Colour = Literal["refuse", "convert"]
 
@@ -82,9 +84,7 @@ def to_stored(shares: np.ndarray, bits: int = 16) -> np.ndarray:
 
 def check_side(size: int) -> None:
     """Refuse a side in px that no square image can be stored with (raises UsageError)."""
-    most = int(MAX_PIXELS**0.5)
-    if not 1 <= size <= most:
-        raise UsageError(f"size must be from 1 to {most} px", found=size)
+    SIDES.check("size", size)
 
 
 def read_mask(path: Path, reading: MaskReading | None = None) -> np.ndarray:
@@ -133,7 +133,20 @@ def read_stored_mask(path: Path, *, jpeg: bool = False) -> StoredMask:
     Raises:
         DataError: not a readable PNG or TIFF (or JPEG), transparent, or floats that are not finite.
     """
-    formats = _FORMATS if jpeg else _MASK_FORMATS
+    with faults_of_masks():
+        return _read_stored_mask(path, _FORMATS if jpeg else _MASK_FORMATS)
+
+
+@contextmanager
+def faults_of_masks() -> Iterator[None]:
+    """Have what is wrong with a file be told of the mask that it is, as its image may have the same name."""
+    try:
+        yield
+    except DataError as error:
+        raise error.called("the mask") from error
+
+
+def _read_stored_mask(path: Path, formats: tuple[str, ...]) -> StoredMask:
     with failures_named(path, formats), decoded(path, formats) as (image, white_is_zero):
         if image.mode == "P":
             # Transparent pixels are refused; a palette that could have some is a palette all the same.
@@ -241,7 +254,10 @@ def _without_colour(path: Path, pixels: np.ndarray, colour: Colour) -> np.ndarra
         return pixels[:, :, 0]
     if colour == "refuse":
         raise DataError(
-            f"{PATH} is a colour image", path=path, expected="grey", advice="ask for colour to be converted"
+            f"{PATH} is a colour image",
+            path=path,
+            expected="grey",
+            advice="save it as grey, or let prepare-folder convert it",
         )
     luma = pixels.astype(np.float32) @ LUMA / np.float32(255)
     return np.asarray(np.clip(luma, 0, 1))

@@ -19,6 +19,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from activmask.ground.errors import PATH, DataError
+from activmask.machine.memory import memory_bytes
 
 MAX_VOXELS = 2**31
 """Larger volumes are refused from their header: a few bytes can claim terabytes."""
@@ -89,6 +90,10 @@ def read_volume(path: Path, channel: int = 0, channels: int | None = 1) -> Volum
         ) from error
     except (ImageFileError, HeaderDataError) as error:
         raise DataError(f"{PATH} has a broken NIfTI header", path=path, advice="download it again") from error
+    except MemoryError as error:
+        raise DataError(
+            f"{PATH} needs more memory than is free", path=path, advice="crop it or ask for fewer workers"
+        ) from error
     except OSError as error:
         raise DataError(
             f"{PATH} cannot be read: {error.strerror or 'its gzip is corrupt'}", path=path
@@ -124,6 +129,13 @@ def _read_stream(path: Path, stream: io.BufferedIOBase, most: int) -> tuple[Any,
     if size > most:
         raise DataError(
             f"{PATH} is truncated: its header claims {size:,} bytes", path=path, advice="download it again"
+        )
+    there = memory_bytes()
+    if there is not None and size > there:
+        raise DataError(
+            f"{PATH} claims {size:,} bytes of voxels, and there are {there:,} bytes of memory",
+            path=path,
+            advice="crop it",
         )
     content = bytearray(size)
     content[: len(start)] = start[:size]

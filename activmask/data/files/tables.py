@@ -5,12 +5,16 @@ A row's number is its line in the file, as editors and spreadsheets show it; the
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from activmask.data.files.foreign import foreign
 from activmask.data.files.likeness import refuse_like_columns, trimmed
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.shown import shown
+from activmask.ground.texts import decoded_text
 
 
 @dataclass(frozen=True)
@@ -33,21 +37,25 @@ def read_text(path: Path) -> str:
     Raises:
         DataError: the file is missing, unreadable or not text.
     """
+    if path.is_dir():
+        raise DataError(f"{PATH} is a folder", path=path, expected="a text file")
     if not path.is_file():
         raise DataError(f"{PATH} does not exist or is not a file", path=path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = decoded_text(path)
     except OSError as error:
         raise DataError(f"{PATH} cannot be read: {error.strerror}", path=path) from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{PATH} is not UTF-8 text (byte {error.start})", path=path, advice="save it as UTF-8"
-        ) from error
-    if "\0" in text:
-        raise DataError(
-            f"{PATH} contains NUL characters, so it is not a text file", path=path, advice="save it as UTF-8"
-        )
+    except ValueError as error:
+        raise DataError(f"{PATH} cannot be read: {error}", path=path, found=_packed(path)) from error
+    if not text.strip():
+        raise DataError(f"{PATH} is empty", path=path, expected="text", advice="copy or download it again")
     return text
+
+
+def _packed(path: Path) -> str | None:
+    """What a file without text is, where its first bytes tell."""
+    found = foreign(path).what
+    return None if found.startswith(("bytes", "text")) else found
 
 
 def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[CsvRow]:
@@ -59,7 +67,10 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
         DataError: the file is broken, a column is missing, named twice or nearly called like an
             `optional` one, a row has too many or too few cells, or there is no row.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
+    text = read_text(path)
+    if (kind := foreign(path)).what.startswith("a web page"):
+        raise DataError(f"{PATH} is no comma-separated table", path=path, found=kind.what, advice=kind.advice)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     try:
         header = [trimmed(name) for name in next(reader, [])]
         _check_header(path, header, required)
@@ -75,6 +86,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
 def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:
     missing = [name for name in required if name not in header]
     if missing:
+        _check_separator(path, header, required)
         found = ", ".join(repr(name) for name in header[:20]) or "none"
         raise DataError(
             f"{PATH} lacks the column {', '.join(repr(name) for name in missing)}",
@@ -87,19 +99,52 @@ def _check_header(path: Path, header: list[str], required: Sequence[str]) -> Non
         raise DataError(f"{PATH} names the column {twice[0]!r} twice", path=path, advice="keep one")
 
 
+def _check_separator(path: Path, header: list[str], required: Sequence[str]) -> None:
+    """Say so where the columns are there, but not between commas (raises DataError)."""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if set(required) <= {trimmed(cell).strip('"') for cell in ",".join(header).split(separator)}:
+            raise DataError(
+                f"{PATH} has {name} between its columns", path=path, advice="save it with commas between them"
+            )
+
+
 def _row(path: Path, header: list[str], number: int, cells: list[str]) -> CsvRow:
     if len(cells) != len(header):
         raise DataError(path=path, row=number, expected=f"{len(header)} cells", found=len(cells))
     return CsvRow(number, dict(zip(header, map(trimmed, cells), strict=True)))
 
 
+_LIKE_A_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def format_sheet(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table for people, as the bytes of a CSV file that a spreadsheet or a terminal may show.
+
+    Its texts are shown as one line each, and never run as formulas; texts that are plain numbers stay
+    numbers. What this program reads again comes from `format_table`, which keeps every text as it is.
+    """
+    return format_table(header, (list(map(_for_people, row)) for row in rows))
+
+
+def _for_people(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    text = shown(cell)
+    runs = text.startswith(_LIKE_A_FORMULA) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if runs else text
+
+
 def format_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     """A table as the UTF-8 bytes of a CSV file; characters without an encoding are escaped."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8", errors="backslashreplace")
+    return "".join(map(_line, [header, *rows])).encode("utf-8", errors="backslashreplace")
+
+
+def _line(cells: Sequence[object]) -> str:
+    line = io.StringIO(newline="")
+    # With line ends of its own the module leaves a carriage return in a cell without quotes.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def relative_path(name: str) -> PurePosixPath:

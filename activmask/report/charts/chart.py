@@ -19,6 +19,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from activmask.ground.shown import shown
 from activmask.report.findings.series import papers_methods
 
 INK = "#1b1c1e"
@@ -193,7 +194,7 @@ def _settled(figure: Figure) -> Iterator[None]:
 
 def _drawn(chart: Chart, *, ground: str) -> str:
     file = io.StringIO()
-    metadata = {"Date": None, "Creator": None, "Title": chart.title}
+    metadata = {"Date": None, "Creator": None, "Title": shown(chart.title)}
     with _settled(chart.figure):
         chart.figure.savefig(file, format="svg", facecolor=ground, metadata=metadata)
     return file.getvalue()
@@ -204,4 +205,4 @@ def _labelled(text: str, chart: Chart) -> str:
     text = re.sub(r'\bid="', f'id="{chart.name}-', text)
     text = re.sub(r'href="#', f'href="#{chart.name}-', text)
     text = text.replace("url(#", f"url(#{chart.name}-")
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(chart.alt)}"', 1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(shown(chart.alt))}"', 1)

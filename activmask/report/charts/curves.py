@@ -19,6 +19,7 @@ from activmask.report.findings.series import (
     with_all_masks,
     without_repeats,
 )
+from activmask.runs.folder import SCORE
 from activmask.runs.names import model_name
 from activmask.runs.results import Run
 
@@ -76,7 +77,7 @@ def valid_curves(runs: Sequence[Run]) -> Chart | None:
 
 
 def _curve(name: str, run: Run) -> Curve:
-    rows = [[row["valid_auc"] for row in history] for history in run.histories().values()]
+    rows = [[row[SCORE] for row in history] for history in run.histories().values()]
     shared = min(map(len, rows))
     return Curve(name, model_name(run.config), np.array([values[:shared] for values in rows]))
 

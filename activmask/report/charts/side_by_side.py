@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from activmask.data.samples import Samples
+from activmask.ground.shown import shown
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.attribution import attribute
 from activmask.saliency.methods import USUAL_METHOD
@@ -35,7 +36,7 @@ def side_by_side(
         for column, heat in enumerate(maps):
             _show(grid[row, 1 + column], heat[row], mask, HEAT)
     for axes, title in zip(grid[0], ["image and mask", *titles], strict=True):
-        axes.set_title(title, fontsize=10)
+        axes.set_title(shown(title), fontsize=10, parse_math=False)
     return figure
 
 

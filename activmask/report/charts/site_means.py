@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from activmask.data.settings import IN_MEMORY
+from activmask.ground.shown import shown
 from activmask.report.charts.chart import WIDTH, Chart, drawing
 from activmask.report.findings.series import finished, the_data_set
 from activmask.report.findings.site_means import SiteMean, mean_by_site
@@ -89,17 +90,17 @@ def _draw(means: Sequence[SiteMean], pair: tuple[SiteMean, SiteMean]) -> Figure:
 
 
 def _title(*parts: str) -> str:
-    return "\n".join(line for part in parts for line in wrap(part, _TITLE_CHARACTERS))
+    return "\n".join(line for part in parts for line in wrap(shown(part), _TITLE_CHARACTERS))
 
 
 def _show(
     axes: Axes, image: NDArray[np.float64], title: str, colours: str, limits: tuple[float, float]
 ) -> None:
-    shown = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+    picture = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="nearest")
     axes.set_title(title, fontsize=9.5, parse_math=False)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    bar = axes.figure.colorbar(shown, ax=axes, location="bottom", shrink=0.9, aspect=16, pad=0.03)
+    bar = axes.figure.colorbar(picture, ax=axes, location="bottom", shrink=0.9, aspect=16, pad=0.03)
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(3)
     bar.ax.tick_params(labelsize=8)

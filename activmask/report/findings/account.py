@@ -47,6 +47,7 @@ def account(summary: Summary) -> tuple[Fact, ...]:
             for title, run in zip(titles, runs, strict=True)
             if run.unfinished
         ],
+        "Unreadable": [one.why for one in summary.unreadable],
         "In the paper": [_repeated(summary)],
         "Device": _by_value(titles, [str(one["device"]) for one in described]),
         "Versions": _by_value(titles, [_versions(one["versions"]) for one in described]),
@@ -55,7 +56,7 @@ def account(summary: Summary) -> tuple[Fact, ...]:
 
 
 def _description(run: Run) -> dict[str, Any]:
-    seed = (*run.seeds, *run.unfinished)[0]
+    seed = (*run.seeds, *run.unfinished, *run.unreadable)[0]
     return read_facts(seed_folder(run.folder, seed), ("images", "image_size", "device", "versions"))
 
 

@@ -10,7 +10,7 @@ from activmask.experiments.outcomes import Outcomes, decoded, outcomes
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.report.findings.baselines import Comparison, PFloor, p_floor
-from activmask.runs.folder import MEASURES
+from activmask.runs.entries import MEASURES
 from activmask.runs.names import names
 from activmask.runs.results import Run
 from activmask.runs.selection import EPOCHS, Epoch

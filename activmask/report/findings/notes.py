@@ -11,11 +11,14 @@ from activmask.report.findings.mask_notes import mask_notes
 from activmask.report.findings.words import count
 from activmask.runs.identity import on_other_images
 from activmask.runs.names import is_baseline
+from activmask.runs.seed_folders import Unreadable
 from activmask.runs.selection import selected_by
 
 
-def notes(rows: Sequence[Experiment]) -> Iterable[str]:
+def notes(rows: Sequence[Experiment], unreadable: Sequence[Unreadable] = ()) -> Iterable[str]:
     """All sentences to print under the tables of some experiments."""
+    if unreadable:
+        yield unreadable_note(unreadable)
     yield from _departure_notes(rows)
     if any(row.beside for row in rows):
         yield (
@@ -40,6 +43,12 @@ def notes(rows: Sequence[Experiment]) -> Iterable[str]:
             for name, row in zip(full_titles(unfinished, rows), unfinished, strict=True)
         )
         yield f"Unfinished seeds are left out: {named}."
+
+
+def unreadable_note(unreadable: Sequence[Unreadable]) -> str:
+    """How many seeds could not be read and are in no score, and why."""
+    found = "; ".join(one.why for one in unreadable)
+    return f"Left out of all scores, because they cannot be read: {count(len(unreadable), 'seed')} ({found})."
 
 
 def _departure_notes(rows: Sequence[Experiment]) -> Iterable[str]:

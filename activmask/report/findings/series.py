@@ -5,6 +5,7 @@ from functools import cache
 from typing import TypeVar
 
 from activmask.experiments.grid import read_grid
+from activmask.ground.shown import shown
 from activmask.runs.identity import alike
 from activmask.runs.names import data_name, method_name, model_name
 from activmask.runs.results import Run, saw_same_images, told_apart
@@ -84,9 +85,9 @@ def _repeats(run: Run, other: Run) -> bool:
 
 
 def series_names(runs: Sequence[Run]) -> list[str]:
-    """For each run, its method and whatever tells it from runs of the same names, see `told_apart`."""
+    """For each run, as it is drawn, its method and what tells it from runs of the same names."""
     return [
-        f"{method_name(run.config)} ({detail})" if detail else method_name(run.config)
+        shown(f"{method_name(run.config)} ({detail})" if detail else method_name(run.config))
         for run, detail in zip(runs, told_apart(runs), strict=True)
     ]
 

@@ -9,6 +9,7 @@ from activmask.report.findings.baselines import against_baselines
 from activmask.report.findings.experiment import Experiment, experiment_of
 from activmask.report.findings.notes import notes
 from activmask.runs.results import Run, told_apart
+from activmask.runs.seed_folders import Unreadable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,8 @@ class Summary:
     """By data set, model and method, each in the paper's order."""
     notes: tuple[str, ...]
     """Sentences to print under the table."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """What could not be read, so that no score is of it."""
 
     @property
     def data_sets(self) -> list[str]:
@@ -39,8 +42,12 @@ class Summary:
         return list(first.values())
 
 
-def summarise(runs: Sequence[Run]) -> Summary:
+def summarise(runs: Sequence[Run], unreadable: Sequence[Unreadable] = ()) -> Summary:
     """Tabulate runs: scores over seeds, the paper's values, and the paired test against each baseline.
+
+    Args:
+        runs: what `search_runs` found.
+        unreadable: what it found that cannot be read; the table says so.
 
     Raises:
         CheckpointError: a finished seed's history is damaged.
@@ -49,7 +56,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
     known_by = zip(runs, told_apart(runs), against_baselines(runs), strict=True)
     unsorted = [experiment_of(run, distinction, comparison) for run, distinction, comparison in known_by]
     rows = tuple(sorted(unsorted, key=_papers_order()))
-    return Summary(rows=rows, notes=tuple(notes(rows)))
+    return Summary(rows=rows, notes=tuple(notes(rows, unreadable)), unreadable=tuple(unreadable))
 
 
 def _papers_order() -> Callable[[Experiment], tuple[object, ...]]:

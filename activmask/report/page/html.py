@@ -10,7 +10,9 @@ from importlib.metadata import version
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
+from activmask.ground.shown import shown
 from activmask.report.findings.account import Fact
 from activmask.report.tables.table import Row, Table
 
@@ -132,7 +134,7 @@ def render(page: Page) -> str:
         page: what stands on it.
     """
     script = _resource("page.js")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(autoescape=True, finalize=_seen, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(_resource("page.html.jinja"))
     return template.render(
         page=page,
@@ -142,6 +144,11 @@ def render(page: Page) -> str:
         script=script,
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _seen(value: object) -> object:
+    """What a template inserts; text that is not markup yet in characters that are seen."""
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _resource(name: str) -> str:

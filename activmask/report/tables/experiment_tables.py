@@ -13,7 +13,7 @@ from activmask.report.findings.experiment import Beside, Experiment
 from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import interval, mean_sd, p_value, signed
 from activmask.report.tables.table import Cell, Column, Row, Table
-from activmask.runs.folder import MEASURES
+from activmask.runs.entries import MEASURES
 from activmask.runs.selection import SELECTED_BY, Epoch, selected_by
 
 EXPERIMENT = Column(title="Experiment", numeric=False)
@@ -135,8 +135,9 @@ def _paper_field(measure: str, epoch: Epoch, group: str, *, brief: bool = True) 
 
 
 def _seeds(one: Experiment) -> Cell:
-    finished, begun = len(one.run.seeds), len(one.run.unfinished)
-    details = (f"{begun} unfinished",) if begun else ()
+    finished = len(one.run.seeds)
+    others = {"unfinished": one.run.unfinished, "unreadable": one.run.unreadable}
+    details = tuple(f"{len(seeds)} {what}" for what, seeds in others.items() if seeds)
     return Cell(text=str(finished), key=str(finished), details=details)
 
 

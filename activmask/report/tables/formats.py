@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from json import dumps
 from typing import Any
 
-from activmask.data.files.tables import format_table
+from activmask.data.files.tables import format_sheet
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
 from activmask.experiments.printed import PRINTED, Printed
+from activmask.ground.shown import json_text
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.summary import Summary
 from activmask.report.tables.experiment_tables import experiment_tables, printed_at
 from activmask.report.tables.latex import latex as latex_of
 from activmask.report.tables.markdown import markdown as markdown_of
-from activmask.runs.folder import MEASURES
+from activmask.runs.entries import MEASURES
 from activmask.runs.selection import EPOCHS, Epoch
 
 
@@ -30,9 +30,9 @@ def latex(summary: Summary) -> str:
 
 def csv(summary: Summary) -> str:
     """One line per experiment, plain numbers, means and SDs in columns of their own."""
-    lines = [_flat(row) for row in summary.rows]
+    lines = [*(_flat(row) for row in summary.rows), *_lost_lines(summary)]
     header = list(dict.fromkeys(name for line in lines for name in line))
-    return format_table(header, [[line.get(name, "") for name in header] for line in lines]).decode()
+    return format_sheet(header, [[line.get(name, "") for name in header] for line in lines]).decode()
 
 
 def _flat(row: Experiment) -> dict[str, object]:
@@ -53,9 +53,10 @@ def _flat(row: Experiment) -> dict[str, object]:
     }
     gaps = {f"{_at(one.measure, one.epoch)}{_OURS[one.ours]}": one for one in row.beside}
     return {
-        **{name: not_a_formula(text) for name, text in texts.items()},
+        **texts,
         "seeds": len(row.run.seeds),
         "unfinished": len(row.run.unfinished),
+        "unreadable": len(row.run.unreadable),
         **dict(_columns(spreads)),
         **dict(_seed_columns(row)),
         **{f"{name}_minus_paper": _number(gaps[name].difference) if name in gaps else "" for name in _GAPS},
@@ -64,6 +65,17 @@ def _flat(row: Experiment) -> dict[str, object]:
         "departures": "; ".join(f"{k} {ours} (paper {paper})" for k, (ours, paper) in row.departures.items()),
         **_flat_comparison(row),
     }
+
+
+def _lost_lines(summary: Summary) -> Iterable[dict[str, object]]:
+    """A line for each folder of which no experiment is left that could say how many seeds it lost."""
+    told = {row.run.folder for row in summary.rows}
+    lost: dict[str, int] = {}
+    for one in summary.unreadable:
+        if one.run not in told:
+            lost[str(one.run)] = lost.get(str(one.run), 0) + 1
+    for folder, seeds in lost.items():
+        yield {"folder": folder, "seeds": 0, "unfinished": 0, "unreadable": seeds}
 
 
 _OURS = {"auc": "_auc", "accuracy": "_accuracy", "epoch": ""}
@@ -109,11 +121,6 @@ def _number(value: float | None) -> object:
     return "" if value is None else round(value, 6)
 
 
-def not_a_formula(text: str) -> str:
-    """A text that a spreadsheet shows instead of running it."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
 def _flat_comparison(row: Experiment) -> dict[str, object]:
     names = ("seeds", "difference", "low", "high", "p", "p_holm")
     found = row.comparison
@@ -122,15 +129,21 @@ def _flat_comparison(row: Experiment) -> dict[str, object]:
     one = found.difference
     numbers = (one.n, one.mean, one.low, one.high, one.p, found.adjusted_p)
     return {
-        "baseline_folder": not_a_formula(str(found.baseline.folder)),
+        "baseline_folder": str(found.baseline.folder),
         **{f"baseline_{name}": _number(number) for name, number in zip(names, numbers, strict=True)},
     }
 
 
 def json(summary: Summary) -> str:
     """Everything in the summary, full precision; what does not exist is null."""
-    value = {"rows": [_object(row) for row in summary.rows], "notes": list(summary.notes)}
-    return dumps(value, indent=2, allow_nan=False) + "\n"
+    value = {
+        "rows": [_object(row) for row in summary.rows],
+        "unreadable": [
+            {"folder": str(one.run), "seed": one.seed, "reason": one.why} for one in summary.unreadable
+        ],
+        "notes": list(summary.notes),
+    }
+    return json_text(value) + "\n"
 
 
 def _object(row: Experiment) -> dict[str, Any]:
@@ -146,6 +159,7 @@ def _object(row: Experiment) -> dict[str, Any]:
         "folder": str(row.run.folder),
         "seeds": list(row.run.seeds),
         "unfinished": list(row.run.unfinished),
+        "unreadable": list(row.run.unreadable),
         "scores": {s: {m: _or_null(row.scores[s][m]) for m in MEASURES} for s in SPLITS},
         "last_epoch": {s: {m: _or_null(row.last[s][m]) for m in MEASURES} for s in SPLITS},
         "last_epoch_valid": {m: _or_null(row.last["valid"][m]) for m in MEASURES},

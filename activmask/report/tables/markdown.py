@@ -30,4 +30,5 @@ def _line(row: Sequence[str], strong: Sequence[bool]) -> list[str]:
 
 
 def _text(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|~$#]|&(?=[#\w]))", r"\\\1", one_line(text))
+    # A pair of colons around a word is an emoji on many pages.
+    return re.sub(r"([\\`*_\[\]<>|~$#]|&(?=[#\w])|:(?=[\w+-]+:))", r"\\\1", one_line(text))

@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from activmask.data.files.tables import format_table
+from activmask.data.files.tables import format_sheet
 from activmask.evaluation.audit import audited
 from activmask.evaluation.evaluate import Evaluation
 from activmask.evaluation.spread import spread
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.tables.experiment_tables import EXPERIMENT, experiment_row, spread_cell
-from activmask.report.tables.formats import not_a_formula
 from activmask.report.tables.table import Cell, Column, Table
 from activmask.runs.selection import selected_by
 
@@ -143,12 +142,12 @@ def _epoch(found: Sequence[Pair]) -> str:
 def _csv(found: Sequence[Pair], numbers: Numbers, further: dict[str, Numbers]) -> bytes:
     """A line for each network and quantity, with further columns of numbers by their titles."""
     header = ("data", "model", "method", "distinction", "seed", "quantity", "value", *further)
-    return format_table(header, _lines(found, [numbers, *further.values()]))
+    return format_sheet(header, _lines(found, [numbers, *further.values()]))
 
 
 def _lines(found: Sequence[Pair], numbers: Sequence[Numbers]) -> Iterator[tuple[object, ...]]:
     for row, one in found:
-        names = [not_a_formula(name) for name in (row.data, row.model, row.method, row.distinction)]
+        names = (row.data, row.model, row.method, row.distinction)
         for seed, evaluation in one.evaluations.items():
             values = [each(evaluation) for each in numbers]
             for quantity in values[0]:

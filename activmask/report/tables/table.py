@@ -6,6 +6,7 @@ text the two headings become one, and small print stands in brackets.
 
 from dataclasses import dataclass
 
+from activmask.ground.shown import shown
 from activmask.report.findings.words import MINUS
 
 
@@ -118,6 +119,5 @@ class Table:
 
 
 def one_line(text: str) -> str:
-    """A name as it can be printed: without line breaks, control characters or broken encoding."""
-    printable = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(printable.split())
+    """A name as LaTeX and Markdown show it: characters that are seen, one space where there are several."""
+    return " ".join(shown(text).split())

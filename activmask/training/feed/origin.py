@@ -10,6 +10,7 @@ from activmask.data.dataset import Dataset
 from activmask.data.recipe import Recipe, class_names, recipe_of
 from activmask.data.samples import Samples
 from activmask.data.sources.synthetic.drawing import CLASS_NAMES, drawn_recipe
+from activmask.ground.places import real
 from activmask.runs.manifest import Entry, sample_entries, split_digests, table_entries
 
 
@@ -65,4 +66,4 @@ def origin_in_memory(drawn: Mapping[str, Samples]) -> Origin:
 
 def absolute(folder: Path) -> str:
     """One spelling for each folder: from the root of the file system, links followed."""
-    return str(folder.resolve())
+    return str(real(folder))

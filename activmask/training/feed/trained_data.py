@@ -16,6 +16,8 @@ from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, Source, View, split_seed
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.folders import way_back
+from activmask.ground.places import real
 from activmask.objectives.chosen import Chosen
 from activmask.runs.checkpoint import Checkpoint, Description
 from activmask.runs.description import RunConfig
@@ -168,7 +170,8 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
         raise DataError(
             f"the data set folder {stored} that {PATH} was trained on does not exist",
             path=trained.folder,
-            advice="put it back, or name the folder it was moved to as the data to evaluate on, "
+            advice=way_back(stored)
+            or "put it back, or name the folder it was moved to as the data to evaluate on, "
             "where its digests tell it",
         )
     if trained.data_path:
@@ -179,14 +182,14 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
     if not typed.is_dir():
         raise DataError(
             f"{PATH} was trained by an earlier version, which wrote down where its data lay as "
-            f"{typed} alone, and {typed.resolve()} does not exist",
+            f"{typed} alone, and {real(typed)} does not exist",
             path=trained.folder,
             advice="start from the folder that the run was started from, or name its data set as "
             "the data to evaluate on",
         )
     return typed, [
         f"{trained.folder} was trained by an earlier version, which did not write down where its data "
-        f"{trained.source.data} lay; it is taken from the current folder, {typed.resolve()}."
+        f"{trained.source.data} lay; it is taken from the current folder, {real(typed)}."
     ]
 
 

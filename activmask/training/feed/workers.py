@@ -3,10 +3,12 @@
 Shapes: B images of a batch, T the network's side in px.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_all_start_methods, get_context
+from tempfile import gettempdir
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import torch
@@ -16,8 +18,8 @@ from torch.utils import data
 from activmask.data.dataset import Dataset, load_samples
 from activmask.data.samples import Samples
 from activmask.data.settings import View
-from activmask.ground.errors import ActivmaskError, DataError
-from activmask.ground.interrupts import children_deaf_to_interrupts
+from activmask.ground.children import Forked
+from activmask.ground.errors import PATH, ActivmaskError, DataError
 from activmask.machine.device import cores
 from activmask.machine.world import ALONE, World
 from activmask.objectives.chosen import Chosen, needs, shown_always
@@ -93,9 +95,7 @@ class Workers:
         self.requests[:] = requests
         first = self.requests[0]
         try:
-            with children_deaf_to_interrupts():
-                answers = iter(self.loader)
-            for answer in answers:
+            for answer in self.loader:
                 assert self.requests[0] is first, "another pass began before this one had ended"
                 if isinstance(answer, ActivmaskError):
                     raise answer
@@ -103,6 +103,14 @@ class Workers:
         except (ConnectionError, FileNotFoundError, EOFError) as error:
             # The memory of an answer is fetched from its worker, which is no longer there.
             raise _killed() from error
+        except OSError as error:
+            if "AF_UNIX" not in str(error):
+                raise
+            raise DataError(
+                f"the folder for temporary files, {PATH}, has too long a name for the sockets of processes",
+                path=gettempdir(),
+                advice="set TMPDIR to a shorter one",
+            ) from error
 
 
 def worker_count(threads: int, world: World = ALONE) -> int:
@@ -184,6 +192,7 @@ def new_workers(reader: Reader, device: torch.device, count: int) -> Workers:
             "num_workers": count,
             "multiprocessing_context": _context(),
             "persistent_workers": True,
+            "worker_init_fn": _without_half_requests,
             "prefetch_factor": AHEAD,
         }
     loader = data.DataLoader(
@@ -200,13 +209,22 @@ def new_workers(reader: Reader, device: torch.device, count: int) -> Workers:
     return Workers(reader=reader, loader=loader, requests=requests)
 
 
-def _context() -> Any:
+def _context() -> Forked:
     """How workers start: forked by a server that has loaded torch once and runs no threads."""
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
+    context = Forked()
     context.set_forkserver_preload([__name__])
     return context
+
+
+def _without_half_requests(_: int) -> None:
+    """Print no traceback where the training process ends while it fetches an answer from this one."""
+    usual = sys.excepthook
+
+    def printed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, EOFError | ConnectionError):
+            usual(kind, error, trace)
+
+    sys.excepthook = printed
 
 
 def _killed() -> DataError:

@@ -111,7 +111,7 @@ def record(replica: Replica) -> Recording:
     recorder = _new_recorder(derived_generator(replica.seed, "step", 0, device))
     health = new_health(replica)
     kinds: dict[tuple[int, ...], tuple[Segment, Callable[[], None]]] = {}
-    plan = list(_segment_sizes(len(replica.train), replica.config.training.batch_size))
+    plan = list(_segment_sizes(replica.batch_sizes))
     splits = {name: judged(replica, name) for name in judged_splits(replica.config.training)}
     verdict = new_verdict(len(splits), device)
     with _capturable(replica):
@@ -172,11 +172,10 @@ def _capturable(replica: Replica) -> Iterator[None]:
         raise
 
 
-def _segment_sizes(images: int, batch_size: int) -> Iterator[tuple[int, ...]]:
+def _segment_sizes(sizes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """The batch sizes of an epoch's steps, cut into segments."""
-    sizes = [min(batch_size, images - first) for first in range(0, images, batch_size)]
     for first in range(0, len(sizes), SEGMENT_STEPS):
-        yield tuple(sizes[first : first + SEGMENT_STEPS])
+        yield sizes[first : first + SEGMENT_STEPS]
 
 
 def _recorded(work: Callable[[], None], recorder: _Recorder) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from activmask.runs.folder import HISTORY_FILE
 from activmask.runs.selection import is_better, merit
 from activmask.training.replicas.epoch import epoch_row, train_epoch
 from activmask.training.replicas.replica import Replica
-from activmask.training.replicas.state import save_state
+from activmask.training.replicas.state import save_best, save_state
 from activmask.training.replicas.watcher import Watcher
 
 
@@ -48,8 +48,15 @@ def keep_row(replica: Replica, row: dict[str, Any], *, is_best: bool) -> None:
 
 
 def save(replica: Replica) -> None:
-    """Write the state after the last epoch, and the history up to it."""
+    """Write the state after the last epoch, then what follows from it: the best weights and the history."""
     save_state(replica)
+    write_what_follows(replica)
+
+
+def write_what_follows(replica: Replica) -> None:
+    """Write what a replica's state says and its folder may lack, if training was killed after the state."""
+    if replica.best_epoch != replica.best_on_disk:
+        save_best(replica)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(replica.history[0]), lineterminator="\n")
     writer.writeheader()

@@ -62,7 +62,7 @@ def mean_losses(objectives: Chosen, steps: Iterable[tuple[Tensor, int]]) -> dict
 
 def step_count(replica: Replica) -> int:
     """Optimizer steps of an epoch."""
-    return -(-len(replica.train) // replica.config.training.batch_size)
+    return len(replica.batch_sizes)
 
 
 def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
@@ -71,12 +71,12 @@ def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
     Yields:
         The step's loss and weighted terms, detached, (1 + number of terms,), and its number of images.
     """
-    config, epoch, device = replica.config, replica.next_epoch, replica.device
+    epoch, device = replica.next_epoch, replica.device
     order = torch.randperm(len(replica.train), generator=derived_generator(replica.seed, "order", epoch))
     generator = derived_generator(replica.seed, "step", epoch, device)
     replica.model.train()
     with network_randomness(replica.seed, epoch, device), worker_losses_named():
-        epoch_batches = batches(replica.train, order.split(config.training.batch_size), device)
+        epoch_batches = batches(replica.train, order.split(replica.batch_sizes), device)
         for step, (images, masks, labels) in enumerate(epoch_batches):
             passed = forward_step(replica, images, masks, labels, generator)
             if not torch.isfinite(passed.values[0]):

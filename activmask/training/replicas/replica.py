@@ -19,7 +19,7 @@ from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
 from activmask.machine.world import ALONE, World
 from activmask.models import find_model
-from activmask.models.build import build_model
+from activmask.models.build import build_model, check_memory
 from activmask.models.double_backward import prepare_double_backward
 from activmask.models.output import ModelOutput
 from activmask.models.synced_batch_norm import sync_batch_norm
@@ -28,6 +28,7 @@ from activmask.objectives.objective import Trial
 from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
+from activmask.runs.identity import run_digest
 from activmask.runs.manifest import Entry
 from activmask.runs.seeds import derived_seed
 from activmask.training.feed.equal_images import equal_images, near_images
@@ -36,6 +37,7 @@ from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_fact
 from activmask.training.feed.origin import Origin
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
+from activmask.training.replicas.batch_sizes import Learners, batch_sizes
 
 
 @dataclass(kw_only=True)
@@ -55,12 +57,16 @@ class Replica:
     discriminator_optimizer: torch.optim.Adam | None
     train: AnySamples
     """Training samples at stored resolution on the device, masks dilated; or a stream of them."""
+    batch_sizes: tuple[int, ...]
+    """Images of each step of an epoch, over all processes."""
     splits: dict[str, AnySamples]
     """Train, valid and test as evaluation sees them, on the CPU; or streams of them."""
     origin: Origin
     """Where the images of all splits come from, and by what they are known again."""
     mask_facts: MaskFacts
     """What its training masks cover, and what their presence tells."""
+    run_sha256: str
+    """Which run it is of, see `identity.run_digest`; a resumed one keeps that which it began with."""
     note: str = ""
     """What is worth knowing about the data; often empty."""
     world: World = ALONE
@@ -72,6 +78,8 @@ class Replica:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     best_on_disk: int = -1
     """The epoch whose weights the best file holds."""
+    best_sha256: str = ""
+    """Of the best weights, once they were saved, see `tensor_file.tensors_digest`."""
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def description(self, epoch: int) -> Description:
@@ -90,6 +98,7 @@ class Replica:
             class_names=self.origin.class_names,
             recipe=self.origin.recipe,
             split_sha256=self.origin.digests,
+            run_sha256=self.run_sha256,
         )
 
 
@@ -125,24 +134,35 @@ def new_replica(
     facts = mask_facts(train, config.view, config.objectives)
     check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
+    classes = class_count(seen)
+    check_memory(config.network, channels=channels, classes=classes, image_size=size)
     model = build_model(
         config.network,
         channels=channels,
-        classes=class_count(seen),
+        classes=classes,
         image_size=size,
         seed=derived_seed(seed, "weights"),
     )
-    _check_batches(config.training.batch_size, len(train), world)
     image = channels, size, size
     blank = _check_taps(model, config.network.model, config.objectives, image)
-    if config.training.sync_batchnorm and sync_batch_norm(model) == 0:
-        raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
     _check_twice_differentiable(model, config.network.model, config.objectives, image)
+    second = _discriminator(config.objectives, blank, seed)
+    learners = Learners(
+        name=config.network.model,
+        objectives=config.objectives,
+        model=model,
+        discriminator=second,
+        image=image,
+    )
+    synced = config.training.sync_batchnorm
+    sizes, merged = batch_sizes(len(train), config.training.batch_size, learners, world, synced=synced)
+    if synced and sync_batch_norm(model) == 0:
+        raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
     model = _placed(model, device)
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
     if needs(config.objectives).second_derivative and device.type == "cuda":
         prepare_double_backward(model)
-    second, second_optimizer = _discriminator(config.objectives, blank, seed, device)
+    second = None if second is None else second.to(device)
     return Replica(
         config=config,
         seed=seed,
@@ -152,28 +172,32 @@ def new_replica(
         objective=_objective(config, model, second, world),
         optimizer=_adam(model, config.training.lr),
         discriminator=second,
-        discriminator_optimizer=second_optimizer,
+        discriminator_optimizer=_second_adam(config.objectives, second),
         train=train,
+        batch_sizes=sizes,
         splits=seen,
         origin=origin,
         mask_facts=facts,
-        note=note,
+        run_sha256=run_digest(config, seed, origin.digests),
+        note="; ".join(filter(None, (note, merged))),
         world=world,
     )
 
 
-def _discriminator(
-    objectives: Chosen, blank: ModelOutput | None, seed: int, device: torch.device
-) -> tuple[nn.Module | None, torch.optim.Adam | None]:
-    """The second network and its optimizer, where an objective has one, given a pass over a blank image."""
+def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> nn.Module | None:
+    """The second network, where an objective has one, given a pass over a blank image."""
     found = discriminator_of(objectives)
     if found is None:
-        return None, None
+        return None
     assert blank is not None
     kind, settings = found
     features = kind.features(settings, blank).shape[1]
-    second = kind.build(settings, features, derived_seed(seed, "discriminator")).to(device)
-    return second, _adam(second, kind.lr(settings))
+    return kind.build(settings, features, derived_seed(seed, "discriminator"))
+
+
+def _second_adam(objectives: Chosen, second: nn.Module | None) -> torch.optim.Adam | None:
+    found = discriminator_of(objectives)
+    return None if found is None or second is None else _adam(second, found[0].lr(found[1]))
 
 
 def _data(
@@ -250,15 +274,6 @@ def _placed(model: nn.Module, device: torch.device) -> nn.Module:
 
 def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
-
-
-def _check_batches(batch_size: int, images: int, world: World) -> None:
-    smallest = images % batch_size or batch_size
-    if min(smallest, images) < world.size:
-        raise UsageError(
-            f"the last batch of an epoch has {smallest} images, fewer than the {world.size} processes that "
-            "share it; choose another batch_size or fewer processes"
-        )
 
 
 def _check_taps(

@@ -6,26 +6,41 @@ is the state's own or in it too, so that a state is enough to write a best file 
 swallowed.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
+from activmask.data.dataset import CARD_FILE
 from activmask.data.samples import Samples
-from activmask.ground.errors import PATH, CheckpointError, UsageError
-from activmask.ground.files import write_whole
+from activmask.ground.errors import PATH, UsageError
+from activmask.ground.listed import listed
 from activmask.models.build import load_plain_weights, plain_weights
-from activmask.runs.checkpoint import Description, read_safetensors, save_checkpoint, snapshot
-from activmask.runs.checkpoint_format import refuse_newer
+from activmask.runs.checkpoint import Description, read_description, save_checkpoint, snapshot
 from activmask.runs.folder import BEST_FILE, STATE_FILE
-from activmask.runs.identity import changed_settings, changes_in_words
+from activmask.runs.identity import changed_settings, changes_in_words, other_run
 from activmask.runs.manifest import Entry, what_changed
+from activmask.runs.tensor_file import (
+    STATES_DESCRIPTION,
+    check_tensors,
+    read_tensors,
+    tensors_digest,
+    write_tensors,
+)
+from activmask.training.feed.origin import Origin
 from activmask.training.feed.sources import fingerprint
 from activmask.training.feed.stream import file_digest
+from activmask.training.replicas.kept_state import (
+    BEST_SHA256,
+    KeptState,
+    cannot_be_resumed,
+    check_discriminator_fits,
+    check_fits,
+    check_sections,
+    read_state,
+    section,
+)
 from activmask.training.replicas.replica import Replica
 
 _DISCRIMINATOR, _ITS_OPTIMIZER = "judge", "judge_optimizer"
@@ -33,7 +48,7 @@ _DISCRIMINATOR, _ITS_OPTIMIZER = "judge", "judge_optimizer"
 
 
 def save_state(replica: Replica) -> None:
-    """Write the state after the epoch that just ended, then the best weights if they are new."""
+    """Write the state after the epoch that just ended; `save_best` is to follow where they are new."""
     tensors = {f"model.{name}": tensor for name, tensor in plain_weights(replica.model).items()}
     tensors |= _optimizer_tensors("optimizer", replica.optimizer)
     if replica.discriminator is not None and replica.discriminator_optimizer is not None:
@@ -42,16 +57,16 @@ def save_state(replica: Replica) -> None:
         tensors |= _optimizer_tensors(_ITS_OPTIMIZER, replica.discriminator_optimizer)
     if replica.best_epoch not in {replica.best_on_disk, replica.next_epoch - 1}:
         tensors |= {f"best.{name}": tensor for name, tensor in replica.best_weights.items()}
+    if replica.best_epoch != replica.best_on_disk:
+        replica.best_sha256 = tensors_digest(replica.best_weights)
     progress = {
-        "description": replica.description(replica.next_epoch - 1).to_json(),
+        STATES_DESCRIPTION: replica.description(replica.next_epoch - 1).to_json(),
         "best_epoch": replica.best_epoch,
         "best_score": replica.best_score,
+        BEST_SHA256: replica.best_sha256,
         "history": replica.history,
     }
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(replica.folder / STATE_FILE, save(contiguous, {"activmask": json.dumps(progress)}))
-    if replica.best_epoch != replica.best_on_disk:
-        save_best(replica)
+    write_tensors(replica.folder / STATE_FILE, tensors, progress)
 
 
 def save_best(replica: Replica) -> None:
@@ -70,45 +85,70 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
     Returns:
         Sentences on what could not be checked, or is no longer as it was without harm.
 
+    Writes nothing: `best_on_disk` says whether the best file is to be written again.
+
     Raises:
-        CheckpointError: the state is missing or damaged.
+        CheckpointError: the state or the best file that it needs is missing, damaged, or another seed's,
+            run's or epoch's.
         UsageError: it belongs to another run or other data.
     """
-    path = replica.folder / STATE_FILE
-    tensors, header = read_safetensors(path)
-    try:
-        progress = json.loads(header["activmask"])
-        refuse_newer(path, progress["description"])
-        before = Description.from_json(progress["description"])
-        _check_same_run(replica, before)
-        notes = _check_same_data(replica, before, progress, written)
-        load_plain_weights(replica.model, _section(tensors, "model"))
-        _restore_optimizer("optimizer", replica.optimizer, tensors)
-        if replica.discriminator is not None and replica.discriminator_optimizer is not None:
-            replica.discriminator.load_state_dict(_section(tensors, _DISCRIMINATOR))
-            _restore_optimizer(_ITS_OPTIMIZER, replica.discriminator_optimizer, tensors)
-        replica.next_epoch = before.epoch + 1
-        replica.best_epoch, replica.best_score = progress["best_epoch"], progress["best_score"]
-        replica.history = progress["history"]
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{PATH} cannot be resumed ({type(error).__name__}: {error})", path=path, advice="start anew"
-        ) from error
+    state = read_state(replica.folder / STATE_FILE)
+    _check_same_run(replica, state.description)
+    notes = _check_same_data(replica, state, written)
+    check_fits(state, replica)
+    check_discriminator_fits(state, replica, _DISCRIMINATOR, _ITS_OPTIMIZER)
+    second = replica.discriminator is not None
+    check_sections(
+        state, ("model", "optimizer", "best", *((_DISCRIMINATOR, _ITS_OPTIMIZER) if second else ()))
+    )
+    load_plain_weights(replica.model, section(state.tensors, "model"))
+    _restore_optimizer(replica.optimizer, section(state.tensors, "optimizer"))
+    if replica.discriminator is not None and replica.discriminator_optimizer is not None:
+        replica.discriminator.load_state_dict(section(state.tensors, _DISCRIMINATOR))
+        _restore_optimizer(replica.discriminator_optimizer, section(state.tensors, _ITS_OPTIMIZER))
+    replica.run_sha256 = state.description.run_sha256 or replica.run_sha256
+    replica.next_epoch = state.description.epoch + 1
+    replica.best_epoch, replica.best_score = state.best_epoch, state.best_score
+    replica.history = state.history
     if replica.world.writes:
-        _restore_best(replica, _section(tensors, "best"))
+        _restore_best(replica, state)
     return notes
 
 
-def _restore_best(replica: Replica, kept: dict[str, Tensor]) -> None:
-    if replica.best_epoch == replica.next_epoch - 1:
-        replica.best_weights = snapshot(replica.model)
-        save_best(replica)
-        return
-    weights = kept or read_safetensors(replica.folder / BEST_FILE)[0]
+def _restore_best(replica: Replica, state: KeptState) -> None:
+    """Take the best weights from the state, or from the file that it names."""
+    own, kept = replica.best_epoch == state.description.epoch, section(state.tensors, "best")
+    if own:
+        weights = snapshot(replica.model)
+    elif kept:
+        check_tensors(state.path, kept, plain_weights(replica.model), "this run's best weights")
+        weights = kept
+    else:
+        weights = _read_best(replica, state)
+    replica.best_sha256 = tensors_digest(weights)
+    if state.best_sha256 not in {"", replica.best_sha256}:
+        raise cannot_be_resumed(
+            state.path if own or kept else replica.folder / BEST_FILE,
+            "its weights are not those of the best epoch that the state names",
+        )
     replica.best_weights = {name: tensor.to(replica.device) for name, tensor in weights.items()}
-    if kept:
-        save_best(replica)
-    replica.best_on_disk = replica.best_epoch
+    replica.best_on_disk = -1 if own or kept else replica.best_epoch
+
+
+def _read_best(replica: Replica, state: KeptState) -> dict[str, Tensor]:
+    """The best file's weights, once it was found to be of this run and of the epoch that the state names."""
+    file = read_tensors(replica.folder / BEST_FILE)
+    description = read_description(file.path, file.told)
+    check_tensors(file.path, file.tensors, plain_weights(replica.model), "this run's weights")
+    expected = {"seed": replica.seed, "epoch": state.best_epoch}
+    other = [name for name in expected if getattr(description, name) != expected[name]]
+    if other:
+        wrong = f"its {other[0]} is {getattr(description, other[0])}, the state's {expected[other[0]]}"
+    else:
+        wrong = other_run(state.description, description)
+    if wrong:
+        raise cannot_be_resumed(file.path, wrong)
+    return file.tensors
 
 
 def _check_same_run(replica: Replica, written: Description) -> None:
@@ -122,12 +162,10 @@ def _check_same_run(replica: Replica, written: Description) -> None:
         )
 
 
-def _check_same_data(
-    replica: Replica, before: Description, progress: dict[str, Any], written: Sequence[Entry]
-) -> tuple[str, ...]:
-    data, now = replica.config.source.data, replica.origin
+def _check_same_data(replica: Replica, state: KeptState, written: Sequence[Entry]) -> tuple[str, ...]:
+    data, now, before = replica.config.source.data, replica.origin, state.description
     if not before.split_sha256:
-        _check_old_digest(replica, progress["data_digest"])
+        _check_old_digest(replica, state)
         return (
             f"{replica.folder} was begun by an earlier version, which wrote down neither its splits nor "
             "digests of validation and test: the splits were drawn anew, the training images are those of "
@@ -143,6 +181,12 @@ def _check_same_data(
             path=replica.folder,
             advice="restore it or start anew",
         )
+    if now.path and (told := _told_otherwise(before, now)):
+        raise UsageError(
+            f"{data} has changed since {PATH} began: its {CARD_FILE} told of other {told}",
+            path=replica.folder,
+            advice="restore it or start anew",
+        )
     replica.origin = replace(now, images=before.data_images)
     if now.images > before.data_images:
         return (
@@ -152,19 +196,24 @@ def _check_same_data(
     return ()
 
 
-def _check_old_digest(replica: Replica, digest: str) -> None:
+def _told_otherwise(before: Description, now: Origin) -> str:
+    """What a run wrote down of its data set's card and finds changed; earlier versions wrote down less."""
+    if before.class_names and before.class_names != now.class_names:
+        return f"classes ({listed(before.class_names) or 'none'}; now {listed(now.class_names) or 'none'})"
+    changed = [name for name, value in before.recipe.items() if now.recipe.get(name) != value]
+    return f"ways in which its images were made ({listed(changed)})" if changed else ""
+
+
+def _check_old_digest(replica: Replica, state: KeptState) -> None:
     train = replica.train
-    if digest != (fingerprint(train) if isinstance(train, Samples) else file_digest(train)):
+    if not state.data_digest:
+        raise cannot_be_resumed(state.path, "it names no digest of its training images")
+    if state.data_digest != (fingerprint(train) if isinstance(train, Samples) else file_digest(train)):
         raise UsageError(
             f"{replica.config.source.data} has changed since {PATH} began",
             path=replica.folder,
             advice="restore it or start anew",
         )
-
-
-def _section(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    prefix = f"{name}."
-    return {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 
 def _optimizer_tensors(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -175,9 +224,9 @@ def _optimizer_tensors(name: str, optimizer: torch.optim.Optimizer) -> dict[str,
     }
 
 
-def _restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in _section(tensors, name).items():
+    for key, tensor in tensors.items():
         index, _, entry = key.partition(".")
         state.setdefault(int(index), {})[entry] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

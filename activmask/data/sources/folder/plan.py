@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from activmask.data.dataset import COLUMNS
-from activmask.data.files.images import SUFFIXES, bit_depth, image_size
+from activmask.data.files.images import SUFFIXES, bit_depth, faults_of_masks, image_size
 from activmask.data.files.likeness import is_missing, refuse_likenesses
 from activmask.data.files.tables import CsvRow, read_table, relative_path
 from activmask.data.skipped import reason
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.walking import walked
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
@@ -126,8 +127,8 @@ def _item(row: CsvRow, path: PurePosixPath, images: Path, mask: Path | None, tak
         )
     image = _existing(images, path)
     size, depth = image_size(image), bit_depth(image)
-    if mask is not None and image_size(mask) != size:
-        raise DataError(f"the mask {PATH} is of another size than its image", path=mask)
+    if mask is not None:
+        _check_mask(mask, size)
     return Item(
         file_name=row["file_name"],
         name=_safe_name(path, taken),
@@ -140,6 +141,13 @@ def _item(row: CsvRow, path: PurePosixPath, images: Path, mask: Path | None, tak
         size=size,
         bit_depth=depth,
     )
+
+
+def _check_mask(mask: Path, size: tuple[int, int]) -> None:
+    with faults_of_masks():
+        found = image_size(mask)
+    if found != size:
+        raise DataError(f"the mask {PATH} is of another size than its image", path=mask)
 
 
 def _shown(cell: str) -> str:
@@ -212,7 +220,8 @@ def _named_mask(folder: Path, name: str) -> Path | None:
 
 def _files_by_stem(masks: Path) -> dict[PurePosixPath, list[Path]]:
     found: dict[PurePosixPath, list[Path]] = defaultdict(list)
-    for path in sorted(masks.rglob("*")):
+    paths = [folder / name for folder, _, names in walked(masks) for name in names]
+    for path in sorted(paths):
         if path.suffix.lower() in SUFFIXES:
             found[_composed(PurePosixPath(path.relative_to(masks).as_posix())).with_suffix("")].append(path)
     return found

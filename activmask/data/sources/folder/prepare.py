@@ -31,6 +31,7 @@ from activmask.data.sources.folder.plan import Item, number_classes, plan_items
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
 from activmask.ground.errors import PATH, DataError, UsageError
+from activmask.ground.places import real
 from activmask.ground.progress import ItemsDone
 
 
@@ -172,7 +173,7 @@ def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, si
                 f"the folder {PATH} does not exist", path=folder, advice="name an existing folder of images"
             )
     for source in (images, labels, masks):
-        if source is not None and source.resolve().is_relative_to(out.resolve()):
+        if source is not None and real(source).is_relative_to(real(out)):
             raise UsageError(
                 f"{PATH} lies in {out}, which would be replaced", path=source, advice="choose another place"
             )

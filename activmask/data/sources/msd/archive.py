@@ -1,17 +1,28 @@
 """Unpack a task of the Medical Segmentation Decathlon from the .tar file as downloaded."""
 
+import os
 import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from uuid import uuid4
 
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.folders import hidden_beside
+from activmask.ground.places import real
 
 MAX_BYTES = 200 * 10**9
 """The largest task has a tenth of it."""
+
+MOST_MEMBERS = 100_000
+"""The task of most files has 1,450."""
+
+MOST_FOLDERS = 16
+"""Above a member; those of a task lie in two. Few bytes make thousands, which few programs remove."""
+
+MOST_BYTES_OF_A_NAME = 255
+"""What file systems take, folder by folder."""
 
 _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _UNUSED = "imagesTs"
@@ -31,12 +42,13 @@ def unpacked(archive: Path, beside: Path) -> Iterator[Path]:
     Raises:
         DataError: the archive is broken, holds what could reach outside, or needs too much space.
     """
-    target = beside.resolve().parent / f".{beside.name}.{uuid4().hex[:12]}.unpacked"
+    target = hidden_beside(real(beside), "unpacked")
     try:
         try:
             target.mkdir(parents=True)
             _unpack(archive, target)
-        except (tarfile.TarError, EOFError, zlib.error) as error:
+        # A ValueError, also of numbers and encodings, is how the library answers headers that make no sense.
+        except (tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError, MemoryError) as error:
             raise DataError(
                 f"{PATH} is not a whole .tar file", path=archive, advice="download it again"
             ) from error
@@ -57,7 +69,12 @@ def _unpack(archive: Path, target: Path) -> None:
         raise DataError(f"{PATH} does not exist; expected a .tar file of the Decathlon", path=archive)
     total = 0
     with tarfile.open(archive) as tar:
-        for member in tar:
+        for count, member in enumerate(tar):
+            if count >= MOST_MEMBERS:
+                raise DataError(
+                    f"{PATH} holds more than {MOST_MEMBERS:,} files; it is no task of the Decathlon",
+                    path=archive,
+                )
             _check_member(archive, member)
             total += member.size
             if total > MAX_BYTES:
@@ -88,6 +105,21 @@ def _check_member(archive: Path, member: tarfile.TarInfo) -> None:
             f"{PATH} holds the link or device {member.name[:200]!r}",
             path=archive,
             expected="files and folders",
+            advice="download it again",
+        )
+    if len(path.parts) > MOST_FOLDERS + 1:
+        raise DataError(
+            f"{PATH} holds {member.name[:50]!r}... in {len(path.parts) - 1:,} folders",
+            path=archive,
+            expected=f"at most {MOST_FOLDERS}",
+            advice="download it again",
+        )
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    if longest > MOST_BYTES_OF_A_NAME:
+        raise DataError(
+            f"{PATH} holds the name {member.name[:50]!r}... of {longest:,} bytes",
+            path=archive,
+            expected=f"at most {MOST_BYTES_OF_A_NAME}",
             advice="download it again",
         )
     if path.is_absolute() or ".." in path.parts or "\\" in member.name:

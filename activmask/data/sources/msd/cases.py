@@ -5,7 +5,9 @@ documentation/dataset_format.md. No voxel is read here.
 """
 
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any, Literal
 
 from activmask.data.files.tables import read_text
 from activmask.ground.errors import PATH, DataError, UsageError
+from activmask.ground.places import real
 
 Layout = Literal["decathlon", "nnunet"]
 
@@ -83,7 +86,7 @@ def read_task(source: Path, *, channel: int = 0) -> Task:
     pairs = named.items() if nnunet else ((name, key) for key, name in named.items())
     labels = {str(name): _values(table, name, value) for name, value in pairs}
     values = tuple(sorted({0, *(value for several in labels.values() for value in several)}))
-    root = table.parent.resolve()
+    root = real(table.parent)
     found = _nnunet_cases(table, facts, channel) if nnunet else _listed_cases(table, facts, channel)
     held = 1 if nnunet else len(channels)
     cases, skipped = _sound_cases(root, found, held)
@@ -257,13 +260,20 @@ def _inside(root: Path, name: str) -> Path:
     # Archives made on macOS hold a ._NAME beside each file, which is no volume.
     if name.rsplit("/", 1)[-1].startswith("."):
         raise DataError("its name begins with a dot, so it is no volume")
-    try:
-        path = (root / name).resolve()
-        inside, there = path.is_relative_to(root), path.is_file()
-    except (OSError, ValueError):
-        inside, there = False, False
-    if not inside:
+    path = Path(os.path.normpath(root / name))
+    if not path.is_relative_to(root):
         raise DataError(f"{_text(name, '')} lies outside the task's folder")
-    if not there:
-        raise DataError(f"{_text(name, '')} does not exist")
+    try:
+        kind = path.stat().st_mode
+        path = path.resolve(strict=True)
+    except FileNotFoundError as error:
+        why = "is a link that leads nowhere" if path.is_symlink() else "does not exist"
+        raise DataError(f"{_text(name, '')} {why}") from error
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{_text(name, '')} cannot be read ({told})") from error
+    if not path.is_relative_to(root):
+        raise DataError(f"{_text(name, '')} is a link that leads outside the task's folder")
+    if not stat.S_ISREG(kind):
+        raise DataError(f"{_text(name, '')} is {'a folder' if stat.S_ISDIR(kind) else 'no file'}")
     return path

@@ -3,7 +3,6 @@
 Source: Antonelli et al., "The Medical Segmentation Decathlon" (2022); the paper's section 5.
 """
 
-import math
 import re
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -15,18 +14,20 @@ from typing import Any
 from activmask.data.dilation import NATIVE_UNIT, dilation_radius
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.files.images import check_side
+from activmask.data.files.limits import SIGMAS, STORED
 from activmask.data.skipped import reason
 from activmask.data.sources.msd.archive import is_archive, unpacked
 from activmask.data.sources.msd.cases import Case, Task, chosen_values, read_task
 from activmask.data.sources.msd.organs import CT_WINDOW, ORGANS
 from activmask.data.sources.msd.volume import ORIENTATION, PERCENTILES, SliceRules, Slices, cut
-from activmask.data.writer import Record, Summary, check_target, write_dataset
+from activmask.data.writer import Record, Summary, claimed_dataset, write_dataset
 from activmask.ground.errors import DataError, UsageError
+from activmask.ground.limits import NUMBERS
+from activmask.ground.places import real
 from activmask.ground.processes import in_order
 from activmask.ground.progress import ItemsDone
 
 _OTHER_BLUR = 0.5
-_MAX_BLUR = 8192
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class _Tally:
 
 def source_name(source: Path) -> str:
     """The task's name as its folder or archive has it, 'Task03_Liver'."""
-    path = source.resolve()
+    path = real(source)
     if path.name == "dataset.json":
         path = path.parent
     return re.sub(r"\.(tar|tar\.gz|tgz)$", "", path.name, flags=re.IGNORECASE)
@@ -133,11 +134,12 @@ def prepare_msd(
         DataError: the task is broken, or what is left after skipping cannot make a data set.
         UsageError: the arguments make no sense, alone or for this task.
     """
-    _check_request(size, window, slices_per_volume, mask_blur)
-    if is_archive(source):
-        # The writer checks it too, but only after minutes of unpacking.
-        check_target(out, overwrite)
-    with unpacked(source, out) if is_archive(source) else nullcontext(source) as folder:
+    _check_request(size, window, slices_per_volume, mask_blur, channel)
+    with (
+        # Writing claims the place too, but only after minutes of unpacking.
+        claimed_dataset(out, overwrite) as claim,
+        unpacked(source, out) if is_archive(source) else nullcontext(source) as folder,
+    ):
         task = read_task(folder, channel=channel)
         is_ct = task.modality.strip().casefold() == "ct"
         rules = SliceRules(
@@ -160,6 +162,7 @@ def prepare_msd(
             overwrite=overwrite,
             skipped=tally.skipped,
             mask_blur=blur,
+            claim=claim,
         )
     return MsdSummary(
         written=written,
@@ -178,17 +181,24 @@ def prepare_msd(
 
 
 def _check_request(
-    size: int, window: tuple[float, float] | None, slices_per_volume: int, mask_blur: float | None
+    size: int,
+    window: tuple[float, float] | None,
+    slices_per_volume: int,
+    mask_blur: float | None,
+    channel: int,
 ) -> None:
     check_side(size)
-    if window is not None and not (all(map(math.isfinite, window)) and window[0] < window[1]):
+    if window is not None and not STORED.least <= window[0] < window[1] <= STORED.most:
         raise UsageError(
-            "window must rise from a low to a high value", found=f"{window[0]:g} to {window[1]:g}"
+            f"window must rise from a low to a high value within {STORED.least:g} and {STORED.most:g}",
+            found=f"{window[0]:g} to {window[1]:g}",
         )
-    if slices_per_volume < 0 or slices_per_volume == 1:
+    NUMBERS.check("slices_per_volume", slices_per_volume)
+    if slices_per_volume == 1:
         raise UsageError("slices_per_volume must be 0 or at least 2", found=slices_per_volume)
-    if mask_blur is not None and not 0 <= mask_blur <= _MAX_BLUR:
-        raise UsageError(f"mask_blur must be from 0 to {_MAX_BLUR} px", found=f"{mask_blur:g}")
+    NUMBERS.check("channel", channel)
+    if mask_blur is not None:
+        SIGMAS.check("mask_blur", mask_blur)
 
 
 def _blur(preset: str | None) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from activmask.data.recipe import Recipe
 from activmask.data.samples import Samples
+from activmask.data.sources.synthetic.limits import IMAGES, SEEDS, SHARES, SIDES
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import UsageError
 
@@ -24,7 +25,6 @@ CLASS_NAMES = ("two crosses", "one cross")
 """Of classes 0 and 1."""
 
 EXTENTS = (3, 5)
-SMALLEST_SIZE = 16
 LARGEST_PIXELS = 2**31
 
 _BOX_HEIGHT, _BOX_WIDTH, _BOX_MARGIN = 2, 3, 3
@@ -114,21 +114,17 @@ def drawn_recipe(height: int, width: int) -> Recipe:
 
 
 def _check(spec: SyntheticSpec) -> None:
-    if spec.size < SMALLEST_SIZE:
-        raise UsageError(f"synthetic images need at least {SMALLEST_SIZE} px a side", found=spec.size)
+    SIDES.check("size", spec.size)
+    for name in ("n", "valid", "test"):
+        IMAGES.check(name, getattr(spec, name))
+    SEEDS.check("seed", spec.seed)
+    for name in ("correlation", "valid_correlation"):
+        SHARES.check(name, getattr(spec, name))
     images = spec.n + spec.valid + spec.test
     if images * spec.size**2 > LARGEST_PIXELS:
         raise UsageError(
             f"{images} images of {spec.size} px are more than fits in memory; ask for fewer or smaller ones"
         )
-    for name in ("n", "valid", "test"):
-        if getattr(spec, name) < 2:
-            raise UsageError(f"{name} must be at least 2, one image per class", found=getattr(spec, name))
-    if spec.seed < 0:
-        raise UsageError("seed must be at least 0", found=spec.seed)
-    for name in ("correlation", "valid_correlation"):
-        if not 0 <= getattr(spec, name) <= 1:
-            raise UsageError(f"{name} is a share between 0 and 1", found=getattr(spec, name))
 
 
 def _distinct_layouts(

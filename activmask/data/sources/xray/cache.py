@@ -6,7 +6,9 @@ left of the last one is cut off. One file costs less than one per image, where c
 long as writing it.
 """
 
+import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,14 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 
+from activmask.data.dataset import CARD_FILE
+from activmask.ground.claims import NOTES
+from activmask.ground.places import real
+
 Item = TypeVar("Item")
 
 KEY_BYTES = 16
+_TOKEN = 16
 _SKIPPED, _PLAIN, _MASKED = b"S", b"P", b"M"
 
 
@@ -30,6 +37,26 @@ class Made:
     """bool (S, S), or None for an image without a mask."""
     reason: str
     """Why it was left out, or empty."""
+
+
+def cache_beside(root: Path, facts: str) -> Path:
+    """The file of a data set's finished images, its own for all that decides what they are."""
+    root = real(root)
+    return root.with_name(f".{root.name}.{hashlib.sha256(facts.encode()).hexdigest()[:_TOKEN]}.cache")
+
+
+def remove_outdated(root: Path) -> None:
+    """Remove what earlier preparations kept for a data set that was finished after them."""
+    root = real(root)
+    card = root / CARD_FILE
+    if not card.is_file():
+        return
+    finished = card.stat().st_mtime_ns
+    ours = re.compile(rf"\.{re.escape(root.name)}\.[0-9a-f]{{{_TOKEN}}}\.cache")
+    for path in sorted(root.parent.iterdir()):
+        if ours.fullmatch(path.name) and path.is_file() and path.stat().st_mtime_ns <= finished:
+            path.unlink()
+            NOTES.warning("removed %s, finished images of a data set that is finished", path)
 
 
 def continued(

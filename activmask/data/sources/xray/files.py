@@ -1,12 +1,13 @@
 """Where the images of a chest X-ray collection lie, whatever folders they were unpacked into."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from activmask.data.files.images import SUFFIXES
 from activmask.data.sources.xray.tables import Candidate
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.places import real
+from activmask.ground.walking import walked
 
 _SUFFIXES = (*SUFFIXES, ".dcm")
 
@@ -14,7 +15,7 @@ _SUFFIXES = (*SUFFIXES, ".dcm")
 def index_images(folder: Path) -> dict[str, list[Path]]:
     """The image files anywhere below a folder, by name without suffix.
 
-    Hidden files are left out, macOS's `._` files among them; links to folders are not followed.
+    Hidden files are left out, macOS's `._` files among them; links to folders are followed.
 
     Raises:
         DataError: the folder does not exist or holds no image.
@@ -39,7 +40,8 @@ def index_images(folder: Path) -> dict[str, list[Path]]:
 def find_image(index: dict[str, list[Path]], image: Candidate) -> Path:
     """The file of an eligible image.
 
-    Of several, the one in the folder that the collection's table names, else the only one.
+    Of several, the one in the folder that the collection's table names, else the only one; links to it
+    are no others.
 
     Raises:
         DataError: there is none, or it cannot be told which.
@@ -47,6 +49,7 @@ def find_image(index: dict[str, list[Path]], image: Candidate) -> Path:
     paths = index.get(Path(image.file_name).stem, [])
     if len(paths) > 1:
         paths = [path for path in paths if path.parent.name == image.folder] or paths
+        paths = [*{real(path): path for path in reversed(paths)}.values()]
     if not paths:
         raise DataError("no file of that name is in the folder")
     if len(paths) > 1:
@@ -55,13 +58,8 @@ def find_image(index: dict[str, list[Path]], image: Candidate) -> Path:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    def fail(error: OSError) -> None:
-        raise DataError(
-            f"{PATH} cannot be read ({error.strerror})", path=error.filename, advice="check its permissions"
-        )
-
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
+    for parent, folders, names in walked(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
             if not name.startswith("."):
                 yield Path(parent, name)

@@ -5,6 +5,7 @@ Shapes: S x S pixels as stored.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -126,9 +127,9 @@ def draw_made(
         if not broken:
             raise
         name, why = broken[0]
-        raise DataError(
-            f"{error}; {len(broken)} could not be used, the first, {name}, because {why}"
-        ) from error
+        told = copy(error)
+        told.what += f" ({len(broken)} could not be used, the first, {name}, because {why})"
+        raise told from error
     except OSError as error:
         raise DataError(
             f"the finished images cannot be kept in {PATH} ({error.strerror or type(error).__name__})",

@@ -3,7 +3,6 @@
 Shapes: S x S pixels as stored.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from activmask.data.files.intensities import FULL_RANGE
 from activmask.data.files.mask_reading import MaskSurvey, survey_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.mask_shares import circle_share
-from activmask.data.sources.xray.cache import finished_images
+from activmask.data.sources.xray.cache import cache_beside, finished_images, remove_outdated
 from activmask.data.sources.xray.files import find_image, index_images
 from activmask.data.sources.xray.findings import Finding, find_finding
 from activmask.data.sources.xray.making import Crew, Drawn, Files, Making, draw_made, image_name
@@ -38,6 +37,7 @@ from activmask.data.sources.xray.tables import (
 )
 from activmask.data.writer import Record, Summary, check_target, write_dataset
 from activmask.ground.errors import DataError, UsageError
+from activmask.ground.folders import claimed_folder
 from activmask.ground.nearest import nearest
 from activmask.ground.processes import Engine
 from activmask.ground.progress import ItemsDone
@@ -191,47 +191,49 @@ def prepare_xray(
     check_side(size)
     if intensity not in SCALINGS:
         raise UsageError(f"there is no intensity '{intensity}'; {nearest(intensity, SCALINGS)}")
-    check_target(out, overwrite)
-    eligible = eligible_xrays(sources, finding=finding, views=views, paper_views=paper_views)
-    skipped = list(eligible.skipped)
-    files = _files(sources, eligible, masks, skipped)
-    candidates = [image for image in eligible.candidates if (image.site, image.file_name) in files]
-    survey = survey_given(_masks(sample(candidates, per_cell), files), mask_reading)
-    how = Making(
-        size=size,
-        intensity=intensity,
-        reading=survey.reading,
-        folders=(*sources.folders().values(), masks),
-    )
-    cache = _cache(out, how)
-    drawn = draw_made(
-        candidates,
-        files,
-        per_cell,
-        how,
-        Crew(workers=workers, engine=engine, address=address),
-        cache,
-        progress,
-    )
-    if drawn.broken:
-        # The masks of the images that took their places were not looked at yet.
-        survey = survey_given(_masks(drawn.images, files), mask_reading)
-    skipped += drawn.broken
-    cells = Counter((image.site, image.label) for image in drawn.images)
-    card = _card(eligible, how, cells, len(drawn.broken))
-    card |= {"mask_reading": survey.card()} if survey.files else {}
-    means, brightness, finder = SiteMeans(), dict[Cell, float](), DuplicateFinder()
-    records = _records(drawn, cache, size, means, brightness, card, eligible)
-    written = write_dataset(
-        out,
-        watched(records, card, finder),
-        card=card,
-        overwrite=overwrite,
-        preview=means.draw,
-        skipped=skipped,
-        mask_blur=XRAY.presets["xray"].settings["mask_blur"],
-    )
-    cache.unlink()
+    with claimed_folder(out, "data set", lambda: _check_place(out, overwrite)) as claim:
+        eligible = eligible_xrays(sources, finding=finding, views=views, paper_views=paper_views)
+        skipped = list(eligible.skipped)
+        files = _files(sources, eligible, masks, skipped)
+        candidates = [image for image in eligible.candidates if (image.site, image.file_name) in files]
+        survey = survey_given(_masks(sample(candidates, per_cell), files), mask_reading)
+        how = Making(
+            size=size,
+            intensity=intensity,
+            reading=survey.reading,
+            folders=(*sources.folders().values(), masks),
+        )
+        cache = _cache(out, how)
+        drawn = draw_made(
+            candidates,
+            files,
+            per_cell,
+            how,
+            Crew(workers=workers, engine=engine, address=address),
+            cache,
+            progress,
+        )
+        if drawn.broken:
+            # The masks of the images that took their places were not looked at yet.
+            survey = survey_given(_masks(drawn.images, files), mask_reading)
+        skipped += drawn.broken
+        cells = Counter((image.site, image.label) for image in drawn.images)
+        card = _card(eligible, how, cells, len(drawn.broken))
+        card |= {"mask_reading": survey.card()} if survey.files else {}
+        means, brightness, finder = SiteMeans(), dict[Cell, float](), DuplicateFinder()
+        records = _records(drawn, cache, size, means, brightness, card, eligible)
+        written = write_dataset(
+            out,
+            watched(records, card, finder),
+            card=card,
+            overwrite=overwrite,
+            preview=means.draw,
+            skipped=skipped,
+            mask_blur=XRAY.presets["xray"].settings["mask_blur"],
+            claim=claim,
+        )
+        cache.unlink()
+        remove_outdated(out)
     return XraySummary(
         written=written,
         eligible=eligible,
@@ -294,11 +296,14 @@ def _masks(images: Sequence[Candidate], files: Files) -> list[Path | None]:
     return [files[image.site, image.file_name][1] for image in images]
 
 
+def _check_place(out: Path, overwrite: bool) -> None:
+    remove_outdated(out)
+    check_target(out, overwrite)
+
+
 def _cache(out: Path, how: Making) -> Path:
     """The file of finished images, which another way of making them never shares."""
-    facts = f"{how.size}\n{how.intensity}\n{CROP}\n{how.reading}"
-    root = out.resolve()
-    return root.parent / f".{root.name}.{hashlib.sha256(facts.encode()).hexdigest()[:16]}.cache"
+    return cache_beside(out, f"{how.size}\n{how.intensity}\n{CROP}\n{how.reading}")
 
 
 def _by_site(eligible: Eligible, cells: Mapping[Cell, float]) -> dict[str, dict[str, float]]:

@@ -9,7 +9,8 @@ from activmask.data.settings import Source
 from activmask.data.sources.xray.source import XRAY
 from activmask.data.sources.xray.tables import NIH, PADCHEST, Candidate
 from activmask.data.splits import SPLITS, split_indices
-from activmask.ground.errors import DataError, UsageError
+from activmask.ground.errors import DataError
+from activmask.ground.limits import COUNTS
 from activmask.ground.settings import filled
 
 Cell = tuple[str, int]
@@ -55,8 +56,8 @@ def sample(
         DataError: a site lacks a class, or a cell has fewer images than asked for.
         UsageError: fewer than one image per cell.
     """
-    if per_cell is not None and per_cell < 1:
-        raise UsageError("per_cell must be at least 1", found=per_cell)
+    if per_cell is not None:
+        COUNTS.check("per_cell", per_cell)
     rng = np.random.default_rng(seed)
     cells = _cells(candidates)
     ordered = {cell: _patients_in_turn(cells[cell], rng) for cell in sorted(cells)}
@@ -94,8 +95,7 @@ def paper_sampling(
         DataError: a cell has fewer than `n` images.
         UsageError: `n` is below 1.
     """
-    if n < 1:
-        raise UsageError("per_cell must be at least 1", found=n)
+    COUNTS.check("per_cell", n)
     rng = np.random.default_rng(seed)
     cells = _cells(candidates)
     splits: dict[str, list[Candidate]] = {split: [] for split in SPLITS}

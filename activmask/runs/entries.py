@@ -1,0 +1,76 @@
+"""What the entries of a run's JSON files are: of a description, wherever it stands, and of the metrics."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from activmask.data.splits import SPLITS
+from activmask.runs.written_values import (
+    is_count,
+    is_mapping,
+    is_number,
+    is_positive,
+    is_sha256,
+    is_sha256_or_empty,
+    is_share,
+    is_text,
+    list_of,
+    mapping_to,
+    what_is_wrong,
+)
+
+MEASURES = ("auc", "accuracy")
+"""The scores of a split that every run has."""
+
+ALWAYS = {
+    "config": is_mapping,
+    "seed": is_count,
+    "epoch": is_count,
+    "image_size": is_positive,
+    "channels": is_positive,
+    "classes": is_positive,
+    "dataset_name": is_text,
+}
+"""Of every description in a checkpoint or a state."""
+
+DESCRIPTION = {
+    **ALWAYS,
+    "data_path": is_text,
+    "data_images": is_count,
+    "class_names": list_of(is_text),
+    "recipe": is_mapping,
+    "split_sha256": mapping_to(is_sha256, SPLITS),
+    "run_sha256": is_sha256_or_empty,
+}
+"""And what earlier versions did not write yet."""
+
+RUN = {
+    **DESCRIPTION,
+    "device": is_text,
+    "images": mapping_to(is_count, SPLITS),
+    "versions": mapping_to(is_text),
+}
+"""Of `run.json`, as far as anybody reads it."""
+
+PRESENT = {"auc": is_share, "chance_distance": is_number}
+"""Of what it says of the presence of masks."""
+
+_METRICS = {"seed": is_count, "best_epoch": is_count, "epochs": is_positive, "last": is_mapping}
+_SCORES = {**dict.fromkeys(MEASURES, is_share), "loss": is_number}
+
+
+def wrong_metrics(metrics: Mapping[str, Any]) -> str:
+    """A clause on the first entry of `metrics.json` that is no such value; empty if all are well."""
+    wrong = what_is_wrong(metrics, _METRICS, ("best_epoch",)) or _wrong_scores(metrics)
+    wrong = wrong or _wrong_scores(metrics.get("last", metrics))
+    if wrong or metrics["best_epoch"] < metrics.get("epochs", metrics["best_epoch"] + 1):
+        return wrong
+    return f"its best epoch is {metrics['best_epoch']}, of {metrics['epochs']} from 0 on"
+
+
+def _wrong_scores(metrics: Mapping[str, Any]) -> str:
+    for split in SPLITS:
+        if not isinstance(metrics.get(split), dict):
+            return f"lacks the scores of '{split}'"
+        if wrong := what_is_wrong(metrics[split], _SCORES, MEASURES):
+            return f"{wrong}, of {split}"
+    return ""

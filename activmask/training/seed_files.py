@@ -1,0 +1,92 @@
+"""The files of a seed's folder before its first epoch and after its last, in the order of `folder.FILES`."""
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+import torchvision
+
+from activmask.ground.files import write_json, write_whole
+from activmask.ground.refusals import make_folder
+from activmask.models.build import load_plain_weights
+from activmask.runs.checkpoint import save_checkpoint, snapshot
+from activmask.runs.clearing import clear
+from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE
+from activmask.runs.manifest import format_entries
+from activmask.runs.selection import RULE
+from activmask.training.feed.mask_facts import mask_notes
+from activmask.training.replicas.advance import write_what_follows
+from activmask.training.replicas.epoch import split_scores
+from activmask.training.replicas.replica import Replica
+
+
+def open_folder(replica: Replica) -> None:
+    """Make a seed's folder ready to be trained into, such that a death at any instant loses nothing.
+
+    A new run's folder is empty before its description is written; one that goes on lacks what is written
+    at the end alone, and has again whatever its state can tell.
+    """
+    folder = replica.folder
+    if replica.next_epoch == 0:
+        clear(folder)
+        make_folder(folder)
+    else:
+        for at_the_end in (METRICS_FILE, LAST_FILE):
+            (folder / at_the_end).unlink(missing_ok=True)
+    if replica.origin.path:
+        write_whole(folder / SPLITS_FILE, format_entries(replica.origin.entries))
+    else:
+        (folder / SPLITS_FILE).unlink(missing_ok=True)
+    write_json(folder / RUN_FILE, _run_description(replica))
+    if replica.next_epoch > 0:
+        write_what_follows(replica)
+
+
+def _run_description(replica: Replica) -> dict[str, Any]:
+    return {
+        **replica.description(replica.config.training.epochs - 1).to_json(),
+        "device": replica.device.type,
+        "processes": replica.world.size,
+        "torch_threads": torch.get_num_threads(),
+        "parameters": sum(p.numel() for p in replica.model.parameters()),
+        "training_data_sha256": replica.origin.digests["train"],
+        "images": {name: len(samples) for name, samples in replica.splits.items()},
+        **replica.mask_facts.to_json(),
+        "mask_notes": notes_on_masks(replica),
+        "selection": RULE[replica.config.training.select],
+        "versions": {
+            "activmask": version("activmask"),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+        },
+    }
+
+
+def finish(replica: Replica) -> dict[str, Any]:
+    """Write what a seed's folder lacks after the last epoch; returns its metrics, which come last."""
+    last = replica.next_epoch - 1
+    save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.model), replica.description(last))
+    of_last = _all_scores(replica, last)
+    load_plain_weights(replica.model, replica.best_weights)
+    of_best = of_last if replica.best_epoch == last else _all_scores(replica, replica.best_epoch)
+    metrics = {
+        "seed": replica.seed,
+        "best_epoch": replica.best_epoch,
+        "epochs": last + 1,
+        **of_best,
+        "last": of_last,
+    }
+    write_json(replica.folder / METRICS_FILE, metrics)
+    return metrics
+
+
+def _all_scores(replica: Replica, epoch: int) -> dict[str, dict[str, float]]:
+    """What the network as it is, after `epoch`, scores on every split."""
+    return {name: split_scores(replica, name, epoch).to_json() for name in replica.splits}
+
+
+def notes_on_masks(replica: Replica) -> list[str]:
+    """Sentences on the masks of a seed's training images."""
+    return mask_notes(replica.mask_facts, replica.config.view, replica.config.objectives)

@@ -1,0 +1,22 @@
+"""Options that take a number of a range, which their help and their refusal name."""
+
+from typing import Any
+
+import typer
+
+from activmask.ground.errors import UsageError
+from activmask.ground.settings import Range
+
+
+def number(allowed: Range, *flags: str, help: str, **more: Any) -> Any:  # noqa: A002 - typer's name
+    """An option as `typer.Option` makes it of the same arguments, for a number of a range or none."""
+
+    def checked(value: Any) -> Any:
+        try:
+            if value is not None:
+                allowed.check("it", value)
+        except UsageError as error:
+            raise typer.BadParameter(str(error)) from None
+        return value
+
+    return typer.Option(*flags, help=f"{help} {str(allowed).capitalize()}.", callback=checked, **more)

@@ -1,0 +1,55 @@
+"""Processes of this one's own: deaf to what ends it, yet easily ended."""
+
+import os
+import signal
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from activmask.ground.children import Forked, Spawned, end_children
+from activmask.ground.processes import in_order
+
+
+def work_for_ever(place: Path, number: int) -> int:
+    (place / str(number)).touch()
+    signal.pause()
+    return number
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("context", [Spawned, Forked])
+@pytest.mark.parametrize("end", ["terminate", "end_children"])
+def test_a_child_that_is_deaf_to_sigterm_is_ended_all_the_same(context, end):
+    child = context().Process(target=signal.pause)
+    child.start()
+    if end == "terminate":
+        child.terminate()
+    else:
+        end_children()
+    child.join(120)
+    assert child.exitcode in {-signal.SIGKILL, 255}
+
+
+@pytest.mark.process
+def test_an_interrupt_does_not_wait_for_what_workers_are_at(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupt():
+        while not list(tmp_path.iterdir()):
+            over.wait(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    over = threading.Event()
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    begun = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(in_order(partial(work_for_ever, tmp_path), range(4), workers=2))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    watcher.join()
+    assert time.monotonic() - begun < 360
