@@ -23,6 +23,7 @@ name once, from images to numbers:
     test: am.Samples = am.load_splits(config, seed=0)["test"]
     print(am.evaluate(checkpoint, test, seed=0).scores)  # AUC with its interval, accuracy
     heat = am.attribute(checkpoint.model, test.images, method="contrast")  # (16, 28, 28)
+    print(am.score(heat, test.masks[:, 0]).rows[0])  # ... or anybody's maps, in the masks and by chance
 
     for cell in am.grid_cells(am.read_grid("table1"), settings={"epochs": 1}):
         print(cell.title, cell.config["actdiff"], cell.printed["test"])  # ... and am.train(cell.config, ...)
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from activmask.data.sources.synthetic.drawing import draw_synthetic as draw_synthetic
     from activmask.data.sources.synthetic.prepare import make_synthetic as make_synthetic
     from activmask.evaluation.evaluate import evaluate as evaluate
+    from activmask.evaluation.map_scores import score as score
     from activmask.experiments.grid import grid_cells as grid_cells
     from activmask.experiments.grid import read_grid as read_grid
     from activmask.ground.errors import ActivmaskError as ActivmaskError
@@ -74,6 +76,7 @@ _HOME = {
     "prepare_folder": "activmask.data.sources.folder.prepare",
     "read_dataset": "activmask.data.dataset",
     "read_grid": "activmask.experiments.grid",
+    "score": "activmask.evaluation.map_scores",
     "summarise": "activmask.report.findings.summary",
     "train": "activmask.training.run",
     "write_report": "activmask.report.write",

@@ -15,6 +15,7 @@ from .prepare_xray import prepare_xray
 from .report import report
 from .run_options import BareFlags
 from .saliency import saliency
+from .score import score
 from .streams import with_own_streams
 from .sweep import sweep
 from .table import table
@@ -71,6 +72,7 @@ app.command(rich_help_panel="Data")(prepare_xray)
 app.command(rich_help_panel="Experiments", cls=BareFlags)(train)
 app.command(rich_help_panel="Experiments")(evaluate)
 app.command(rich_help_panel="Experiments")(saliency)
+app.command(rich_help_panel="Experiments")(score)
 app.command(rich_help_panel="Grids")(sweep)
 app.command(rich_help_panel="Grids")(table)
 app.command(rich_help_panel="Grids")(report)

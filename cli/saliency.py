@@ -107,7 +107,8 @@ def saliency(
     raw: Annotated[
         Path | None,
         typer.Option(
-            help="Also write the attributions as float32 .npy: (H, W), or (N, H, W) for several images.",
+            help="Also write the attributions as float32 .npy: (H, W), or (N, H, W) for several images; into "
+            "a folder, one file an image, as score takes them.",
             rich_help_panel="What to write",
             show_default=False,
         ),

@@ -8,6 +8,7 @@ import typer
 from .console import err
 
 if TYPE_CHECKING:
+    from activmask.ground.errors import ActivmaskError
     from activmask.runs.seed_folders import Unreadable
 
 SkipUnreadable = Annotated[
@@ -36,15 +37,29 @@ def tell_unreadable(
     Raises:
         CheckpointError: there is something, and it is not to be skipped, or nothing is left.
     """
-    if not unreadable:
-        return
-    for one in unreadable:
-        err.print(f"unreadable: {one.why}")
-    counted = f"{len(unreadable)} of {of} {what}"
-    if skip and len(unreadable) < of:
-        err.print(f"note: {counted} and are left out")
-        return
     from activmask.ground.errors import CheckpointError
 
+    counted = f"{len(unreadable)} of {of} {what}"
     advice = "restore them or train them anew"
-    raise CheckpointError(counted, advice=advice if skip else f"{advice}, or give --skip-unreadable")
+    error = CheckpointError(counted, advice=advice if skip else f"{advice}, or give --skip-unreadable")
+    tell_left_out([one.why for one in unreadable], error, skip=skip and len(unreadable) < of)
+
+
+def tell_left_out(reasons: "Sequence[str]", error: "ActivmaskError", *, skip: bool) -> None:
+    """Name what is left out, and end the command unless it was told to go on and something is left.
+
+    Args:
+        reasons: a sentence for each.
+        error: counts them, and says what to do.
+        skip: whether to go on.
+
+    Raises:
+        ActivmaskError: the error, where there is something and it is not to be skipped.
+    """
+    if not reasons:
+        return
+    for why in reasons:
+        err.print(f"unreadable: {why}")
+    if not skip:
+        raise error
+    err.print(f"note: {error.what} and are left out")

@@ -98,6 +98,22 @@ def test_saliency(place):
     assert (place / f"raw/{HOSTILE}3.saliency.png").stat().st_size > 1000
 
 
+def test_score(place):
+    maps = f"maps/{HOSTILE}"
+    for image in (place / f"data/{HOSTILE}/images").rglob("*.png"):
+        picture(place / maps / image.name, np.random.default_rng(0).integers(0, 256, (SIDE, SIDE), np.uint8))
+    picture(place / maps / f"{HOSTILE}extra.png", np.zeros((SIDE, SIDE), np.uint8))
+    flags = ("--data", f"data/{HOSTILE}", "--by", "subject", "--out", f"{WORD}.csv".replace("/", ""))
+    text = said("score", maps, *flags, cwd=place)
+    assert joined(shown(maps)) in joined(text)
+    assert joined(f"{shown(HOSTILE)}extra.png") in joined(text)
+    assert joined(shown(WORD)) in joined(text)
+    rows = list(csv.DictReader(io.StringIO(seen((place / flags[-1]).read_text(encoding="utf-8")))))
+    assert {row["subject"] for row in rows} >= {f"'{shown(WORD)}2"}
+    as_json = seen(told("score", maps, "--data", f"data/{HOSTILE}", "--json", cwd=place).stdout)
+    assert json.loads(as_json)["maps"] == str(Path(maps))
+
+
 @pytest.mark.parametrize("form", ["rich", "markdown", "latex", "csv", "json"])
 def test_table(place, form):
     text = seen(told("table", f"runs/{HOSTILE}", "--format", form, cwd=place).stdout)

@@ -26,6 +26,7 @@ FAR = {int: str(10**400), float: "1e300"}
 REQUIRED = {
     "evaluate": ["nowhere"],
     "saliency": ["nowhere", "nowhere.png"],
+    "score": ["nowhere", "--data", "nowhere"],
     "prepare-folder": ["nowhere", "--labels", "nowhere.csv"],
     "prepare-msd": ["nowhere"],
     "prepare-xray": ["--nih", "nowhere", "--dry-run"],

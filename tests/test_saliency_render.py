@@ -173,3 +173,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"file cannot be made \(File exists\); move what is in the way"):
         write_raw([explanation()], tmp_path / "file" / "raw.npy")
+
+
+def test_a_folder_of_raw_maps_has_one_a_picture(tmp_path):
+    explanations = [explanation(path=Path(f"deep/{name}.png")) for name in "ab"]
+    images = [one.path for one in explanations]
+    check_raw_path(tmp_path / "maps", images)
+    write_raw(explanations, tmp_path / "maps", [*images, Path("broken.png")])
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a.npy", "b.npy"]
+    found = np.load(tmp_path / "maps/a.npy", allow_pickle=False)
+    np.testing.assert_array_equal(found, explanations[0].attribution)
+    with pytest.raises(UsageError, match="several images would have one file"):
+        check_raw_path(tmp_path / "maps", [*images, Path("elsewhere/a.jpg")])

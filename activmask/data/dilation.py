@@ -6,6 +6,8 @@ on its own.
 """
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 
 GAUSSIAN_TRUNCATION = 4.0
 """Sigmas after which scikit-image's and SciPy's Gaussian kernels end."""
@@ -31,3 +33,17 @@ def stored_radii(sigma: float, stored: tuple[int, int], native: np.ndarray) -> n
         int64 (N, 2), along rows and columns, rounded to whole px, halves up.
     """
     return np.asarray((2 * dilation_radius(sigma) * np.asarray(stored) + native) // (2 * native))
+
+
+def grown(mask: NDArray[np.bool_], sigma: float, native: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+    """One mask as `dilate` of `activmask/data/masks.py` grows it, for what does without PyTorch.
+
+    Args:
+        mask: bool (H, W).
+        sigma: of the blur in native px; 0 leaves the mask alone.
+        native: height and width in px of the grid that it was drawn on; None where that is its own.
+    """
+    height, width = mask.shape
+    ((rows, columns),) = stored_radii(sigma, (height, width), np.array([native or mask.shape])).tolist()
+    size = (2 * rows + 1, 2 * columns + 1)
+    return np.asarray(maximum_filter(mask, size=size, mode="constant", cval=False))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.stats import hypergeom, rankdata
+from scipy.stats import rankdata
 
 from activmask.saliency.maps import TOP_SHARE, mass_inside, top_count
 
@@ -72,6 +72,22 @@ def top_share_iou(attribution: Floats, masks: Masks, share: float = TOP_SHARE) -
     return _where_defined(values, chance, inside)
 
 
+def equal_area_iou(attribution: Floats, masks: Masks) -> PerImage:
+    """Intersection over union of the mask T and as many pixels P of highest attribution, |P| = |T|.
+
+    The threshold of the authors' follow-up (ICLR 2021), whose intersections over prediction and over
+    target are then one number, r: the relevance rank accuracy. Without ties the union is (2 - r) |T|, and
+    this is r / (2 - r). Chance is the mean over random choices of |T| pixels.
+    """
+    flat, inside = _flat(attribution, masks)
+    pixels = inside.shape[1]
+    areas = [max(1, int(area)) for area in inside.sum(axis=1)]
+    chance = np.array([_expected_iou(0, pixels, area, area, area, area) for area in areas])
+    scored = zip(flat, inside, areas, strict=True)
+    values = np.array([_iou_of_top(one, mask, area) for one, mask, area in scored])
+    return _where_defined(values, chance, inside)
+
+
 def pointing_game(attribution: Floats, masks: Masks, tolerance_px: float = 0.0) -> PerImage:
     """Pointing game: whether the pixel of highest attribution is in the mask, give or take a tolerance.
 
@@ -103,6 +119,13 @@ METRICS: dict[str, Callable[[Floats, Masks], PerImage]] = {
     "pointing game (0 px)": pointing_game,
     "pixel ROC AUC": pixel_auc,
 }
+"""What `evaluate` measures of every network."""
+
+EQUAL_AREA: dict[str, Callable[[Floats, Masks], PerImage]] = {
+    "IoU at |P| = |T|": equal_area_iou,
+    "IoP = IoT at |P| = |T|": relevance_rank,
+}
+"""What the authors' follow-up measures of a map whose highest pixels P are as many as the mask T has."""
 
 
 def _flat(attribution: Floats, masks: Masks) -> tuple[Floats, Masks]:
@@ -141,12 +164,21 @@ def _iou_of_top(values: Floats, inside: Masks, k: int) -> float:
 
 
 def _expected_iou(sure: int, tied: int, tied_inside: int, room: int, area: int, k: int) -> float:
-    """Mean IoU where `sure` pixels hit and `room` more are drawn of the tied ones, by the hypergeometric."""
+    """Mean IoU where `sure` pixels hit and `room` more are drawn of the tied ones.
+
+    The further hits are hypergeometric. Their weights follow from the ratio of each to the one before, in
+    logarithms; with SciPy's, all metrics of an image of 128 px took 0.18 s in place of 0.006 s.
+    """
     drawn = np.arange(max(0, room + tied_inside - tied), min(room, tied_inside) + 1)
     hits = sure + drawn
     if len(drawn) == 1:
         return float(hits[0] / (k + area - hits[0]))
-    return float((hypergeom.pmf(drawn, tied, tied_inside, room) * hits / (k + area - hits)).sum())
+    fewer = drawn[:-1].astype(np.float64)
+    ratios = np.log(tied_inside - fewer) + np.log(room - fewer)
+    ratios -= np.log(fewer + 1) + np.log(tied - tied_inside - room + fewer + 1)
+    logarithms = np.concatenate([[0.0], np.cumsum(ratios)])
+    weights = np.exp(logarithms - logarithms.max())
+    return float((weights * hits / (k + area - hits)).sum() / weights.sum())
 
 
 def _within(masks: Masks, tolerance_px: float) -> Masks:

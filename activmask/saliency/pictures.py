@@ -71,10 +71,27 @@ def _refuse_collisions(images: Sequence[Path], paths: Sequence[Path]) -> None:
         first_of[place] = image
 
 
+def raw_is_folder(raw: Path) -> bool:
+    """Whether raw attributions are written one file an image: into a folder, or what has no ending."""
+    return raw.is_dir() or not raw.suffix
+
+
 def check_raw_path(raw: Path, images: Sequence[Path]) -> None:
     """Refuse a raw file that is no `.npy` or would replace an image (raises UsageError)."""
+    if raw_is_folder(raw):
+        stems = [stems_of(image)[0] for image in images]
+        if len(set(stems)) < len(stems):
+            raise UsageError(
+                f"several images would have one file of raw attributions in {PATH}",
+                path=raw,
+                advice="explain them one at a time, or give a file ending in .npy",
+            )
+        return
     if raw.suffix.lower() != ".npy":
-        raise UsageError("the raw attributions are one NumPy file, so its name must end in .npy", found=raw)
+        raise UsageError(
+            "the raw attributions are a folder or one NumPy file, whose name must end in .npy",
+            found=raw,
+        )
     if real(raw) in {real(image) for image in images}:
         raise UsageError(
             f"the raw attributions {PATH} would replace an image", path=raw, advice="choose another name"
@@ -102,25 +119,34 @@ def write_pictures(explanations: Sequence[Explanation], paths: Sequence[Path], *
 
 
 def write_raw(explanations: Sequence[Explanation], path: Path, images: Sequence[Path] = ()) -> None:
-    """Write the attributions as one `.npy` file, float32.
+    """Write the attributions as one `.npy` file, float32, or into a folder as one (H, W) an image.
 
-    Its shape is (H, W) for a single image and (N, H, W) for several.
+    The shape of one file is (H, W) for a single image and (N, H, W) for several. In a folder each is called
+    as its image, as `score` looks for it, and an image without an explanation has none.
 
     Args:
         explanations: at least one.
-        path: of the file.
+        path: of the file, or of the folder.
         images: all that were asked for, in whose order the maps are; one without an explanation is NaN
             everywhere. Left out, they are those of `explanations`.
 
     Raises:
         DataError: the file cannot be written.
     """
+    if raw_is_folder(path):
+        for explanation in explanations:
+            _write(path / f"{stems_of(explanation.path)[0]}.npy", _npy(explanation.attribution))
+        return
     by_image = {explanation.path: explanation.attribution for explanation in explanations}
     unknown = np.full_like(explanations[0].attribution, np.nan)
     maps = [by_image.get(image, unknown) for image in images] or [one.attribution for one in explanations]
+    _write(path, _npy(maps[0] if len(maps) == 1 else np.stack(maps)))
+
+
+def _npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.save(buffer, maps[0] if len(maps) == 1 else np.stack(maps), allow_pickle=False)
-    _write(path, buffer.getvalue())
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _write(path: Path, content: bytes) -> None:

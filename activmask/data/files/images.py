@@ -65,7 +65,7 @@ def read_levels(path: Path, *, colour: Colour = "refuse") -> np.ndarray:
     Raises:
         DataError: as `read_grey`.
     """
-    pixels = _read_pixels(path, _FORMATS)
+    pixels = read_pixels(path, _FORMATS)
     if pixels.ndim == 3:
         pixels = _without_colour(path, pixels, colour)
     return _checked_floats(path, pixels) if pixels.dtype.kind == "f" else pixels
@@ -208,8 +208,12 @@ def bit_depth(path: Path) -> Literal[8, 16]:
         return 16 if image.mode.startswith(("I", "F")) else 8
 
 
-def _read_pixels(path: Path, formats: tuple[str, ...]) -> np.ndarray:
-    """The pixels as stored: uint8, uint16 or float (H, W), or uint8 (H, W, 3)."""
+def read_pixels(path: Path, formats: tuple[str, ...]) -> np.ndarray:
+    """Read pixels as they are stored: uint8, uint16 or float (H, W), or uint8 (H, W, 3).
+
+    Raises:
+        DataError: not a readable file of one of the formats, or transparent.
+    """
     with failures_named(path, formats), decoded(path, formats) as (image, white_is_zero):
         pixels = _as_array(path, image)
     return _inverted(pixels) if white_is_zero else pixels

@@ -13,3 +13,6 @@ SIGMAS = Range(least=0, most=2**13)
 
 SIDES = Range(least=1, most=2**13)
 """Of square images as they are stored, in px; the largest has `MAX_PIXELS`."""
+
+LARGEST = 1e150
+"""Of the values of heat maps by their size: sums of them are finite."""
