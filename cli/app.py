@@ -9,6 +9,7 @@ from .console import ending_on_request, plain_usage_errors, tell_error, tell_war
 from .demo import demo
 from .evaluate import evaluate
 from .make_synthetic import make_synthetic
+from .plant import plant
 from .prepare_folder import prepare_folder
 from .prepare_msd import prepare_msd
 from .prepare_xray import prepare_xray
@@ -69,6 +70,7 @@ app.command(rich_help_panel="Data")(make_synthetic)
 app.command(rich_help_panel="Data")(prepare_folder)
 app.command(rich_help_panel="Data")(prepare_msd)
 app.command(rich_help_panel="Data")(prepare_xray)
+app.command(rich_help_panel="Data")(plant)
 app.command(rich_help_panel="Experiments", cls=BareFlags)(train)
 app.command(rich_help_panel="Experiments")(evaluate)
 app.command(rich_help_panel="Experiments")(saliency)

@@ -6,6 +6,8 @@ from rich.table import Table
 
 from activmask.evaluation.audit import MASK_AREA, Audit
 from activmask.evaluation.batch import Evaluated, RunSpread, across_seeds
+from activmask.evaluation.evaluate import Localisation
+from activmask.evaluation.removal import Removal, change_name
 from activmask.evaluation.scores import Interval
 from activmask.evaluation.spread import Spread
 from activmask.runs.seed_folders import Unreadable
@@ -15,7 +17,7 @@ from .tables import print_table, result_table
 
 
 def print_tables(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable] = ()) -> None:
-    """Print scores, sites where there are any, the audit with its verdicts, and the localisation."""
+    """Print scores, sites, the audit with its verdicts, where networks look, what a shortcut adds."""
     spreads = across_seeds(evaluated, unreadable)
     print_table(_scores(evaluated, spreads))
     if any(one.evaluation.sites for one in evaluated):
@@ -25,10 +27,11 @@ def print_tables(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable
     _print_verdicts(evaluated)
     for one in evaluated:
         if one.evaluation.localisation.rows:
-            print_table(_localisation(one))
+            print_table(_localisation(one, one.evaluation.localisation))
     for row in spreads:
         if row.localisation:
             print_table(_localisation_of_run(row))
+    _print_removals(evaluated, spreads)
 
 
 def _name(one: Evaluated) -> str:
@@ -122,9 +125,41 @@ def _borrowing(audit: Audit) -> list[str]:
     return [f"The {without} images without a mask took no part (with one: {shares})."]
 
 
-def _localisation(one: Evaluated) -> Table:
-    localisation = one.evaluation.localisation
-    title = f"Where {_name(one)} looks ({localisation.attribution}; {localisation.n} images)"
+def _print_removals(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> None:
+    for one in evaluated:
+        if one.removal is None:
+            continue
+        print_table(_removal(one, one.removal))
+        if one.removal.localisation.rows:
+            where = f", measured in the mask of the {one.removal.shortcut}"
+            print_table(_localisation(one, one.removal.localisation, where))
+    for row in spreads:
+        if row.removal:
+            print_table(_removal_of_run(row))
+
+
+def _removal(one: Evaluated, removal: Removal) -> Table:
+    title = (
+        f"What the {removal.shortcut} adds: {_name(one)} ({removal.carried} of {removal.n} images carry it; "
+        "95 % by bootstrap of subjects)"
+    )
+    table = result_table(title, "score", "n", "planted", "twins", "planted - twins", "95 %")
+    for row in removal.changes:
+        interval = "-" if row.low is None or row.high is None else f"{row.low:+.3f} to {row.high:+.3f}"
+        cells = (_number(row.planted), _number(row.twins), f"{row.change:+.3f}", interval)
+        table.add_row(change_name(row), str(row.n), *cells)
+    return table
+
+
+def _removal_of_run(row: RunSpread) -> Table:
+    table = result_table(f"What the shortcut adds: {_run_name(row)}", "score", "planted - twins")
+    for name, value in row.removal.items():
+        table.add_row(name, f"{value.mean:+.3f} ± {_number(value.sd)}")
+    return table
+
+
+def _localisation(one: Evaluated, localisation: Localisation, where: str = "") -> Table:
+    title = f"Where {_name(one)} looks{where} ({localisation.attribution}; {localisation.n} images)"
     table = result_table(title, "metric", "mean ± SD", "by chance")
     for row in localisation.rows:
         table.add_row(row.metric, f"{row.mean:.3f} ± {_number(row.sd)}", _number(row.chance))

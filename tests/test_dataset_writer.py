@@ -207,3 +207,29 @@ def test_records_that_make_no_data_set(tmp_path, changes, message):
 def test_no_records(tmp_path):
     with pytest.raises(DataError, match="no image"):
         write_dataset(tmp_path / "set", [], card={})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"twin": np.zeros((6, 5), np.uint16)}, "the twin of 'image-000' must be uint8"),
+        ({"twin": np.zeros((3, 3), np.uint8)}, "the twin of 'image-000' must be uint8"),
+        ({"shortcut": np.zeros((6, 5), np.bool_)}, "has a shortcut's mask, but no twin"),
+        (
+            {"twin": np.zeros((6, 5), np.uint8), "shortcut": np.zeros((6, 5), np.uint8)},
+            "the shortcut mask of",
+        ),
+    ],
+)
+def test_twins_and_shortcuts_must_fit_their_image(tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        write_dataset(tmp_path / "set", [record(0, **changes), record(1)], card={})
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_planted_set_is_replaced_when_asked(tmp_path):
+    made = [record(i, twin=np.zeros((6, 5), np.uint8)) for i in range(2)]
+    for _ in range(2):
+        write_dataset(tmp_path / "set", made, card={}, overwrite=True)
+    write_dataset(tmp_path / "set", records(2), card={}, overwrite=True)
+    assert not (tmp_path / "set/twins").exists()

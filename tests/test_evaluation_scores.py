@@ -8,12 +8,12 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from activmask.evaluation.scores import (
-    _macro_auc,
     accuracy,
     auc,
     chance_distance,
     delong_interval,
     delong_variance,
+    macro_auc,
     score_report,
 )
 from activmask.ground.errors import CheckpointError
@@ -132,7 +132,7 @@ def test_rank_sum_auc_equals_scikit_learn():
     values /= values.sum(axis=1, keepdims=True)
     truth = np.arange(40) % 3
     expected = roc_auc_score(truth, values, multi_class="ovr", average="macro")
-    assert _macro_auc(values, truth) == pytest.approx(expected)
+    assert macro_auc(values, truth) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

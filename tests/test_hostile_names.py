@@ -238,6 +238,9 @@ def test_the_next_command_can_be_pasted(place):
         ("prepare-msd", "raw", "--window", HOSTILE),
         ("prepare-xray", "--nih", HOSTILE),
         ("prepare-xray", "--nih", "raw", "--finding", HOSTILE),
+        ("plant", HOSTILE, "--shortcut", "tag", "--class", "1", "--share", "0.5"),
+        ("plant", "data", "--shortcut", HOSTILE, "--class", "1", "--share", "0.5"),
+        ("plant", f"data/{HOSTILE}", "--shortcut", "tag", "--class", f"no{HOSTILE}", "--share", "0.5"),
         ("make-synthetic", "--seed", HOSTILE),
         ("make-synthetic", "--out", f"labels.csv/{HOSTILE}"),
         ("demo", "--epochs", HOSTILE),
@@ -262,6 +265,16 @@ def test_a_setting_of_a_file(place):
 def test_make_synthetic(tmp_path):
     text = said("make-synthetic", "--n", 4, "--valid", 4, "--test", 4, "--out", HOSTILE, cwd=tmp_path)
     assert SEEN in joined(text)
+
+
+def test_plant(place):
+    flags = ("--shortcut", "tag", "--class", f"{HOSTILE}1", "--share", 0.5, "--out", f"planted/{HOSTILE}")
+    text = said("plant", f"data/{HOSTILE}", *flags, cwd=place)
+    assert joined(text).count(SEEN) >= 3
+    assert (
+        json.loads((place / f"planted/{HOSTILE}/card.json").read_text())["planted"]["class_name"]
+        == f"{HOSTILE}1"
+    )
 
 
 def test_prepare_msd(tmp_path):

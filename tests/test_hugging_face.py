@@ -22,7 +22,9 @@ def hugging_face(root: Path, cache: Path) -> Any:
         "import datasets, json, sys\n"
         "found = datasets.load_dataset('imagefolder', data_dir=sys.argv[1])\n"
         "rows = [dict(row, image=[row['image'].size, row['image'].mode], "
-        "mask=row.get('mask') and list(row['mask'].size)) for row in found['train']]\n"
+        "mask=row.get('mask') and list(row['mask'].size), "
+        "**{name: row[name] and list(row[name].size) for name in ('shortcut_mask', 'twin') if name in row}) "
+        "for row in found['train']]\n"
         "print(json.dumps([list(found), rows]))"
     )
     env = {
@@ -78,3 +80,16 @@ def test_a_mask_is_among_the_rows_from_which_hugging_face_takes_types(tmp_path):
     lines = (tmp_path / "set/metadata.csv").read_text().splitlines()
     assert lines[1].startswith("images/10000.png,masks/10000.png")
     assert len(set(lines)) == 10_003
+
+
+@pytest.mark.process
+def test_hugging_face_reads_a_planted_set_without_a_row_for_twins(tmp_path):
+    pixels = np.arange(30, dtype=np.uint8).reshape(6, 5)
+    planted = {"twin": pixels, "shortcut": pixels > 20}
+    made = [record(i, **(planted if i % 2 else {})) for i in range(6)]
+    write_dataset(tmp_path / "set", made, card={})
+    splits, rows = hugging_face(tmp_path / "set", tmp_path / "cache")
+    assert splits == ["train"]
+    assert len(rows) == 6
+    assert [row["shortcut_mask"] for row in rows] == [None, [5, 6]] * 3
+    assert [row["twin"] for row in rows] == [[5, 6]] * 6

@@ -32,6 +32,27 @@ def test_after_make_synthetic(tmp_path):
 
 
 @pytest.mark.process
+def test_after_plant(tmp_path):
+    told(
+        "make-synthetic",
+        "--n",
+        8,
+        "--valid",
+        4,
+        "--test",
+        4,
+        "--no-distractor",
+        "--out",
+        "crosses",
+        cwd=tmp_path,
+    )
+    flags = ("--shortcut", "tag", "--class", "one cross", "--share", 0.75, "--out", "my planted")
+    made = told("plant", "crosses", *flags, cwd=tmp_path).stdout
+    assert " ".join(made.split()).count("3 of 4") == 1
+    assert follow(made, tmp_path) == 2
+
+
+@pytest.mark.process
 def test_after_a_benchmark_of_very_few_images(tmp_path):
     usual = ["--n", 2, "--valid", 2, "--test", 2]
     made = told("make-synthetic", *usual, "--out", "few", cwd=tmp_path)

@@ -34,6 +34,7 @@ REQUIRED = {
     "train": ["--dry-run"],
     "make-synthetic": ["--n", "2", "--valid", "2", "--test", "2", "--out", __file__],
     "demo": ["--out", __file__],
+    "plant": ["nowhere", "--shortcut", "tag", "--class", "1", "--share", "0.5"],
 }
 """What else a command needs; nothing comes of it, as what it names is not there, or is a file."""
 HOSTILE = ["-1", "1e20", "-1e300", "inf", "nan", str(2**63), "9" * 5000]

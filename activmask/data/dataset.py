@@ -35,7 +35,10 @@ CARD_FILE = "card.json"
 """How it was made."""
 
 NATIVE = ("native_height", "native_width")
-COLUMNS = ("file_name", "mask_file_name", "label", "subject", "site", "split", *NATIVE)
+PLANTED = ("shortcut_mask_file_name", "twin_file_name")
+"""Of a data set that `activmask plant` made: where its shortcut lies, and the image without it."""
+
+COLUMNS = ("file_name", "mask_file_name", "label", "subject", "site", "split", *NATIVE, *PLANTED)
 REQUIRED = COLUMNS[:3]
 
 
@@ -66,6 +69,11 @@ class Dataset:
     native: np.ndarray | None = None
     """int64 (N, 2), height and width in px of the slice that each image was resized from; 0 where the
     card says that there were slices and the table lacks the columns, None where there were none."""
+    shortcut_mask_file_names: tuple[str, ...] = ()
+    """(N,) where a planted shortcut lies, relative to the root; empty where on nothing or on everything."""
+    twin_file_names: tuple[str, ...] = ()
+    """(N,) the images without what was planted, their own name where nothing was; none of a data set
+    without the column."""
 
     def __len__(self) -> int:
         """The number of images N."""
@@ -94,7 +102,7 @@ def read_dataset(root: Path) -> Dataset:
     return Dataset(
         root=root,
         file_names=_column(rows, "file_name"),
-        mask_file_names=tuple(_mask_name(row) for row in rows),
+        mask_file_names=tuple(_optional(row, "mask_file_name") for row in rows),
         labels=_labels(table, rows),
         subjects=_subjects(table, rows),
         sites=_column(rows, "site"),
@@ -103,6 +111,8 @@ def read_dataset(root: Path) -> Dataset:
         width=width,
         card=card,
         native=_native(table, rows, card),
+        shortcut_mask_file_names=tuple(_optional(row, "shortcut_mask_file_name") for row in rows),
+        twin_file_names=_twins(table, rows),
     )
 
 
@@ -218,8 +228,22 @@ def _column(rows: Sequence[CsvRow], name: str) -> tuple[str, ...]:
     return tuple(row[name] for row in rows)
 
 
-def _mask_name(row: CsvRow) -> str:
-    return "" if is_missing(row["mask_file_name"]) else row["mask_file_name"]
+def _optional(row: CsvRow, column: str) -> str:
+    return "" if is_missing(row[column]) else row[column]
+
+
+def _twins(table: Path, rows: Sequence[CsvRow]) -> tuple[str, ...]:
+    if "twin_file_name" not in rows[0].cells:
+        return ()
+    for row in rows:
+        if not _optional(row, "twin_file_name"):
+            raise DataError(
+                "twin_file_name is empty",
+                path=table,
+                row=row.number,
+                advice="name the image itself where nothing was planted, or remove the column",
+            )
+    return _column(rows, "twin_file_name")
 
 
 def _check_distinct(table: Path, rows: Sequence[CsvRow]) -> None:
@@ -234,8 +258,8 @@ def _common_size(root: Path, table: Path, rows: Sequence[CsvRow]) -> tuple[int, 
     find = _finder(root)
     expected: tuple[int, int] | None = None
     for row in rows:
-        for column in ("file_name", "mask_file_name"):
-            if column == "mask_file_name" and not _mask_name(row):
+        for column in ("file_name", "mask_file_name", *PLANTED):
+            if column != "file_name" and not _optional(row, column):
                 continue
             try:
                 size = image_size(find(row[column]))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from activmask.data.dataset import CARD_FILE, COLUMNS, FORMAT_VERSION, NATIVE, TABLE_FILE, find_gap
+from activmask.data.dataset import CARD_FILE, COLUMNS, FORMAT_VERSION, NATIVE, PLANTED, TABLE_FILE, find_gap
 from activmask.data.files.png import encode_binary_png, encode_png
 from activmask.data.files.tables import format_sheet, format_table
 from activmask.data.mask_shares import MaskShares, ShareTally
@@ -27,7 +27,8 @@ from activmask.ground.folders import claimed_folder, written_whole
 from activmask.ground.places import real
 
 SKIPPED_COLUMNS = ("file_name", "reason")
-_CONTENTS = {TABLE_FILE, CARD_FILE, "images", "masks", "preview.png", "skipped.csv"}
+_PLANTED_FOLDERS = ("shortcuts", "twins")
+_CONTENTS = {TABLE_FILE, CARD_FILE, "images", "masks", "preview.png", "skipped.csv", *_PLANTED_FOLDERS}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # Hugging Face guesses splits from these words in file names and would then ignore the table;
@@ -64,6 +65,10 @@ class Record:
     native: tuple[int, int] | None = None
     """Height and width in px of the slice that image and mask were resized from; None in every record
     where that is of no account."""
+    twin: np.ndarray | None = None
+    """The image without what was planted on it, like `image`; None where nothing was."""
+    shortcut: np.ndarray | None = None
+    """bool (H, W), True where that lies; None where nothing was planted, or on the whole image."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,8 @@ def write_dataset(
     """Write `metadata.csv`, `images/`, `masks/` and `card.json` into a new folder.
 
     A word such as 'train' or 'test' in a record's name is capitalised in the file name, because
-    Hugging Face would take it for the split.
+    Hugging Face would take it for the split. Where records have a twin, `twins/` and `shortcuts/` and
+    the columns that name their files are added; an image without one is named as its own.
 
     Args:
         root: The folder to make; nothing of it exists until all of it does.
@@ -232,10 +238,19 @@ def _check_pixels(record: Record) -> None:
             f"image {record.name!r} must be uint8, uint16 or bool (H, W)",
             found=f"{image.dtype} {image.shape}",
         )
-    if mask is not None and (mask.shape != image.shape or mask.dtype != np.bool_):
+    for what, one in (("mask", mask), ("shortcut mask", record.shortcut)):
+        if one is not None and (one.shape != image.shape or one.dtype != np.bool_):
+            raise DataError(
+                f"the {what} of {record.name!r} must be bool {image.shape}", found=f"{one.dtype} {one.shape}"
+            )
+    twin = record.twin
+    if twin is not None and (twin.shape, twin.dtype) != (image.shape, image.dtype):
         raise DataError(
-            f"the mask of {record.name!r} must be bool {image.shape}", found=f"{mask.dtype} {mask.shape}"
+            f"the twin of {record.name!r} must be {image.dtype} {image.shape}",
+            found=f"{twin.dtype} {twin.shape}",
         )
+    if twin is None and record.shortcut is not None:
+        raise DataError(f"image {record.name!r} has a shortcut's mask, but no twin without the shortcut")
 
 
 def _write_one(partial: Path, record: Record) -> dict[str, Any]:
@@ -244,6 +259,10 @@ def _write_one(partial: Path, record: Record) -> dict[str, Any]:
     _write(f"{partial}/images/{file}", encode(record.image))
     if record.mask is not None:
         _write(f"{partial}/masks/{file}", encode_binary_png(record.mask))
+    if record.twin is not None:
+        _write_beside(f"{partial}/twins", file, encode(record.twin))
+    if record.shortcut is not None:
+        _write_beside(f"{partial}/shortcuts", file, encode_binary_png(record.shortcut))
     return {
         "file_name": f"images/{file}",
         "mask_file_name": f"masks/{file}" if record.mask is not None else "",
@@ -252,7 +271,14 @@ def _write_one(partial: Path, record: Record) -> dict[str, Any]:
         "site": record.site,
         "split": record.split,
         **dict(zip(NATIVE, record.native or ("", ""), strict=True)),
+        "shortcut_mask_file_name": f"shortcuts/{file}" if record.shortcut is not None else "",
+        "twin_file_name": f"twins/{file}" if record.twin is not None else "",
     }
+
+
+def _write_beside(folder: str, file: str, data: bytes) -> None:
+    Path(folder).mkdir(exist_ok=True)
+    _write(f"{folder}/{file}", data)
 
 
 def _write(path: str, data: bytes) -> None:
@@ -287,10 +313,14 @@ def _check_rows(root: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _table(rows: list[dict[str, Any]]) -> bytes:
+    if any(row["twin_file_name"] for row in rows):
+        rows = [{**row, "twin_file_name": row["twin_file_name"] or row["file_name"]} for row in rows]
     columns = [name for name in COLUMNS if name in COLUMNS[:4] or any(row[name] for row in rows)]
-    masked = next((k for k, row in enumerate(rows) if row["mask_file_name"]), 0)
-    if masked >= _HUGGING_FACE_CHUNK:
-        rows = [rows[masked], *rows[:masked], *rows[masked + 1 :]]
+    # The mask of a shortcut first, so that the ROI's stands before it where both come late.
+    for column in (PLANTED[0], "mask_file_name"):
+        named = next((k for k, row in enumerate(rows) if row[column]), 0)
+        if named >= _HUGGING_FACE_CHUNK:
+            rows = [rows[named], *rows[:named], *rows[named + 1 :]]
     return format_table(columns, ([row[name] for name in columns] for row in rows))
 
 

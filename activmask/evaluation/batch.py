@@ -1,7 +1,7 @@
 """Evaluate checkpoints by path, and gather the seeds of a run."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from activmask.evaluation.audit import audited
 from activmask.evaluation.evaluate import Evaluation, evaluate
 from activmask.evaluation.mask_notes import mask_presence
 from activmask.evaluation.other_data import split_for
+from activmask.evaluation.planted import planted_pairs
+from activmask.evaluation.removal import Removal, change_name, removal
 from activmask.evaluation.spread import Spread, spread
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
@@ -50,6 +52,8 @@ class Evaluated:
     notes: tuple[str, ...] = ()
     """Sentences on what could not be verified, how another data set was matched with the run, and how
     the run saw its images otherwise than runs of its preset do now."""
+    removal: Removal | None = None
+    """Against the same images without what was planted on them; None of a set without twins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,8 @@ class RunSpread:
     """Mean over images of each localisation metric; empty without masks."""
     chance: dict[str, float]
     """What a random map scores in each localisation metric, mean over seeds."""
+    removal: dict[str, Spread]
+    """What a planted shortcut adds to each score; empty without one."""
 
 
 def evaluate_checkpoint(
@@ -108,6 +114,7 @@ def evaluate_checkpoint(
     config = checkpoint.config
     samples = split_as_judged(stored, config.view, config.objectives, seed=checkpoint.seed, split=split)
     place = shown_place(checkpoint) if data is None else data
+    pairs = planted_pairs(checkpoint, data, stored, split)
     presence, mask_notes = mask_presence(path, config, samples, Path(place))
     return Evaluated(
         path=path,
@@ -117,6 +124,9 @@ def evaluate_checkpoint(
         data=place,
         split=split,
         evaluation=evaluate(checkpoint, samples, seed=checkpoint.seed, device=device),
+        removal=None
+        if pairs is None
+        else removal(checkpoint.model.to(device).eval(), samples, pairs, seed=checkpoint.seed),
         notes=(*notes, *_view_notes(config.preset, config.view)),
         mask_presence=presence,
         mask_notes=tuple(mask_notes),
@@ -144,17 +154,19 @@ def across_seeds(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable
         evaluated: the checkpoints.
         unreadable: others that could not be evaluated, which the runs they are of count.
     """
-    runs: dict[tuple[Path, str], list[Evaluation]] = {}
+    runs: dict[tuple[Path, str], list[Evaluated]] = {}
     for one in evaluated:
         if one.run is not None:
-            runs.setdefault((one.run, one.path.stem), []).append(one.evaluation)
+            runs.setdefault((one.run, one.path.stem), []).append(one)
     lost = Counter(one.run for one in unreadable)
     return [
         _run_spread(run, kind, of_run, lost[run]) for (run, kind), of_run in runs.items() if len(of_run) > 1
     ]
 
 
-def _run_spread(run: Path, kind: str, seeds: Sequence[Evaluation], unreadable: int) -> RunSpread:
+def _run_spread(run: Path, kind: str, evaluated: Sequence[Evaluated], unreadable: int) -> RunSpread:
+    seeds = [one.evaluation for one in evaluated]
+    removals = [one.removal for one in evaluated if one.removal is not None]
     metrics = [row for seed in seeds for row in seed.localisation.rows]
     chances = _by_name((row.metric, row.chance) for row in metrics)
     return RunSpread(
@@ -167,6 +179,7 @@ def _run_spread(run: Path, kind: str, seeds: Sequence[Evaluation], unreadable: i
         audit=_by_name(value for seed in seeds for value in audited(seed.audit).items()),
         localisation=_by_name((row.metric, row.mean) for row in metrics),
         chance={name: chance.mean for name, chance in chances.items()},
+        removal=_by_name((change_name(row), row.change) for one in removals for row in one.changes),
     )
 
 
@@ -190,9 +203,11 @@ def to_json(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable] = (
                 "unreadable": row.unreadable,
                 "auc": _spread_to_json(row.auc),
                 "accuracy": _spread_to_json(row.accuracy),
-                "audit": {name: vars(value) for name, value in row.audit.items()},
-                "localisation": {name: vars(value) for name, value in row.localisation.items()},
+                "audit": _spreads(row.audit),
+                "localisation": _spreads(row.localisation),
                 "chance": row.chance,
+                # Only of planted sets: all others keep the JSON they have always had.
+                **({"removal": _spreads(row.removal)} if row.removal else {}),
             }
             for row in across_seeds(evaluated, unreadable)
         ],
@@ -212,7 +227,12 @@ def _one_to_json(one: Evaluated) -> dict[str, Any]:
         "evaluation": one.evaluation.to_json(),
         "mask_presence": None if one.mask_presence is None else vars(one.mask_presence),
         "mask_notes": list(one.mask_notes),
+        **({} if one.removal is None else {"removal": one.removal.to_json()}),
     }
+
+
+def _spreads(values: Mapping[str, Spread]) -> dict[str, Any]:
+    return {name: vars(value) for name, value in values.items()}
 
 
 def _spread_to_json(value: Spread | None) -> dict[str, Any] | None:

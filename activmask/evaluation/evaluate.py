@@ -102,7 +102,7 @@ def evaluate(
         scores=score_report(logits, samples.labels, np.random.default_rng(seed)),
         sites=_by_site(logits, samples),
         audit=audit(model, samples, logits, torch.Generator().manual_seed(seed)),
-        localisation=_localise(model, samples, logits.shape[1]),
+        localisation=localise(model, samples, logits.shape[1]),
     )
 
 
@@ -144,7 +144,12 @@ def _site_scores(site: str, logits: Tensor, labels: Tensor) -> SiteScores:
     return SiteScores(site=site, n=len(labels), auc=area, accuracy=accuracy(logits, labels))
 
 
-def _localise(model: torch.nn.Module, samples: Samples, classes: int) -> Localisation:
+def localise(model: torch.nn.Module, samples: Samples, classes: int) -> Localisation:
+    """How much of a network's attribution lies in masks, of the images whose mask covers a part of them.
+
+    Raises:
+        CheckpointError: the network's gradients are not finite.
+    """
     chosen = torch.nonzero(samples.has_mask & partial_masks(samples.masks)).flatten()
     attribution = _attribution(model, samples.images[chosen])
     if not torch.isfinite(attribution).all():

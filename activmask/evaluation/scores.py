@@ -118,7 +118,7 @@ def auc(logits: Tensor, labels: Tensor) -> float:
     return predictions.score(logits, labels).auc
 
 
-def _class_scores(logits: Tensor) -> NDArray[np.float64]:
+def class_scores(logits: Tensor) -> NDArray[np.float64]:
     """float64 (N, K): per class the score its one-vs-rest AUC ranks by."""
     wide = logits.double()
     if logits.shape[1] == 2:
@@ -128,7 +128,7 @@ def _class_scores(logits: Tensor) -> NDArray[np.float64]:
 
 
 def _interval(logits: Tensor, labels: Tensor, rng: np.random.Generator) -> Interval | None:
-    values, truth = _class_scores(logits), labels.numpy()
+    values, truth = class_scores(logits), labels.numpy()
     if np.bincount(truth).min() < 2:
         return None
     if logits.shape[1] == 2:
@@ -176,13 +176,13 @@ def _bootstrap_interval(
     areas = []
     for _ in range(RESAMPLES):
         drawn = np.concatenate([rng.choice(group, len(group)) for group in members])
-        areas.append(_macro_auc(values[drawn], truth[drawn]))
+        areas.append(macro_auc(values[drawn], truth[drawn]))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(areas, [tail, 1 - tail])
     return Interval(float(low), float(high), CONFIDENCE, "bootstrap percentile")
 
 
-def _macro_auc(values: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
+def macro_auc(values: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
     """The macro one-vs-rest AUC by rank sums; scikit-learn's call is too slow a thousand times over."""
     ranks = rankdata(values, axis=0)
     positive = truth[:, None] == np.arange(values.shape[1])

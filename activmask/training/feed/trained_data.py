@@ -163,6 +163,11 @@ def own_table(
     return OwnTable(dataset=dataset, rows=rows, entries=entries, notes=tuple(notes))
 
 
+def own_place(trained: Trained) -> Path:
+    """The folder of a run's own data set on disk (raises DataError where it is gone)."""
+    return _found(trained)[0]
+
+
 def _found(trained: Trained) -> tuple[Path, list[str]]:
     """Where the data set lies, and what is to be said of how it was found."""
     typed, stored = Path(trained.source.data), Path(trained.data_path)

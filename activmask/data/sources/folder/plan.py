@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from activmask.data.dataset import COLUMNS
+from activmask.data.file_names import safe_name
 from activmask.data.files.images import SUFFIXES, bit_depth, faults_of_masks, image_size
 from activmask.data.files.likeness import is_missing, refuse_likenesses
 from activmask.data.files.tables import CsvRow, read_table, relative_path
@@ -131,7 +132,7 @@ def _item(row: CsvRow, path: PurePosixPath, images: Path, mask: Path | None, tak
         _check_mask(mask, size)
     return Item(
         file_name=row["file_name"],
-        name=_safe_name(path, taken),
+        name=safe_name(path, taken),
         image=image,
         mask=mask,
         label=_canonical(row["label"]),
@@ -176,18 +177,6 @@ def _composed(path: PurePosixPath) -> PurePosixPath:
 def _canonical(label: str) -> str:
     """Whole numbers in one spelling, so that 1 and 01 are one class."""
     return str(int(label)) if _INTEGER.fullmatch(label) else label
-
-
-def _safe_name(path: PurePosixPath, taken: set[str]) -> str:
-    """A file name made of the path's ASCII letters and digits, numbered where two would collide."""
-    flat = re.sub(r"[^A-Za-z0-9.-]+", "_", str(path.with_suffix("")))
-    base = flat.strip("._-")[:100] or "image"
-    name, number = base, 1
-    while name.casefold() in taken:
-        number += 1
-        name = f"{base}-{number}"
-    taken.add(name.casefold())
-    return name
 
 
 def _mask_finder(

@@ -1,0 +1,209 @@
+"""What a planted shortcut adds to a network's scores, and whether its attribution lies there.
+
+Shapes: N images, K classes.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from activmask.data.samples import Samples
+from activmask.data.subjects import strata
+from activmask.evaluation.evaluate import Localisation, localise
+from activmask.evaluation.planted import Pairs
+from activmask.evaluation.scores import (
+    CONFIDENCE,
+    RESAMPLES,
+    check_finite,
+    class_scores,
+    macro_auc,
+    why_no_auc,
+)
+from activmask.training.replicas.predictions import predict
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One score of the same images, planted and as their twins."""
+
+    score: str
+    """`AUC`, `accuracy`, or the mean probability of the shortcut's class over some images."""
+    label: int | None
+    """The class of the images that carry the shortcut and are averaged over; None for all."""
+    n: int
+    """Images."""
+    subjects: int
+    planted: float
+    """In [0, 1]."""
+    twins: float
+    """In [0, 1]."""
+    change: float
+    """Planted minus twins, in [-1, 1]: what the shortcut adds."""
+    low: float | None
+    """Lower end of its 95 % interval, percentiles of a paired bootstrap over subjects; None below two."""
+    high: float | None
+    """Its upper end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """A network on images with a planted shortcut, against the same images without it."""
+
+    shortcut: str
+    of_class: str
+    """Name of the class that it was planted in."""
+    number: int
+    """The network's number of it."""
+    n: int
+    """Images."""
+    carried: int
+    """Those among them that carry it."""
+    changes: tuple[Change, ...]
+    """AUC and accuracy of all images, then the probability of its class over those that carry it."""
+    localisation: Localisation
+    """Of the attribution, in the shortcut's own mask; of no image where it has none."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers, strings and None."""
+        return dataclasses.asdict(self)
+
+
+def change_name(row: Change) -> str:
+    """What a change is of, in a few words."""
+    if not row.score.startswith("probability"):
+        return row.score
+    return f"{row.score}, {'all that carry it' if row.label is None else f'carriers of class {row.label}'}"
+
+
+def removal(model: nn.Module, samples: Samples, pairs: Pairs, *, seed: int) -> Removal:
+    """Score planted images and their twins, pair by pair, and measure how far the network looks there.
+
+    Args:
+        model: in evaluation mode.
+        samples: N images as the network sees them.
+        pairs: of these images.
+        seed: of the bootstrap.
+
+    Raises:
+        CheckpointError: the network's scores or gradients are not finite.
+    """
+    planted = predict(model, samples.images)
+    twins = planted.clone()
+    # An image that carries nothing is its own twin.
+    if pairs.carries.any():
+        twins[pairs.carries] = predict(model, pairs.twins[pairs.carries])
+    for logits in (planted, twins):
+        check_finite(logits)
+    shown = replace(samples, masks=pairs.masks, has_mask=pairs.has_mask & pairs.carries)
+    return Removal(
+        shortcut=pairs.shortcut,
+        of_class=pairs.name,
+        number=pairs.number,
+        n=len(samples),
+        carried=int(pairs.carries.sum()),
+        changes=tuple(_changes(planted, twins, samples, pairs, seed)),
+        localisation=localise(model, shown, planted.shape[1]),
+    )
+
+
+def _changes(planted: Tensor, twins: Tensor, samples: Samples, pairs: Pairs, seed: int) -> list[Change]:
+    labels, subjects = samples.labels.numpy(), np.asarray(samples.subjects, dtype=object)
+
+    def compared(score: str, measure: _Measure, rows: Tensor, label: int | None = None) -> Change:
+        own = np.flatnonzero(rows.numpy())
+        return _compared(
+            score, measure, planted[own], twins[own], labels[own], subjects[own], label=label, seed=seed
+        )
+
+    everyone = torch.ones_like(pairs.carries)
+    found = [compared("accuracy", _accuracy, everyone)]
+    if why_no_auc(samples.labels, planted.shape[1]) is None:
+        found.insert(0, compared("AUC", _auc, everyone))
+    for label in (*range(planted.shape[1]), None):
+        rows = pairs.carries & (everyone if label is None else samples.labels == label)
+        if rows.any():
+            found.append(compared(f"probability of {pairs.name}", _probability(pairs.number), rows, label))
+    return found
+
+
+_Measure = Callable[[Tensor], Callable[[NDArray[np.int64], NDArray[np.int64]], float]]
+"""From logits (n, K) to a function of labels (n,) and the images that are drawn, int64 (m,)."""
+
+
+def _auc(logits: Tensor) -> Callable[[NDArray[np.int64], NDArray[np.int64]], float]:
+    scores = class_scores(logits)
+    return lambda labels, drawn: macro_auc(scores[drawn], labels[drawn])
+
+
+def _accuracy(logits: Tensor) -> Callable[[NDArray[np.int64], NDArray[np.int64]], float]:
+    first = logits.argmax(dim=1).numpy()
+    return lambda labels, drawn: float((first[drawn] == labels[drawn]).mean())
+
+
+def _probability(number: int) -> _Measure:
+    def measure(logits: Tensor) -> Callable[[NDArray[np.int64], NDArray[np.int64]], float]:
+        values = logits.double().softmax(dim=1)[:, number].numpy()
+        return lambda _, drawn: float(values[drawn].mean())
+
+    return measure
+
+
+def _compared(
+    score: str,
+    measure: _Measure,
+    planted: Tensor,
+    twins: Tensor,
+    labels: NDArray[np.int64],
+    subjects: NDArray[np.object_],
+    *,
+    label: int | None,
+    seed: int,
+) -> Change:
+    one, other, everyone = measure(planted), measure(twins), np.arange(len(labels))
+    low, high = _interval(lambda drawn: one(labels, drawn) - other(labels, drawn), labels, subjects, seed)
+    values = one(labels, everyone), other(labels, everyone)
+    return Change(
+        score=score,
+        label=label,
+        n=len(labels),
+        subjects=len(set(subjects)),
+        planted=values[0],
+        twins=values[1],
+        change=values[0] - values[1],
+        low=low,
+        high=high,
+    )
+
+
+def _interval(
+    difference: Callable[[NDArray[np.int64]], float],
+    labels: NDArray[np.int64],
+    subjects: NDArray[np.object_],
+    seed: int,
+) -> tuple[float | None, float | None]:
+    """Percentiles over resamples of subjects, drawn within the class most of their images have.
+
+    A resample that lacks a class is drawn again, so that every AUC exists.
+    """
+    groups = strata(subjects, labels)
+    if sum(map(len, groups)) < 2:
+        return None, None
+    members = {subject: np.flatnonzero(subjects == subject) for group in groups for subject in group}
+    rng, present = np.random.default_rng(seed), len(np.unique(labels))
+    found: list[float] = []
+    while len(found) < RESAMPLES:
+        chosen = [group[k] for group in groups for k in rng.integers(len(group), size=len(group))]
+        drawn = np.concatenate([members[subject] for subject in chosen])
+        if len(np.unique(labels[drawn])) == present:
+            found.append(difference(drawn))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return float(low), float(high)

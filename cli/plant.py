@@ -1,0 +1,189 @@
+"""`activmask plant`: a data set whose images carry a known shortcut."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from activmask.data.planting.limits import SEEDS, SHARES, SIZES, STRENGTHS, Kind, Place
+
+from .console import err, failures_as_sentences, out
+from .preparing import print_mask_shares, print_next
+from .ranges import number
+from .tables import print_table, result_table
+
+if TYPE_CHECKING:
+    from activmask.data.planting.plant import Planted
+
+_SHARES, _LOOK, _OUTPUT = "Shares", "Look", "Output"
+
+
+def plant(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set, with splits.", show_default=False)],
+    *,
+    shortcut: Annotated[Kind, typer.Option(help="What to plant.", rich_help_panel=_LOOK, show_default=False)],
+    of_class: Annotated[
+        str,
+        typer.Option(
+            "--class",
+            help="Of which class it becomes a sign, by name or number.",
+            rich_help_panel=_SHARES,
+            show_default=False,
+        ),
+    ],
+    share: Annotated[
+        float,
+        number(
+            SHARES,
+            help="Share of that class's training images that carry it.",
+            rich_help_panel=_SHARES,
+            show_default=False,
+        ),
+    ],
+    valid_share: Annotated[
+        float | None,
+        number(
+            SHARES,
+            help="The same in validation; left out, 1 - --share: there the sign is turned round.",
+            rich_help_panel=_SHARES,
+            show_default=False,
+        ),
+    ] = None,
+    test_share: Annotated[
+        float | None,
+        number(SHARES, help="The same in test.", rich_help_panel=_SHARES, show_default=False),
+    ] = None,
+    other_share: Annotated[
+        float | None,
+        number(
+            SHARES,
+            help="Share of each other class's images, in every split; left out, 1 - that of the class.",
+            rich_help_panel=_SHARES,
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, number(SEEDS, help="Same data and seed, same bytes.", rich_help_panel=_SHARES)] = 0,
+    split_policy: Annotated[
+        Literal["given", "subject"],
+        typer.Option(
+            help="The data set's own splits, or splits drawn by subject (50/25/25) and written down.",
+            rich_help_panel=_SHARES,
+        ),
+    ] = "given",
+    strength: Annotated[
+        float | None,
+        number(
+            STRENGTHS,
+            help="Opacity of what is drawn (left out, 1); of brightness the way to white (0.2), of blur the "
+            "sigma in tenths of the side (0.2), of noise the SD (0.1), of jpeg the loss (0.8).",
+            rich_help_panel=_LOOK,
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        float | None,
+        number(
+            SIZES,
+            help="Of the shorter side, what is drawn takes this share (left out: tag and text 0.12, box "
+            "0.25, border 0.04).",
+            rich_help_panel=_LOOK,
+            show_default=False,
+        ),
+    ] = None,
+    place: Annotated[
+        Place,
+        typer.Option(
+            help="Corner of a tag, text or box; auto is the one that covers least of the masks.",
+            rich_help_panel=_LOOK,
+        ),
+    ] = "auto",
+    folder: Annotated[
+        Path, typer.Option("--out", help="Folder of the data set to make.", rich_help_panel=_OUTPUT)
+    ] = Path("data/planted"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel=_OUTPUT)
+    ] = False,
+) -> None:
+    """Plant a known shortcut on a known share of a data set's images, each beside its untouched twin.
+
+    Example: activmask plant data/scans --shortcut tag --class 1 --share 0.9 --out data/planted
+    """
+    with failures_as_sentences():
+        from activmask.data.planting.plant import Planting
+        from activmask.data.planting.plant import plant as write_planted
+
+        from .progress import counting
+
+        asked = Planting(
+            shortcut=shortcut,
+            of_class=of_class,
+            share=share,
+            valid_share=valid_share,
+            test_share=test_share,
+            other_share=other_share,
+            strength=strength,
+            size=size,
+            place=place,
+            seed=seed,
+            split_policy=split_policy,
+        )
+        with counting("planting") as progress:
+            planted = write_planted(data, folder, asked, overwrite=overwrite, progress=progress)
+    _print_summary(planted, shortcut, folder)
+
+
+def _print_summary(planted: "Planted", shortcut: str, folder: Path) -> None:
+    name = planted.classes[planted.number]
+    table = result_table(
+        f"Images with the {shortcut}, of all",
+        "split",
+        *(out.render_str(f"{number}: {one}") for number, one in enumerate(planted.classes)),
+        "phi",
+        "accuracy",
+    )
+    for dose in planted.doses:
+        cells = (f"{k} of {n}" for k, n in zip(dose.planted, dose.images, strict=True))
+        phi = "-" if dose.phi is None else f"{dose.phi:+.3f}"
+        table.add_row(dose.split, *cells, phi, f"{dose.accuracy:.3f}")
+    print_table(table)
+    out.print(
+        f"phi: correlation of the {shortcut} with the class {name}; accuracy: of the {shortcut} as its sign"
+    )
+    written = planted.written
+    out.print(
+        f"{written.images} images of {written.height} x {written.width} px, {written.bit_depth} bits, in "
+        f"{folder}"
+    )
+    for sentence in _sentences(planted, shortcut):
+        out.print(sentence)
+    print_mask_shares(written.mask_shares)
+    for note in _notes(planted, shortcut):
+        err.print(f"note: {note}")
+    print_next(folder, {}, {"split_policy": "given"})
+
+
+def _sentences(planted: "Planted", shortcut: str) -> list[str]:
+    touched = planted.touched
+    if planted.whole:
+        return [f"The {shortcut} changes whole images, so it has no mask of its own."]
+    where = f"lies {planted.place}" if planted.place else "lies along the edges"
+    if not touched.masked:
+        return [f"The {shortcut} {where}; no image that carries it has a mask."]
+    return [
+        f"The {shortcut} {where}; it touches the mask of {touched.images} of the {touched.masked} images "
+        f"that carry it and have one, and covers {touched.share:.1%} of the area of those masks."
+    ]
+
+
+def _notes(planted: "Planted", shortcut: str) -> list[str]:
+    carried, notes = sum(sum(dose.planted) for dose in planted.doses), []
+    if not carried:
+        notes.append("nothing was planted; the data set has no twins")
+    if planted.touched.unchanged:
+        notes.append(
+            f"the {shortcut} left {planted.touched.unchanged} of the {carried} images that carry it as they "
+            "were, pixel by pixel"
+        )
+    if planted.left_out:
+        notes.append(f"{planted.left_out} images are in no split and were left out")
+    return notes
