@@ -109,8 +109,8 @@ def plant(
     Example: activmask plant data/scans --shortcut tag --class 1 --share 0.9 --out data/planted
     """
     with failures_as_sentences():
-        from activmask.data.planting.plant import Planting
         from activmask.data.planting.plant import plant as write_planted
+        from activmask.data.planting.planting import Planting
 
         from .progress import counting
 

@@ -19,7 +19,7 @@ from .unreadable import tell_left_out
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from activmask.evaluation.map_files import ScoredFolder
+    from activmask.evaluation.map_results import ScoredFolder
     from activmask.evaluation.map_scores import MapScores
 
 _HEADING_WIDTH = 8
@@ -121,7 +121,8 @@ def score(
     Example: activmask score maps/ --data own/data --sign absolute
     """
     with failures_as_sentences():
-        from activmask.evaluation.map_files import Options, score_maps
+        from activmask.evaluation.map_files import score_maps
+        from activmask.evaluation.map_results import Options
         from activmask.ground.errors import DataError
         from activmask.ground.shown import json_text
 

@@ -14,7 +14,8 @@ from activmask.data.dataset import read_dataset
 from activmask.data.files.images import read_levels, read_plain_mask
 from activmask.data.planting.drawn import cornered, framed, onto
 from activmask.data.planting.limits import CORNERS, USUAL
-from activmask.data.planting.plant import Planting, plant
+from activmask.data.planting.plant import plant
+from activmask.data.planting.planting import Planting
 from activmask.data.planting.shares import choose, doses, opposite, planted_count
 from activmask.data.planting.whole import WHOLE
 from activmask.data.splits import SPLITS

@@ -12,7 +12,8 @@ from in_process import told
 from test_planting import SIDE, source
 from tiny_checkpoints import samples_of
 
-from activmask.data.planting.plant import Planting, plant
+from activmask.data.planting.plant import plant
+from activmask.data.planting.planting import Planting
 from activmask.evaluation.planted import Pairs
 from activmask.evaluation.removal import change_name, removal
 from activmask.models.output import ModelOutput

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, tensor
 
 from activmask.data.dataset import CARD_FILE, load_samples, read_card, read_dataset
-from activmask.data.planting.plant import CARD_ENTRY, told_class
+from activmask.data.planting.planting import CARD_ENTRY, told_class
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
 from activmask.data.view import at_network_size

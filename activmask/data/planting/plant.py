@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -20,47 +19,25 @@ from activmask.data.dataset import CARD_FILE, PLANTED, TABLE_FILE, Dataset, read
 from activmask.data.file_names import safe_name
 from activmask.data.files.images import read_levels, read_plain_mask
 from activmask.data.planting.drawn import CORNERED, Stencil, cornered, framed, onto
-from activmask.data.planting.limits import SEEDS, SHARES, SIZES, STRENGTHS, USUAL, Kind, Place
+from activmask.data.planting.limits import USUAL, Place
+from activmask.data.planting.planting import (
+    CARD_ENTRY,
+    Planting,
+    check_settings,
+    class_number,
+    others_of,
+    shares_of,
+)
 from activmask.data.planting.preview import Pairs
-from activmask.data.planting.shares import Dose, choose, doses, opposite
+from activmask.data.planting.shares import Dose, choose, doses
 from activmask.data.planting.whole import WHOLE
 from activmask.data.recipe import class_names
 from activmask.data.settings import Source, View
 from activmask.data.splits import SPLITS, split_indices
 from activmask.data.writer import Record, Summary, write_dataset
 from activmask.ground.errors import PATH, DataError, UsageError
-from activmask.ground.nearest import nearest
+from activmask.ground.places import real
 from activmask.ground.progress import ItemsDone
-
-CARD_ENTRY = "planted"
-"""Of `card.json`: what was planted, in which class, by which shares and seed, on which data set."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planting:
-    """What to plant, and where."""
-
-    shortcut: Kind
-    of_class: str
-    """Of which class it becomes a sign: its name, or its number."""
-    share: float
-    """Of that class's training images, in [0, 1]."""
-    valid_share: float | None = None
-    """Of its validation images; None is 1 - share, so that the sign is turned round there."""
-    test_share: float | None = None
-    """The same of its test images."""
-    other_share: float | None = None
-    """Of each other class's images, in every split; None is 1 - the chosen class's share of the split."""
-    strength: float | None = None
-    """In (0, 1]; None is what `USUAL` has."""
-    size: float | None = None
-    """Of what is drawn, as a share of the shorter side; None is what `USUAL` has."""
-    place: Place = "auto"
-    """Of what lies in a corner."""
-    seed: int = 0
-    """Draws who carries it, the noise, and the splits where they are drawn."""
-    split_policy: Literal["given", "subject"] = "given"
-    """The data set's own column of splits, or splits drawn by subject, 50/25/25."""
 
 
 @dataclass
@@ -145,12 +122,12 @@ def plant(
         UsageError: a setting out of its range or without effect, a class that is not there, or a shortcut
             that does not fit into the images.
     """
-    _check_settings(planting)
+    check_settings(planting)
     _check_apart(data, out)
     dataset = read_dataset(data)
     _check_unplanted(dataset)
     classes = class_names(dataset) or tuple(map(str, range(int(dataset.labels.max()) + 1)))
-    number = _class_number(planting.of_class, classes)
+    number = class_number(planting.of_class, classes)
     splits = _splits(dataset, planting)
     rows = tuple(sorted(splits))
     labels = dataset.labels[list(rows)]
@@ -159,8 +136,8 @@ def plant(
         [splits[row] for row in rows],
         [dataset.file_names[row] for row in rows],
         number=number,
-        shares=_shares(planting),
-        others=_others(planting),
+        shares=shares_of(planting),
+        others=others_of(planting),
         seed=planting.seed,
     )
     place, stencil = _drawing(dataset, rows, planting)
@@ -181,8 +158,8 @@ def plant(
         "shortcut": planting.shortcut,
         "class": number,
         "class_name": classes[number],
-        "shares": _shares(planting),
-        "other_shares": _others(planting),
+        "shares": shares_of(planting),
+        "other_shares": others_of(planting),
         "strength": plan.strength,
         "size": size,
         "place": place,
@@ -216,28 +193,8 @@ def plant(
     )
 
 
-def _check_settings(planting: Planting) -> None:
-    if planting.shortcut not in USUAL:
-        raise UsageError(f"there is no shortcut '{planting.shortcut}'; {nearest(planting.shortcut, USUAL)}")
-    if planting.place not in get_args(Place):
-        raise UsageError(f"there is no place '{planting.place}'; {nearest(planting.place, get_args(Place))}")
-    for name in ("share", "valid_share", "test_share", "other_share"):
-        if (value := getattr(planting, name)) is not None:
-            SHARES.check(name, value)
-    SEEDS.check("seed", planting.seed)
-    usual = USUAL[planting.shortcut]
-    if planting.strength is not None:
-        STRENGTHS.check("strength", planting.strength)
-    if planting.size is not None:
-        SIZES.check("size", planting.size)
-        if usual.size is None:
-            raise UsageError(f"size has no effect on {planting.shortcut}, which changes the whole image")
-    if planting.place != "auto" and not usual.corner:
-        raise UsageError(f"place has no effect on {planting.shortcut}, which lies in no corner")
-
-
 def _check_apart(data: Path, out: Path) -> None:
-    one, other = data.resolve(), out.resolve()
+    one, other = real(data), real(out)
     if one.is_relative_to(other) or other.is_relative_to(one):
         raise UsageError(
             f"{PATH} and {out} lie in one another; the data set stays as it is",
@@ -254,27 +211,6 @@ def _check_unplanted(dataset: Dataset) -> None:
             path=dataset.root,
             advice="plant in the data set it was made of",
         )
-
-
-def _class_number(asked: str, classes: Sequence[str]) -> int:
-    """A class by its name, else by its number."""
-    if asked in classes:
-        return classes.index(asked)
-    if asked.isascii() and asked.isdigit() and len(asked) <= 9 and int(asked) < len(classes):
-        return int(asked)
-    numbers = f", by number 0 to {len(classes) - 1}" if len(classes) > 1 else ""
-    raise UsageError(f"there is no class '{asked}'; {nearest(asked, classes)}{numbers}")
-
-
-def _shares(planting: Planting) -> dict[str, float]:
-    turned = opposite(planting.share)
-    given = (planting.share, planting.valid_share, planting.test_share)
-    return {split: turned if one is None else one for split, one in zip(SPLITS, given, strict=True)}
-
-
-def _others(planting: Planting) -> dict[str, float]:
-    other = planting.other_share
-    return {s: opposite(one) if other is None else other for s, one in _shares(planting).items()}
 
 
 def _splits(dataset: Dataset, planting: Planting) -> dict[int, str]:
@@ -386,10 +322,3 @@ def _digest(dataset: Dataset) -> str:
     for name in sorted({*dataset.file_names, *filter(None, dataset.mask_file_names)}):
         digest.update(hashlib.sha256((dataset.root / name).read_bytes()).digest())
     return digest.hexdigest()
-
-
-def told_class(card: Mapping[str, Any]) -> str | None:
-    """The name of the class that a card says a shortcut was planted in; None where it says nothing."""
-    entry = card.get(CARD_ENTRY)
-    name = entry.get("class_name") if isinstance(entry, dict) else None
-    return name if isinstance(name, str) else None
