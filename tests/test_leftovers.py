@@ -1,7 +1,9 @@
 """What killed processes leave is mended by the next run of the same command, and nothing else is touched."""
 
+import fcntl
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from activmask.data.writer import claimed_dataset, write_dataset
 from activmask.ground.claims import lock_beside
 from activmask.ground.errors import DataError
 from activmask.ground.files import remove_partial, write_json, write_whole
+from activmask.ground.interrupts import Stopped, termination_raised
 from activmask.report import write as report_writing
 from activmask.report.contents import Contents
 from activmask.report.page.html import Page
@@ -262,3 +265,27 @@ def test_what_is_written_goes_through_no_link_that_lies_in_its_way(tmp_path):
     remove_partial(tmp_path / "notes.json")
     write_json(tmp_path / "notes.json", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.json"]
+
+
+@pytest.mark.parametrize("name", ["rename", "rmdir", "unlink", "open", "flock"])
+def test_a_request_to_end_that_comes_while_a_folder_is_replaced_leaves_nothing_hidden(
+    tmp_path, monkeypatch, name
+):
+    write_dataset(tmp_path / "set", records(4), card={})
+    module = fcntl if name == "flock" else os
+    real, before = getattr(module, name), signal.getsignal(signal.SIGTERM)
+
+    def struck(*arguments, **more):
+        signal.raise_signal(signal.SIGTERM)
+        return real(*arguments, **more)
+
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        monkeypatch.setattr(module, name, struck)
+        with termination_raised(), pytest.raises(Stopped):
+            write_dataset(tmp_path / "set", records(4), card={}, overwrite=True)
+    finally:
+        monkeypatch.undo()
+        signal.signal(signal.SIGTERM, before)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert len(read_dataset(tmp_path / "set")) == 4

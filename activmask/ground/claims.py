@@ -15,13 +15,14 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.interrupts import put_off
 from activmask.ground.places import real
 from activmask.ground.refusals import refused
 
@@ -113,11 +114,12 @@ def claimed(
     descriptor: int | None = None
     try:
         try:
-            lock = lock or lock_beside(place)
-            made += [folder for folder in (lock.parent, *lock.parents) if not folder.exists()]
-            descriptor = _taken(lock, place, what)
-            if descriptor is not None:
-                _sign(descriptor, Owner(parts=tuple(parts)))
+            with put_off():
+                lock = lock or lock_beside(place)
+                made += [folder for folder in (lock.parent, *lock.parents) if not folder.exists()]
+                descriptor = _taken(lock, place, what)
+                if descriptor is not None:
+                    _sign(descriptor, Owner(parts=tuple(parts)))
             claim = Claim(place=_spelled_once(place), what=what, certain=descriptor is not None)
         except OSError as error:
             raise refused(error, place, "claimed") from error
@@ -125,14 +127,19 @@ def claimed(
     finally:
         # A process that was forked meanwhile has no part in the claim.
         if os.getpid() == mine:
-            if lock is not None and descriptor is not None:
-                with suppress(OSError):  # a file without a lock claims nothing
-                    if _lies_at(lock, descriptor):
-                        lock.unlink()
-                _let_go(descriptor)
-            for folder in made:
-                with suppress(OSError):
-                    folder.rmdir()
+            with put_off():
+                _end_claim(lock, descriptor, made)
+
+
+def _end_claim(lock: Path | None, descriptor: int | None, made: Sequence[Path]) -> None:
+    if lock is not None and descriptor is not None:
+        with suppress(OSError):  # a file without a lock claims nothing
+            if _lies_at(lock, descriptor):
+                lock.unlink()
+        _let_go(descriptor)
+    for folder in made:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def owner_of(lock: Path) -> Owner | None:

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from activmask.ground.claims import NOTES, Claim, claimed
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.interrupts import put_off
 from activmask.ground.refusals import refused
 
 Kind = Literal["partial", "unpacked", "old"]
@@ -50,10 +51,12 @@ def claimed_folder(target: Path, what: str, check: Callable[[], None]) -> Iterat
     """
     with claimed(target, what) as claim:
         if claim.certain:
-            _put_back(claim)
+            with put_off():
+                _put_back(claim)
         check()
         if claim.certain:
-            _remove_leftovers(claim)
+            with put_off():
+                _remove_leftovers(claim)
         yield claim
 
 
@@ -72,11 +75,14 @@ def written_whole(target: Path, what: str) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
         yield partial
-        _replace(partial, target)
+        with put_off():
+            _replace(partial, target)
+            shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise refused(error, target, called=what) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        with put_off():
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _replace(complete: Path, target: Path) -> None:

@@ -104,7 +104,7 @@ def children_deaf_to_interrupts() -> Iterator[None]:
     This process decides what they mean and ends its children, by other means than SIGTERM. One that
     arrives meanwhile is delivered afterwards; a system without signal masks lets its children hear it.
     """
-    with _put_off():
+    with put_off():
         if not hasattr(signal, "pthread_sigmask"):
             yield
             return
@@ -118,8 +118,11 @@ def children_deaf_to_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _put_off() -> Iterator[None]:
-    """Let no handler of these signals raise before the end, whichever thread of this process hears them."""
+def put_off() -> Iterator[None]:
+    """Let no handler of these signals raise before the end, whichever thread of this process hears them.
+
+    For what must not be left half done, such as tidying up.
+    """
     if current_thread() is not main_thread():
         yield
         return

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from activmask.ground.errors import PATH, DataError
 from activmask.ground.folders import hidden_beside
+from activmask.ground.interrupts import put_off
 from activmask.ground.places import real
 
 MAX_BYTES = 200 * 10**9
@@ -61,7 +62,8 @@ def unpacked(archive: Path, beside: Path) -> Iterator[Path]:
             ) from error
         yield target
     finally:
-        shutil.rmtree(target, ignore_errors=True)
+        with put_off():
+            shutil.rmtree(target, ignore_errors=True)
 
 
 def _unpack(archive: Path, target: Path) -> None:
