@@ -20,15 +20,21 @@ Program = subprocess.Popen[str]
 
 
 @contextmanager
+def children_hear_ctrl_c() -> Iterator[None]:
+    """Whatever is started meanwhile hears Ctrl-C, also where this process, as in a background, does not."""
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
+
+
+@contextmanager
 def started(
     command: Sequence[object], *, cwd: Path, env: Mapping[str, str] = os.environ
 ) -> Iterator[Program]:
-    """A program in a process group of its own, of which nothing is left in the end.
-
-    It hears Ctrl-C, as from a user's terminal: what runs in the background of a shell may be deaf to it.
-    """
-    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+    """A program in a process group of its own, of which nothing is left in the end."""
+    with children_hear_ctrl_c():
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
@@ -38,8 +44,6 @@ def started(
             text=True,
             start_new_session=True,
         )
-    finally:
-        signal.signal(signal.SIGINT, heard)
     with process:
         try:
             yield process

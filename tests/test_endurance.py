@@ -14,6 +14,7 @@ from random import Random
 
 import pytest
 import torch
+from held_processes import children_hear_ctrl_c
 from safetensors.torch import save
 
 from benchmarks.command import run
@@ -261,15 +262,17 @@ def test_a_program_that_does_not_remember_its_seed_fails(tmp_path):
 @pytest.mark.process
 def test_ctrl_c_ends_it_with_what_it_has_counted(tmp_path):
     environment = {**ENVIRONMENT, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
-        [*ENDURANCE, "--lanes", "1", "--only", "mutation"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as running:
+    with children_hear_ctrl_c():
+        running = subprocess.Popen(
+            [*ENDURANCE, "--lanes", "1", "--only", "mutation"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    with running:
         while running.poll() is None and not list(tmp_path.glob("endurance-*/known/*.json")):
             time.sleep(0.05)  # noqa: TID251 - between two looks for the file
         os.killpg(running.pid, signal.SIGINT)
