@@ -28,12 +28,14 @@ main()
 
 
 @pytest.fixture(autouse=True)
-def told_nobody(monkeypatch):
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        assert signal.getsignal(number) is signal.SIG_DFL
+def told_nobody():
+    """As from a terminal, also where the tests themselves run in a background or under nohup."""
+    ways = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    ways[signal.SIGHUP] = signal.SIG_DFL
+    before = {number: signal.signal(number, way) for number, way in ways.items()}
     yield
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        assert signal.getsignal(number) is signal.SIG_DFL
+    after = {number: signal.signal(number, way) for number, way in before.items()}
+    assert after == ways
 
 
 @pytest.mark.process
