@@ -221,7 +221,7 @@ def _without_half_requests(_: int) -> None:
     usual = sys.excepthook
 
     def printed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if not issubclass(kind, EOFError | ConnectionError | FileNotFoundError):
+        if not issubclass(kind, EOFError | ConnectionError):
             usual(kind, error, trace)
 
     sys.excepthook = printed

@@ -199,7 +199,7 @@ def _check_same_data(replica: Replica, state: KeptState, written: Sequence[Entry
 def _told_otherwise(before: Description, now: Origin) -> str:
     """What a run wrote down of its data set's card and finds changed; earlier versions wrote down less."""
     if before.class_names and before.class_names != now.class_names:
-        return f"classes ({listed(before.class_names) or 'none'}; now {listed(now.class_names) or 'none'})"
+        return f"classes ({listed(before.class_names)}; now {listed(now.class_names) or 'none'})"
     changed = [name for name, value in before.recipe.items() if now.recipe.get(name) != value]
     return f"ways in which its images were made ({listed(changed)})" if changed else ""
 
