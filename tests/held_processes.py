@@ -19,14 +19,23 @@ GIVE_UP = 1800.0
 Program = subprocess.Popen[str]
 
 
+FROM_A_TERMINAL = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+"""What the signals that end programs mean to one that is started there."""
+
+
 @contextmanager
-def children_hear_ctrl_c() -> Iterator[None]:
-    """Whatever is started meanwhile hears Ctrl-C, also where this process, as in a background, does not."""
-    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+def as_from_a_terminal() -> Iterator[None]:
+    """Hear those signals, also under nohup or in a shell's background; what is started meanwhile does too."""
+    before = {number: signal.signal(number, way) for number, way in FROM_A_TERMINAL.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, heard)
+        for number, way in before.items():
+            signal.signal(number, way)
 
 
 @contextmanager
@@ -34,7 +43,7 @@ def started(
     command: Sequence[object], *, cwd: Path, env: Mapping[str, str] = os.environ
 ) -> Iterator[Program]:
     """A program in a process group of its own, of which nothing is left in the end."""
-    with children_hear_ctrl_c():
+    with as_from_a_terminal():
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,

@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from activmask_cli import console
 from activmask_cli.console import ending_on_request, failures_as_sentences
+from held_processes import FROM_A_TERMINAL, as_from_a_terminal
 from typer import Exit
 
 HANGING_UP = """
@@ -29,13 +30,9 @@ main()
 
 @pytest.fixture(autouse=True)
 def told_nobody():
-    """As from a terminal, also where the tests themselves run in a background or under nohup."""
-    ways = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    ways[signal.SIGHUP] = signal.SIG_DFL
-    before = {number: signal.signal(number, way) for number, way in ways.items()}
-    yield
-    after = {number: signal.signal(number, way) for number, way in before.items()}
-    assert after == ways
+    with as_from_a_terminal():
+        yield
+        assert {number: signal.getsignal(number) for number in FROM_A_TERMINAL} == FROM_A_TERMINAL
 
 
 @pytest.mark.process

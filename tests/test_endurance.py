@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 import torch
-from held_processes import children_hear_ctrl_c
+from held_processes import as_from_a_terminal
 from safetensors.torch import save
 
 from benchmarks.command import run
@@ -262,7 +262,7 @@ def test_a_program_that_does_not_remember_its_seed_fails(tmp_path):
 @pytest.mark.process
 def test_ctrl_c_ends_it_with_what_it_has_counted(tmp_path):
     environment = {**ENVIRONMENT, "TMPDIR": str(tmp_path)}
-    with children_hear_ctrl_c():
+    with as_from_a_terminal():
         running = subprocess.Popen(
             [*ENDURANCE, "--lanes", "1", "--only", "mutation"],
             cwd=ROOT,

@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from held_processes import as_from_a_terminal
 
 from activmask.ground.interrupts import (
     Stopped,
@@ -24,12 +25,8 @@ ENDING = pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.
 
 @pytest.fixture(autouse=True)
 def interruptible():
-    ways = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    ways[signal.SIGHUP] = signal.SIG_DFL
-    before = {number: signal.signal(number, way) for number, way in ways.items()}
-    yield
-    for number, way in before.items():
-        signal.signal(number, way)
+    with as_from_a_terminal():
+        yield
 
 
 def child():
