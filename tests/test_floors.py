@@ -33,12 +33,16 @@ FLOORS = (
     ("training.replicas",),
     ("training.graphs",),
     ("training",),
+    ("predictors",),
     ("saliency",),
     ("evaluation",),
+    ("auditing.clinic", "auditing.conditions", "auditing.leaks", "auditing.looks"),
+    ("auditing",),
     ("experiments",),
     ("report.findings",),
     ("report.charts", "report.tables"),
     ("report.page",),
+    ("auditing.page",),
     ("report",),
 )
 """From the lowest up; rooms side by side do not import each other. A module lives in the innermost room."""

@@ -14,17 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from activmask.data.samples import Samples
-from activmask.data.subjects import strata
+from activmask.evaluation.bootstrap import Rows, percentile_interval, subject_resamples
 from activmask.evaluation.evaluate import Localisation, localise
 from activmask.evaluation.planted import Pairs
-from activmask.evaluation.scores import (
-    CONFIDENCE,
-    RESAMPLES,
-    check_finite,
-    class_scores,
-    macro_auc,
-    why_no_auc,
-)
+from activmask.evaluation.scores import check_finite, class_scores, macro_auc, why_no_auc
 from activmask.training.replicas.predictions import predict
 
 Floats = NDArray[np.float64]
@@ -134,22 +127,22 @@ def _changes(planted: Tensor, twins: Tensor, samples: Samples, pairs: Pairs, see
     return found
 
 
-_Measure = Callable[[Tensor], Callable[[NDArray[np.int64], NDArray[np.int64]], float]]
+_Measure = Callable[[Tensor], Callable[[NDArray[np.int64], Rows], float]]
 """From logits (n, K) to a function of labels (n,) and the images that are drawn, int64 (m,)."""
 
 
-def _auc(logits: Tensor) -> Callable[[NDArray[np.int64], NDArray[np.int64]], float]:
+def _auc(logits: Tensor) -> Callable[[NDArray[np.int64], Rows], float]:
     scores = class_scores(logits)
     return lambda labels, drawn: macro_auc(scores[drawn], labels[drawn])
 
 
-def _accuracy(logits: Tensor) -> Callable[[NDArray[np.int64], NDArray[np.int64]], float]:
+def _accuracy(logits: Tensor) -> Callable[[NDArray[np.int64], Rows], float]:
     first = logits.argmax(dim=1).numpy()
     return lambda labels, drawn: float((first[drawn] == labels[drawn]).mean())
 
 
 def _probability(number: int) -> _Measure:
-    def measure(logits: Tensor) -> Callable[[NDArray[np.int64], NDArray[np.int64]], float]:
+    def measure(logits: Tensor) -> Callable[[NDArray[np.int64], Rows], float]:
         values = logits.double().softmax(dim=1)[:, number].numpy()
         return lambda _, drawn: float(values[drawn].mean())
 
@@ -168,7 +161,10 @@ def _compared(
     seed: int,
 ) -> Change:
     one, other, everyone = measure(planted), measure(twins), np.arange(len(labels))
-    low, high = _interval(lambda drawn: one(labels, drawn) - other(labels, drawn), labels, subjects, seed)
+    low, high = percentile_interval(
+        lambda drawn: one(labels, drawn) - other(labels, drawn),
+        subject_resamples(labels, subjects, seed=seed),
+    )
     values = one(labels, everyone), other(labels, everyone)
     return Change(
         score=score,
@@ -181,29 +177,3 @@ def _compared(
         low=low,
         high=high,
     )
-
-
-def _interval(
-    difference: Callable[[NDArray[np.int64]], float],
-    labels: NDArray[np.int64],
-    subjects: NDArray[np.object_],
-    seed: int,
-) -> tuple[float | None, float | None]:
-    """Percentiles over resamples of subjects, drawn within the class most of their images have.
-
-    A resample that lacks a class is drawn again, so that every AUC exists.
-    """
-    groups = strata(subjects, labels)
-    if sum(map(len, groups)) < 2:
-        return None, None
-    members = {subject: np.flatnonzero(subjects == subject) for group in groups for subject in group}
-    rng, present = np.random.default_rng(seed), len(np.unique(labels))
-    found: list[float] = []
-    while len(found) < RESAMPLES:
-        chosen = [group[k] for group in groups for k in rng.integers(len(group), size=len(group))]
-        drawn = np.concatenate([members[subject] for subject in chosen])
-        if len(np.unique(labels[drawn])) == present:
-            found.append(difference(drawn))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found, [tail, 1 - tail])
-    return float(low), float(high)

@@ -1,0 +1,1 @@
+"""The audit: what a classifier's score is made of."""

@@ -1,0 +1,1 @@
+"""What a clinician asks of a score: curves, thresholds, calibration, groups."""

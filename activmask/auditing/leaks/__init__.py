@@ -1,0 +1,1 @@
+"""What the data give away before any network is asked."""

@@ -1,0 +1,1 @@
+"""Whatever predicts: networks and checkpoints of ours, and everybody else's."""
