@@ -21,6 +21,7 @@ import triton  # type: ignore[import-untyped, unused-ignore]
 from torch import Tensor
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
+from activmask.kernels.convolution.reference import output_shape
 from activmask.kernels.convolution.tiles import (
     FEW_CHANNELS,
     Precision,
@@ -39,9 +40,23 @@ _LOOSE = [
 
 @triton.jit
 def _meeting(phase, padding, stride: tl.constexpr, kernel: tl.constexpr):
-    """Of the pixels `phase` + n * `stride`: the first tap that meets them, how far it shifts, and how many do."""
+    """Of pixels `phase` + n * `stride`: the first tap that meets them, its shift, how many taps do."""
     first = (phase + padding) % stride
     return first, (phase + padding - first) // stride, (kernel - first + stride - 1) // stride
+
+
+@triton.jit
+def _reached(step, taps, depth, spans_taps: tl.constexpr, depth_per_tile: tl.constexpr):
+    """Of a tile of depth: its tap, or with `spans_taps` those of each place; its channels; which exist."""
+    ahead = tl.arange(0, depth_per_tile)
+    if spans_taps:
+        at = step * depth_per_tile + ahead
+        tap, inner, is_inner = at // depth, at % depth, at < taps * depth
+    else:
+        blocks = tl.cdiv(depth, depth_per_tile)
+        inner = (step % blocks) * depth_per_tile + ahead
+        tap, is_inner = step // blocks, inner < depth
+    return tap, inner, is_inner
 
 
 @triton.jit(do_not_specialize=_LOOSE)
@@ -84,20 +99,11 @@ def _product(
         row_out, column_out = row, column
 
     taps = taps_rows * taps_columns
-    depth_blocks = tl.cdiv(depth, depth_per_tile)
-    steps = tl.cdiv(taps * depth, depth_per_tile) if spans_taps else taps * depth_blocks
-    ahead = tl.arange(0, depth_per_tile)
+    blocks = tl.cdiv(taps * depth, depth_per_tile) if spans_taps else taps * tl.cdiv(depth, depth_per_tile)
     total = tl.zeros((positions_per_tile, channels_per_tile), tl.float32)
-    for step in range(steps):
-        if spans_taps:
-            tap = (step * depth_per_tile + ahead) // depth
-            inner = (step * depth_per_tile + ahead) % depth
-            is_inner = tap < taps
-            across, down = tap[None, :], tap[:, None]
-        else:
-            across, down = step // depth_blocks, step // depth_blocks
-            inner = (step % depth_blocks) * depth_per_tile + ahead
-            is_inner = inner < depth
+    for step in range(blocks):
+        tap, inner, is_inner = _reached(step, taps, depth, spans_taps, depth_per_tile)
+        across, down = (tap[None, :], tap[:, None]) if spans_taps else (tap, tap)
         if turned:
             row_in = row_0[:, None] - across // taps_columns
             column_in = column_0[:, None] - across % taps_columns
@@ -147,16 +153,10 @@ def _weight_gradient(
     channel = (tl.program_id(0) % channel_blocks) * channels_per_tile + tl.arange(0, channels_per_tile)
     block = tl.program_id(0) // channel_blocks
     is_channel = channel < channels
-    ahead = tl.arange(0, depth_per_tile)
+    tap, inner, is_inner = _reached(block, kernel_rows * kernel_columns, depth, spans_taps, depth_per_tile)
+    inner, is_inner = inner[None, :], is_inner[None, :]
     if spans_taps:
-        tap = ((block * depth_per_tile + ahead) // depth)[None, :]
-        inner = ((block * depth_per_tile + ahead) % depth)[None, :]
-        is_inner = tap < kernel_rows * kernel_columns
-    else:
-        depth_blocks = tl.cdiv(depth, depth_per_tile)
-        tap = block // depth_blocks
-        inner = ((block % depth_blocks) * depth_per_tile + ahead)[None, :]
-        is_inner = inner < depth
+        tap = tap[None, :]
     positions = images * rows_out * columns_out
     last = tl.minimum(positions, (split + 1) * positions_per_split)
     total = tl.zeros((channels_per_tile, depth_per_tile), tl.float32)
@@ -212,11 +212,7 @@ def conv2d(
     precision: Precision,
 ) -> Tensor:
     """The convolution of images (B, R * C, H, W) with a weight (R * D, C, K, L) and a bias (R * D,)."""
-    size = [
-        (full + 2 * added - reach) // step + 1
-        for full, added, reach, step in zip(images.shape[2:], padding, weight.shape[2:], stride, strict=True)
-    ]
-    output = _new([len(images), len(weight), *size], images)
+    output = _new(output_shape(images.shape, weight.shape, stride, padding), images)
     _multiply(images, weight, bias, output, stride, padding, groups, precision, turned=False)
     return output
 
@@ -266,8 +262,9 @@ def weight_gradient(
             num_warps=tiles.warps, num_stages=tiles.stages,
         )  # fmt: skip
         if tiles.splits > 1:
-            grid = (divide_up(weight.numel(), _ADDED_PER_PROGRAM),)
-            _add_up[grid](parts, weight, weight.numel(), tiles.splits, _ADDED_PER_PROGRAM)
+            _add_up[(divide_up(weight.numel(), _ADDED_PER_PROGRAM),)](
+                parts, weight, weight.numel(), tiles.splits, _ADDED_PER_PROGRAM
+            )
     return weight
 
 
