@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from activmask.data.samples import Samples
 from activmask.evaluation.participants import MaskCount, participants, why_no_audit
 from activmask.evaluation.scores import accuracy, auc, chance_distance, check_finite
-from activmask.evaluation.verdict import Verdict, verdict
+from activmask.evaluation.sides import Verdict
+from activmask.evaluation.verdict import verdict
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.training.replicas.predictions import predict
 

@@ -15,46 +15,19 @@ from torch import Tensor
 
 from activmask.auditing.conditions.answers import Answers, of_logits
 from activmask.auditing.conditions.mask_baseline import MaskBaseline, mask_baseline
-from activmask.auditing.conditions.versions import CONDITIONS, FULL, batches, blur_px, versions
+from activmask.auditing.conditions.rows import ConditionRow, Estimate
+from activmask.auditing.conditions.verdict import verdict
+from activmask.auditing.conditions.versions import CONDITIONS, FULL, batches, blank_outside, blur_px, versions
 from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import subject_resamples
 from activmask.evaluation.participants import MaskCount, Participants, participants, why_no_audit
 from activmask.evaluation.resampled import Counts, Floats, counted, ends, resampled_auc, resampled_mean
 from activmask.evaluation.scores import AucKind, chance_distance, macro_auc
-from activmask.evaluation.verdict import Verdict
+from activmask.evaluation.sides import Verdict
 from activmask.ground.progress import ItemsDone
 
 DRAWS = 3
 """Of each condition that is random."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A number with its uncertainty."""
-
-    value: float
-    low: float | None
-    """Lower end of the 95 % interval, percentiles of a bootstrap over subjects; None below two."""
-    high: float | None
-    """Its upper end."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConditionRow:
-    """The scores of one condition."""
-
-    condition: str
-    draws: int
-    """Over which its scores are averaged; 1 of what is not random."""
-    auc: Estimate
-    """In [0, 1]."""
-    auc_spread: float | None
-    """SD of the AUC over draws (n - 1); None of one draw."""
-    auc_change: Estimate | None
-    """AUC minus that of the full images, each pair of scores of the same subjects; None of the full."""
-    accuracy: Estimate | None
-    """In [0, 1]; None of scores that only rank."""
-    accuracy_change: Estimate | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,12 +181,32 @@ def judged(
     counts = None if resamples is None else counted(resamples, len(truth))
     scores = {name: _scored(answers[name], truth, counts) for name in (one.name for one in CONDITIONS)}
     baseline = mask_baseline(samples.masks[part.masks], truth, subjects, counts, classes=classes, seed=seed)
+    rows = tuple(_row(name, scores[name], scores[FULL]) for name in scores)
+    chance = chance_of(truth, subjects, classes)
     return dataclasses.replace(
         found,
-        rows=tuple(_row(name, scores[name], scores[FULL]) for name in scores),
+        rows=rows,
         baseline=baseline,
-        chance_distance=chance_distance(labels, classes),
+        chance_distance=chance,
+        verdict=verdict(
+            rows,
+            baseline,
+            subjects=found.subjects,
+            chance_distance=chance,
+            blank_background=blank_outside(samples, part),
+        ),
     )
+
+
+def chance_of(truth: NDArray[np.int64], subjects: NDArray[np.object_], classes: int) -> float:
+    """How far from 0.5 chance takes an AUC, in 95 % of cases.
+
+    Where each subject is of one class, its images count as one: they may all be ranked alike.
+    """
+    _, first, numbers = np.unique(subjects.astype(str), return_index=True, return_inverse=True)
+    of_subjects = truth[first]
+    pure = bool((of_subjects[numbers] == truth).all())
+    return chance_distance(torch.from_numpy(of_subjects if pure else truth), classes)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from activmask.auditing.conditions.rows import Estimate
 from activmask.evaluation.resampled import Counts, Floats, ends, resampled_auc
 from activmask.evaluation.scores import macro_auc
 
@@ -19,25 +20,13 @@ _DIGITS = 9
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskScore:
-    """The AUC of something about the masks, as a score of the class."""
-
-    auc: float
-    """In [0, 1]."""
-    low: float | None
-    """Lower end of its 95 % interval, percentiles of a bootstrap over subjects; None below two."""
-    high: float | None
-    """Its upper end."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class MaskBaseline:
     """What the masks tell by themselves."""
 
-    area: MaskScore
+    area: Estimate
     """Of the area alone, the larger the likelier class 1; with more than two classes, of the class that
     it separates best from the rest."""
-    place: MaskScore | None
+    place: Estimate | None
     """Of area, centroid and bounding box together, by a logistic regression that is judged on subjects
     that it was not fitted to; None where a class is of fewer than two subjects."""
 
@@ -90,15 +79,15 @@ def _ends(there: NDArray[np.bool_]) -> Floats:
     return np.stack([first, last], axis=1).astype(np.float64)
 
 
-def _area(area: Floats, truth: NDArray[np.int64], counts: Counts | None, classes: int) -> MaskScore:
+def _area(area: Floats, truth: NDArray[np.int64], counts: Counts | None, classes: int) -> Estimate:
     tested = [1] if classes == 2 else range(classes)
     scores = [_score(np.stack([-area, area], 1), (truth == k).astype(np.int64), counts) for k in tested]
-    return max(scores, key=lambda one: abs(one.auc - 0.5))
+    return max(scores, key=lambda one: abs(one.value - 0.5))
 
 
-def _score(values: Floats, truth: NDArray[np.int64], counts: Counts | None) -> MaskScore:
+def _score(values: Floats, truth: NDArray[np.int64], counts: Counts | None) -> Estimate:
     low, high = (None, None) if counts is None else ends(resampled_auc(values, truth, counts))
-    return MaskScore(auc=macro_auc(values, truth), low=low, high=high)
+    return Estimate(value=macro_auc(values, truth), low=low, high=high)
 
 
 def _held_out(

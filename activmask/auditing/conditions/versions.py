@@ -130,6 +130,18 @@ def blur_px(samples: Samples) -> float:
     return BLUR_SHARE * min(samples.images.shape[-2:])
 
 
+def blank_outside(samples: Samples, part: Participants) -> bool:
+    """Whether all pixels outside the masks of those who take part have one value."""
+    first: float | None = None
+    for few in batches(part, samples):
+        images = samples.images[part.rows[few]]
+        outside = images[~samples.masks[part.masks[few]].expand_as(images)]
+        first = float(outside[0]) if first is None else first
+        if bool((outside != first).any()):
+            return False
+    return True
+
+
 def stored_grid(images: Tensor) -> Literal[8, 16] | None:
     """The least bits in which all images (N, C, H, W), in [0, 1], can be stored as they are; None in none."""
     together = max(1, VALUES_AT_ONCE // max(1, images[:1].numel()))
