@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from activmask.auditing.clinic.calibration import bin_numbers, calibration, ece
 from activmask.auditing.clinic.clinic import clinic
@@ -50,12 +50,13 @@ def test_curves_by_hand():
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=30))
-def test_the_area_is_that_of_scikit_learn(pairs):
+def test_areas_are_those_of_scikit_learn(pairs):
     scores, truth = (np.array(part) for part in zip(*pairs, strict=True))
     if truth.all() or not truth.any():
         assert np.isnan(auc(scores, truth))
     else:
         assert auc(scores, truth) == pytest.approx(roc_auc_score(truth, scores))
+        assert average_precision(scores, truth) == pytest.approx(average_precision_score(truth, scores))
 
 
 def test_log_odds_are_the_contrast_of_two_and_never_saturate():
@@ -175,7 +176,7 @@ def test_classes_beyond_two_are_one_against_the_rest():
     assert found.auc.value == pytest.approx(roc_auc_score(labels, softmax, multi_class="ovr"))
     assert np.trace(found.confusion) / 150 == found.accuracy.value
     assert found.questions[1].calibration.brier.value == pytest.approx(
-        np.mean((softmax[:, 1] - (labels == 1)) ** 2)
+        brier_score_loss(labels == 1, softmax[:, 1])
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import brier_score_loss
 
 from activmask.auditing.clinic.curves import Floats, Truth
 from activmask.auditing.clinic.score import Score, interval, scored
@@ -58,16 +57,12 @@ def calibration(
     (doi 10.1609/aaai.v29i1.9602), of the probability of the class, not of the top class.
     """
     n, share = len(positive), float(positive.mean())
+    distances = np.square(probabilities - positive)
     bins = bin_numbers(probabilities)
     drawn = np.random.default_rng(seed).random((_SIMULATIONS, n)) < probabilities
     by_chance = np.mean([ece(probabilities, one, bins) for one in drawn])
     return Calibration(
-        brier=scored(
-            lambda rows: float(brier_score_loss(positive[rows], probabilities[rows], pos_label=True)),
-            n,
-            resamples,
-            share * (1 - share),
-        ),
+        brier=scored(lambda rows: float(distances[rows].mean()), n, resamples, share * (1 - share)),
         ece=scored(
             lambda rows: ece(probabilities[rows], positive[rows], bins[rows]), n, resamples, float(by_chance)
         ),
