@@ -10,7 +10,14 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from activmask.auditing.clinic.calibration import bin_numbers, calibration, ece
 from activmask.auditing.clinic.clinic import clinic
-from activmask.auditing.clinic.curves import auc, average_precision, one_against_rest, precision_recall, roc
+from activmask.auditing.clinic.curves import (
+    auc,
+    average_precision,
+    one_against_rest,
+    precision_recall,
+    resampled_precision,
+    roc,
+)
 from activmask.auditing.clinic.decisions import rates
 from activmask.auditing.clinic.groups import _in_quarters
 from activmask.auditing.clinic.threshold import Wish, find_threshold
@@ -41,22 +48,22 @@ def noisy(n=200, seed=0, strength=2.0):
 def test_curves_by_hand():
     curve = roc(SCORES, TRUE)
     assert list(zip(curve.x, curve.y, strict=True)) == [(0, 0), (0, 0.5), (0.5, 0.5), (0.5, 1), (1, 1)]
-    assert auc(SCORES, TRUE) == 0.75
+    assert auc(np.stack([-SCORES, SCORES], axis=1), TRUE.astype(int), None).value == 0.75
     # 1.0 is right, 0.5 is wrong, 0.0 is right: precision 1 at recall 1/2, 2/3 at recall 1.
-    assert average_precision(SCORES, TRUE) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision(SCORES, TRUE, None).value == pytest.approx((1 + 2 / 3) / 2)
     assert (2 / 3) in precision_recall(SCORES, TRUE).y
     assert precision_recall(SCORES, TRUE).x[0] == 0
     assert precision_recall(SCORES, TRUE).x[-1] == 1
 
 
-@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=30))
-def test_areas_are_those_of_scikit_learn(pairs):
-    scores, truth = (np.array(part) for part in zip(*pairs, strict=True))
-    if truth.all() or not truth.any():
-        assert np.isnan(auc(scores, truth))
-    else:
-        assert auc(scores, truth) == pytest.approx(roc_auc_score(truth, scores))
-        assert average_precision(scores, truth) == pytest.approx(average_precision_score(truth, scores))
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans(), st.integers(0, 3)), min_size=2, max_size=30))
+def test_draws_score_as_scikit_learn_scores_the_images_that_they_hold(rows):
+    scores, truth, times = (np.array(part) for part in zip(*rows, strict=True))
+    held = np.repeat(truth, times)
+    if held.all() or not held.any():
+        return
+    found = resampled_precision(scores.astype(float), truth, times[None].astype(np.uint16))
+    assert found == pytest.approx(average_precision_score(held, np.repeat(scores, times)))
 
 
 def test_log_odds_are_the_contrast_of_two_and_never_saturate():
@@ -122,7 +129,7 @@ def test_calibration_by_hand():
     positive = np.array([False, True, True, True])
     assert bin_numbers(probabilities).tolist() == [1, 1, 9, 9]
     # |0.2 - 1| / 4 + |1.9 - 2| / 4
-    assert ece(probabilities, positive, bin_numbers(probabilities)) == pytest.approx(0.225)
+    assert ece(probabilities, positive, bin_numbers(probabilities), np.ones((1, 4))) == pytest.approx(0.225)
     found = calibration(probabilities, positive, None, seed=0)
     assert found.brier.value == pytest.approx((0.01 + 0.81 + 0.01 + 0) / 4)
     assert found.brier.chance == pytest.approx(0.75 * 0.25)

@@ -1,16 +1,16 @@
 """Whether predicted probabilities mean what they say.
 
-Shapes: N images, B bins.
+Shapes: N images, B bins, R draws of a bootstrap, counts (R, N): how often each draw holds each image.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import brier_score_loss
 
-from activmask.auditing.clinic.curves import Floats, Truth
-from activmask.auditing.clinic.score import Score, interval, scored
-from activmask.evaluation.bootstrap import Rows
+from activmask.auditing.clinic.score import Score, Truth, scored, shares_of
+from activmask.evaluation.resampled import Counts, Floats, resampled_mean
 
 BINS = 10
 """Bins of equal width from 0 to 1 in which predicted and observed are compared."""
@@ -48,64 +48,60 @@ class Calibration:
     """The reliability curve: those bins that hold images."""
 
 
-def calibration(
-    probabilities: Floats, positive: Truth, resamples: Sequence[Rows] | None, *, seed: int
-) -> Calibration:
+def calibration(probabilities: Floats, positive: Truth, counts: Counts | None, *, seed: int) -> Calibration:
     """The calibration of probabilities (N,) for a truth, bool (N,).
 
     Brier 1950 (doi 10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2); ECE after Naeini et al. 2015
     (doi 10.1609/aaai.v29i1.9602), of the probability of the class, not of the top class.
     """
-    n, share = len(positive), float(positive.mean())
-    distances = np.square(probabilities - positive)
-    bins = bin_numbers(probabilities)
-    drawn = np.random.default_rng(seed).random((_SIMULATIONS, n)) < probabilities
-    by_chance = np.mean([ece(probabilities, one, bins) for one in drawn])
-    return Calibration(
-        brier=scored(lambda rows: float(distances[rows].mean()), n, resamples, share * (1 - share)),
-        ece=scored(
-            lambda rows: ece(probabilities[rows], positive[rows], bins[rows]), n, resamples, float(by_chance)
-        ),
-        bins=_reliability(probabilities, positive, bins, resamples),
+    share, bins, once = (
+        float(positive.mean()),
+        bin_numbers(probabilities),
+        np.ones((1, len(positive)), np.uint16),
     )
-
-
-def bin_numbers(probabilities: Floats) -> np.ndarray:
-    """The bin of each probability (N,), from 0; a probability of 1 lies in the last."""
-    return np.minimum((probabilities * BINS).astype(np.int64), BINS - 1)
-
-
-def ece(probabilities: Floats, positive: Truth, bins: np.ndarray) -> float:
-    """The mean over images of the distance between mean probability and share of positives in their bin."""
-    gap = np.bincount(bins, weights=probabilities - positive, minlength=BINS)
-    return float(np.abs(gap).sum() / len(positive))
-
-
-def _reliability(
-    probabilities: Floats, positive: Truth, bins: np.ndarray, resamples: Sequence[Rows] | None
-) -> tuple[Bin, ...]:
-    drawn = np.array([_observed(positive[rows], bins[rows]) for rows in resamples or ()]).reshape(-1, BINS)
-    values = _observed(positive, bins)
-    found = []
-    for k in np.unique(bins).tolist():
-        low, high = interval(drawn[:, k].tolist())
-        score = Score(value=float(values[k]), low=low, high=high, chance=float(positive.mean()))
-        found.append(
+    distances = np.square(probabilities - positive)
+    rng = np.random.default_rng(seed)
+    by_chance = np.mean(
+        [ece(probabilities, rng.random(len(bins)) < probabilities, bins, once) for _ in range(_SIMULATIONS)]
+    )
+    return Calibration(
+        brier=scored(
+            float(brier_score_loss(positive, probabilities, pos_label=True)),
+            None if counts is None else resampled_mean(distances, counts),
+            share * (1 - share),
+        ),
+        ece=scored(
+            float(ece(probabilities, positive, bins, once)[0]),
+            None if counts is None else ece(probabilities, positive, bins, counts),
+            float(by_chance),
+        ),
+        bins=tuple(
             Bin(
                 low=k / BINS,
                 high=(k + 1) / BINS,
                 n=int((bins == k).sum()),
                 predicted=float(probabilities[bins == k].mean()),
-                observed=score,
+                observed=scored(
+                    float(positive[bins == k].mean()),
+                    None if counts is None else shares_of(positive, bins == k, counts),
+                    share,
+                ),
             )
-        )
-    return tuple(found)
+            for k in np.unique(bins).tolist()
+        ),
+    )
 
 
-def _observed(positive: Truth, bins: np.ndarray) -> Floats:
-    """The share of positives by bin (B,); NaN where a bin is empty."""
-    counts = np.bincount(bins, minlength=BINS)
-    hits = np.bincount(bins, weights=positive, minlength=BINS)
-    with np.errstate(invalid="ignore"):
-        shares: Floats = hits / counts
-    return shares
+def bin_numbers(probabilities: Floats) -> NDArray[np.int64]:
+    """The bin of each probability (N,), from 0; a probability of 1 lies in the last."""
+    return np.minimum((probabilities * BINS).astype(np.int64), BINS - 1)
+
+
+def ece(probabilities: Floats, positive: Truth, bins: NDArray[np.int64], counts: Counts) -> Floats:
+    """The expected calibration error of each draw, (R,).
+
+    It is the mean over images of how far mean probability and share of positives in their bin lie apart.
+    """
+    gaps = (probabilities - positive)[:, None] * (bins[:, None] == np.arange(BINS))
+    found: Floats = np.abs(counts @ gaps).sum(axis=1) / counts.sum(axis=1)
+    return found

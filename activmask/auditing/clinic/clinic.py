@@ -15,7 +15,6 @@ from torch import Tensor
 from activmask.auditing.clinic.calibration import Calibration, calibration
 from activmask.auditing.clinic.curves import (
     Curve,
-    Floats,
     auc,
     average_precision,
     one_against_rest,
@@ -23,10 +22,10 @@ from activmask.auditing.clinic.curves import (
     roc,
 )
 from activmask.auditing.clinic.decisions import Classes, Rates, accuracy, rates
-from activmask.auditing.clinic.groups import Column, Judged, by_column, mean_auc
-from activmask.auditing.clinic.score import Score, scored
+from activmask.auditing.clinic.groups import Column, Judged, by_column
+from activmask.auditing.clinic.score import Score, draws
 from activmask.auditing.clinic.threshold import Threshold, Wish, find_threshold
-from activmask.evaluation.bootstrap import Rows, subject_resamples
+from activmask.evaluation.resampled import Counts, Floats
 from activmask.evaluation.scores import check_finite
 
 FEW = 20
@@ -119,7 +118,7 @@ def clinic(
     check_finite(logits)
     truth, whose = labels.numpy(), np.asarray(subjects, dtype=object)
     values, valid_values = _scores(logits), None if valid is None else (_scores(valid[0]), valid[1].numpy())
-    resamples = subject_resamples(truth, whose, seed=seed)
+    counts = draws(truth, whose, seed)
     asked = [1] if logits.shape[1] == 2 else range(logits.shape[1])
     present = [k for k in asked if 0 < (truth == k).sum() < len(truth)]
     questions = tuple(
@@ -128,7 +127,7 @@ def clinic(
             class_names[k],
             values[:, k],
             truth == k,
-            resamples,
+            counts,
             threshold=find_threshold(
                 wish,
                 None if valid_values is None else (valid_values[0][:, k], valid_values[1] == k),
@@ -146,8 +145,8 @@ def clinic(
         classes=tuple(class_names),
         n=len(truth),
         subjects=len(set(whose.tolist())),
-        auc=scored(lambda rows: mean_auc(judged.at(rows)), len(truth), resamples, 0.5) if whole else None,
-        accuracy=None if decided is None else accuracy(decided, truth, resamples),
+        auc=auc(values, truth, counts) if whole else None,
+        accuracy=None if decided is None else accuracy(decided, truth, counts),
         confusion=None if decided is None else _confusion(truth, decided, logits.shape[1]),
         questions=questions,
         columns=by_column(judged, columns or {}, seed=seed),
@@ -165,27 +164,24 @@ def _question(
     name: str,
     scores: Floats,
     positive: np.ndarray,
-    resamples: Sequence[Rows] | None,
+    counts: Counts | None,
     *,
     threshold: Threshold | None,
     probabilities: bool,
     seed: int,
 ) -> Question:
-    n, share = len(positive), float(positive.mean())
     return Question(
         positive=k,
         name=name,
-        n=n,
+        n=len(positive),
         positives=int(positive.sum()),
-        auc=scored(lambda rows: auc(scores[rows], positive[rows]), n, resamples, 0.5),
-        average_precision=scored(
-            lambda rows: average_precision(scores[rows], positive[rows]), n, resamples, share
-        ),
+        auc=auc(np.stack([-scores, scores], axis=1), positive.astype(np.int64), counts),
+        average_precision=average_precision(scores, positive, counts),
         roc=roc(scores, positive),
         precision_recall=precision_recall(scores, positive),
         threshold=threshold,
-        rates=None if threshold is None else rates(scores >= threshold.score, positive, resamples),
-        calibration=calibration(expit(scores), positive, resamples, seed=seed) if probabilities else None,
+        rates=None if threshold is None else rates(scores >= threshold.score, positive, counts),
+        calibration=calibration(expit(scores), positive, counts, seed=seed) if probabilities else None,
     )
 
 

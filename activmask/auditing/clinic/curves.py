@@ -1,20 +1,17 @@
 """How a score tells one class from the rest: curves, and the areas under them.
 
-The areas are those of scikit-learn, whose calls check their arguments for ten times as long as they take:
-a bootstrap asks a thousand times over.
-
-Shapes: N images.
+Shapes: N images, R draws of a bootstrap, counts (R, N): how often each draw holds each image.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
-Floats = NDArray[np.float64]
-Truth = NDArray[np.bool_]
+from activmask.auditing.clinic.score import Score, Truth, scored
+from activmask.evaluation.resampled import Counts, Floats, resampled_auc
+from activmask.evaluation.scores import macro_auc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,21 +44,33 @@ def precision_recall(scores: Floats, positive: Truth) -> Curve:
     return Curve(x=tuple(recall[::-1].tolist()), y=tuple(precision[::-1].tolist()))
 
 
-def auc(scores: Floats, positive: Truth) -> float:
-    """The area under the ROC curve, by ranks; NaN where a class is missing."""
-    m = int(positive.sum())
-    if m in {0, len(positive)}:
-        return float("nan")
-    ranks = rankdata(scores)[positive].sum()
-    return float((ranks - m * (m + 1) / 2) / (m * (len(positive) - m)))
+def auc(values: Floats, labels: NDArray[np.int64], counts: Counts | None) -> Score:
+    """The ROC AUC of two classes, else the mean of one against the rest; every class must occur.
+
+    Args:
+        values: (N, K), by which the images of each class are ranked.
+        labels: int64 (N,) in [0, K).
+        counts: of draws that hold every class.
+    """
+    resampled = None if counts is None else resampled_auc(values, labels, counts)
+    return scored(macro_auc(values, labels), resampled, 0.5)
 
 
-def average_precision(scores: Floats, positive: Truth) -> float:
-    """The area under the precision-recall curve by steps; NaN where nothing is positive."""
-    if not positive.any():
-        return float("nan")
+def average_precision(scores: Floats, positive: Truth, counts: Counts | None) -> Score:
+    """The area under the precision-recall curve by steps; chance is the share of positives."""
+    resampled = None if counts is None else resampled_precision(scores, positive, counts)
+    return scored(float(average_precision_score(positive, scores)), resampled, float(positive.mean()))
+
+
+def resampled_precision(scores: Floats, positive: Truth, counts: Counts) -> Floats:
+    """The average precision of each draw, (R,), sorted once; scikit-learn's would be sorted R times."""
     order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    found = np.cumsum(positive[order])[ends]
-    return float((np.diff(found, prepend=0) * found / (ends + 1)).sum() / found[-1])
+    first_of_ties = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
+    return np.array([_precision(row[order], positive[order], first_of_ties) for row in counts])
+
+
+def _precision(held: NDArray[np.uint16], positive: Truth, first_of_ties: NDArray[np.int64]) -> float:
+    found = np.add.reduceat(held * positive, first_of_ties, dtype=np.float64)
+    every = np.cumsum(np.add.reduceat(held, first_of_ties, dtype=np.float64))
+    precision = np.cumsum(found) / np.maximum(every, 1)
+    return float((found * precision).sum() / found.sum())

@@ -1,6 +1,6 @@
 """What becomes of images once a threshold, or the highest output, has decided.
 
-Shapes: N images, K classes.
+Shapes: N images, K classes, counts (R, N): how often each draw of a bootstrap holds each image.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from activmask.auditing.clinic.curves import Truth
-from activmask.auditing.clinic.score import Score, scored
-from activmask.evaluation.bootstrap import Rows
+from activmask.auditing.clinic.score import Score, Truth, scored, share, shares_of
+from activmask.evaluation.resampled import Counts
 
 Classes = NDArray[np.int64]
 
@@ -30,40 +29,40 @@ class Rates:
     """Negative predictive value, likewise."""
 
 
-def rates(called: Truth, positive: Truth, resamples: Sequence[Rows] | None) -> Rates:
+def rates(called: Truth, positive: Truth, counts: Counts | None) -> Rates:
     """How often calls, bool (N,), are right, for a truth, bool (N,)."""
-    n, flagged, share = len(positive), float(called.mean()), float(positive.mean())
-
-    def of(hits: Truth, among: Truth, chance: float) -> Score:
-        return scored(lambda rows: share_of(hits[rows], among[rows]), n, resamples, chance)
-
+    flagged, common = float(called.mean()), float(positive.mean())
     return Rates(
         flagged=flagged,
-        sensitivity=of(called, positive, flagged),
-        specificity=of(~called, ~positive, 1 - flagged),
-        ppv=of(positive, called, share),
-        npv=of(~positive, ~called, 1 - share),
+        sensitivity=share(called, positive, counts, flagged),
+        specificity=share(~called, ~positive, counts, 1 - flagged),
+        ppv=share(positive, called, counts, common),
+        npv=share(~positive, ~called, counts, 1 - common),
     )
 
 
-def share_of(hits: Truth, among: Truth) -> float:
-    """The share of hits, bool (N,), among some images, bool (N,); NaN where there are none of these."""
-    return float(hits[among].mean()) if among.any() else float("nan")
-
-
-def mean_rates(decided: Classes, labels: Classes, classes: int) -> tuple[float, float]:
-    """Sensitivity and specificity of class 1 of two; of more the means over classes.
-
-    NaN where a class has no image.
-    """
+def mean_rates(decided: Classes, labels: Classes, counts: Counts | None, classes: int) -> tuple[Score, Score]:
+    """Sensitivity and specificity of class 1 of two; of more the means over classes, all of which occur."""
     chosen = [1] if classes == 2 else range(classes)
-    sensitivities = [share_of(decided == k, labels == k) for k in chosen]
-    specificities = [share_of(decided != k, labels != k) for k in chosen]
-    return float(np.mean(sensitivities)), float(np.mean(specificities))
+    flagged = float(np.mean([(decided == k).mean() for k in chosen]))
+    pairs = [(decided == k, labels == k) for k in chosen]
+    return (
+        _mean_share([(called, true) for called, true in pairs], counts, flagged),
+        _mean_share([(~called, ~true) for called, true in pairs], counts, 1 - flagged),
+    )
 
 
-def accuracy(decided: Classes, labels: Classes, resamples: Sequence[Rows] | None) -> Score:
+def accuracy(decided: Classes, labels: Classes, counts: Counts | None) -> Score:
     """The share of images decided rightly; chance is the share of the commonest class."""
-    right = decided == labels
     commonest = np.bincount(labels).max() / len(labels)
-    return scored(lambda rows: float(right[rows].mean()), len(labels), resamples, float(commonest))
+    return share(decided == labels, np.ones(len(labels), bool), counts, float(commonest))
+
+
+def _mean_share(pairs: Sequence[tuple[Truth, Truth]], counts: Counts | None, chance: float) -> Score:
+    once = np.ones((1, len(pairs[0][0])), np.uint16)
+    value, resampled = (
+        None if drawn is None else np.mean([shares_of(hits, among, drawn) for hits, among in pairs], axis=0)
+        for drawn in (once, counts)
+    )
+    assert value is not None
+    return scored(float(value[0]), resampled, chance)

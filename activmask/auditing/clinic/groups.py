@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from activmask.auditing.clinic.curves import Floats, auc
+from activmask.auditing.clinic.curves import auc
 from activmask.auditing.clinic.decisions import Classes, accuracy, mean_rates
-from activmask.auditing.clinic.score import Measure, Score, scored
+from activmask.auditing.clinic.score import Score, draws
 from activmask.data.subjects import strata
-from activmask.evaluation.bootstrap import subject_resamples
+from activmask.evaluation.resampled import Floats
+from activmask.evaluation.scores import macro_auc
 
 FEWEST = 10
 """Images below which a group is not scored."""
@@ -110,13 +111,6 @@ def by_column(judged: Judged, columns: Mapping[str, Sequence[str]], *, seed: int
     return tuple(found)
 
 
-def mean_auc(judged: Judged) -> float:
-    """The AUC of two classes, else the mean of one against the rest; NaN where a class is missing."""
-    classes = judged.scores.shape[1]
-    chosen = [1] if classes == 2 else range(classes)
-    return float(np.mean([auc(judged.scores[:, k], judged.labels == k) for k in chosen]))
-
-
 def _column(name: str, values: Texts, judged: Judged, seed: int) -> Column:
     counts = Counter(value for value in values if value != "")
     large = [value for value in counts if counts[value] >= FEWEST]
@@ -134,38 +128,29 @@ def _column(name: str, values: Texts, judged: Judged, seed: int) -> Column:
 
 def _group(value: str, judged: Judged, seed: int) -> Group:
     labels, classes = judged.labels, judged.scores.shape[1]
-    counts = np.bincount(labels, minlength=classes)
-    missing = np.flatnonzero(counts == 0).tolist()
+    per_class = np.bincount(labels, minlength=classes)
+    missing = np.flatnonzero(per_class == 0).tolist()
     group = Group(
         value=value,
         n=len(labels),
         subjects=len(set(judged.subjects.tolist())),
-        per_class=tuple(counts.tolist()),
+        per_class=tuple(per_class.tolist()),
         reason=f"no image of class {', '.join(map(str, missing))}" if missing else None,
     )
     if missing:
         return group
-    resamples = subject_resamples(labels, judged.subjects, seed=seed)
-    area = scored(lambda rows: mean_auc(judged.at(rows)), len(labels), resamples, 0.5)
-    decided = judged.decided
+    counts = draws(labels, judged.subjects, seed)
+    area, decided = auc(judged.scores, labels, counts), judged.decided
     if decided is None:
         return replace(group, auc=area)
-    flagged = float(decided.mean()) if classes == 2 else 1 / classes
-    sensitivity, specificity = (
-        scored(_rate(decided, labels, classes, part), len(labels), resamples, chance)
-        for part, chance in enumerate((flagged, 1 - flagged))
-    )
+    sensitivity, specificity = mean_rates(decided, labels, counts, classes)
     return replace(
         group,
         auc=area,
-        accuracy=accuracy(decided, labels, resamples),
+        accuracy=accuracy(decided, labels, counts),
         sensitivity=sensitivity,
         specificity=specificity,
     )
-
-
-def _rate(decided: Classes, labels: Classes, classes: int, part: int) -> Measure:
-    return lambda rows: mean_rates(decided[rows], labels[rows], classes)[part]
 
 
 def _worst(groups: Sequence[Group], values: Texts, judged: Judged, seed: int) -> Worst | None:
@@ -185,8 +170,10 @@ def _worst(groups: Sequence[Group], values: Texts, judged: Judged, seed: int) ->
 
 
 def _lowest(values: Texts, names: Sequence[str], judged: Judged) -> float:
-    areas = [mean_auc(judged.at(np.flatnonzero(values == name))) for name in names]
-    return float(np.nanmin(areas)) if not np.isnan(areas).all() else float("nan")
+    groups = [judged.at(np.flatnonzero(values == name)) for name in names]
+    classes = judged.scores.shape[1]
+    whole = [one for one in groups if len(np.unique(one.labels)) == classes]
+    return min((macro_auc(one.scores, one.labels) for one in whole), default=float("nan"))
 
 
 def _shuffled(values: Texts, judged: Judged, rng: np.random.Generator) -> Texts:

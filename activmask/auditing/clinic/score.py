@@ -1,21 +1,22 @@
 """A score beside its interval over subjects and what knows nothing gets.
 
-Shapes: N images.
+Shapes: N images, R draws of a bootstrap over subjects, counts uint16 (R, N): how often each draw holds each
+image.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from activmask.evaluation.bootstrap import Rows
-from activmask.evaluation.scores import CONFIDENCE
+from activmask.evaluation.bootstrap import subject_resamples
+from activmask.evaluation.resampled import Counts, Floats, counted, ends
 
 FEWEST_DRAWS = 0.9
 """The share of draws in which a score must exist for its interval to be told."""
 
-Measure = Callable[[Rows], float]
-"""From the rows of some images to their score; NaN where it does not exist."""
+Truth = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,25 +33,39 @@ class Score:
     """What a guess gets that does not know the image."""
 
 
-def scored(measure: Measure, n: int, resamples: Sequence[Rows] | None, chance: float | None) -> Score:
-    """A measure of N images with its interval over draws of them.
+def draws(
+    labels: NDArray[np.int64], subjects: Sequence[str] | NDArray[np.object_], seed: int
+) -> Counts | None:
+    """Counts of draws of subjects, stratified by class; None of fewer than two subjects."""
+    resamples = subject_resamples(labels, subjects, seed=seed)
+    return None if resamples is None else counted(resamples, len(labels))
 
-    Draws in which the measure does not exist are left out of the interval; where they are more than a
-    tenth, there is none.
+
+def scored(value: float, resampled: Floats | None, chance: float | None) -> Score:
+    """A value with the interval of its draws, (R,), NaN where it does not exist.
+
+    Draws in which it does not exist are left out; where they are more than a tenth, there is no interval.
     """
-    value = measure(np.arange(n))
     if np.isnan(value):
         return Score(value=None, low=None, high=None, chance=chance)
-    low, high = interval([measure(rows) for rows in resamples or ()])
+    defined = np.array([]) if resampled is None else resampled[~np.isnan(resampled)]
+    if resampled is None or len(defined) < max(1, FEWEST_DRAWS * len(resampled)):
+        return Score(value=float(value), low=None, high=None, chance=chance)
+    low, high = ends(defined)
     return Score(value=float(value), low=low, high=high, chance=chance)
 
 
-def interval(drawn: Sequence[float]) -> tuple[float | None, float | None]:
-    """The ends of the 95 % percentile interval of what draws gave, NaN where there was nothing."""
-    values = np.asarray(drawn, dtype=np.float64)
-    defined = values[~np.isnan(values)]
-    if len(defined) == 0 or len(defined) < FEWEST_DRAWS * len(values):
-        return None, None
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return float(low), float(high)
+def share(hits: Truth, among: Truth, counts: Counts | None, chance: float | None) -> Score:
+    """The share of hits, bool (N,), among some of the images, bool (N,)."""
+    return scored(
+        shares_of(hits, among, np.ones((1, len(hits)), np.uint16))[0],
+        None if counts is None else shares_of(hits, among, counts),
+        chance,
+    )
+
+
+def shares_of(hits: Truth, among: Truth, counts: Counts) -> Floats:
+    """The share (R,) in each draw; NaN where a draw holds none of these images."""
+    with np.errstate(invalid="ignore"):
+        found: Floats = (counts @ (hits & among).astype(np.float64)) / (counts @ among.astype(np.float64))
+    return found

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.special import expit, logit
 from sklearn.metrics import roc_curve
 
-from activmask.auditing.clinic.curves import Floats, Truth
+from activmask.auditing.clinic.score import Truth
+from activmask.evaluation.resampled import Floats
 from activmask.ground.errors import UsageError
 
 How = Literal["given", "Youden", "sensitivity", "default"]
