@@ -1,6 +1,7 @@
 """ROC, precision-recall and reliability curves as charts."""
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -8,10 +9,13 @@ from matplotlib.figure import Figure
 from activmask.auditing.clinic.clinic import Clinic, Question
 from activmask.auditing.clinic.curves import Curve
 from activmask.auditing.clinic.score import Score
-from activmask.report.charts.chart import MUTED, WIDTH, Chart, Style, drawing, series_styles
+from activmask.report.charts.chart import MUTED, PALETTE, WIDTH, Chart, Dash, Style, drawing
 from activmask.report.charts.panels import legend_below
 
 _HEIGHT = 3.1
+
+_DASHES: tuple[Dash, ...] = ("-", "--", "-.", ":")
+_MARKERS = "os^DvPX<"
 _MOST = 8
 """Classes that one chart shows; of more the first."""
 
@@ -21,9 +25,9 @@ def curves_chart(found: Clinic) -> Chart | None:
     asked = found.questions[:_MOST]
     if not asked:
         return None
-    styles = series_styles([one.name for one in asked])
+    styles = _styles(asked)
     with drawing():
-        figure = Figure(figsize=(WIDTH, _HEIGHT), layout="constrained")
+        figure = Figure(figsize=(WIDTH, _HEIGHT + 0.15 * (len(asked) > 1)), layout="constrained")
         left, right = figure.subplots(1, 2)
         left.plot([0, 1], [0, 1], color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)), zorder=1)
         _draw(left, asked, styles, lambda one: one.roc, "post")
@@ -58,7 +62,7 @@ def reliability_chart(found: Clinic) -> Chart | None:
     asked = [one for one in found.questions if one.calibration is not None][:_MOST]
     if not asked:
         return None
-    styles = series_styles([one.name for one in asked])
+    styles = _styles(asked)
     with drawing():
         figure = Figure(figsize=(WIDTH, _HEIGHT + 0.7), layout="constrained")
         axes = figure.subplots()
@@ -110,6 +114,11 @@ def in_words(score: Score, *, chance: bool = False) -> str:
     if chance or score.low is None or score.high is None:
         return f"{value:.2f}"
     return f"{value:.2f} ({score.low:.2f} to {score.high:.2f})"
+
+
+def _styles(asked: Sequence[Question]) -> dict[str, Style]:
+    looks = zip(asked, cycle(PALETTE[1:]), cycle(_MARKERS), cycle(_DASHES), strict=False)
+    return {one.name: Style(colour, marker, dash) for one, colour, marker, dash in looks}
 
 
 def _draw(
