@@ -13,6 +13,8 @@ from activmask.predictors.preprocessing import Preprocessing
 from activmask.predictors.reading import Kind, Reading, check_kind, sum_to_one
 from activmask.runs.checkpoint import Checkpoint
 
+_NAMES_SHOWN = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -107,9 +109,6 @@ def _check_number(name: str, outputs: int, asked: Asked) -> None:
             if outputs > classes
             else "give a classifier that knows all of them",
         )
-
-
-_NAMES_SHOWN = 5
 
 
 def _kind(name: str, scores: Tensor, asked: Asked, of_network: bool) -> tuple[Kind, list[str]]:

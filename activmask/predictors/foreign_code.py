@@ -4,6 +4,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from torch import Tensor
+
 from activmask.ground.errors import ActivmaskError, CheckpointError
 from activmask.machine.memory import is_out_of_memory
 
@@ -38,3 +40,9 @@ def first_line(error: BaseException) -> str:
     what = f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     return f"{what} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else what
+
+
+def sides_in_words(images: Tensor) -> str:
+    """What images (B, C, H, W) are like, for sentences."""
+    channels, height, width = images.shape[1:]
+    return f"images of {width} x {height} px with {channels} channel{'s' * (channels > 1)}"

@@ -9,16 +9,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from activmask.ground.errors import CheckpointError
 from activmask.kernels.torch_private import watch
 from activmask.models.inference import classifier
 from activmask.models.taps import Tapped
 from activmask.predictors.asked import Asked, FoundPredictor, read_as
 from activmask.predictors.checks import behaviour_notes
-from activmask.predictors.foreign_code import failures_told, first_line
+from activmask.predictors.foreign_code import failures_told, first_line, sides_in_words
 from activmask.predictors.passes import images_at_once, in_passes
 from activmask.predictors.predictor import Predictor
-from activmask.predictors.preprocessing import Prepare, Preprocessing
+from activmask.predictors.preprocessing import Preprocessing, prepared_by
 from activmask.predictors.reading import scores_in
 
 _ADVICE = "say how images are prepared for it: channels, size, mean and std, or a function"
@@ -53,35 +52,36 @@ def of_network(
     """
     own, notes = _own(network, name, device)
     how, said = _with_channels(own, images, asked.preprocessing)
-    prepare: nn.Module = Prepare(how, images.shape[1]).to(device)
-    sample = images.detach().float().to(device)
-    prepared, keeps = _one_pass(name, own, prepare, sample[:1])
-    prepare = prepare if keeps else nn.Sequential(prepare, Copied())
+    sample = images.to(device)
+    prepare, prepared = prepared_by(how, sample[:1], name)
+    if not _keeps(name, own, prepared):
+        prepare = nn.Sequential(prepare, Copied())
     at_once = images_at_once((prepared.shape[2], prepared.shape[3]), device)
 
     def raw(part: Tensor) -> Tensor:
         return scores_in(own(prepare(part)), len(part))
 
-    with failures_told(name, f"on {_size(sample)}"):
+    with failures_told(name, f"on {sides_in_words(sample)}"):
         scores = in_passes(name, raw, sample, at_once)
     reading, guessed = read_as(name, scores, asked, of_network=True)
     model = Tapped(own, before=prepare, after=reading.logits).eval()
     quick = classifier(model, sample[:1])
 
     def predict(images: Tensor) -> Tensor:
-        with failures_told(name, f"on {_size(images)}"):
+        with failures_told(name, f"on {sides_in_words(images)}"):
             return in_passes(name, lambda part: quick(part.to(device)), images, at_once)
 
+    logits = reading.logits(scores, len(scores)).float()
     gradients, without = _gradients(name, model, sample[:1])
     predictor = Predictor(
         name=name,
-        outputs=predict(sample[:1]).shape[1],
+        outputs=logits.shape[1],
         predict=predict,
         multi_label=asked.multi_label,
         probabilities=reading.kind != "scores",
         module=model if gradients else None,
     )
-    notes += [*said, *guessed, *behaviour_notes(predictor, sample.cpu()), *without]
+    notes += [*said, *guessed, *behaviour_notes(predictor, images, logits), *without]
     return FoundPredictor(predictor=predictor, notes=tuple(notes))
 
 
@@ -118,28 +118,13 @@ def _with_channels(network: nn.Module, images: Tensor, how: Preprocessing) -> tu
     return replace(how, channels=taken), [f"{told} that its first convolution takes."]
 
 
-def _one_pass(name: str, network: nn.Module, prepare: nn.Module, image: Tensor) -> tuple[Tensor, bool]:
-    """What an image (1, C, H, W) is prepared to, and whether the network leaves it as it is."""
-    with torch.no_grad():
-        with failures_told(name, f"to prepare {_size(image)}"):
-            prepared = prepare(image)
-        if not isinstance(prepared, Tensor) or prepared.ndim != 4 or len(prepared) != 1:
-            shape = tuple(prepared.shape) if isinstance(prepared, Tensor) else type(prepared).__name__
-            raise CheckpointError(
-                "the preprocessing function has to return images",
-                expected="a tensor (images, channels, height, width)",
-                found=shape,
-            )
-        trial = prepared.clone()
-        is_unchanged = watch(trial)
-        with failures_told(name, f"on {_size(prepared)}", _ADVICE):
-            network(trial)
-    return prepared, is_unchanged()
-
-
-def _size(images: Tensor) -> str:
-    channels, height, width = images.shape[1:]
-    return f"images of {width} x {height} px with {channels} channel{'s' * (channels > 1)}"
+def _keeps(name: str, network: nn.Module, prepared: Tensor) -> bool:
+    """Whether a network leaves the images as they are, of one (1, C, H, W) that it is tried on."""
+    trial = prepared.clone()
+    is_unchanged = watch(trial)
+    with torch.no_grad(), failures_told(name, f"on {sides_in_words(prepared)}", _ADVICE):
+        network(trial)
+    return is_unchanged()
 
 
 def _gradients(name: str, model: nn.Module, image: Tensor) -> tuple[bool, list[str]]:

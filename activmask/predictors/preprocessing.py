@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.ground.errors import UsageError
+from activmask.ground.errors import CheckpointError, UsageError
+from activmask.predictors.foreign_code import failures_told, sides_in_words
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Grey of red, green and blue, ITU-R BT.601, as Pillow and torchvision make it."""
@@ -124,3 +125,28 @@ class Prepare(nn.Module):
         if self.how.scale is not None:
             images = images * self.how.scale
         return (images - self.mean) / self.std if self.how.mean else images
+
+
+def prepared_by(how: Preprocessing, image: Tensor, name: str) -> tuple[nn.Module, Tensor]:
+    """The steps of a preprocessing, and what they make of an image (1, C, H, W), on its device.
+
+    Args:
+        how: the preprocessing.
+        image: in [0, 1].
+        name: of the classifier, for errors.
+
+    Raises:
+        UsageError: the steps do not fit the image.
+        CheckpointError: the user's function fails, or returns no images.
+    """
+    prepare = Prepare(how, image.shape[1]).to(image.device)
+    with torch.no_grad(), failures_told(name, f"to prepare {sides_in_words(image)}"):
+        prepared = prepare(image.clone())
+    if not isinstance(prepared, Tensor) or prepared.ndim != 4 or len(prepared) != 1:
+        is_tensor = isinstance(prepared, Tensor)
+        raise CheckpointError(
+            "the preprocessing function has to return images",
+            expected="a tensor (images, channels, height, width), one an image",
+            found=tuple(prepared.shape) if is_tensor else f"a {type(prepared).__name__}",
+        )
+    return prepare, prepared

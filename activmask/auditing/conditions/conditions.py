@@ -101,13 +101,14 @@ def conditions(
         CheckpointError: a logit is not finite.
     """
     part = taking_part(samples, seed)
-    if why_no_audit(samples, part, classes):
-        return judged({}, samples, part, classes=classes, draws=draws, seed=seed), {}
+    those = those_of(samples, part, draws=draws, seed=seed)
+    if reason := why_no_audit(samples, part, classes):
+        return _unscored(those, classes, reason), {}
     logits = predicted(predict, samples, part, draws=draws, seed=seed, full=full, done=done)
     answers = {
         name: [of_logits(one, probabilities=probabilities) for one in drawn] for name, drawn in logits.items()
     }
-    return judged(answers, samples, part, classes=classes, draws=draws, seed=seed), logits
+    return judged(answers, those, classes=classes), logits
 
 
 def taking_part(samples: Samples, seed: int) -> Participants:
@@ -141,60 +142,86 @@ def predicted(
     return {name: torch.stack(drawn) for name, drawn in found.items()}
 
 
-def judged(
-    answers: Mapping[str, Sequence[Answers]],
-    samples: Samples,
-    part: Participants,
-    *,
-    classes: int,
-    draws: int,
-    seed: int,
-) -> Conditions:
-    """The scores of answers that are known already.
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Those who take part, as scores need them."""
 
-    Args:
-        answers: of every condition by its name, a draw each, of those who take part; unread where there
-            can be no scores.
-        samples: N images with masks, labels and subjects.
-        part: those who take part.
-        classes: K.
-        draws: of each condition that is random.
-        seed: of the bootstrap.
-    """
-    labels = samples.labels[part.rows]
-    subjects = np.asarray(samples.subjects, dtype=object)[part.rows.numpy()]
-    found = Conditions(
-        n=len(part),
-        subjects=len(set(subjects)),
+    labels: NDArray[np.int64]
+    """(n,), the class of each."""
+    subjects: NDArray[np.object_]
+    """(n,), whom each shows."""
+    masks: Tensor
+    """bool (n, 1, H, W), by which each is judged."""
+    borrowed: int
+    """How many borrowed theirs."""
+    mask_counts: tuple[MaskCount, ...]
+    """By class, before anything was borrowed."""
+    blank_background: bool
+    """Whether all pixels outside the masks have one value."""
+    draws: int
+    """Of each condition that is random."""
+    seed: int
+    """Of shuffles, borrowing and the bootstrap."""
+    blur_px: float
+    """Sigma of the blur."""
+
+
+def those_of(samples: Samples, part: Participants, *, draws: int, seed: int) -> Judged:
+    """Those among N images who take part."""
+    return Judged(
+        labels=samples.labels[part.rows].numpy(),
+        subjects=np.asarray(samples.subjects, dtype=object)[part.rows.numpy()],
+        masks=samples.masks[part.masks],
         borrowed=part.borrowed,
         mask_counts=part.counts,
-        reason=why_no_audit(samples, part, classes),
-        auc_kind="ROC AUC" if classes == 2 else "macro one-vs-rest ROC AUC",
+        blank_background=blank_outside(samples, part),
         draws=draws,
         seed=seed,
         blur_px=blur_px(samples),
     )
-    if found.reason:
-        return found
-    truth = labels.numpy()
-    resamples = subject_resamples(truth, subjects, seed=seed)
+
+
+def judged(answers: Mapping[str, Sequence[Answers]], those: Judged, *, classes: int) -> Conditions:
+    """The scores of answers that are known.
+
+    Args:
+        answers: of every condition by its name, a draw each, of those who take part; every class occurs.
+        those: who take part.
+        classes: K.
+    """
+    truth = those.labels
+    resamples = subject_resamples(truth, those.subjects, seed=those.seed)
     counts = None if resamples is None else counted(resamples, len(truth))
     scores = {name: _scored(answers[name], truth, counts) for name in (one.name for one in CONDITIONS)}
-    baseline = mask_baseline(samples.masks[part.masks], truth, subjects, counts, classes=classes, seed=seed)
     rows = tuple(_row(name, scores[name], scores[FULL]) for name in scores)
-    chance = chance_of(truth, subjects, classes)
+    baseline = mask_baseline(those.masks, truth, those.subjects, counts, classes=classes, seed=those.seed)
+    chance, subjects = chance_of(truth, those.subjects, classes), len(set(those.subjects))
     return dataclasses.replace(
-        found,
+        _unscored(those, classes, None),
         rows=rows,
         baseline=baseline,
         chance_distance=chance,
         verdict=verdict(
             rows,
             baseline,
-            subjects=found.subjects,
+            subjects=subjects,
             chance_distance=chance,
-            blank_background=blank_outside(samples, part),
+            blank_background=those.blank_background,
         ),
+    )
+
+
+def _unscored(those: Judged, classes: int, reason: str | None) -> Conditions:
+    return Conditions(
+        n=len(those.labels),
+        subjects=len(set(those.subjects)),
+        borrowed=those.borrowed,
+        mask_counts=those.mask_counts,
+        reason=reason,
+        auc_kind="ROC AUC" if classes == 2 else "macro one-vs-rest ROC AUC",
+        draws=those.draws,
+        seed=those.seed,
+        blur_px=those.blur_px,
     )
 
 
