@@ -103,7 +103,7 @@ def audit(
     )
     if isinstance(images, str | Path) or images is None:
         _check_alone(masks, labels, facts)
-        materials = (_stored(known, images, split),)
+        materials: tuple[Material, ...] = (_stored(known, images, split),)
     else:
         materials = material_of_arrays(images, masks, labels, facts)
     several = bool(materials[0].label)

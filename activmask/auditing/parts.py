@@ -1,6 +1,7 @@
 """The parts of an audit, one after the other, on images and a classifier that are there."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import Tensor
 
@@ -29,17 +30,10 @@ def audit_labels(
         notes: on the predictor.
         told: is told what is done.
     """
-    found = []
-    for k, material in enumerate(materials):
-        found.append(
-            audit_material(
-                one_label(predictor, k),
-                material,
-                asked,
-                (),
-                lambda now, of=material.label: told(f"{of}: {now}"),
-            )
-        )
+    found = [
+        audit_material(one_label(predictor, k), material, asked, (), partial(_told_of, told, material.label))
+        for k, material in enumerate(materials)
+    ]
     first = found[0]
     return Audited(
         predictor=predictor,
@@ -50,6 +44,10 @@ def audit_labels(
         notes=tuple(notes),
         labels=tuple(found),
     )
+
+
+def _told_of(told: Told, label: str, now: str) -> None:
+    told(f"{label}: {now}")
 
 
 def audit_material(
@@ -83,7 +81,7 @@ def audit_material(
         material=judged,
         split=split,
         seed=asked.seed,
-        verdict=_verdict(scores, leaks),
+        verdict=_verdict(scores),
         notes=(*notes, *material.notes, *(answered.notes if answered else ())),
         conditions=scores,
         leaks=leaks,
@@ -154,12 +152,9 @@ def _clinic(
     )
 
 
-def _verdict(scores: Conditions | None, leaks: Leaks | None) -> tuple[str, ...]:
-    sentences: list[str] = []
-    if scores is not None and scores.verdict is not None:
-        sentences += scores.verdict.sentences
-    elif scores is not None:
-        sentences.append(f"What the score is made of cannot be told: {scores.reason}.")
-    if leaks is not None:
-        sentences += leaks.sentences
-    return tuple(sentences)
+def _verdict(scores: Conditions | None) -> tuple[str, ...]:
+    if scores is None:
+        return ()
+    if scores.verdict is not None:
+        return scores.verdict.sentences
+    return (f"What the score is made of cannot be told: {scores.reason}.",)
