@@ -41,15 +41,18 @@ def _table(found: "Conditions") -> "Table":
             f"{row.auc.value:.3f}",
             _between(row.auc),
             "-" if row.auc_spread is None else f"{row.auc_spread:.3f}",
-            "-" if row.auc_change is None else f"{row.auc_change.value:+.3f}",
-            "-" if row.auc_change is None else _between(row.auc_change, "+.3f"),
+            "-" if row.auc_change is None else f"{row.auc_change.value:+.2f}",
+            "-" if row.auc_change is None else _between(row.auc_change, "+.2f"),
             "-" if row.accuracy is None else f"{row.accuracy.value:.3f}",
         )
     return table
 
 
 def _between(one: "Estimate", form: str = ".3f") -> str:
-    return "-" if one.low is None or one.high is None else f"{one.low:{form}} to {one.high:{form}}"
+    if one.low is None or one.high is None:
+        return "-"
+    # A point says nothing of the uncertainty.
+    return "degenerate" if one.low == one.high else f"{one.low:{form}} to {one.high:{form}}"
 
 
 def _baseline(found: "Conditions") -> list[str]:

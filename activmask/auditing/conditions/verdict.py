@@ -71,7 +71,9 @@ def verdict(
     aucs = {row.condition: row.auc.area() for row in rows}
     full, roi, background = (aucs[name] for name in ("full", "inside only", "outside only"))
     masks = _strongest(baseline).area()
-    lefts = [_left(side, masks, chance_distance) for side in (roi, background)]
+    lefts = [
+        _left(side, other, masks, chance_distance) for side, other in ((roi, background), (background, roi))
+    ]
     if blank_background:
         lefts[1] = "chance"
     finding = _finding(full, roi, background, lefts, chance_distance)
@@ -88,12 +90,12 @@ def _strongest(baseline: MaskBaseline) -> Estimate:
     return max(known, key=lambda one: one.area().distance)
 
 
-def _left(side: Area, masks: Area, chance_distance: float) -> Left:
+def _left(side: Area, other: Area, masks: Area, chance_distance: float) -> Left:
+    """What one side alone tells; the other condition shows the masks too, so they tell no more than it."""
     if not side.informs(chance_distance):
         return "chance"
-    return (
-        "as the masks" if masks.informs(chance_distance) and side.least <= masks.most else "beyond the masks"
-    )
+    explained = masks.informs(chance_distance) and side.least <= min(masks.most, other.most)
+    return "as the masks" if explained else "beyond the masks"
 
 
 def _finding(
@@ -138,7 +140,7 @@ def _finding_sentence(
 def _weighed(left: Left, masks: Area) -> str:
     return {
         "beyond the masks": "",
-        "as the masks": f", of which no more is sure than the masks' size and place tell ({_told(masks)})",
+        "as the masks": f", where no more is sure than the masks' size and place tell, {_told(masks)}",
         "chance": ", not told from chance",
     }[left]
 
@@ -205,10 +207,10 @@ def _changes(rows: Sequence[ConditionRow], *, blank_background: bool) -> list[st
 def _cautions(baseline: MaskBaseline, masks: Area, subjects: int, chance_distance: float) -> list[str]:
     found = []
     if masks.informs(chance_distance):
-        place = "" if baseline.place is None else f", their area and place {_told(baseline.place.area())}"
+        place = "" if baseline.place is None else f", of area and place {_told(baseline.place.area())}"
         found.append(
-            "Caution: the masks alone predict the label, without an image (AUC of their area "
-            f"{_told(baseline.area.area())}{place}), and every condition but full shows where they lie."
+            "Caution: the masks alone predict the label, without an image, and every condition but full "
+            f"shows where they lie: the AUC of their area is {_told(baseline.area.area())}{place}."
         )
     if subjects < FEW:
         found.append(
@@ -218,10 +220,12 @@ def _cautions(baseline: MaskBaseline, masks: Area, subjects: int, chance_distanc
 
 
 def _told(area: Area) -> str:
-    if area.low is None or area.high is None:
+    # An interval that is one point says nothing of the uncertainty.
+    if area.low is None or area.high is None or area.low == area.high:
         return f"{area.auc:.2f}"
     return f"{area.auc:.2f} (95 % {area.low:.2f} to {area.high:.2f})"
 
 
 def _change(change: Estimate) -> str:
-    return f"{change.value:+.2f}, {change.low:+.2f} to {change.high:+.2f}"
+    between = "" if change.low == change.high else f", {change.low:+.2f} to {change.high:+.2f}"
+    return f"{change.value:+.2f}{between}"

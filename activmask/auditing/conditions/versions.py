@@ -28,8 +28,8 @@ FULL = "full"
 BLUR_SHARE = 0.05
 """Sigma of the blur as a share of the shorter side."""
 
-VALUES_AT_ONCE = 2**22
-"""Of the images that are made together: 16 MB, 256 grey images of 128 px."""
+VALUES_AT_ONCE = 2**20
+"""Of the images that are made together: 4 MB, 64 grey images of 128 px; a blur takes several times that."""
 
 _GRIDS = (8, 16)
 
