@@ -217,28 +217,28 @@ def _twice_sums(
     center, r = _scales(mean, variance, channel, is_channel, epsilon)
     first = tl.program_id(1) * rows_per_part
     last = tl.minimum(first + rows_per_part, rows)
-    of_u = tl.zeros((channels_per_tile,), tl.float32)
-    of_uz = tl.zeros((channels_per_tile,), tl.float32)
-    of_h = tl.zeros((channels_per_tile,), tl.float32)
-    of_hz = tl.zeros((channels_per_tile,), tl.float32)
-    of_uh = tl.zeros((channels_per_tile,), tl.float32)
+    of_u = tl.zeros((rows_per_tile, channels_per_tile), tl.float32)
+    of_uz = tl.zeros((rows_per_tile, channels_per_tile), tl.float32)
+    of_h = tl.zeros((rows_per_tile, channels_per_tile), tl.float32)
+    of_hz = tl.zeros((rows_per_tile, channels_per_tile), tl.float32)
+    of_uh = tl.zeros((rows_per_tile, channels_per_tile), tl.float32)
     for start in range(first, last, rows_per_tile):
         where, inside = _tile(start, last, channel, is_channel, channels, rows_per_tile)
         h = _reaching(gradient, tapped, output, where, inside, has_gradient, has_tapped, relu)
         z = (_load(images, where, inside) - center[None, :]) * r[None, :]
-        of_h += tl.sum(h, 0)
-        of_hz += tl.sum(h * z, 0)
+        of_h += h
+        of_hz += h * z
         if has_images:
             u = _load(to_images, where, inside)
-            of_u += tl.sum(u, 0)
-            of_uz += tl.sum(u * z, 0)
-            of_uh += tl.sum(u * h, 0)
+            of_u += u
+            of_uz += u * z
+            of_uh += u * h
     to = tl.program_id(1) * channels + channel
-    tl.store(sums + to, of_u, mask=is_channel)
-    tl.store(sums + parts * channels + to, of_uz, mask=is_channel)
-    tl.store(sums + 2 * parts * channels + to, of_h, mask=is_channel)
-    tl.store(sums + 3 * parts * channels + to, of_hz, mask=is_channel)
-    tl.store(sums + 4 * parts * channels + to, of_uh, mask=is_channel)
+    tl.store(sums + to, tl.sum(of_u, 0), mask=is_channel)
+    tl.store(sums + parts * channels + to, tl.sum(of_uz, 0), mask=is_channel)
+    tl.store(sums + 2 * parts * channels + to, tl.sum(of_h, 0), mask=is_channel)
+    tl.store(sums + 3 * parts * channels + to, tl.sum(of_hz, 0), mask=is_channel)
+    tl.store(sums + 4 * parts * channels + to, tl.sum(of_uh, 0), mask=is_channel)
 
 
 @triton.jit(do_not_specialize=_LOOSE)
