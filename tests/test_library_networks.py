@@ -102,7 +102,7 @@ def test_the_weights_of_torchvision_come_out_of_its_cache(tmp_path, monkeypatch)
     expected = by_hand(network, IMAGES.repeat(1, 3, 1, 1))[:, [7, 5]]
     torch.testing.assert_close(one.predictor.predict(IMAGES), expected, rtol=1e-3, atol=1e-3)
     with pytest.raises(
-        CheckpointError, match=r"has 1000 outputs and the data have 2 classes .*class outputs"
+        CheckpointError, match="has 1000 outputs and the data have 2 classes"
     ):
         found("torchvision:shufflenet_v2_x0_5", weights="imagenet")
 

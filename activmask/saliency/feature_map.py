@@ -106,9 +106,9 @@ def find_feature_map(
     if layer is not None:
         return _named(layer, network, runs)
     last = _read_by_the_last_attention(network)
-    for run in runs:
-        if run.module is last and _has_places(run.output):
-            return _feature_map(run)
+    tokens = [run for run in runs if run.module is last and _has_places(run.output)]
+    if tokens:
+        return _feature_map(tokens[0])
     body = runs[: _first_of_head(logits, image, runs)]
     run = _last_map(logits, image, body)
     if run is None:
