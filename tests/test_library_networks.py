@@ -101,9 +101,7 @@ def test_the_weights_of_torchvision_come_out_of_its_cache(tmp_path, monkeypatch)
     one = found("torchvision:shufflenet_v2_x0_5", weights="imagenet", class_outputs=(7, 5))
     expected = by_hand(network, IMAGES.repeat(1, 3, 1, 1))[:, [7, 5]]
     torch.testing.assert_close(one.predictor.predict(IMAGES), expected, rtol=1e-3, atol=1e-3)
-    with pytest.raises(
-        CheckpointError, match="has 1000 outputs and the data have 2 classes"
-    ):
+    with pytest.raises(CheckpointError, match="has 1000 outputs and the data have 2 classes"):
         found("torchvision:shufflenet_v2_x0_5", weights="imagenet")
 
 

@@ -1,5 +1,6 @@
 """Read a network's pre-activations without leaving anything on it."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -75,6 +76,15 @@ class Tapped(nn.Module):
             return classes
 
         return logits
+
+
+def refuse_unwrapped(model: nn.Module) -> None:
+    """Refuse a network that was not made to return a `ModelOutput` (raises UsageError)."""
+    if "reconstruct" not in inspect.signature(model.forward).parameters:
+        raise UsageError(
+            f"a {type(model).__name__} does not say what its outputs mean",
+            advice="wrap it: am.find_predictor(network, images).predictor.module is what can be explained",
+        )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest
 from activmask.models.inference import classifier, device_of, images_per_pass
+from activmask.models.taps import refuse_unwrapped
 from activmask.saliency.feature_map import FeatureMap, find_feature_map
 from activmask.saliency.methods import METHODS
 from activmask.saliency.request import Request
@@ -71,6 +72,7 @@ def method_layer(
     Raises:
         UsageError: unknown method or layer, a layer for a method that looks at none, or no layer to take.
     """
+    refuse_unwrapped(model)
     if method not in METHODS:
         raise UsageError(f"there is no attribution method '{method}'; {nearest(method, METHODS)}")
     if not METHODS[method].feature_map:
