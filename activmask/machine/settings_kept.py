@@ -26,7 +26,7 @@ _KEPT: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (lambda: _CUDNN.benchmark, lambda was: setattr(_CUDNN, "benchmark", was)),
     (lambda: _CUDNN.deterministic, lambda was: setattr(_CUDNN, "deterministic", was)),
     (torch.get_rng_state, torch.set_rng_state),
-    (np.random.get_state, np.random.set_state),
+    (np.random.get_state, np.random.set_state),  # noqa: NPY002 - foreign networks may draw from it
     (random.getstate, random.setstate),
 )
 """How each is read and set again."""
