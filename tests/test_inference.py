@@ -9,9 +9,9 @@ from torch import nn
 
 from activmask.models.build import build_model
 from activmask.models.double_backward import prepare_double_backward
-from activmask.models.inference import classifier, device_of
+from activmask.models.inference import classifier
 from activmask.models.synced_batch_norm import sync_batch_norm
-from activmask.models.taps import Tapped
+from activmask.models.taps import Tapped, device_of
 
 NORMALISED = ["resnet18", "densenet121", "mobilenet_v3_small", "efficientnet_b0", "shufflenet_v2_x0_5"]
 PLAIN = ["cnn", "unet", "squeezenet1_1", "swin_t"]

@@ -64,6 +64,14 @@ class Tapped(nn.Module):
             logits = self.around(self.network)(images)
         return ModelOutput(logits, None, taps)
 
+    def sides(self, images: Tensor) -> tuple[int, int]:
+        """Height and width in px at which the network sees images (B, C, H, W), B at least 1."""
+        seen = images[:1]
+        if self.before is not None:
+            with torch.no_grad():
+                seen = self.before(seen.to(device_of(self)))
+        return seen.shape[-2], seen.shape[-1]
+
     def around(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         """Logits (B, K) of images (B, C, H, W) by another form of the network."""
         before, after = self.before, self.after
@@ -76,6 +84,12 @@ class Tapped(nn.Module):
             return classes
 
         return logits
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model computes: where its first weight lies, else its first buffer; the CPU without either."""
+    held = next((tensor for tensors in (model.parameters(), model.buffers()) for tensor in tensors), None)
+    return torch.device("cpu") if held is None else held.device
 
 
 def refuse_unwrapped(model: nn.Module) -> None:
