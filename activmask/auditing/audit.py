@@ -24,6 +24,7 @@ from activmask.predictors.preprocessing import Preprocessing
 from activmask.predictors.reading import Kind
 from activmask.runs.checkpoint import Checkpoint, load_checkpoint
 from activmask.runs.checkpoint_paths import search_checkpoints
+from activmask.runs.tensor_file import has_header
 
 
 def audit(
@@ -128,7 +129,7 @@ def own_checkpoint(model: Any) -> Checkpoint | None:
     """The checkpoint of this package that a model is, or the one that its path leads to; None of others."""
     if isinstance(model, Checkpoint):
         return model
-    if not isinstance(model, str | Path) or not Path(model).exists() or Path(model).suffix == ".onnx":
+    if not isinstance(model, str | Path) or not _may_be_own(Path(model)):
         return None
     paths = search_checkpoints(Path(model)).paths
     if len(paths) > 1:
@@ -137,6 +138,10 @@ def own_checkpoint(model: Any) -> Checkpoint | None:
             advice=f"name one of them, such as {paths[0]}",
         )
     return load_checkpoint(paths[0])
+
+
+def _may_be_own(path: Path) -> bool:
+    return path.is_dir() or (path.suffix == ".safetensors" and path.is_file() and has_header(path))
 
 
 def _stored(known: Checkpoint | None, data: str | Path | None, split: str | None) -> Material:
