@@ -158,12 +158,8 @@ def _conditions(found: Conditions | None) -> list[_Section]:
     if chart is None:
         return [_Section(name="conditions", title=title, problems=(f"Not available: {found.reason}.",))]
     return [
-        _Section(
-            name="conditions",
-            title=title,
-            tables=(conditions_table(found),),
-            charts=((chart, ()),),
-        )
+        _Section(name="conditions", title=title, charts=((chart, ()),)),
+        _Section(name="conditions-one-by-one", title="One by one", tables=(conditions_table(found),)),
     ]
 
 

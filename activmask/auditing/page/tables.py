@@ -52,10 +52,9 @@ def leaks_table(found: Leaks) -> Table:
             f"{one.what} by {one.source}" + (f", within {one.within}" if one.within else ""),
             [
                 Cell(text=str(one.n or ""), key=str(one.n)),
-                Cell(text=one.reason)
-                if one.auc is None
-                else _number(one.auc, _between(one.low, one.high), strong=one.tells),
+                Cell() if one.auc is None else _number(one.auc, _between(one.low, one.high)),
                 _number(one.chance),
+                Cell(text=one.reason or ("yes" if one.tells else "no"), strong=one.tells),
             ],
         )
         for one in found.every
@@ -63,11 +62,14 @@ def leaks_table(found: Leaks) -> Table:
     return Table(
         kind="leaks",
         title="What tells what",
-        columns=_columns("what is told, by what", "images", "AUC", "by chance"),
+        columns=(
+            *_columns("what is told, by what", "images", "AUC", "by chance"),
+            Column(title="told from chance", numeric=False),
+        ),
         rows=tuple(rows),
         notes=(
             "Logistic probes, tested on subjects that they did not learn from; small print: 95 % intervals "
-            "over subjects. Marked: the interval lies beyond chance.",
+            "over subjects.",
         ),
     )
 
@@ -135,7 +137,7 @@ def groups_table(column: Groups, number: int) -> Table:
             [
                 Cell(text=str(group.n), key=str(group.n)),
                 *(
-                    [Cell(text=group.reason), Cell(), Cell(), Cell()]
+                    [Cell(details=(group.reason,)), Cell(), Cell(), Cell()]
                     if group.reason
                     else [
                         _score(one)
@@ -212,4 +214,7 @@ def _number(value: float, between: str = "", *, strong: bool = False) -> Cell:
 
 
 def _between(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+    if low is None or high is None:
+        return ""
+    # A point says nothing of the uncertainty.
+    return "degenerate" if low == high else f"{low:.3f} to {high:.3f}"
