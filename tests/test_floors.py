@@ -27,6 +27,7 @@ FLOORS = (
     ("data.sources",),
     ("kernels",),
     ("models",),
+    ("models.stacked",),
     ("objectives",),
     ("runs",),
     ("training.feed",),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +35,24 @@ class Tapped(nn.Module):
     made out of place, so that a tap still holds what the activation saw.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        """Wrap `network`, which maps images (B, C, H, W) to logits (B, K)."""
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        before: nn.Module | None = None,
+        after: Callable[[Any, int], Tensor] | None = None,
+    ) -> None:
+        """Wrap a network that maps images (B, C, H, W) to logits (B, K), by itself or between two steps.
+
+        Args:
+            network: has the taps, the names of layers and the weights.
+            before: makes of images what the network takes; None where it takes images as they are.
+            after: makes logits (B, K) of what the network returns, told B; None where it returns them.
+        """
         super().__init__()
         self.network = network
+        self.before = before
+        self.after = after
         for module in network.modules():
             if getattr(module, "inplace", False) is True:
                 module.inplace = False  # type: ignore[assignment]
@@ -45,8 +60,21 @@ class Tapped(nn.Module):
     def forward(self, images: Tensor, reconstruct: bool = True) -> ModelOutput:  # noqa: ARG002 - one signature for all models
         """Classify images (B, C, H, W)."""
         with _collecting(self.network) as taps:
-            logits = self.network(images)
+            logits = self.around(self.network)(images)
         return ModelOutput(logits, None, taps)
+
+    def around(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+        """Logits (B, K) of images (B, C, H, W) by another form of the network."""
+        before, after = self.before, self.after
+        if before is None and after is None:
+            return network
+
+        def logits(images: Tensor) -> Tensor:
+            returned = network(images if before is None else before(images))
+            classes: Tensor = returned if after is None else after(returned, len(images))
+            return classes
+
+        return logits
 
 
 @contextmanager

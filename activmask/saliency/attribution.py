@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest
-from activmask.models.inference import classifier, images_per_pass
+from activmask.models.inference import classifier, device_of, images_per_pass
 from activmask.saliency.feature_map import FeatureMap, find_feature_map
 from activmask.saliency.methods import METHODS
 from activmask.saliency.request import Request
@@ -45,7 +45,7 @@ def attribute(
             network without the layer that the method needs.
     """
     feature_map = method_layer(model, images, method=method, layer=layer)
-    one, device = METHODS[method], next(model.parameters()).device
+    one, device = METHODS[method], device_of(model)
     if target is not None:
         _check_target(model, images[:1].to(device), method, target)
     logits = classifier(model, images[:1].to(device))
@@ -80,7 +80,7 @@ def method_layer(
                 f"{listed((name for name, one in METHODS.items() if one.feature_map), 'or')}"
             )
         return None
-    device = next(model.parameters()).device
+    device = device_of(model)
     return find_feature_map(model, images[:1].to(device), layer, method=method)
 
 
