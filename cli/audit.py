@@ -9,6 +9,7 @@ from activmask.ground.errors import UsageError
 from activmask.ground.limits import RUN_SEEDS
 from activmask.ground.settings import Range
 from activmask.runs.description import Device
+from activmask.saliency.methods import USUAL_METHOD
 
 from .audit_export import DRAWS
 from .console import err, failures_as_sentences, write
@@ -132,6 +133,19 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Method of attribution, as activmask saliency has them; may be repeated. Left out, "
+            f"{USUAL_METHOD}, or occlusion where there are no gradients.",
+            rich_help_panel="Parts",
+            show_default=False,
+        ),
+    ] = None,
+    sign: Annotated[
+        Literal["positive", "absolute"],
+        typer.Option(help="Which values of signed maps count.", rich_help_panel="Parts"),
+    ] = "absolute",
     draws: Annotated[int, number(DRAWS, help="Of each shuffled condition.", rich_help_panel="Parts")] = 3,
     threshold: Annotated[
         float | None,
@@ -193,6 +207,8 @@ def audit(
                 preprocess=_preprocessing(channels, size, scale, mean, std, preprocess),
                 without=cast("list[Part]", without or []),
                 draws=draws,
+                methods=method or (),
+                sign=sign,
                 threshold=threshold,
                 sensitivity=sensitivity,
                 device=device,

@@ -37,6 +37,8 @@ def _print_parts(audited: "Audited") -> None:
         confusion_table,
         groups_table,
         leaks_table,
+        looks_table,
+        trust_table,
     )
 
     scores, leaks, clinic = audited.conditions, audited.leaks, audited.clinic
@@ -44,6 +46,9 @@ def _print_parts(audited: "Audited") -> None:
         print_verdict(scores)
         out.print()
         print_condition_scores(scores, audited.material.class_names)
+    if audited.looks is not None:
+        _print(looks_table(audited.looks))
+        _print(trust_table(audited.looks), audited.looks.sentences())
     if leaks is not None:
         _print(leaks_table(leaks), leaks.sentences())
     if clinic is not None:

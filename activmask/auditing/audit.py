@@ -25,6 +25,7 @@ from activmask.predictors.reading import Kind
 from activmask.runs.checkpoint import Checkpoint, load_checkpoint
 from activmask.runs.checkpoint_paths import search_checkpoints
 from activmask.runs.tensor_file import has_header
+from activmask.saliency.maps import Sign
 
 
 def audit(
@@ -48,6 +49,8 @@ def audit(
     sensitivity: float | None = None,
     without: Sequence[Part] = (),
     draws: int = DRAWS,
+    methods: Sequence[str] = (),
+    sign: Sign = "absolute",
     device: str = "cpu",
     seed: int = 0,
     told: Told | None = None,
@@ -80,6 +83,8 @@ def audit(
         sensitivity: in place of it: the sensitivity that the threshold has to reach on the valid split.
         without: parts to leave out: conditions, leaks, clinic, looks.
         draws: of each condition that is random.
+        methods: of attribution; none takes the usual one, or occlusion where there are no gradients.
+        sign: which values of maps count.
         device: `auto`, `cpu`, `cuda` or `mps`.
         seed: of everything that is drawn.
         told: is told what is done now.
@@ -93,6 +98,8 @@ def audit(
         split=split,
         without=tuple(without),
         draws=draws,
+        methods=tuple(methods),
+        sign=sign,
         wish=Wish(threshold=threshold, sensitivity=sensitivity),
         seed=seed,
     )

@@ -9,6 +9,8 @@ from activmask.auditing.clinic.score import Score
 from activmask.auditing.conditions.conditions import Conditions
 from activmask.auditing.conditions.rows import Estimate
 from activmask.auditing.leaks.leaks import Leaks
+from activmask.auditing.looks.curves import Curve
+from activmask.auditing.looks.looks import Looks
 from activmask.report.findings.words import signed
 from activmask.report.tables.table import Cell, Column, Row, Table
 
@@ -72,6 +74,71 @@ def leaks_table(found: Leaks) -> Table:
             "over subjects.",
         ),
     )
+
+
+def looks_table(found: Looks) -> Table:
+    """How much of each method's maps lies inside the masks, beside chance."""
+    rows = [
+        _row(
+            f"{one.name}: {row.metric}",
+            [
+                _number(row.mean, _between(row.low, row.high)),
+                _number(row.chance),
+                Cell(text="yes" if one.trusted else "no", strong=not one.trusted),
+            ],
+        )
+        for one in found.methods
+        if one.localisation is not None
+        for row in one.localisation.rows
+    ]
+    return Table(
+        kind="looks",
+        title="Inside the masks",
+        columns=(*_columns("method and metric", "mean", "by chance"), _BELIEVED),
+        rows=tuple(rows),
+        notes=(f"Of {found.explained} images; small print: 95 % intervals over subjects.",),
+    )
+
+
+def trust_table(found: Looks) -> Table:
+    """Whether each method's maps can be believed."""
+    rows = []
+    for one in found.methods:
+        randomised, inserted, deleted = one.randomisation, one.insertion, one.deletion
+        rows.append(
+            _row(
+                one.name,
+                [
+                    Cell()
+                    if randomised is None
+                    else _number(randomised.mean, _between(randomised.low, randomised.high)),
+                    Cell() if inserted is None else _number(inserted.gain, _gain(inserted)),
+                    Cell() if deleted is None else _number(deleted.gain, _gain(deleted)),
+                    Cell(text="yes" if one.trusted else "no", strong=not one.trusted),
+                ],
+            )
+        )
+    return Table(
+        kind="trust",
+        title="Can the maps be believed?",
+        columns=(
+            *_columns("method", "rank correlation with an untrained copy", "insertion gain", "deletion gain"),
+            _BELIEVED,
+        ),
+        rows=tuple(rows),
+        notes=(
+            "A map that stays the same when the weights are random shows the image, not what was learned "
+            "(Adebayo et al. 2018). Gains are against the same maps at random places (Petsiuk et al. 2018): "
+            "above 0 the pixels that a map ranks first matter more to the score than others.",
+        ),
+    )
+
+
+_BELIEVED = Column(title="can be believed", numeric=False)
+
+
+def _gain(curve: Curve) -> str:
+    return _between(curve.gain_low, curve.gain_high)
 
 
 def answers_table(found: Clinic) -> Table:
