@@ -12,7 +12,7 @@ import torch
 from activmask.auditing.looks.method_looks import MethodLooks, asked_of, looks_of
 from activmask.data.balanced_draw import balanced_draw
 from activmask.data.samples import Samples
-from activmask.evaluation.audit import partial_masks
+from activmask.evaluation.participants import partial_masks
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest

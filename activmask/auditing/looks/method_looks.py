@@ -16,8 +16,8 @@ from activmask.auditing.looks.explained import Centred, centred_scores, is_singl
 from activmask.auditing.looks.randomised import Randomisation, compared, untrained
 from activmask.auditing.looks.trust import judged, localisation_caution
 from activmask.data.samples import Samples
-from activmask.evaluation.audit import partial_masks
 from activmask.evaluation.map_scores import ALL_METRICS, MapScores, is_blank, summarised
+from activmask.evaluation.participants import partial_masks
 from activmask.ground.errors import UsageError
 from activmask.models.inference import Classifier
 from activmask.predictors.predictor import Predictor
