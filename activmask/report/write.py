@@ -11,7 +11,7 @@ from activmask.ground.places import real
 from activmask.ground.progress import ItemsDone
 from activmask.ground.spelling import as_utf8
 from activmask.report.contents import Contents, gather
-from activmask.report.findings.measure import Measured, measure
+from activmask.report.findings.measure import measure_all
 from activmask.report.findings.series import finished
 from activmask.report.page.html import GENERATOR, render
 from activmask.runs.results import Run
@@ -45,7 +45,7 @@ def write_report(
         command: what the page names as its origin; empty leaves that out.
         unreadable: what `search_runs` found beside them; the page names it.
         lost: is told of each network that turns out unreadable; the page names it too.
-        progress: is told how many of the runs have been measured, and of how many.
+        progress: is told how many of the networks have been measured, and of how many.
 
     Returns:
         The page, `index.html` in the folder.
@@ -62,7 +62,7 @@ def write_report(
                 f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
                 "resume their training"
             )
-        measured = _measure_all(runs, device, progress)
+        measured = measure_all(runs, device=device, progress=progress)
         contents = gather(measured, unreadable=unreadable, device=device, command=command)
         _write(contents, real(out))
     if lost is not None:
@@ -70,19 +70,6 @@ def write_report(
             for network in one.unreadable:
                 lost(network)
     return out / PAGE_FILE
-
-
-def _measure_all(
-    runs: Sequence[Run], device: torch.device | str, progress: ItemsDone | None
-) -> list[Measured]:
-    measured = []
-    for number, run in enumerate(runs):
-        if progress is not None:
-            progress(number, len(runs))
-        measured.append(measure(run, device=device))
-    if progress is not None:
-        progress(len(runs), len(runs))
-    return measured
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:
