@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-import activmask
 from activmask.data.dataset import CARD_FILE, TABLE_FILE, Dataset
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import CheckpointError, DataError
@@ -82,7 +81,7 @@ def common_basis(device: torch.device) -> Basis:
 
 def _program_sha256() -> str:
     """Of every source file of the library: any change of it may be one of what is measured."""
-    root = Path(activmask.__file__).parent
+    root = Path(__file__).parents[1]
     found = hashlib.sha256()
     files = sorted(path for path in root.rglob("*") if path.suffix in {".py", ".toml", ".json"})
     for path in files:
