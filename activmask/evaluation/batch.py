@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from activmask.data.files.tables import format_sheet
 from activmask.data.mask_shares import Presence
 from activmask.data.settings import View
 from activmask.data.sources.presets import presets
@@ -17,6 +18,7 @@ from activmask.evaluation.evaluate import Evaluation, evaluate
 from activmask.evaluation.mask_notes import mask_presence
 from activmask.evaluation.other_data import split_for
 from activmask.evaluation.planted import planted_pairs
+from activmask.evaluation.predictions_table import predictions_header, predictions_lines
 from activmask.evaluation.removal import Removal, change_name, removal
 from activmask.evaluation.spread import Spread, spread
 from activmask.ground.errors import UsageError
@@ -189,6 +191,31 @@ def _by_name(values: Iterable[tuple[str, float]]) -> dict[str, Spread]:
         found.setdefault(name, []).append(value)
     spreads = {name: spread(of_name) for name, of_name in found.items()}
     return {name: value for name, value in spreads.items() if value is not None}
+
+
+def predictions_sheet(evaluated: Sequence[Evaluated]) -> bytes:
+    """What each checkpoint said of each image, as the bytes of a CSV file.
+
+    Raises:
+        UsageError: the checkpoints are of different classes, which do not fit one table.
+    """
+    known = [(one, one.evaluation.predictions) for one in evaluated if one.evaluation.predictions]
+    classes = list(dict.fromkeys(found.class_names for _, found in known))
+    if len(classes) != 1:
+        several = "; ".join(", ".join(names) for names in classes[:3])
+        raise UsageError(
+            "one table of predictions is of checkpoints with the same classes",
+            found=several or "no predictions",
+            advice="evaluate them one by one",
+        )
+    return format_sheet(
+        ["checkpoint", *predictions_header(classes[0])],
+        (
+            [str(one.path), *line]
+            for one, found in known
+            for line in predictions_lines(found, [one.split] * len(found.names))
+        ),
+    )
 
 
 def to_json(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable] = ()) -> dict[str, Any]:

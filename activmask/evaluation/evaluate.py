@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from activmask.data.samples import Samples
-from activmask.evaluation.audit import Audit, audit
+from activmask.evaluation.audit import Audit, audit_and_predictions
 from activmask.evaluation.localisation import METRICS, PerImage
 from activmask.evaluation.participants import partial_masks
+from activmask.evaluation.predictions_table import Predicted, Predictions, predictions_of
 from activmask.evaluation.scores import ScoreReport, accuracy, auc, score_report, why_no_auc
 from activmask.ground.errors import CheckpointError, DataError
 from activmask.runs.checkpoint import Checkpoint
@@ -70,10 +71,14 @@ class Evaluation:
     """One per site, by name; empty where the data set knows no sites."""
     audit: Audit
     localisation: Localisation
+    predictions: Predictions | None = dataclasses.field(default=None, repr=False, compare=False)
+    """What the network said of the images as they are and as the audit shuffled them."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers, strings and None, ready for `json.dumps`."""
-        return dataclasses.asdict(self)
+        """Plain dicts, lists, numbers, strings and None, ready for `json.dumps`; without predictions."""
+        told = dataclasses.asdict(dataclasses.replace(self, predictions=None))
+        del told["predictions"]
+        return told
 
 
 def evaluate(
@@ -98,12 +103,16 @@ def evaluate(
     check_fit(checkpoint, samples)
     model = checkpoint.model.to(device).eval()
     logits = predict(model, samples.images)
+    found, shuffled = audit_and_predictions(model, samples, logits, torch.Generator().manual_seed(seed))
+    names = checkpoint.class_names or tuple(map(str, range(logits.shape[1])))
+    full = Predicted(condition="full", draw=1, rows=torch.arange(len(samples)), logits=logits)
     return Evaluation(
         seed=seed,
         scores=score_report(logits, samples.labels, np.random.default_rng(seed)),
         sites=_by_site(logits, samples),
-        audit=audit(model, samples, logits, torch.Generator().manual_seed(seed)),
+        audit=found,
         localisation=localise(model, samples, logits.shape[1]),
+        predictions=predictions_of(samples, names, (full, *shuffled)),
     )
 
 
