@@ -17,12 +17,22 @@ if TYPE_CHECKING:
 
 def print_conditions(found: "Conditions", classes: Sequence[str]) -> None:
     """Print the table of conditions, what the masks tell by themselves, and the verdict."""
+    print_condition_scores(found, classes)
+    print_verdict(found)
+
+
+def print_condition_scores(found: "Conditions", classes: Sequence[str]) -> None:
+    """Print the table of conditions, and what the masks tell by themselves."""
     if found.reason is not None:
         out.print(f"The conditions are not available: {found.reason}.")
         return
     print_table(_table(found))
     for line in (*_baseline(found), *_participants(found, classes)):
         out.print(line)
+
+
+def print_verdict(found: "Conditions") -> None:
+    """Print what the conditions come to, where there are any."""
     if found.verdict is not None:
         out.print(out.render_str(f"Verdict: {found.verdict.finding}.", style="bold"))
         for sentence in found.verdict.sentences:

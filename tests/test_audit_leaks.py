@@ -11,9 +11,10 @@ from torch import nn
 from activmask.auditing.leaks.columns import kinds
 from activmask.auditing.leaks.crossing import crossing
 from activmask.auditing.leaks.last_features import MOST_FEATURES, last_features
-from activmask.auditing.leaks.leaks import FEATURES, drawn_rows, find_leaks
+from activmask.auditing.leaks.leaks import FEATURES, find_leaks
 from activmask.auditing.leaks.pictures import border, border_px, thumbnail
 from activmask.auditing.leaks.probe import FOLDS, answered, learning_chance, one_hot, out_of_fold, question
+from activmask.data.balanced_draw import balanced_draw
 from activmask.data.samples import Samples
 from activmask.models.output import ModelOutput
 from activmask.predictors.predictor import Predictor
@@ -341,10 +342,10 @@ def test_the_same_seed_gives_the_same_leaks_and_they_are_plain(sites):
 @pytest.mark.process
 def test_of_many_images_some_are_drawn_by_class():
     labels = np.array([0] * 90 + [1] * 10)
-    rows = drawn_rows(labels, 30, seed=0)
+    rows = balanced_draw(labels, 30, seed=0)
     assert np.bincount(labels[rows]).tolist() == [20, 10]
     assert rows.tolist() == sorted(set(rows.tolist()))
-    assert drawn_rows(labels, 200, seed=0).tolist() == list(range(100))
+    assert balanced_draw(labels, 200, seed=0).tolist() == list(range(100))
     leaks = find_leaks(samples(noise(100), labels), {}, most=40)
     assert leaks.probed == 40
     assert leaks.sentences()[0].startswith("Probes saw 40 of 100 images")

@@ -99,6 +99,7 @@ def test_thresholds_are_chosen_on_validation_images_or_not_at_all():
     assert find_threshold(Wish(), None, probabilities=False) is None
     useless = (-valid[0], valid[1])
     assert find_threshold(Wish(), useless, probabilities=True).how == "default"
+    assert "no threshold helps on 4" in find_threshold(Wish(), useless, probabilities=True).sentence
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from in_process import told
 from tiny_checkpoints import samples_of, write_checkpoint
 
 from activmask.data.files.tables import format_sheet
-from activmask.evaluation.batch import evaluate_checkpoint, predictions_sheet
+from activmask.evaluation.batch import evaluate_checkpoints
+from activmask.evaluation.evaluated import predictions_sheet
 from activmask.evaluation.predictions_table import (
     Predicted,
     predictions_header,
@@ -69,17 +70,20 @@ def test_evaluate_writes_what_every_checkpoint_said(tmp_path):
     assert {row["condition"] for row in one} == {"full", "background shuffled", "ROI shuffled"}
     assert {row["split"] for row in one} == {"test"}
     full = [row for row in one if row["condition"] == "full"]
-    found = evaluate_checkpoint(tmp_path / words[1])
+    [found] = evaluate_checkpoints([tmp_path / words[1]], predictions=True).values()
     right = [(float(row["score 1"]) > float(row["score 0"])) == (row["label"] == "1") for row in full]
     assert len(full) == found.evaluation.scores.n
     assert sum(right) / len(right) == found.evaluation.scores.accuracy
     assert "predictions" not in found.evaluation.to_json()
     other = dataclasses.replace(
-        found.evaluation,
-        predictions=dataclasses.replace(found.evaluation.predictions, class_names=("no", "yes")),
+        found, predictions=dataclasses.replace(found.predictions, class_names=("no", "yes"))
     )
     with pytest.raises(UsageError, match="the same classes"):
-        predictions_sheet([found, dataclasses.replace(found, evaluation=other)])
+        predictions_sheet([found, other])
+    # A second time, where the evaluations were kept.
+    before = (tmp_path / "p.csv").read_bytes()
+    told(*words, "--predictions", "p.csv", cwd=tmp_path)
+    assert (tmp_path / "p.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize("place", ["nowhere/p.csv", "p.txt", "."])

@@ -7,6 +7,8 @@ from activmask.auditing.clinic.threshold import Wish
 from activmask.auditing.conditions.conditions import DRAWS
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
+from activmask.saliency.maps import Sign
+from activmask.saliency.methods import METHODS
 
 Part = Literal["conditions", "leaks", "clinic", "looks"]
 
@@ -23,6 +25,10 @@ class Asked:
     """Parts that are left out."""
     draws: int = DRAWS
     """Of each condition that is random."""
+    methods: tuple[str, ...] = ()
+    """Of attribution; none takes the usual one."""
+    sign: Sign = "absolute"
+    """Which values of maps count."""
     wish: Wish = field(default_factory=Wish)
     """How the threshold is found."""
     seed: int = 0
@@ -33,8 +39,13 @@ class Asked:
         for part in self.without:
             if part not in PARTS:
                 raise UsageError(f"there is no part '{part}' of an audit; {nearest(part, PARTS)}")
+        for method in self.methods:
+            if method not in METHODS:
+                raise UsageError(f"there is no attribution method '{method}'; {nearest(method, METHODS)}")
         if set(self.without) == set(PARTS):
             raise UsageError("nothing is left to audit", advice="leave out fewer parts")
+        if self.methods and not self.wants("looks"):
+            raise UsageError("methods have no effect without looks", advice="leave one of them out")
         if self.draws < 1:
             raise UsageError("draws must be at least 1", found=self.draws)
 

@@ -24,6 +24,8 @@ from activmask.predictors.preprocessing import Preprocessing
 from activmask.predictors.reading import Kind
 from activmask.runs.checkpoint import Checkpoint, load_checkpoint
 from activmask.runs.checkpoint_paths import search_checkpoints
+from activmask.runs.tensor_file import has_header
+from activmask.saliency.maps import Sign
 
 
 def audit(
@@ -47,6 +49,8 @@ def audit(
     sensitivity: float | None = None,
     without: Sequence[Part] = (),
     draws: int = DRAWS,
+    methods: Sequence[str] = (),
+    sign: Sign = "absolute",
     device: str = "cpu",
     seed: int = 0,
     told: Told | None = None,
@@ -79,6 +83,8 @@ def audit(
         sensitivity: in place of it: the sensitivity that the threshold has to reach on the valid split.
         without: parts to leave out: conditions, leaks, clinic, looks.
         draws: of each condition that is random.
+        methods: of attribution; none takes the usual one, or occlusion where there are no gradients.
+        sign: which values of maps count.
         device: `auto`, `cpu`, `cuda` or `mps`.
         seed: of everything that is drawn.
         told: is told what is done now.
@@ -92,6 +98,8 @@ def audit(
         split=split,
         without=tuple(without),
         draws=draws,
+        methods=tuple(methods),
+        sign=sign,
         wish=Wish(threshold=threshold, sensitivity=sensitivity),
         seed=seed,
     )
@@ -128,7 +136,7 @@ def own_checkpoint(model: Any) -> Checkpoint | None:
     """The checkpoint of this package that a model is, or the one that its path leads to; None of others."""
     if isinstance(model, Checkpoint):
         return model
-    if not isinstance(model, str | Path) or not Path(model).exists() or Path(model).suffix == ".onnx":
+    if not isinstance(model, str | Path) or not _may_be_own(Path(model)):
         return None
     paths = search_checkpoints(Path(model)).paths
     if len(paths) > 1:
@@ -137,6 +145,10 @@ def own_checkpoint(model: Any) -> Checkpoint | None:
             advice=f"name one of them, such as {paths[0]}",
         )
     return load_checkpoint(paths[0])
+
+
+def _may_be_own(path: Path) -> bool:
+    return path.is_dir() or (path.suffix == ".safetensors" and path.is_file() and has_header(path))
 
 
 def _stored(known: Checkpoint | None, data: str | Path | None, split: str | None) -> Material:

@@ -12,6 +12,7 @@ from torch import Tensor
 from activmask.auditing.clinic.clinic import Clinic
 from activmask.auditing.conditions.conditions import Conditions
 from activmask.auditing.leaks.leaks import Leaks
+from activmask.auditing.looks.looks import Looks
 from activmask.auditing.material import Material
 from activmask.predictors.predictor import Predictor
 
@@ -35,6 +36,7 @@ class Audited:
     """None where it was left out; so are the others."""
     leaks: Leaks | None = None
     clinic: Clinic | None = None
+    looks: Looks | None = None
     labels: "tuple[Audited, ...]" = ()
     """An audit of each of several labels, which then has the parts above; empty where classes exclude
     each other."""
@@ -58,5 +60,10 @@ class Audited:
         }
         if self.labels:
             return {**told, "labels": {one.material.label: one.to_json() for one in self.labels}}
-        parts = {"conditions": self.conditions, "leaks": self.leaks, "clinic": self.clinic}
+        parts = {
+            "conditions": self.conditions,
+            "leaks": self.leaks,
+            "looks": self.looks,
+            "clinic": self.clinic,
+        }
         return {**told, **{name: part.to_json() if part else None for name, part in parts.items()}}

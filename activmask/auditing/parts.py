@@ -10,8 +10,9 @@ from activmask.auditing.audited import Audited
 from activmask.auditing.clinic.clinic import Clinic, clinic
 from activmask.auditing.conditions.conditions import Conditions, conditions
 from activmask.auditing.leaks.leaks import Leaks, find_leaks
+from activmask.auditing.looks.looks import Looks, find_looks
 from activmask.auditing.material import Material, check_judged, judged_split
-from activmask.auditing.one_label import one_label
+from activmask.predictors.labels import label_predictor
 from activmask.predictors.predictor import Predictor
 
 Told = Callable[[str], None]
@@ -31,7 +32,9 @@ def audit_labels(
         told: is told what is done.
     """
     found = [
-        audit_material(one_label(predictor, k), material, asked, (), partial(_told_of, told, material.label))
+        audit_material(
+            label_predictor(predictor, k), material, asked, (), partial(_told_of, told, material.label)
+        )
         for k, material in enumerate(materials)
     ]
     first = found[0]
@@ -86,6 +89,7 @@ def audit_material(
         conditions=scores,
         leaks=leaks,
         clinic=answered,
+        looks=_looks(predictor, judged, asked, told),
         logits=logits,
         answers=answers,
     )
@@ -123,6 +127,15 @@ def _leaks(predictor: Predictor, material: Material, asked: Asked, told: Told) -
         predictor=predictor,
         class_names=material.class_names,
         seed=asked.seed,
+    )
+
+
+def _looks(predictor: Predictor, judged: Material, asked: Asked, told: Told) -> Looks | None:
+    if not asked.wants("looks"):
+        return None
+    told("looking where it looks")
+    return find_looks(
+        judged.samples, predictor, methods=asked.methods or None, sign=asked.sign, seed=asked.seed
     )
 
 

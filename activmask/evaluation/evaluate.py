@@ -71,14 +71,10 @@ class Evaluation:
     """One per site, by name; empty where the data set knows no sites."""
     audit: Audit
     localisation: Localisation
-    predictions: Predictions | None = dataclasses.field(default=None, repr=False, compare=False)
-    """What the network said of the images as they are and as the audit shuffled them."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers, strings and None, ready for `json.dumps`; without predictions."""
-        told = dataclasses.asdict(dataclasses.replace(self, predictions=None))
-        del told["predictions"]
-        return told
+        """Plain dicts, lists, numbers, strings and None, ready for `json.dumps`."""
+        return dataclasses.asdict(self)
 
 
 def evaluate(
@@ -100,20 +96,27 @@ def evaluate(
         DataError: images or labels that the network was not made for.
         CheckpointError: the network's scores or gradients are not finite.
     """
+    return evaluate_and_predict(checkpoint, samples, seed=seed, device=device)[0]
+
+
+def evaluate_and_predict(
+    checkpoint: Checkpoint, samples: Samples, *, seed: int, device: torch.device | str = "cpu"
+) -> tuple[Evaluation, Predictions]:
+    """`evaluate`, and what the network said of the images as they are and as the audit shuffled them."""
     check_fit(checkpoint, samples)
     model = checkpoint.model.to(device).eval()
     logits = predict(model, samples.images)
     found, shuffled = audit_and_predictions(model, samples, logits, torch.Generator().manual_seed(seed))
     names = checkpoint.class_names or tuple(map(str, range(logits.shape[1])))
     full = Predicted(condition="full", draw=1, rows=torch.arange(len(samples)), logits=logits)
-    return Evaluation(
+    evaluation = Evaluation(
         seed=seed,
         scores=score_report(logits, samples.labels, np.random.default_rng(seed)),
         sites=_by_site(logits, samples),
         audit=found,
         localisation=localise(model, samples, logits.shape[1]),
-        predictions=predictions_of(samples, names, (full, *shuffled)),
     )
+    return evaluation, predictions_of(samples, names, (full, *shuffled))
 
 
 def check_fit(checkpoint: Checkpoint, samples: Samples) -> None:

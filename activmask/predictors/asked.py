@@ -78,6 +78,8 @@ def read_as(name: str, scores: Tensor, asked: Asked, *, of_network: bool) -> tup
         columns = range(outputs) if chosen is None else chosen
         pairs = ", ".join(f"{at} is '{one}'" for at, one in zip(columns, asked.class_names, strict=True))
         notes.append(f"Outputs are matched with the data's classes by their number alone: {pairs}.")
+    if outputs == 1 and classes == 2 and not asked.multi_label:
+        notes.append(f"Its one output speaks for class 1, '{asked.class_names[1]}', where it is high.")
     if chosen is not None and not asked.multi_label and 1 < len(chosen) < outputs:
         notes.append(
             f"Probabilities are those among the {len(chosen)} outputs that were chosen of {outputs}, the "

@@ -11,18 +11,25 @@ from activmask.predictors.asked import Asked, FoundPredictor
 from activmask.predictors.passes import images_at_once, in_passes
 from activmask.predictors.predictor import Predictor
 from activmask.predictors.preprocessing import Preprocessing
+from activmask.predictors.weights import refuse_pickled
 from activmask.runs.checkpoint import Checkpoint, load_checkpoint
 from activmask.runs.checkpoint_paths import search_checkpoints
+from activmask.runs.tensor_file import has_header
 
 
-def of_path(path: Path, images: Tensor, asked: Asked, device: torch.device) -> FoundPredictor:
-    """The predictor of a checkpoint file, or of the one checkpoint that a folder holds, its best.
+def own_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint of this package that a file is, or the one that a folder holds, its best.
 
     Raises:
-        CheckpointError: there is none, or several, or its network does not fit the classes.
-        DataError: it was not made for such images.
-        UsageError: something is said that a checkpoint tells itself.
+        CheckpointError: there is none, or several, or the file is another program's.
     """
+    refuse_pickled(path)
+    if path.suffix == ".safetensors" and path.is_file() and not has_header(path):
+        raise CheckpointError(
+            f"{PATH} holds weights, and does not say of which network",
+            path=path,
+            advice="name the network, such as torchvision:resnet18, and give this file as its weights",
+        )
     found = search_checkpoints(path).paths
     if len(found) > 1:
         raise CheckpointError(
@@ -30,13 +37,19 @@ def of_path(path: Path, images: Tensor, asked: Asked, device: torch.device) -> F
             path=path,
             advice=f"give one of them, such as {found[0]}",
         )
-    return of_checkpoint(load_checkpoint(found[0]), images, asked, device)
+    return load_checkpoint(found[0])
 
 
 def of_checkpoint(
     checkpoint: Checkpoint, images: Tensor, asked: Asked, device: torch.device
 ) -> FoundPredictor:
-    """The predictor of a checkpoint (raises as `of_path`)."""
+    """The predictor of a checkpoint.
+
+    Raises:
+        CheckpointError: its network does not know the classes.
+        DataError: it was not made for such images.
+        UsageError: something is said that a checkpoint tells itself.
+    """
     _check_fit(checkpoint, images, asked)
     model = checkpoint.model.to(device).eval()
     side = checkpoint.image_size

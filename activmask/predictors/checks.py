@@ -12,6 +12,8 @@ from activmask.predictors.predictor import Predictor
 ENOUGH = 8
 """Different images of which a classifier that looks at them does not say the same."""
 
+_FEW = 8
+"""Images that are judged again: an answer that is drawn may be the same twice for one of them."""
 _ROUNDING = 1e-3
 """Differences of logits below this, beside the largest, are those of another order of adding up."""
 
@@ -29,14 +31,14 @@ def behaviour_notes(predictor: Predictor, images: Tensor, logits: Tensor) -> lis
     """
     name, notes = predictor.name, []
     room = _ROUNDING * float(logits.abs().max())
-    alone = float((predictor.predict(images[:1]) - logits[:1]).abs().max())
+    alone = max(float((predictor.predict(images[:few]) - logits[:few]).abs().max()) for few in (1, _FEW))
     if alone > room:
         again = float((predictor.predict(images) - logits).abs().max())
         notes.append(
             f"{name} answers the same images otherwise a second time, by up to {again:.3g} in its logits; "
             "results are of one draw each."
             if again > room
-            else f"{name} answers an image otherwise alone than among others, by up to {alone:.3g} in its "
+            else f"{name} answers an image otherwise among few than among many, by up to {alone:.3g} in its "
             "logits; results depend on which images are judged together."
         )
     different = len(torch.unique(images.flatten(1), dim=0))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from activmask.ground.errors import DataError, UsageError
 from activmask.machine.device import choose_device
 from activmask.predictors.asked import Asked, FoundPredictor
-from activmask.predictors.checkpoints import of_checkpoint, of_path
+from activmask.predictors.checkpoints import of_checkpoint, own_checkpoint
 from activmask.predictors.libraries import LIBRARIES, library_network, with_library_values
 from activmask.predictors.networks import of_network
 from activmask.predictors.onnx_files import of_onnx
@@ -19,9 +19,8 @@ from activmask.predictors.predictions_only import of_callable
 from activmask.predictors.preprocessing import Preprocessing
 from activmask.predictors.reading import Kind
 from activmask.predictors.user_code import network_of
-from activmask.predictors.weights import load_weights, read_weights, refuse_pickled
+from activmask.predictors.weights import PICKLED, load_weights, read_weights
 from activmask.runs.checkpoint import Checkpoint
-from activmask.runs.tensor_file import has_header
 
 WAYS = (
     "a run's folder, a checkpoint, file.py:function, package.module:function, torchvision:NAME, timm:NAME or "
@@ -91,7 +90,7 @@ def find_predictor(
     if isinstance(what, nn.Module):
         return of_network(what, sample, asked, name=type(what).__name__, device=place)
     if callable(what) and not isinstance(what, type):
-        return of_callable(what, sample, asked, name=getattr(what, "__qualname__", type(what).__name__))
+        return of_callable(what, sample, asked, name=_name(what))
     kind = f"the class {what.__name__}" if isinstance(what, type) else f"a {type(what).__name__}"
     advice = (
         "give a network of torch, or a function from an array (images, channels, height, width) to scores"
@@ -99,6 +98,11 @@ def find_predictor(
     if hasattr(what, "predict_proba"):
         advice += ", such as lambda x: it.predict_proba(x.reshape(len(x), -1))"
     raise UsageError("this is no classifier of images", found=kind, advice=advice)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__name__", type(function).__name__)
+    return "the function" if name == "<lambda>" else name
 
 
 def _by_name(
@@ -122,19 +126,13 @@ def _by_name(
             f"weights have no effect on {what}; they are for a library's network or a function's"
         )
     path = Path(what)
-    refuse_pickled(path)
     if path.suffix.lower() == ".onnx":
         return of_onnx(path, images, asked)
     if path.suffix == ".py":
         raise UsageError(f"{what} is a file of code", advice=f"name its function: {what}:FUNCTION")
-    if path.suffix == ".safetensors" and path.is_file() and not has_header(path):
-        raise UsageError(
-            f"{what} holds weights, and does not say of which network",
-            advice="name the network, such as torchvision:resnet18, and give this file as its weights",
-        )
-    if not path.exists():
+    if not path.exists() and path.suffix.lower() not in PICKLED:
         raise UsageError(f"there is no classifier '{what}'", advice=f"give {WAYS}")
-    return of_path(path, images, asked, device)
+    return of_checkpoint(own_checkpoint(path), images, asked, device)
 
 
 def _sample(images: Tensor) -> Tensor:

@@ -1,13 +1,18 @@
 """Code that others wrote: whatever it raises becomes one sentence."""
 
+import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from torch import Tensor
 
 from activmask.ground.errors import ActivmaskError, CheckpointError
 from activmask.machine.memory import is_out_of_memory
+
+_NOT_THE_USERS = [Path(__file__).parents[1], *(Path(sysconfig.get_path(of)) for of in ("stdlib", "platlib"))]
+"""Folders whose code says nothing of where a user's went wrong."""
 
 
 @contextmanager
@@ -35,11 +40,16 @@ def failures_told(name: str, doing: str, advice: str | None = None) -> Iterator[
 
 
 def first_line(error: BaseException) -> str:
-    """An error's kind, its first line, and where in the code it was raised."""
+    """An error's kind, its first line, and where in the user's own code it was raised, if there."""
     said = str(error).strip().splitlines()
     what = f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if _is_users(Path(one.filename))]
     return f"{what} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else what
+
+
+def _is_users(file: Path) -> bool:
+    of_others = any(file.is_relative_to(folder) for folder in _NOT_THE_USERS) or "site-packages" in file.parts
+    return file.is_file() and not of_others
 
 
 def sides_in_words(images: Tensor) -> str:

@@ -5,11 +5,11 @@ Shapes: B images, C channels, H x W pixels, L labels.
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 
 from activmask.models.taps import Tapped
 from activmask.predictors.predictor import Predictor
+from activmask.predictors.reading import of_two_classes
 
 
 def label_predictor(predictor: Predictor, label: int) -> Predictor:
@@ -29,9 +29,8 @@ def label_predictor(predictor: Predictor, label: int) -> Predictor:
 
 
 def label_logits(logits: Tensor, label: int) -> Tensor:
-    """Logits (B, 2) of one label, (0, z), among those of all (B, L)."""
-    chosen = logits[:, label : label + 1]
-    return torch.cat([torch.zeros_like(chosen), chosen], dim=1)
+    """Logits (B, 2) of one label among those of all (B, L)."""
+    return of_two_classes(logits[:, label : label + 1])
 
 
 def _of_label(module: nn.Module, label: int) -> nn.Module:

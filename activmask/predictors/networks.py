@@ -23,12 +23,17 @@ from activmask.predictors.reading import scores_in
 _ADVICE = "say how images are prepared for it: channels, size, mean and std, or a function"
 
 
-class Copied(nn.Module):
-    """Images that a network may write to."""
+class Handed(nn.Module):
+    """Images as a network takes them: in its type of numbers, and its own where it writes to them."""
+
+    def __init__(self, dtype: torch.dtype, *, copied: bool) -> None:
+        """Images of floats of a `dtype`, `copied` or as they are."""
+        super().__init__()
+        self.dtype, self.copied = dtype, copied
 
     def forward(self, images: Tensor) -> Tensor:
-        """A copy of images."""
-        return images.clone()
+        """Hand over images (B, C, H, W)."""
+        return images.to(self.dtype, copy=self.copied)
 
 
 def of_network(
@@ -54,8 +59,9 @@ def of_network(
     how, said = _with_channels(own, images, asked.preprocessing)
     sample = images.to(device)
     prepare, prepared = prepared_by(how, sample[:1], name)
-    if not _keeps(name, own, prepared):
-        prepare = nn.Sequential(prepare, Copied())
+    dtype = next((weight.dtype for weight in own.parameters() if weight.is_floating_point()), prepared.dtype)
+    copied = not _keeps(name, own, prepared.to(dtype))
+    prepare = nn.Sequential(prepare, Handed(dtype, copied=copied))
     at_once = images_at_once((prepared.shape[2], prepared.shape[3]), device)
 
     def raw(part: Tensor) -> Tensor:

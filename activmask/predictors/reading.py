@@ -45,8 +45,17 @@ class Reading:
             scores = _log_odds(scores) if alone else scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
         single = scores.shape[1] == 1
         if single and not self.multi_label:
-            return torch.cat([torch.zeros_like(scores), scores], dim=1)
+            return of_two_classes(scores)
         return scores
+
+
+def of_two_classes(logit: Tensor) -> Tensor:
+    """Logits (B, 2) of one logit (B, 1) that speaks for class 1.
+
+    Half of it each, as beside a 0 the score of class 0 would have no gradient, and every map of what
+    speaks for class 0 would be blank.
+    """
+    return torch.cat([-logit / 2, logit / 2], dim=1)
 
 
 def check_kind(kind: str | None) -> None:

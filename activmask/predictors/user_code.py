@@ -1,12 +1,13 @@
-"""Networks that are made by a function of the user's: `file.py:function` or `package.module:function`."""
+"""Functions of the user's, called `file.py:function` or `package.module:function`: of networks above all."""
 
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from torch import nn
 
@@ -16,29 +17,14 @@ from activmask.predictors.foreign_code import failures_told
 
 
 def network_of(where: str, function: str) -> nn.Module:
-    """The network that a function without arguments returns; its file's code runs, as `import` runs it.
-
-    Args:
-        where: a Python file, whose folder is looked in for what it imports; or a module's dotted name, also
-            one below the folder that the program was started in.
-        function: its name in there.
+    """The network that a function without arguments returns (arguments and errors as of `user_function`).
 
     Raises:
-        UsageError: there is no such file, module or function.
         CheckpointError: the code fails, or returns no network.
     """
-    is_file = where.endswith(".py")
-    file, name = Path(where), f"{where}:{function}"
-    if is_file and not file.is_file():
-        raise UsageError(f"there is no file {PATH}", path=file)
-    folder = file.resolve().parent if is_file else Path.cwd()
-    with _looked_in(folder), failures_told(name, "to be imported"):
-        module = _from_file(file) if is_file else _by_name(where)
-    made = getattr(module, function, None)
-    if not callable(made):
-        known = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
-        raise UsageError(f"{where} has no function '{function}'; {nearest(function, known)}")
-    with _looked_in(folder), failures_told(name, "when it is called without arguments"):
+    name = f"{where}:{function}"
+    made = user_function(where, function)
+    with _looked_in(_folder(where)), failures_told(name, "when it is called without arguments"):
         network = made()
     if not isinstance(network, nn.Module):
         raise CheckpointError(
@@ -47,6 +33,39 @@ def network_of(where: str, function: str) -> nn.Module:
             found="nothing" if network is None else f"a {type(network).__name__}",
         )
     return network
+
+
+def user_function(where: str, function: str) -> Callable[..., Any]:
+    """A function by its name; its file's code runs, as `import` runs it.
+
+    Args:
+        where: a Python file, whose folder is looked in for what it imports; or a module's dotted name, also
+            one below the folder that the program was started in.
+        function: its name in there.
+
+    Raises:
+        UsageError: there is no such file, module or function.
+        CheckpointError: the code fails.
+    """
+    file = Path(where) if _is_file(where) else None
+    if file is not None and not file.is_file():
+        raise UsageError(f"there is no file {PATH}", path=file)
+    with _looked_in(_folder(where)), failures_told(f"{where}:{function}", "to be imported"):
+        module = _by_name(where) if file is None else _from_file(file)
+    found = getattr(module, function, None)
+    if not callable(found):
+        known = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
+        raise UsageError(f"{where} has no function '{function}'; {nearest(function, known)}")
+    called: Callable[..., Any] = found
+    return called
+
+
+def _is_file(where: str) -> bool:
+    return where.endswith(".py")
+
+
+def _folder(where: str) -> Path:
+    return Path(where).resolve().parent if _is_file(where) else Path.cwd()
 
 
 def _from_file(file: Path) -> ModuleType:

@@ -30,7 +30,7 @@ class Threshold:
     how: How
     """`Youden` and `sensitivity` are chosen on validation images; `default` is a probability of 0.5."""
     n: int
-    """Validation images that it was chosen on; 0 where it was not chosen."""
+    """Validation images that were asked; 0 where there are none, or none were needed."""
     sensitivity: float | None = None
     """Which validation images had to have, where that was asked."""
 
@@ -40,7 +40,9 @@ class Threshold:
         if self.how == "given":
             return "given"
         if self.how == "default":
-            return "not chosen: no validation images say which, so a probability of 0.5 decides"
+            if self.n:
+                return f"not chosen: no threshold helps on {self.n} validation images, so 0.5 is taken"
+            return "not chosen: there are no validation images to choose it on, so 0.5 is taken"
         rule = "by Youden's index" if self.how == "Youden" else f"for a sensitivity of {self.sensitivity:g}"
         return f"chosen {rule} on {self.n} validation images"
 
@@ -95,7 +97,8 @@ def find_threshold(
     if valid is not None and chosen is not None:
         how: How = "Youden" if wish.sensitivity is None else "sensitivity"
         return _threshold(chosen, how, probabilities, len(valid[0]), wish.sensitivity)
-    return _threshold(0.0, "default", probabilities) if probabilities else None
+    asked = 0 if valid is None else len(valid[0])
+    return _threshold(0.0, "default", probabilities, asked) if probabilities else None
 
 
 def _threshold(

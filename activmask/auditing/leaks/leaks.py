@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from activmask.auditing.leaks.column_leaks import LABEL, ColumnLeaks, leaks_of_column
 from activmask.auditing.leaks.columns import Kinds, LeftOut, kinds
@@ -17,6 +16,7 @@ from activmask.auditing.leaks.crossing import Crossing, crossing
 from activmask.auditing.leaks.last_features import last_features
 from activmask.auditing.leaks.pictures import border, border_px, thumbnail, thumbnail_px
 from activmask.auditing.leaks.probe import CHANCE, Features, Question, Told, answered, question
+from activmask.data.balanced_draw import balanced_draw
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import Rows, percentile_interval
@@ -99,7 +99,7 @@ def find_leaks(
         seed: of the draw of images, of folds, resamples and projections.
         most: images that probes see.
     """
-    rows = drawn_rows(samples.labels.numpy(), most, seed)
+    rows = balanced_draw(samples.labels.numpy(), most, seed=seed)
     seen = samples.subset(rows.tolist())
     everything, left_out = kinds(columns)
     by_class = [str(class_names[k]) if class_names else str(k) for k in seen.labels.tolist()]
@@ -127,23 +127,6 @@ def find_leaks(
         left_out=left_out,
         crossing=crossing(samples, splits),
     )
-
-
-def drawn_rows(labels: NDArray[np.int64], most: int, seed: int) -> Rows:
-    """At most so many images, sorted, of which classes have equal parts as far as they can fill them.
-
-    Args:
-        labels: int64 (N,).
-        most: images that are drawn.
-        seed: of the draw.
-    """
-    order = np.random.default_rng(seed).permutation(len(labels))
-    ranks = np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        own = order[labels[order] == label]
-        ranks[own] = np.arange(len(own))
-    first = order[np.argsort(ranks[order], kind="stable")]
-    return np.sort(first[:most])
 
 
 def _of_rows(column: Kinds, rows: Rows) -> Kinds:

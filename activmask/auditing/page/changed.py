@@ -14,13 +14,11 @@ from activmask.auditing.audited import Audited
 from activmask.auditing.clinic.curves import one_against_rest
 from activmask.auditing.conditions.conditions import taking_part
 from activmask.auditing.conditions.versions import FULL
-from activmask.saliency.attribution import attribute
+from activmask.auditing.looks.explained import Centred, centred_scores, is_single, maps_of, why_no_map
+from activmask.saliency.methods import USUAL_METHOD
 
 DESTROYED = "outside shuffled"
 """The condition that images are compared with: all that it leaves untouched lies inside the masks."""
-
-METHOD = "contrast"
-"""Of the maps: the gradient of the contrast between the classes by the pixels, by its size."""
 
 _MOST_PX = 256
 """Of a side that is drawn; larger images are drawn smaller."""
@@ -42,8 +40,10 @@ class Changed:
     """(H, W) or (H, W, 3) in [0, 1]."""
     mask: NDArray[np.bool_]
     """(H, W)"""
+    method: str
+    """Of the map."""
     attribution: NDArray[np.float32] | None
-    """(H, W), at least 0; None where the classifier gives no gradients."""
+    """(H, W), at least 0; None where the method has no map of this classifier."""
 
 
 def most_changed(audited: Audited, count: int) -> tuple[Changed, ...]:
@@ -64,7 +64,8 @@ def most_changed(audited: Audited, count: int) -> tuple[Changed, ...]:
         return ()
     rows = part.rows[order].tolist()
     images, masks = samples.images[rows], samples.masks[rows]
-    maps = _maps(audited, images)
+    method = _method(audited)
+    maps = _maps(audited, images, samples.labels[rows], method)
     return tuple(
         Changed(
             name=samples.names[row],
@@ -73,6 +74,7 @@ def most_changed(audited: Audited, count: int) -> tuple[Changed, ...]:
             destroyed=float(destroyed[place]),
             image=_picture(images[k]),
             mask=_smaller(masks[k].float())[0].numpy() > 0.5,
+            method=method,
             attribution=None if maps is None else _smaller(maps[k][None])[0].numpy(),
         )
         for k, (place, row) in enumerate(zip(order, rows, strict=True))
@@ -89,9 +91,21 @@ def _of_true(audited: Audited, logits: Tensor, labels: NDArray[np.int64]) -> NDA
     return np.asarray(odds[:, labels, np.arange(len(labels))].mean(axis=0))
 
 
-def _maps(audited: Audited, images: Tensor) -> Tensor | None:
-    module = audited.predictor.module
-    return None if module is None else attribute(module, images, method=METHOD)
+def _method(audited: Audited) -> str:
+    """The first method that has maps, else the usual one."""
+    methods = [one.method for one in audited.looks.methods if one.n] if audited.looks is not None else []
+    return methods[0] if methods else USUAL_METHOD
+
+
+def _maps(audited: Audited, images: Tensor, labels: Tensor, method: str) -> Tensor | None:
+    """Maps (n, H, W) of the true classes; None where there are none."""
+    predictor = audited.predictor
+    if why_no_map(method, predictor):
+        return None
+    network, scores = predictor.module, predictor.predict
+    if is_single(predictor, scores(images)):
+        network, scores = None if network is None else Centred(network), centred_scores(scores)
+    return maps_of(network, scores, images, method=method, targets=labels, sign="absolute", seed=audited.seed)
 
 
 def _picture(image: Tensor) -> NDArray[np.float32]:

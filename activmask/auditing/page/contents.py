@@ -9,6 +9,7 @@ from activmask.auditing.audited import Audited
 from activmask.auditing.clinic.clinic import Clinic
 from activmask.auditing.conditions.conditions import Conditions
 from activmask.auditing.leaks.leaks import Leaks
+from activmask.auditing.looks.looks import Looks
 from activmask.auditing.page.changed import most_changed
 from activmask.auditing.page.clinic_charts import curves_chart, reliability_chart
 from activmask.auditing.page.conditions_chart import conditions_chart
@@ -19,6 +20,8 @@ from activmask.auditing.page.tables import (
     confusion_table,
     groups_table,
     leaks_table,
+    looks_table,
+    trust_table,
 )
 from activmask.data.files.tables import format_sheet
 from activmask.ground.places import real
@@ -35,8 +38,8 @@ MOST_PICTURES = 6
 
 _CHANGED = (
     "Those images of which the score of the true class changes most when everything outside the mask is "
-    "shuffled. The line is the mask; the map is the absolute gradient of the contrast between the classes, "
-    "bright where small changes matter most."
+    "shuffled. The line is the mask; the map is bright where the model looks, as far as its method can be "
+    "believed."
 )
 
 
@@ -94,6 +97,7 @@ def _sections(audited: Audited, out: Path) -> list[_Section]:
     return [
         *_conditions(audited.conditions),
         *_pictures(audited, out),
+        *_looks(audited.looks),
         *_leaks(audited.leaks),
         *_clinic(audited.clinic),
     ]
@@ -158,12 +162,8 @@ def _conditions(found: Conditions | None) -> list[_Section]:
     if chart is None:
         return [_Section(name="conditions", title=title, problems=(f"Not available: {found.reason}.",))]
     return [
-        _Section(
-            name="conditions",
-            title=title,
-            tables=(conditions_table(found),),
-            charts=((chart, ()),),
-        )
+        _Section(name="conditions", title=title, charts=((chart, ()),)),
+        _Section(name="conditions-one-by-one", title="One by one", tables=(conditions_table(found),)),
     ]
 
 
@@ -195,6 +195,19 @@ def _file(audited: Audited, name: str, out: Path) -> tuple[Link, ...]:
         return ()
     way = relpath(real(root) / name, real(out))
     return (Link(title="the file", path=quote(Path(way).as_posix())),)
+
+
+def _looks(found: Looks | None) -> list[_Section]:
+    if found is None:
+        return []
+    return [
+        _Section(
+            name="looks",
+            title="Where it looks",
+            tables=(looks_table(found), trust_table(found)),
+            notes=found.sentences(),
+        )
+    ]
 
 
 def _leaks(found: Leaks | None) -> list[_Section]:

@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from activmask.auditing.page.changed import METHOD, Changed
+from activmask.auditing.page.changed import Changed
 from activmask.report.charts.chart import MUTED, Chart, drawing
 from activmask.saliency.render import HEAT, outline
 
@@ -33,7 +33,7 @@ def picture_chart(one: Changed, number: int, *, probabilities: bool) -> Chart:
         if one.attribution is not None:
             top = float(one.attribution.max()) or 1.0
             axes[1].imshow(one.attribution / top, cmap=HEAT, vmin=0, vmax=1, interpolation="nearest")
-            _framed(axes[1], one, f"{METHOD}, absolute")
+            _framed(axes[1], one, f"{one.method}, absolute values")
     what = "probability" if probabilities else "score"
     change = f"{one.full:.2f} as it is, {one.destroyed:.2f} with the outside shuffled"
     return Chart(

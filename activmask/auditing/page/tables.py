@@ -9,6 +9,8 @@ from activmask.auditing.clinic.score import Score
 from activmask.auditing.conditions.conditions import Conditions
 from activmask.auditing.conditions.rows import Estimate
 from activmask.auditing.leaks.leaks import Leaks
+from activmask.auditing.looks.curves import Curve
+from activmask.auditing.looks.looks import Looks
 from activmask.report.findings.words import signed
 from activmask.report.tables.table import Cell, Column, Row, Table
 
@@ -52,10 +54,9 @@ def leaks_table(found: Leaks) -> Table:
             f"{one.what} by {one.source}" + (f", within {one.within}" if one.within else ""),
             [
                 Cell(text=str(one.n or ""), key=str(one.n)),
-                Cell(text=one.reason)
-                if one.auc is None
-                else _number(one.auc, _between(one.low, one.high), strong=one.tells),
+                Cell() if one.auc is None else _number(one.auc, _between(one.low, one.high)),
                 _number(one.chance),
+                Cell(text=one.reason or ("yes" if one.tells else "no"), strong=one.tells),
             ],
         )
         for one in found.every
@@ -63,13 +64,81 @@ def leaks_table(found: Leaks) -> Table:
     return Table(
         kind="leaks",
         title="What tells what",
-        columns=_columns("what is told, by what", "images", "AUC", "by chance"),
+        columns=(
+            *_columns("what is told, by what", "images", "AUC", "by chance"),
+            Column(title="told from chance", numeric=False),
+        ),
         rows=tuple(rows),
         notes=(
             "Logistic probes, tested on subjects that they did not learn from; small print: 95 % intervals "
-            "over subjects. Marked: the interval lies beyond chance.",
+            "over subjects.",
         ),
     )
+
+
+def looks_table(found: Looks) -> Table:
+    """How much of each method's maps lies inside the masks, beside chance."""
+    rows = [
+        _row(
+            f"{one.name}: {row.metric}",
+            [
+                _number(row.mean, _between(row.low, row.high)),
+                _number(row.chance),
+                Cell(text="yes" if one.trusted else "no", strong=not one.trusted),
+            ],
+        )
+        for one in found.methods
+        if one.localisation is not None
+        for row in one.localisation.rows
+    ]
+    return Table(
+        kind="looks",
+        title="Inside the masks",
+        columns=(*_columns("method and metric", "mean", "by chance"), _BELIEVED),
+        rows=tuple(rows),
+        notes=(f"Of {found.explained} images; small print: 95 % intervals over subjects.",),
+    )
+
+
+def trust_table(found: Looks) -> Table:
+    """Whether each method's maps can be believed."""
+    rows = []
+    for one in found.methods:
+        randomised, inserted, deleted = one.randomisation, one.insertion, one.deletion
+        rows.append(
+            _row(
+                one.name,
+                [
+                    Cell()
+                    if randomised is None
+                    else _number(randomised.mean, _between(randomised.low, randomised.high)),
+                    Cell() if inserted is None else _number(inserted.gain, _gain(inserted)),
+                    Cell() if deleted is None else _number(deleted.gain, _gain(deleted)),
+                    Cell(text="yes" if one.trusted else "no", strong=not one.trusted),
+                ],
+            )
+        )
+    return Table(
+        kind="trust",
+        title="Can the maps be believed?",
+        columns=(
+            *_columns("method", "rank correlation with an untrained copy", "insertion gain", "deletion gain"),
+            _BELIEVED,
+        ),
+        rows=tuple(rows),
+        notes=(
+            "A map that stays the same when the weights are random shows the image, not what was learned "
+            "(Adebayo et al. 2018). Gains are against the same maps at random places (Petsiuk et al. 2018): "
+            "above 0 the pixels that a map ranks first matter more to the score than others.",
+        ),
+    )
+
+
+_BELIEVED = Column(title="can be believed", numeric=False)
+
+
+def _gain(curve: Curve) -> str:
+    return _between(curve.gain_low, curve.gain_high)
 
 
 def answers_table(found: Clinic) -> Table:
@@ -135,7 +204,7 @@ def groups_table(column: Groups, number: int) -> Table:
             [
                 Cell(text=str(group.n), key=str(group.n)),
                 *(
-                    [Cell(text=group.reason), Cell(), Cell(), Cell()]
+                    [Cell(details=(group.reason,)), Cell(), Cell(), Cell()]
                     if group.reason
                     else [
                         _score(one)
@@ -212,4 +281,7 @@ def _number(value: float, between: str = "", *, strong: bool = False) -> Cell:
 
 
 def _between(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+    if low is None or high is None:
+        return ""
+    # A point says nothing of the uncertainty.
+    return "degenerate" if low == high else f"{low:.3f} to {high:.3f}"
