@@ -4,6 +4,8 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from held_processes import GIVE_UP
@@ -11,7 +13,7 @@ from held_processes import GIVE_UP
 from activmask.experiments.estimate import epochs_left, seconds_per_epoch
 from activmask.experiments.grid import Cell
 from activmask.experiments.jobs import Ended, Job, is_finished, make_jobs, progress_of, run_job
-from activmask.experiments.local_engine import LocalEngine
+from activmask.experiments.local_engine import LocalEngine, Place
 from activmask.experiments.sweep import run_sweep
 from activmask.runs.description import changed
 from activmask.runs.making import make_config
@@ -158,7 +160,7 @@ def test_processes_train_and_a_killed_one_is_told(tmp_path):
         ended = {}
         while "cell-1" not in ended:
             ended |= {one.name: one.error for one in engine.ended(GIVE_UP)}
-        [process] = [process for process, _, _ in engine._running.values()]
+        [process] = [worker.process for worker in engine._running.values()]
         os.kill(process.pid, signal.SIGKILL)
         ended |= {one.name: one.error for one in engine.ended(GIVE_UP)}
     finally:
@@ -184,17 +186,21 @@ def test_closing_stops_what_runs(tmp_path):
     [job] = jobs_of(tmp_path, 1, epochs=100_000)
     engine = LocalEngine(1)
     engine.start(job)
-    [process] = [process for process, _, _ in engine._running.values()]
+    [process] = [worker.process for worker in engine._running.values()]
     engine.close()
     assert not process.is_alive()
     assert engine.ended(0) == []
 
 
+def busy_on(gpu: str) -> Any:
+    return SimpleNamespace(place=Place(gpu, 1))
+
+
 def test_gpus_take_turns():
     engine = LocalEngine(4, gpus=("3", "5"))
-    engine._running = {"a": (None, None, "3")}  # type: ignore[dict-item]
+    engine._running = {"a": busy_on("3")}
     assert engine._idlest_gpu() == "5"
-    engine._running |= {"b": (None, None, "5")}  # type: ignore[dict-item]
+    engine._running |= {"b": busy_on("5")}
     assert engine._idlest_gpu() == "3"
     assert LocalEngine(2)._idlest_gpu() is None
 
@@ -206,7 +212,7 @@ def test_waiting_returns_after_its_time(tmp_path):
     try:
         engine.start(job)
         assert engine.ended(0.2) == []
-        [process] = [process for process, _, _ in engine._running.values()]
+        [process] = [worker.process for worker in engine._running.values()]
         assert process.is_alive()
     finally:
         engine.close()

@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 import torch
 
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Of the plugins that a machine may have, one that warns would end the child, where warnings are errors."""
 WHERE = {} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python, with Triton's interpreter where there is no CUDA; that must be set before its import."""
     return subprocess.run(
-        [sys.executable, *arguments], env=os.environ | WHERE, capture_output=True, text=True, check=False
+        [sys.executable, *arguments],
+        env=os.environ | WHERE | ALONE,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

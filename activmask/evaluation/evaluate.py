@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from activmask.data.samples import Samples
-from activmask.evaluation.audit import Audit, audit, partial_masks
+from activmask.evaluation.audit import Audit, audit
 from activmask.evaluation.localisation import METRICS, PerImage
+from activmask.evaluation.participants import partial_masks
 from activmask.evaluation.scores import ScoreReport, accuracy, auc, score_report, why_no_auc
 from activmask.ground.errors import CheckpointError, DataError
 from activmask.runs.checkpoint import Checkpoint
