@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from activmask.models.double_backward import TwiceDifferentiableConv2d
+from activmask.kernels.batch_norm import batch_norm
+from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
 from activmask.models.output import ModelOutput
 from activmask.models.stacked.layout import Layout, copied_together, place
 from activmask.models.stacked.seed_wise import CannotBeStackedError, SeedWise
@@ -33,15 +34,24 @@ class _BatchNorm(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Normalise (B, R * C, H, W)."""
         by_batch = self.training or self.running_mean is None
+        if by_batch:
+            normal, _ = batch_norm(
+                input,
+                self.weight,
+                self.bias,
+                self.running_mean,
+                self.running_var,
+                momentum=self.momentum or 0.0,
+                epsilon=self.eps,
+            )
+            return normal
         return F.batch_norm(
             input,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
-            by_batch,
-            0.0 if self.momentum is None else self.momentum,
-            self.eps,
+            eps=self.eps,
         )
 
 
@@ -135,6 +145,8 @@ def check_layers(network: nn.Module) -> None:
 def _template(network: nn.Module, seeds: int) -> nn.Module:
     """A copy of a network's code that computes all seeds, without memory for numbers."""
     template = deepcopy(network).to("meta")
+    # These kernels take one launch for many groups, where the library may take one a group.
+    prepare_double_backward(template)
     for module in template.modules():
         if isinstance(module, nn.Conv2d):
             module.groups *= seeds
