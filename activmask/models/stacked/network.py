@@ -18,6 +18,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from activmask.kernels.batch_norm import batch_norm
+from activmask.kernels.torch_private import add_all, copy_all
 from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
 from activmask.models.output import ModelOutput
 from activmask.models.stacked.layout import Layout, copied_together, place
@@ -213,27 +214,30 @@ def gradients(stacked: Stack, loss: Tensor, passes: Sequence[Leaves]) -> dict[st
     names = list(stacked.layout.by_name)
     flat = [own[name] for own in passes for name in names]
     found = torch.autograd.grad(loss, flat, allow_unused=True)
-    totals = dict(_given(names, found[: len(names)]))
-    for start in range(len(names), len(found), len(names)):
-        more = dict(_given(names, found[start : start + len(names)]))
+    totals: dict[str, Tensor] = {}
+    for start in range(0, len(found), len(names)):
+        of_pass = zip(names, found[start : start + len(names)], strict=True)
+        more = {name: gradient for name, gradient in of_pass if gradient is not None}
         shared = [name for name in more if name in totals]
         if shared:
-            torch._foreach_add_([totals[name] for name in shared], [more[name] for name in shared])
-        totals |= {name: gradient for name, gradient in more.items() if name not in totals}
-    likes = {name: passes[0][name] for name in totals}
-    return {name: _as_lies(totals[name], likes[name], stacked.weights.dtype) for name in totals}
+            pair = [[part[name] for name in shared] for part in (totals, more)]
+            more |= dict(zip(shared, add_all(*pair), strict=True))
+        totals |= more
+    return _as_they_lie(totals, stacked.layout.of_all(stacked.weights.split(stacked.layout.sizes)))
 
 
-def _given(names: Sequence[str], found: Sequence[Tensor | None]) -> Iterator[tuple[str, Tensor]]:
-    for name, gradient in zip(names, found, strict=True):
-        if gradient is not None:
-            yield name, gradient
-
-
-def _as_lies(gradient: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
-    if gradient.stride() == weight.stride() and gradient.dtype == dtype:
-        return gradient
-    return torch.empty_like(weight, dtype=dtype, requires_grad=False).copy_(gradient)
+def _as_they_lie(gradients: dict[str, Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients of the weights' type, and in memory as those lie."""
+    others = [
+        name
+        for name, gradient in gradients.items()
+        if gradient.dtype != weights[name].dtype or gradient.stride() != weights[name].stride()
+    ]
+    if others:
+        copies = {name: torch.empty_like(weights[name]) for name in others}
+        copy_all(list(copies.values()), [gradients[name] for name in others])
+        gradients = gradients | copies
+    return gradients
 
 
 def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: bool = True) -> ModelOutput:
