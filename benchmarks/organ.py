@@ -18,7 +18,8 @@ import nibabel
 import numpy as np
 
 from activmask.data.sources.msd.prepare import prepare_msd
-from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
+from activmask.evaluation.batch import evaluate_checkpoint
+from activmask.evaluation.evaluated import Evaluated
 from activmask.runs.folder import BEST_FILE
 from activmask.runs.making import make_config
 from activmask.training.run import train

@@ -13,7 +13,7 @@ from .progress import waiting
 from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
-    from activmask.evaluation.batch import Evaluated
+    from activmask.evaluation.evaluated import Evaluated
     from activmask.runs.seed_folders import Unreadable
 
 
@@ -68,8 +68,8 @@ def evaluate(
     Example: activmask evaluate runs/demo --split test
     """
     with failures_as_sentences():
-        from activmask.evaluation.batch import evaluate_checkpoint
-        from activmask.ground.errors import CheckpointError, DataError
+        from activmask.evaluation.batch import evaluate_checkpoints
+        from activmask.evaluation.evaluated import Evaluated
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint_paths import search_checkpoints
         from activmask.runs.seed_folders import Unreadable
@@ -79,18 +79,19 @@ def evaluate(
         paths = list(dict.fromkeys(path for one in found for path in one.paths))
         lost = {one.folder: one for several in found for one in several.unreadable}
         asked = len(paths) + len(lost)
-        evaluated: list[Evaluated] = []
         with waiting("evaluating") as told:
-            for number, path in enumerate(paths, 1):
-                told(f"evaluating {number} of {len(paths)}")
-                try:
-                    evaluated.append(
-                        evaluate_checkpoint(
-                            path, data=data, split=split, accept_recipe=accept_recipe, device=place
-                        )
-                    )
-                except (CheckpointError, DataError) as error:
-                    lost[path] = Unreadable(folder=path, error=error)
+            outcomes = evaluate_checkpoints(
+                paths,
+                data=data,
+                split=split,
+                accept_recipe=accept_recipe,
+                device=place,
+                progress=lambda done, total: told(f"evaluating {min(done + 1, total)} of {total}"),
+            )
+        evaluated = [one for one in outcomes.values() if isinstance(one, Evaluated)]
+        for path, error in outcomes.items():
+            if not isinstance(error, Evaluated):
+                lost[path] = Unreadable(folder=path, error=error)
         if lost and not evaluated and len({one.why for one in lost.values()}) == 1:
             # Of all alike, as of data that are not there, it is no fault of theirs.
             raise next(iter(lost.values())).error
@@ -108,7 +109,7 @@ def _print(evaluated: "list[Evaluated]", lost: "list[Unreadable]", *, as_json: b
     for note in dict.fromkeys(note for one in evaluated for note in one.notes):
         err.print(f"note: {note}")
     if as_json:
-        from activmask.evaluation.batch import to_json
+        from activmask.evaluation.across_seeds import to_json
         from activmask.ground.shown import json_text
 
         write(f"{json_text(to_json(evaluated, lost))}\n")

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from activmask.evaluation.across_seeds import RunSpread, across_seeds
 from activmask.evaluation.audit import MASK_AREA, Audit
-from activmask.evaluation.batch import Evaluated, RunSpread, across_seeds
 from activmask.evaluation.evaluate import Localisation
+from activmask.evaluation.evaluated import Evaluated
 from activmask.evaluation.removal import Removal, change_name
 from activmask.evaluation.scores import Interval
 from activmask.evaluation.spread import Spread

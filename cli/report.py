@@ -61,7 +61,7 @@ def report(
         found = search_runs(places)
         tell_unreadable(found.unreadable, found.seeds, skip=skip_unreadable)
         lost: list[Unreadable] = []
-        with counting("evaluating runs") as progress:
+        with counting("evaluating networks") as progress:
             page = write_report(
                 found.runs,
                 folder,

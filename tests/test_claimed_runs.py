@@ -13,7 +13,7 @@ from activmask.experiments.jobs import run_job
 from activmask.experiments.sweep import run_sweep
 from activmask.ground.claims import InUse, claimed
 from activmask.runs.claimed import claimed_seeds, claimed_sweep
-from activmask.runs.folder import FILES, read_history, seed_folder
+from activmask.runs.folder import EVALUATIONS_FILE, FILES, read_history, seed_folder
 from activmask.runs.making import make_config
 from activmask.training.run import train
 
@@ -42,7 +42,7 @@ def test_a_seed_that_is_being_trained_is_refused_and_others_are_not(place):
         told("table", "run", cwd=place)
         told("evaluate", "run", "--device", "cpu", cwd=place)
     assert names(place / "run") == ["seed-1"]
-    assert names(place / "run" / "seed-1") == sorted(FILES)
+    assert names(place / "run" / "seed-1") == sorted((*FILES, EVALUATIONS_FILE))
     told(*tiny, "--seeds", "0,1", cwd=place)
     assert names(place / "run") == ["seed-0", "seed-1"]
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from tiny_checkpoints import SIDE, samples_of, tiny_checkpoint, write_checkpoint
 
-from activmask.evaluation.batch import across_seeds, evaluate_checkpoint, to_json
+from activmask.evaluation.across_seeds import across_seeds, to_json
+from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.evaluate import evaluate
 from activmask.evaluation.localisation import METRICS, relevance_mass
 from activmask.evaluation.spread import Spread, spread

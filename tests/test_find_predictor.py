@@ -352,3 +352,10 @@ def test_one_of_several_seeds_has_to_be_named(tmp_path):
         write_checkpoint(tmp_path / f"seed-{seed}" / "best.safetensors", seed=seed)
     with pytest.raises(CheckpointError, match=r"holds 2 checkpoints, .* such as .*seed-0/best\.safetensors"):
         found(tmp_path, pictures(height=28, width=28))
+
+
+def test_a_network_that_is_not_wrapped_is_told_how_to_be():
+    with pytest.raises(
+        UsageError, match=r"a Sequential does not say .*am\.find_predictor\(network, images\)"
+    ):
+        am.attribute(small(), IMAGES, method="contrast")

@@ -33,6 +33,7 @@ FLOORS = (
     ("training.feed",),
     ("training.replicas",),
     ("training.graphs",),
+    ("training.stacks",),
     ("training",),
     ("predictors",),
     ("saliency",),

@@ -17,7 +17,8 @@ from activmask.data.samples import Samples
 from activmask.data.settings import View
 from activmask.data.view import with_dilated_masks
 from activmask.data.writer import write_dataset
-from activmask.evaluation.batch import evaluate_checkpoint, to_json
+from activmask.evaluation.across_seeds import to_json
+from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.experiments.paper import paper_cell
 from activmask.ground.errors import DataError, UsageError
 from activmask.report.findings.summary import summarise

@@ -26,7 +26,14 @@ def drawn(monkeypatch):
     page = Page(maker="activmask report", title="t", question="q", answer=("new",), parts=())
     contents = Contents(page=page, files={"figures/a.svg": b"<svg/>", "tables/a.csv": b"a\n"})
     monkeypatch.setattr(write, "gather", lambda *_, **__: contents)
-    monkeypatch.setattr(write, "measure", lambda run, **_: run)
+    monkeypatch.setattr(write, "measure_all", measured)
+
+
+def measured(runs, *, progress, **_):
+    if progress is not None:
+        for done in range(len(runs) + 1):
+            progress(done, len(runs))
+    return runs
 
 
 def names(folder):

@@ -22,6 +22,7 @@ from activmask.runs.checkpoint import Checkpoint
 from activmask.runs.manifest import Entry, pixel_digests, split_digests, table_entries, table_rows
 from activmask.training.feed.known_recipe import known_classes, known_recipe
 from activmask.training.feed.origin import absolute, origin_in_memory
+from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import drawn_splits, read_splits
 from activmask.training.feed.trained_data import (
     Trained,
@@ -36,7 +37,14 @@ Told = tuple[Samples, tuple[str, ...]]
 """Images as stored, and sentences on what a reader should know of them."""
 
 
-def split_for(checkpoint: Checkpoint, data: str | None, split: str, *, accept_recipe: bool = False) -> Told:
+def split_for(
+    checkpoint: Checkpoint,
+    data: str | None,
+    split: str,
+    *,
+    accept_recipe: bool = False,
+    reading: Reading | None = None,
+) -> Told:
     """The images of a split to judge a checkpoint on, as stored.
 
     Args:
@@ -45,6 +53,7 @@ def split_for(checkpoint: Checkpoint, data: str | None, split: str, *, accept_re
             run's own images, wherever it lies, is the run's own.
         split: `train`, `valid` or `test`. A data set without a column `split` is all test.
         accept_recipe: judge on images that were made of their files otherwise.
+        reading: what was read for other checkpoints and may serve this one.
 
     Raises:
         DataError: the data is missing, broken or changed, its classes or its recipe are others, or
@@ -52,13 +61,13 @@ def split_for(checkpoint: Checkpoint, data: str | None, split: str, *, accept_re
     """
     trained = of_checkpoint(checkpoint)
     if data is None or _is_own_place(trained, data):
-        return own_split(trained, split)
+        return own_split(trained, split, reading)
     if data == IN_MEMORY:
         return _drawn(checkpoint, split, accept_recipe=accept_recipe)
     dataset = read_dataset(Path(data))
     if _is_own(trained, dataset):
         moved = replace(trained, data_path=absolute(dataset.root))
-        samples, told = own_split(moved, split)
+        samples, told = own_split(moved, split, reading)
         return samples, (f"{data} holds the run's own images, so its own {split} split is used.", *told)
     own = known_recipe(checkpoint)
     notes = [*own.notes, *_recipe_notes(own.recipe, recipe_of(dataset), data, accept_recipe=accept_recipe)]

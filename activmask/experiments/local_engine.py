@@ -41,7 +41,7 @@ class _Worker:
 
     process: SpawnedChild
     line: connection.Connection
-    """On which jobs go there, and come back: first that it has begun to listen, then an error for each job."""
+    """Jobs go there; first that it listens comes back, then an error for each job."""
     place: Place
     begun: bool = False
 
@@ -74,7 +74,7 @@ class LocalEngine:
         return min(self._gpus, key=taken.count, default=None)
 
     def _waiting(self, place: Place) -> _Worker | None:
-        """An idle process of that place; where there is none and no room for one more, an idle one gives way."""
+        """An idle process of that place; without one, another gives way where there is no room."""
         found = next((worker for worker in self._idle if worker.place == place), None)
         if found is not None:
             self._idle.remove(found)

@@ -1,4 +1,4 @@
-"""What one process keeps for all that it computes: torch's settings, and the generators that everybody draws from."""
+"""What a process has once for all that it computes: torch's settings, and everybody's generators."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ _KEPT: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (lambda: _CUDNN.benchmark, lambda was: setattr(_CUDNN, "benchmark", was)),
     (lambda: _CUDNN.deterministic, lambda was: setattr(_CUDNN, "deterministic", was)),
     (torch.get_rng_state, torch.set_rng_state),
-    (np.random.get_state, np.random.set_state),  # noqa: NPY002 - foreign networks may draw from it
+    (np.random.get_state, np.random.set_state),
     (random.getstate, random.setstate),
 )
 """How each is read and set again."""

@@ -35,10 +35,17 @@ _ROUNDING = 1e-3
 """By how much of the highest logit a folded network may answer otherwise."""
 
 
-def images_per_pass(images: Tensor, device: torch.device) -> int:
-    """How many images of the size of `images` (B, C, H, W) go through a network at once on a device."""
+def images_per_pass(images: Tensor, device: torch.device, model: nn.Module | None = None) -> int:
+    """How many images of the size of `images` (B, C, H, W) go through a network at once on a device.
+
+    Args:
+        images: B at least 1, on any device.
+        device: where the network computes.
+        model: whose size of images counts, if it resizes them first.
+    """
     pixels = CPU_PIXELS_PER_PASS if device.type == "cpu" else PIXELS_PER_PASS
-    return max(1, pixels // (images.shape[-2] * images.shape[-1]))
+    height, width = model.sides(images) if isinstance(model, Tapped) else images.shape[-2:]
+    return max(1, pixels // (height * width))
 
 
 def classifier(model: nn.Module, images: Tensor) -> Classifier:
@@ -63,12 +70,6 @@ def classifier(model: nn.Module, images: Tensor) -> Classifier:
         return classes
 
     return logits
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where a model computes: where its first weight lies, else its first buffer; the CPU without either."""
-    held = next((tensor for tensors in (model.parameters(), model.buffers()) for tensor in tensors), None)
-    return torch.device("cpu") if held is None else held.device
 
 
 def _quick(model: Tapped, image: Tensor) -> Classifier:

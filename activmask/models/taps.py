@@ -1,5 +1,6 @@
 """Read a network's pre-activations without leaving anything on it."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -63,6 +64,14 @@ class Tapped(nn.Module):
             logits = self.around(self.network)(images)
         return ModelOutput(logits, None, taps)
 
+    def sides(self, images: Tensor) -> tuple[int, int]:
+        """Height and width in px at which the network sees images (B, C, H, W), B at least 1."""
+        seen = images[:1]
+        if self.before is not None:
+            with torch.no_grad():
+                seen = self.before(seen.to(device_of(self)))
+        return seen.shape[-2], seen.shape[-1]
+
     def around(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         """Logits (B, K) of images (B, C, H, W) by another form of the network."""
         before, after = self.before, self.after
@@ -75,6 +84,21 @@ class Tapped(nn.Module):
             return classes
 
         return logits
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model computes: where its first weight lies, else its first buffer; the CPU without either."""
+    held = next((tensor for tensors in (model.parameters(), model.buffers()) for tensor in tensors), None)
+    return torch.device("cpu") if held is None else held.device
+
+
+def refuse_unwrapped(model: nn.Module) -> None:
+    """Refuse a network that was not made to return a `ModelOutput` (raises UsageError)."""
+    if "reconstruct" not in inspect.signature(model.forward).parameters:
+        raise UsageError(
+            f"a {type(model).__name__} does not say what its outputs mean",
+            advice="wrap it: am.find_predictor(network, images).predictor.module is what can be explained",
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ Shapes: R seeds, B images, C channels, H x W pixels, K classes.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,27 @@ from torch import Tensor
 
 from activmask.kernels.masked_shuffle import masked_shuffles
 from activmask.models.output import ModelOutput
-from activmask.models.stacked.network import Stack, forward
+from activmask.models.stacked.network import Leaves, Stack, forward, leaves
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, shown, switched_on, weighed
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Step
 from activmask.objectives.step import terms_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackedTerms:
+    """What a step of all seeds came to."""
+
+    terms: dict[str, Tensor]
+    """Each weighted term (R,) by name. Every seed's gradients are those of the sum of all, because no
+    value of one depends on another's weights."""
+    passes: tuple[Leaves, ...]
+    """The weights of its passes, for `network.gradients`."""
+
+    @property
+    def losses(self) -> Tensor:
+        """Each seed's loss, (R,)."""
+        return torch.stack(list(self.terms.values())).sum(dim=0)
 
 
 def why_no_stacked_step(chosen: Chosen) -> str:
@@ -34,7 +51,7 @@ def stacked_step_terms(
     masks: Tensor,
     labels: Tensor,
     generators: Sequence[torch.Generator],
-) -> dict[str, Tensor]:
+) -> StackedTerms:
     """What `step.step_terms` gives each seed, from as few operations as one seed takes.
 
     Args:
@@ -44,10 +61,6 @@ def stacked_step_terms(
         masks: bool (R, B, 1, H, W), True inside the (dilated) region of interest.
         labels: int64 (R, B).
         generators: one a seed, which draws what it would draw for the seed alone.
-
-    Returns:
-        Each weighted term (R,) by name. Every seed's gradients are those of the sum of all, because
-        no value of one depends on another's weights.
     """
     asked = needs(chosen)
     for one, settings in switched_on(chosen):
@@ -55,12 +68,13 @@ def stacked_step_terms(
             drawn = zip(images, generators, strict=True)
             images = torch.stack([one.alter(settings, own, generator) for own, generator in drawn])
     shuffled = masked_shuffles(images, masks, generators) if asked.shuffled else images
-    other = forward(stacked, shuffled, reconstruct=False) if asked.other_pass else None
+    passes = [leaves(stacked) for _ in range(1 + asked.other_pass)]
+    other = forward(stacked, passes[1], shuffled, reconstruct=False) if asked.other_pass else None
     flat = (part.flatten(0, 1) for part in (images, shuffled, masks))
     seen = shown(chosen, *flat).view_as(images)
     if asked.second_derivative:
         seen = seen.detach().requires_grad_()
-    output = forward(stacked, seen, reconstruct=asked.decoder)
+    output = forward(stacked, passes[0], seen, reconstruct=asked.decoder)
     parts: dict[str, Any] = {
         "images": images,
         "shuffled": shuffled,
@@ -76,8 +90,7 @@ def stacked_step_terms(
     def terms(parts: dict[str, Any]) -> dict[str, Tensor]:
         return terms_of(chosen, _step(**parts))
 
-    found: dict[str, Tensor] = torch.vmap(terms)(parts)
-    return found
+    return StackedTerms(terms=torch.vmap(terms)(parts), passes=tuple(passes))
 
 
 def _outside(chosen: Chosen, logits: Tensor, seen: Tensor, masks: Tensor) -> dict[str, Tensor]:

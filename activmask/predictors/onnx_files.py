@@ -129,7 +129,8 @@ def _fixed(taken: _Input, how: Preprocessing, given: int) -> tuple[Preprocessing
         return how, notes
     if how.channels is None and taken.channels not in {None, given}:
         how = replace(how, channels=taken.channels)
-        notes.append(f"Images of {given} channel(s) become the {taken.channels} that the file takes.")
+        plural = "s" * (given > 1)
+        notes.append(f"Images of {given} channel{plural} become the {taken.channels} that the file takes.")
     if how.size is None and taken.sides is not None:
         how = replace(how, size=taken.sides)
         notes.append(f"Images are resized to the {taken.sides[1]} x {taken.sides[0]} px that the file takes.")

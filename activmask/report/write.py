@@ -10,7 +10,7 @@ from activmask.ground.folders import claimed_folder
 from activmask.ground.places import real
 from activmask.ground.progress import ItemsDone
 from activmask.report.contents import MAKER, gather
-from activmask.report.findings.measure import Measured, measure
+from activmask.report.findings.measure import measure_all
 from activmask.report.findings.series import finished
 from activmask.report.page.folder import PAGE_FILE, check_target, write_page
 from activmask.runs.results import Run
@@ -42,7 +42,7 @@ def write_report(
         command: what the page names as its origin; empty leaves that out.
         unreadable: what `search_runs` found beside them; the page names it.
         lost: is told of each network that turns out unreadable; the page names it too.
-        progress: is told how many of the runs have been measured, and of how many.
+        progress: is told how many of the networks have been measured, and of how many.
 
     Returns:
         The page, `index.html` in the folder.
@@ -59,7 +59,7 @@ def write_report(
                 f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
                 "resume their training"
             )
-        measured = _measure_all(runs, device, progress)
+        measured = measure_all(runs, device=device, progress=progress)
         contents = gather(measured, unreadable=unreadable, device=device, command=command)
         write_page(contents.page, contents.files, real(out), WHAT)
     if lost is not None:
@@ -67,16 +67,3 @@ def write_report(
             for network in one.unreadable:
                 lost(network)
     return out / PAGE_FILE
-
-
-def _measure_all(
-    runs: Sequence[Run], device: torch.device | str, progress: ItemsDone | None
-) -> list[Measured]:
-    measured = []
-    for number, run in enumerate(runs):
-        if progress is not None:
-            progress(number, len(runs))
-        measured.append(measure(run, device=device))
-    if progress is not None:
-        progress(len(runs), len(runs))
-    return measured

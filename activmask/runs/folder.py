@@ -60,6 +60,9 @@ The first two are written before training, the next three after each epoch, the 
 state is enough to write whatever comes after it, so a death between any two loses nothing.
 """
 
+EVALUATIONS_FILE = "evaluations.json"
+"""What evaluations of its checkpoints came to; whoever evaluates writes it, and it goes with the run."""
+
 CHECKPOINT_FILES: dict[Epoch, str] = {"best": BEST_FILE, "last": LAST_FILE}
 """The checkpoints of a seed by the epoch whose weights they hold."""
 

@@ -7,7 +7,7 @@ have no files to name and keep the digests alone.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,11 @@ class Entry:
     """Of its file's bytes, or of its pixels where it was drawn in memory."""
     mask_sha256: str
     """The same of its mask, a slice's native sides included, which scale its dilation; empty without one."""
+
+    @property
+    def values(self) -> tuple[str | int, ...]:
+        """In the order of `COLUMNS`; `astuple` would copy each in depth, at ten times the time."""
+        return tuple(vars(self).values())
 
 
 def table_entries(
@@ -123,7 +128,7 @@ def split_digests(entries: Iterable[Entry]) -> dict[str, str]:
     """One SHA-256 for each split, of everything its entries say; their order does not count."""
     lines: dict[str, list[str]] = {split: [] for split in SPLITS}
     for entry in entries:
-        lines[entry.split].append(json.dumps(astuple(entry)))
+        lines[entry.split].append(json.dumps(entry.values))
     return {
         split: hashlib.sha256("\n".join(sorted(of_split)).encode()).hexdigest()
         for split, of_split in lines.items()
@@ -132,7 +137,7 @@ def split_digests(entries: Iterable[Entry]) -> dict[str, str]:
 
 def format_entries(entries: Iterable[Entry]) -> bytes:
     """The content of a `splits.csv`."""
-    return format_table(COLUMNS, map(astuple, entries))
+    return format_table(COLUMNS, (entry.values for entry in entries))
 
 
 def read_entries(folder: Path) -> tuple[Entry, ...]:

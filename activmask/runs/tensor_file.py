@@ -86,6 +86,22 @@ def read_tensors(path: Path) -> TensorFile:
     return TensorFile(path=path, tensors=tensors, told=told, sha256=digest)
 
 
+def read_told(path: Path) -> dict[str, Any]:
+    """What a file tells of itself, its tensors unread and its seal unchecked.
+
+    Raises:
+        CheckpointError: it is missing, damaged or of another program.
+    """
+    try:
+        with spelled_plainly(path) as plain, safe_open(plain, framework="np") as file:
+            header = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise not_readable(path, str(error)) from error
+    told = _told(path, header)
+    told.pop(_SEAL, None)
+    return told
+
+
 def _seal(told: Mapping[str, Any], digest: str) -> str:
     return hashlib.sha256(f"{json.dumps(told, sort_keys=True)}\n{digest}".encode()).hexdigest()
 

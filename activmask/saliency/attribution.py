@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest
-from activmask.models.inference import Classifier, classifier, device_of, images_per_pass
+from activmask.models.inference import Classifier, classifier, images_per_pass
+from activmask.models.taps import device_of, refuse_unwrapped
 from activmask.saliency.feature_map import FeatureMap, find_feature_map
 from activmask.saliency.maps import Sign
 from activmask.saliency.methods import METHODS
@@ -57,7 +58,7 @@ def attribute(
         _check_target(model, images[:1].to(device), method, target, sign)
     logits = classifier(model, images[:1].to(device))
     maps = []
-    for part, targets in _parts(images, target, images_per_pass(images, device)):
+    for part, targets in _parts(images, target, images_per_pass(images, device, model)):
         inputs = part.detach().to(device, copy=True).requires_grad_()
         asked = None if targets is None else targets.to(device)
         maps.append(_maps(Request(model, logits, inputs, asked, seed, feature_map), method, sign))
@@ -131,6 +132,7 @@ def method_layer(
     Raises:
         UsageError: unknown method or layer, a layer for a method that looks at none, or no layer to take.
     """
+    refuse_unwrapped(model)
     _check_method(method)
     if not METHODS[method].feature_map:
         if layer is not None:

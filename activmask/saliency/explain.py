@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from activmask.ground.errors import CheckpointError
-from activmask.models.inference import device_of, images_per_pass
+from activmask.models.inference import images_per_pass
+from activmask.models.taps import device_of
 from activmask.objectives.reconstruction import RECON, reconstruction_image
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.attribution import attribute, method_layer

@@ -58,4 +58,4 @@ class Request:
     @property
     def images_per_pass(self) -> int:
         """How many images of this size fit in one pass."""
-        return images_per_pass(self.images, self.images.device)
+        return images_per_pass(self.images, self.images.device, self.model)

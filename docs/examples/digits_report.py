@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from activmask.evaluation.batch import Evaluated, evaluate_checkpoint
+from activmask.evaluation.batch import evaluate_checkpoint
+from activmask.evaluation.evaluated import Evaluated
 from activmask.evaluation.spread import Spread, spread
 from activmask.report.charts.side_by_side import side_by_side
 from activmask.runs.checkpoint import load_checkpoint

@@ -10,6 +10,7 @@ from sklearn.random_projection import SparseRandomProjection
 from torch import Tensor, nn
 
 from activmask.models.inference import images_per_pass
+from activmask.models.taps import device_of
 
 MOST_FEATURES = 1024
 """More are projected at random onto so many, which keeps distances.
@@ -31,10 +32,9 @@ def last_features(module: nn.Module | None, images: Tensor, *, seed: int) -> NDA
     """
     if module is None:
         return "only predictions can be had of this classifier, so nobody sees its features"
-    first = next(module.parameters(), None)
-    device = torch.device("cpu") if first is None else first.device
+    device = device_of(module)
     projection, parts = None, []
-    for part in images.split(images_per_pass(images, device)):
+    for part in images.split(images_per_pass(images, device, module)):
         features = _of_pass(module, part.to(device))
         if features is None:
             return "no linear layer runs in this network, so which features are its last is not known"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from activmask.kernels.batch_norm import closed_form
+from activmask.kernels.batch_norm import closed_form, forms
 from activmask.kernels.torch_private import will_run
 
 Gradients = tuple[Tensor | None, ...]
@@ -22,22 +22,12 @@ def _if_wanted(wanted: bool, images: Tensor) -> Tensor:
     return torch.empty_like(images) if wanted else images.new_empty(0)
 
 
-@custom_op("activmask::batch_norm", mutates_args=())
-def batch_norm(
-    images: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    residual: Tensor | None,
-    epsilon: float,
-    relu: bool,
-    tapped: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The output; with ReLU and `tapped` what came before; mean and biased variance of each channel.
-
-    The statistics are not differentiable.
-    """
-    output, before, mean, variance = closed_form.forward(images, weight, bias, residual, epsilon, relu)
-    return output, before if relu and tapped else images.new_empty(0), mean, variance
+batch_norm = custom_op("activmask::batch_norm", forms.forward, mutates_args=())
+backward = custom_op("activmask::batch_norm_backward", forms.backward, mutates_args=())
+twice_backward = custom_op("activmask::batch_norm_twice_backward", forms.twice_backward, mutates_args=())
+follow = custom_op(
+    "activmask::batch_norm_follow", forms.follow, mutates_args=("running_mean", "running_variance")
+)
 
 
 @batch_norm.register_fake
@@ -46,24 +36,6 @@ def _(images: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         images.new_empty(images.shape[1], dtype=closed_form.wide_type(images)) for _ in range(2)
     )
     return torch.empty_like(images), _if_wanted(rest[-2] and rest[-1], images), mean, variance
-
-
-@custom_op("activmask::batch_norm_backward", mutates_args=())
-def backward(
-    gradient: Tensor | None,
-    tapped: Tensor | None,
-    images: Tensor,
-    weight: Tensor | None,
-    output: Tensor | None,
-    mean: Tensor,
-    variance: Tensor,
-    epsilon: float,
-    wants_residual: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients in images, residual (if wanted), weight and bias."""
-    given = (gradient, tapped, images, weight, output, mean, variance, epsilon)
-    to_images, to_residual, to_weight, to_bias = closed_form.backward(*given)
-    return to_images, to_residual if wants_residual else images.new_empty(0), to_weight, to_bias
 
 
 @backward.register_fake
@@ -77,49 +49,11 @@ def _(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-@custom_op("activmask::batch_norm_twice_backward", mutates_args=())
-def twice_backward(
-    to_images: Tensor | None,
-    to_residual: Tensor | None,
-    to_weight: Tensor | None,
-    to_bias: Tensor | None,
-    gradient: Tensor | None,
-    tapped: Tensor | None,
-    images: Tensor,
-    weight: Tensor | None,
-    output: Tensor | None,
-    mean: Tensor,
-    variance: Tensor,
-    epsilon: float,
-    wants_tapped: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients in `gradient`, `tapped` (if wanted), images and weight; not differentiable."""
-    given = (gradient, tapped, images, weight, output, mean, variance, epsilon)
-    of_gradient, of_tapped, of_images, of_weight = closed_form.twice_backward(
-        to_images, to_residual, to_weight, to_bias, *given
-    )
-    return of_gradient, of_tapped if wants_tapped else images.new_empty(0), of_images, of_weight
-
-
 @twice_backward.register_fake
 def _(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     images, mean, wanted = given[6], given[9], given[-1]
     of_images, of_gradient = torch.empty_like(images), torch.empty_like(images)
     return of_gradient, _if_wanted(wanted, images), of_images, torch.empty_like(mean)
-
-
-@custom_op("activmask::batch_norm_follow", mutates_args=("running_mean", "running_variance"))
-def follow(
-    running_mean: Tensor,
-    running_variance: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    momentum: float,
-    count: int,
-) -> None:
-    """Move running statistics (C,) by `momentum` towards those of a batch of `count` values a channel."""
-    running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-    running_variance.lerp_((variance * (count / (count - 1))).to(running_variance.dtype), momentum)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

@@ -8,6 +8,7 @@ Shapes: R seeds, C channels in, D channels out, K x L kernel.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +65,16 @@ class Layout:
     """R."""
 
     @property
+    def by_name(self) -> dict[str, Place]:
+        """The places by name, in their order."""
+        return {place.name: place for place in self.places}
+
+    def count(self, numbers: int) -> int:
+        """How many places come first in so many numbers."""
+        ends = accumulate(self.sizes)
+        return sum(1 for end in ends if end <= numbers)
+
+    @property
     def sizes(self) -> list[int]:
         """How many numbers each place takes, all seeds together."""
         return [self.seeds * place.shape.numel() for place in self.places]
@@ -74,6 +85,10 @@ class Layout:
             place.name: place.of_all(chunk, self.seeds)
             for place, chunk in zip(self.places, chunks, strict=True)
         }
+
+    def of_seed(self, name: str, together: Tensor, seed: int) -> Tensor:
+        """One seed's part of what all seeds compute with, as a view."""
+        return together[seed] if self.by_name[name].batched else together.chunk(self.seeds)[seed]
 
     def by_seed(self, flat: Tensor) -> list[dict[str, Tensor]]:
         """Each seed's own by name, as views of all numbers of the layout."""

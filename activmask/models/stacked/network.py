@@ -58,7 +58,7 @@ class Stack:
     products: int
     """How many numbers of all seeds' products there are."""
     weights: Tensor
-    """(R * P,), the leaf that gradients are of."""
+    """(R * P,)."""
     statistics_layout: Layout
     statistics: Tensor
     """(R * S,), running means and variances."""
@@ -102,7 +102,7 @@ def stack(networks: Sequence[nn.Module]) -> Stack:
         template=_template(first, seeds),
         layout=layout,
         products=products,
-        weights=copied_together(layout, networks, like).requires_grad_(),
+        weights=copied_together(layout, networks, like),
         statistics_layout=statistics_layout,
         statistics=copied_together(statistics_layout, networks, like),
         batches=_counts(networks),
@@ -156,7 +156,7 @@ def _counts(networks: Sequence[nn.Module]) -> Tensor:
 
 def _tie(found: Stack, networks: Sequence[nn.Module]) -> None:
     """Make the networks' own parameters and buffers views of the stack."""
-    weights = found.layout.by_seed(found.weights.detach())
+    weights = found.layout.by_seed(found.weights)
     statistics = found.statistics_layout.by_seed(found.statistics)
     for seed, network in enumerate(networks):
         for name, parameter in network.named_parameters():
@@ -168,13 +168,70 @@ def _tie(found: Stack, networks: Sequence[nn.Module]) -> None:
             network.get_submodule(owner).register_buffer(own, view)
 
 
-def forward(stacked: Stack, images: Tensor, *, reconstruct: bool = True) -> ModelOutput:
+Leaves = dict[str, Tensor]
+"""What one pass's gradients are of: each parameter of all seeds by name, a view of the stack's weights."""
+
+
+def leaves(stacked: Stack) -> Leaves:
+    """The weights for one pass; under autocast what products take is narrowed, in one launch.
+
+    Every pass has its own, so that their gradients can be added up in one launch.
+    """
+    products, others = stacked.weights.split([stacked.products, len(stacked.weights) - stacked.products])
+    kind = stacked.weights.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        products = products.to(torch.get_autocast_dtype(kind))
+    count = stacked.layout.count(stacked.products)
+    sizes = stacked.layout.sizes
+    found = stacked.layout.of_all([*products.split(sizes[:count]), *others.split(sizes[count:])])
+    return {name: weight.requires_grad_() for name, weight in found.items()}
+
+
+def gradients(stacked: Stack, loss: Tensor, passes: Sequence[Leaves]) -> dict[str, Tensor]:
+    """The gradient of every parameter of all seeds, by name; none of one that decides nothing.
+
+    Args:
+        stacked: whose.
+        loss: a scalar, the sum of all seeds' losses.
+        passes: the leaves of the passes that it was computed by.
+
+    Returns:
+        Of each parameter a tensor of its type, and in memory as it lies, of which a seed's is a view.
+    """
+    names = list(stacked.layout.by_name)
+    flat = [own[name] for own in passes for name in names]
+    found = torch.autograd.grad(loss, flat, allow_unused=True)
+    totals = dict(_given(names, found[: len(names)]))
+    for start in range(len(names), len(found), len(names)):
+        more = dict(_given(names, found[start : start + len(names)]))
+        shared = [name for name in more if name in totals]
+        if shared:
+            torch._foreach_add_([totals[name] for name in shared], [more[name] for name in shared])
+        totals |= {name: gradient for name, gradient in more.items() if name not in totals}
+    likes = {name: passes[0][name] for name in totals}
+    return {name: _as_lies(totals[name], likes[name], stacked.weights.dtype) for name in totals}
+
+
+def _given(names: Sequence[str], found: Sequence[Tensor | None]) -> Iterator[tuple[str, Tensor]]:
+    for name, gradient in zip(names, found, strict=True):
+        if gradient is not None:
+            yield name, gradient
+
+
+def _as_lies(gradient: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
+    if gradient.stride() == weight.stride() and gradient.dtype == dtype:
+        return gradient
+    return torch.empty_like(weight, dtype=dtype, requires_grad=False).copy_(gradient)
+
+
+def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: bool = True) -> ModelOutput:
     """One pass of all seeds' networks, each over images of its own.
 
     In training mode running statistics are updated, and batches counted.
 
     Args:
-        stacked: in training or evaluation mode, see `train`.
+        stacked: in training or evaluation mode, see `mode`.
+        weights: from `leaves`.
         images: (R, B, C, H, W).
         reconstruct: whether networks with a decoder use it.
 
@@ -185,7 +242,6 @@ def forward(stacked: Stack, images: Tensor, *, reconstruct: bool = True) -> Mode
     Raises:
         CannotBeStackedError: the network does what is not known to keep seeds apart.
     """
-    weights = _weights(stacked, images.device.type)
     statistics = stacked.statistics_layout.of_all(stacked.statistics.split(stacked.statistics_layout.sizes))
     maps = side_by_side(images)
     with SeedWise(stacked.seeds):
@@ -199,27 +255,6 @@ def forward(stacked: Stack, images: Tensor, *, reconstruct: bool = True) -> Mode
         reconstruction=None if output.reconstruction is None else apart(output.reconstruction, stacked.seeds),
         pre_activations={name: apart(tap, stacked.seeds) for name, tap in output.pre_activations.items()},
     )
-
-
-def _weights(stacked: Stack, device: str) -> dict[str, Tensor]:
-    """Every layer's weights of all seeds; their gradients come together as one tensor."""
-    products, others = stacked.weights.split([stacked.products, len(stacked.weights) - stacked.products])
-    if torch.is_autocast_enabled(device):
-        # One launch, where autocast would narrow each weight by itself.
-        products = products.to(torch.get_autocast_dtype(device))
-    count = sum(1 for _ in _products(stacked))
-    sizes = stacked.layout.sizes
-    return stacked.layout.of_all([*products.split(sizes[:count]), *others.split(sizes[count:])])
-
-
-def _products(stacked: Stack) -> Iterator[int]:
-    """The sizes of what products take."""
-    taken = 0
-    for size in stacked.layout.sizes:
-        if taken == stacked.products:
-            return
-        taken += size
-        yield size
 
 
 def side_by_side(images: Tensor) -> Tensor:

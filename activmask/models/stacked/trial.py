@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from activmask.models.output import ModelOutput
-from activmask.models.stacked.network import check_layers, forward, stack
+from activmask.models.stacked.network import check_layers, forward, gradients, leaves, stack
 from activmask.models.stacked.seed_wise import CannotBeStackedError
 
 MOST_APART = 1e-6
@@ -81,14 +81,21 @@ def _run(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
 def _run_stacked(networks: Sequence[nn.Module], images: Tensor) -> list[dict[str, Tensor]]:
     stacked = stack(networks)
-    output = forward(stacked, images)
+    weights = leaves(stacked)
+    output = forward(stacked, weights, images)
     found = [
         {name: value[seed] for name, value in _returned(output).items()} for seed in range(stacked.seeds)
     ]
     total = torch.stack([_scalar(own) for own in found]).sum()
-    (gradient,) = torch.autograd.grad(total, stacked.weights)
-    for own, views, network in zip(found, stacked.layout.by_seed(gradient), networks, strict=True):
-        own |= {_GRADIENT + name: view for name, view in views.items()}
+    together = gradients(stacked, total, [weights])
+    for seed, (own, network) in enumerate(zip(found, networks, strict=True)):
+        for name, parameter in network.named_parameters():
+            gradient = together.get(name)
+            own[_GRADIENT + name] = (
+                torch.zeros_like(parameter)
+                if gradient is None
+                else stacked.layout.of_seed(name, gradient, seed)
+            )
         own |= dict(network.named_buffers())
     return found
 

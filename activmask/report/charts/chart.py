@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from itertools import cycle
 from typing import Any, Literal
@@ -96,6 +97,15 @@ class Chart:
         """Of its files and its anchor, for example `figure-7-synthetic`."""
         return f"{self.kind}-{self.stem}" if self.stem else self.kind
 
+    @cached_property
+    def drawn(self) -> str:
+        """As matplotlib writes SVG, on white; drawn once, as that takes longest."""
+        file = io.StringIO()
+        metadata = {"Date": None, "Creator": None, "Title": shown(self.title)}
+        with _settled(self.figure):
+            self.figure.savefig(file, format="svg", facecolor="white", metadata=metadata)
+        return file.getvalue()
+
 
 Dash = Literal["-", "--", "-.", ":"] | tuple[float, tuple[float, ...]]
 
@@ -160,7 +170,7 @@ def png(chart: Chart, *, dpi: int = 150) -> bytes:
 
 def svg(chart: Chart) -> str:
     """The chart as an SVG file on white, its text as text; equal charts give equal files."""
-    return _labelled(_drawn(chart, ground="white"), chart)
+    return _labelled(chart.drawn, chart)
 
 
 def themed_svg(chart: Chart) -> str:
@@ -169,8 +179,10 @@ def themed_svg(chart: Chart) -> str:
     Its size follows the page: it has a `viewBox` and no width or height. The page may set the
     properties `--chart-muted` and `--chart-grid`. All ids begin with the chart's name.
     """
-    text = _labelled(_drawn(chart, ground="none"), chart)
+    text = svg(chart)
     text = text[text.index("<svg") :]
+    # The figure's own ground is the first that is filled.
+    text = text.replace('style="fill: #ffffff"', 'style="fill: none"', 1)
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # A style element would rule the whole page, so its rules move to the root, which hands them down.
     text = re.sub(r"\s*<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
@@ -190,14 +202,6 @@ def _settled(figure: Figure) -> Iterator[None]:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
         yield
-
-
-def _drawn(chart: Chart, *, ground: str) -> str:
-    file = io.StringIO()
-    metadata = {"Date": None, "Creator": None, "Title": shown(chart.title)}
-    with _settled(chart.figure):
-        chart.figure.savefig(file, format="svg", facecolor=ground, metadata=metadata)
-    return file.getvalue()
 
 
 def _labelled(text: str, chart: Chart) -> str:

@@ -1,13 +1,17 @@
 """What the report measures of a run beyond its scores: the audit, and where each network looks."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from activmask.evaluation.batch import evaluate_checkpoint
+from activmask.evaluation.batch import Outcome, evaluate_checkpoints
 from activmask.evaluation.evaluate import Evaluation
-from activmask.ground.errors import CheckpointError, DataError
+from activmask.evaluation.evaluated import Evaluated
+from activmask.ground.errors import CheckpointError
+from activmask.ground.progress import ItemsDone
 from activmask.runs.folder import BEST_FILE, seed_folder
 from activmask.runs.results import Run
 from activmask.runs.seed_folders import Unreadable
@@ -27,23 +31,45 @@ class Measured:
 
 
 def measure(run: Run, *, device: torch.device | str = "cpu") -> Measured:
-    """Evaluate every finished seed of a run on its own test images.
+    """As `measure_all`, of one run."""
+    return measure_all([run], device=device)[0]
+
+
+def measure_all(
+    runs: Sequence[Run], *, device: torch.device | str = "cpu", progress: ItemsDone | None = None
+) -> list[Measured]:
+    """Evaluate every finished seed of runs on its own test images.
 
     Data or checkpoints that are gone do not end a report: the reason is kept for the reader.
+
+    Args:
+        runs: in any order; the evaluations are made in that of their images.
+        device: where to compute.
+        progress: is told how many networks have been measured, and of how many.
     """
+    paths = [_best(run, seed) for run in runs for seed in run.seeds]
+    found = evaluate_checkpoints(paths, device=device, progress=progress)
+    return [_measured(run, found) for run in runs]
+
+
+def _best(run: Run, seed: int) -> Path:
+    return seed_folder(run.folder, seed) / BEST_FILE
+
+
+def _measured(run: Run, found: Mapping[Path, Outcome]) -> Measured:
     evaluations: dict[int, Evaluation] = {}
     problems: list[str] = []
     unreadable: list[Unreadable] = []
     for seed in run.seeds:
-        path = seed_folder(run.folder, seed) / BEST_FILE
-        try:
-            evaluated = evaluate_checkpoint(path, device=device)
-            evaluations[seed] = evaluated.evaluation
-            problems += evaluated.notes
-        except (DataError, CheckpointError) as error:
-            problems.append(str(error))
-            if isinstance(error, CheckpointError) and os.path.lexists(path):
-                unreadable.append(Unreadable(folder=path.parent, error=error))
+        path = _best(run, seed)
+        one = found[path]
+        if isinstance(one, Evaluated):
+            evaluations[seed] = one.evaluation
+            problems += one.notes
+            continue
+        problems.append(str(one))
+        if isinstance(one, CheckpointError) and os.path.lexists(path):
+            unreadable.append(Unreadable(folder=path.parent, error=one))
     return Measured(
         run=run,
         evaluations=evaluations,

@@ -24,6 +24,7 @@ FEWEST_RUNS = 5
 """Below this, resampled runs are too alike for an interval."""
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,21 @@ def correlation(points: Sequence[Point], rng: np.random.Generator, resamples: in
             np.concatenate([runs[i] for i in rng.integers(len(runs), size=len(runs))])
             for _ in range(resamples)
         ]
-        found = [value for rows in samples if (value := _spearman(inside[rows], auc[rows])) is not None]
-        low, high = np.quantile(found, [0.025, 0.975])
+        low, high = np.quantile(_spearmans(inside, auc, samples), [0.025, 0.975])
         interval = (float(low), float(high))
     return Correlation(rho, interval, len(points), len(runs))
 
 
 def _spearman(x: Floats, y: Floats) -> float | None:
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return None
-    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+    found = _spearmans(x, y, [np.arange(len(x))])
+    return found[0] if found else None
+
+
+def _spearmans(x: Floats, y: Floats, samples: Sequence[Rows]) -> list[float]:
+    """Of samples of the networks, those of one size ranked together; of each in which both vary."""
+    found: list[float] = []
+    for size in dict.fromkeys(map(len, samples)):
+        rows = np.stack([sample for sample in samples if len(sample) == size])
+        pairs = zip(rankdata(x[rows], axis=1), rankdata(y[rows], axis=1), strict=True)
+        found += [float(np.corrcoef(one, two)[0, 1]) for one, two in pairs if np.ptp(one) and np.ptp(two)]
+    return found

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from activmask.data.dataset import Dataset, load_samples, read_dataset
+from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, Source, View, split_seed
-from activmask.data.sources.synthetic.drawing import SyntheticSpec, draw_synthetic, synthetic_samples
-from activmask.data.splits import SPLITS, split_indices
+from activmask.data.splits import split_indices
 from activmask.data.view import as_seen, dilates, scale_unknown, unscaled, with_mask_source
 from activmask.ground.errors import DataError
 from activmask.ground.listed import listed
 from activmask.objectives.chosen import Chosen, needs, shown, shown_always, that_need
 from activmask.runs.description import RunConfig
 from activmask.training.feed.kept_masks import with_lent_masks
+from activmask.training.feed.reading import Reading
 
 
 def load_splits(config: RunConfig, seed: int) -> dict[str, Samples]:
@@ -51,14 +51,15 @@ def stored_splits(source: Source, view: View, objectives: Chosen, seed: int) -> 
     return read_splits(dataset, split_rows(source, dataset, seed), view, objectives)
 
 
-def drawn_splits(seed: int, view: View, objectives: Chosen) -> dict[str, Samples]:
+def drawn_splits(
+    seed: int, view: View, objectives: Chosen, reading: Reading | None = None
+) -> dict[str, Samples]:
     """Splits of the benchmark as `seed` draws it in memory, otherwise as `stored_splits`.
 
     Raises:
         DataError: they are smaller than what the network is to see.
     """
-    drawn = draw_synthetic(SyntheticSpec(seed=seed))
-    return _checked({name: synthetic_samples(drawn[name]) for name in SPLITS}, view, objectives, IN_MEMORY)
+    return _checked((reading or Reading()).drawn(seed), view, objectives, IN_MEMORY)
 
 
 def split_rows(source: Source, dataset: Dataset, seed: int) -> dict[str, np.ndarray]:
@@ -79,14 +80,19 @@ def split_rows(source: Source, dataset: Dataset, seed: int) -> dict[str, np.ndar
 
 
 def read_splits(
-    dataset: Dataset, rows: Mapping[str, np.ndarray], view: View, objectives: Chosen
+    dataset: Dataset,
+    rows: Mapping[str, np.ndarray],
+    view: View,
+    objectives: Chosen,
+    reading: Reading | None = None,
 ) -> dict[str, Samples]:
     """The rows of each split at their stored resolution, masks as given.
 
     Raises:
         DataError: a file is broken, or a split cannot be trained or judged on.
     """
-    read = {name: load_samples(dataset, chosen.tolist()) for name, chosen in rows.items()}
+    reading = reading or Reading()
+    read = {name: reading.stored(dataset, chosen.tolist()) for name, chosen in rows.items()}
     return _checked(read, view, objectives, str(dataset.root))
 
 

@@ -33,6 +33,7 @@ from activmask.runs.manifest import (
     what_changed,
 )
 from activmask.training.feed.origin import absolute
+from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import drawn_splits, read_splits, split_as_judged, split_rows
 
 
@@ -69,13 +70,18 @@ class OwnTable:
 
 def of_checkpoint(checkpoint: Checkpoint) -> Trained:
     """What a checkpoint, and the folder that it lies in, tell of its data."""
+    return of_description(checkpoint, checkpoint.path.parent)
+
+
+def of_description(description: Description, folder: Path) -> Trained:
+    """What the description of a checkpoint, and the folder that it lies in, tell of its data."""
     return Trained(
-        **_parts(checkpoint.config),
-        seed=checkpoint.seed,
-        folder=checkpoint.path.parent,
-        data_path=checkpoint.data_path,
-        data_images=checkpoint.data_images,
-        split_sha256=checkpoint.split_sha256,
+        **_parts(description.config),
+        seed=description.seed,
+        folder=folder,
+        data_path=description.data_path,
+        data_images=description.data_images,
+        split_sha256=description.split_sha256,
     )
 
 
@@ -103,22 +109,31 @@ def _parts(config: RunConfig) -> dict[str, Any]:
     return {"source": config.source, "view": config.view, "objectives": config.objectives}
 
 
-def own_split(trained: Trained, name: str) -> tuple[Samples, tuple[str, ...]]:
+def own_split(trained: Trained, name: str, reading: Reading | None = None) -> tuple[Samples, tuple[str, ...]]:
     """One split of a run's own data as stored, and sentences on what could not be verified.
+
+    Args:
+        trained: the run's seed.
+        name: of the split.
+        reading: what was read for others and may serve this one.
 
     Raises:
         DataError: the data is gone, broken, or no longer what the run was trained on.
     """
+    reading = reading or Reading()
     if trained.source.data == IN_MEMORY:
-        drawn = _drawn(trained)
-        return drawn[name], _check_drawn(trained, drawn)
-    table = own_table(trained)
+        drawn = _drawn(trained, reading)
+        return drawn[name], _check_drawn(trained, drawn, reading)
+    place, notes = _found(trained)
+    table = own_table(trained, reading.table(place), reading.known(place))
     rows = {name: table.rows[name]}
-    return read_splits(table.dataset, rows, trained.view, trained.objectives)[name], table.notes
+    stored = read_splits(table.dataset, rows, trained.view, trained.objectives, reading)[name]
+    return stored, (*notes, *table.notes)
 
 
-def _drawn(trained: Trained) -> dict[str, Samples]:
-    return drawn_splits(split_seed(trained.source, trained.seed), trained.view, trained.objectives)
+def _drawn(trained: Trained, reading: Reading | None = None) -> dict[str, Samples]:
+    seed = split_seed(trained.source, trained.seed)
+    return drawn_splits(seed, trained.view, trained.objectives, reading)
 
 
 def own_split_as_seen(trained: Trained, name: str) -> tuple[Samples, tuple[str, ...]]:
@@ -204,10 +219,14 @@ def shown_place(description: Description) -> str:
     return typed if not stored or absolute(Path(typed)) == stored else stored
 
 
-def _check_drawn(trained: Trained, drawn: Mapping[str, Samples]) -> tuple[str, ...]:
+def _check_drawn(trained: Trained, drawn: Mapping[str, Samples], reading: Reading) -> tuple[str, ...]:
     if not trained.split_sha256:
         return (_redrawn(trained, "the benchmark"),)
-    if split_digests(sample_entries(drawn)) != trained.split_sha256:
+    seed = split_seed(trained.source, trained.seed)
+    digests = reading.held(
+        ("drawn", seed), ("digests", trained.view.mask), lambda: split_digests(sample_entries(drawn))
+    )
+    if digests != trained.split_sha256:
         raise DataError(
             f"the benchmark that this version draws from seed {trained.seed} is not the one "
             f"that {PATH} was trained on",

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.models.inference import device_of
+from activmask.models.taps import device_of
 from activmask.training.feed.stream import StreamedImages
 from activmask.training.feed.workers import worker_losses_named
 

@@ -1,0 +1,74 @@
+"""What checkpoints' evaluations came to, kept in the seed's folder for whoever asks again.
+
+What is kept is a convenience, never a source: it is taken only where everything that it followed from is
+the same to the byte, and its own digest says that it is whole. Whatever else lies there is nothing.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from activmask.evaluation.basis import Basis
+from activmask.ground.errors import DataError
+from activmask.ground.files import write_whole
+from activmask.runs.folder import EVALUATIONS_FILE
+
+_MOST = 16
+"""Evaluations of one seed; the oldest go first."""
+
+_MOST_BYTES = 16_000_000
+"""A larger file is none of ours."""
+
+Kept = dict[str, Any]
+
+
+def kept(folder: Path, basis: Basis) -> Any:
+    """What was kept under a basis in a seed's folder, as `json.loads` gives it; None where nothing was."""
+    found = [one for one in _read(folder) if one["basis"] == basis]
+    return found[-1]["result"] if found else None
+
+
+def keep(folder: Path, basis: Basis, result: Any) -> None:
+    """Keep a result, of plain values, in a seed's folder, if that can be written to.
+
+    Nothing is claimed, so that no training is refused for it. Of two processes that keep something there at
+    once, one may win, or both lose: a mixture has no digest, and what is lost can be made anew.
+    """
+    others = [one for one in _read(folder) if not _replaced(one["basis"], basis)]
+    text = json.dumps({"evaluations": [*others, _sealed(basis, result)][-_MOST:]}, indent=1)
+    try:
+        write_whole(folder / EVALUATIONS_FILE, f"{text}\n".encode())
+    except DataError:
+        # Nobody may write here, or the disk is full: the evaluation itself is well.
+        return
+
+
+def _replaced(before: Basis, now: Basis) -> bool:
+    """Whether what was kept is the same again, or of a program or a checkpoint that is no more."""
+    other = before.get("program_sha256") != now["program_sha256"]
+    same_file = before.get("file") == now["file"]
+    return (
+        before == now or other or (same_file and before.get("checkpoint_sha256") != now["checkpoint_sha256"])
+    )
+
+
+def _read(folder: Path) -> list[Kept]:
+    """The whole entries of a seed's file; those that are damaged or of others are left out."""
+    path = folder / EVALUATIONS_FILE
+    try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            return []
+        listed = json.loads(path.read_bytes())["evaluations"]
+        return [one for one in listed if isinstance(one["basis"], dict) and _is_whole(one)]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def _is_whole(entry: Kept) -> bool:
+    return bool(entry["sha256"] == _sealed(entry["basis"], entry["result"])["sha256"])
+
+
+def _sealed(basis: Basis, result: Any) -> Kept:
+    held = {"basis": basis, "result": result}
+    return {**held, "sha256": hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()}

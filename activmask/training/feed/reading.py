@@ -1,0 +1,64 @@
+"""What is read once for several networks that are judged one after another."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+from activmask.data.dataset import Dataset, load_samples, read_dataset
+from activmask.data.samples import Samples
+from activmask.data.sources.synthetic.drawing import SyntheticSpec, draw_synthetic, synthetic_samples
+from activmask.data.splits import SPLITS
+
+Made = TypeVar("Made")
+
+
+@dataclass(kw_only=True)
+class Reading:
+    """Tables and digests of all data sets that were met, and the images of the latest split alone."""
+
+    tables: dict[Path, Dataset] = field(default_factory=dict)
+    """By folder."""
+    digests: dict[Path, dict[str, str]] = field(default_factory=dict)
+    """Of each folder, SHA-256 of files by name, as far as they were asked for."""
+    _of: Hashable = None
+    _held: dict[Hashable, object] = field(default_factory=dict)
+
+    def table(self, root: Path) -> Dataset:
+        """The data set in a folder (raises DataError)."""
+        if root not in self.tables:
+            self.tables[root] = read_dataset(root)
+        return self.tables[root]
+
+    def known(self, root: Path) -> dict[str, str]:
+        """The digests of a folder's files, which grow."""
+        return self.digests.setdefault(root, {})
+
+    def held(self, of: Hashable, what: Hashable, make: Callable[[], Made]) -> Made:
+        """What was made of some images; whatever was made of others is let go.
+
+        Args:
+            of: the images.
+            what: is made.
+            make: it, where it is not held.
+        """
+        if of != self._of:
+            self._of = of
+            self._held.clear()
+        if what not in self._held:
+            self._held[what] = make()
+        return cast(Made, self._held[what])
+
+    def drawn(self, seed: int) -> dict[str, Samples]:
+        """The splits of the benchmark as `seed` draws it."""
+        return self.held(("drawn", seed), "images", lambda: _drawn(seed))
+
+    def stored(self, dataset: Dataset, rows: Sequence[int]) -> Samples:
+        """Images of a data set on disk, as `load_samples` reads them."""
+        of = ("stored", dataset.root, tuple(rows))
+        return self.held(of, "images", lambda: load_samples(dataset, rows))
+
+
+def _drawn(seed: int) -> dict[str, Samples]:
+    drawn = draw_synthetic(SyntheticSpec(seed=seed))
+    return {name: synthetic_samples(drawn[name]) for name in SPLITS}
