@@ -65,6 +65,6 @@ def write_folder(root: Path) -> Path:
         for k, label in enumerate(labels):
             split = ("valid", "test", "test")[k // 2 % 3]
             writer.writerow(
-                [f"scan {k:02}.png", ("well", "ill")[label], f"p{k // 2}", split, "FM"[k // 6 % 2]]
+                [f"scan {k:02}.png", ("healthy", "ill")[label], f"p{k // 2}", split, "FM"[k // 6 % 2]]
             )
     return root
