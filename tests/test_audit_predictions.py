@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from activmask.auditing.audit import audit
-from activmask.auditing.predictions import audit_predictions
+from activmask.auditing.predictions import predictions_sheet
 
 N, SIDE = 16, 8
 
@@ -34,7 +34,7 @@ def test_an_audit_tells_what_was_said_of_each_image_under_each_condition():
         draws=2,
         without=("leaks", "clinic", "looks"),
     )
-    rows = table(audit_predictions(found))
+    rows = table(predictions_sheet(found))
     assert len(rows) == N * (9 + 2)
     full = [row for row in rows if row["condition"] == "full"]
     assert [row["label"] for row in full] == [str(k % 2) for k in range(N)]
@@ -59,7 +59,7 @@ def test_several_labels_have_their_own_lines():
         draws=1,
         without=("leaks", "clinic", "looks"),
     )
-    rows = table(audit_predictions(found))
-    assert {row["of label"] for row in rows} == {"mass", "'=fluid"}
+    rows = table(predictions_sheet(found))
+    assert {row["about"] for row in rows} == {"mass", "'=fluid"}
     assert len(rows) == 2 * N * 9
-    assert {"score 0", "score 1"} < set(rows[0])
+    assert {"score without", "score with"} < set(rows[0])

@@ -16,33 +16,38 @@ from activmask.evaluation.predictions_table import (
     predictions_of,
 )
 
+_OF_LABELS = ("without", "with")
+"""What the two classes of every label are called where there are several."""
 
-def audit_predictions(audited: Audited) -> bytes:
-    """The bytes of a CSV file: one line per image, condition and draw, of each label where there are several.
 
-    The images as they are have a line each; under conditions those who take part.
+def predictions_sheet(audited: Audited) -> bytes:
+    """A line per image, condition and draw, as the bytes of a CSV file.
+
+    Of several labels a first column says which a line is about.
     """
-    if audited.labels:
-        return format_sheet(
-            ["of label", *predictions_header(("0", "1"))],
-            ([one.material.label, *line] for one in audited.labels for line in _lines(one)),
-        )
-    return format_sheet(predictions_header(audited.material.class_names), _lines(audited))
+    if not audited.labels:
+        return format_sheet(predictions_header(audited.material.class_names), _lines(audited))
+    return format_sheet(
+        ["about", *predictions_header(_OF_LABELS)],
+        ([one.material.label, *line] for one in audited.labels for line in _lines(one)),
+    )
 
 
 def _lines(audited: Audited) -> Iterator[Line]:
-    material, logits = audited.material, audited.logits
-    assert logits is not None, "an audit of one set of classes keeps its logits"
-    said = [Predicted(condition=FULL, draw=1, rows=torch.arange(len(material)), logits=logits)]
-    if audited.answers:
-        rows = taking_part(material.samples, audited.seed).rows
-        said += [
-            Predicted(condition=name, draw=draw, rows=rows, logits=one)
+    material = audited.material
+    assert audited.logits is not None, "an audit of classes has predicted"
+    part = taking_part(material.samples, audited.seed)
+    said = [
+        Predicted(condition=FULL, draw=1, rows=torch.arange(len(material)), logits=audited.logits),
+        *(
+            Predicted(condition=name, draw=draw, rows=part.rows, logits=logits)
             for name, drawn in audited.answers.items()
             if name != FULL
-            for draw, one in enumerate(drawn, 1)
-        ]
-    predictions = predictions_of(
+            for draw, logits in enumerate(drawn, 1)
+        ),
+    ]
+    found = predictions_of(
         material.samples, material.class_names, said, probabilities=audited.predictor.probabilities
     )
-    return predictions_lines(predictions, material.splits or ("",) * len(material))
+    splits = material.splits or ("",) * len(material)
+    return predictions_lines(found, splits)
