@@ -24,6 +24,9 @@ name once, from images to numbers:
     print(am.evaluate(checkpoint, test, seed=0).scores)  # AUC with its interval, accuracy
     heat = am.attribute(checkpoint.model, test.images, method="contrast")  # (16, 28, 28)
     print(am.score(heat, test.masks[:, 0]).rows[0])  # ... or anybody's maps, in the masks and by chance
+    how = am.Preprocessing(mean=(0.5,), std=(0.5,))  # anybody's network, from images in [0, 1] on
+    found = am.find_predictor(lambda x: x.mean((1, 2, 3)), test.images, preprocessing=how)
+    print(found.predictor.predict(test.images).shape, found.notes)
 
     for cell in am.grid_cells(am.read_grid("table1"), settings={"epochs": 1}):
         print(cell.title, cell.config["actdiff"], cell.printed["test"])  # ... and am.train(cell.config, ...)
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     from activmask.experiments.grid import grid_cells as grid_cells
     from activmask.experiments.grid import read_grid as read_grid
     from activmask.ground.errors import ActivmaskError as ActivmaskError
+    from activmask.predictors.find import find_predictor as find_predictor
+    from activmask.predictors.preprocessing import Preprocessing as Preprocessing
     from activmask.report.findings.summary import summarise as summarise
     from activmask.report.write import write_report as write_report
     from activmask.runs.checkpoint import load_checkpoint as load_checkpoint
@@ -61,12 +66,14 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ActivmaskError": "activmask.ground.errors",
+    "Preprocessing": "activmask.predictors.preprocessing",
     "RunConfig": "activmask.runs.description",
     "Samples": "activmask.data.samples",
     "SyntheticSpec": "activmask.data.sources.synthetic.drawing",
     "attribute": "activmask.saliency.attribution",
     "draw_synthetic": "activmask.data.sources.synthetic.drawing",
     "evaluate": "activmask.evaluation.evaluate",
+    "find_predictor": "activmask.predictors.find",
     "find_runs": "activmask.runs.results",
     "grid_cells": "activmask.experiments.grid",
     "load_checkpoint": "activmask.runs.checkpoint",

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .audit_app import audit_app
 from .console import ending_on_request, plain_usage_errors, tell_error, tell_warnings, write
 from .demo import demo
 from .evaluate import evaluate
@@ -73,6 +74,7 @@ app.command(rich_help_panel="Data")(prepare_xray)
 app.command(rich_help_panel="Data")(plant)
 app.command(rich_help_panel="Experiments", cls=BareFlags)(train)
 app.command(rich_help_panel="Experiments")(evaluate)
+app.add_typer(audit_app, name="audit", rich_help_panel="Experiments")
 app.command(rich_help_panel="Experiments")(saliency)
 app.command(rich_help_panel="Experiments")(score)
 app.command(rich_help_panel="Grids")(sweep)

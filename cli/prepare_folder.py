@@ -25,7 +25,7 @@ def prepare_folder(
         Path,
         typer.Option(
             help="CSV table with the columns file_name and label; mask_file_name, subject, site and split "
-            "may follow.",
+            "may follow, and others, such as sex, which are kept.",
             rich_help_panel="Input",
             show_default=False,
         ),

@@ -117,15 +117,17 @@ def with_own_streams(run: Callable[[], object], tell: Callable[[str], None]) -> 
     streams = [Stream(number, tell) for number in (_STDOUT, _STDERR)]
     sys.stdout, sys.stderr = map(_text, streams, (sys.stdout, sys.stderr))
     code: Any = 0
+    ended: SystemExit | None = None
     try:
         run()
         sys.stdout.flush()
     except SystemExit as end:
-        code = end.code
+        code, ended = end.code, end
     for stream in streams:
         stream.left = True
     lost = next((stream.lost for stream in streams if stream.lost), 0)
-    raise SystemExit(code or lost)
+    # What it arose from, such as Ctrl-C, is not to be lost.
+    raise SystemExit(code or lost) from ended
 
 
 def _open_closed_streams() -> None:

@@ -9,21 +9,11 @@ from .console import failures_as_sentences, out, write
 from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.console import Console, RenderableType
-    from rich.table import Table as RichTable
+    from rich.console import Console
 
     from activmask.report.findings.summary import Summary
-    from activmask.report.tables.table import Cell, Table
 
 Format = Literal["rich", "markdown", "latex", "csv", "json"]
-
-COMPACT_WIDTH = 110
-"""Terminal columns in which the table of scores fits."""
-
-MANY_COLUMNS = 7
-"""Columns of a table that also fit a narrow terminal."""
 
 
 def table(
@@ -78,57 +68,15 @@ def print_summary(summary: "Summary", console: "Console") -> None:
     """Print scores and comparisons, data set by data set, then the notes, which explain all tables."""
     from activmask.report.tables.experiment_tables import experiment_tables
 
+    from .compact_tables import compact_tables
     from .tables import print_table
 
     for found in experiment_tables(summary):
-        for part in _parts(found, console):
+        for part in compact_tables(found, console):
             print_table(part, console)
             console.print()
     for note in summary.notes:
         console.print(note)
-
-
-def _parts(found: "Table", console: "Console") -> "Iterator[RichTable]":
-    """The brief table, or in a terminal too narrow for a wide one its columns, some at a time."""
-    numbers = [number for number, column in enumerate(found.columns) if column.brief and number > 0]
-    if len(numbers) < MANY_COLUMNS or not console.is_terminal or console.width >= COMPACT_WIDTH:
-        yield _compact(found, found.title, numbers)
-        return
-    for first in range(0, len(numbers), MANY_COLUMNS - 2):
-        title = found.title if first == 0 else f"{found.title}, continued"
-        yield _compact(found, title, numbers[first : first + MANY_COLUMNS - 2])
-
-
-def _compact(found: "Table", title: str, numbers: list[int]) -> "RichTable":
-    from rich.box import SIMPLE_HEAD
-
-    from .tables import result_table
-
-    first, *headings = (_broken(found.columns[number].heading) for number in (0, *numbers))
-    compact = result_table(title, first, *headings)
-    compact.box, compact.padding = SIMPLE_HEAD, (0, 1, 0, 0)
-    compact.show_edge = compact.pad_edge = False
-    for shown, number in zip(compact.columns[1:], numbers, strict=True):
-        if not found.columns[number].numeric:
-            shown.justify, shown.no_wrap = "left", False
-    for row in found.rows:
-        compact.add_row(row.full_title, *(_narrow(row.cells[number - 1]) for number in numbers))
-    return compact
-
-
-def _broken(heading: str) -> "RenderableType":
-    """A heading in short lines."""
-    from .tables import stacked
-
-    *parts, last = heading.replace(": ", ":\n").replace(", ", ",\n").split("\n")
-    return stacked([*parts, *last.rsplit(" ", 1)] if not parts else [*parts, last])
-
-
-def _narrow(cell: "Cell") -> "RenderableType":
-    """A number with each of its details in a line of its own."""
-    from .tables import stacked
-
-    return stacked(cell.lines, "bold" if cell.strong else "")
 
 
 def _as_text(summary: "Summary", format_: Format) -> str:

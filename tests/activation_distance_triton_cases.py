@@ -93,6 +93,35 @@ def test_layers_of_different_types_sizes_and_layouts_add_up_as_the_reference_say
 
 
 @pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("shape", [(3, 2, 5, 4, 6), (3, 2, 1, 7, 3), (3, 2, 7), (1, 2, 3, 4, 5)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_several_seeds_at_once_are_each_alone(shape, norm, dtype):
+    """As views of channels that lie side by side, and each with a gradient of its own."""
+
+    def stacked(seed):
+        last = (1, 3, 4, 0, 2) if len(shape) == 5 else (1, 0, 2)
+        back = (3, 0, 4, 1, 2) if len(shape) == 5 else (1, 0, 2)
+        values = activations(shape, seed, dtype).detach()
+        return values.permute(last).contiguous().permute(back).requires_grad_()
+
+    full, shuffled = stacked(1), stacked(2)
+    weights = torch.arange(1.0, 1 + shape[0], device=DEVICE)
+    torch.use_deterministic_algorithms(True)
+    try:
+        values = torch.vmap(lambda a, b: form.activation_distance([a], [b], norm))(full, shuffled)
+        slopes = torch.autograd.grad((weights * values).sum(), [full, shuffled])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    for seed, weight in enumerate(weights):
+        pair = [tap[seed].detach().double().requires_grad_() for tap in (full, shuffled)]
+        value = reference.activation_distance(pair[:1], pair[1:], norm)
+        torch.testing.assert_close(values[seed].double(), value.detach(), rtol=1e-5, atol=0)
+        for slope, wide in zip(slopes, torch.autograd.grad(weight * value, pair), strict=True):
+            close = TOLERANCE[dtype]
+            torch.testing.assert_close(slope[seed].double(), wide, rtol=close, atol=close)
+
+
+@pytest.mark.parametrize("norm", NORMS)
 def test_gradient_is_exactly_zero_where_nothing_differs(norm):
     full, shuffled = activations((2, 3, 4, 4), 1), activations((2, 3, 4, 4), 1)
     value, gradients = distance([full], [shuffled], norm)
@@ -222,6 +251,7 @@ def test_torch_accepts_the_operators(norm, channels_last):
     )
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not CUDA, reason="needs CUDA's memory counters")
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("channels_last", [False, True])

@@ -47,7 +47,7 @@ def shuffle(images: Tensor, masks: Tensor, seed: int = 5, offset: int = 0, inver
 @triton.jit
 def draw(out, keys, seed, offset, rows: tl.constexpr, high_bits: tl.constexpr, low_bits: tl.constexpr):
     row = tl.program_id(0) * rows + tl.arange(0, rows)[:, None]
-    form._write_keys(keys, seed, offset, row)
+    form._write_keys(keys, seed, offset, row, 1 << 30)
     tl.debug_barrier()
     size: tl.constexpr = 1 << (high_bits + low_bits)
     column = tl.zeros((rows, 1), tl.int32) + tl.arange(0, size)[None, :]
@@ -176,6 +176,17 @@ def test_the_generator_alone_decides():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("tile", [4096, 0])
+def test_several_seeds_are_shuffled_as_each_would_be_by_itself(tile, monkeypatch):
+    monkeypatch.setattr(form, "_LARGEST_IMAGE_OF_ONE_PROGRAM", tile)
+    monkeypatch.setattr(form, "_TILE", 256)
+    images, masks = scene(6, 2, 9, 10)
+    images, masks = images.view(3, 2, 2, 9, 10), masks.view(3, 2, 1, 9, 10)
+    together = form.masked_shuffles(images, masks, [generator(seed) for seed in range(3)])
+    for seed, own in enumerate(together):
+        assert torch.equal(own, form.masked_shuffle(images[seed], masks[seed], generator(seed)))
+
+
 def test_all_24_permutations_of_four_pixels_are_equally_likely():
     seen = Counter(map(tuple, drawn_orders(8192, 4, seed=1).tolist()))
     assert set(seen) == set(permutations(range(4)))
@@ -232,6 +243,7 @@ def test_torch_accepts_the_operator(layout):
     torch.library.opcheck(form.shuffle, (images, masks, number(1), number(2), False))
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not CUDA, reason="needs CUDA graphs")
 def test_a_captured_call_draws_fresh_permutations_at_each_replay():
     images, masks = scene(2, 1, 80, 80)

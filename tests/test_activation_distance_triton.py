@@ -11,6 +11,7 @@ SHORT = {"norms_per_tile": 32, "axis_per_tile": 64, "tiles": 1, "inner_is_one": 
 STRIDED = {"norms_per_tile": 64, "axis_per_tile": 32, "tiles": 16, "inner_is_one": False}
 
 
+@pytest.mark.cuda
 @pytest.mark.process
 def test_the_triton_form_compiled_where_there_is_cuda_and_interpreted_elsewhere():
     pytest.importorskip("triton")
@@ -34,7 +35,11 @@ def test_both_kernels_compile_for_a_gpu(plan, kind):
     for sizes in ({**one, "outer": "i32", "axis": "i32"}, one):
         given = {**taps, **small, **sizes, **plan, "accumulator": accumulator}
         assert machine_code(form._measure, **given, in_parts=plan == LONG)
-        assert machine_code(form._spread, **given, wants_full=True, wants_shuffled=kind == "fp32")
+        seeds = (
+            {"seeds": "i32", "norms_per_seed": "i32"} if sizes == one else {"seeds": 1, "norms_per_seed": 1}
+        )
+        both = {"wants_full": True, "wants_shuffled": kind == "fp32"}
+        assert machine_code(form._spread, **given, **seeds, **both)
 
 
 @pytest.mark.parametrize("norm", ["layer", "channel", "row"])

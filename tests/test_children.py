@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -31,6 +33,29 @@ def test_a_child_that_is_deaf_to_sigterm_is_ended_all_the_same(context, end):
         end_children()
     child.join(120)
     assert child.exitcode in {-signal.SIGKILL, 255}
+
+
+ENDING = """
+import signal
+from multiprocessing.util import Finalize
+from activmask.ground.children import {context}
+
+if __name__ == "__main__":
+    child = {context}().Process(target=signal.pause, daemon={daemon})
+    child.start()
+    # A semaphore's name goes at this priority.
+    Finalize(None, lambda: (print(child.exitcode), child.kill()), exitpriority=0)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("daemon", [False, True])
+@pytest.mark.parametrize("context", ["Spawned", "Forked"])
+def test_a_child_is_gone_before_what_it_shares_with_its_parent(tmp_path, context, daemon):
+    program = tmp_path / "program.py"
+    program.write_text(ENDING.format(context=context, daemon=daemon))
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"{-signal.SIGKILL}\n", "")
 
 
 @pytest.mark.process

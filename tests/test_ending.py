@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from activmask_cli import console
 from activmask_cli.console import ending_on_request, failures_as_sentences
+from activmask_cli.streams import with_own_streams
 from held_processes import FROM_A_TERMINAL, as_from_a_terminal
 from typer import Exit
 
@@ -101,6 +102,18 @@ def test_the_code_is_that_of_the_signal_also_where_a_library_forgot_it(capsys):
         interrupted_by_a_library()
     assert ended.value.code == 143
     assert capsys.readouterr().err == "ended by SIGTERM\n"
+
+
+@pytest.mark.parametrize("sent", FROM_A_TERMINAL, ids=lambda sent: sent.name)
+def test_the_program_ends_its_children_whichever_request_it_was(monkeypatch, sent):
+    ended: list[str] = []
+    monkeypatch.setattr(console, "end_children", lambda: ended.append("all"))
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    with pytest.raises(SystemExit) as leaving, ending_on_request():
+        with_own_streams(lambda: in_a_command(sent), print)
+    assert leaving.value.code == 128 + sent
+    assert ended == ["all"]
 
 
 def test_other_errors_and_ends_pass():

@@ -5,7 +5,8 @@ import torch
 from tiny_checkpoints import samples_of
 from torch import nn
 
-from activmask.evaluation.audit import MASK_AREA, Audit, MaskCount, audit, audited
+from activmask.evaluation.audit import MASK_AREA, Audit, audit, audited
+from activmask.evaluation.participants import MaskCount
 from activmask.ground.errors import CheckpointError
 from activmask.models.output import ModelOutput
 from activmask.training.replicas.predictions import predict

@@ -10,8 +10,9 @@ from tiny_checkpoints import write_checkpoint
 from typer.testing import CliRunner
 
 from activmask.data.settings import View
-from activmask.evaluation.audit import Audit, MaskCount
+from activmask.evaluation.audit import Audit
 from activmask.evaluation.batch import _view_notes
+from activmask.evaluation.participants import MaskCount
 from activmask.runs.making import make_config
 
 app = typer.Typer()

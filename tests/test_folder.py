@@ -277,3 +277,17 @@ def test_bytes_of_names_that_are_no_text_do_not_stop_the_table(folder):
     except OSError:
         pytest.skip("this file system refuses such names")
     assert folder.prepare().written.images == 4
+
+
+def test_further_columns_of_the_table_are_kept(tmp_path):
+    made = cats_and_dogs(tmp_path)
+    made.table(
+        "file_name,label,sex,,image",
+        "a.png,cat,F,1,x",
+        'b.tif,dog,"M, known",2,x',
+        "sub/a.jpg,dog,nan,3,x",
+        "c.png,cat,F,4,x",
+    )
+    summary = made.prepare()
+    assert made.written().columns == {"sex": ("F", "M, known", "", "F")}
+    assert [note for note in summary.notes if "'image' is not kept" in note]

@@ -9,9 +9,9 @@ from torch import nn
 
 from activmask.models.build import build_model
 from activmask.models.double_backward import prepare_double_backward
-from activmask.models.inference import classifier
+from activmask.models.inference import classifier, images_per_pass
 from activmask.models.synced_batch_norm import sync_batch_norm
-from activmask.models.taps import Tapped
+from activmask.models.taps import Tapped, device_of
 
 NORMALISED = ["resnet18", "densenet121", "mobilenet_v3_small", "efficientnet_b0", "shufflenet_v2_x0_5"]
 PLAIN = ["cnn", "unet", "squeezenet1_1", "swin_t"]
@@ -159,3 +159,73 @@ def test_whatever_reads_what_the_answer_is_the_same(steps):
 def test_only_what_a_convolution_alone_feeds_is_folded(steps, left):
     network = classifier(as_if_trained(Tapped(Program(steps))), numbers(1, 2, 4, 4))
     assert normalisations(network) == left
+
+
+class Reweighed(nn.Module):
+    """A weight that is made anew from another before each pass, as weight normalisation by hooks does."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 3, 3, bias=False)
+        self.normalisation = nn.BatchNorm2d(3)
+        self.source = nn.Parameter(numbers(3, 1, 3, 3))
+        self.convolution.register_forward_pre_hook(lambda module, _: self.reweigh(module))
+
+    def reweigh(self, module):
+        module._parameters.pop("weight", None)
+        module.weight = self.source * 1.0
+
+    def forward(self, images):
+        return self.normalisation(self.convolution(images)).mean((2, 3))
+
+
+def test_a_weight_that_is_made_anew_before_each_pass_is_not_folded():
+    network, images = Reweighed(), numbers(2, 1, SIDE, SIDE)
+    network.convolution.weight = nn.Parameter(network.source.detach().clone())
+    model = as_if_trained(Tapped(network))
+    torch.testing.assert_close(answer(classifier(model, images), images), answer(plain(model), images))
+
+
+class Peeking(nn.Module):
+    """Reads a part of a normalisation that no folded copy has."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.normalisation = nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3)
+
+    def forward(self, images):
+        return self.normalisation(self.convolution(images)).mean((2, 3)) + self.normalisation.running_mean
+
+
+def test_a_network_that_reads_its_normalisation_otherwise_is_not_folded():
+    model, images = as_if_trained(Tapped(Peeking())), numbers(2, 1, SIDE, SIDE)
+    torch.testing.assert_close(answer(classifier(model, images), images), answer(plain(model), images))
+
+
+def test_what_stands_around_a_network_stays_around_its_folded_form():
+    network, images = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3)), numbers(2, 1, SIDE, SIDE)
+    model = as_if_trained(
+        Tapped(network, before=nn.Sigmoid(), after=lambda maps, count: maps.sum((2, 3)) * count)
+    )
+    quick = classifier(model, images)
+    torch.testing.assert_close(answer(quick, images), answer(plain(model), images))
+    torch.testing.assert_close(model(images).logits, 2 * network(images.sigmoid()).sum((2, 3)))
+
+
+def test_a_model_computes_where_its_weights_or_buffers_lie():
+    empty = nn.BatchNorm2d(1, affine=False).to("meta")
+    assert device_of(nn.Linear(1, 1, device="meta")).type == "meta"
+    assert device_of(empty).type == "meta"
+    assert device_of(nn.ReLU()).type == "cpu"
+
+
+def test_passes_are_bounded_by_the_size_at_which_a_network_sees_images():
+    images, cpu = numbers(3, 1, 16, 16).float(), torch.device("cpu")
+    whole = Tapped(nn.Flatten())
+    grown = Tapped(nn.Flatten(), before=nn.Upsample(size=(64, 128)))
+    assert images_per_pass(images, cpu) == images_per_pass(images, cpu, whole) == 256
+    assert images_per_pass(images, cpu, grown) == 8
+    assert (
+        images_per_pass(images.expand(3, 1, 16, 16), cpu, Tapped(nn.Flatten(), before=nn.Upsample(size=999)))
+        == 1
+    )

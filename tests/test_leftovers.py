@@ -113,7 +113,7 @@ def test_a_data_set_killed_anywhere_while_it_is_made_is_made_by_the_same_command
 @pytest.mark.process
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_report_killed_anywhere_while_it_is_replaced_is_whole_after_the_same_command(tmp_path, monkeypatch):
-    page = Page(title="t", question="q", answer=("new",), parts=())
+    page = Page(maker="activmask report", title="t", question="q", answer=("new",), parts=())
     made = Contents(page=page, files={"figures/a.svg": b"<svg/>", "tables/a.csv": b"a\n"})
     monkeypatch.setattr(report_writing, "gather", lambda *_, **__: made)
     monkeypatch.setattr(report_writing, "finished", lambda _: True)

@@ -8,13 +8,27 @@ from activmask.kernels.masked_shuffle import masked_shuffle, reference
 
 WORK = dict.fromkeys(("places", "keys", "numbers", "counts", "kept_counts"), "*i32")
 TENSORS = {"images": "*i16", "out": "*i16", "masks": "*u8", "seed": "*i64", "offset": "*i64", **WORK}
-STRIDED = {"channels": "i32", "pixels": "i32", "mask_b": "i32", "mask_p": "i32", "strides": ("i32",) * 8}
+STRIDED = {
+    "per_seed": "i32",
+    "channels": "i32",
+    "pixels": "i32",
+    "mask_b": "i32",
+    "mask_p": "i32",
+    "strides": ("i32",) * 8,
+}
 # One channel of a contiguous image: Triton takes every 1 as a constant.
-UNIT = {**STRIDED, "channels": 1, "strides": ("i32", "i32", 1, "i32", "i32", 1, "i32", 1), "mask_p": 1}
+UNIT = {
+    **STRIDED,
+    "per_seed": 1,
+    "channels": 1,
+    "strides": ("i32", "i32", 1, "i32", "i32", 1, "i32", 1),
+    "mask_p": 1,
+}
 ONES = {**UNIT, "strides": (1,) * 8, "mask_b": 1, "pixels": 1}
 TILED = {"high_bits": 10, "low_bits": 10, "tiles": 1024, "tile_size": 1024}
 
 
+@pytest.mark.cuda
 @pytest.mark.process
 def test_the_triton_form_compiled_where_there_is_cuda_and_interpreted_elsewhere():
     pytest.importorskip("triton")

@@ -18,7 +18,7 @@ from activmask.saliency.methods.method import Method
 def bright(request, *, power):
     """The image itself, to a power; times the channels of the feature map, if it looks at one."""
     channels = 1 if request.feature_map is None else request.feature_map.channels
-    return channels * request.images.detach().pow(power).mean(dim=1)
+    return channels * request.images.detach().pow(power)
 
 
 BRIGHT = Method(attribute=bright, help="how bright each pixel is", source="a toy", options={"power": 3})

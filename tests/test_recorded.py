@@ -166,11 +166,11 @@ class StandIn:
 def test_a_replay_owns_what_its_graph_reads(monkeypatch):
     monkeypatch.setattr(torch.cuda, "CUDAGraph", StandIn)
     monkeypatch.setattr(torch.cuda, "graph", lambda *_args, **_kwargs: nullcontext())
-    monkeypatch.setattr(recording, "_on", lambda _stream: nullcontext())
+    monkeypatch.setattr(recording, "on", lambda _stream: nullcontext())
     read_by_graph = torch.ones(3)
     alive = weakref.ref(read_by_graph)
-    recorder = recording._Recorder(generator=torch.Generator(), stream="a stream", pool=None)
-    replay = recording._recorded(partial(torch.sum, read_by_graph), recorder)
+    recorder = recording.Recorder(generators=(torch.Generator(),), stream="a stream", pool=None)
+    replay = recording.recorded(partial(torch.sum, read_by_graph), recorder)
     del read_by_graph
     assert alive() is not None
     replay()
@@ -232,6 +232,7 @@ def test_where_recording_fails_it_says_so_and_trains_step_by_step(crosses, tmp_p
     assert "operation not permitted" in told[0]
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("settings", RECORDED)
 def test_graphs_give_the_numbers_of_step_by_step_on_cuda(crosses, tmp_path, settings, monkeypatch):

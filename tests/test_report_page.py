@@ -93,7 +93,7 @@ def small_page(**changes) -> Page:
         notes=(HOSTILE,),
         command=HOSTILE,
     )
-    return Page(title=HOSTILE, question=HOSTILE, answer=(HOSTILE,), parts=(part,))
+    return Page(maker="activmask report", title=HOSTILE, question=HOSTILE, answer=(HOSTILE,), parts=(part,))
 
 
 def test_whatever_runs_are_called_is_text_and_never_markup():

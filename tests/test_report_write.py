@@ -7,9 +7,11 @@ from report_runs import train_runs
 
 from activmask.ground.errors import DataError, UsageError
 from activmask.report import write
-from activmask.report.contents import Contents
-from activmask.report.page.html import GENERATOR, Page
-from activmask.report.write import check_target, write_report
+from activmask.report.contents import MAKER, Contents
+from activmask.report.page import folder
+from activmask.report.page.folder import check_target
+from activmask.report.page.html import Page
+from activmask.report.write import write_report
 from activmask.runs.results import find_runs
 
 
@@ -21,7 +23,7 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def drawn(monkeypatch):
     """Contents that take no time to gather."""
-    page = Page(title="t", question="q", answer=("new",), parts=())
+    page = Page(maker="activmask report", title="t", question="q", answer=("new",), parts=())
     contents = Contents(page=page, files={"figures/a.svg": b"<svg/>", "tables/a.csv": b"a\n"})
     monkeypatch.setattr(write, "gather", lambda *_, **__: contents)
     monkeypatch.setattr(write, "measure_all", measured)
@@ -58,16 +60,16 @@ def test_what_is_no_report_is_never_replaced(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     for overwrite in (False, True):
         with pytest.raises(UsageError, match=r"not a report \(it holds 'thesis.tex'\)"):
-            check_target(tmp_path, overwrite=overwrite)
+            check_target(tmp_path, "report", MAKER, overwrite=overwrite)
 
 
 def test_a_page_without_our_mark_is_replaced_only_when_asked(tmp_path):
     (tmp_path / "index.html").write_text("<html>my own</html>")
     with pytest.raises(UsageError, match="ask for overwrite"):
-        check_target(tmp_path, overwrite=False)
-    check_target(tmp_path, overwrite=True)
-    (tmp_path / "index.html").write_text(f'<meta name="generator" content="{GENERATOR} 1">')
-    check_target(tmp_path, overwrite=False)
+        check_target(tmp_path, "report", MAKER, overwrite=False)
+    check_target(tmp_path, "report", MAKER, overwrite=True)
+    (tmp_path / "index.html").write_text(f'<meta name="generator" content="{MAKER} 1">')
+    check_target(tmp_path, "report", MAKER, overwrite=False)
 
 
 def test_files_and_links_are_no_place_for_a_report(tmp_path):
@@ -75,7 +77,7 @@ def test_files_and_links_are_no_place_for_a_report(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("file", "link"):
         with pytest.raises(UsageError, match="not a plain folder"):
-            check_target(tmp_path / name, overwrite=True)
+            check_target(tmp_path / name, "report", MAKER, overwrite=True)
 
 
 def test_a_failure_leaves_the_old_report_and_nothing_else(trained, drawn, tmp_path, monkeypatch):
@@ -86,7 +88,7 @@ def test_a_failure_leaves_the_old_report_and_nothing_else(trained, drawn, tmp_pa
     def full(page):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(write, "render", full)
+    monkeypatch.setattr(folder, "render", full)
     with pytest.raises(DataError, match=r"report cannot be written \(No space left on device\)"):
         write_report(runs, out)
     assert names(tmp_path) == before

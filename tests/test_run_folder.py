@@ -1,16 +1,20 @@
 """A run's folder that was damaged is refused in a sentence, whatever is in it."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from random import Random
 
 import pytest
+from held_processes import FROM_A_TERMINAL, as_from_a_terminal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutated_json import STRANGE, inside, places
 
 from activmask.ground.errors import ActivmaskError, CheckpointError
+from activmask.ground.interrupts import termination_raised
 from activmask.report.findings.account import account
 from activmask.report.findings.summary import summarise
 from activmask.runs.checkpoint import load_checkpoint
@@ -162,6 +166,25 @@ def test_files_of_others_stay(tmp_path, linked):
 def test_a_clearing_that_was_cut_off_is_finished(tmp_path):
     filled(tmp_path / ".seed-0.cleared")
     clear(tmp_path / "seed-0")
+    assert names(tmp_path) == {"seed-0", *(f"seed-0/{name}" for name in FOREIGN)}
+
+
+@pytest.mark.parametrize("sent", FROM_A_TERMINAL, ids=lambda sent: sent.name)
+@pytest.mark.parametrize("name", ["rename", "unlink"])
+def test_a_request_to_end_that_comes_while_a_run_is_cleared_leaves_nothing_hidden(
+    tmp_path, monkeypatch, name, sent
+):
+    filled(tmp_path / "seed-0")
+    real = getattr(os, name)
+
+    def struck(*arguments, **more):
+        signal.raise_signal(sent)
+        return real(*arguments, **more)
+
+    with as_from_a_terminal(), termination_raised(), monkeypatch.context() as patch:
+        patch.setattr(os, name, struck)
+        with pytest.raises(KeyboardInterrupt):
+            clear(tmp_path / "seed-0")
     assert names(tmp_path) == {"seed-0", *(f"seed-0/{name}" for name in FOREIGN)}
 
 

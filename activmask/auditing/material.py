@@ -3,10 +3,18 @@
 Shapes: N images, C channels, H x W pixels.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
 
 from activmask.data.samples import Samples
+from activmask.data.splits import SPLITS
+from activmask.ground.errors import DataError, UsageError
+from activmask.ground.nearest import nearest
+
+SITE = "site"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,3 +31,63 @@ class Material:
     sites are among them as `site` where they are known."""
     splits: tuple[str, ...] | None = None
     """(N,) the split of each image; None where the data name none."""
+    source: str = ""
+    """What the data are called in tables and pages; foreign text."""
+    root: Path | None = None
+    """The folder that the images' names are files of; None where they are in no folder."""
+    label: str = ""
+    """Which of several labels this is about; empty where classes exclude each other. Foreign text."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was made of the data."""
+
+    def __len__(self) -> int:
+        """The number of images N."""
+        return len(self.samples)
+
+    def at(self, rows: Sequence[int]) -> "Material":
+        """The images at `rows`, in that order."""
+        return replace(
+            self,
+            samples=self.samples.subset(rows),
+            columns={name: tuple(values[i] for i in rows) for name, values in self.columns.items()},
+            splits=None if self.splits is None else tuple(self.splits[i] for i in rows),
+        )
+
+    def of_split(self, split: str) -> "Material | None":
+        """The images of one split; None where there are none."""
+        rows = [] if self.splits is None else [i for i, one in enumerate(self.splits) if one == split]
+        return self.at(rows) if rows else None
+
+
+def judged_split(material: Material, asked: str | None) -> str:
+    """Which split is judged: the one asked for, else test, else `all` where the data name no splits.
+
+    Raises:
+        UsageError: there is no such split, or none at all.
+        DataError: no image is in it.
+    """
+    if asked is not None and asked not in {*SPLITS, "all"}:
+        raise UsageError(f"there is no split '{asked}'; {nearest(asked, [*SPLITS, 'all'])}")
+    if material.splits is None:
+        if asked not in {None, "all"}:
+            raise UsageError(
+                f"there is no split '{asked}': the data name no splits", advice="leave it out, or ask for all"
+            )
+        return "all"
+    split = asked or "test"
+    if split != "all" and split not in material.splits:
+        named = ", ".join(dict.fromkeys(filter(None, material.splits)))
+        raise DataError(f"no image is in the split {split}", found=named or "none", advice="ask for another")
+    return split
+
+
+def check_judged(material: Material) -> None:
+    """Refuse images on which nothing can be asked of a classifier (raises DataError)."""
+    counts = np.bincount(material.samples.labels.numpy(), minlength=len(material.class_names))
+    present = [name for name, n in zip(material.class_names, counts, strict=True) if n]
+    if len(present) < 2:
+        raise DataError(
+            "the images to judge are of one class, so nothing can be told apart",
+            found=present[0] if present else "none",
+            advice="give images of two classes at least",
+        )

@@ -5,8 +5,8 @@ Shapes: N images of H x W pixels. Hugging Face `datasets` reads the same folder 
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,9 @@ PLANTED = ("shortcut_mask_file_name", "twin_file_name")
 COLUMNS = ("file_name", "mask_file_name", "label", "subject", "site", "split", *NATIVE, *PLANTED)
 REQUIRED = COLUMNS[:3]
 
+_PICTURES = ("image", "mask", "shortcut_mask", "twin")
+"""What Hugging Face `datasets` calls the pictures that it loads."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -74,6 +77,8 @@ class Dataset:
     twin_file_names: tuple[str, ...] = ()
     """(N,) the images without what was planted, their own name where nothing was; none of a data set
     without the column."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further columns of the table by name, (N,) texts each; empty where the table has no value."""
 
     def __len__(self) -> int:
         """The number of images N."""
@@ -113,7 +118,21 @@ def read_dataset(root: Path) -> Dataset:
         native=_native(table, rows, card),
         shortcut_mask_file_names=tuple(_optional(row, "shortcut_mask_file_name") for row in rows),
         twin_file_names=_twins(table, rows),
+        columns={name: tuple(_optional(row, name) for row in rows) for name in free_columns(rows[0].cells)},
     )
+
+
+def free_columns(names: Iterable[str]) -> list[str]:
+    """The columns of a table that say something further of each image and can be kept in a data set.
+
+    Those whose names mean a picture or a file to Hugging Face `datasets` cannot.
+    """
+    return [name for name in names if name and name not in COLUMNS and not means_a_file(name)]
+
+
+def means_a_file(name: str) -> bool:
+    """Whether Hugging Face `datasets` takes a column of this name for a picture."""
+    return name in _PICTURES or name.endswith(("file_name", "file_names"))
 
 
 def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":

@@ -99,11 +99,11 @@ class DuplicateFinder:
     """What occurred under more than one subject, once `finish` was called."""
 
     def add(self, name: str, subject: str, split: str, pixels: np.ndarray) -> None:
-        """Look at an image as stored, (H, W)."""
+        """Look at an image as stored, (H, W), or (C, H, W), of which the mean of channels is compared."""
         digest = pixel_digest(pixels)
         self.pictures.append(Picture(name=name, subject=subject, split=split, digest=digest))
         if digest:
-            self.seen.append(looks(pixels))
+            self.seen.append(looks(pixels if pixels.ndim == 2 else pixels.mean(axis=0)))
 
     def finish(self) -> Duplicates:
         """Compare what was looked at."""

@@ -7,9 +7,9 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,8 @@ class Record:
     """The image without what was planted on it, like `image`; None where nothing was."""
     shortcut: np.ndarray | None = None
     """bool (H, W), True where that lies; None where nothing was planted, or on the whole image."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What else is known of it, by column; the same columns in every record."""
 
 
 @dataclass(frozen=True)
@@ -217,9 +219,9 @@ def _check_record(record: Record) -> None:
             f"the image name {record.name!r} must be at most 150 ASCII letters, digits, '.', '_' and '-', "
             "beginning with a letter or digit"
         )
-    for field in ("subject", "site", "split"):
-        if _UNPRINTABLE.search(getattr(record, field)):
-            raise DataError(f"image {record.name!r}: {field} contains control characters; remove them")
+    for name in ("subject", "site", "split"):
+        if _UNPRINTABLE.search(getattr(record, name)):
+            raise DataError(f"image {record.name!r}: {name} contains control characters; remove them")
     if not record.subject:
         raise DataError(f"image {record.name!r} has no subject; its own name will do")
     if record.split not in ("", *SPLITS):
@@ -273,6 +275,7 @@ def _write_one(partial: Path, record: Record) -> dict[str, Any]:
         **dict(zip(NATIVE, record.native or ("", ""), strict=True)),
         "shortcut_mask_file_name": f"shortcuts/{file}" if record.shortcut is not None else "",
         "twin_file_name": f"twins/{file}" if record.twin is not None else "",
+        **record.columns,
     }
 
 
@@ -315,7 +318,8 @@ def _check_rows(root: Path, rows: Sequence[dict[str, Any]]) -> None:
 def _table(rows: list[dict[str, Any]]) -> bytes:
     if any(row["twin_file_name"] for row in rows):
         rows = [{**row, "twin_file_name": row["twin_file_name"] or row["file_name"]} for row in rows]
-    columns = [name for name in COLUMNS if name in COLUMNS[:4] or any(row[name] for row in rows)]
+    known = [name for name in COLUMNS if name in COLUMNS[:4] or any(row[name] for row in rows)]
+    columns = [*known, *(name for name in rows[0] if name not in COLUMNS)]
     # The mask of a shortcut first, so that the ROI's stands before it where both come late.
     for column in (PLANTED[0], "mask_file_name"):
         named = next((k for k, row in enumerate(rows) if row[column]), 0)

@@ -10,9 +10,11 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from activmask.data.samples import Samples
-from activmask.data.view import SCALE_UNKNOWN, scale_unknown
-from activmask.evaluation.scores import accuracy, auc, chance_distance, check_finite, why_no_auc
-from activmask.evaluation.verdict import Verdict, verdict
+from activmask.evaluation.participants import MaskCount, Participants, participants, why_no_audit
+from activmask.evaluation.predictions_table import Predicted
+from activmask.evaluation.scores import accuracy, auc, chance_distance, check_finite
+from activmask.evaluation.sides import Verdict
+from activmask.evaluation.verdict import verdict
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.training.replicas.predictions import predict
 
@@ -30,15 +32,6 @@ class AuditRow:
     """In [0, 1]."""
     accuracy: float
     """In [0, 1]."""
-
-
-@dataclass(frozen=True)
-class MaskCount:
-    """How many images of one class have a mask that marks something."""
-
-    label: int
-    images: int
-    masked: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,20 +62,8 @@ def audited(audit: Audit) -> dict[str, float]:
     return {row.images: row.auc for row in audit.rows} | area
 
 
-def partial_masks(masks: Tensor) -> Tensor:
-    """Which masks have an inside and an outside, bool (N,), of bool (N, 1, H, W)."""
-    inside = masks.flatten(1)
-    return inside.any(dim=1) & ~inside.all(dim=1)
-
-
 def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.Generator) -> Audit:
-    """Score the images that have a mask as they are and with each side of the mask shuffled.
-
-    Where having a mask tells the class, as with organs and the slices without them, the images
-    without one borrow the masks of random images that have one: then all classes are shuffled
-    alike, and that a mask is there tells nothing. It tells the class where a class has no mask at
-    all, or where "has a mask" as a score of some class has an AUC that is told from chance (95 %).
-    Where it tells nothing, images without a mask take no part.
+    """Score the images that take part as they are and with each side of the mask shuffled.
 
     Args:
         model: in evaluation mode.
@@ -93,38 +74,30 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
     Raises:
         CheckpointError: the model's scores of shuffled images are not finite.
     """
-    owners = samples.has_mask & partial_masks(samples.masks)
-    borrowers = _borrowers(samples, owners)
-    counts = _mask_counts(samples)
-    chosen = torch.nonzero(owners | borrowers).flatten()
-    labels, classes = samples.labels[chosen], logits.shape[1]
-    reason = _why_not(labels, classes)
-    if reason and scale_unknown(samples):
-        reason = SCALE_UNKNOWN
+    return audit_and_predictions(model, samples, logits, generator)[0]
+
+
+def audit_and_predictions(
+    model: nn.Module, samples: Samples, logits: Tensor, generator: torch.Generator
+) -> tuple[Audit, tuple[Predicted, ...]]:
+    """`audit`, and what it predicted of the shuffled images; none where there is no audit."""
+    part = participants(samples, generator)
+    labels, classes = samples.labels[part.rows], logits.shape[1]
+    reason = why_no_audit(samples, part, classes)
     if reason:
-        return Audit(
-            n=len(chosen),
-            borrowed=0,
-            mask_counts=counts,
-            reason=reason,
-            rows=(),
-            mask_area_auc=None,
-            chance_distance=None,
-            verdict=None,
-        )
-    images, roi = samples.images[chosen], _lend(samples.masks, owners, borrowers, generator)[chosen]
-    versions = {
-        "full": logits[chosen],
+        return _unavailable(part, reason), ()
+    images, roi = samples.images[part.rows], samples.masks[part.masks]
+    shuffled = {
         "background shuffled": predict(model, masked_shuffle(images, roi, generator)),
         "ROI shuffled": predict(model, masked_shuffle(images, ~roi, generator)),
     }
-    rows = tuple(_row(name, scores, labels) for name, scores in versions.items())
+    rows = tuple(_row(name, one, labels) for name, one in {"full": logits[part.rows], **shuffled}.items())
     area, chance = _area_auc(roi, labels, classes), chance_distance(labels, classes)
     outside = images[~roi.expand_as(images)]
-    return Audit(
-        n=len(chosen),
-        borrowed=int(borrowers.sum()),
-        mask_counts=counts,
+    found = Audit(
+        n=len(part),
+        borrowed=part.borrowed,
+        mask_counts=part.counts,
         reason=None,
         rows=rows,
         mask_area_auc=area,
@@ -136,54 +109,22 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
             blank_background=bool((outside == outside[0]).all()),
         ),
     )
-
-
-def _marked(samples: Samples) -> Tensor:
-    """Which images (N,) have a mask with an inside."""
-    return samples.has_mask & samples.masks.flatten(1).any(dim=1)
-
-
-def _mask_counts(samples: Samples) -> tuple[MaskCount, ...]:
-    marked = _marked(samples)
-    return tuple(
-        MaskCount(k, int((samples.labels == k).sum()), int((marked & (samples.labels == k)).sum()))
-        for k in samples.labels.unique().tolist()
+    return found, tuple(
+        Predicted(condition=name, draw=1, rows=part.rows, logits=one) for name, one in shuffled.items()
     )
 
 
-def _borrowers(samples: Samples, owners: Tensor) -> Tensor:
-    """Images (N,) without a mask, if having one tells the class and there is any to borrow."""
-    marked, labels = _marked(samples), samples.labels
-    if owners.any() and any(_tells(marked, labels == k) for k in labels.unique()):
-        return ~marked
-    return torch.zeros_like(owners)
-
-
-def _tells(marked: Tensor, of_class: Tensor) -> bool:
-    """Whether having a mask, bool (N,), tells the images of one class from the others."""
-    if of_class.all():
-        return False
-    shares = [float(marked[chosen].double().mean()) for chosen in (of_class, ~of_class)]
-    # The AUC of a score of two values, 0 and 1.
-    area = 0.5 + (shares[0] - shares[1]) / 2
-    none_in_one = shares[0] == 0 < shares[1]
-    return none_in_one or abs(area - 0.5) > chance_distance(of_class.long(), 2)
-
-
-def _lend(masks: Tensor, owners: Tensor, borrowers: Tensor, generator: torch.Generator) -> Tensor:
-    """Masks (N, 1, H, W) of which each borrower's is that of a random owner."""
-    lenders = torch.nonzero(owners).flatten()
-    drawn = torch.randint(len(lenders), (int(borrowers.sum()),), generator=generator)
-    lent = masks.clone()
-    lent[borrowers] = masks[lenders[drawn]]
-    return lent
-
-
-def _why_not(labels: Tensor, classes: int) -> str | None:
-    if len(labels) == 0:
-        return "no image has a mask that covers a part of it"
-    missing = why_no_auc(labels, classes)
-    return None if missing is None else f"{missing} has a mask that covers a part of it"
+def _unavailable(part: Participants, reason: str) -> Audit:
+    return Audit(
+        n=len(part),
+        borrowed=0,
+        mask_counts=part.counts,
+        reason=reason,
+        rows=(),
+        mask_area_auc=None,
+        chance_distance=None,
+        verdict=None,
+    )
 
 
 def _row(name: str, logits: Tensor, labels: Tensor) -> AuditRow:

@@ -3,6 +3,7 @@
 Shapes: N images.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -36,15 +37,19 @@ def subject_resamples(
     groups = strata(names, labels)
     if sum(map(len, groups)) < 2:
         return None
-    rows_of: dict[str, list[int]] = {}
-    for row, name in enumerate(names):
-        rows_of.setdefault(name, []).append(row)
-    members = {name: np.array(rows, np.int64) for name, rows in rows_of.items()}
+    order = np.argsort(names, kind="stable")
+    first = {name: k for k, name in reversed(list(enumerate(names[order])))}
+    counts = Counter(names.tolist())
+    starts = [np.array([first[name] for name in group], np.int64) for group in groups]
+    sizes = [np.array([counts[name] for name in group], np.int64) for group in groups]
     rng, present = np.random.default_rng(seed), len(np.unique(labels))
     found: list[Rows] = []
     while len(found) < RESAMPLES:
-        chosen = [group[k] for group in groups for k in rng.integers(len(group), size=len(group))]
-        drawn = np.concatenate([members[subject] for subject in chosen])
+        chosen = [rng.integers(len(group), size=len(group)) for group in groups]
+        start = np.concatenate([each[k] for each, k in zip(starts, chosen, strict=True)])
+        size = np.concatenate([each[k] for each, k in zip(sizes, chosen, strict=True)])
+        within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+        drawn = order[np.repeat(start, size) + within]
         if len(np.unique(labels[drawn])) == present:
             found.append(drawn)
     return found

@@ -9,9 +9,10 @@ import numpy as np
 
 from activmask.data.files.heat_maps import NiftiAxes
 from activmask.evaluation.localisation import PerImage
-from activmask.evaluation.map_scores import ALL_METRICS, MapScores, Sign, summarised
+from activmask.evaluation.map_scores import ALL_METRICS, MapScores, summarised
 from activmask.evaluation.map_targets import Found, SplitChoice, Target
 from activmask.ground.errors import UsageError
+from activmask.saliency.maps import Sign
 
 By = Literal["site", "label", "subject"]
 

@@ -6,7 +6,7 @@ Shapes: N maps of H x W pixels, S subjects. Nothing here knows a network, and no
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from activmask.data.files.limits import LARGEST
 from activmask.evaluation.localisation import EQUAL_AREA, METRICS, PerImage
 from activmask.ground.errors import UsageError
-
-Sign = Literal["positive", "absolute"]
-"""Which values of a signed map count: those above 0, or all by their size."""
+from activmask.saliency.maps import Sign
 
 ALL_METRICS = {**METRICS, **EQUAL_AREA}
 CONFIDENCE = 0.95

@@ -1,37 +1,11 @@
 """The shortcut audit in words: what the scores of shuffled images say about where the model looks."""
 
-from dataclasses import dataclass
-from typing import Literal
-
-Finding = Literal[
-    "reads the region of interest",
-    "reads the background",
-    "reads both",
-    "reads mostly the background",
-    "reads mostly the region of interest",
-    "reads the region of interest or its size",
-    "needs both together",
-    "cannot be told",
-]
-
-
-MINOR_PART = 0.5
-"""Below this ratio of their distances from chance, one side of the mask is the minor one."""
+from activmask.evaluation.sides import Area, Finding, Verdict, finding_of_sides
 
 _REVERSED = (
     "The AUC on full images is below 0.5: the model ranks the classes the wrong way round, as it does when "
     "what it learned is reversed in these images."
 )
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the audit found."""
-
-    finding: Finding
-    """The model in a few words."""
-    sentences: tuple[str, ...]
-    """The finding with its numbers, then cautions."""
 
 
 def verdict(
@@ -64,7 +38,7 @@ def verdict(
     """
     if blank_background:
         return _of_the_inside(full, roi_shuffled, mask_area, chance_distance)
-    finding = _finding(full, background_shuffled, roi_shuffled, chance_distance)
+    finding = finding_of_sides(Area(full), Area(background_shuffled), Area(roi_shuffled), chance_distance)
     size_explains = _informs(roi_shuffled, chance_distance) and _explains(
         mask_area, roi_shuffled, chance_distance
     )
@@ -98,7 +72,7 @@ def _of_the_inside(full: float, roi_shuffled: float, mask_area: float, chance_di
 
 
 def _informs(auc: float, chance_distance: float) -> bool:
-    return abs(auc - 0.5) > chance_distance
+    return Area(auc).informs(chance_distance)
 
 
 def _explains(mask_area: float, roi_shuffled: float, chance_distance: float) -> bool:
@@ -114,26 +88,6 @@ def _needs_no_background(full: float, background_shuffled: float, chance_distanc
     """Whether the score survives a shuffled background whole, up to chance."""
     told = _informs(background_shuffled, chance_distance) and _informs(full, chance_distance)
     return told and abs(full - background_shuffled) <= chance_distance
-
-
-def _finding(full: float, background_shuffled: float, roi_shuffled: float, chance_distance: float) -> Finding:
-    from_roi, from_background = abs(background_shuffled - 0.5), abs(roi_shuffled - 0.5)
-    match from_roi > chance_distance, from_background > chance_distance:
-        case True, True:
-            return _larger_part(from_roi, from_background)
-        case False, True:
-            return "reads the background"
-        case True, False:
-            return "reads the region of interest"
-    return "needs both together" if _informs(full, chance_distance) else "cannot be told"
-
-
-def _larger_part(from_roi: float, from_background: float) -> Finding:
-    if from_roi < MINOR_PART * from_background:
-        return "reads mostly the background"
-    if from_background < MINOR_PART * from_roi:
-        return "reads mostly the region of interest"
-    return "reads both"
 
 
 def _finding_sentence(

@@ -10,7 +10,7 @@ import sys
 from multiprocessing import active_children, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
-from multiprocessing.util import get_temp_dir
+from multiprocessing.util import Finalize, get_temp_dir
 from threading import Thread
 from typing import Any
 
@@ -36,8 +36,20 @@ def end_children() -> None:
             child.kill()
 
 
+_BEFORE_SEMAPHORES = 1
+"""Theirs is 0, and that of the temporary folder is below."""
+
+
+def _end(handle: Any) -> None:
+    handle.kill()
+    handle.wait()
+
+
 class _Child(BaseProcess):
     """Ends with its parent, and leaves to it what Ctrl-C and SIGTERM mean."""
+
+    _popen: Any
+    """What `multiprocessing` holds a started process by."""
 
     def __init__(self, *described: Any, **more: Any) -> None:
         # A temporary folder of its own would stay behind when it is killed: it shares this process's.
@@ -47,6 +59,9 @@ class _Child(BaseProcess):
     def start(self) -> None:
         with children_deaf_to_interrupts():
             super().start()
+            # At this process's end its semaphores go first, in Python's order, and a child that is only
+            # beginning would miss them; what is of a higher priority goes before them.
+            Finalize(self, _end, args=(self._popen,), exitpriority=_BEFORE_SEMAPHORES)
 
     def run(self) -> None:
         end_with_parent()

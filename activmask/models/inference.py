@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from activmask.machine.memory import is_out_of_memory
 from activmask.models.double_backward import TwiceDifferentiableConv2d
 from activmask.models.synced_batch_norm import SyncedBatchNorm2d
 from activmask.models.taps import Tapped
@@ -30,11 +31,21 @@ Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 _CONVOLUTIONS = (nn.Conv2d, TwiceDifferentiableConv2d)
 _NORMALISATIONS = (nn.BatchNorm2d, SyncedBatchNorm2d)
 
+_ROUNDING = 1e-3
+"""By how much of the highest logit a folded network may answer otherwise."""
 
-def images_per_pass(images: Tensor, device: torch.device) -> int:
-    """How many images of the size of `images` (B, C, H, W) go through a network at once on a device."""
+
+def images_per_pass(images: Tensor, device: torch.device, model: nn.Module | None = None) -> int:
+    """How many images of the size of `images` (B, C, H, W) go through a network at once on a device.
+
+    Args:
+        images: B at least 1, on any device.
+        device: where the network computes.
+        model: whose size of images counts, if it resizes them first.
+    """
     pixels = CPU_PIXELS_PER_PASS if device.type == "cpu" else PIXELS_PER_PASS
-    return max(1, pixels // (images.shape[-2] * images.shape[-1]))
+    height, width = model.sides(images) if isinstance(model, Tapped) else images.shape[-2:]
+    return max(1, pixels // (height * width))
 
 
 def classifier(model: nn.Module, images: Tensor) -> Classifier:
@@ -52,13 +63,35 @@ def classifier(model: nn.Module, images: Tensor) -> Classifier:
             network once, to see what reads what.
     """
     if isinstance(model, Tapped):
-        return _folded(model.network, _pairs(model.network, images[:1]))
+        return _quick(model, images[:1])
 
     def logits(images: Tensor) -> Tensor:
         classes: Tensor = model(images, reconstruct=False).logits
         return classes
 
     return logits
+
+
+def _quick(model: Tapped, image: Tensor) -> Classifier:
+    """The classifier of a wrapped network, folded where the copy answers as the network does.
+
+    It does not where something recomputes a weight at each pass, as weight normalisation by hooks does,
+    and a network that others wrote may use its parts in any way.
+    """
+    plain = model.around(model.network)
+    logits, pairs = _pairs(model, image)
+    if not pairs:
+        return plain
+    try:
+        folded = model.around(_folded(model.network, pairs))
+        with torch.no_grad():
+            found = folded(image)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        return plain
+    room = _ROUNDING * float(logits.detach().abs().max())
+    return folded if torch.allclose(found, logits, rtol=_ROUNDING, atol=room) else plain
 
 
 def _folded(network: nn.Module, pairs: list[Pair]) -> nn.Module:
@@ -72,11 +105,11 @@ def _folded(network: nn.Module, pairs: list[Pair]) -> nn.Module:
     return copy.deepcopy(network, memo)
 
 
-def _pairs(network: nn.Module, image: Tensor) -> list[Pair]:
-    """The pairs in evaluation mode of a network, as it classifies an image (1, C, H, W)."""
-    if not any(type(module) in _NORMALISATIONS for module in network.modules()):
-        return []
-    logits, runs = _watched(network, image)
+def _pairs(model: Tapped, image: Tensor) -> tuple[Tensor, list[Pair]]:
+    """The logits (1, K) of an image (1, C, H, W), and the pairs in evaluation mode that took part."""
+    if not any(type(module) in _NORMALISATIONS for module in model.network.modules()):
+        return image.new_zeros(0), []
+    logits, runs = _watched(model, image)
     reads = _reads(logits)
     once = {nodes[0]: module for module, nodes in runs.items() if len(nodes) == 1}
     pairs = []
@@ -86,7 +119,7 @@ def _pairs(network: nn.Module, image: Tensor) -> list[Pair]:
             before = once.get(source) if reads[source] == 1 else None
             if isinstance(before, nn.Conv2d) and _still(before, module):
                 pairs.append((before, module))
-    return pairs
+    return logits, pairs
 
 
 def _still(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> bool:
@@ -94,18 +127,20 @@ def _still(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> bool:
     return not (convolution.training or normalisation.training) and normalisation.running_mean is not None
 
 
-def _watched(network: nn.Module, image: Tensor) -> tuple[Tensor, dict[nn.Module, list[Node | None]]]:
+def _watched(model: Tapped, image: Tensor) -> tuple[Tensor, dict[nn.Module, list[Node | None]]]:
     """The logits (1, K) of an image, and what autograd recorded of each run of the modules that matter."""
     runs: dict[nn.Module, list[Node | None]] = {}
 
     def note(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         runs.setdefault(module, []).append(output.grad_fn)
 
-    watched = [module for module in network.modules() if type(module) in _CONVOLUTIONS + _NORMALISATIONS]
+    watched = [
+        module for module in model.network.modules() if type(module) in _CONVOLUTIONS + _NORMALISATIONS
+    ]
     hooks = [module.register_forward_hook(note) for module in watched]
     try:
         with torch.enable_grad():
-            logits: Tensor = network(image.detach().clone().requires_grad_())
+            logits = model.around(model.network)(image.detach().clone().requires_grad_())
     finally:
         for hook in hooks:
             hook.remove()

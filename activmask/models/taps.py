@@ -1,7 +1,9 @@
 """Read a network's pre-activations without leaving anything on it."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +36,24 @@ class Tapped(nn.Module):
     made out of place, so that a tap still holds what the activation saw.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        """Wrap `network`, which maps images (B, C, H, W) to logits (B, K)."""
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        before: nn.Module | None = None,
+        after: Callable[[Any, int], Tensor] | None = None,
+    ) -> None:
+        """Wrap a network that maps images (B, C, H, W) to logits (B, K), by itself or between two steps.
+
+        Args:
+            network: has the taps, the names of layers and the weights.
+            before: makes of images what the network takes; None where it takes images as they are.
+            after: makes logits (B, K) of what the network returns, told B; None where it returns them.
+        """
         super().__init__()
         self.network = network
+        self.before = before
+        self.after = after
         for module in network.modules():
             if getattr(module, "inplace", False) is True:
                 module.inplace = False  # type: ignore[assignment]
@@ -45,8 +61,44 @@ class Tapped(nn.Module):
     def forward(self, images: Tensor, reconstruct: bool = True) -> ModelOutput:  # noqa: ARG002 - one signature for all models
         """Classify images (B, C, H, W)."""
         with _collecting(self.network) as taps:
-            logits = self.network(images)
+            logits = self.around(self.network)(images)
         return ModelOutput(logits, None, taps)
+
+    def sides(self, images: Tensor) -> tuple[int, int]:
+        """Height and width in px at which the network sees images (B, C, H, W), B at least 1."""
+        seen = images[:1]
+        if self.before is not None:
+            with torch.no_grad():
+                seen = self.before(seen.to(device_of(self)))
+        return seen.shape[-2], seen.shape[-1]
+
+    def around(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+        """Logits (B, K) of images (B, C, H, W) by another form of the network."""
+        before, after = self.before, self.after
+        if before is None and after is None:
+            return network
+
+        def logits(images: Tensor) -> Tensor:
+            returned = network(images if before is None else before(images))
+            classes: Tensor = returned if after is None else after(returned, len(images))
+            return classes
+
+        return logits
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model computes: where its first weight lies, else its first buffer; the CPU without either."""
+    held = next((tensor for tensors in (model.parameters(), model.buffers()) for tensor in tensors), None)
+    return torch.device("cpu") if held is None else held.device
+
+
+def refuse_unwrapped(model: nn.Module) -> None:
+    """Refuse a network that was not made to return a `ModelOutput` (raises UsageError)."""
+    if "reconstruct" not in inspect.signature(model.forward).parameters:
+        raise UsageError(
+            f"a {type(model).__name__} does not say what its outputs mean",
+            advice="wrap it: am.find_predictor(network, images).predictor.module is what can be explained",
+        )
 
 
 @contextmanager

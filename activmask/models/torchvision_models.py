@@ -109,7 +109,7 @@ def _small_image_stem(network: nn.Module, channels: int) -> None:
         features.conv0 = _stem(channels, cast(nn.Conv2d, features.conv0).out_channels)
         features.pool0 = nn.Identity()
     elif channels != 3:
-        _replace_first_conv(network, channels)
+        give_first_convolution(network, channels)
 
 
 def _stem(channels: int, outputs: int) -> nn.Conv2d:
@@ -118,7 +118,8 @@ def _stem(channels: int, outputs: int) -> nn.Conv2d:
     return conv
 
 
-def _replace_first_conv(network: nn.Module, channels: int) -> None:
+def give_first_convolution(network: nn.Module, channels: int) -> None:
+    """Give a network a first convolution, untrained, that takes images of so many channels, in place."""
     name, first = next((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
     parent = network.get_submodule(name.rpartition(".")[0])
     conv = nn.Conv2d(

@@ -58,7 +58,14 @@ def discriminator_of(chosen: Chosen) -> tuple[Discriminator[Any], Any] | None:
 
 def term_names(chosen: Chosen) -> list[str]:
     """The objectives that add a term to the loss, in the order in which they are added."""
-    return [one.name for one, settings in switched_on(chosen) if one.term and one.weight(settings)]
+    return [one.name for one, _ in weighed(chosen)]
+
+
+def weighed(chosen: Chosen) -> Iterator[tuple[Objective[Any], Any]]:
+    """Those objectives, with their settings, in that order."""
+    for one, settings in switched_on(chosen):
+        if one.term and one.weight(settings):
+            yield one, settings
 
 
 def shown_always(chosen: Chosen) -> Chosen:

@@ -12,7 +12,7 @@ from activmask.ground.errors import UsageError
 from activmask.ground.limits import MOST_WEIGHT
 from activmask.ground.settings import setting
 from activmask.objectives.input_gradient import outside_gradient
-from activmask.objectives.objective import Needs, Objective, Step
+from activmask.objectives.objective import Needs, Objective
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,28 +63,31 @@ def gradmask(
     Raises:
         UsageError: `contrast` asked of other than two classes.
     """
-    import torch
+    return gradient_size(outside_gradient(decision(logits, target), images, masks), norm)
 
+
+def decision(logits: Tensor, target: Target = "contrast") -> Tensor:
+    """What gradmask differentiates of each image, (B,), given its logits (B, 2).
+
+    Raises:
+        UsageError: `contrast` asked of other than two classes.
+    """
     if target == "contrast" and logits.shape[1] != 2:
         raise UsageError(
             f"gradmask's contrast needs two classes, found {logits.shape[1]}; use gradmask_target positive"
         )
     score = logits[:, 1] - logits[:, 0] if target == "contrast" else logits[:, 1]
-    outside = outside_gradient(score.abs(), images, masks)
+    return score.abs()
+
+
+def gradient_size(outside: Tensor, norm: Norm) -> Tensor:
+    """The size of input gradients (B, C, H, W) that are 0 inside the mask, see `gradmask`; a scalar."""
+    import torch
+
     if norm == "l1":
         return outside.abs().sum()
     lengths: Tensor = torch.linalg.vector_norm(outside.flatten(1), dim=1)
     return lengths.mean()
-
-
-def _term(settings: GradmaskSettings, step: Step) -> Tensor:
-    return gradmask(
-        step.output.logits,
-        step.seen,
-        step.masks,
-        norm=settings.gradmask_norm,
-        target=settings.gradmask_target,
-    )
 
 
 GRADMASK = Objective(
@@ -92,6 +95,7 @@ GRADMASK = Objective(
     switches={"gradmask": Needs(masks=True, surroundings=True, second_derivative=True)},
     label=lambda _: "Gradmask",
     source="Simpson et al. 2019, arXiv 1904.07478; paper Eq. 2",
-    term=_term,
+    score=lambda settings, logits: decision(logits, settings.gradmask_target),
+    term=lambda settings, step: gradient_size(step.outside["gradmask"], settings.gradmask_norm),
     sums=lambda settings: settings.gradmask_norm == "l1",
 )

@@ -18,9 +18,10 @@ def outside_gradient(scores: Tensor, images: Tensor, masks: Tensor) -> Tensor:
         scores: (B,), computed from `images`.
         images: (B, C, H, W), requiring gradients.
         masks: bool (B, 1, H, W), True inside the region of interest.
+            All three may have one axis more in front, of seeds.
 
     Returns:
-        (B, C, H, W).
+        The shape of `images`.
     """
     import torch
 

@@ -68,6 +68,9 @@ class Step:
     """Of the shuffled copy, where an objective needs that pass."""
     discriminator: nn.Module | None
     """Where an objective needs one."""
+    outside: Mapping[str, Tensor]
+    """By the name of an objective that has a `score`, the input gradient of that, 0 inside the masks,
+    (B, C, H, W); it can be differentiated again."""
     pair: tuple[Tensor, Tensor] | None
     """The feature vectors (B, C) of the full and the shuffled images that it is to tell apart."""
 
@@ -135,6 +138,8 @@ class Objective(Generic[S]):
     """What the network sees of images and their shuffled copies (B, C, H, W), given masks (B, 1, H, W)."""
     shows_always: Callable[[S], bool] = lambda _: False
     """Whether evaluation shows the same as training."""
+    score: Callable[[S, Tensor], Tensor] | None = None
+    """What of each image, (B,), given its logits (B, K), has the input gradient that the term reads."""
     term: Callable[[S, Step], Tensor] | None = None
     """A scalar to minimise, before its weight."""
     sums: Callable[[S], bool] = lambda _: False

@@ -38,8 +38,16 @@ def rrr(logits: Tensor, images: Tensor, masks: Tensor) -> Tensor:
     Returns:
         A scalar, at least 0, that can itself be differentiated.
     """
-    score = logits.log_softmax(dim=1).sum(dim=1)
-    return outside_gradient(score, images, masks).square().flatten(1).sum(dim=1).mean()
+    return _squared(outside_gradient(_log_probabilities(logits), images, masks))
+
+
+def _log_probabilities(logits: Tensor) -> Tensor:
+    """Of all classes, summed, (B,)."""
+    return logits.log_softmax(dim=1).sum(dim=1)
+
+
+def _squared(outside: Tensor) -> Tensor:
+    return outside.square().flatten(1).sum(dim=1).mean()
 
 
 RRR = Objective(
@@ -47,5 +55,6 @@ RRR = Objective(
     switches={"rrr": Needs(masks=True, surroundings=True, second_derivative=True)},
     label=lambda _: "RRR",
     source="Ross et al. 2017, arXiv 1703.03717, Eq. 1",
-    term=lambda _, step: rrr(step.output.logits, step.seen, step.masks),
+    score=lambda _, logits: _log_probabilities(logits),
+    term=lambda _, step: _squared(step.outside["rrr"]),
 )

@@ -11,8 +11,17 @@ from torch import Tensor, nn
 
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.models.output import ModelOutput
-from activmask.objectives.chosen import Chosen, discriminator_of, needs, shown, switched_on, term_names
+from activmask.objectives.chosen import (
+    Chosen,
+    discriminator_of,
+    needs,
+    shown,
+    switched_on,
+    term_names,
+    weighed,
+)
 from activmask.objectives.classification import CLASSIFY, cross_entropy
+from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Step
 
 _ALL = slice(None)
@@ -59,8 +68,8 @@ def step_terms(
         part: of the batch that is computed here; what is drawn is drawn for the whole of it, so
             that it does not depend on who computes which part.
     """
-    asked, objectives = needs(chosen), list(switched_on(chosen))
-    for one, settings in objectives:
+    asked = needs(chosen)
+    for one, settings in switched_on(chosen):
         images = one.alter(settings, images, generator) if one.alter else images
     shuffled = masked_shuffle(images, masks, generator) if asked.shuffled else images
     images, shuffled, masks, labels = images[part], shuffled[part], masks[part], labels[part]
@@ -69,6 +78,11 @@ def step_terms(
     if asked.second_derivative:
         seen = seen.detach().requires_grad_()
     output: ModelOutput = model(seen, reconstruct=asked.decoder)
+    gradients = {
+        one.name: outside_gradient(one.score(settings, output.logits), seen, masks)
+        for one, settings in weighed(chosen)
+        if one.score
+    }
     step = Step(
         images=images,
         shuffled=shuffled,
@@ -78,15 +92,20 @@ def step_terms(
         output=output,
         other=other,
         discriminator=discriminator,
+        outside=gradients,
         pair=_pair(chosen, output, other),
     )
-    terms = {CLASSIFY: cross_entropy(output.logits, labels)}
-    terms |= {
+    return StepTerms(terms_of(chosen, step), step.pair)
+
+
+def terms_of(chosen: Chosen, step: Step) -> dict[str, Tensor]:
+    """The weighted terms of a step whose passes are over, by name, the classification's first."""
+    terms = {CLASSIFY: cross_entropy(step.output.logits, step.labels)}
+    return terms | {
         one.name: one.weight(settings) * one.term(settings, step)
-        for one, settings in objectives
-        if one.term and one.weight(settings)
+        for one, settings in weighed(chosen)
+        if one.term
     }
-    return StepTerms(terms, step.pair)
 
 
 def _pair(chosen: Chosen, output: ModelOutput, other: ModelOutput | None) -> tuple[Tensor, Tensor] | None:

@@ -21,7 +21,7 @@ class Predictor:
     """Maps images, float32 (B, C, H, W) in [0, 1], of which no two rows need the same pass, to finite
     logits, float32 (B, K) on the CPU, without gradients; memory is bounded within. A softmax of them
     gives the probabilities of classes, a sigmoid those of labels. A network of one output for two
-    classes gives (0, z)."""
+    classes gives (-z/2, z/2), by the probabilities the same as (0, z), so that class 0 has a gradient."""
     multi_label: bool = False
     """Whether the outputs are labels, each true or not, instead of classes."""
     probabilities: bool = True

@@ -1,6 +1,5 @@
 """What a report consists of: the page's parts, and the files that lie beside it."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -11,7 +10,7 @@ import torch
 from activmask.ground.errors import CheckpointError, DataError
 from activmask.ground.spelling import as_utf8
 from activmask.report.charts.audit_chart import audit_chart, localisation_chart
-from activmask.report.charts.chart import Chart, png, svg, themed_svg
+from activmask.report.charts.chart import Chart
 from activmask.report.charts.curves import valid_curves
 from activmask.report.charts.fewer_masks import fewer_masks
 from activmask.report.charts.reliance import auc_against_attribution
@@ -24,7 +23,8 @@ from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.stems import stems
 from activmask.report.findings.summary import Summary, summarise
-from activmask.report.page.html import Figure, Link, Page, PageTable, Part
+from activmask.report.page.figures import drawn, figures, links
+from activmask.report.page.html import Page, PageTable, Part
 from activmask.report.tables import formats
 from activmask.report.tables.experiment_tables import tables_of
 from activmask.report.tables.latex import latex
@@ -35,7 +35,7 @@ from activmask.runs.seed_folders import Unreadable
 
 Item = TypeVar("Item")
 
-PX_PER_INCH = 96
+MAKER = "activmask report"
 
 HOW_TO_READ = (
     "AUC is the chance that a random image of the positive class scores above a random one of the "
@@ -123,24 +123,25 @@ def gather(
         Part(name="reading", title="How to read it", paragraphs=HOW_TO_READ),
         _scores(tables, summary.notes),
         _differences(tables),
-        Part(name="training", title="How training went", figures=_figures(training)),
+        Part(name="training", title="How training went", figures=figures(training)),
         Part(
             name="attention",
             title="Where the networks look",
             problems=problems,
             tables=tuple(shown for shown, _ in measured_tables),
-            figures=_figures(attention),
+            figures=figures(attention),
         ),
         Part(name="origin", title="How this page was made", command=command),
     )
     page = Page(
-        title="activmask report",
+        maker=MAKER,
+        title=MAKER,
         question=QUESTION,
         answer=answer(summary, [one for _, one in pairs]),
         parts=tuple(part for part in parts if part.says_something),
     )
     files = _score_files(data_sets, summary) | _measured_files(measured_tables)
-    return Contents(page=page, files=files | _drawn([*training, *attention]))
+    return Contents(page=page, files=files | drawn([*training, *attention]))
 
 
 def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:
@@ -184,7 +185,7 @@ def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[PageTable, byt
 def _shown(table: Table, stem: str, files: str) -> PageTable:
     """A table with an anchor of its own and links to the files of a kind."""
     return PageTable(
-        name=f"{table.kind}-{stem}", table=table, files=_links("tables", f"{files}-{stem}", _TABLE)
+        name=f"{table.kind}-{stem}", table=table, files=links("tables", f"{files}-{stem}", _TABLE)
     )
 
 
@@ -205,11 +206,6 @@ def _differences(tables: Sequence[PageTable]) -> Part:
 
 
 _TABLE = {"CSV": "csv", "LaTeX": "tex"}
-_PICTURE = {"SVG": "svg", "PNG": "png"}
-
-
-def _links(folder: str, stem: str, kinds: dict[str, str]) -> tuple[Link, ...]:
-    return tuple(Link(title=title, path=f"{folder}/{stem}.{suffix}") for title, suffix in kinds.items())
 
 
 def _score_files(data_sets: Sequence[_DataSet], summary: Summary) -> dict[str, bytes]:
@@ -227,27 +223,3 @@ def _measured_files(tables: Sequence[tuple[PageTable, bytes]]) -> dict[str, byte
         files[f"tables/{shown.name}.csv"] = csv
         files[f"tables/{shown.name}.tex"] = as_utf8(latex([shown.table]))
     return files
-
-
-def _figures(charts: Sequence[Chart]) -> tuple[Figure, ...]:
-    return tuple(
-        Figure(
-            name=chart.name,
-            title=chart.title,
-            caption=chart.caption,
-            svg=_without_repeated_ids(themed_svg(chart)),
-            width=round(chart.figure.get_size_inches()[0] * PX_PER_INCH),
-            files=_links("figures", chart.name, _PICTURE),
-        )
-        for chart in charts
-    )
-
-
-def _without_repeated_ids(drawing: str) -> str:
-    """Pictures that are alike get one id from matplotlib; nothing refers to it."""
-    return re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", drawing)
-
-
-def _drawn(charts: Sequence[Chart]) -> dict[str, bytes]:
-    vector = {f"figures/{chart.name}.svg": as_utf8(svg(chart)) for chart in charts}
-    return vector | {f"figures/{chart.name}.png": png(chart) for chart in charts}

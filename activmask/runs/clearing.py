@@ -4,19 +4,24 @@ from pathlib import Path
 
 from activmask.ground.errors import PATH, CheckpointError
 from activmask.ground.files import partial_of
+from activmask.ground.interrupts import put_off
 from activmask.runs.folder import EVALUATIONS_FILE, FILES
 
 
 def clear(folder: Path) -> None:
     """Remove all that a run left in a seed's folder, in one step; files of others stay.
 
-    The folder is moved aside for the removal, so that no reader meets half of a run. Whatever was moved
-    aside when this was cut off is cleared and put back first.
+    The folder is moved aside for the removal, so that no reader meets half of a run, and requests to end
+    wait meanwhile. Whatever was moved aside when this was cut off is cleared and put back first.
 
     Raises:
         CheckpointError: it cannot be put back, because somebody has made the folder anew.
     """
-    aside = folder.with_name(f".{folder.name}.cleared")
+    with put_off():
+        _clear(folder, folder.with_name(f".{folder.name}.cleared"))
+
+
+def _clear(folder: Path, aside: Path) -> None:
     if aside.is_dir():
         _put_back(aside, folder)
     if aside.is_dir():

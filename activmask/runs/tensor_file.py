@@ -161,6 +161,11 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
+def has_header(path: Path) -> bool:
+    """Whether a safetensors file says what it is of, as this package's do (raises as `read_safetensors`)."""
+    return _KEY in read_safetensors(path)[1]
+
+
 def check_tensors(
     path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], whose: str
 ) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
+from activmask.models.taps import device_of
 from activmask.objectives.reconstruction import RECON, reconstruction_image
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.attribution import attribute, method_layer
@@ -118,7 +119,7 @@ def explain(
 
 def _outputs(checkpoint: Checkpoint, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
     """Probabilities (N, K) and, from a network trained to reconstruct, images (N, 1, H, W) in [0, 1]."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     with torch.no_grad():
         outputs = [model(part.to(device)) for part in torch.split(images, images_per_pass(images, device))]
     probabilities = torch.cat([output.logits.softmax(dim=1).cpu() for output in outputs])

@@ -105,9 +105,10 @@ def find_feature_map(
     logits, image, runs = _watched(model, network, images[:1])
     if layer is not None:
         return _named(layer, network, runs)
-    if isinstance(network, VisionTransformer):
-        last = list(network.encoder.layers)[-1].ln_1
-        return _feature_map(next(run for run in runs if run.module is last))
+    last = _read_by_the_last_attention(network)
+    tokens = [run for run in runs if run.module is last and _has_places(run.output)]
+    if tokens:
+        return _feature_map(tokens[0])
     body = runs[: _first_of_head(logits, image, runs)]
     run = _last_map(logits, image, body)
     if run is None:
@@ -155,6 +156,24 @@ def _watched(model: nn.Module, network: nn.Module, image: Tensor) -> tuple[Tenso
         for hook in hooks:
             hook.remove()
     return logits, watched, runs
+
+
+def _read_by_the_last_attention(network: nn.Module) -> nn.Module | None:
+    """What gives a vision transformer's last attention its tokens, of torchvision's or timm's form."""
+    if isinstance(network, VisionTransformer):
+        layer: nn.Module = list(network.encoder.layers)[-1].ln_1
+        return layer
+    blocks = getattr(network, "blocks", None)
+    last = blocks[-1] if isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks) else None
+    return getattr(last, "norm1", None) if hasattr(last, "attn") else None
+
+
+def _has_places(output: Tensor) -> bool:
+    try:
+        as_map(output)
+    except ValueError:
+        return False
+    return True
 
 
 def _first_of_head(logits: Tensor, image: Tensor, runs: Sequence[_Run]) -> int:
@@ -216,10 +235,8 @@ def _feature_map(run: _Run) -> FeatureMap:
 def _named(layer: str, network: nn.Module, runs: Sequence[_Run]) -> FeatureMap:
     usable = {}
     for run in runs:
-        try:
+        if _has_places(run.output):
             usable[run.name] = _feature_map(run)
-        except ValueError:
-            continue
     modules = dict(network.named_modules())
     if layer not in modules:
         raise UsageError(f"this network has no layer '{layer}'; {_nearest(layer, list(usable))}")

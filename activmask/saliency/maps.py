@@ -1,7 +1,12 @@
 """What is read off an attribution map: its highest pixels, and how much of it lies inside a mask."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
+
+Sign = Literal["positive", "absolute"]
+"""Which values of a signed map count: those above 0, or all by their size."""
 
 TOP_SHARE = 0.1
 """The share of an image's pixels that count as the highest (paper Figure 4)."""

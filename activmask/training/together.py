@@ -7,6 +7,7 @@ from activmask.training.graphs.replay import train_recorded
 from activmask.training.replicas.advance import advance
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.watcher import Watcher
+from activmask.training.stacks.train import stacks_on, train_stacked
 
 
 def train_together(replicas: Sequence[Replica], epochs: int, progress: Watcher) -> None:
@@ -22,7 +23,7 @@ def train_together(replicas: Sequence[Replica], epochs: int, progress: Watcher) 
     if obstacle := why_not_recorded(going):
         if going[0].device.type == "cuda":
             _say(obstacle, progress)
-    elif _train_recorded(going, epochs, progress):
+    elif _train_as_one(going, epochs, progress) or _train_recorded(going, epochs, progress):
         return
     for epoch in range(epochs):
         for replica in going:
@@ -30,8 +31,18 @@ def train_together(replicas: Sequence[Replica], epochs: int, progress: Watcher) 
                 advance(replica, progress)
 
 
+def _train_as_one(replicas: Sequence[Replica], epochs: int, progress: Watcher) -> bool:
+    """Train the replicas as one network; False where that could not be done, and nothing is lost."""
+    if len(replicas) == 1 or not stacks_on(replicas[0].device):
+        return False
+    if obstacle := train_stacked(replicas, epochs, progress):
+        progress.note(f"seeds are trained beside each other, not as one network: {obstacle}")
+    return not obstacle
+
+
 def _train_recorded(replicas: Sequence[Replica], epochs: int, progress: Watcher) -> bool:
     """Record the replicas' epochs and train; False where that could not be done, and nothing is lost."""
+    replicas = [replica for replica in replicas if replica.next_epoch < epochs]
     for replica in replicas:
         advance(replica, progress)
     try:

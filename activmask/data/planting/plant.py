@@ -279,6 +279,7 @@ def _record(plan: _Plan, row: int, taken: set[str]) -> Record:
         site=dataset.sites[row],
         split=plan.splits[row],
         native=tuple(native) if all(native) else None,
+        columns={name: values[row] for name, values in dataset.columns.items()},
     )
 
 

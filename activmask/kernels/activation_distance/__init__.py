@@ -33,7 +33,7 @@ def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm
     Returns:
         A scalar, at least 0.
     """
-    if _HAS_TRITON and all(tap.is_cuda for tap in (*full, *shuffled)):
+    if _HAS_TRITON and all(tap.is_cuda or tap.is_meta for tap in (*full, *shuffled)):
         from activmask.kernels.activation_distance import triton
 
         return triton.activation_distance(full, shuffled, norm)

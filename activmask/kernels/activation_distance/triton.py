@@ -66,15 +66,20 @@ def _measure(
 
 @triton.jit
 def _spread(
-    gradient, full, shuffled, lengths, to_full, to_shuffled, outer, axis, inner, accumulator: tl.constexpr,
+    gradient, full, shuffled, lengths, to_full, to_shuffled, seeds, norms_per_seed, outer, axis, inner,
+    accumulator: tl.constexpr,
     norms_per_tile: tl.constexpr, axis_per_tile: tl.constexpr, tiles: tl.constexpr,
     inner_is_one: tl.constexpr, wants_full: tl.constexpr, wants_shuffled: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of the sum of all lengths: each difference over its length, and the negative of that."""
+    """The gradient of the sum of all lengths: each difference over its length, and the negative of that.
+
+    Of several seeds, each `norms_per_seed` norms in turn are one's, and each has its own gradient.
+    """
     norm, start, exists = _tile(outer, axis, inner, norms_per_tile, inner_is_one)
     step = tl.program_id(1) * (tiles * axis_per_tile) + tl.arange(0, axis_per_tile)
     length = tl.load(lengths + norm, mask=exists, other=0)
-    scale = tl.where(length == 0, 0, tl.load(gradient))
+    own = tl.load(gradient + (norm // norms_per_seed) % seeds, mask=exists, other=0)
+    scale = tl.where(length == 0, 0, own)
     divisor = tl.where(length == 0, 1, length)
     for _ in range(tiles):
         wanted = exists[:, None] & (step < axis)[None, :]
@@ -171,7 +176,7 @@ def distances_backward(
     with torch.cuda.device_of(full):
         _spread[plan.grid](
             gradient, full.contiguous(memory_format=layout), shuffled.contiguous(memory_format=layout),
-            lengths, to_full, to_shuffled, *plan.sizes, _TYPES[wide], *plan.constants,
+            lengths, to_full, to_shuffled, 1, 1, *plan.sizes, _TYPES[wide], *plan.constants,
             wants_full, wants_shuffled,
         )  # fmt: skip
     return to_full, to_shuffled
@@ -194,6 +199,8 @@ def _(_: Tensor, full: Tensor, shuffled: Tensor, *rest: Any) -> tuple[Tensor, Te
 
 def _save(ctx: Any, inputs: tuple[Tensor, Tensor, str], output: tuple[Tensor, Tensor]) -> None:
     full, shuffled, ctx.norm = inputs
+    # Or zeros would be written for the lengths, which have no gradient.
+    ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(full, shuffled, output[1])
 
@@ -214,6 +221,103 @@ def _refuse(ctx: Any, *_: Tensor) -> None:
 
 distances.register_autograd(_backward, setup_context=_save)
 distances_backward.register_autograd(_refuse)
+
+
+@torch.library.custom_op("activmask::seed_distances", mutates_args=())
+def seed_distances(full: Tensor, shuffled: Tensor, seeds: int, norms_per_seed: int) -> tuple[Tensor, Tensor]:
+    """The lengths of the differences between activations of R seeds that lie side by side.
+
+    Args:
+        full: (outer, axis, inner), contiguous; a norm runs over `axis`, and of the norms in the order
+            of memory each `norms_per_seed` in turn are one seed's.
+        shuffled: the same shape.
+        seeds: R.
+        norms_per_seed: how many that are.
+
+    Returns:
+        The sum of each seed's lengths (R,), differentiable once; and all lengths, (., R, norms_per_seed).
+    """
+    wide = _accumulator(full, shuffled)
+    plan = tiling(full.shape, False, "channel")
+    lengths = full.new_empty(plan.outer * plan.inner, dtype=wide)
+    sums = full.new_empty(plan.grid[0], dtype=wide)
+    with torch.cuda.device_of(full):
+        _measure[plan.grid](full, shuffled, lengths, sums, *plan.sizes, _TYPES[wide], *plan.constants, False)
+    lengths = lengths.view(-1, seeds, norms_per_seed)
+    return lengths.sum((0, 2)), lengths
+
+
+@seed_distances.register_fake
+def _(full: Tensor, shuffled: Tensor, seeds: int, norms_per_seed: int) -> tuple[Tensor, Tensor]:
+    wide = _accumulator(full, shuffled)
+    count = full.shape[0] * full.shape[2] // (seeds * norms_per_seed)
+    return full.new_empty(seeds, dtype=wide), full.new_empty((count, seeds, norms_per_seed), dtype=wide)
+
+
+@torch.library.custom_op("activmask::seed_distances_backward", mutates_args=())
+def seed_distances_backward(
+    gradient: Tensor, full: Tensor, shuffled: Tensor, lengths: Tensor, wants_full: bool, wants_shuffled: bool
+) -> tuple[Tensor, Tensor]:
+    """The gradient of `seed_distances` given that of its sums (R,); an empty tensor where none is wanted."""
+    wide, plan = _accumulator(full, shuffled), tiling(full.shape, False, "channel")
+    to_full, to_shuffled = _gradients(full, shuffled, wants_full, wants_shuffled)
+    with torch.cuda.device_of(full):
+        _spread[plan.grid](
+            gradient.contiguous(), full, shuffled, lengths, to_full, to_shuffled, *lengths.shape[1:],
+            *plan.sizes, _TYPES[wide], *plan.constants, wants_full, wants_shuffled,
+        )  # fmt: skip
+    return to_full, to_shuffled
+
+
+@seed_distances_backward.register_fake
+def _(_: Tensor, full: Tensor, shuffled: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return _gradients(full, shuffled, *rest[-2:])
+
+
+def _save_seeds(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(*inputs[:2], output[1])
+
+
+def _seeds_backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    wanted = ctx.needs_input_grad[:2]
+    pair = seed_distances_backward(gradient, *ctx.saved_tensors, *wanted)
+    return (*(slope if wants else None for slope, wants in zip(pair, wanted, strict=True)), None, None)
+
+
+seed_distances.register_autograd(_seeds_backward, setup_context=_save_seeds)
+seed_distances_backward.register_autograd(_refuse)
+
+
+@distances.register_vmap
+def _(
+    info: Any, in_dims: tuple[int | None, ...], full: Tensor, shuffled: Tensor, norm: str
+) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+    """Of several seeds' activations, whose channels lie side by side, in as many launches as of one's."""
+    pair = [
+        tap.expand(info.batch_size, *tap.shape) if dim is None else tap.movedim(dim, 0)
+        for tap, dim in zip((full, shuffled), in_dims[:2], strict=True)
+    ]
+    if full.ndim == 5 and norm == "layer":
+        # A sample's activations are no stretch of memory here, which the kernels' norms are.
+        accumulator = _accumulator(full, shuffled)
+        difference = pair[0].to(accumulator) - pair[1].to(accumulator)
+        lengths = torch.linalg.vector_norm(difference, dim=(2, 3, 4))
+        return (lengths.sum(dim=1), lengths.detach()), (0, 0)
+    every = pair[0].shape[2] if full.ndim == 5 and norm == "row" else 1
+    sums, lengths = seed_distances(*(_side_by_side(tap, norm) for tap in pair), info.batch_size, every)
+    return (sums, lengths.movedim(1, 0)), (0, 0)
+
+
+def _side_by_side(taps: Tensor, norm: str) -> Tensor:
+    """Taps (R, B, C, H, W) or (R, B, F) as (outer, axis, inner); a view where the channels lie last."""
+    if taps.ndim == 3:
+        return taps.transpose(0, 1).reshape(-1, taps.shape[2], 1)
+    seeds, _, channels, _, width = taps.shape
+    last = taps.permute(1, 3, 4, 0, 2)
+    shape = (-1, width, seeds * channels) if norm == "row" else (-1, channels, 1)
+    return last.reshape(shape)
 
 
 def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: Norm) -> Tensor:

@@ -26,6 +26,9 @@ def conv2d(
     gradient of an input gradient is made of convolutions of the forward pass's kind. It can be
     compiled and autocast like torch's. There is no forward-mode derivative.
 
+    Networks stacked along the channels are groups. On CUDA, channels-last tensors of bfloat16 or float32
+    are computed in Triton or by cuDNN, whichever is quicker at their shape, see `choice`.
+
     Shapes: B images, C channels in, D channels out, H x W pixels, K x L kernel.
 
     Args:

@@ -10,15 +10,15 @@ from typing import Any
 from torch import Tensor
 from torch.library import custom_op
 
-from activmask.kernels.convolution import reference
+from activmask.kernels.convolution import forms, reference
 from activmask.kernels.torch_private import will_run
 
 # The shapes and strides of tensors without values follow from the same code.
-conv2d = custom_op("activmask::conv2d", reference.conv2d, mutates_args=())
+conv2d = custom_op("activmask::conv2d", forms.conv2d, mutates_args=())
 conv2d.register_fake(reference.conv2d)
-data_gradient = custom_op("activmask::conv2d_data_gradient", reference.data_gradient, mutates_args=())
+data_gradient = custom_op("activmask::conv2d_data_gradient", forms.data_gradient, mutates_args=())
 data_gradient.register_fake(reference.data_gradient)
-weight_gradient = custom_op("activmask::conv2d_weight_gradient", reference.weight_gradient, mutates_args=())
+weight_gradient = custom_op("activmask::conv2d_weight_gradient", forms.weight_gradient, mutates_args=())
 weight_gradient.register_fake(reference.weight_gradient)
 
 Gradients = tuple[Tensor | None, ...]

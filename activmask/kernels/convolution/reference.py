@@ -31,7 +31,7 @@ def conv2d(
     output: Tensor = torch.ops.aten.convolution(
         images, weight, bias, stride, padding, dilation, False, [0, 0], groups
     )
-    return output.contiguous(memory_format=_layout(images, weight))
+    return output.contiguous(memory_format=layout_of(images, weight))
 
 
 def data_gradient(
@@ -44,7 +44,7 @@ def data_gradient(
     groups: int,
 ) -> Tensor:
     """The gradient in the images, of shape `size`, given that in the output, (B, D, H', W')."""
-    layout = _layout(gradient, weight)
+    layout = layout_of(gradient, weight)
     # Of the images themselves only the shape is read; the memory is never written to.
     images = torch.empty(size, dtype=gradient.dtype, device=gradient.device, memory_format=layout)
     geometry = (stride, padding, dilation, False, [0, 0], groups)
@@ -62,14 +62,29 @@ def weight_gradient(
     groups: int,
 ) -> Tensor:
     """The gradient in the weight, of shape `size`, given that in the output, (B, D, H', W')."""
-    layout = _layout(images, gradient)
+    layout = layout_of(images, gradient)
     weight = torch.empty(size, dtype=gradient.dtype, device=gradient.device, memory_format=layout)
     geometry = (stride, padding, dilation, False, [0, 0], groups)
     found: Tensor = _BACKWARD(gradient, images, weight, None, *geometry, [False, True, False])[1]
     return found.contiguous(memory_format=layout)
 
 
-def _layout(*tensors: Tensor) -> torch.memory_format:
+def output_shape(
+    images: Sequence[int],
+    weight: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int] = (1, 1),
+) -> list[int]:
+    """The shape (B, D, H', W') of the convolution of images and weight of these shapes."""
+    reaches = [(taps - 1) * spread + 1 for taps, spread in zip(weight[2:], dilation, strict=True)]
+    return [images[0], weight[0]] + [
+        (size + 2 * added - reach) // step + 1
+        for size, added, reach, step in zip(images[2:], padding, reaches, stride, strict=True)
+    ]
+
+
+def layout_of(*tensors: Tensor) -> torch.memory_format:
     """Channels-last where one tensor is unmistakably so, as torch's own convolution decides.
 
     Saying it aloud makes the strides a function of the arguments alone, whichever backend

@@ -1,5 +1,6 @@
 """Destroy the spatial information outside a region of interest, keep its intensities."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 import torch
@@ -24,8 +25,26 @@ def masked_shuffle(images: Tensor, masks: Tensor, generator: torch.Generator) ->
     Returns:
         (B, C, H, W), the shuffled copy.
     """
-    if images.is_cuda and _HAS_TRITON:
+    if (images.is_cuda or images.is_meta) and _HAS_TRITON:
         from activmask.kernels.masked_shuffle import triton
 
         return triton.masked_shuffle(images, masks, generator)
     return reference.masked_shuffle(images, masks, generator)
+
+
+def masked_shuffles(images: Tensor, masks: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """`masked_shuffle` of several seeds' images at once, each drawn from a generator of its own.
+
+    Args:
+        images: (R, B, C, H, W), of R seeds.
+        masks: bool (R, B, 1, H, W).
+        generators: R of them; a seed's permutations are those that it would have drawn by itself.
+
+    Returns:
+        (R, B, C, H, W).
+    """
+    if (images.is_cuda or images.is_meta) and _HAS_TRITON:
+        from activmask.kernels.masked_shuffle import triton
+
+        return triton.masked_shuffles(images, masks, generators)
+    return reference.masked_shuffles(images, masks, generators)

@@ -12,6 +12,7 @@ takes all three for a small image; a large one is cut into tiles, and each step 
 Shapes: B images, C channels, P = H * W pixels, T tiles.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,13 +31,18 @@ _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @triton.jit
-def _write_keys(keys, seed, offset, image):
-    """The round keys of one image: Philox keyed by `seed`, counting word, image and `offset`."""
+def _write_keys(keys, seed, offset, image, per_seed):
+    """The round keys of one image: Philox keyed by its seed, counting word, image and offset."""
     word = tl.arange(0, _KEY_WORDS)
     zero = word * 0
-    count = tl.load(offset)
+    own = image // per_seed
+    count = tl.load(offset + own)
     key, _, _, _ = tl.philox(
-        tl.load(seed), word, zero + image, zero + count.to(tl.int32), zero + (count >> 32).to(tl.int32)
+        tl.load(seed + own),
+        word,
+        zero + image % per_seed,
+        zero + count.to(tl.int32),
+        zero + (count >> 32).to(tl.int32),
     )
     tl.store(keys + image * _KEY_WORDS + word, key.to(tl.int32, bitcast=True))
 
@@ -92,13 +98,13 @@ def _move(images, out, places, number, rank, kept, channels, strides, inverse: t
 
 @triton.jit
 def _shuffle_image(
-    images, masks, out, places, keys, seed, offset, channels, pixels, strides,
+    images, masks, out, places, keys, seed, offset, per_seed, channels, pixels, strides,
     high_bits: tl.constexpr, low_bits: tl.constexpr, inverse: tl.constexpr,
 ):  # fmt: skip
     """All three steps for one small image."""
     image = tl.program_id(0)
     images, masks, out, places = _of_image(images, masks, out, places, image, pixels, strides)
-    _write_keys(keys, seed, offset, image)
+    _write_keys(keys, seed, offset, image, per_seed)
     pixel = tl.arange(0, 1 << (high_bits + low_bits))
     outside = _outside(masks, pixel, pixels, strides[7])
     tl.store(places + tl.cumsum(outside.to(tl.int32), 0) - 1, pixel, mask=outside)
@@ -112,11 +118,13 @@ def _shuffle_image(
 
 
 @triton.jit
-def _count_tile(masks, counts, keys, seed, offset, pixels, mask_b, mask_p, tile_size: tl.constexpr):
+def _count_tile(
+    masks, counts, keys, seed, offset, per_seed, pixels, mask_b, mask_p, tile_size: tl.constexpr
+):  # fmt: skip
     """How many outside pixels a tile has; the first tile's program draws the keys besides."""
     image, tile = tl.program_id(0), tl.program_id(1)
     if tile == 0:
-        _write_keys(keys, seed, offset, image)
+        _write_keys(keys, seed, offset, image, per_seed)
     pixel = tile * tile_size + tl.arange(0, tile_size)
     outside = _outside(masks + image.to(tl.int64) * mask_b, pixel, pixels, mask_p)
     tl.store(counts + image * tl.num_programs(1) + tile, tl.sum(outside.to(tl.int32), 0))
@@ -187,8 +195,8 @@ def shuffle(images: Tensor, masks: Tensor, seed: Tensor, offset: Tensor, inverse
     Args:
         images: (B, C, H, W), any dtype of at most 8 bytes, any strides.
         masks: bool (B, 1, H, W), True inside the region of interest.
-        seed: int64, one number, on the device of `images`.
-        offset: int64, one number, on the device of `images`; each draws permutations of its own.
+        seed: int64, one number for as many images each, on the device of `images`.
+        offset: int64, as many; each draws permutations of its own.
         inverse: bring every pixel back to where the same call without it took it from.
 
     Returns:
@@ -213,8 +221,8 @@ def _in_one_launch(
     bits = _bits(pixels)
     places, keys = _work(images, batch, pixels), _work(images, batch, _KEY_WORDS.value)
     _shuffle_image[(batch,)](
-        images, masks, out, places, keys, seed, offset, channels, pixels, _strides(images, out, masks),
-        bits // 2, bits - bits // 2, inverse, num_warps=4 if bits <= 10 else 8,
+        images, masks, out, places, keys, seed, offset, batch // seed.numel(), channels, pixels,
+        _strides(images, out, masks), bits // 2, bits - bits // 2, inverse, num_warps=4 if bits <= 10 else 8,
     )  # fmt: skip
 
 
@@ -229,7 +237,8 @@ def _in_tiles(
     keys = _work(images, batch, _KEY_WORDS.value)
     strides = _strides(images, out, masks)
     grid = (batch, tiles)
-    _count_tile[grid](masks, counts, keys, seed, offset, pixels, *strides[6:], _TILE)
+    per_seed = batch // seed.numel()
+    _count_tile[grid](masks, counts, keys, seed, offset, per_seed, pixels, *strides[6:], _TILE)
     _list_tile[grid](
         images, masks, out, places, numbers, counts, kept_counts, keys, channels, pixels, strides,
         bits // 2, bits - bits // 2, tiles, _TILE,
@@ -268,6 +277,18 @@ shuffle.register_autograd(_backward, setup_context=_save)
 
 def masked_shuffle(images: Tensor, masks: Tensor, generator: torch.Generator) -> Tensor:
     """The Triton form of `activmask.kernels.masked_shuffle.masked_shuffle`; same arguments and result."""
-    words = torch.randint(2**62, (2,), generator=generator, device=images.device)
+    words = _words(generator, images.device)
     shuffled: Tensor = shuffle(images, masks, words[0], words[1], False)
     return shuffled
+
+
+def masked_shuffles(images: Tensor, masks: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """The Triton form of `activmask.kernels.masked_shuffle.masked_shuffles`; same arguments and result."""
+    words = torch.stack([_words(generator, images.device) for generator in generators], dim=1)
+    shuffled: Tensor = shuffle(images.flatten(0, 1), masks.flatten(0, 1), words[0], words[1], False)
+    return shuffled.view_as(images)
+
+
+def _words(generator: torch.Generator, device: torch.device) -> Tensor:
+    """A seed and an offset."""
+    return torch.randint(2**62, (2,), generator=generator, device=device)

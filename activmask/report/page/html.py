@@ -1,4 +1,4 @@
-"""The report as one HTML file: what stands on it, and how that becomes text.
+"""A page as one HTML file: what stands on it, and how that becomes text.
 
 Everything is inlined: the page asks no network and no other file for anything.
 """
@@ -15,9 +15,6 @@ from markupsafe import Markup
 from activmask.ground.shown import shown
 from activmask.report.findings.account import Fact
 from activmask.report.tables.table import Row, Table
-
-GENERATOR = "activmask report"
-"""What a page names as its maker, by which it is known again."""
 
 WIDE = 700
 """In px; a wider figure has no other beside it."""
@@ -87,8 +84,10 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """The whole report."""
+    """All of it."""
 
+    maker: str
+    """The command that made it, by which it is known again."""
     title: str
     question: str
     answer: tuple[str, ...]
@@ -138,7 +137,7 @@ def render(page: Page) -> str:
     template = environment.from_string(_resource("page.html.jinja"))
     return template.render(
         page=page,
-        generator=f"{GENERATOR} {version('activmask')}",
+        generator=f"{page.maker} {version('activmask')}",
         css=_resource("page.css"),
         classes=classes,
         script=script,

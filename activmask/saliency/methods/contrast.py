@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def contrast(request: Request) -> Tensor:
-    """|d(y_t - max of the others) / dx|, averaged over channels.
+    """d(y_t - max of the others) / dx.
 
-    With two classes this is |d(y1 - y0) / dx| whatever the target, the gradient that gradmask
-    penalises outside the mask (paper Eq. 2).
+    With two classes this is d(y1 - y0) / dx up to its sign, whatever the target: the gradient whose size
+    gradmask penalises outside the mask (paper Eq. 2).
     """
     return request.gradient(request.margin(request.logits(request.images)))
 

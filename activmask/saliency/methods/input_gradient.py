@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def input_gradient(request: Request) -> Tensor:
-    """|dy_t / dx|, averaged over channels (Simonyan et al. 2014, arXiv 1312.6034)."""
+    """dy_t / dx (Simonyan et al. 2014, arXiv 1312.6034)."""
     # The highest score is the predicted class's, so that no pass is spent on finding the class.
     return request.gradient(request.own(request.logits(request.images)))
 

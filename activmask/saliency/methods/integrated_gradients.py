@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def integrated_gradients(request: Request, *, steps: int) -> Tensor:
-    """|integrated gradient of y_t| from a black image, averaged over channels.
+    """The integrated gradient of y_t from a black image.
 
     Sundararajan et al. 2017 (arXiv 1703.01365).
 
@@ -29,7 +29,7 @@ def integrated_gradients(request: Request, *, steps: int) -> Tensor:
         n_steps=steps,
         internal_batch_size=max(request.images_per_pass, len(request.images)),
     )
-    return maps.abs().mean(dim=1)
+    return maps
 
 
 INTEGRATED_GRADIENTS = Method(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def occlusion(request: Request, *, windows: int) -> Tensor:
-    """|change of y_t| when a black square covers a pixel, in steps of half of its side.
+    """The fall of y_t when a black square covers a pixel, in steps of half of its side.
 
     Zeiler & Fergus 2014 (arXiv 1311.2901), averaged over the squares that cover the pixel.
 
@@ -33,7 +33,7 @@ def occlusion(request: Request, *, windows: int) -> Tensor:
         target=request.targets,
         perturbations_per_eval=max(1, request.images_per_pass // len(request.images)),
     )
-    return maps.abs().mean(dim=1)
+    return maps
 
 
 OCCLUSION = Method(
@@ -41,4 +41,5 @@ OCCLUSION = Method(
     help="how much covering each pixel with a black square changes the class's score",
     source="Zeiler & Fergus 2014, arXiv 1311.2901",
     options={"windows": 8},
+    predictions_only=True,
 )

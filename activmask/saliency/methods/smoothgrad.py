@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def smoothgrad(request: Request, *, draws: int, noise: float) -> Tensor:
-    """|mean of dy_t / dx over noisy copies|, averaged over channels.
+    """The mean of dy_t / dx over noisy copies.
 
     Smilkov et al. 2017 (arXiv 1706.03825). The noise follows from the seed alone and is the same for
     every image.
@@ -44,7 +44,7 @@ def smoothgrad(request: Request, *, draws: int, noise: float) -> Tensor:
                     abs=False,
                 )
             )
-    return torch.cat(maps).abs().mean(dim=1)
+    return torch.cat(maps)
 
 
 SMOOTHGRAD = Method(

@@ -108,19 +108,20 @@ def record(replica: Replica) -> Recording:
         RuntimeError: CUDA cannot capture what the epoch does, or its memory is full.
     """
     device = replica.device
-    recorder = _new_recorder(derived_generator(replica.seed, "step", 0, device))
+    generator = derived_generator(replica.seed, "step", 0, device)
+    recorder = new_recorder(generator)
     health = new_health(replica)
     kinds: dict[tuple[int, ...], tuple[Segment, Callable[[], None]]] = {}
     plan = list(_segment_sizes(replica.batch_sizes))
     splits = {name: judged(replica, name) for name in judged_splits(replica.config.training)}
     verdict = new_verdict(len(splits), device)
-    with _capturable(replica):
+    with capturable([replica]):
         for sizes in plan:
             if sizes not in kinds:
                 segment = new_segment(replica, sizes)
-                steps = partial(take_steps, replica, segment, health, recorder.generator)
-                kinds[sizes] = segment, _recorded(steps, recorder)
-        judge = _recorded(partial(judge_epoch, replica, splits, health, verdict), recorder)
+                steps = partial(take_steps, replica, segment, health, generator)
+                kinds[sizes] = segment, recorded(steps, recorder)
+        judge = recorded(partial(judge_epoch, replica, splits, health, verdict), recorder)
     segments = [kinds[sizes] for sizes in plan]
     numbers = sum(segment.values.numel() for segment, _ in segments) + len(verdict)
     results = torch.zeros(MOST_AHEAD, numbers, dtype=torch.float64, device=device)
@@ -130,7 +131,7 @@ def record(replica: Replica) -> Recording:
     return Recording(
         replica=replica,
         stream=recorder.stream,
-        generator=recorder.generator,
+        generator=generator,
         segments=segments,
         judge=judge,
         verdict=verdict,
@@ -139,29 +140,32 @@ def record(replica: Replica) -> Recording:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Recorder:
-    """What one replica's graphs have in common: they never run at the same time."""
+class Recorder:
+    """What some graphs have in common: they never run at the same time."""
 
-    generator: torch.Generator
+    generators: tuple[torch.Generator, ...]
     stream: torch.cuda.Stream | None
     pool: Any
     """Of the memory that they take turns in, on CUDA."""
 
 
-def _new_recorder(generator: torch.Generator) -> _Recorder:
-    if generator.device.type != "cuda":
-        return _Recorder(generator=generator, stream=None, pool=None)
-    stream = torch.cuda.Stream(generator.device)
-    return _Recorder(generator=generator, stream=stream, pool=torch.cuda.graph_pool_handle())
+def new_recorder(*generators: torch.Generator) -> Recorder:
+    """For graphs that draw from these generators, on their device."""
+    device = generators[0].device
+    if device.type != "cuda":
+        return Recorder(generators=generators, stream=None, pool=None)
+    stream = torch.cuda.Stream(device)
+    return Recorder(generators=generators, stream=stream, pool=torch.cuda.graph_pool_handle())
 
 
 @contextmanager
-def _capturable(replica: Replica) -> Iterator[None]:
+def capturable(replicas: Sequence[Replica]) -> Iterator[None]:
     """Allow the optimizers to be captured, which they complain of where they are not."""
-    if replica.device.type != "cuda":
+    if replicas[0].device.type != "cuda":
         yield
         return
-    groups = [group for optimizer in optimizers(replica) for group in optimizer.param_groups]
+    both = [optimizer for replica in replicas for optimizer in optimizers(replica)]
+    groups = [group for optimizer in both for group in optimizer.param_groups]
     for group in groups:
         group["capturable"] = True
     try:
@@ -178,7 +182,7 @@ def _segment_sizes(sizes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         yield sizes[first : first + SEGMENT_STEPS]
 
 
-def _recorded(work: Callable[[], None], recorder: _Recorder) -> Callable[[], None]:
+def recorded(work: Callable[[], None], recorder: Recorder) -> Callable[[], None]:
     """What does the work when it is called: the replay of a graph on CUDA, elsewhere the work itself."""
     if recorder.stream is None:
         return work
@@ -186,9 +190,10 @@ def _recorded(work: Callable[[], None], recorder: _Recorder) -> Callable[[], Non
     with warnings.catch_warnings():
         # Newer versions of torch find the generator themselves, and say that this is not needed.
         warnings.simplefilter("ignore")
-        graph.register_generator_state(recorder.generator)
+        for generator in recorder.generators:
+            graph.register_generator_state(generator)
     # Its own context leaves the stream current when a capture fails.
-    with _on(recorder.stream), torch.cuda.graph(graph, pool=recorder.pool, stream=recorder.stream):
+    with on(recorder.stream), torch.cuda.graph(graph, pool=recorder.pool, stream=recorder.stream):
         work()
     return partial(_replay, graph, work)
 
@@ -197,7 +202,8 @@ def _replay(graph: torch.cuda.CUDAGraph, work: Callable[[], None]) -> None:  # n
     graph.replay()
 
 
-def _on(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
+def on(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
+    """Have the device's work queued on a stream, where there is one."""
     return nullcontext() if stream is None else torch.cuda.stream(stream)
 
 
@@ -210,7 +216,7 @@ def launch(recording: Recording) -> None:
     recording.generator.manual_seed(derived_seed(replica.seed, "step", epoch))
     if recording.stream is not None:
         order = order.pin_memory()
-    with _on(recording.stream):
+    with on(recording.stream):
         waiting = order.to(replica.device, non_blocking=True)
         for segment, run in recording.segments:
             picked, waiting = waiting.tensor_split([len(segment.picked)])

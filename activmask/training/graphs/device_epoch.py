@@ -104,7 +104,7 @@ def take_steps(replica: Replica, segment: Segment, health: Health, generator: to
     train = replica.train
     assert isinstance(train, Samples)
     replica.model.train()
-    with _stopping(replica, health):
+    with stopping(replica, health.stopped):
         for step, picked in enumerate(segment.picked.split(segment.sizes)):
             batch = train.images[picked], train.masks[picked], train.labels[picked]
             passed = forward_step(replica, *batch, generator)
@@ -114,11 +114,11 @@ def take_steps(replica: Replica, segment: Segment, health: Health, generator: to
 
 
 @contextmanager
-def _stopping(replica: Replica, health: Health) -> Iterator[None]:
-    """Have the fused optimizers leave everything as it is where `health.stopped` is 1."""
+def stopping(replica: Replica, stopped: Tensor) -> Iterator[None]:
+    """Have the fused optimizers leave everything as it is where the scalar `stopped` is 1."""
     both = optimizers(replica)
     for optimizer in both:
-        optimizer.found_inf = health.stopped  # type: ignore[attr-defined]
+        optimizer.found_inf = stopped  # type: ignore[attr-defined]
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from activmask.training.replicas.epoch import (
     mean_losses,
     step_count,
 )
+from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.watcher import Watcher
 
 SECONDS_AHEAD = 1.0
@@ -93,28 +94,47 @@ def collect(recording: Recording, seconds: float, progress: Watcher) -> Training
     replica = recording.replica
     results = recording.results[: recording.launched].cpu()
     recording.launched = 0
-    steps = step_count(replica)
     for numbers in results:
-        try:
-            row, is_best = _outcome(recording, numbers, seconds)
-        except TrainingDiverged as failure:
+        if failure := note_epoch(replica, *values_and_verdict(recording, numbers), seconds, progress):
             return failure
-        progress.step(replica.seed, replica.next_epoch, steps, steps)
-        keep_row(replica, row, is_best=is_best)
-        progress.epoch(replica.seed, row)
     return None
 
 
-def _outcome(recording: Recording, numbers: Tensor, seconds: float) -> tuple[dict[str, Any], bool]:
+def note_epoch(
+    replica: Replica, values: Tensor, verdict: Tensor, seconds: float, progress: Watcher
+) -> TrainingDiverged | None:
+    """Note one epoch that is over.
+
+    Args:
+        replica: its history grows.
+        values: on the host, each step's loss and weighted terms (steps, 1 + T).
+        verdict: on the host, see `epoch_verdict`.
+        seconds: that one epoch of all replicas took.
+        progress: is told.
+
+    Returns:
+        What was wrong, if the epoch was not finite; it is not noted then.
+    """
+    try:
+        row, is_best = _outcome(replica, values, verdict, seconds)
+    except TrainingDiverged as failure:
+        return failure
+    steps = step_count(replica)
+    progress.step(replica.seed, replica.next_epoch, steps, steps)
+    keep_row(replica, row, is_best=is_best)
+    progress.epoch(replica.seed, row)
+    return None
+
+
+def _outcome(
+    replica: Replica, values: Tensor, verdict: Tensor, seconds: float
+) -> tuple[dict[str, Any], bool]:
     """An epoch's row of the history, and whether it is the best so far.
 
     Raises:
         TrainingDiverged: it has a loss or logits that are not finite.
     """
-    replica = recording.replica
-    values, verdict = values_and_verdict(recording, numbers)
-    sizes = [size for segment, _ in recording.segments for size in segment.sizes]
-    by_step = list(zip(values, sizes, strict=True))
+    by_step = list(zip(values, replica.batch_sizes, strict=True))
     for step, (of_step, _) in enumerate(by_step):
         if not of_step[0].isfinite():
             raise diverged(replica, step, of_step)

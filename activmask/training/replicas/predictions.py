@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from activmask.models.taps import device_of
 from activmask.training.feed.stream import StreamedImages
 from activmask.training.feed.workers import worker_losses_named
 
@@ -39,7 +40,7 @@ def predict(model: nn.Module, images: Tensor | StreamedImages) -> Tensor:
     The model's mode is restored.
     """
     batch_size = evaluation_batch(images)
-    device = next(model.parameters()).device
+    device = device_of(model)
     training = model.training
     model.eval()
     with torch.no_grad(), worker_losses_named():

@@ -230,7 +230,11 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
         index, _, entry = key.partition(".")
         state.setdefault(int(index), {})[entry] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    # The fused optimizer walks through memory, so a moment has to lie there as its parameter does.
+    lay_moments_out(optimizer)
+
+
+def lay_moments_out(optimizer: torch.optim.Optimizer) -> None:
+    """Lay an optimizer's moments out in memory as their parameters lie; the fused one walks through it."""
     for parameter, entries in optimizer.state.items():
         for key, tensor in entries.items():
             if tensor.shape == parameter.shape:

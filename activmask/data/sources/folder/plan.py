@@ -6,11 +6,11 @@ Only file headers are read here.
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from activmask.data.dataset import COLUMNS
+from activmask.data.dataset import COLUMNS, free_columns, means_a_file
 from activmask.data.file_names import safe_name
 from activmask.data.files.images import SUFFIXES, bit_depth, faults_of_masks, image_size
 from activmask.data.files.likeness import is_missing, refuse_likenesses
@@ -42,6 +42,8 @@ class Item:
     """(height, width) in px."""
     bit_depth: int
     """8 or 16."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What else the table says of it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Plan:
     items: tuple[Item, ...]
     skipped: tuple[tuple[str, str], ...]
     """(file name, reason)"""
+    left_out: tuple[str, ...]
+    """Columns of the table that a data set cannot keep."""
 
 
 def plan_items(images: Path, labels: Path, masks: Path | None) -> Plan:
@@ -73,7 +77,8 @@ def plan_items(images: Path, labels: Path, masks: Path | None) -> Plan:
             items.append(_item(row, path, images, find_mask(row, path), taken))
         except DataError as error:
             skipped.append((row["file_name"], reason(error, (images, masks))))
-    return Plan(tuple(items), tuple(skipped))
+    left_out = tuple(name for name in rows[0].cells if name not in COLUMNS and means_a_file(name))
+    return Plan(tuple(items), tuple(skipped), left_out)
 
 
 def number_classes(labels: set[str]) -> dict[str, int]:
@@ -141,6 +146,7 @@ def _item(row: CsvRow, path: PurePosixPath, images: Path, mask: Path | None, tak
         split=row["split"],
         size=size,
         bit_depth=depth,
+        columns={name: row[name] for name in free_columns(row.cells)},
     )
 
 

@@ -94,7 +94,8 @@ def prepare_folder(
     Args:
         images: Folder of PNG, JPEG or TIFF images.
         labels: CSV table with the columns file_name and label; mask_file_name, subject, site and
-            split may follow. Labels are whole numbers or names, numbered in sorted order.
+            split may follow, and further columns, such as sex or scanner, which are kept as they are.
+            Labels are whole numbers or names, numbered in sorted order.
         out: The data set's folder.
         masks: Folder of PNG or TIFF masks. Without a column mask_file_name, a mask belongs to the
             image of the same relative path, whatever the suffixes; with that column, its names
@@ -153,7 +154,13 @@ def prepare_folder(
             continue
         given = sum(item.mask is not None for item in _sound(items, skipped))
         notes = tuple(
-            note for note in (check_ranges(used, intensity), constant_images(used.constant)) if note
+            note
+            for note in (
+                check_ranges(used, intensity),
+                constant_images(used.constant),
+                _columns_note(plan.left_out),
+            )
+            if note
         )
         return FolderSummary(
             written=written,
@@ -164,6 +171,15 @@ def prepare_folder(
             masks=survey,
             duplicates=finder.result,
         )
+
+
+def _columns_note(left_out: Sequence[str]) -> str:
+    if not left_out:
+        return ""
+    return (
+        f"the table's {', '.join(map(repr, left_out))} is not kept, as a column of that name means a "
+        "picture to programs that read data sets; call it otherwise to keep it"
+    )
 
 
 def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, size: int | None) -> None:
@@ -265,7 +281,7 @@ def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
         mask = None if mask is None else _resized_mask(item, mask, job.size)
     pixels = to_stored(image, job.bit_depth)
     used.add(item.file_name, item.label, item.site, levels)
-    return Record(item.name, pixels, mask, label, item.subject, item.site, item.split)
+    return Record(item.name, pixels, mask, label, item.subject, item.site, item.split, columns=item.columns)
 
 
 def _mask(path: Path, reading: MaskReading | None) -> np.ndarray:

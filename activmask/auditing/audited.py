@@ -1,0 +1,69 @@
+"""What an audit found.
+
+Shapes: N images that are judged, n of which take part in the conditions, K classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from activmask.auditing.clinic.clinic import Clinic
+from activmask.auditing.conditions.conditions import Conditions
+from activmask.auditing.leaks.leaks import Leaks
+from activmask.auditing.looks.looks import Looks
+from activmask.auditing.material import Material
+from activmask.predictors.predictor import Predictor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audited:
+    """What a classifier's score is made of, on one set of images."""
+
+    predictor: Predictor
+    material: Material
+    """The images that were judged."""
+    split: str
+    """Of the data: train, valid, test or all."""
+    seed: int
+    """Of everything that is drawn."""
+    verdict: tuple[str, ...]
+    """The audit in sentences, none of which claims more than its intervals carry."""
+    notes: tuple[str, ...]
+    """Sentences on what was guessed or could not be had."""
+    conditions: Conditions | None = None
+    """None where it was left out; so are the others."""
+    leaks: Leaks | None = None
+    clinic: Clinic | None = None
+    looks: Looks | None = None
+    labels: "tuple[Audited, ...]" = ()
+    """An audit of each of several labels, which then has the parts above; empty where classes exclude
+    each other."""
+    logits: Tensor | None = None
+    """(N, K) of the images as they are; None beside `labels`."""
+    answers: Mapping[str, Tensor] = field(default_factory=dict)
+    """Of each condition logits (draws, n, K) of those who take part, by its name."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers, strings and None, ready for `json.dumps`; no picture and no logit."""
+        told = {
+            "model": self.predictor.name,
+            "data": self.material.source,
+            "split": self.split,
+            "images": len(self.material),
+            "subjects": len(set(self.material.samples.subjects)),
+            "classes": list(self.material.class_names),
+            "seed": self.seed,
+            "verdict": list(self.verdict),
+            "notes": list(self.notes),
+        }
+        if self.labels:
+            return {**told, "labels": {one.material.label: one.to_json() for one in self.labels}}
+        parts = {
+            "conditions": self.conditions,
+            "leaks": self.leaks,
+            "looks": self.looks,
+            "clinic": self.clinic,
+        }
+        return {**told, **{name: part.to_json() if part else None for name, part in parts.items()}}

@@ -1,0 +1,231 @@
+"""The conditions in words, which never say more than the intervals carry.
+
+Where the information comes from is judged by the two conditions that show nothing at all of one side:
+`inside only` and `outside only`. Shuffled pixels keep their intensities, means keep brightness and blurs
+keep large forms, so a score that survives them may still be of the side that they destroyed.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from activmask.auditing.conditions.mask_baseline import MaskBaseline
+from activmask.auditing.conditions.rows import ConditionRow, Estimate
+from activmask.evaluation.map_results import FEW
+from activmask.evaluation.sides import Area, Finding, Verdict, finding_of_sides
+
+FEWEST = 8
+"""Subjects below which nothing is claimed: chance alone ranks four and four perfectly, or perfectly wrong,
+in 1 case of 35, but three and three in 1 of 10."""
+
+Left = Literal["beyond the masks", "as the masks", "chance"]
+"""What one side alone tells: more than its masks do, no more than they, or nothing."""
+
+_LEAD: dict[Finding, str] = {
+    "reads the region of interest": "The model reads the region of interest",
+    "reads the background": "The model reads the background",
+    "reads both": "The model reads the background as well as the region of interest",
+    "reads mostly the background": "The model reads mostly the background, also the region of interest",
+    "reads mostly the region of interest": (
+        "The model reads mostly the region of interest, also the background"
+    ),
+    "reads the region of interest or its size": (
+        "The model reads the region of interest, or its size or place"
+    ),
+    "needs both together": "The model needs the region of interest and the background together",
+    "cannot be told": "Where the model looks cannot be told",
+}
+_SIDES = (("background", "inside only", "outside"), ("region of interest", "outside only", "inside"))
+"""What is destroyed, the condition that shows nothing of it, and the first word of the others."""
+
+
+def verdict(
+    rows: Sequence[ConditionRow],
+    baseline: MaskBaseline,
+    *,
+    subjects: int,
+    chance_distance: float,
+    blank_background: bool = False,
+) -> Verdict:
+    """Judge from which side of the masks the information comes.
+
+    A side is read where the images that show it alone tell the classes from chance, and better than the
+    masks do by themselves; both intervals must carry it.
+
+    Args:
+        rows: of all conditions.
+        baseline: what the masks tell by themselves.
+        subjects: how many the intervals are of.
+        chance_distance: an AUC no further than this from 0.5 counts as chance.
+        blank_background: whether all pixels outside the masks have one value, as where images are masked,
+            so that there is nothing to read.
+    """
+    if subjects < FEWEST:
+        few = f"{subjects} subject{'s' * (subjects != 1)}"
+        return Verdict(
+            "cannot be told",
+            (
+                f"The images are of {few}, too few to tell anything from chance (at least {FEWEST}), so the "
+                "scores stand without a verdict.",
+            ),
+        )
+    aucs = {row.condition: row.auc.area() for row in rows}
+    full, roi, background = (aucs[name] for name in ("full", "inside only", "outside only"))
+    masks = _strongest(baseline).area()
+    lefts = [
+        _left(side, other, masks, chance_distance) for side, other in ((roi, background), (background, roi))
+    ]
+    if blank_background:
+        lefts[1] = "chance"
+    finding = _finding(full, roi, background, lefts, chance_distance)
+    sentences = [_finding_sentence(finding, aucs, lefts, masks, blank_background=blank_background)]
+    sentences += _rankings(finding, aucs, chance_distance, blank_background=blank_background)
+    sentences += [] if blank_background else _survivals(aucs, chance_distance)
+    sentences += _changes(rows, blank_background=blank_background)
+    sentences += _cautions(baseline, masks, subjects, chance_distance)
+    return Verdict(finding, tuple(sentences))
+
+
+def _strongest(baseline: MaskBaseline) -> Estimate:
+    known = [one for one in (baseline.area, baseline.place) if one is not None]
+    return max(known, key=lambda one: one.area().distance)
+
+
+def _left(side: Area, other: Area, masks: Area, chance_distance: float) -> Left:
+    """What one side alone tells; the other condition shows the masks too, so they tell no more than it."""
+    if not side.informs(chance_distance):
+        return "chance"
+    explained = masks.informs(chance_distance) and side.least <= min(masks.most, other.most)
+    return "as the masks" if explained else "beyond the masks"
+
+
+def _finding(
+    full: Area, roi: Area, background: Area, lefts: Sequence[Left], chance_distance: float
+) -> Finding:
+    match lefts[0], lefts[1]:
+        case "beyond the masks", "beyond the masks":
+            return finding_of_sides(full, roi, background, chance_distance)
+        case "beyond the masks", _:
+            return "reads the region of interest"
+        case _, "beyond the masks":
+            return "reads the background"
+        case "as the masks", _:
+            return "reads the region of interest or its size"
+        case _, "as the masks":
+            return "cannot be told"
+    return "needs both together" if full.informs(chance_distance) else "cannot be told"
+
+
+def _finding_sentence(
+    finding: Finding, aucs: dict[str, Area], lefts: Sequence[Left], masks: Area, *, blank_background: bool
+) -> str:
+    roi, background = (
+        f"{_told(aucs[name])}{_weighed(left, masks)}"
+        for name, left in zip(("inside only", "outside only"), lefts, strict=True)
+    )
+    if blank_background:
+        of_background = "outside the masks all pixels have one value, so there is no background to read"
+    else:
+        of_background = f"with the region of interest blank {background}"
+    tail = (
+        "; blank images may also be too unlike those it was trained on"
+        if finding == "needs both together"
+        else ""
+    )
+    return (
+        f"{_LEAD[finding]}: with the background blank the AUC is {roi}; {of_background}; on full images "
+        f"{_told(aucs['full'])}{tail}."
+    )
+
+
+def _weighed(left: Left, masks: Area) -> str:
+    return {
+        "beyond the masks": "",
+        "as the masks": f", where no more is sure than the masks' size and place tell, {_told(masks)}",
+        "chance": ", not told from chance",
+    }[left]
+
+
+def _rankings(
+    finding: Finding, aucs: dict[str, Area], chance_distance: float, *, blank_background: bool
+) -> list[str]:
+    full = aucs["full"]
+    if not full.informs(chance_distance):
+        hidden = (
+            f"On full images its AUC is not told from chance ({_told(full)}), so there the two sides may "
+            "hide what either tells alone."
+        )
+        return [] if finding == "cannot be told" or blank_background else [hidden]
+    found = []
+    if full.auc < 0.5:
+        found.append(
+            "The AUC on full images is below 0.5: the model ranks the classes the wrong way round, as it "
+            "does when what it learned is reversed in these images."
+        )
+    for gone, name, _ in _SIDES:
+        left = aucs[name]
+        if not blank_background and left.informs(chance_distance) and (left.auc > 0.5) != (full.auc > 0.5):
+            found.append(
+                f"With the {gone} blank the ranking is turned round ({full.auc:.2f} to {left.auc:.2f}): on "
+                f"full images the {gone} outvotes the rest."
+            )
+    return found
+
+
+def _survivals(aucs: dict[str, Area], chance_distance: float) -> list[str]:
+    """Where more is left of a side that is shuffled than of one that is blank."""
+    found = []
+    for gone, blank, word in _SIDES:
+        shuffled = aucs[f"{word} shuffled"]
+        if shuffled.informs(chance_distance) and shuffled.least > aucs[blank].most:
+            found.append(
+                f"With the {gone} shuffled in place of blank the AUC is {_told(shuffled)}: the intensities "
+                f"of the {gone} tell the class, or blank ones are too unlike what it was trained on."
+            )
+    return found
+
+
+def _changes(rows: Sequence[ConditionRow], *, blank_background: bool) -> list[str]:
+    # Where the background is blank already, destroying it changes nothing.
+    asked = [
+        (row.condition, row.auc_change)
+        for row in rows
+        if row.auc_change is not None
+        and not (blank_background and row.condition.startswith(("outside", "inside only")))
+    ]
+    told = [f"{name} ({_change(change)})" for name, change in asked if change.told]
+    untold = [name for name, change in asked if not change.told]
+    found = []
+    if told:
+        found.append(
+            f"Against full images the AUC changes, each by its own 95 % interval, with {', '.join(told)}."
+        )
+    if untold:
+        found.append(f"No change of the AUC is told from none with {', '.join(untold)}.")
+    return found
+
+
+def _cautions(baseline: MaskBaseline, masks: Area, subjects: int, chance_distance: float) -> list[str]:
+    found = []
+    if masks.informs(chance_distance):
+        place = "" if baseline.place is None else f", of area and place {_told(baseline.place.area())}"
+        found.append(
+            "Caution: the masks alone predict the label, without an image, and every condition but full "
+            f"shows where they lie: the AUC of their area is {_told(baseline.area.area())}{place}."
+        )
+    if subjects < FEW:
+        found.append(
+            f"The intervals are of {subjects} subjects, which are few for a bootstrap: they are too narrow."
+        )
+    return found
+
+
+def _told(area: Area) -> str:
+    # An interval that is one point says nothing of the uncertainty.
+    if area.low is None or area.high is None or area.low == area.high:
+        return f"{area.auc:.2f}"
+    return f"{area.auc:.2f} (95 % {area.low:.2f} to {area.high:.2f})"
+
+
+def _change(change: Estimate) -> str:
+    between = "" if change.low == change.high else f", {change.low:+.2f} to {change.high:+.2f}"
+    return f"{change.value:+.2f}{between}"

@@ -1,0 +1,254 @@
+"""What a linear probe can tell of images: out-of-fold scores, their AUC, its interval and chance.
+
+Shapes: N images, n of them that take part, D features, K values of what is asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from activmask.evaluation.bootstrap import Rows, percentile_interval, subject_resamples
+from activmask.evaluation.scores import CONFIDENCE, macro_auc
+
+CHANCE = 0.5
+"""The AUC of a probe that knows nothing."""
+
+FOLDS = 5
+FEWEST_IMAGES = 10
+"""Of a value, for it to take part; they must be of `FOLDS` subjects at least, one to test on in each fold."""
+
+PENALTY = 0.01
+"""C of the logistic regression, the inverse of the weight of the squared norm, for standardised features."""
+
+_ITERATIONS = 1000
+
+PERMUTED = 20
+"""Times that answers are dealt out anew, to see what a probe scores that has nothing to learn."""
+
+_PERMUTED_IMAGES = 400
+"""Most of the images that take part in that; the spread is then scaled to all of them."""
+
+Features = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of some images, and how the answer is tested: the same for whatever is to tell it."""
+
+    rows: Rows
+    """int64 (n,), which images take part."""
+    truth: NDArray[np.int64]
+    """(n,) in [0, K), the answer."""
+    values: tuple[str, ...]
+    """(K,) what the numbers mean."""
+    whose: NDArray[np.int64]
+    """(n,) whom each image shows, as numbers."""
+    folds: tuple[tuple[Rows, Rows], ...]
+    """Which of the n to learn from and which to test on; nobody is in both."""
+    resamples: list[Rows] | None
+    """Draws of the n by subject; None of fewer than two subjects."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """How well something tells something else."""
+
+    what: str
+    """What is told: `label`, or a column of the metadata. Foreign text."""
+    source: str
+    """What tells it, such as `thumbnail of 16 px`. Foreign text where it is a column."""
+    within: str = ""
+    """The class that all images have; empty where they are of all classes. Foreign text."""
+    n: int = 0
+    """Images that take part."""
+    subjects: int = 0
+    values: tuple[str, ...] = ()
+    """The K values that are told apart."""
+    auc: float | None = None
+    """ROC AUC, of more than two values the mean of one against the rest; None where there is a reason."""
+    low: float | None = None
+    """Lower end of the 95 % interval, a bootstrap over subjects."""
+    high: float | None = None
+    chance: float = CHANCE
+    chance_distance: float | None = None
+    """An AUC no further than this from chance is had of answers dealt out anew, too (95 %). None where the
+    interval holds chance, as nothing is claimed then, and where there is no AUC."""
+    reason: str = ""
+    """Why there is no AUC; empty where there is one."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether interval and AUC lie beyond chance."""
+        if self.auc is None or self.chance_distance is None:
+            return False
+        return abs(self.auc - self.chance) > self.chance_distance
+
+    @property
+    def numbers(self) -> str:
+        """The AUC with its interval and chance, in words; of one that there is."""
+        interval = "" if self.low is None else f" ({self.low:.2f} to {self.high:.2f})"
+        return f"AUC {self.auc:.2f}{interval}, {self.chance:.2f} by chance"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with `tells` beside them."""
+        return {**asdict(self), "values": list(self.values), "tells": self.tells}
+
+
+def question(values: Sequence[str], subjects: Sequence[str], rows: Rows, *, seed: int) -> Question | str:
+    """Ask which of its values each image has, by cross-validation in which nobody is in two folds.
+
+    Empty values take no part, nor do values that fewer than `FEWEST_IMAGES` images or `FOLDS`
+    subjects have.
+
+    Args:
+        values: (N,) of all images.
+        subjects: (N,) whom they show.
+        rows: which images are asked.
+        seed: of folds and resamples.
+
+    Returns:
+        The question, or why it cannot be asked.
+    """
+    every, whose = np.asarray(values, dtype=object), np.asarray(subjects, dtype=object)
+    asked = [
+        value for value in sorted(set(every[rows].tolist()) - {""}) if _enough(value, every, whose, rows)
+    ]
+    if len(asked) < 2:
+        return (
+            f"telling needs two values that {FEWEST_IMAGES} images of {FOLDS} subjects have; "
+            f"there {'is one such value' if asked else 'is none'}"
+        )
+    numbers = {value: k for k, value in enumerate(asked)}
+    part = rows[[value in numbers for value in every[rows]]]
+    truth = np.array([numbers[value] for value in every[part]], dtype=np.int64)
+    _, groups = np.unique(whose[part].astype(str), return_inverse=True)
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    return Question(
+        rows=part,
+        truth=truth,
+        values=tuple(asked),
+        whose=groups,
+        folds=tuple(splitter.split(truth, truth, groups)),
+        resamples=subject_resamples(truth, whose[part], seed=seed),
+    )
+
+
+def out_of_fold(
+    truth: NDArray[np.int64], folds: Sequence[tuple[Rows, Rows]], features: Features, *, classes: int
+) -> Floats:
+    """What a logistic regression answers to images of subjects that it did not learn from.
+
+    Features are standardised by the images it learns from, and its weights are held small.
+
+    Args:
+        truth: int64 (n,) in [0, K).
+        folds: of the n, which to learn from and which to test on.
+        features: (n, D).
+        classes: K.
+
+    Returns:
+        (n, K) logarithms of probabilities; minus infinity of a value that no image to learn from had.
+    """
+    scores = np.full((len(truth), classes), -np.inf)
+    for learnt, tested in folds:
+        seen = np.unique(truth[learnt])
+        if len(seen) == 1:
+            scores[tested, seen[0]] = 0
+            continue
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=_ITERATIONS))
+        model.fit(features[learnt], truth[learnt])
+        scores[np.ix_(tested, seen)] = model.predict_log_proba(features[tested])
+    return scores
+
+
+def answered(
+    asked: Question | str, features: Features | str, *, what: str, source: str, seed: int, within: str = ""
+) -> Told:
+    """How well features tell what is asked, by `out_of_fold`; or why that cannot be told.
+
+    Args:
+        asked: the question of n of N images, or why it cannot be asked.
+        features: (N, D), or why there are none.
+        what: that is told.
+        source: of the features.
+        seed: of answers dealt out anew.
+        within: the class of all images; empty where they are of all classes.
+    """
+    if isinstance(asked, str):
+        return Told(what=what, source=source, within=within, reason=asked)
+    if isinstance(features, str):
+        return Told(what=what, source=source, within=within, reason=features)
+    own, classes = features[asked.rows], len(asked.values)
+    scores = out_of_fold(asked.truth, asked.folds, own, classes=classes)
+    low, high = percentile_interval(lambda rows: _auc(scores[rows], asked.truth[rows]), asked.resamples)
+    return Told(
+        what=what,
+        source=source,
+        within=within,
+        n=len(asked.truth),
+        subjects=len(set(asked.whose.tolist())),
+        values=asked.values,
+        auc=_auc(scores, asked.truth),
+        low=low,
+        high=high,
+        chance_distance=learning_chance(asked, own, seed=seed) if low is not None and low > CHANCE else None,
+    )
+
+
+def learning_chance(asked: Question, features: Features, *, seed: int) -> float:
+    """How far above 0.5 the AUC of a probe must lie to be told from one that has nothing to learn (95 %).
+
+    A probe learns from all folds but one, so its scores are no independent draws: with few images and
+    many features its AUC spreads wider around 0.5 than that of a fixed score, and than the bootstrap
+    of fixed scores says. So answers are dealt out anew, each subject's together, and learned again; the
+    distance is the upper end of the interval that holds the next such AUC, as Student's t has it of
+    `PERMUTED`. Of many images some are taken, and the spread is scaled to all.
+
+    Args:
+        asked: the question of n images.
+        features: (n, D).
+        seed: of the draws.
+    """
+    rng, n = np.random.default_rng(seed), len(asked.truth)
+    some = np.sort(rng.permutation(n)[:_PERMUTED_IMAGES])
+    whose, place = asked.whose[some], np.full(n, -1)
+    place[some] = np.arange(len(some))
+    folds = [
+        (place[learnt][place[learnt] >= 0], place[tested][place[tested] >= 0])
+        for learnt, tested in asked.folds
+    ]
+    areas = []
+    for _ in range(PERMUTED):
+        dealt = np.empty(len(some), np.int64)
+        order = rng.permutation(n)[whose]
+        dealt[np.argsort(whose, kind="stable")] = asked.truth[some][np.argsort(order, kind="stable")]
+        scores = out_of_fold(dealt, folds, features[some], classes=len(asked.values))
+        areas.append(_auc(scores, dealt))
+    spread = float(np.std(areas, ddof=1)) * (len(some) / n) ** 0.5
+    reach = float(student.ppf((1 + CONFIDENCE) / 2, PERMUTED - 1)) * (1 + 1 / PERMUTED) ** 0.5
+    return float(np.clip(np.mean(areas) - CHANCE + reach * spread, 0, CHANCE))
+
+
+def _auc(scores: Floats, truth: NDArray[np.int64]) -> float:
+    """Of two values the AUC of the second, else the mean of each against the rest; scores (n, K)."""
+    return macro_auc(scores[:, 1:], 1 - truth) if scores.shape[1] == 2 else macro_auc(scores, truth)
+
+
+def one_hot(values: Sequence[str]) -> Features:
+    """Which value each image has, (N, K); no 1 where it is empty, so that what is unknown may tell too."""
+    different = sorted(set(values) - {""})
+    return np.array([[value == one for one in different] for value in values], dtype=np.float32)
+
+
+def _enough(value: str, values: NDArray[np.object_], subjects: NDArray[np.object_], rows: Rows) -> bool:
+    own = rows[values[rows] == value]
+    return len(own) >= FEWEST_IMAGES and len(set(subjects[own].tolist())) >= FOLDS

@@ -1,0 +1,204 @@
+"""Batch normalisation and its derivatives in Triton on CUDA where that can be, otherwise in plain PyTorch.
+
+Arguments and results are those of the operators.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from activmask.kernels.batch_norm import closed_form
+
+NOTES = logging.getLogger(__name__)
+"""Where is told, once, that Triton's form cannot be used."""
+
+HAS_TRITON = find_spec("triton") is not None
+_MOST_ELEMENTS = 2**31 - 1
+Four = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass
+class _Refusal:
+    """Whether Triton's form failed in this process: it is then asked no more."""
+
+    happened: bool = False
+
+
+@cache
+def _refusal() -> _Refusal:
+    return _Refusal()
+
+
+def forward(
+    images: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    epsilon: float,
+    relu: bool,
+    tapped: bool,
+) -> Four:
+    """The output; with ReLU and `tapped` what came before; mean and biased variance of each channel."""
+
+    def plain() -> Four:
+        output, before, mean, variance = closed_form.forward(images, weight, bias, residual, epsilon, relu)
+        kept = _as(images, before) if relu and tapped else images.new_empty(0)
+        return _as(images, output), kept, mean, variance
+
+    def ours() -> Four:
+        from activmask.kernels.batch_norm import triton
+
+        return triton.forward(images, weight, bias, _dense(residual), epsilon, relu, tapped)
+
+    return _first_that_can(ours, plain, images, residual)
+
+
+def backward(
+    gradient: Tensor | None,
+    tapped: Tensor | None,
+    images: Tensor,
+    weight: Tensor | None,
+    output: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    epsilon: float,
+    wants_residual: bool,
+) -> Four:
+    """The gradients in images, residual (if wanted), weight and bias."""
+    rest = images, weight, output, mean, variance, epsilon
+
+    def plain() -> Four:
+        to_images, to_residual, *others = closed_form.backward(gradient, tapped, *rest)
+        kept = _as(images, to_residual) if wants_residual else images.new_empty(0)
+        return _as(images, to_images), kept, others[0], others[1]
+
+    def ours() -> Four:
+        from activmask.kernels.batch_norm import triton
+
+        return triton.backward(_dense(gradient), _dense(tapped), *rest, wants_residual)
+
+    return _first_that_can(ours, plain, images, gradient, tapped, output)
+
+
+def twice_backward(
+    to_images: Tensor | None,
+    to_residual: Tensor | None,
+    to_weight: Tensor | None,
+    to_bias: Tensor | None,
+    gradient: Tensor | None,
+    tapped: Tensor | None,
+    images: Tensor,
+    weight: Tensor | None,
+    output: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    epsilon: float,
+    wants_tapped: bool,
+) -> Four:
+    """The gradients in `gradient`, `tapped` (if wanted), images and weight."""
+    rest = images, weight, output, mean, variance, epsilon
+
+    def plain() -> Four:
+        of_gradient, of_tapped, of_images, of_weight = closed_form.twice_backward(
+            to_images, to_residual, to_weight, to_bias, gradient, tapped, *rest
+        )
+        kept = _as(images, of_tapped) if wants_tapped else images.new_empty(0)
+        return _as(images, of_gradient), kept, _as(images, of_images), of_weight
+
+    def ours() -> Four:
+        from activmask.kernels.batch_norm import triton
+
+        a, c = (None if each is None else each.contiguous() for each in (to_weight, to_bias))
+        u, e, g, t = (_dense(each) for each in (to_images, to_residual, gradient, tapped))
+        return triton.twice_backward(u, e, a, c, g, t, *rest, wants_tapped)
+
+    return _first_that_can(ours, plain, images, to_images, to_residual, gradient, tapped, output)
+
+
+def follow(
+    running_mean: Tensor,
+    running_variance: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    momentum: float,
+    count: int,
+) -> None:
+    """Move running statistics (C,) by `momentum` towards those of a batch of `count` values a channel."""
+    given = running_mean, running_variance, mean, variance
+
+    def plain() -> None:
+        running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+        unbiased = variance * (count / (count - 1))
+        running_variance.lerp_(unbiased.to(running_variance.dtype), momentum)
+
+    def ours() -> None:
+        from activmask.kernels.batch_norm import triton
+
+        triton.follow(*given, momentum, count)
+
+    simple = all(each.dtype == torch.float32 and each.is_contiguous() for each in given)
+    if mean.is_cuda and HAS_TRITON and simple:
+        _unless_refused(ours, plain)
+    else:
+        plain()
+
+
+def _first_that_can(
+    ours: Callable[[], Four], plain: Callable[[], Four], images: Tensor, *others: Tensor | None
+) -> Four:
+    if images.is_cuda and HAS_TRITON and takes(images, *others):
+        found: Four = _unless_refused(ours, plain)
+        return found
+    return plain()
+
+
+def _unless_refused(ours: Callable[[], Any], plain: Callable[[], Any]) -> Any:
+    refusal = _refusal()
+    if refusal.happened:
+        return plain()
+    try:
+        return ours()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever Triton or the device has against it
+        refusal.happened = True
+        NOTES.warning(
+            "Triton's batch normalisation cannot be used here (%s: %s), so torch computes it, more slowly",
+            type(error).__name__,
+            " ".join(str(error).split())[:200],
+        )
+        return plain()
+
+
+def takes(images: Tensor, *others: Tensor | None) -> bool:
+    """Whether Triton's form can compute this: the channels of a position lie side by side in memory."""
+    return (
+        images.dtype in {torch.float32, torch.bfloat16}
+        and 0 < images.numel() <= _MOST_ELEMENTS
+        and images.ndim in {2, 4}
+        and images.is_contiguous(memory_format=_layout(images))
+        and all(each is None or each.dtype == images.dtype for each in others)
+    )
+
+
+def _dense(tensor: Tensor | None) -> Tensor | None:
+    """The same values, position by position in memory; the tensor itself where they are."""
+    if tensor is None:
+        return None
+    return tensor.contiguous(memory_format=_layout(tensor))
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    return torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+
+
+def _as(images: Tensor, found: Tensor) -> Tensor:
+    """What was found in the order in memory that the operators promise, that of the images."""
+    order = torch.empty_like(images, device="meta").stride()
+    return found if found.stride() == order else torch.empty_like(images).copy_(found)

@@ -1,0 +1,168 @@
+"""The convolution and its two gradients in whichever form is quicker; arguments as in `reference`."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from activmask.kernels.convolution import reference
+from activmask.kernels.convolution.choice import choices_of
+from activmask.kernels.convolution.tiles import Precision
+from activmask.kernels.convolution.trial import Refused, Trial, tried
+
+HAS_TRITON = find_spec("triton") is not None
+_MOST_ELEMENTS = 2**31 - 1
+TOLERANCE = {"bf16": 2**-6, "tf32": 2**-7, "ieee": 1e-4}
+"""Between two forms, of the result's norm: far above rounding, far below any mistake."""
+
+
+def conv2d(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """The convolution of images (B, C, H, W) with a weight (D, C / G, K, L) and a bias (D,)."""
+    return _computed("conv2d", images, weight, bias, stride, padding, dilation, groups)
+
+
+def data_gradient(
+    gradient: Tensor,
+    weight: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """The gradient in the images, of shape `size`, given that in the output, (B, D, H', W')."""
+    return _computed("data_gradient", gradient, weight, size, stride, padding, dilation, groups)
+
+
+def weight_gradient(
+    images: Tensor,
+    gradient: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """The gradient in the weight, of shape `size`, given that in the output, (B, D, H', W')."""
+    return _computed("weight_gradient", images, gradient, size, stride, padding, dilation, groups)
+
+
+def _computed(
+    name: str,
+    first: Tensor,
+    second: Tensor,
+    third: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    library: Callable[..., Tensor] = getattr(reference, name)
+    theirs = partial(library, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    if not (first.is_cuda and HAS_TRITON and takes(first, second, third, stride, padding, dilation)):
+        return theirs(first, second, third)
+    precision = precision_of(first)
+    ours = partial(_ours, name, stride=stride, padding=padding, groups=groups, precision=precision)
+    shape = shape_of(name, first, second, third, stride, padding, groups, precision)
+    trial = partial(_tried, ours, theirs, first, second, third, TOLERANCE[precision])
+    may_try = not torch.cuda.is_current_stream_capturing()
+    is_ours = choices_of(first.device.index).is_ours(shape, trial, may_try=may_try)
+    return (ours if is_ours else theirs)(first, second, third)
+
+
+def _ours(name: str, first: Tensor, second: Tensor, third: Any, **how: Any) -> Tensor:
+    """Triton's form, of tensors in any order in memory."""
+    from activmask.kernels.convolution import triton
+
+    last = torch.channels_last
+    # A weight is read as it lies.
+    second = second.contiguous(memory_format=last) if name == "weight_gradient" else second
+    found: Tensor = getattr(triton, name)(first.contiguous(memory_format=last), second, third, **how)
+    return found
+
+
+def precision_of(tensor: Tensor) -> Precision:
+    """How products of such tensors are computed, as torch's own convolutions decide."""
+    if tensor.dtype == torch.bfloat16:
+        return "bf16"
+    return "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
+
+
+def takes(
+    first: Tensor,
+    second: Tensor,
+    third: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> bool:
+    """Whether Triton's form can compute this, and in the layout that the operators promise."""
+    tensors = [first, second, *([third] if isinstance(third, Tensor) else [])]
+    is_convolution = third is None or isinstance(third, Tensor)
+    written = reference.output_shape(first.shape, second.shape, stride, padding) if is_convolution else third
+    sizes = [math.prod(written), *(each.numel() for each in tensors)]
+    return (
+        {each.dtype for each in tensors} in ({torch.bfloat16}, {torch.float32})
+        and all(step == 1 for step in dilation)
+        and min(sizes) > 0
+        and max(sizes) <= _MOST_ELEMENTS
+        and reference.layout_of(first, second) == torch.channels_last
+    )
+
+
+def shape_of(
+    name: str,
+    first: Tensor,
+    second: Tensor,
+    third: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    groups: int,
+    precision: Precision,
+) -> str:
+    """All that the time of a convolution depends on, in words."""
+    last = "last" if second.is_contiguous(memory_format=torch.channels_last) else "first"
+    extra = "" if third is None else " bias" if isinstance(third, Tensor) else f" to {_by(third)}"
+    return (
+        f"{name} {precision} {_by(first.shape)} with {_by(second.shape)} channels {last}{extra}, "
+        f"stride {_by(stride)}, padding {_by(padding)}, groups {groups}"
+    )
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))
+
+
+def _tried(
+    ours: Callable[..., Tensor],
+    theirs: Callable[..., Tensor],
+    first: Tensor,
+    second: Tensor,
+    third: Any,
+    tolerance: float,
+) -> Trial:
+    """Try both on random numbers: those of training may be all zero, or cancel.
+
+    Raises:
+        Refused: ours cannot be used, or no memory is left to try it.
+    """
+    try:
+        with torch.cuda.device_of(first):
+            source = torch.Generator(first.device).manual_seed(0)
+            drawn = [torch.empty_like(each).normal_(generator=source) for each in (first, second)]
+            given = (*drawn, torch.zeros_like(third) if isinstance(third, Tensor) else third)
+            return tried(partial(ours, *given), partial(theirs, *given), tolerance)
+    except torch.OutOfMemoryError as error:
+        raise Refused("no memory is left to try it") from error

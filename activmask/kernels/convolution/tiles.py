@@ -1,0 +1,123 @@
+"""How a convolution is cut into programs: sizes chosen by arithmetic on shapes, not by measuring.
+
+A matrix of positions x channels is the product of positions x depth and depth x channels, once for each
+network; depth runs over taps of the kernel and the channels read. The tensor cores want large tiles, and
+the device at least two programs for each of its multiprocessors, so a tile shrinks where positions
+are few.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Precision = Literal["bf16", "tf32", "ieee"]
+"""Of products; sums are always single precision."""
+
+MULTIPROCESSORS = 132
+"""Of an H100 or H200, for which the sizes were worked out."""
+FEW_CHANNELS = 16
+"""Below that many channels a tile of depth spans several taps of the kernel."""
+_DEPTH_ACROSS_TAPS = 32
+"""Each place of such a tile has a tap of its own, and their addresses fill the registers."""
+MOST_SPLITS = 16
+_DEPTH = {"bf16": 64, "tf32": 32, "ieee": 16}
+_LARGEST = {"bf16": 128, "tf32": 128, "ieee": 64}
+_STEPS_PER_SPLIT = 4
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """What one program computes, and with how many warps."""
+
+    positions: int
+    channels: int
+    depth: int
+    warps: int
+    stages: int
+    """Of the loads that run ahead of the products."""
+
+
+@dataclass(frozen=True)
+class WeightTiles:
+    """What one program of the weight gradient adds up."""
+
+    positions: int
+    """In one step."""
+    channels: int
+    depth: int
+    warps: int
+    stages: int
+    splits: int
+    """Parts of the positions, each added up by programs of its own."""
+    positions_per_split: int
+
+
+def product_tiles(
+    positions: int, channels: int, depth: int, taps: int, groups: int, precision: Precision
+) -> Tiles:
+    """The tiles of a convolution or of its data gradient.
+
+    Args:
+        positions: B * H * W that are written.
+        channels: that each network writes.
+        depth: channels that each network reads.
+        taps: positions of the kernel.
+        groups: networks.
+        precision: of the products.
+    """
+    wide = min(_power_of_two(channels), _LARGEST[precision])
+    high = 256 if wide == 16 and precision != "ieee" else _LARGEST[precision]
+
+    def programs() -> int:
+        return divide_up(positions, high) * divide_up(channels, wide) * groups
+
+    while high > 64 and programs() < 2 * MULTIPROCESSORS:
+        high //= 2
+    while programs() < MULTIPROCESSORS and (high > 32 or wide > 64):
+        if wide > 64:
+            wide //= 2
+        else:
+            high //= 2
+    deep = _depth_tile(depth, taps, precision)
+    return Tiles(high, wide, deep, warps=8 if high * wide > 128 * 64 else 4, stages=3)
+
+
+def weight_tiles(
+    positions: int, channels: int, depth: int, taps: int, groups: int, precision: Precision
+) -> WeightTiles:
+    """The tiles of a weight gradient; arguments as above, with `channels` those of the output's gradient."""
+    high = min(_power_of_two(channels), _LARGEST[precision])
+    if depth < FEW_CHANNELS:
+        wide, across = _depth_tile(depth, taps, precision), taps * depth
+    else:
+        wide, across = min(_power_of_two(depth), 64), depth
+    blocks = divide_up(across, wide) * (1 if depth < FEW_CHANNELS else taps)
+    programs = divide_up(channels, high) * blocks * groups
+    step = min(_DEPTH[precision], _power_of_two(positions))
+    most = min(MOST_SPLITS, divide_up(positions, step * _STEPS_PER_SPLIT))
+    splits = max(1, min(most, divide_up(4 * MULTIPROCESSORS, programs)))
+    steps = divide_up(divide_up(positions, step), splits)
+    return WeightTiles(
+        step,
+        high,
+        wide,
+        warps=8 if high * wide > 128 * 64 else 4,
+        stages=3,
+        splits=divide_up(positions, steps * step),
+        positions_per_split=steps * step,
+    )
+
+
+def _depth_tile(depth: int, taps: int, precision: Precision) -> int:
+    if depth < FEW_CHANNELS:
+        return min(_power_of_two(taps * depth), _DEPTH_ACROSS_TAPS, _DEPTH[precision])
+    return min(_power_of_two(depth), _DEPTH[precision])
+
+
+def divide_up(size: int, by: int) -> int:
+    """The quotient, rounded up."""
+    return -(-size // by)
+
+
+def _power_of_two(size: int) -> int:
+    """The next one from `size` on, and at least the 16 that a tensor core's product has."""
+    return max(16, 1 << (size - 1).bit_length())

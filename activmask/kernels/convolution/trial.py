@@ -1,0 +1,77 @@
+"""Two forms of one computation on a device: whether they agree, and which of them is quicker."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ROUNDS = 3
+CALLS = 5
+_BUSY = 4096
+
+Timer = Callable[[Callable[[], Tensor]], float]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a trial came to."""
+
+    ours: float
+    """Microseconds a call."""
+    theirs: float
+
+
+class Refused(Exception):
+    """Ours cannot be used here; says why in a clause."""
+
+
+def tried(
+    ours: Callable[[], Tensor], theirs: Callable[[], Tensor], tolerance: float, timer: Timer | None = None
+) -> Trial:
+    """Run both, compare what they compute, and take their times.
+
+    Args:
+        ours: our form.
+        theirs: the form that counts as right.
+        tolerance: of the norm of the difference, over the norm of what is right.
+        timer: microseconds of one call.
+
+    Raises:
+        Refused: ours raised an error, or computes something else.
+    """
+    timer = timer or microseconds
+    right = theirs()
+    try:
+        found = ours()
+        if found.is_cuda:
+            torch.cuda.synchronize(found.device)
+    except Exception as error:
+        words = " ".join(str(error).split())[:200]
+        raise Refused(f"{type(error).__name__}: {words}" if words else type(error).__name__) from error
+    distance = float((found.float() - right.float()).norm()) / max(float(right.float().norm()), 1e-30)
+    if not distance <= tolerance:
+        raise Refused(f"its result differs from the library's by {distance:.1g} of that one's norm")
+    return Trial(timer(ours), timer(theirs))
+
+
+def microseconds(call: Callable[[], Tensor]) -> float:
+    """The median time that a CUDA device takes for a call.
+
+    The device is kept busy while the calls are queued, since queueing takes longer than small shapes
+    do, and replayed graphs do not queue.
+    """
+    block = torch.ones(_BUSY, _BUSY, device="cuda")
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    call()
+    taken: list[float] = []
+    for _ in range(ROUNDS):
+        torch.mm(block, block)
+        begin.record()
+        for _ in range(CALLS):
+            call()
+        end.record()
+        end.synchronize()
+        taken.append(float(begin.elapsed_time(end)) * 1000 / CALLS)
+    return statistics.median(taken)

@@ -1,0 +1,309 @@
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
+"""Convolution of several stacked networks and its two gradients as matrix products in Triton.
+
+The images are never unfolded in memory: each program computes a tile of positions x channels of one
+network and gathers what it multiplies (implicit GEMM), with the network as an axis of the grid. The
+data gradient is the same product with the weight turned round; of a stride above 1 each program takes
+positions that meet the same taps of the kernel, so that none is multiplied in vain. The weight gradient
+adds up positions, in parts where there are many: a buffer of single precision takes the parts, and a
+second launch adds them in a fixed order, so that the same inputs give the same bits.
+
+Shapes: B images, R networks (the groups of the convolution), C channels in and D channels out of each,
+H x W pixels, K x L kernel. Images (B, R * C, H, W) and output (B, R * D, H', W') are channels-last, the
+weight (R * D, C, K, L) may lie in any order, and is read best channels-last. All have fewer than 2^31
+elements, and one type: bfloat16 or float32.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import triton  # type: ignore[import-untyped, unused-ignore]
+from torch import Tensor
+from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
+
+from activmask.kernels.convolution.reference import output_shape
+from activmask.kernels.convolution.tiles import (
+    FEW_CHANNELS,
+    Precision,
+    divide_up,
+    product_tiles,
+    weight_tiles,
+)
+
+_ADDED_PER_PROGRAM = 1024
+# Sizes that no address is aligned by: one compiled form serves them all.
+_LOOSE = [
+    *("images", "rows_in", "columns_in", "rows_out", "columns_out", "groups"),
+    *("padding_rows", "padding_columns"),
+]
+
+
+@triton.jit
+def _meeting(phase, padding, stride: tl.constexpr, kernel: tl.constexpr):
+    """Of pixels `phase` + n * `stride`: the first tap that meets them, its shift, how many taps do."""
+    first = (phase + padding) % stride
+    return first, (phase + padding - first) // stride, (kernel - first + stride - 1) // stride
+
+
+@triton.jit
+def _reached(step, taps, depth, spans_taps: tl.constexpr, depth_per_tile: tl.constexpr):
+    """Of a tile of depth: its tap, or with `spans_taps` those of each place; its channels; which exist."""
+    ahead = tl.arange(0, depth_per_tile)
+    if spans_taps:
+        at = step * depth_per_tile + ahead
+        tap, inner, is_inner = at // depth, at % depth, at < taps * depth
+    else:
+        blocks = tl.cdiv(depth, depth_per_tile)
+        inner = (step % blocks) * depth_per_tile + ahead
+        tap, is_inner = step // blocks, inner < depth
+    return tap, inner, is_inner
+
+
+@triton.jit(do_not_specialize=_LOOSE)
+def _product(
+    source, weight, bias, result,
+    images, rows_in, columns_in, rows_out, columns_out, groups, depth, channels,
+    weight_group, weight_out, weight_in, weight_row, weight_column, padding_rows, padding_columns,
+    kernel_rows: tl.constexpr, kernel_columns: tl.constexpr,
+    stride_rows: tl.constexpr, stride_columns: tl.constexpr,
+    turned: tl.constexpr, has_bias: tl.constexpr, spans_taps: tl.constexpr, tf32: tl.constexpr,
+    positions_per_tile: tl.constexpr, channels_per_tile: tl.constexpr, depth_per_tile: tl.constexpr,
+):  # fmt: skip
+    """A tile of the convolution of `source`, or with `turned` of the gradient in what was convolved."""
+    group = tl.program_id(1)
+    if turned:
+        phase_row = tl.program_id(2) // stride_columns
+        phase_column = tl.program_id(2) % stride_columns
+        first_row, shift_row, taps_rows = _meeting(phase_row, padding_rows, stride_rows, kernel_rows)
+        first_column, shift_column, taps_columns = _meeting(
+            phase_column, padding_columns, stride_columns, kernel_columns
+        )
+        rows = (rows_out - phase_row + stride_rows - 1) // stride_rows
+        columns = (columns_out - phase_column + stride_columns - 1) // stride_columns
+    else:
+        rows, columns, taps_rows, taps_columns = rows_out, columns_out, kernel_rows, kernel_columns
+
+    blocks = tl.cdiv(channels, channels_per_tile)
+    position = (tl.program_id(0) // blocks) * positions_per_tile + tl.arange(0, positions_per_tile)
+    channel = (tl.program_id(0) % blocks) * channels_per_tile + tl.arange(0, channels_per_tile)
+    is_position, is_channel = position < images * rows * columns, channel < channels
+    # A phase of a small image may have no pixels.
+    column = position % tl.maximum(columns, 1)
+    row = position // tl.maximum(columns, 1) % tl.maximum(rows, 1)
+    image = position // tl.maximum(columns * rows, 1)
+    if turned:
+        row_0, column_0 = row + shift_row, column + shift_column
+        row_out, column_out = row * stride_rows + phase_row, column * stride_columns + phase_column
+    else:
+        row_0, column_0 = row * stride_rows - padding_rows, column * stride_columns - padding_columns
+        row_out, column_out = row, column
+
+    taps = taps_rows * taps_columns
+    blocks = tl.cdiv(taps * depth, depth_per_tile) if spans_taps else taps * tl.cdiv(depth, depth_per_tile)
+    total = tl.zeros((positions_per_tile, channels_per_tile), tl.float32)
+    for step in range(blocks):
+        tap, inner, is_inner = _reached(step, taps, depth, spans_taps, depth_per_tile)
+        across, down = (tap[None, :], tap[:, None]) if spans_taps else (tap, tap)
+        if turned:
+            row_in = row_0[:, None] - across // taps_columns
+            column_in = column_0[:, None] - across % taps_columns
+            kernel_row = first_row + (down // taps_columns) * stride_rows
+            kernel_column = first_column + (down % taps_columns) * stride_columns
+        else:
+            row_in = row_0[:, None] + across // taps_columns
+            column_in = column_0[:, None] + across % taps_columns
+            kernel_row, kernel_column = down // taps_columns, down % taps_columns
+        inside = (row_in >= 0) & (row_in < rows_in) & (column_in >= 0) & (column_in < columns_in)
+        where = ((image[:, None] * rows_in + row_in) * columns_in + column_in) * (groups * depth)
+        ours = tl.load(
+            source + where + (group * depth + inner)[None, :],
+            mask=inside & is_position[:, None] & is_inner[None, :],
+            other=0,
+        )
+        taken = kernel_row * weight_row + kernel_column * weight_column + inner[:, None] * weight_in
+        theirs = tl.load(
+            weight + group * weight_group + taken + channel[None, :] * weight_out,
+            mask=is_inner[:, None] & is_channel[None, :],
+            other=0,
+        )
+        total = tl.dot(ours, theirs, total, input_precision="tf32" if tf32 else "ieee")
+    if has_bias:
+        total += tl.load(bias + group * channels + channel, mask=is_channel, other=0).to(tl.float32)[None, :]
+    to = ((image * rows_out + row_out) * columns_out + column_out) * (groups * channels) + group * channels
+    tl.store(
+        result + to[:, None] + channel[None, :],
+        total.to(result.dtype.element_ty),
+        mask=is_position[:, None] & is_channel[None, :],
+    )
+
+
+@triton.jit(do_not_specialize=_LOOSE)
+def _weight_gradient(
+    source, gradient, parts,
+    images, rows_in, columns_in, rows_out, columns_out, groups, depth, channels,
+    padding_rows, padding_columns, positions_per_split,
+    kernel_rows: tl.constexpr, kernel_columns: tl.constexpr,
+    stride_rows: tl.constexpr, stride_columns: tl.constexpr,
+    spans_taps: tl.constexpr, tf32: tl.constexpr,
+    positions_per_tile: tl.constexpr, channels_per_tile: tl.constexpr, depth_per_tile: tl.constexpr,
+):  # fmt: skip
+    """A tile of channels x (taps, depth) of one network's gradient, of one part of the positions."""
+    split, group = tl.program_id(1), tl.program_id(2)
+    channel_blocks = tl.cdiv(channels, channels_per_tile)
+    channel = (tl.program_id(0) % channel_blocks) * channels_per_tile + tl.arange(0, channels_per_tile)
+    block = tl.program_id(0) // channel_blocks
+    is_channel = channel < channels
+    tap, inner, is_inner = _reached(block, kernel_rows * kernel_columns, depth, spans_taps, depth_per_tile)
+    inner, is_inner = inner[None, :], is_inner[None, :]
+    if spans_taps:
+        tap = tap[None, :]
+    positions = images * rows_out * columns_out
+    last = tl.minimum(positions, (split + 1) * positions_per_split)
+    total = tl.zeros((channels_per_tile, depth_per_tile), tl.float32)
+    for start in range(split * positions_per_split, last, positions_per_tile):
+        position = start + tl.arange(0, positions_per_tile)
+        is_position = position < last
+        image = position // (rows_out * columns_out)
+        row_in = (position // columns_out % rows_out * stride_rows - padding_rows)[
+            :, None
+        ] + tap // kernel_columns
+        column_in = (position % columns_out * stride_columns - padding_columns)[
+            :, None
+        ] + tap % kernel_columns
+        inside = (row_in >= 0) & (row_in < rows_in) & (column_in >= 0) & (column_in < columns_in)
+        where = ((image[:, None] * rows_in + row_in) * columns_in + column_in) * (groups * depth)
+        ours = tl.load(
+            source + where + group * depth + inner, mask=inside & is_position[:, None] & is_inner, other=0
+        )
+        theirs = tl.load(
+            gradient + (position * (groups * channels) + group * channels)[None, :] + channel[:, None],
+            mask=is_channel[:, None] & is_position[None, :],
+            other=0,
+        )
+        total = tl.dot(theirs, ours, total, input_precision="tf32" if tf32 else "ieee")
+    size = kernel_rows * kernel_columns * depth
+    to = parts + (split.to(tl.int64) * groups + group) * channels * size
+    tl.store(
+        to + channel[:, None] * size + tap * depth + inner,
+        total.to(parts.dtype.element_ty),
+        mask=is_channel[:, None] & is_inner,
+    )
+
+
+@triton.jit(do_not_specialize=["splits"])
+def _add_up(parts, result, size, splits, elements: tl.constexpr):
+    """The sum of `splits` buffers of `size` values, in order."""
+    place = tl.program_id(0) * elements + tl.arange(0, elements)
+    exists = place < size
+    total = tl.zeros((elements,), tl.float32)
+    for _ in range(splits):
+        total += tl.load(parts + place, mask=exists, other=0)
+        parts += size
+    tl.store(result + place, total.to(result.dtype.element_ty), mask=exists)
+
+
+def conv2d(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    groups: int,
+    precision: Precision,
+) -> Tensor:
+    """The convolution of images (B, R * C, H, W) with a weight (R * D, C, K, L) and a bias (R * D,)."""
+    output = _new(output_shape(images.shape, weight.shape, stride, padding), images)
+    _multiply(images, weight, bias, output, stride, padding, groups, precision, turned=False)
+    return output
+
+
+def data_gradient(
+    gradient: Tensor,
+    weight: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    groups: int,
+    precision: Precision,
+) -> Tensor:
+    """The gradient in the images, of shape `size`, given that in the output, (B, R * D, H', W')."""
+    images = _new(size, gradient)
+    _multiply(gradient, weight, None, images, stride, padding, groups, precision, turned=True)
+    return images
+
+
+def weight_gradient(
+    images: Tensor,
+    gradient: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    groups: int,
+    precision: Precision,
+) -> Tensor:
+    """The gradient in the weight, of shape `size`, given that in the output, (B, R * D, H', W')."""
+    depth, channels = size[1], size[0] // groups
+    kernel_rows, kernel_columns = size[2:]
+    positions = len(gradient) * gradient.shape[2] * gradient.shape[3]
+    tiles = weight_tiles(positions, channels, depth, kernel_rows * kernel_columns, groups, precision)
+    weight = _new(size, images)
+    parts = (
+        weight if tiles.splits == 1 else weight.new_empty(tiles.splits, weight.numel(), dtype=torch.float32)
+    )
+    spans_taps = depth < FEW_CHANNELS
+    taps = kernel_rows * kernel_columns
+    blocks = divide_up(taps * depth, tiles.depth) if spans_taps else taps * divide_up(depth, tiles.depth)
+    grid = divide_up(channels, tiles.channels) * blocks, tiles.splits, groups
+    with torch.cuda.device_of(images):
+        _weight_gradient[grid](
+            images, gradient, parts, *_sizes(images, gradient, groups), depth, channels,
+            *padding, tiles.positions_per_split, kernel_rows, kernel_columns, *stride,
+            spans_taps, precision == "tf32", tiles.positions, tiles.channels, tiles.depth,
+            num_warps=tiles.warps, num_stages=tiles.stages,
+        )  # fmt: skip
+        if tiles.splits > 1:
+            _add_up[(divide_up(weight.numel(), _ADDED_PER_PROGRAM),)](
+                parts, weight, weight.numel(), tiles.splits, _ADDED_PER_PROGRAM
+            )
+    return weight
+
+
+def _multiply(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    result: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    groups: int,
+    precision: Precision,
+    *,
+    turned: bool,
+) -> None:
+    """Fill `result` with the convolution of `source`, or with `turned` with the data gradient."""
+    depth, channels = source.shape[1] // groups, result.shape[1] // groups
+    of_output, of_input, *of_taps = weight.stride()
+    kernel_rows, kernel_columns = weight.shape[2:]
+    steps = stride if turned else (1, 1)
+    positions = len(result) * divide_up(result.shape[2], steps[0]) * divide_up(result.shape[3], steps[1])
+    phases = steps[0] * steps[1]
+    taps = divide_up(kernel_rows, steps[0]) * divide_up(kernel_columns, steps[1])
+    tiles = product_tiles(positions, channels, depth, taps, groups * phases, precision)
+    grid = divide_up(positions, tiles.positions) * divide_up(channels, tiles.channels), groups, phases
+    with torch.cuda.device_of(source):
+        _product[grid](
+            source, weight, weight if bias is None else bias, result,
+            *_sizes(source, result, groups), depth, channels,
+            len(weight) // groups * of_output, *((of_input, of_output) if turned else (of_output, of_input)),
+            *of_taps, *padding, kernel_rows, kernel_columns, *stride,
+            turned, bias is not None, depth < FEW_CHANNELS, precision == "tf32",
+            tiles.positions, tiles.channels, tiles.depth, num_warps=tiles.warps, num_stages=tiles.stages,
+        )  # fmt: skip
+
+
+def _sizes(read: Tensor, written: Tensor, groups: int) -> tuple[int, int, int, int, int, int]:
+    return len(read), *read.shape[2:], *written.shape[2:], groups
+
+
+def _new(size: Sequence[int], like: Tensor) -> Tensor:
+    return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)

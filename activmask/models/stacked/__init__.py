@@ -1,0 +1,1 @@
+"""Networks of one architecture as one network with as many times the channels."""

@@ -1,0 +1,300 @@
+"""R networks of one architecture as one: one kernel serves all seeds.
+
+Maps are (B, R * C, H, W) with the channels of a seed side by side. A convolution of G groups becomes
+one of R * G, batch normalisation over R * C channels is exactly each seed's own, and a linear layer is
+one batched product. Nothing mixes groups, so no number of a seed depends on another's.
+
+Shapes: B images, R seeds, C channels, H x W pixels, K classes, P parameters and S statistics of a seed.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from activmask.kernels.batch_norm import batch_norm
+from activmask.kernels.torch_private import add_all, copy_all
+from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
+from activmask.models.output import ModelOutput
+from activmask.models.stacked.layout import Layout, copied_together, place
+from activmask.models.stacked.seed_wise import CannotBeStackedError, SeedWise
+
+_CONVOLUTIONS = (nn.Conv2d, TwiceDifferentiableConv2d)
+LAYERS: tuple[type[nn.Module], ...] = (*_CONVOLUTIONS, nn.BatchNorm2d, nn.Linear)
+"""The layers with weights that can be stacked; a type derived from one may compute otherwise."""
+
+
+class _BatchNorm(nn.BatchNorm2d):
+    """The normalisations of all seeds, which leaves the counting of batches to the pass."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """Normalise (B, R * C, H, W)."""
+        by_batch = self.training or self.running_mean is None
+        if by_batch:
+            normal, _ = batch_norm(
+                input,
+                self.weight,
+                self.bias,
+                self.running_mean,
+                self.running_var,
+                momentum=self.momentum or 0.0,
+                epsilon=self.eps,
+            )
+            return normal
+        return F.batch_norm(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            eps=self.eps,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """The networks of R seeds, whose parameters and buffers are views of what lies here."""
+
+    seeds: int
+    """R."""
+    template: nn.Module
+    """One network's code; it holds no numbers."""
+    layout: Layout
+    """Of the parameters: first those that products take, which autocast narrows."""
+    products: int
+    """How many numbers of all seeds' products there are."""
+    weights: Tensor
+    """(R * P,)."""
+    statistics_layout: Layout
+    statistics: Tensor
+    """(R * S,), running means and variances."""
+    batches: Tensor
+    """int64 (normalisations, R), how many batches each has seen."""
+
+
+def stack(networks: Sequence[nn.Module]) -> Stack:
+    """Make networks one; each lives on, its parameters and buffers views of the stack.
+
+    Args:
+        networks: equal but for their numbers, see `trial.why_not_stacked`; on one device.
+
+    Raises:
+        CannotBeStackedError: a layer's seeds cannot lie side by side.
+    """
+    first, seeds = networks[0], len(networks)
+    check_layers(first)
+    linear = {name for name, module in first.named_modules() if type(module) is nn.Linear}
+    multiplied = {
+        name for name, module in first.named_modules() if type(module) in (*_CONVOLUTIONS, nn.Linear)
+    }
+    places = [
+        place(name, parameter, batched=name.rpartition(".")[0] in linear)
+        for name, parameter in first.named_parameters()
+    ]
+    places.sort(key=lambda one: one.name.rpartition(".")[0] not in multiplied)
+    layout = Layout(places=tuple(places), seeds=seeds)
+    products = sum(
+        size
+        for one, size in zip(places, layout.sizes, strict=True)
+        if one.name.rpartition(".")[0] in multiplied
+    )
+    floats = [(name, buffer) for name, buffer in first.named_buffers() if buffer.is_floating_point()]
+    statistics_layout = Layout(
+        places=tuple(place(name, buffer, batched=False) for name, buffer in floats), seeds=seeds
+    )
+    like = next(first.parameters()).detach()
+    found = Stack(
+        seeds=seeds,
+        template=_template(first, seeds),
+        layout=layout,
+        products=products,
+        weights=copied_together(layout, networks, like),
+        statistics_layout=statistics_layout,
+        statistics=copied_together(statistics_layout, networks, like),
+        batches=_counts(networks),
+    )
+    _tie(found, networks)
+    return found
+
+
+def check_layers(network: nn.Module) -> None:
+    """Refuse a network with a layer whose seeds cannot lie side by side.
+
+    Raises:
+        CannotBeStackedError: names it.
+    """
+    for name, module in network.named_modules():
+        own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+        kind = type(module).__name__
+        if own and type(module) not in LAYERS:
+            raise CannotBeStackedError(f"its layer {name} is a {kind}")
+        if isinstance(module, nn.BatchNorm2d) and module.momentum is None and module.track_running_stats:
+            raise CannotBeStackedError(f"its layer {name} averages all batches it has seen")
+    every, once = (
+        [*network.named_parameters(remove_duplicate=same), *network.named_buffers(remove_duplicate=same)]
+        for same in (False, True)
+    )
+    if len(every) != len(once):
+        raise CannotBeStackedError("several of its layers share one weight")
+
+
+def _template(network: nn.Module, seeds: int) -> nn.Module:
+    """A copy of a network's code that computes all seeds, without memory for numbers."""
+    template = deepcopy(network).to("meta")
+    # These kernels take one launch for many groups, where the library may take one a group.
+    prepare_double_backward(template)
+    for module in template.modules():
+        if isinstance(module, nn.Conv2d):
+            module.groups *= seeds
+        elif isinstance(module, nn.BatchNorm2d):
+            module.__class__ = _BatchNorm
+    return template
+
+
+def _counts(networks: Sequence[nn.Module]) -> Tensor:
+    whole = [
+        [buffer for _, buffer in network.named_buffers() if not buffer.is_floating_point()]
+        for network in networks
+    ]
+    if not whole[0]:
+        device = next(networks[0].parameters()).device
+        return torch.zeros(0, len(networks), dtype=torch.int64, device=device)
+    return torch.stack([torch.stack(counts) for counts in whole], dim=1)
+
+
+def _tie(found: Stack, networks: Sequence[nn.Module]) -> None:
+    """Make the networks' own parameters and buffers views of the stack."""
+    weights = found.layout.by_seed(found.weights)
+    statistics = found.statistics_layout.by_seed(found.statistics)
+    for seed, network in enumerate(networks):
+        for name, parameter in network.named_parameters():
+            parameter.data = weights[seed][name]
+        counts = iter(found.batches[:, seed].unbind())
+        for name, buffer in list(network.named_buffers()):
+            owner, _, own = name.rpartition(".")
+            view = statistics[seed][name] if buffer.is_floating_point() else next(counts)
+            network.get_submodule(owner).register_buffer(own, view)
+
+
+Leaves = dict[str, Tensor]
+"""What one pass's gradients are of: each parameter of all seeds by name, a view of the stack's weights."""
+
+
+def leaves(stacked: Stack) -> Leaves:
+    """The weights for one pass; under autocast what products take is narrowed, in one launch.
+
+    Every pass has its own, so that their gradients can be added up in one launch.
+    """
+    products, others = stacked.weights.split([stacked.products, len(stacked.weights) - stacked.products])
+    kind = stacked.weights.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        products = products.to(torch.get_autocast_dtype(kind))
+    count = stacked.layout.count(stacked.products)
+    sizes = stacked.layout.sizes
+    found = stacked.layout.of_all([*products.split(sizes[:count]), *others.split(sizes[count:])])
+    return {name: weight.requires_grad_() for name, weight in found.items()}
+
+
+def gradients(stacked: Stack, loss: Tensor, passes: Sequence[Leaves]) -> dict[str, Tensor]:
+    """The gradient of every parameter of all seeds, by name; none of one that decides nothing.
+
+    Args:
+        stacked: whose.
+        loss: a scalar, the sum of all seeds' losses.
+        passes: the leaves of the passes that it was computed by.
+
+    Returns:
+        Of each parameter a tensor of its type, and in memory as it lies, of which a seed's is a view.
+    """
+    names = list(stacked.layout.by_name)
+    flat = [own[name] for own in passes for name in names]
+    found = torch.autograd.grad(loss, flat, allow_unused=True)
+    totals: dict[str, Tensor] = {}
+    for start in range(0, len(found), len(names)):
+        of_pass = zip(names, found[start : start + len(names)], strict=True)
+        more = {name: gradient for name, gradient in of_pass if gradient is not None}
+        shared = [name for name in more if name in totals]
+        if shared:
+            pair = [[part[name] for name in shared] for part in (totals, more)]
+            more |= dict(zip(shared, add_all(*pair), strict=True))
+        totals |= more
+    return _as_they_lie(totals, stacked.layout.of_all(stacked.weights.split(stacked.layout.sizes)))
+
+
+def _as_they_lie(gradients: dict[str, Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients of the weights' type, and in memory as those lie."""
+    others = [
+        name
+        for name, gradient in gradients.items()
+        if gradient.dtype != weights[name].dtype or gradient.stride() != weights[name].stride()
+    ]
+    if others:
+        copies = {name: torch.empty_like(weights[name]) for name in others}
+        copy_all(list(copies.values()), [gradients[name] for name in others])
+        gradients = gradients | copies
+    return gradients
+
+
+def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: bool = True) -> ModelOutput:
+    """One pass of all seeds' networks, each over images of its own.
+
+    In training mode running statistics are updated, and batches counted.
+
+    Args:
+        stacked: in training or evaluation mode, see `mode`.
+        weights: from `leaves`.
+        images: (R, B, C, H, W).
+        reconstruct: whether networks with a decoder use it.
+
+    Returns:
+        logits (R, B, K), the reconstruction (R, B, C, H, W) and pre-activations (R, B, ...), as views
+        of what lies side by side.
+
+    Raises:
+        CannotBeStackedError: the network does what is not known to keep seeds apart.
+    """
+    statistics = stacked.statistics_layout.of_all(stacked.statistics.split(stacked.statistics_layout.sizes))
+    maps = side_by_side(images)
+    with SeedWise(stacked.seeds):
+        output: ModelOutput = functional_call(
+            stacked.template, (weights, statistics), (maps, reconstruct), strict=False
+        )
+    if stacked.template.training and len(stacked.batches):
+        stacked.batches.add_(1)
+    return ModelOutput(
+        logits=apart(output.logits, stacked.seeds),
+        reconstruction=None if output.reconstruction is None else apart(output.reconstruction, stacked.seeds),
+        pre_activations={name: apart(tap, stacked.seeds) for name, tap in output.pre_activations.items()},
+    )
+
+
+def side_by_side(images: Tensor) -> Tensor:
+    """Maps (R, B, C, H, W) as (B, R * C, H, W), channels-last; a view where they lie so."""
+    last: Tensor = images.permute(1, 3, 4, 0, 2).flatten(3)
+    return last.permute(0, 3, 1, 2)
+
+
+def apart(maps: Tensor, seeds: int) -> Tensor:
+    """What lies side by side, (B, R * C, H, W) or (B, R, F), as (R, B, ...); a view."""
+    if maps.ndim == 3:
+        return maps.transpose(0, 1)
+    if maps.ndim != 4:
+        raise CannotBeStackedError(f"it returns a tensor of {maps.ndim} axes")
+    own: Tensor = maps.unflatten(1, (seeds, -1))
+    return own.transpose(0, 1)
+
+
+@contextmanager
+def mode(stacked: Stack, *, training: bool) -> Iterator[None]:
+    """Train or evaluate within; the mode before is restored."""
+    before = stacked.template.training
+    stacked.template.train(training)
+    try:
+        yield
+    finally:
+        stacked.template.train(before)

@@ -1,0 +1,128 @@
+"""The terms of one training step of several seeds' networks at once, which are stacked.
+
+Every objective's own functions are used as they are: `torch.vmap` puts the axis of seeds in front of
+their tensors, so that each operation is one for all seeds, and each term has one value a seed.
+
+Shapes: R seeds, B images, C channels, H x W pixels, K classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from activmask.kernels.masked_shuffle import masked_shuffles
+from activmask.models.output import ModelOutput
+from activmask.models.stacked.network import Leaves, Stack, forward, leaves
+from activmask.objectives.chosen import Chosen, discriminator_of, needs, shown, switched_on, weighed
+from activmask.objectives.input_gradient import outside_gradient
+from activmask.objectives.objective import Step
+from activmask.objectives.step import terms_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackedTerms:
+    """What a step of all seeds came to."""
+
+    terms: dict[str, Tensor]
+    """Each weighted term (R,) by name. Every seed's gradients are those of the sum of all, because no
+    value of one depends on another's weights."""
+    passes: tuple[Leaves, ...]
+    """The weights of its passes, for `network.gradients`."""
+
+    @property
+    def losses(self) -> Tensor:
+        """Each seed's loss, (R,)."""
+        return torch.stack(list(self.terms.values())).sum(dim=0)
+
+
+def why_no_stacked_step(chosen: Chosen) -> str:
+    """A clause that says why a step of these objectives cannot be taken for all seeds at once, or nothing."""
+    return "" if discriminator_of(chosen) is None else "each seed trains a discriminator of its own"
+
+
+def stacked_step_terms(
+    chosen: Chosen,
+    stacked: Stack,
+    images: Tensor,
+    masks: Tensor,
+    labels: Tensor,
+    generators: Sequence[torch.Generator],
+) -> StackedTerms:
+    """What `step.step_terms` gives each seed, from as few operations as one seed takes.
+
+    Args:
+        chosen: the settings of the run's objectives, see `why_no_stacked_step`.
+        stacked: in training mode.
+        images: float (R, B, C, H, W) in [0, 1].
+        masks: bool (R, B, 1, H, W), True inside the (dilated) region of interest.
+        labels: int64 (R, B).
+        generators: one a seed, which draws what it would draw for the seed alone.
+    """
+    asked = needs(chosen)
+    for one, settings in switched_on(chosen):
+        if one.alter:
+            drawn = zip(images, generators, strict=True)
+            images = torch.stack([one.alter(settings, own, generator) for own, generator in drawn])
+    shuffled = masked_shuffles(images, masks, generators) if asked.shuffled else images
+    passes = [leaves(stacked) for _ in range(1 + asked.other_pass)]
+    other = forward(stacked, passes[1], shuffled, reconstruct=False) if asked.other_pass else None
+    flat = (part.flatten(0, 1) for part in (images, shuffled, masks))
+    seen = shown(chosen, *flat).view_as(images)
+    if asked.second_derivative:
+        seen = seen.detach().requires_grad_()
+    output = forward(stacked, passes[0], seen, reconstruct=asked.decoder)
+    parts: dict[str, Any] = {
+        "images": images,
+        "shuffled": shuffled,
+        "seen": seen,
+        "masks": masks,
+        "labels": labels,
+        "output": _wide(output),
+        "outside": _outside(chosen, _float(output.logits), seen, masks),
+    }
+    if other is not None:
+        parts["other"] = _wide(other)
+
+    def terms(parts: dict[str, Any]) -> dict[str, Tensor]:
+        return terms_of(chosen, _step(**parts))
+
+    return StackedTerms(terms=torch.vmap(terms)(parts), passes=tuple(passes))
+
+
+def _outside(chosen: Chosen, logits: Tensor, seen: Tensor, masks: Tensor) -> dict[str, Tensor]:
+    """`Step.outside` of all seeds; one backward pass serves them, as their scores are added up."""
+    found = {}
+    for one, settings in weighed(chosen):
+        if one.score:
+            scores = torch.vmap(partial(one.score, settings))(logits)
+            found[one.name] = outside_gradient(scores, seen, masks)
+    return found
+
+
+def _wide(output: ModelOutput) -> dict[str, Any]:
+    """A pass as `vmap` takes it, what losses are made of in float32 or wider.
+
+    Autocast widens it where a loss is called, which it does not see within `vmap`.
+    """
+    found: dict[str, Any] = {"logits": _float(output.logits), "pre_activations": output.pre_activations}
+    if output.reconstruction is not None:
+        found["reconstruction"] = _float(output.reconstruction)
+    return found
+
+
+def _float(tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def _step(output: dict[str, Any], other: dict[str, Any] | None = None, **rest: Any) -> Step:
+    return Step(
+        output=ModelOutput(**output),
+        other=None if other is None else ModelOutput(**other),
+        discriminator=None,
+        pair=None,
+        **rest,
+    )

@@ -1,0 +1,1 @@
+"""All seeds of a run trained as one network, one CUDA graph a step."""

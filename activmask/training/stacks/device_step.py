@@ -1,0 +1,61 @@
+"""A step of all seeds at once that their device can do alone: the host reads nothing.
+
+It is the step of `replicas.epoch` seed by seed, up to the order in which sums are added.
+
+Shapes: R seeds, B images of a step, T terms.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from activmask.data.augment import random_crop_flip
+from activmask.machine.device import autocast
+from activmask.models.stacked.network import gradients, mode
+from activmask.objectives.stacked_step import StackedTerms, stacked_step_terms
+from activmask.training.graphs.device_epoch import stopping
+from activmask.training.stacks.group import Group
+
+
+def take_step(group: Group, size: int) -> None:
+    """Take all seeds' next step of the epoch; no weight of a seed changes once its loss is not finite.
+
+    Args:
+        group: `order`, `taken` and `step` say which images; its networks, optimizers and counts change.
+        size: B.
+    """
+    place = group.taken + torch.arange(size, device=group.taken.device)
+    picked = group.order.index_select(1, place)
+    with mode(group.stacked, training=True):
+        passed = forward(group, picked)
+    losses = passed.losses
+    values = torch.stack([losses, *passed.terms.values()], dim=1).detach()
+    group.values.index_copy_(0, group.step, values[None])
+    group.stopped.copy_(torch.maximum(group.stopped, (~values[:, 0].isfinite()).float()))
+    update(group, gradients(group.stacked, losses.sum(), passed.passes))
+    group.taken.add_(size)
+    group.step.add_(1)
+
+
+def forward(group: Group, picked: Tensor) -> StackedTerms:
+    """A step's passes over images of each seed, int64 (R, B), counted among all; nothing is read back."""
+    config = group.replicas[0].config
+    images, masks, labels = group.images[picked], group.masks[picked], group.labels[picked]
+    if config.view.augment == "crop-flip":
+        size, pairs = config.view.image_size, zip(images, masks, group.generators, strict=True)
+        cropped = [random_crop_flip(own, its, size, generator) for own, its, generator in pairs]
+        images, masks = (torch.stack(part) for part in zip(*cropped, strict=True))
+    with autocast(config.training.precision, images.device):
+        return stacked_step_terms(config.objectives, group.stacked, images, masks, labels, group.generators)
+
+
+def update(group: Group, found: dict[str, Tensor]) -> None:
+    """Let each seed's own optimizer take a step by its part of the gradients, unless it has stopped."""
+    layout = group.stacked.layout
+    stops: Sequence[Tensor] = group.stopped.unbind()
+    for seed, (replica, stopped) in enumerate(zip(group.replicas, stops, strict=True)):
+        for name, parameter in replica.model.named_parameters():
+            parameter.grad = layout.of_seed(name, found[name], seed) if name in found else None
+        with stopping(replica, stopped):
+            replica.optimizer.step()

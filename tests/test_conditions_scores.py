@@ -1,0 +1,258 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+from tiny_checkpoints import samples_of
+
+from activmask.auditing.conditions.conditions import chance_of, conditions
+from activmask.auditing.conditions.mask_baseline import features, mask_baseline
+from activmask.auditing.conditions.versions import CONDITIONS
+from activmask.evaluation.bootstrap import subject_resamples
+from activmask.evaluation.resampled import counted, ends, resampled_auc, resampled_mean
+from activmask.evaluation.scores import chance_distance
+from activmask.ground.errors import CheckpointError
+
+SIDE, N = 12, 60
+
+
+def noise(classes=2, n=N, pixel=None):
+    """Dim noise with a mask in one corner, and a pixel as bright as the class."""
+    generator = torch.Generator().manual_seed(0)
+    labels = [k % classes for k in range(n)]
+    images = torch.rand(n, 1, SIDE, SIDE, generator=generator) * 0.4
+    masks = torch.zeros(n, 1, SIDE, SIDE, dtype=torch.bool)
+    masks[:, :, 1:6, 1:6] = True
+    if pixel:
+        images[:, 0, pixel[0], pixel[1]] = torch.tensor(labels) / (classes - 1)
+    samples = samples_of(images, masks, labels)
+    return dataclasses.replace(
+        samples, subjects=tuple(f"s{k // 2 // classes * classes + k % classes}" for k in range(n))
+    )
+
+
+def reads(row, column):
+    def predict(images):
+        score = images[:, 0, row, column]
+        return torch.stack([-score, score], dim=1)
+
+    return predict
+
+
+@pytest.mark.parametrize(
+    ("pixel", "survives", "falls", "finding"),
+    [
+        ((9, 9), "inside", "outside", "reads the background"),
+        ((3, 3), "outside", "inside", "reads the region of interest"),
+    ],
+)
+def test_a_model_of_one_pixel_is_told_by_the_side_it_lies_on(pixel, survives, falls, finding):
+    found, logits = conditions(reads(*pixel), noise(pixel=pixel), classes=2)
+    assert [row.condition for row in found.rows] == [one.name for one in CONDITIONS]
+    for way in ("shuffled", "mean", "blurred"):
+        assert found.row(f"{survives} {way}").auc.value == 1
+        assert found.row(f"{survives} {way}").auc_change.value == 0
+    assert found.row(f"{falls} only").auc.value == 1
+    lost = found.row(f"{falls} shuffled")
+    assert lost.auc.value == pytest.approx(0.5, abs=0.12)
+    assert lost.auc_change.high < -0.3
+    assert lost.draws == 3
+    assert lost.auc_spread > 0
+    assert found.row("full").auc_change is None
+    assert found.verdict.finding == finding
+    assert logits["outside shuffled"].shape == (3, N, 2)
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def pairwise(labels, scores):
+    ones, zeros = scores[labels == 1][:, None], scores[labels == 0][None]
+    return ((ones > zeros) + 0.5 * (ones == zeros)).mean()
+
+
+def test_scores_and_intervals_are_those_of_a_bootstrap_written_out():
+    """Every AUC by comparing every pair of images, draw by draw, in float64."""
+    samples = noise(pixel=(9, 9))
+    generator = torch.Generator().manual_seed(3)
+    blur = torch.randn(N, generator=generator) * 0.5
+
+    def predict(images):
+        start = calls[0] % N
+        calls[0] += len(images)
+        score = images[:, 0, 9, 9] + blur[start : start + len(images)]
+        return torch.stack([torch.zeros_like(score), score], dim=1)
+
+    calls = [0]
+    found, logits = conditions(predict, samples, classes=2, seed=5)
+    labels = samples.labels.numpy()
+    draws = subject_resamples(labels, samples.subjects, seed=5)
+    contrasts = {
+        name: [(one[:, 1].double() - one[:, 0].double()).numpy() for one in drawn]
+        for name, drawn in logits.items()
+    }
+
+    def auc(name, rows):
+        return np.mean([pairwise(labels[rows], one[rows]) for one in contrasts[name]])
+
+    def right(name, rows):
+        return np.mean([((one > 0) == labels)[rows].mean() for one in contrasts[name]])
+
+    for name in ("full", "outside shuffled", "outside mean"):
+        row = found.row(name)
+        for score, estimate in ((auc, row.auc), (right, row.accuracy)):
+            assert estimate.value == pytest.approx(score(name, np.arange(N)), abs=1e-12)
+            expected = np.quantile([score(name, rows) for rows in draws], [0.025, 0.975])
+            assert [estimate.low, estimate.high] == pytest.approx(expected, abs=1e-12)
+        if name == "full":
+            continue
+        for score, change in ((auc, row.auc_change), (right, row.accuracy_change)):
+            pairs = [score(name, rows) - score("full", rows) for rows in draws]
+            assert [change.low, change.high] == pytest.approx(np.quantile(pairs, [0.025, 0.975]), abs=1e-12)
+    drawn = [pairwise(labels, one) for one in contrasts["outside shuffled"]]
+    assert found.row("outside shuffled").auc_spread == pytest.approx(np.std(drawn, ddof=1))
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32), st.integers(2, 4), st.integers(1, 3))
+def test_many_draws_counted_at_once_are_scikit_learns_areas_one_by_one(seed, classes, levels):
+    rng = np.random.default_rng(seed)
+    truth = np.concatenate([np.arange(classes), rng.integers(0, classes, 12)])
+    values = rng.integers(0, 10**levels, (len(truth), classes)) / 10**levels
+    draws = [np.concatenate([np.arange(classes), rng.integers(0, len(truth), 9)]) for _ in range(6)]
+    counts = counted(draws, len(truth))
+    chosen = [1] if classes == 2 else range(classes)
+    expected = [np.mean([roc_auc_score(truth[rows] == k, values[rows, k]) for k in chosen]) for rows in draws]
+    np.testing.assert_allclose(resampled_auc(values, truth, counts), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        resampled_mean(values[:, 0], counts), [values[rows, 0].mean() for rows in draws], atol=1e-12
+    )
+
+
+def test_ends_are_percentiles():
+    assert ends(np.arange(1001.0)) == pytest.approx((25, 975))
+
+
+def test_three_classes_have_the_macro_auc_of_one_against_the_rest():
+    def predict(images):
+        level = images[:, 0, 9, 9]
+        return torch.stack([-((level - k / 2) ** 2) for k in range(3)], dim=1) * 40
+
+    found, _ = conditions(predict, noise(classes=3, pixel=(9, 9)), classes=3)
+    assert found.auc_kind == "macro one-vs-rest ROC AUC"
+    assert found.row("full").auc.value == found.row("outside only").auc.value == 1
+    assert found.row("full").accuracy.value == 1
+    assert found.verdict.finding == "reads the background"
+
+
+def test_known_scores_of_full_images_are_not_predicted_again():
+    samples, asked = noise(), []
+
+    def predict(images):
+        asked.append(len(images))
+        return torch.randn(len(images), 2, generator=torch.Generator().manual_seed(0))
+
+    known = torch.randn(N, 2, generator=torch.Generator().manual_seed(1))
+    told = []
+    _, logits = conditions(
+        predict, samples, classes=2, draws=1, full=known, done=lambda done, total: told.append((done, total))
+    )
+    assert torch.equal(logits["full"][0], known)
+    assert sum(asked) == (len(CONDITIONS) - 1) * N
+    assert told[-1] == (len(CONDITIONS) * N, len(CONDITIONS) * N)
+
+
+def test_scores_that_only_rank_have_no_accuracy():
+    found, _ = conditions(reads(9, 9), noise(pixel=(9, 9)), classes=2, probabilities=False)
+    assert {row.accuracy for row in found.rows} == {row.accuracy_change for row in found.rows} == {None}
+    assert found.row("full").auc.value == 1
+
+
+def test_scores_that_are_not_finite_are_refused():
+    with pytest.raises(CheckpointError, match="not finite"):
+        conditions(lambda images: torch.full((len(images), 2), float("nan")), noise(), classes=2)
+
+
+def test_without_masks_there_is_a_reason_and_nothing_is_predicted():
+    samples = dataclasses.replace(noise(), has_mask=torch.zeros(N, dtype=torch.bool))
+    found, logits = conditions(lambda _: pytest.fail("predicted"), samples, classes=2)
+    assert (found.n, found.rows, found.verdict, logits) == (0, (), None, {})
+    assert found.reason == "no image has a mask that covers a part of it"
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_class_without_masks_borrows_them():
+    samples = noise(pixel=(9, 9))
+    masks = samples.masks | (samples.labels == 0)[:, None, None, None]
+    samples = dataclasses.replace(samples, masks=masks, has_mask=samples.labels == 1)
+    found, _ = conditions(reads(9, 9), samples, classes=2)
+    assert (found.n, found.borrowed) == (N, N // 2)
+    assert found.verdict.finding == "reads the background"
+
+
+def test_two_subjects_carry_no_verdict():
+    samples = dataclasses.replace(noise(pixel=(9, 9)), subjects=("a", "b") * (N // 2))
+    found, _ = conditions(reads(9, 9), samples, classes=2)
+    assert found.subjects == 2
+    assert found.verdict.finding == "cannot be told"
+    assert "2 subjects, too few" in found.verdict.sentences[0]
+
+
+def test_images_of_one_subject_count_as_one_where_each_has_one_class():
+    truth = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    of_four = np.array(list("aabbccdd"), dtype=object)
+    assert chance_of(truth, of_four, 2) == chance_distance(torch.tensor([0, 0, 1, 1]), 2)
+    mixed = np.array(list("abababab"), dtype=object)
+    assert chance_of(truth, mixed, 2) == chance_distance(torch.from_numpy(truth), 2)
+
+
+def test_where_masks_lie_worked_out_by_hand():
+    mask = torch.zeros(1, 1, 4, 5, dtype=torch.bool)
+    mask[0, 0, 1, 1:4], mask[0, 0, 2, 1] = True, True
+    assert features(mask)[0].tolist() == pytest.approx(
+        [4 / 20, (3 * 1 + 2) / 4 / 4, (1 + 2 + 3 + 1) / 4 / 5, 1 / 4, 2 / 4, 1 / 5, 3 / 5]
+    )
+
+
+def masks_at(columns):
+    masks = torch.zeros(len(columns), 1, SIDE, SIDE, dtype=torch.bool)
+    for k, column in enumerate(columns):
+        masks[k, :, 2:5, column : column + 3] = True
+    return masks
+
+
+def baseline_of(masks, truth, subjects=None, classes=2):
+    subjects = np.array([str(k) for k in range(len(truth))] if subjects is None else subjects, dtype=object)
+    draws = subject_resamples(truth, subjects, seed=0)
+    return mask_baseline(masks, truth, subjects, counted(draws, len(truth)), classes=classes, seed=0)
+
+
+def test_a_place_that_tells_the_class_is_found_where_the_area_tells_nothing():
+    truth = np.arange(40) % 2
+    found = baseline_of(masks_at(truth * 6), truth)
+    assert found.area.value == 0.5
+    assert found.place.value == 1
+
+
+def test_equal_masks_tell_nothing():
+    truth = np.arange(40) % 2
+    found = baseline_of(masks_at([3] * 40), truth)
+    assert (found.area.value, found.place.value, found.place.low, found.place.high) == (0.5,) * 4
+
+
+def test_the_place_is_judged_on_subjects_it_was_not_fitted_to():
+    """Each subject has a column of its own and one class, drawn at random: there is nothing to learn."""
+    rng = np.random.default_rng(0)
+    whose = np.repeat(np.arange(9), 12)
+    truth = rng.permutation([0, 0, 0, 0, 1, 1, 1, 1, 1])[whose]
+    found = baseline_of(masks_at(whose), truth, [str(k) for k in whose])
+    assert found.place.value < 0.8
+
+
+def test_one_subject_of_a_class_leaves_no_place():
+    truth = np.array([0, 0, 0, 1, 1, 1])
+    found = baseline_of(masks_at([0, 1, 2, 3, 4, 5]), truth, list("abcddd"))
+    assert found.place is None
+    assert found.area.value == 0.5

@@ -1,0 +1,196 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activmask.auditing.conditions.mask_baseline import MaskBaseline
+from activmask.auditing.conditions.rows import ConditionRow, Estimate
+from activmask.auditing.conditions.verdict import FEWEST, verdict
+from activmask.auditing.conditions.versions import CONDITIONS
+from activmask.evaluation.sides import Area, finding_of_sides
+
+WIDTH = 0.05
+"""Of half an interval, where nothing else is said."""
+
+
+def estimate(value, width=WIDTH):
+    return Estimate(value=value, low=value - width, high=value + width)
+
+
+def rows_of(aucs, width=WIDTH):
+    """Rows of AUCs by condition, changes against full with intervals as wide; others are as full."""
+    return [
+        ConditionRow(
+            condition=one.name,
+            draws=1,
+            auc=estimate(aucs.get(one.name, aucs["full"]), width),
+            auc_spread=None,
+            auc_change=None
+            if one.name == "full"
+            else estimate(aucs.get(one.name, aucs["full"]) - aucs["full"], width),
+            accuracy=None,
+            accuracy_change=None,
+        )
+        for one in CONDITIONS
+    ]
+
+
+def judged(
+    full, roi, background, masks=0.5, *, width=WIDTH, masks_width=WIDTH, subjects=100, blank=False, **others
+):
+    aucs = {"full": full, "inside only": roi, "outside only": background}
+    aucs |= {name.replace("_", " "): value for name, value in others.items()}
+    baseline = MaskBaseline(area=estimate(0.5), place=estimate(masks, masks_width))
+    return verdict(
+        rows_of(aucs, width), baseline, subjects=subjects, chance_distance=0.1, blank_background=blank
+    )
+
+
+@pytest.mark.parametrize(
+    ("full", "roi", "background", "masks", "finding"),
+    [
+        (0.95, 0.93, 0.52, 0.5, "reads the region of interest"),
+        (0.95, 0.55, 0.94, 0.5, "reads the background"),
+        (0.05, 0.50, 0.02, 0.5, "reads the background"),
+        (0.05, 0.95, 0.50, 0.5, "reads the region of interest"),
+        (0.95, 0.85, 0.80, 0.5, "reads both"),
+        (0.95, 0.64, 0.94, 0.5, "reads mostly the background"),
+        (0.95, 0.94, 0.64, 0.5, "reads mostly the region of interest"),
+        (0.95, 0.52, 0.45, 0.5, "needs both together"),
+        (0.52, 0.48, 0.55, 0.5, "cannot be told"),
+        # More than chance, but its interval holds 0.5, or the other way round.
+        (0.52, 0.54, 0.58, 0.5, "cannot be told"),
+        # The masks tell as much as either side.
+        (0.95, 0.80, 0.80, 0.80, "reads the region of interest or its size"),
+        (0.95, 0.80, 0.80, 0.20, "reads the region of interest or its size"),
+        (0.95, 0.95, 0.80, 0.80, "reads the region of interest"),
+        (0.95, 0.80, 0.95, 0.80, "reads the background"),
+        # The other condition shows the masks, too, and tells nothing.
+        (0.95, 0.50, 0.80, 0.80, "reads the background"),
+        (0.95, 0.80, 0.50, 0.80, "reads the region of interest"),
+        # More than the masks tell.
+        (0.95, 0.95, 0.90, 0.65, "reads both"),
+    ],
+)
+def test_findings(full, roi, background, masks, finding):
+    assert judged(full, roi, background, masks).finding == finding
+
+
+@pytest.mark.parametrize(
+    ("width", "finding"), [(0.05, "reads the background"), (0.2, "cannot be told"), (0.4, "cannot be told")]
+)
+def test_an_interval_that_holds_chance_claims_nothing(width, finding):
+    assert judged(0.65, 0.5, 0.65, width=width).finding == finding
+
+
+def test_a_wide_interval_does_not_tell_the_minor_side():
+    assert judged(0.95, 0.64, 0.94).finding == "reads mostly the background"
+    assert judged(0.95, 0.64, 0.84, width=0.12).finding == "reads both"
+
+
+def test_what_chance_may_still_tell_without_the_background_does_not_convict_it():
+    """Blank backgrounds may leave as much as the masks tell, for all their interval says."""
+    assert judged(0.95, 0.6, 0.8, 0.8, width=0.05).finding == "reads the background"
+    assert judged(0.95, 0.6, 0.8, 0.8, width=0.21).finding == "cannot be told"
+
+
+def test_the_first_sentence_gives_the_numbers_and_their_intervals():
+    assert judged(0.9, 0.5, 0.9).sentences[0] == (
+        "The model reads the background: with the background blank the AUC is 0.50 (95 % 0.45 to 0.55), not "
+        "told from chance; with the region of interest blank 0.90 (95 % 0.85 to 0.95); on full images 0.90 "
+        "(95 % 0.85 to 0.95)."
+    )
+
+
+def test_changes_are_told_only_where_their_interval_leaves_0_out():
+    found = judged(0.9, 0.5, 0.9, outside_shuffled=0.8, inside_mean=0.86, inside_blurred=0.96).sentences
+    (changes,) = [one for one in found if one.startswith("Against full images")]
+    assert changes == (
+        "Against full images the AUC changes, each by its own 95 % interval, with outside shuffled (-0.10, "
+        "-0.15 to -0.05), inside only (-0.40, -0.45 to -0.35), inside blurred (+0.06, +0.01 to +0.11)."
+    )
+    (none,) = [one for one in found if one.startswith("No change")]
+    assert "inside mean" in none
+    assert "outside shuffled" not in none
+
+
+def test_a_shuffled_side_that_leaves_more_than_a_blank_one_is_said():
+    found = judged(0.9, 0.9, 0.5, inside_shuffled=0.9).sentences
+    assert [one for one in found if one.startswith("With the region of interest shuffled")] == [
+        "With the region of interest shuffled in place of blank the AUC is 0.90 (95 % 0.85 to 0.95): the "
+        "intensities of the region of interest tell the class, or blank ones are too unlike what it was "
+        "trained on."
+    ]
+    untold = judged(0.9, 0.9, 0.5, inside_shuffled=0.59).sentences
+    assert not any("in place of blank" in one for one in untold)
+
+
+def test_a_reversed_ranking_and_one_that_turns_round_are_said():
+    found = judged(0.05, 0.9, 0.05).sentences
+    assert any(one.startswith("The AUC on full images is below 0.5") for one in found)
+    assert any("With the background blank the ranking is turned round (0.05 to 0.90)" in one for one in found)
+
+
+def test_chance_on_full_images_that_hides_something_is_said():
+    assert any("may hide what either tells alone" in one for one in judged(0.5, 0.9, 0.1).sentences)
+
+
+def test_masks_that_tell_the_label_are_a_caution_and_others_are_none():
+    caution = "Caution: the masks alone predict the label"
+    assert any(one.startswith(caution) for one in judged(0.9, 0.9, 0.5, 0.3).sentences)
+    assert not any(one.startswith(caution) for one in judged(0.9, 0.9, 0.5, 0.58).sentences)
+    # Above chance, with an interval that holds it.
+    assert not any(one.startswith(caution) for one in judged(0.9, 0.9, 0.5, 0.7, masks_width=0.3).sentences)
+
+
+@pytest.mark.parametrize(("subjects", "told"), [(FEWEST - 1, False), (FEWEST, True), (19, True)])
+def test_few_subjects_are_said_and_too_few_claim_nothing(subjects, told):
+    found = judged(0.9, 0.5, 0.9, subjects=subjects)
+    assert (found.finding != "cannot be told") == told
+    assert f"{subjects} subjects" in found.sentences[-1]
+
+
+@pytest.mark.parametrize(
+    ("full", "roi", "finding"),
+    [
+        (0.95, 0.95, "reads the region of interest"),
+        (0.05, 0.05, "reads the region of interest"),
+        (0.52, 0.52, "cannot be told"),
+    ],
+)
+def test_a_blank_background_is_never_read(full, roi, finding):
+    found = judged(full, roi, 0.9, blank=True)
+    assert found.finding == finding
+    assert "no background to read" in found.sentences[0]
+    assert not any("reads the background" in one or "outvotes" in one for one in found.sentences)
+
+
+SIXTY_FOURTHS = st.integers(0, 64).map(lambda k: k / 64)
+
+
+@given(st.lists(SIXTY_FOURTHS, min_size=4, max_size=4), st.integers(0, 32).map(lambda k: k / 64))
+def test_no_side_is_claimed_whose_interval_holds_chance(values, width):
+    full, roi, background, masks = values
+    found = judged(full, roi, background, masks, width=width)
+    if abs(background - 0.5) <= max(width, 0.1):
+        assert found.finding not in {"reads the background", "reads both", "reads mostly the background"}
+    if abs(roi - 0.5) <= max(width, 0.1):
+        assert found.finding in {"reads the background", "needs both together", "cannot be told"}
+
+
+@given(st.lists(SIXTY_FOURTHS, min_size=4, max_size=4))
+def test_the_finding_is_the_same_when_every_ranking_is_reversed(values):
+    assert judged(*values).finding == judged(*(1 - value for value in values)).finding
+
+
+def test_every_combination_has_sentences():
+    for values in itertools.product([0.0, 0.5, 0.65, 1.0], repeat=4):
+        found = judged(*values)
+        assert all(sentence.endswith(".") for sentence in found.sentences)
+        assert len(found.sentences) >= 2
+
+
+def test_areas_without_intervals_are_judged_by_chance_alone():
+    assert finding_of_sides(Area(0.9), Area(0.62), Area(0.9), 0.1) == "reads mostly the background"
+    assert finding_of_sides(Area(0.9), Area(0.62, 0.4, 0.8), Area(0.9), 0.1) == "reads the background"
