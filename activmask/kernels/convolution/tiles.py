@@ -16,7 +16,7 @@ MULTIPROCESSORS = 132
 """Of an H100 or H200, for which the sizes were worked out."""
 FEW_CHANNELS = 16
 """Below that many channels a tile of depth spans several taps of the kernel."""
-_DEPTH_ACROSS_TAPS = 32
+_DEPTH_ACROSS_TAPS = 16
 """Each place of such a tile has a tap of its own, and their addresses fill the registers."""
 MOST_SPLITS = 16
 _DEPTH = {"bf16": 64, "tf32": 32, "ieee": 16}
@@ -109,7 +109,7 @@ def weight_tiles(
 
 def _depth_tile(depth: int, taps: int, precision: Precision) -> int:
     if depth < FEW_CHANNELS:
-        return min(_power_of_two(taps * depth), _DEPTH_ACROSS_TAPS, _DEPTH[precision])
+        return min(_power_of_two(taps * depth), _DEPTH_ACROSS_TAPS)
     return min(_power_of_two(depth), _DEPTH[precision])
 
 
