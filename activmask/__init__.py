@@ -23,6 +23,8 @@ name once, from images to numbers:
     test: am.Samples = am.load_splits(config, seed=0)["test"]
     print(am.evaluate(checkpoint, test, seed=0).scores)  # AUC with its interval, accuracy
     heat = am.attribute(checkpoint.model, test.images, method="contrast")  # (16, 28, 28)
+    found = am.audit(checkpoint, test.images, test.masks[:, 0], test.labels, without=["looks"])
+    print(found.verdict)  # ... or anybody's model, on anybody's images: what is its score made of?
     print(am.score(heat, test.masks[:, 0]).rows[0])  # ... or anybody's maps, in the masks and by chance
     how = am.Preprocessing(mean=(0.5,), std=(0.5,))  # anybody's network, from images in [0, 1] on
     found = am.find_predictor(lambda x: x.mean((1, 2, 3)), test.images, preprocessing=how)
@@ -39,6 +41,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from activmask.auditing.audit import audit as audit
     from activmask.data.dataset import read_dataset as read_dataset
     from activmask.data.samples import Samples as Samples
     from activmask.data.sources.folder.prepare import prepare_folder as prepare_folder
@@ -71,6 +74,7 @@ _HOME = {
     "Samples": "activmask.data.samples",
     "SyntheticSpec": "activmask.data.sources.synthetic.drawing",
     "attribute": "activmask.saliency.attribution",
+    "audit": "activmask.auditing.audit",
     "draw_synthetic": "activmask.data.sources.synthetic.drawing",
     "evaluate": "activmask.evaluation.evaluate",
     "find_predictor": "activmask.predictors.find",

@@ -16,6 +16,7 @@ from .console import err, failures_as_sentences, write
 from .progress import waiting
 from .ranges import number
 from .shell import command_line
+from .table_file import check_table_place, write_table
 
 if TYPE_CHECKING:
     from activmask.auditing.asked import Part
@@ -47,6 +48,14 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    accept_recipe: Annotated[
+        bool,
+        typer.Option(
+            "--accept-recipe",
+            help="Judge a checkpoint of activmask on images that were prepared otherwise than its own.",
+            rich_help_panel="Data",
+        ),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -173,6 +182,14 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file to write: what the model said of each image under each condition.",
+            rich_help_panel="Output",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of tables.", rich_help_panel="Output")
     ] = False,
@@ -193,14 +210,18 @@ def audit(
             raise UsageError("--model says what is to be audited", advice="see activmask audit --help")
         from activmask.auditing.audit import audit as library_audit
         from activmask.auditing.page.write import check_place
+        from activmask.auditing.predictions import predictions_sheet
 
         if report is not None:
             check_place(report)
+        if predictions is not None:
+            check_table_place(predictions, "--predictions", None if data is None else Path(data))
         with waiting("reading images") as told:
             audited = library_audit(
                 model,
                 data,
                 split=split,
+                accept_recipe=accept_recipe,
                 weights=weights,
                 outputs=outputs,
                 class_outputs=_numbers("--class-outputs", class_outputs, int),
@@ -216,6 +237,9 @@ def audit(
                 told=told,
             )
         _print(audited, as_json=as_json)
+        if predictions is not None:
+            write_table(predictions, predictions_sheet(audited), "table of predictions")
+            err.print(f"wrote {predictions}")
         if report is not None:
             _write(audited, report)
 

@@ -10,6 +10,7 @@ from activmask.runs.selection import Epoch
 
 from .console import err, failures_as_sentences, write
 from .progress import waiting
+from .table_file import check_table_place, write_table
 from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
@@ -61,6 +62,15 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of tables.", rich_help_panel="Output")
     ] = False,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file to write, one row per image, condition of the audit and checkpoint, with a score "
+            "per class.",
+            rich_help_panel="Output",
+            show_default=False,
+        ),
+    ] = None,
     skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Score checkpoints, audit them for shortcuts, and measure where they look.
@@ -69,11 +79,13 @@ def evaluate(
     """
     with failures_as_sentences():
         from activmask.evaluation.batch import evaluate_checkpoints
-        from activmask.evaluation.evaluated import Evaluated
+        from activmask.evaluation.evaluated import Evaluated, predictions_sheet
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint_paths import search_checkpoints
         from activmask.runs.seed_folders import Unreadable
 
+        if predictions is not None:
+            check_table_place(predictions, "--predictions", None if data is None else Path(data))
         place = choose_device(device)
         found = [search_checkpoints(given, epoch) for given in checkpoints]
         paths = list(dict.fromkeys(path for one in found for path in one.paths))
@@ -86,6 +98,7 @@ def evaluate(
                 split=split,
                 accept_recipe=accept_recipe,
                 device=place,
+                predictions=predictions is not None,
                 progress=lambda done, total: told(f"evaluating {min(done + 1, total)} of {total}"),
             )
         evaluated = [one for one in outcomes.values() if isinstance(one, Evaluated)]
@@ -95,6 +108,9 @@ def evaluate(
         if lost and not evaluated and len({one.why for one in lost.values()}) == 1:
             # Of all alike, as of data that are not there, it is no fault of theirs.
             raise next(iter(lost.values())).error
+        if predictions is not None and evaluated:
+            write_table(predictions, predictions_sheet(evaluated), "table of predictions")
+            err.print(f"wrote {predictions}")
     _print(evaluated, list(lost.values()), as_json=as_json)
     for folder in dict.fromkeys(folder for one in found for folder in one.unfinished):
         err.print(f"note: {folder} is not finished; its training goes on with train --resume")

@@ -13,6 +13,7 @@ from activmask.ground.limits import RUN_SEEDS
 from .console import err, failures_as_sentences, write
 from .progress import counting
 from .ranges import number
+from .table_file import check_table_place, write_table
 from .tables import print_table, result_table, stacked
 from .unreadable import tell_left_out
 
@@ -121,13 +122,14 @@ def score(
     Example: activmask score maps/ --data own/data --sign absolute
     """
     with failures_as_sentences():
+        from activmask.data.files.tables import format_sheet
         from activmask.evaluation.map_files import score_maps
         from activmask.evaluation.map_results import Options
         from activmask.ground.errors import DataError
         from activmask.ground.shown import json_text
 
         if out_file is not None:
-            _check_place(out_file, data)
+            check_table_place(out_file, "--out", data)
         options = Options(
             split=split,
             sign=sign,
@@ -148,7 +150,7 @@ def score(
         tell_left_out(lost, error, skip=skip_unreadable and found.scores.n > 0)
         groups = {} if by is None else found.by(by)
         if out_file is not None:
-            _write(found, out_file)
+            write_table(out_file, format_sheet(*found.table()), "table of scores")
         if as_json:
             write(f"{json_text(found.to_json(by))}\n")
             return
@@ -187,23 +189,3 @@ def _by(column: str, groups: "dict[str, MapScores]") -> "Table":
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _check_place(path: Path, data: Path | None) -> None:
-    from activmask.data.dataset import TABLE_FILE
-    from activmask.ground.errors import PATH, UsageError
-    from activmask.ground.places import real
-
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"{PATH} cannot be written: give --out a file in a folder that exists", path=path)
-    if path.suffix.lower() != ".csv" or (data is not None and real(path) == real(data / TABLE_FILE)):
-        raise UsageError(f"{PATH} cannot be the table of scores: give --out another file, .csv", path=path)
-
-
-def _write(found: "ScoredFolder", path: Path) -> None:
-    from activmask.data.files.tables import format_sheet
-    from activmask.ground.claims import claimed
-    from activmask.ground.files import write_whole
-
-    with claimed(path, "table of scores"):
-        write_whole(path, format_sheet(*found.table()))

@@ -158,7 +158,10 @@ def _refusal(arguments: list[str]) -> str | None:
 
 
 def _options_of(name: str) -> set[str]:
-    return {"--help"}.union(*(one.opts + one.secondary_opts for one in PROGRAM.commands[name].params))
+    """Of a command, and of those below it where it is a group."""
+    command = PROGRAM.commands[name]
+    every = [command, *getattr(command, "commands", {}).values()]
+    return {"--help"}.union(*(one.opts + one.secondary_opts for each in every for one in each.params))
 
 
 def unknown_flags(text: str) -> list[str]:

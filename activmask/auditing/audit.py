@@ -45,6 +45,7 @@ def audit(
     outputs: Kind | None = None,
     class_outputs: Sequence[int] | None = None,
     split: str | None = None,
+    accept_recipe: bool = False,
     threshold: float | None = None,
     sensitivity: float | None = None,
     without: Sequence[Part] = (),
@@ -79,6 +80,7 @@ def audit(
         outputs: `logits`, `probabilities` or `scores`; seen from the outputs where that is sure.
         class_outputs: which outputs stand for the labels 0, 1, ...
         split: that is judged; None is test, or everything where there are no splits.
+        accept_recipe: judge a checkpoint of this package on images that were prepared otherwise.
         threshold: the probability from which on an image counts as positive.
         sensitivity: in place of it: the sensitivity that the threshold has to reach on the valid split.
         without: parts to leave out: conditions, leaks, clinic, looks.
@@ -111,7 +113,7 @@ def audit(
     )
     if isinstance(images, str | Path) or images is None:
         _check_alone(masks, labels, facts)
-        materials: tuple[Material, ...] = (_stored(known, images, split),)
+        materials: tuple[Material, ...] = (_stored(known, images, split, accept_recipe=accept_recipe),)
     else:
         materials = material_of_arrays(images, masks, labels, facts)
     several = bool(materials[0].label)
@@ -151,9 +153,14 @@ def _may_be_own(path: Path) -> bool:
     return path.is_dir() or (path.suffix == ".safetensors" and path.is_file() and has_header(path))
 
 
-def _stored(known: Checkpoint | None, data: str | Path | None, split: str | None) -> Material:
+def _stored(
+    known: Checkpoint | None, data: str | Path | None, split: str | None, *, accept_recipe: bool
+) -> Material:
     if known is not None:
-        return material_of_checkpoint(known, None if data is None else str(data), split)
+        place = None if data is None else str(data)
+        return material_of_checkpoint(known, place, split, accept_recipe=accept_recipe)
+    if accept_recipe:
+        raise UsageError("accept_recipe has no effect: only checkpoints of activmask know a recipe")
     if data is None:
         raise UsageError("an audit needs images, masks and labels, or the folder of a data set")
     return material_of_folder(Path(data))

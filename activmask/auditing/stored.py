@@ -36,7 +36,9 @@ def material_of_folder(root: Path) -> Material:
     )
 
 
-def material_of_checkpoint(checkpoint: Checkpoint, data: str | None, split: str | None) -> Material:
+def material_of_checkpoint(
+    checkpoint: Checkpoint, data: str | None, split: str | None, *, accept_recipe: bool = False
+) -> Material:
     """What a checkpoint of this package can be judged on, as its network sees it.
 
     Its own data are split as its run wrote down; of other data what the run saw in training is left
@@ -46,6 +48,7 @@ def material_of_checkpoint(checkpoint: Checkpoint, data: str | None, split: str 
         checkpoint: of a run.
         data: a data set's folder, `synthetic`, or None for the run's own.
         split: that is to be judged, test if None; of the others those are added that can be read.
+        accept_recipe: judge on images that were prepared otherwise than the run's.
 
     Raises:
         UsageError: there is no such split.
@@ -54,13 +57,13 @@ def material_of_checkpoint(checkpoint: Checkpoint, data: str | None, split: str 
     judged = split or "test"
     if judged not in SPLITS:
         raise UsageError(f"a run is judged on one split, not on '{judged}'; {nearest(judged, SPLITS)}")
-    found, notes = _split(checkpoint, data, judged)
+    found, notes = _split(checkpoint, data, judged, accept_recipe=accept_recipe)
     parts, told = {judged: found}, list(notes)
     for name in SPLITS:
         if name == judged:
             continue
         try:
-            parts[name], _ = _split(checkpoint, data, name)
+            parts[name], _ = _split(checkpoint, data, name, accept_recipe=accept_recipe)
         except ActivmaskError as error:
             told.append(f"The {name} split is left aside: {error}.")
     place = shown_place(checkpoint) if data is None else data
@@ -77,8 +80,10 @@ def material_of_checkpoint(checkpoint: Checkpoint, data: str | None, split: str 
     )
 
 
-def _split(checkpoint: Checkpoint, data: str | None, name: str) -> tuple[Samples, tuple[str, ...]]:
-    stored, notes = split_for(checkpoint, data, name)
+def _split(
+    checkpoint: Checkpoint, data: str | None, name: str, *, accept_recipe: bool
+) -> tuple[Samples, tuple[str, ...]]:
+    stored, notes = split_for(checkpoint, data, name, accept_recipe=accept_recipe)
     config = checkpoint.config
     return split_as_judged(stored, config.view, config.objectives, seed=checkpoint.seed, split=name), notes
 

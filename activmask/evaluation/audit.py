@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from activmask.data.samples import Samples
-from activmask.evaluation.participants import MaskCount, participants, why_no_audit
+from activmask.evaluation.participants import MaskCount, Participants, participants, why_no_audit
+from activmask.evaluation.predictions_table import Predicted
 from activmask.evaluation.scores import accuracy, auc, chance_distance, check_finite
 from activmask.evaluation.sides import Verdict
 from activmask.evaluation.verdict import verdict
@@ -73,30 +74,27 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
     Raises:
         CheckpointError: the model's scores of shuffled images are not finite.
     """
+    return audit_and_predictions(model, samples, logits, generator)[0]
+
+
+def audit_and_predictions(
+    model: nn.Module, samples: Samples, logits: Tensor, generator: torch.Generator
+) -> tuple[Audit, tuple[Predicted, ...]]:
+    """`audit`, and what it predicted of the shuffled images; none where there is no audit."""
     part = participants(samples, generator)
     labels, classes = samples.labels[part.rows], logits.shape[1]
     reason = why_no_audit(samples, part, classes)
     if reason:
-        return Audit(
-            n=len(part),
-            borrowed=0,
-            mask_counts=part.counts,
-            reason=reason,
-            rows=(),
-            mask_area_auc=None,
-            chance_distance=None,
-            verdict=None,
-        )
+        return _unavailable(part, reason), ()
     images, roi = samples.images[part.rows], samples.masks[part.masks]
-    versions = {
-        "full": logits[part.rows],
+    shuffled = {
         "background shuffled": predict(model, masked_shuffle(images, roi, generator)),
         "ROI shuffled": predict(model, masked_shuffle(images, ~roi, generator)),
     }
-    rows = tuple(_row(name, scores, labels) for name, scores in versions.items())
+    rows = tuple(_row(name, one, labels) for name, one in {"full": logits[part.rows], **shuffled}.items())
     area, chance = _area_auc(roi, labels, classes), chance_distance(labels, classes)
     outside = images[~roi.expand_as(images)]
-    return Audit(
+    found = Audit(
         n=len(part),
         borrowed=part.borrowed,
         mask_counts=part.counts,
@@ -110,6 +108,22 @@ def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.G
             chance_distance=chance,
             blank_background=bool((outside == outside[0]).all()),
         ),
+    )
+    return found, tuple(
+        Predicted(condition=name, draw=1, rows=part.rows, logits=one) for name, one in shuffled.items()
+    )
+
+
+def _unavailable(part: Participants, reason: str) -> Audit:
+    return Audit(
+        n=len(part),
+        borrowed=0,
+        mask_counts=part.counts,
+        reason=reason,
+        rows=(),
+        mask_area_auc=None,
+        chance_distance=None,
+        verdict=None,
     )
 
 

@@ -10,7 +10,7 @@ from activmask.data.settings import View
 from activmask.data.sources.presets import presets
 from activmask.data.splits import SPLITS
 from activmask.evaluation.basis import Basis, basis_of, common_basis
-from activmask.evaluation.evaluate import evaluate
+from activmask.evaluation.evaluate import evaluate_and_predict
 from activmask.evaluation.evaluated import Evaluated, from_kept, to_keep
 from activmask.evaluation.kept import keep, kept
 from activmask.evaluation.mask_notes import mask_presence
@@ -61,6 +61,7 @@ def evaluate_checkpoints(
     split: str = "test",
     accept_recipe: bool = False,
     device: torch.device | str = "cpu",
+    predictions: bool = False,
     progress: ItemsDone | None = None,
 ) -> dict[Path, Outcome]:
     """Evaluate checkpoints on a split as their runs wrote it down, or on another data set.
@@ -76,6 +77,7 @@ def evaluate_checkpoints(
         split: `train`, `valid` or `test`.
         accept_recipe: evaluate on images that were prepared otherwise than the run's.
         device: where to compute.
+        predictions: whether they are asked for, too; they are not kept, so that all is measured anew.
         progress: is told how many have been evaluated, and of how many.
 
     Returns:
@@ -98,7 +100,7 @@ def evaluate_checkpoints(
     }
     found: dict[Path, Outcome] = {}
     for path in paths:
-        if (known := _kept(path, bases[path], data)) is not None:
+        if not predictions and (known := _kept(path, bases[path], data)) is not None:
             found[path] = known
     waiting = sorted((path for path in paths if path not in found), key=lambda path: _images(path, bases))
     for path in waiting:
@@ -155,6 +157,7 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
     place = shown_place(checkpoint) if data is None else data
     pairs = planted_pairs(checkpoint, data, stored, split)
     presence, mask_notes = mask_presence(path, config, samples, Path(place))
+    evaluation, predictions = evaluate_and_predict(checkpoint, samples, seed=checkpoint.seed, device=device)
     return Evaluated(
         path=path,
         run=run_folder(path),
@@ -162,13 +165,14 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
         epoch=checkpoint.epoch,
         data=place,
         split=split,
-        evaluation=evaluate(checkpoint, samples, seed=checkpoint.seed, device=device),
+        evaluation=evaluation,
         removal=None
         if pairs is None
         else removal(checkpoint.model.to(device).eval(), samples, pairs, seed=checkpoint.seed),
         notes=(*notes, *_view_notes(config.preset, config.view)),
         mask_presence=presence,
         mask_notes=tuple(mask_notes),
+        predictions=predictions,
     )
 
 

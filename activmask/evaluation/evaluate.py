@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from activmask.data.samples import Samples
-from activmask.evaluation.audit import Audit, audit
+from activmask.evaluation.audit import Audit, audit_and_predictions
 from activmask.evaluation.localisation import METRICS, PerImage
 from activmask.evaluation.participants import partial_masks
+from activmask.evaluation.predictions_table import Predicted, Predictions, predictions_of
 from activmask.evaluation.scores import ScoreReport, accuracy, auc, score_report, why_no_auc
 from activmask.ground.errors import CheckpointError, DataError
 from activmask.runs.checkpoint import Checkpoint
@@ -95,16 +96,27 @@ def evaluate(
         DataError: images or labels that the network was not made for.
         CheckpointError: the network's scores or gradients are not finite.
     """
+    return evaluate_and_predict(checkpoint, samples, seed=seed, device=device)[0]
+
+
+def evaluate_and_predict(
+    checkpoint: Checkpoint, samples: Samples, *, seed: int, device: torch.device | str = "cpu"
+) -> tuple[Evaluation, Predictions]:
+    """`evaluate`, and what the network said of the images as they are and as the audit shuffled them."""
     check_fit(checkpoint, samples)
     model = checkpoint.model.to(device).eval()
     logits = predict(model, samples.images)
-    return Evaluation(
+    found, shuffled = audit_and_predictions(model, samples, logits, torch.Generator().manual_seed(seed))
+    names = checkpoint.class_names or tuple(map(str, range(logits.shape[1])))
+    full = Predicted(condition="full", draw=1, rows=torch.arange(len(samples)), logits=logits)
+    evaluation = Evaluation(
         seed=seed,
         scores=score_report(logits, samples.labels, np.random.default_rng(seed)),
         sites=_by_site(logits, samples),
-        audit=audit(model, samples, logits, torch.Generator().manual_seed(seed)),
+        audit=found,
         localisation=localise(model, samples, logits.shape[1]),
     )
+    return evaluation, predictions_of(samples, names, (full, *shuffled))
 
 
 def check_fit(checkpoint: Checkpoint, samples: Samples) -> None:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from activmask.data.files.tables import format_sheet
 from activmask.data.mask_shares import Presence
 from activmask.evaluation.evaluate import Evaluation
+from activmask.evaluation.predictions_table import Predictions, predictions_header, predictions_lines
 from activmask.evaluation.removal import Removal
+from activmask.ground.errors import UsageError
 from activmask.ground.places import real
 from activmask.ground.rebuilt import rebuilt
 from activmask.runs.checkpoint import Description
@@ -41,6 +44,8 @@ class Evaluated:
     the run saw its images otherwise than runs of its preset do now."""
     removal: Removal | None = None
     """Against the same images without what was planted on them; None of a set without twins."""
+    predictions: Predictions | None = dataclasses.field(default=None, repr=False, compare=False)
+    """What was said of each image; None where the evaluation was taken from what was kept of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,33 @@ class _Measured:
     notes: tuple[str, ...]
     spelled: tuple[str, ...]
     """The places that the sentences may name, as they were spelled."""
+
+
+def predictions_sheet(evaluated: Sequence[Evaluated]) -> bytes:
+    """What each checkpoint said of each image, as the bytes of a CSV file.
+
+    Args:
+        evaluated: with their predictions.
+
+    Raises:
+        UsageError: the checkpoints are of different classes, which do not fit one table.
+    """
+    known = [(one, one.predictions) for one in evaluated if one.predictions is not None]
+    classes = list(dict.fromkeys(found.class_names for _, found in known))
+    if len(classes) != 1:
+        raise UsageError(
+            "one table of predictions is of checkpoints with the same classes",
+            found="; ".join(", ".join(names) for names in classes[:3]) or "no predictions",
+            advice="evaluate them one by one",
+        )
+    return format_sheet(
+        ["checkpoint", *predictions_header(classes[0])],
+        (
+            [str(one.path), *line]
+            for one, found in known
+            for line in predictions_lines(found, [one.split] * len(found.names))
+        ),
+    )
 
 
 def to_keep(evaluated: Evaluated) -> dict[str, Any]:

@@ -149,6 +149,7 @@ def _what(audited: Audited) -> Part:
         Fact(title="Classes", lines=(", ".join(material.class_names),)),
         Fact(title="Seed", lines=(str(audited.seed),)),
     ]
+    facts.append(Fact(title="Beside this page", lines=("audit.json", "predictions.csv")))
     if audited.notes:
         facts.append(Fact(title="To mind", lines=audited.notes))
     return Part(name="what", title="What was audited", facts=tuple(facts))

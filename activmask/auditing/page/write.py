@@ -4,18 +4,20 @@ from pathlib import Path
 
 from activmask.auditing.audited import Audited
 from activmask.auditing.page.contents import MAKER, gather
+from activmask.auditing.predictions import predictions_sheet
 from activmask.ground.folders import claimed_folder
 from activmask.ground.places import real
 from activmask.ground.shown import json_text
 from activmask.report.page.folder import PAGE_FILE, check_target, write_page
 
-WHAT = "audit"
+WHAT = "page of an audit"
 NUMBERS_FILE = "audit.json"
+PREDICTIONS_FILE = "predictions.csv"
 
 
 def check_place(out: Path, *, overwrite: bool = False) -> None:
     """Refuse a folder that holds something the page of an audit must not replace (raises UsageError)."""
-    check_target(out, WHAT, MAKER, more=(NUMBERS_FILE,), overwrite=overwrite)
+    check_target(out, WHAT, MAKER, more=(NUMBERS_FILE, PREDICTIONS_FILE), overwrite=overwrite)
 
 
 def write_audit(audited: Audited, out: Path, *, command: str = "", overwrite: bool = False) -> Path:
@@ -37,6 +39,10 @@ def write_audit(audited: Audited, out: Path, *, command: str = "", overwrite: bo
     """
     with claimed_folder(out, WHAT, lambda: check_place(out, overwrite=overwrite)):
         contents = gather(audited, out, command=command)
-        numbers = {NUMBERS_FILE: f"{json_text(audited.to_json())}\n".encode()}
-        write_page(contents.page, contents.files | numbers, real(out), WHAT)
+        files = {
+            **contents.files,
+            NUMBERS_FILE: f"{json_text(audited.to_json())}\n".encode(),
+            PREDICTIONS_FILE: predictions_sheet(audited),
+        }
+        write_page(contents.page, files, real(out), WHAT)
     return out / PAGE_FILE
