@@ -22,6 +22,7 @@ from activmask.ground.nearest import nearest
 from benchmarks.command import Findings
 from benchmarks.figure import Effort, Figure
 from benchmarks.result import Cell, Table, column
+from benchmarks.speed_audit import audit
 from benchmarks.speed_kernels import gpu_activation_distance, gpu_masked_shuffle
 from benchmarks.speed_precision import gpu_bf16_scores
 from benchmarks.speed_saliency import saliency
@@ -46,6 +47,7 @@ CPU: dict[str, Measurement] = {
     "resnet18-gradmask": resnet18_gradmask,
     "saliency": saliency,
     "make-synthetic": make_synthetic,
+    "audit": audit,
 }
 GPU: dict[str, Measurement] = {
     "gpu-masked-shuffle": gpu_masked_shuffle,

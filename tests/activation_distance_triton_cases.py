@@ -251,6 +251,7 @@ def test_torch_accepts_the_operators(norm, channels_last):
     )
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not CUDA, reason="needs CUDA's memory counters")
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("channels_last", [False, True])

@@ -243,6 +243,7 @@ def test_torch_accepts_the_operator(layout):
     torch.library.opcheck(form.shuffle, (images, masks, number(1), number(2), False))
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not CUDA, reason="needs CUDA graphs")
 def test_a_captured_call_draws_fresh_permutations_at_each_replay():
     images, masks = scene(2, 1, 80, 80)

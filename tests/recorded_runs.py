@@ -22,5 +22,14 @@ RECORDED = [pytest.param({**OBJECTIVES[name], **more}, id=name) for name, more i
 
 
 def small(crosses: Path, **settings):
-    settings = {"model": "cnn", "width": 4, "epochs": 4, "lr": 1e-3, "batch_size": 12, **settings}
+    """On the CPU, where the same steps give the same bits, also where there is a CUDA device."""
+    settings = {
+        "device": "cpu",
+        "model": "cnn",
+        "width": 4,
+        "epochs": 4,
+        "lr": 1e-3,
+        "batch_size": 12,
+        **settings,
+    }
     return make_config(data=str(crosses), **settings)

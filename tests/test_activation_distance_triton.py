@@ -11,6 +11,7 @@ SHORT = {"norms_per_tile": 32, "axis_per_tile": 64, "tiles": 1, "inner_is_one": 
 STRIDED = {"norms_per_tile": 64, "axis_per_tile": 32, "tiles": 16, "inner_is_one": False}
 
 
+@pytest.mark.cuda
 @pytest.mark.process
 def test_the_triton_form_compiled_where_there_is_cuda_and_interpreted_elsewhere():
     pytest.importorskip("triton")

@@ -10,6 +10,7 @@ from activmask.kernels.batch_norm import batch_norm, forms
 from activmask.kernels.batch_norm.parts import MOST_PARTS, parts_of
 
 
+@pytest.mark.cuda
 @pytest.mark.process
 def test_the_triton_form_compiled_where_there_is_cuda_and_interpreted_elsewhere():
     pytest.importorskip("triton")

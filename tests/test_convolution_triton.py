@@ -13,6 +13,7 @@ from activmask.kernels.convolution.tiles import product_tiles, weight_tiles
 from activmask.kernels.convolution.trial import Refused, Trial, tried
 
 
+@pytest.mark.cuda
 @pytest.mark.process
 def test_the_triton_form_compiled_where_there_is_cuda_and_interpreted_elsewhere():
     pytest.importorskip("triton")

@@ -135,7 +135,10 @@ def test_other_convolutions_keep_their_own_form(convolution):
     assert torch.equal(convolution(images), expected)
 
 
-CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here"))
+CUDA = pytest.param(
+    "cuda",
+    marks=[pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")],
+)
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])

@@ -330,7 +330,7 @@ def test_a_checkpoint_tells_itself_what_others_have_to_be_told(tmp_path):
         found(checkpoint, images, preprocessing=Preprocessing(mean=(0.5,), std=(0.5,)))
     with pytest.raises(UsageError, match="leave out multi-label"):
         found(checkpoint, images, outputs="scores")
-    with pytest.raises(DataError, match="expected 28 x 28 px with 1 channels, found 16 x 16 px"):
+    with pytest.raises(DataError, match="expected 28 x 28 px with 1 channel, found 16 x 16 px"):
         found(checkpoint)
     with pytest.raises(
         CheckpointError, match=r"knows other classes .*expected a, b, c, found 2 without names"

@@ -9,7 +9,7 @@ from torch import nn
 
 from activmask.models.build import build_model
 from activmask.models.double_backward import prepare_double_backward
-from activmask.models.inference import classifier
+from activmask.models.inference import classifier, images_per_pass
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.models.taps import Tapped, device_of
 
@@ -217,3 +217,15 @@ def test_a_model_computes_where_its_weights_or_buffers_lie():
     assert device_of(nn.Linear(1, 1, device="meta")).type == "meta"
     assert device_of(empty).type == "meta"
     assert device_of(nn.ReLU()).type == "cpu"
+
+
+def test_passes_are_bounded_by_the_size_at_which_a_network_sees_images():
+    images, cpu = numbers(3, 1, 16, 16).float(), torch.device("cpu")
+    whole = Tapped(nn.Flatten())
+    grown = Tapped(nn.Flatten(), before=nn.Upsample(size=(64, 128)))
+    assert images_per_pass(images, cpu) == images_per_pass(images, cpu, whole) == 256
+    assert images_per_pass(images, cpu, grown) == 8
+    assert (
+        images_per_pass(images.expand(3, 1, 16, 16), cpu, Tapped(nn.Flatten(), before=nn.Upsample(size=999)))
+        == 1
+    )

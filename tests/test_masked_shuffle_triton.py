@@ -28,6 +28,7 @@ ONES = {**UNIT, "strides": (1,) * 8, "mask_b": 1, "pixels": 1}
 TILED = {"high_bits": 10, "low_bits": 10, "tiles": 1024, "tile_size": 1024}
 
 
+@pytest.mark.cuda
 @pytest.mark.process
 def test_the_triton_form_compiled_where_there_is_cuda_and_interpreted_elsewhere():
     pytest.importorskip("triton")

@@ -95,7 +95,7 @@ def test_what_contradicts_itself_is_refused(said, sentence):
 
 
 def test_channels_and_statistics_have_to_fit_the_images():
-    with pytest.raises(UsageError, match="images of 1 channels cannot become images of 2"):
+    with pytest.raises(UsageError, match="images of 1 channel cannot become images of 2"):
         Prepare(Preprocessing(channels=2), 1)
     with pytest.raises(UsageError, match="mean takes one number, or one of each of 1 channels"):
         Prepare(Preprocessing(mean=(0.1, 0.2, 0.3), std=(1.0,)), 1)

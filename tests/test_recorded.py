@@ -232,6 +232,7 @@ def test_where_recording_fails_it_says_so_and_trains_step_by_step(crosses, tmp_p
     assert "operation not permitted" in told[0]
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("settings", RECORDED)
 def test_graphs_give_the_numbers_of_step_by_step_on_cuda(crosses, tmp_path, settings, monkeypatch):

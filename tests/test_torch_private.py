@@ -14,6 +14,7 @@ from activmask.kernels import torch_private
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
     ("torch_private.py", "_C"),
+    ("launches.py", "_python_dispatch"),
     *((name, "_exit") for name in ("children.py", "lanes.py", "programs.py")),
     *(("programs.py", name) for name in ("_clear", "_shutdown", "_exit_function", "_run_exitfuncs")),
 }
@@ -63,6 +64,8 @@ def test_this_version_of_torch_still_has_them():
         (torch._C, torch_private.WILL_EXECUTE, "gradmask and rrr compute gradients that nobody asked for"),
         (torch.zeros(1), torch_private.VERSION, "networks keep a second copy of every tap"),
         (optimizer, torch_private.STOPPABLE, "CUDA trains step by step"),
+        (torch, torch_private.ADD_ALL, "stacked seeds add up gradients one by one"),
+        (torch, torch_private.COPY_ALL, "stacked seeds copy gradients one by one"),
     ):
         assert hasattr(holder, name), f"torch {torch.__version__} has no {name} any more: {without}"
 
@@ -72,6 +75,17 @@ def test_without_its_word_the_gradients_are_the_same(monkeypatch):
     expected = penalty_gradients(F.conv2d, *stack())
     for one, other in zip(penalty_gradients(conv2d, *stack()), expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_without_lists_tensors_are_added_and_copied_one_by_one(monkeypatch):
+    ones, others = [torch.ones(2), torch.ones(1, 3)], [torch.arange(2.0), torch.full((1, 3), 2.0)]
+    for _ in range(2):
+        assert [t.tolist() for t in torch_private.add_all(ones, others)] == [[1, 2], [[3, 3, 3]]]
+        into = [torch.zeros(2, dtype=torch.float64), torch.zeros(1, 3)]
+        torch_private.copy_all(into, others)
+        assert [t.tolist() for t in into] == [[0, 1], [[2, 2, 2]]]
+        for name in ("ADD_ALL", "COPY_ALL"):
+            monkeypatch.setattr(torch_private, name, "_gone")
 
 
 def test_without_a_count_of_writes_overwritten_taps_are_seen(monkeypatch):

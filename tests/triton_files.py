@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.hopper import compile_kernel
+
 ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """Of the plugins that a machine may have, one that warns would end the child, where warnings are errors."""
 WHERE = {} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}
@@ -40,8 +42,6 @@ def machine_code(kernel: Any, warps: int = 4, **arguments: Any) -> bytes:
         arguments: by name a type such as `*fp32` or `i32`, or the value of a constant; a tuple of those.
     """
     import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
 
     if triton.knobs.runtime.interpret:
         pytest.skip("Triton compiles nothing where TRITON_INTERPRET is set")
@@ -54,6 +54,4 @@ def machine_code(kernel: Any, warps: int = 4, **arguments: Any) -> bytes:
         for place, entry in enumerate(entries):
             if not isinstance(entry, str):
                 constants[(index, place) if isinstance(given, tuple) else (index,)] = entry
-    source = ASTSource(kernel, signature, constants)
-    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps})
-    return compiled.asm["cubin"]
+    return compile_kernel(kernel, signature, constants, {}, {"num_warps": warps}).asm["cubin"]

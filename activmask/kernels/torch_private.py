@@ -4,7 +4,7 @@ A test fails in a version of torch that has one of them no longer, so that nobod
 a slower training.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,10 @@ VERSION = "_version"
 """Of tensors."""
 STOPPABLE = "_step_supports_amp_scaling"
 """Of fused optimizers."""
+ADD_ALL = "_foreach_add"
+"""Of torch."""
+COPY_ALL = "_foreach_copy_"
+"""Of torch."""
 
 
 def will_run(node: Any) -> bool:
@@ -53,3 +57,21 @@ def can_be_stopped(optimizer: torch.optim.Optimizer) -> bool:
     Without torch's word no.
     """
     return bool(getattr(optimizer, STOPPABLE, False))
+
+
+def add_all(ones: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
+    """The sums of pairs of tensors, in a few launches; without torch's word in one each."""
+    add: Callable[..., Sequence[Tensor]] | None = getattr(torch, ADD_ALL, None)
+    if add is None:
+        return [one + other for one, other in zip(ones, others, strict=True)]
+    return list(add(list(ones), list(others)))
+
+
+def copy_all(into: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy tensors of any type and order in memory, in a few launches; without torch's word in one each."""
+    copy: Callable[..., None] | None = getattr(torch, COPY_ALL, None)
+    if copy is None:
+        for own, source in zip(into, sources, strict=True):
+            own.copy_(source)
+        return
+    copy(list(into), list(sources))

@@ -8,6 +8,7 @@ from torch import Tensor
 from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
 from activmask.models.inference import classifier
 from activmask.predictors.asked import Asked, FoundPredictor
+from activmask.predictors.foreign_code import counted
 from activmask.predictors.passes import images_at_once, in_passes
 from activmask.predictors.predictor import Predictor
 from activmask.predictors.preprocessing import Preprocessing
@@ -79,7 +80,7 @@ def _check_fit(checkpoint: Checkpoint, images: Tensor, asked: Asked) -> None:
     if expected != found:
         raise DataError(
             "the images do not fit the checkpoint's network",
-            expected=f"{side} x {side} px with {checkpoint.channels} channels",
+            expected=f"{side} x {side} px with {counted(checkpoint.channels)}",
             found=f"{found[2]} x {found[1]} px with {found[0]}",
             advice="judge it on images like those it was trained on",
         )

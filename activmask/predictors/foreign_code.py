@@ -55,4 +55,9 @@ def _is_users(file: Path) -> bool:
 def sides_in_words(images: Tensor) -> str:
     """What images (B, C, H, W) are like, for sentences."""
     channels, height, width = images.shape[1:]
-    return f"images of {width} x {height} px with {channels} channel{'s' * (channels > 1)}"
+    return f"images of {width} x {height} px with {counted(channels)}"
+
+
+def counted(channels: int) -> str:
+    """So many channels, for sentences."""
+    return f"{channels} channel{'s' * (channels > 1)}"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from activmask.ground.errors import PATH, CheckpointError, UsageError
 from activmask.predictors.asked import Asked, FoundPredictor
-from activmask.predictors.foreign_code import failures_told
+from activmask.predictors.foreign_code import counted, failures_told
 from activmask.predictors.predictions_only import of_function
 from activmask.predictors.preprocessing import Preprocessing
 
@@ -129,8 +129,7 @@ def _fixed(taken: _Input, how: Preprocessing, given: int) -> tuple[Preprocessing
         return how, notes
     if how.channels is None and taken.channels not in {None, given}:
         how = replace(how, channels=taken.channels)
-        plural = "s" * (given > 1)
-        notes.append(f"Images of {given} channel{plural} become the {taken.channels} that the file takes.")
+        notes.append(f"Images of {counted(given)} become the {taken.channels} that the file takes.")
     if how.size is None and taken.sides is not None:
         how = replace(how, size=taken.sides)
         notes.append(f"Images are resized to the {taken.sides[1]} x {taken.sides[0]} px that the file takes.")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activmask.ground.errors import CheckpointError, UsageError
-from activmask.predictors.foreign_code import failures_told, sides_in_words
+from activmask.predictors.foreign_code import counted, failures_told, sides_in_words
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Grey of red, green and blue, ITU-R BT.601, as Pillow and torchvision make it."""
@@ -98,7 +98,7 @@ class Prepare(nn.Module):
         wanted = channels if how.channels is None else how.channels
         if wanted != channels and (channels, wanted) not in {(1, 3), (3, 1)}:
             raise UsageError(
-                f"images of {channels} channels cannot become images of {wanted}: grey is repeated to 3, and "
+                f"images of {counted(channels)} cannot become images of {wanted}: grey is repeated to 3, and "
                 "3 become their luminance; give a preprocessing function"
             )
         for name, values in (("mean", how.mean), ("std", how.std)):

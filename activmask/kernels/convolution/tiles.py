@@ -16,6 +16,8 @@ MULTIPROCESSORS = 132
 """Of an H100 or H200, for which the sizes were worked out."""
 FEW_CHANNELS = 16
 """Below that many channels a tile of depth spans several taps of the kernel."""
+_DEPTH_ACROSS_TAPS = 32
+"""Each place of such a tile has a tap of its own, and their addresses fill the registers."""
 MOST_SPLITS = 16
 _DEPTH = {"bf16": 64, "tf32": 32, "ieee": 16}
 _LARGEST = {"bf16": 128, "tf32": 128, "ieee": 64}
@@ -85,7 +87,7 @@ def weight_tiles(
     """The tiles of a weight gradient; arguments as above, with `channels` those of the output's gradient."""
     high = min(_power_of_two(channels), _LARGEST[precision])
     if depth < FEW_CHANNELS:
-        wide, across = min(_power_of_two(taps * depth), 64), taps * depth
+        wide, across = _depth_tile(depth, taps, precision), taps * depth
     else:
         wide, across = min(_power_of_two(depth), 64), depth
     blocks = divide_up(across, wide) * (1 if depth < FEW_CHANNELS else taps)
@@ -106,8 +108,9 @@ def weight_tiles(
 
 
 def _depth_tile(depth: int, taps: int, precision: Precision) -> int:
-    whole = taps * depth if depth < FEW_CHANNELS else depth
-    return min(_power_of_two(whole), _DEPTH[precision])
+    if depth < FEW_CHANNELS:
+        return min(_power_of_two(taps * depth), _DEPTH_ACROSS_TAPS, _DEPTH[precision])
+    return min(_power_of_two(depth), _DEPTH[precision])
 
 
 def divide_up(size: int, by: int) -> int:

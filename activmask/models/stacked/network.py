@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from activmask.models.double_backward import TwiceDifferentiableConv2d
+from activmask.kernels.batch_norm import batch_norm
+from activmask.kernels.torch_private import add_all, copy_all
+from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
 from activmask.models.output import ModelOutput
 from activmask.models.stacked.layout import Layout, copied_together, place
 from activmask.models.stacked.seed_wise import CannotBeStackedError, SeedWise
@@ -33,15 +35,24 @@ class _BatchNorm(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Normalise (B, R * C, H, W)."""
         by_batch = self.training or self.running_mean is None
+        if by_batch:
+            normal, _ = batch_norm(
+                input,
+                self.weight,
+                self.bias,
+                self.running_mean,
+                self.running_var,
+                momentum=self.momentum or 0.0,
+                epsilon=self.eps,
+            )
+            return normal
         return F.batch_norm(
             input,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
-            by_batch,
-            0.0 if self.momentum is None else self.momentum,
-            self.eps,
+            eps=self.eps,
         )
 
 
@@ -135,6 +146,8 @@ def check_layers(network: nn.Module) -> None:
 def _template(network: nn.Module, seeds: int) -> nn.Module:
     """A copy of a network's code that computes all seeds, without memory for numbers."""
     template = deepcopy(network).to("meta")
+    # These kernels take one launch for many groups, where the library may take one a group.
+    prepare_double_backward(template)
     for module in template.modules():
         if isinstance(module, nn.Conv2d):
             module.groups *= seeds
@@ -201,27 +214,30 @@ def gradients(stacked: Stack, loss: Tensor, passes: Sequence[Leaves]) -> dict[st
     names = list(stacked.layout.by_name)
     flat = [own[name] for own in passes for name in names]
     found = torch.autograd.grad(loss, flat, allow_unused=True)
-    totals = dict(_given(names, found[: len(names)]))
-    for start in range(len(names), len(found), len(names)):
-        more = dict(_given(names, found[start : start + len(names)]))
+    totals: dict[str, Tensor] = {}
+    for start in range(0, len(found), len(names)):
+        of_pass = zip(names, found[start : start + len(names)], strict=True)
+        more = {name: gradient for name, gradient in of_pass if gradient is not None}
         shared = [name for name in more if name in totals]
         if shared:
-            torch._foreach_add_([totals[name] for name in shared], [more[name] for name in shared])
-        totals |= {name: gradient for name, gradient in more.items() if name not in totals}
-    likes = {name: passes[0][name] for name in totals}
-    return {name: _as_lies(totals[name], likes[name], stacked.weights.dtype) for name in totals}
+            pair = [[part[name] for name in shared] for part in (totals, more)]
+            more |= dict(zip(shared, add_all(*pair), strict=True))
+        totals |= more
+    return _as_they_lie(totals, stacked.layout.of_all(stacked.weights.split(stacked.layout.sizes)))
 
 
-def _given(names: Sequence[str], found: Sequence[Tensor | None]) -> Iterator[tuple[str, Tensor]]:
-    for name, gradient in zip(names, found, strict=True):
-        if gradient is not None:
-            yield name, gradient
-
-
-def _as_lies(gradient: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
-    if gradient.stride() == weight.stride() and gradient.dtype == dtype:
-        return gradient
-    return torch.empty_like(weight, dtype=dtype, requires_grad=False).copy_(gradient)
+def _as_they_lie(gradients: dict[str, Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients of the weights' type, and in memory as those lie."""
+    others = [
+        name
+        for name, gradient in gradients.items()
+        if gradient.dtype != weights[name].dtype or gradient.stride() != weights[name].stride()
+    ]
+    if others:
+        copies = {name: torch.empty_like(weights[name]) for name in others}
+        copy_all(list(copies.values()), [gradients[name] for name in others])
+        gradients = gradients | copies
+    return gradients
 
 
 def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: bool = True) -> ModelOutput:

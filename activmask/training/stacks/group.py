@@ -128,7 +128,8 @@ def new_group(replicas: Sequence[Replica]) -> Group:
         stopped=torch.zeros(len(replicas), device=device),
         merits=torch.tensor([replica.best_score for replica in replicas], dtype=torch.float64, device=device),
         verdicts=new_verdict(len(splits), device).repeat(len(replicas), 1),
-        generators=tuple(torch.Generator(device) for _ in replicas),
+        # Numbers that are only counted, not computed, are drawn as on a CPU.
+        generators=tuple(torch.Generator("cpu" if device.type == "meta" else device) for _ in replicas),
     )
 
 
