@@ -1,19 +1,15 @@
 """The page in a real browser: a headless Chromium that opens it from the disk."""
 
 import base64
-import json
-import shutil
-from contextlib import contextmanager
 
 import pytest
-from held_processes import GIVE_UP
+from browser_pages import CHROMIUM, DRIVER, asked_for, emulate, open_browser, own_tab
 from report_runs import train_runs
 
 from activmask.report.write import write_report
 from activmask.runs.results import find_runs
 
 pytest.importorskip("selenium", reason="selenium is not installed")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not both installed"),
@@ -24,16 +20,6 @@ PORTRAIT, LANDSCAPE = 688, 1017
 
 SCORES = "table[aria-labelledby=table-scores-synthetic]"
 DIFFERENCES = "table[aria-labelledby=table-differences-synthetic]"
-QUIET = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +30,8 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_script_timeout(GIVE_UP)
-    # In place of a page of the browser's own, which asks for much and complains where there is no network.
-    driver.get("about:blank")
-    yield driver
-    driver.quit()
+    with open_browser(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -71,58 +46,12 @@ def titles(browser, table):
     return [text.splitlines()[0] for text in texts(browser, f"{table} tbody th") if text]
 
 
-def emulate(browser, *, width, dark=False, media=""):
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {
-            "media": media,
-            "features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
-        },
-    )
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    # A page is told of another colour scheme when it next draws, which a busy machine may put off.
-    drawn(browser)
-
-
-def drawn(browser):
-    """Wait until the page has drawn itself anew."""
-    browser.execute_async_script(
-        "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))"
-    )
-
-
 def all_of(browser, selector):
     return browser.find_elements("css selector", selector)
 
 
 def texts(browser, selector):
     return [element.text for element in all_of(browser, selector)]
-
-
-@contextmanager
-def own_tab(browser):
-    """A new tab, alone in the log: what the browser asks for itself is asked by no tab of ours."""
-    first = browser.current_window_handle
-    browser.switch_to.new_window("tab")
-    browser.get_log("performance")
-    try:
-        yield browser.current_window_handle
-    finally:
-        browser.close()
-        browser.switch_to.window(first)
-
-
-def asked_for(browser, tab, address):
-    """What a page that is opened in this tab asks for, with itself, never the browser's own."""
-    browser.get(address)
-    drawn(browser)
-    entries = [json.loads(entry["message"]) for entry in browser.get_log("performance")]
-    return {
-        entry["message"]["params"]["request"]["url"]
-        for entry in entries
-        if entry["webview"] == tab and entry["message"]["method"] == "Network.requestWillBeSent"
-    }
 
 
 def test_it_opens_without_errors_and_asks_nobody_for_anything(browser, page):

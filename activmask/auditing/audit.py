@@ -115,6 +115,8 @@ def audit(
         _check_alone(masks, labels, facts)
         materials: tuple[Material, ...] = (_stored(known, images, split, accept_recipe=accept_recipe),)
     else:
+        if known is not None and class_names is None:
+            facts = replace(facts, class_names=known.class_names or None)
         materials = material_of_arrays(images, masks, labels, facts)
     several = bool(materials[0].label)
     say("trying the model")
