@@ -46,12 +46,12 @@ class StackedBatchNorm2d(nn.BatchNorm2d):
 class _Done(nn.ReLU):
     """An activation that was computed with the normalisation before it; hooks see what it would have seen."""
 
-    def forward(self, input: Tensor, output: Tensor) -> Tensor:  # noqa: A002, ARG002 - torch's name
-        """The output."""
-        return output
+    def forward(self, input: Tensor, output: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
+        """The output that is given, or that of a ReLU."""
+        return torch.relu(input) if output is None else output
 
 
-class _Basic(BasicBlock):
+class _Basic(BasicBlock):  # type: ignore[misc]
     """The block of torchvision, its activations taken with the normalisations before them."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class _Basic(BasicBlock):
         return _activated(self.bn2, self.relu, self.conv2(hidden), identity)
 
 
-class _Bottle(Bottleneck):
+class _Bottle(Bottleneck):  # type: ignore[misc]
     """The block of torchvision, its activations taken with the normalisations before them."""
 
     def forward(self, x: Tensor) -> Tensor:
