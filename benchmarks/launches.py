@@ -45,7 +45,15 @@ WIDTH = 2
 """Of the first layer: the number of launches does not depend on it."""
 
 FREE = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "detach", "alias"}
-FREE |= {"_unsafe_view", "is_same_size", "as_strided_", "lift_fresh", "_efficientzerotensor"}
+FREE |= {
+    "_record_function_enter_new",
+    "_record_function_exit",
+    "_unsafe_view",
+    "is_same_size",
+    "as_strided_",
+    "lift_fresh",
+    "_efficientzerotensor",
+}
 """Calls that are no views in name, and launch nothing either."""
 
 SEVERAL = {
