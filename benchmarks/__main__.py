@@ -1,6 +1,7 @@
 """`python -m benchmarks`: what there is to measure."""
 
 import sys
+from collections.abc import Sequence
 
 from benchmarks.command import run
 
@@ -12,10 +13,28 @@ BENCHMARKS = {
     "xray-throughput": "how much of the speed of bare decoding and resizing prepare-xray keeps",
     "variants": "which forms of actdiff and gradmask reproduce the paper, and what their peers do",
     "endurance": "what gets lost when commands are killed, given damaged files, or raced",
+    "warm-sweeps": "what a grid costs beside its training, and what a report costs again, old against new",
     "compiled": "what the kernels become for a Hopper GPU: registers, shared memory, spilled bytes",
     "organ": "the paper's methods for volumes on one simulated organ",
 }
 """One line by benchmark; the module has the name with underscores."""
 
+GPU_RESULT = "speed-gpu"
+"""Where `python -m benchmarks --gpu` writes after every figure, so that a cut-off run keeps them."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure what is named; `--gpu` alone is all CUDA figures of `speed`; returns the exit code."""
+    if arguments[:1] != ["--gpu"]:
+        return run(BENCHMARKS, arguments)
+    import torch
+
+    if not torch.cuda.is_available():
+        print("skipped: there is no CUDA device here, which these figures need", file=sys.stderr)
+        return 0
+    where = [] if "--out" in arguments else ["--out", GPU_RESULT]
+    return run(BENCHMARKS, ["speed", *arguments, *where])
+
+
 if __name__ == "__main__":
-    sys.exit(run(BENCHMARKS, sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -12,6 +12,7 @@ from activmask.ground.settings import Range
 from .console import err, failures_as_sentences, out
 from .progress import counting
 from .ranges import number
+from .shell import command_line
 
 if TYPE_CHECKING:
     from activmask.auditing.conditions.export import Exported
@@ -82,4 +83,4 @@ def _print_summary(found: "Exported") -> None:
     out.print("Next, predict every file that its manifest.csv names, and write a table such as")
     out.print("    file,score")
     out.print("    full/scan7.png,0.83")
-    out.print(f"then: activmask audit score {found.root} predictions.csv")
+    out.print(f"then: {command_line('activmask', 'audit', 'score', found.root, 'predictions.csv')}")

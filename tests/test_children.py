@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from activmask.ground.children import Forked, Spawned, end_children
+from activmask.ground.children import Forked, Spawned, SpawnedChild, end_children
 from activmask.ground.processes import in_order
 
 
@@ -33,6 +33,19 @@ def test_a_child_that_is_deaf_to_sigterm_is_ended_all_the_same(context, end):
         end_children()
     child.join(120)
     assert child.exitcode in {-signal.SIGKILL, 255}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("daemon", [False, True])
+def test_daemons_are_left_to_the_order_of_those_who_started_them(monkeypatch, daemon):
+    killed: list[bool] = []
+    child = Spawned().Process(target=signal.pause, daemon=daemon)
+    child.start()
+    monkeypatch.setattr(SpawnedChild, "kill", lambda one: killed.append(one.daemon))
+    end_children()
+    child.terminate()
+    child.join(120)
+    assert killed == ([] if daemon else [False])
 
 
 ENDING = """

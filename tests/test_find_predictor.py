@@ -345,6 +345,7 @@ def test_class_names_of_a_checkpoint_have_to_be_those_of_the_data_in_their_order
     one = tiny_checkpoint(tmp_path, described=described)
     with pytest.raises(CheckpointError, match="expected without, with, found with, without"):
         found(one, pictures(height=28, width=28))
+    assert found(one, pictures(height=28, width=28), class_names=("0", "1")).predictor.outputs == 2
 
 
 def test_one_of_several_seeds_has_to_be_named(tmp_path):

@@ -181,6 +181,23 @@ def test_a_changed_mask_of_other_data_counts_and_of_the_runs_own_is_refused(plac
     assert len(made) == 4
 
 
+def test_data_that_change_meanwhile_are_read_again_and_nothing_of_them_is_kept(place, monkeypatch):
+    paths = [checkpoint(place, run) for run in ("actdiff", "classify", "gradmask")]
+    evaluate = batch._evaluate
+
+    def then_changed(path, *more):
+        found = evaluate(path, *more)
+        for mask in (place / "data/synthetic/masks").glob("*.png"):
+            Image.fromarray(np.flipud(np.array(Image.open(mask)))).save(mask)
+        return found
+
+    monkeypatch.setattr(batch, "_evaluate", then_changed)
+    first, *others = evaluate_checkpoints(paths).values()
+    assert isinstance(first, Evaluated)
+    assert all("has changed since" in str(one) for one in others)
+    assert not any((path.parent / EVALUATIONS_FILE).exists() for path in paths)
+
+
 def test_sentences_that_name_places_are_made_anew_where_those_are_spelled_otherwise(place, made, monkeypatch):
     path = checkpoint(place)
     shutil.copytree(place / "data/synthetic", place / "copy")

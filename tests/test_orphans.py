@@ -46,7 +46,14 @@ def begun(*arguments: object, cwd: Path, **more) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*STREAMING, *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "TMPDIR": str(scratch)},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "NO_COLOR": "1",
+            "TMPDIR": str(scratch),
+            # A cache that torch keeps for its next process, by default among the temporary files.
+            "TORCHINDUCTOR_CACHE_DIR": f"{scratch}.kept",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

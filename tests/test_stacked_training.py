@@ -90,6 +90,20 @@ def test_every_seed_comes_to_what_it_comes_to_alone(crosses, tmp_path, kind, as_
         assert_near(tmp_path / f"one/seed-{seed}", tmp_path / f"alone/seed-{seed}", loose=loose)
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_graph_a_step_gives_the_numbers_of_step_by_step_on_cuda(crosses, tmp_path, kind, monkeypatch):
+    config = small(crosses, device="cuda", **KINDS[kind])
+    watcher = Listening()
+    train(config, seeds=SEEDS, out=tmp_path / "one", progress=watcher)
+    assert watcher.told == []
+    monkeypatch.setattr(together, "why_not_recorded", lambda _replicas: "as a test")
+    train(config, seeds=SEEDS, out=tmp_path / "eager")
+    for seed in SEEDS:
+        assert_near(tmp_path / f"one/seed-{seed}", tmp_path / f"eager/seed-{seed}", loose=2e-2)
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("stacked_first", [True, False])
 def test_one_engine_goes_on_where_another_stopped(crosses, tmp_path, stacked_first, monkeypatch):

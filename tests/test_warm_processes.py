@@ -24,7 +24,7 @@ from activmask.runs.making import make_config
 QUICK = {"data": "synthetic", "width": 4, "lr": 1e-3, "epochs": 2, "device": "cpu"}
 CELLS = {
     "actdiff": {"model": "cnn", "actdiff": 1.0, "threads": 1},
-    "gradmask": {"model": "ae", "gradmask": 1.0, "dropout": 0.5, "threads": 1},
+    "adversarial": {"model": "cnn", "adversarial": 1.0, "threads": 1},
 }
 
 

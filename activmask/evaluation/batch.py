@@ -26,6 +26,9 @@ from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.trained_data import shown_place
 
+Bases = Mapping[Path, tuple[Description, Basis] | None]
+"""By checkpoint, its description and all that its evaluation follows from, where that is known."""
+
 Outcome = Evaluated | CheckpointError | DataError
 """Of one checkpoint among several: what was measured, or why it cannot be."""
 
@@ -92,7 +95,7 @@ def evaluate_checkpoints(
         raise UsageError("accept_recipe has no effect on a run's own data; leave it off, or name other data")
     asked = _Asked(data=data, split=split, accept_recipe=accept_recipe, device=torch.device(device))
     reading, common = Reading(), common_basis(asked.device)
-    bases = {
+    bases: Bases = {
         path: basis_of(
             path, data=data, split=split, accept_recipe=accept_recipe, common=common, reading=reading
         )
@@ -103,20 +106,32 @@ def evaluate_checkpoints(
         if not predictions and (known := _kept(path, bases[path], data)) is not None:
             found[path] = known
     waiting = sorted((path for path in paths if path not in found), key=lambda path: _images(path, bases))
+    told = progress or _nobody
     for path in waiting:
-        if progress is not None:
-            progress(len(found), len(paths))
-        try:
-            evaluated = _evaluate(path, asked, reading)
-        except (CheckpointError, DataError) as error:
-            found[path] = error
-            continue
-        found[path] = evaluated
-        if (basis := bases[path]) is not None:
-            keep(path.parent, basis[1], to_keep(evaluated))
-    if progress is not None:
-        progress(len(paths), len(paths))
+        told(len(found), len(paths))
+        if reading.changed():
+            # What was read is no longer there: nothing of it counts for those that are left.
+            reading, bases = Reading(), dict.fromkeys(paths)
+        found[path] = _outcome(path, bases[path], asked, reading)
+    told(len(paths), len(paths))
     return {path: found[path] for path in paths}
+
+
+def _nobody(done: int, total: int) -> None:
+    """Tell nobody how many of how many are done."""
+
+
+def _outcome(
+    path: Path, known: tuple[Description, Basis] | None, asked: "_Asked", reading: Reading
+) -> Outcome:
+    """A fresh evaluation, kept if all that it follows from is known and stayed as it was."""
+    try:
+        evaluated = _evaluate(path, asked, reading)
+    except (CheckpointError, DataError) as error:
+        return error
+    if known is not None and not reading.changed():
+        keep(path.parent, known[1], to_keep(evaluated))
+    return evaluated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +144,7 @@ class _Asked:
     device: torch.device
 
 
-def _images(path: Path, bases: Mapping[Path, tuple[Description, Basis] | None]) -> tuple[str, ...]:
+def _images(path: Path, bases: Bases) -> tuple[str, ...]:
     """What puts checkpoints of the same images one after another."""
     known = bases[path]
     if known is None:

@@ -30,9 +30,14 @@ def _leave_after_parent() -> None:
 
 
 def end_children() -> None:
-    """Kill every child that this process has, without waiting for what they compute."""
+    """Kill every child that Python would wait for at the end, whatever they are computing.
+
+    It does not wait for daemons. They end when the library that started them says so, and at the latest
+    just before this process: killed earlier, they could hold a lock for ever that it has to take, or owe
+    an answer to one of its threads.
+    """
     for child in active_children():
-        if isinstance(child, _Child):
+        if isinstance(child, _Child) and not child.daemon:
             child.kill()
 
 

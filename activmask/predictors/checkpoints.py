@@ -85,7 +85,9 @@ def _check_fit(checkpoint: Checkpoint, images: Tensor, asked: Asked) -> None:
             advice="judge it on images like those it was trained on",
         )
     known, names = checkpoint.class_names, asked.class_names
-    if names and (len(names) != checkpoint.classes or (known and known != names)):
+    # Labels that are called by their numbers have no names that could be others.
+    named = known and names != tuple(map(str, range(len(names))))
+    if names and (len(names) != checkpoint.classes or (named and known != names)):
         raise CheckpointError(
             f"{PATH} knows other classes than the data",
             path=checkpoint.path,

@@ -54,7 +54,8 @@ def forward(
     def ours() -> Four:
         from activmask.kernels.batch_norm import triton
 
-        return triton.forward(images, weight, bias, _dense(residual), epsilon, relu, tapped)
+        w, b = (None if each is None else each.contiguous() for each in (weight, bias))
+        return triton.forward(images, w, b, _dense(residual), epsilon, relu, tapped)
 
     return _first_that_can(ours, plain, images, residual)
 
@@ -71,6 +72,7 @@ def backward(
     wants_residual: bool,
 ) -> Four:
     """The gradients in images, residual (if wanted), weight and bias."""
+    weight = None if weight is None else weight.contiguous()
     rest = images, weight, output, mean, variance, epsilon
 
     def plain() -> Four:
@@ -102,6 +104,7 @@ def twice_backward(
     wants_tapped: bool,
 ) -> Four:
     """The gradients in `gradient`, `tapped` (if wanted), images and weight."""
+    weight = None if weight is None else weight.contiguous()
     rest = images, weight, output, mean, variance, epsilon
 
     def plain() -> Four:

@@ -89,6 +89,7 @@ def _ours(name: str, first: Tensor, second: Tensor, third: Any, **how: Any) -> T
     last = torch.channels_last
     # A weight is read as it lies.
     second = second.contiguous(memory_format=last) if name == "weight_gradient" else second
+    third = third.contiguous() if isinstance(third, Tensor) else third
     found: Tensor = getattr(triton, name)(first.contiguous(memory_format=last), second, third, **how)
     return found
 

@@ -15,45 +15,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional as F
 
-from activmask.kernels.batch_norm import batch_norm
 from activmask.kernels.torch_private import add_all, copy_all
 from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
 from activmask.models.output import ModelOutput
 from activmask.models.stacked.layout import Layout, copied_together, place
+from activmask.models.stacked.normalised import normalise_together
 from activmask.models.stacked.seed_wise import CannotBeStackedError, SeedWise
 
 _CONVOLUTIONS = (nn.Conv2d, TwiceDifferentiableConv2d)
 LAYERS: tuple[type[nn.Module], ...] = (*_CONVOLUTIONS, nn.BatchNorm2d, nn.Linear)
 """The layers with weights that can be stacked; a type derived from one may compute otherwise."""
-
-
-class _BatchNorm(nn.BatchNorm2d):
-    """The normalisations of all seeds, which leaves the counting of batches to the pass."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
-        """Normalise (B, R * C, H, W)."""
-        by_batch = self.training or self.running_mean is None
-        if by_batch:
-            normal, _ = batch_norm(
-                input,
-                self.weight,
-                self.bias,
-                self.running_mean,
-                self.running_var,
-                momentum=self.momentum or 0.0,
-                epsilon=self.eps,
-            )
-            return normal
-        return F.batch_norm(
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            eps=self.eps,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +123,7 @@ def _template(network: nn.Module, seeds: int) -> nn.Module:
     for module in template.modules():
         if isinstance(module, nn.Conv2d):
             module.groups *= seeds
-        elif isinstance(module, nn.BatchNorm2d):
-            module.__class__ = _BatchNorm
+    normalise_together(template)
     return template
 
 

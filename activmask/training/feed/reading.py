@@ -21,6 +21,7 @@ class Reading:
     """By folder."""
     digests: dict[Path, dict[str, str]] = field(default_factory=dict)
     """Of each folder, SHA-256 of files by name, as far as they were asked for."""
+    _stamps: dict[Path, tuple[int, ...]] = field(default_factory=dict)
     _of: Hashable = None
     _held: dict[Hashable, object] = field(default_factory=dict)
 
@@ -33,6 +34,16 @@ class Reading:
     def known(self, root: Path) -> dict[str, str]:
         """The digests of a folder's files, which grow."""
         return self.digests.setdefault(root, {})
+
+    def changed(self) -> bool:
+        """Whether a file whose digest is known is another by now, by its time, size and number.
+
+        Those that are new since the last call are looked at for the first time.
+        """
+        files = [root / name for root, known in self.digests.items() for name in known]
+        return any(
+            self._stamps.setdefault(path, stamp) != stamp for path in files for stamp in [_stamp(path)]
+        )
 
     def held(self, of: Hashable, what: Hashable, make: Callable[[], Made]) -> Made:
         """What was made of some images; whatever was made of others is let go.
@@ -57,6 +68,14 @@ class Reading:
         """Images of a data set on disk, as `load_samples` reads them."""
         of = ("stored", dataset.root, tuple(rows))
         return self.held(of, "images", lambda: load_samples(dataset, rows))
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _drawn(seed: int) -> dict[str, Samples]:
