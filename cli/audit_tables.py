@@ -47,7 +47,9 @@ def _print_parts(audited: "Audited") -> None:
         out.print()
         print_condition_scores(scores, audited.material.class_names)
     if audited.looks is not None:
-        _print(looks_table(audited.looks))
+        inside = looks_table(audited.looks)
+        if inside.rows:
+            _print(inside)
         _print(trust_table(audited.looks), audited.looks.sentences())
     if leaks is not None:
         _print(leaks_table(leaks), leaks.sentences())

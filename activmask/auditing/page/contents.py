@@ -205,7 +205,7 @@ def _looks(found: Looks | None) -> list[_Section]:
         _Section(
             name="looks",
             title="Where it looks",
-            tables=(looks_table(found), trust_table(found)),
+            tables=tuple(one for one in (looks_table(found), trust_table(found)) if one.rows),
             notes=found.sentences(),
         )
     ]
