@@ -27,10 +27,8 @@ from PIL import Image, ImageDraw, ImageFont
 import activmask as am
 from activmask.auditing.audited import Audited
 
-WORDS = (
-    "patient image right left upper lower lobe heart lung chest normal small large report shadow "
-    "nodule vessel bone tissue density contrast region border follow scan page"
-).split()
+WORDS = ("patient", "image", "right", "left", "upper", "lower", "lobe", "heart", "lung", "chest", "report")
+"""Any two of them make a line."""
 
 HEIGHT, WIDTH = 48, 192
 PAPER, INK = 255, 0
@@ -111,10 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lines", type=int, default=100, help="of each kind (default: 100)")
     parser.add_argument("--seeds", type=int, default=3, help="sets of lines of each kind (default: 3)")
     args = parser.parse_args(arguments)
-    found = {title: [] for title in kinds(render_lines(4, 0))}
+    found: dict[str, list[Audited]] = {}
     for seed in range(args.seeds):
         for title, lines in kinds(render_lines(args.lines, seed)).items():
-            found[title].append(audit_lines(lines, without=["looks", "leaks"], seed=seed))
+            one = audit_lines(lines, without=["looks", "leaks"], seed=seed)
+            found.setdefault(title, []).append(one)
     for title, of_seeds in found.items():
         print(f"{title}, seed 0:", *of_seeds[0].verdict, *of_seeds[0].notes, "", sep="\n")
     print_table({title: [rows_of(one) for one in of_seeds] for title, of_seeds in found.items()})

@@ -181,14 +181,14 @@ def _rankings(
 
 def _survivals(aucs: dict[str, Area], masks: Area, chance_distance: float) -> list[str]:
     """Where more is left of a side that is shuffled than of one that is blank."""
-    outlines = "the masks' outlines stand out more, " if masks.informs(chance_distance) else ""
+    outlines = "the masks' outlines stand out more, or" if masks.informs(chance_distance) else "or"
     found = []
     for gone, blank, word in _SIDES:
         shuffled = aucs[f"{word} shuffled"]
         if shuffled.informs(chance_distance) and shuffled.least > aucs[blank].most:
             found.append(
                 f"With the {gone} shuffled in place of blank the AUC is {_told(shuffled)}: the intensities "
-                f"of the {gone} tell the class, {outlines}or blank ones are too unlike what it was trained on."
+                f"of the {gone} tell the class, {outlines} blank ones are too unlike what it was trained on."
             )
     return found
 

@@ -122,7 +122,7 @@ def trust_table(found: Looks) -> Table:
         kind="trust",
         title="Can the maps be believed?",
         columns=(
-            *_columns("method", "rank correlation with an untrained copy", "insertion gain", "deletion gain"),
+            *_columns("method", "rank correlation, untrained copy", "insertion gain", "deletion gain"),
             _BELIEVED,
         ),
         rows=tuple(rows),
