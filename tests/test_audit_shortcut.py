@@ -25,11 +25,11 @@ class Reads(torch.nn.Module):
         self.rows = rows
 
     def forward(self, images):
-        score = images[:, 0, self.rows].mean(dim=(1, 2)) + 0.01 * images.mean(dim=(1, 2, 3))
+        score = images[:, 0, self.rows, self.rows].mean(dim=(1, 2)) + 0.01 * images.mean(dim=(1, 2, 3))
         return torch.stack([torch.zeros_like(score), 9 * score - 5], dim=1)
 
 def tag():
-    return Reads(slice(-3, None))
+    return Reads(slice(-7, -2))
 
 def rest():
     return Reads(slice(4, 9))
@@ -92,7 +92,14 @@ def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("shortcut")
     source(root / "clean", n=120)
     for shortcut in ("tag", "noise"):
-        asked = Planting(shortcut=shortcut, of_class="dog", share=0.9, test_share=0.5, other_share=0.5)
+        asked = Planting(
+            shortcut=shortcut,
+            of_class="dog",
+            share=0.9,
+            test_share=0.5,
+            other_share=0.5,
+            **({"size": 0.3, "place": "bottom-right"} if shortcut == "tag" else {}),
+        )
         plant(root / "clean", root / shortcut, asked)
     (root / "nets.py").write_text(NETS)
     return root

@@ -165,8 +165,8 @@ def shortcut_table(found: Shortcut) -> Table:
         rows=tuple(rows),
         notes=(
             f"{found.carried} of {found.n} images carry it; a twin is the same image without it. Small "
-            "print: 95 % intervals of the change, by a paired bootstrap over subjects. A classifier that does "
-            "not see it changes by 0.",
+            "print: 95 % intervals of the change, by a paired bootstrap over subjects. A classifier that "
+            "does not see it changes by 0.",
         ),
     )
 
