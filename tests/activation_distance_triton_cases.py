@@ -26,21 +26,25 @@ def activations(
     return values.contiguous(memory_format=layout).requires_grad_()
 
 
-def distance(full: list[Tensor], shuffled: list[Tensor], norm: str) -> tuple[Tensor, list[Tensor]]:
+def distance(
+    full: list[Tensor], shuffled: list[Tensor], norm: str, *, relu: bool = False
+) -> tuple[Tensor, list[Tensor]]:
     """The distance and all gradients, on memory that holds NaN before it is written."""
     torch.use_deterministic_algorithms(True)
     try:
-        value = form.activation_distance(full, shuffled, norm)
+        value = form.activation_distance(full, shuffled, norm, relu=relu)
         return value.detach(), list(torch.autograd.grad(3 * value, [*full, *shuffled]))
     finally:
         torch.use_deterministic_algorithms(False)
 
 
-def check_against_float64(full: list[Tensor], shuffled: list[Tensor], norm: str) -> None:
+def check_against_float64(
+    full: list[Tensor], shuffled: list[Tensor], norm: str, *, relu: bool = False
+) -> None:
     wide = [[tap.detach().double().requires_grad_() for tap in taps] for taps in (full, shuffled)]
-    expected = reference.activation_distance(*wide, norm)
+    expected = reference.activation_distance(*wide, norm, relu=relu)
     slopes = torch.autograd.grad(3 * expected, [*wide[0], *wide[1]])
-    value, gradients = distance(full, shuffled, norm)
+    value, gradients = distance(full, shuffled, norm, relu=relu)
     widest = torch.float64 if full[0].dtype == torch.float64 else torch.float32
     assert value.dtype == widest
     torch.testing.assert_close(value.double(), expected.detach(), rtol=TOLERANCE[widest], atol=0)
@@ -79,6 +83,26 @@ def test_many_tiles_and_parts_change_nothing(channels_last, norm, small_tiles):
 
 
 @pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_after_a_relu_value_and_gradients_equal_float64(dtype, norm, small_tiles):
+    full, shuffled = (activations((2, 5, 9, 7), seed, dtype, channels_last=True) for seed in (1, 2))
+    with torch.no_grad():
+        # Neither a zero nor what lies below it has a gradient.
+        full[0, :, 0], shuffled[1, :, 2] = 0, 0
+    check_against_float64([full], [shuffled], norm, relu=True)
+
+
+def test_after_a_relu_what_is_no_number_stays_so():
+    full, shuffled = activations((2, 3, 4, 4), 1), activations((2, 3, 4, 4), 2)
+    with torch.no_grad():
+        full[1, 2, 3, 0] = float("nan")
+    value, (to_full, _) = distance([full], [shuffled], "layer", relu=True)
+    assert value.isnan()
+    assert to_full[1, 2, 3, 0].isnan()
+    assert not to_full[0].isnan().any()
+
+
+@pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_every_float_type_equals_float64(dtype, norm):
     full, shuffled = (activations((2, 6, 5, 9), seed, dtype) for seed in (1, 2))
@@ -94,8 +118,10 @@ def test_layers_of_different_types_sizes_and_layouts_add_up_as_the_reference_say
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("shape", [(3, 2, 5, 4, 6), (3, 2, 1, 7, 3), (3, 2, 7), (1, 2, 3, 4, 5)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_several_seeds_at_once_are_each_alone(shape, norm, dtype):
+@pytest.mark.parametrize(
+    ("dtype", "relu"), [(torch.float32, False), (torch.bfloat16, False), (torch.float32, True)]
+)
+def test_several_seeds_at_once_are_each_alone(shape, norm, dtype, relu):
     """As views of channels that lie side by side, and each with a gradient of its own."""
 
     def stacked(seed):
@@ -108,13 +134,13 @@ def test_several_seeds_at_once_are_each_alone(shape, norm, dtype):
     weights = torch.arange(1.0, 1 + shape[0], device=DEVICE)
     torch.use_deterministic_algorithms(True)
     try:
-        values = torch.vmap(lambda a, b: form.activation_distance([a], [b], norm))(full, shuffled)
+        values = torch.vmap(lambda a, b: form.activation_distance([a], [b], norm, relu=relu))(full, shuffled)
         slopes = torch.autograd.grad((weights * values).sum(), [full, shuffled])
     finally:
         torch.use_deterministic_algorithms(False)
     for seed, weight in enumerate(weights):
         pair = [tap[seed].detach().double().requires_grad_() for tap in (full, shuffled)]
-        value = reference.activation_distance(pair[:1], pair[1:], norm)
+        value = reference.activation_distance(pair[:1], pair[1:], norm, relu=relu)
         torch.testing.assert_close(values[seed].double(), value.detach(), rtol=1e-5, atol=0)
         for slope, wide in zip(slopes, torch.autograd.grad(weight * value, pair), strict=True):
             close = TOLERANCE[dtype]
@@ -243,11 +269,11 @@ def test_compiled_gradients_equal_eager_ones():
 @pytest.mark.parametrize("norm", NORMS)
 def test_torch_accepts_the_operators(norm, channels_last):
     full, shuffled = (activations((2, 3, 4, 5), seed, channels_last=channels_last) for seed in (1, 2))
-    torch.library.opcheck(form.distances, (full, shuffled, norm))
+    torch.library.opcheck(form.distances, (full, shuffled, norm, True))
     pair = full.detach(), shuffled.detach()
-    total, lengths = form.distances(*pair, norm)
+    total, lengths = form.distances(*pair, norm, True)
     torch.library.opcheck(
-        form.distances_backward, (torch.ones_like(total), *pair, lengths, norm, True, False)
+        form.distances_backward, (torch.ones_like(total), *pair, lengths, norm, True, True, False)
     )
 
 

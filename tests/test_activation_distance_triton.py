@@ -34,11 +34,11 @@ def test_both_kernels_compile_for_a_gpu(plan, kind):
     one = {"outer": 1, "axis": 1, "inner": 1 if plan["inner_is_one"] else "i32"}
     for sizes in ({**one, "outer": "i32", "axis": "i32"}, one):
         given = {**taps, **small, **sizes, **plan, "accumulator": accumulator}
-        assert machine_code(form._measure, **given, in_parts=plan == LONG)
+        assert machine_code(form._measure, **given, relu=kind == "fp32", in_parts=plan == LONG)
         seeds = (
             {"seeds": "i32", "norms_per_seed": "i32"} if sizes == one else {"seeds": 1, "norms_per_seed": 1}
         )
-        both = {"wants_full": True, "wants_shuffled": kind == "fp32"}
+        both = {"relu": kind == "bf16", "wants_full": True, "wants_shuffled": kind == "fp32"}
         assert machine_code(form._spread, **given, **seeds, **both)
 
 

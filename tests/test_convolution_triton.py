@@ -33,7 +33,7 @@ def test_the_triton_form_compiled_where_there_is_cuda_and_interpreted_elsewhere(
     ],
 )
 def test_tiles_keep_a_large_device_busy(positions, channels, tile):
-    planned = product_tiles(positions, channels, channels, 9, 10, "bf16")
+    planned = product_tiles(positions, channels, channels, 10, "bf16")
     assert (planned.positions, planned.channels) == tile
 
 

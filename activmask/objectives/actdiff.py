@@ -120,9 +120,7 @@ def actdiff(
     if layers == POOLED:
         ours, theirs = [pooled(tap.relu()) for tap in ours], [pooled(tap.relu()) for tap in theirs]
         return activation_distance(ours, theirs, "layer")
-    if at == "post":
-        ours, theirs = [tap.relu() for tap in ours], [tap.relu() for tap in theirs]
-    return activation_distance(ours, theirs, norm)
+    return activation_distance(ours, theirs, norm, relu=at == "post")
 
 
 def _term(settings: ActdiffSettings, step: Step) -> Tensor:

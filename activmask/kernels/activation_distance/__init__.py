@@ -11,7 +11,9 @@ from activmask.kernels.activation_distance.norms import Norm
 _HAS_TRITON = find_spec("triton") is not None
 
 
-def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: Norm) -> Tensor:
+def activation_distance(
+    full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: Norm, *, relu: bool = False
+) -> Tensor:
     """The mean Euclidean distance between two lists of activations.
 
     Three readings of paper Eq. 1 differ in what one norm runs over:
@@ -29,6 +31,7 @@ def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm
         full: activations of the original images, each (B, ...).
         shuffled: activations of the shuffled copies, the same shapes.
         norm: `layer`, `channel` or `row`.
+        relu: measure between what a ReLU makes of the activations; CUDA then launches nothing more.
 
     Returns:
         A scalar, at least 0.
@@ -36,5 +39,5 @@ def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm
     if _HAS_TRITON and all(tap.is_cuda or tap.is_meta for tap in (*full, *shuffled)):
         from activmask.kernels.activation_distance import triton
 
-        return triton.activation_distance(full, shuffled, norm)
-    return reference.activation_distance(full, shuffled, norm)
+        return triton.activation_distance(full, shuffled, norm, relu=relu)
+    return reference.activation_distance(full, shuffled, norm, relu=relu)

@@ -17,8 +17,12 @@ def distances(difference: Tensor, norm: Norm) -> Tensor:
     return lengths.flatten()
 
 
-def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: Norm) -> Tensor:
+def activation_distance(
+    full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: Norm, *, relu: bool = False
+) -> Tensor:
     """The reference of `activmask.kernels.activation_distance.activation_distance`; same arguments."""
+    if relu:
+        full, shuffled = [tap.relu() for tap in full], [tap.relu() for tap in shuffled]
     per_layer = [distances(_wide(a) - _wide(b), norm) for a, b in zip(full, shuffled, strict=True)]
     if norm == "layer":
         return torch.stack([layer.mean() for layer in per_layer]).mean()

@@ -36,16 +36,28 @@ def _tile(outer, axis, inner, norms_per_tile: tl.constexpr, inner_is_one: tl.con
 
 
 @triton.jit
-def _difference(full, shuffled, where, wanted, accumulator: tl.constexpr):
+def _rectified(values, relu: tl.constexpr):
+    """Their ReLU where it is asked for; what is not a number stays so."""
+    return tl.where(values <= 0, 0, values) if relu else values
+
+
+@triton.jit
+def _slope_of(values, slope, relu: tl.constexpr):
+    """A gradient of what `_rectified` gives as one of the values."""
+    return tl.where(values <= 0, 0, slope) if relu else slope
+
+
+@triton.jit
+def _pair(full, shuffled, where, wanted, accumulator: tl.constexpr):
     ours = tl.load(full + where, mask=wanted, other=0).to(accumulator)
-    return ours - tl.load(shuffled + where, mask=wanted, other=0).to(accumulator)
+    return ours, tl.load(shuffled + where, mask=wanted, other=0).to(accumulator)
 
 
 @triton.jit
 def _measure(
     full, shuffled, lengths, sums, outer, axis, inner, accumulator: tl.constexpr,
     norms_per_tile: tl.constexpr, axis_per_tile: tl.constexpr, tiles: tl.constexpr,
-    inner_is_one: tl.constexpr, in_parts: tl.constexpr,
+    inner_is_one: tl.constexpr, relu: tl.constexpr, in_parts: tl.constexpr,
 ):  # fmt: skip
     """The lengths of a program's norms and their sum; of norms in parts, the squares of its part."""
     norm, start, exists = _tile(outer, axis, inner, norms_per_tile, inner_is_one)
@@ -54,7 +66,8 @@ def _measure(
     for _ in range(tiles):
         wanted = exists[:, None] & (step < axis)[None, :]
         where = start[:, None] + step[None, :].to(tl.int64) * inner
-        difference = _difference(full, shuffled, where, wanted, accumulator)
+        ours, theirs = _pair(full, shuffled, where, wanted, accumulator)
+        difference = _rectified(ours, relu) - _rectified(theirs, relu)
         squares += difference * difference
         step += axis_per_tile
     length = tl.sum(squares, 1)
@@ -69,7 +82,7 @@ def _spread(
     gradient, full, shuffled, lengths, to_full, to_shuffled, seeds, norms_per_seed, outer, axis, inner,
     accumulator: tl.constexpr,
     norms_per_tile: tl.constexpr, axis_per_tile: tl.constexpr, tiles: tl.constexpr,
-    inner_is_one: tl.constexpr, wants_full: tl.constexpr, wants_shuffled: tl.constexpr,
+    inner_is_one: tl.constexpr, relu: tl.constexpr, wants_full: tl.constexpr, wants_shuffled: tl.constexpr,
 ):  # fmt: skip
     """The gradient of the sum of all lengths: each difference over its length, and the negative of that.
 
@@ -84,12 +97,13 @@ def _spread(
     for _ in range(tiles):
         wanted = exists[:, None] & (step < axis)[None, :]
         where = start[:, None] + step[None, :].to(tl.int64) * inner
-        difference = _difference(full, shuffled, where, wanted, accumulator)
+        ours, theirs = _pair(full, shuffled, where, wanted, accumulator)
+        difference = _rectified(ours, relu) - _rectified(theirs, relu)
         slope = difference / divisor[:, None] * scale[:, None]
         if wants_full:
-            tl.store(to_full + where, slope, mask=wanted)
+            tl.store(to_full + where, _slope_of(ours, slope, relu), mask=wanted)
         if wants_shuffled:
-            tl.store(to_shuffled + where, -slope, mask=wanted)
+            tl.store(to_shuffled + where, _slope_of(theirs, -slope, relu), mask=wanted)
         step += axis_per_tile
 
 
@@ -108,7 +122,7 @@ def _accumulator(full: Tensor, shuffled: Tensor) -> torch.dtype:
 
 
 @torch.library.custom_op("activmask::distances", mutates_args=())
-def distances(full: Tensor, shuffled: Tensor, norm: str) -> tuple[Tensor, Tensor]:
+def distances(full: Tensor, shuffled: Tensor, norm: str, relu: bool) -> tuple[Tensor, Tensor]:
     """The lengths of the differences between two activations.
 
     Accumulates in fp32, in fp64 where an input is, and returns that under autocast too.
@@ -117,6 +131,7 @@ def distances(full: Tensor, shuffled: Tensor, norm: str) -> tuple[Tensor, Tensor
         full: (B, ...).
         shuffled: the same shape; another float type is allowed.
         norm: `layer`, `channel` or `row`, see `activation_distance`.
+        relu: measure between the activations' ReLU.
 
     Returns:
         The sum of all lengths, a scalar, differentiable once; and the lengths, flat and in the
@@ -134,7 +149,7 @@ def distances(full: Tensor, shuffled: Tensor, norm: str) -> tuple[Tensor, Tensor
     with torch.cuda.device_of(full):
         _measure[plan.grid](
             full.contiguous(memory_format=layout), shuffled.contiguous(memory_format=layout), lengths, sums,
-            *plan.sizes, _TYPES[wide], *plan.constants, plan.parts > 1,
+            *plan.sizes, _TYPES[wide], *plan.constants, relu, plan.parts > 1,
         )  # fmt: skip
     if plan.parts == 1:
         return sums.sum(), lengths.view(-1)
@@ -143,7 +158,7 @@ def distances(full: Tensor, shuffled: Tensor, norm: str) -> tuple[Tensor, Tensor
 
 
 @distances.register_fake
-def _(full: Tensor, shuffled: Tensor, norm: str) -> tuple[Tensor, Tensor]:
+def _(full: Tensor, shuffled: Tensor, norm: str, relu: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG001
     wide = _accumulator(full, shuffled)
     count = full.shape[0] if norm == "layer" else full.numel() // full.shape[norm_axis(full.shape, norm)]
     return full.new_empty((), dtype=wide), full.new_empty(count, dtype=wide)
@@ -156,6 +171,7 @@ def distances_backward(
     shuffled: Tensor,
     lengths: Tensor,
     norm: str,
+    relu: bool,
     wants_full: bool,
     wants_shuffled: bool,
 ) -> tuple[Tensor, Tensor]:
@@ -167,6 +183,7 @@ def distances_backward(
         shuffled: as given to `distances`.
         lengths: as `distances` returned them.
         norm: as given to `distances`.
+        relu: as given to `distances`.
         wants_full: compute the gradient of `full`.
         wants_shuffled: compute the gradient of `shuffled`.
     """
@@ -177,7 +194,7 @@ def distances_backward(
         _spread[plan.grid](
             gradient, full.contiguous(memory_format=layout), shuffled.contiguous(memory_format=layout),
             lengths, to_full, to_shuffled, 1, 1, *plan.sizes, _TYPES[wide], *plan.constants,
-            wants_full, wants_shuffled,
+            relu, wants_full, wants_shuffled,
         )  # fmt: skip
     return to_full, to_shuffled
 
@@ -197,20 +214,20 @@ def _(_: Tensor, full: Tensor, shuffled: Tensor, *rest: Any) -> tuple[Tensor, Te
     return _gradients(full, shuffled, *rest[-2:])
 
 
-def _save(ctx: Any, inputs: tuple[Tensor, Tensor, str], output: tuple[Tensor, Tensor]) -> None:
-    full, shuffled, ctx.norm = inputs
+def _save(ctx: Any, inputs: tuple[Tensor, Tensor, str, bool], output: tuple[Tensor, Tensor]) -> None:
+    full, shuffled, ctx.norm, ctx.relu = inputs
     # Or zeros would be written for the lengths, which have no gradient.
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(full, shuffled, output[1])
 
 
-def _backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+def _backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
     full, shuffled, lengths = ctx.saved_tensors
     wanted = ctx.needs_input_grad[:2]
-    pair = distances_backward(gradient, full, shuffled, lengths, ctx.norm, *wanted)
+    pair = distances_backward(gradient, full, shuffled, lengths, ctx.norm, ctx.relu, *wanted)
     to_full, to_shuffled = (slope if wants else None for slope, wants in zip(pair, wanted, strict=True))
-    return to_full, to_shuffled, None
+    return to_full, to_shuffled, None, None
 
 
 def _refuse(ctx: Any, *_: Tensor) -> None:
@@ -224,7 +241,9 @@ distances_backward.register_autograd(_refuse)
 
 
 @torch.library.custom_op("activmask::seed_distances", mutates_args=())
-def seed_distances(full: Tensor, shuffled: Tensor, seeds: int, norms_per_seed: int) -> tuple[Tensor, Tensor]:
+def seed_distances(
+    full: Tensor, shuffled: Tensor, seeds: int, norms_per_seed: int, relu: bool
+) -> tuple[Tensor, Tensor]:
     """The lengths of the differences between activations of R seeds that lie side by side.
 
     Args:
@@ -233,6 +252,7 @@ def seed_distances(full: Tensor, shuffled: Tensor, seeds: int, norms_per_seed: i
         shuffled: the same shape.
         seeds: R.
         norms_per_seed: how many that are.
+        relu: measure between the activations' ReLU.
 
     Returns:
         The sum of each seed's lengths (R,), differentiable once; and all lengths, (., R, norms_per_seed).
@@ -242,13 +262,21 @@ def seed_distances(full: Tensor, shuffled: Tensor, seeds: int, norms_per_seed: i
     lengths = full.new_empty(plan.outer * plan.inner, dtype=wide)
     sums = full.new_empty(plan.grid[0], dtype=wide)
     with torch.cuda.device_of(full):
-        _measure[plan.grid](full, shuffled, lengths, sums, *plan.sizes, _TYPES[wide], *plan.constants, False)
+        _measure[plan.grid](
+            full, shuffled, lengths, sums, *plan.sizes, _TYPES[wide], *plan.constants, relu, False
+        )  # fmt: skip
     lengths = lengths.view(-1, seeds, norms_per_seed)
     return lengths.sum((0, 2)), lengths
 
 
 @seed_distances.register_fake
-def _(full: Tensor, shuffled: Tensor, seeds: int, norms_per_seed: int) -> tuple[Tensor, Tensor]:
+def _(
+    full: Tensor,
+    shuffled: Tensor,
+    seeds: int,
+    norms_per_seed: int,
+    relu: bool,  # noqa: ARG001
+) -> tuple[Tensor, Tensor]:
     wide = _accumulator(full, shuffled)
     count = full.shape[0] * full.shape[2] // (seeds * norms_per_seed)
     return full.new_empty(seeds, dtype=wide), full.new_empty((count, seeds, norms_per_seed), dtype=wide)
@@ -256,7 +284,13 @@ def _(full: Tensor, shuffled: Tensor, seeds: int, norms_per_seed: int) -> tuple[
 
 @torch.library.custom_op("activmask::seed_distances_backward", mutates_args=())
 def seed_distances_backward(
-    gradient: Tensor, full: Tensor, shuffled: Tensor, lengths: Tensor, wants_full: bool, wants_shuffled: bool
+    gradient: Tensor,
+    full: Tensor,
+    shuffled: Tensor,
+    lengths: Tensor,
+    relu: bool,
+    wants_full: bool,
+    wants_shuffled: bool,
 ) -> tuple[Tensor, Tensor]:
     """The gradient of `seed_distances` given that of its sums (R,); an empty tensor where none is wanted."""
     wide, plan = _accumulator(full, shuffled), tiling(full.shape, False, "channel")
@@ -264,7 +298,7 @@ def seed_distances_backward(
     with torch.cuda.device_of(full):
         _spread[plan.grid](
             gradient.contiguous(), full, shuffled, lengths, to_full, to_shuffled, *lengths.shape[1:],
-            *plan.sizes, _TYPES[wide], *plan.constants, wants_full, wants_shuffled,
+            *plan.sizes, _TYPES[wide], *plan.constants, relu, wants_full, wants_shuffled,
         )  # fmt: skip
     return to_full, to_shuffled
 
@@ -275,6 +309,7 @@ def _(_: Tensor, full: Tensor, shuffled: Tensor, *rest: Any) -> tuple[Tensor, Te
 
 
 def _save_seeds(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.relu = inputs[4]
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(*inputs[:2], output[1])
@@ -282,8 +317,8 @@ def _save_seeds(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]
 
 def _seeds_backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[:2]
-    pair = seed_distances_backward(gradient, *ctx.saved_tensors, *wanted)
-    return (*(slope if wants else None for slope, wants in zip(pair, wanted, strict=True)), None, None)
+    pair = seed_distances_backward(gradient, *ctx.saved_tensors, ctx.relu, *wanted)
+    return (*(slope if wants else None for slope, wants in zip(pair, wanted, strict=True)), None, None, None)
 
 
 seed_distances.register_autograd(_seeds_backward, setup_context=_save_seeds)
@@ -292,7 +327,7 @@ seed_distances_backward.register_autograd(_refuse)
 
 @distances.register_vmap
 def _(
-    info: Any, in_dims: tuple[int | None, ...], full: Tensor, shuffled: Tensor, norm: str
+    info: Any, in_dims: tuple[int | None, ...], full: Tensor, shuffled: Tensor, norm: str, relu: bool
 ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
     """Of several seeds' activations, whose channels lie side by side, in as many launches as of one's."""
     pair = [
@@ -302,11 +337,12 @@ def _(
     if full.ndim == 5 and norm == "layer":
         # A sample's activations are no stretch of memory here, which the kernels' norms are.
         accumulator = _accumulator(full, shuffled)
-        difference = pair[0].to(accumulator) - pair[1].to(accumulator)
+        ours, theirs = ((tap.relu() if relu else tap).to(accumulator) for tap in pair)
+        difference = ours - theirs
         lengths = torch.linalg.vector_norm(difference, dim=(2, 3, 4))
         return (lengths.sum(dim=1), lengths.detach()), (0, 0)
     every = pair[0].shape[2] if full.ndim == 5 and norm == "row" else 1
-    sums, lengths = seed_distances(*(_side_by_side(tap, norm) for tap in pair), info.batch_size, every)
+    sums, lengths = seed_distances(*(_side_by_side(tap, norm) for tap in pair), info.batch_size, every, relu)
     return (sums, lengths.movedim(1, 0)), (0, 0)
 
 
@@ -320,9 +356,11 @@ def _side_by_side(taps: Tensor, norm: str) -> Tensor:
     return last.reshape(shape)
 
 
-def activation_distance(full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: Norm) -> Tensor:
+def activation_distance(
+    full: Sequence[Tensor], shuffled: Sequence[Tensor], norm: Norm, *, relu: bool = False
+) -> Tensor:
     """The Triton form of `activmask.kernels.activation_distance.activation_distance`; same arguments."""
-    per_layer = [distances(a, b, norm) for a, b in zip(full, shuffled, strict=True)]
+    per_layer = [distances(a, b, norm, relu) for a, b in zip(full, shuffled, strict=True)]
     if norm == "layer":
         return torch.stack([total / lengths.numel() for total, lengths in per_layer]).mean()
     count = sum(lengths.numel() for _, lengths in per_layer)

@@ -51,16 +51,13 @@ class WeightTiles:
     positions_per_split: int
 
 
-def product_tiles(
-    positions: int, channels: int, depth: int, taps: int, groups: int, precision: Precision
-) -> Tiles:
+def product_tiles(positions: int, channels: int, depth: int, groups: int, precision: Precision) -> Tiles:
     """The tiles of a convolution or of its data gradient.
 
     Args:
         positions: B * H * W that are written.
         channels: that each network writes.
         depth: channels that each network reads.
-        taps: positions of the kernel.
         groups: networks.
         precision: of the products.
     """
@@ -77,17 +74,17 @@ def product_tiles(
             wide //= 2
         else:
             high //= 2
-    deep = _depth_tile(depth, taps, precision)
+    deep = _depth_tile(depth, precision)
     return Tiles(high, wide, deep, warps=8 if high * wide > 128 * 64 else 4, stages=3)
 
 
 def weight_tiles(
     positions: int, channels: int, depth: int, taps: int, groups: int, precision: Precision
 ) -> WeightTiles:
-    """The tiles of a weight gradient; arguments as above, with `channels` those of the output's gradient."""
+    """The tiles of a weight gradient; as above, with `channels` of the output and the kernel's `taps`."""
     high = min(_power_of_two(channels), _LARGEST[precision])
     if depth < FEW_CHANNELS:
-        wide, across = _depth_tile(depth, taps, precision), taps * depth
+        wide, across = _depth_tile(depth, precision), taps * depth
     else:
         wide, across = min(_power_of_two(depth), 64), depth
     blocks = divide_up(across, wide) * (1 if depth < FEW_CHANNELS else taps)
@@ -107,9 +104,9 @@ def weight_tiles(
     )
 
 
-def _depth_tile(depth: int, taps: int, precision: Precision) -> int:
+def _depth_tile(depth: int, precision: Precision) -> int:
     if depth < FEW_CHANNELS:
-        return min(_power_of_two(taps * depth), _DEPTH_ACROSS_TAPS)
+        return _DEPTH_ACROSS_TAPS
     return min(_power_of_two(depth), _DEPTH[precision])
 
 

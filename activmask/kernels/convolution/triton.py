@@ -287,8 +287,7 @@ def _multiply(
     steps = stride if turned else (1, 1)
     positions = len(result) * divide_up(result.shape[2], steps[0]) * divide_up(result.shape[3], steps[1])
     phases = steps[0] * steps[1]
-    taps = divide_up(kernel_rows, steps[0]) * divide_up(kernel_columns, steps[1])
-    tiles = product_tiles(positions, channels, depth, taps, groups * phases, precision)
+    tiles = product_tiles(positions, channels, depth, groups * phases, precision)
     grid = divide_up(positions, tiles.positions) * divide_up(channels, tiles.channels), groups, phases
     with torch.cuda.device_of(source):
         _product[grid](

@@ -180,7 +180,7 @@ def gradients(stacked: Stack, loss: Tensor, passes: Sequence[Leaves]) -> dict[st
         passes: the leaves of the passes that it was computed by.
 
     Returns:
-        Of each parameter a tensor of its type, and in memory as it lies, of which a seed's is a view.
+        Of each parameter a tensor, of which a seed's is a view.
     """
     names = list(stacked.layout.by_name)
     flat = [own[name] for own in passes for name in names]
@@ -190,25 +190,32 @@ def gradients(stacked: Stack, loss: Tensor, passes: Sequence[Leaves]) -> dict[st
         of_pass = zip(names, found[start : start + len(names)], strict=True)
         more = {name: gradient for name, gradient in of_pass if gradient is not None}
         shared = [name for name in more if name in totals]
-        if shared:
-            pair = [[part[name] for name in shared] for part in (totals, more)]
-            more |= dict(zip(shared, add_all(*pair), strict=True))
+        # Tensors of one type and order in memory are added up in one launch.
+        for alike in _alike(shared, totals, more):
+            pair = [[part[name] for name in alike] for part in (totals, more)]
+            more |= dict(zip(alike, add_all(*pair), strict=True))
         totals |= more
-    return _as_they_lie(totals, stacked.layout.of_all(stacked.weights.split(stacked.layout.sizes)))
+    return totals
 
 
-def _as_they_lie(gradients: dict[str, Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Gradients of the weights' type, and in memory as those lie."""
-    others = [
-        name
-        for name, gradient in gradients.items()
-        if gradient.dtype != weights[name].dtype or gradient.stride() != weights[name].stride()
-    ]
-    if others:
-        copies = {name: torch.empty_like(weights[name]) for name in others}
-        copy_all(list(copies.values()), [gradients[name] for name in others])
-        gradients = gradients | copies
-    return gradients
+def lay_together(stacked: Stack, found: dict[str, Tensor], into: Tensor) -> None:
+    """Copy the gradients of some parameters, by name, to where those lie in the weights' order, (R * P,)."""
+    places = stacked.layout.of_all(into.split(stacked.layout.sizes))
+    for alike in _alike(list(found), places, found):
+        copy_all([places[name] for name in alike], [found[name] for name in alike])
+
+
+def _alike(names: Sequence[str], *tensors: dict[str, Tensor]) -> list[list[str]]:
+    """Names in groups of which the tensors are of the same types, and each pair in the same order in memory.
+
+    One operation over a list of tensors is few launches for such a group only.
+    """
+    groups: dict[object, list[str]] = {}
+    for name in names:
+        own = [each[name] for each in tensors]
+        kind = (*(tensor.dtype for tensor in own), len({tensor.stride() for tensor in own}) == 1)
+        groups.setdefault(kind, []).append(name)
+    return list(groups.values())
 
 
 def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: bool = True) -> ModelOutput:

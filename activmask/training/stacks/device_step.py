@@ -5,8 +5,6 @@ It is the step of `replicas.epoch` seed by seed, up to the order in which sums a
 Shapes: R seeds, B images of a step, T terms.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -14,15 +12,15 @@ from activmask.data.augment import random_crop_flip
 from activmask.machine.device import autocast
 from activmask.models.stacked.network import gradients, mode
 from activmask.objectives.stacked_step import StackedTerms, stacked_step_terms
-from activmask.training.graphs.device_epoch import stopping
 from activmask.training.stacks.group import Group
+from activmask.training.stacks.optimizer import take_optimizer_step
 
 
 def take_step(group: Group, size: int) -> None:
     """Take all seeds' next step of the epoch; no weight of a seed changes once its loss is not finite.
 
     Args:
-        group: `order`, `taken` and `step` say which images; its networks, optimizers and counts change.
+        group: `order`, `taken` and `step` say which images; its networks, moments and counts change.
         size: B.
     """
     place = group.taken + torch.arange(size, device=group.taken.device)
@@ -33,7 +31,8 @@ def take_step(group: Group, size: int) -> None:
     values = torch.stack([losses, *passed.terms.values()], dim=1).detach()
     group.values.index_copy_(0, group.step, values[None])
     group.stopped.copy_(torch.maximum(group.stopped, (~values[:, 0].isfinite()).float()))
-    update(group, gradients(group.stacked, losses.sum(), passed.passes))
+    found = gradients(group.stacked, losses.sum(), passed.passes)
+    take_optimizer_step(group.moments, group.stacked, group.replicas, found, group.stopped)
     group.taken.add_(size)
     group.step.add_(1)
 
@@ -48,14 +47,3 @@ def forward(group: Group, picked: Tensor) -> StackedTerms:
         images, masks = (torch.stack(part) for part in zip(*cropped, strict=True))
     with autocast(config.training.precision, images.device):
         return stacked_step_terms(config.objectives, group.stacked, images, masks, labels, group.generators)
-
-
-def update(group: Group, found: dict[str, Tensor]) -> None:
-    """Let each seed's own optimizer take a step by its part of the gradients, unless it has stopped."""
-    layout = group.stacked.layout
-    stops: Sequence[Tensor] = group.stopped.unbind()
-    for seed, (replica, stopped) in enumerate(zip(group.replicas, stops, strict=True)):
-        for name, parameter in replica.model.named_parameters():
-            parameter.grad = layout.of_seed(name, found[name], seed) if name in found else None
-        with stopping(replica, stopped):
-            replica.optimizer.step()

@@ -19,7 +19,7 @@ from activmask.objectives.step import loss_names
 from activmask.training.graphs.epoch_verdict import new_verdict
 from activmask.training.replicas.epoch import judged_splits, step_count
 from activmask.training.replicas.replica import Replica, class_count
-from activmask.training.replicas.state import lay_moments_out
+from activmask.training.stacks.optimizer import Moments, new_moments
 
 _TRIED = 8
 """Images by which it is tried whether networks can be stacked."""
@@ -45,6 +45,8 @@ class Group:
     """Their networks, which are views of it."""
     best: Stack
     """Networks as each was after its best epoch; the replicas' `best_weights` are views of it."""
+    moments: Moments
+    """Their optimizers' states, which are views of it."""
     images: Tensor
     """(R * N, C, H, W), as training sees them."""
     masks: Tensor
@@ -108,7 +110,6 @@ def new_group(replicas: Sequence[Replica]) -> Group:
     best = stack(kept)
     stacked = stack([replica.model for replica in replicas])
     for replica, network in zip(replicas, kept, strict=True):
-        lay_moments_out(replica.optimizer)
         replica.best_weights = plain_weights(network)
     images, masks, labels = _train_together(replicas)
     splits = {name: _judged(replicas, name) for name in judged_splits(first.config.training)}
@@ -117,6 +118,7 @@ def new_group(replicas: Sequence[Replica]) -> Group:
         replicas=tuple(replicas),
         stacked=stacked,
         best=best,
+        moments=new_moments(stacked, replicas),
         images=images,
         masks=masks,
         labels=labels,
