@@ -52,7 +52,8 @@ def read_tiles(name: str) -> NDArray[np.uint16]:
     side = SIDE * ACROSS
     pixels = np.asarray(grey.resize((side, side), Image.Resampling.BILINEAR)).clip(0, 1)
     tiles = pixels.reshape(ACROSS, SIDE, ACROSS, SIDE).swapaxes(1, 2).reshape(-1, SIDE, SIDE)
-    return np.rint(tiles * 65535).astype(np.uint16)
+    stored: NDArray[np.uint16] = np.rint(tiles * 65535).astype(np.uint16)
+    return stored
 
 
 def otsu(values: NDArray[np.uint16]) -> float:

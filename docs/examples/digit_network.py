@@ -6,4 +6,5 @@ from torchvision.models import resnet18
 
 def make() -> nn.Module:
     """A residual network of torchvision for images of three channels and two classes."""
-    return resnet18(num_classes=2)
+    network: nn.Module = resnet18(num_classes=2)
+    return network
