@@ -76,8 +76,8 @@ def test_the_smallest_share_at_which_every_network_reads_it(tmp_path):
     (said,) = sentences(family)
     assert said == (
         "CNN Classify: 0.7 is the smallest of the shares that were tried (0.5, 0.6, 0.7 and 0.8) at which "
-        "the tag is read as a sign of sick: in each of 2 networks the 95 % interval of what it changes leaves 0 "
-        "out, but not at 0.8; some do elsewhere: 1 of 2 at 0.6 and 1 of 2 at 0.8."
+        "the tag is read as a sign of sick: in each of 2 networks the 95 % interval of what it changes "
+        "leaves 0 out, but not at 0.8; some do elsewhere: 1 of 2 at 0.6 and 1 of 2 at 0.8."
     )
 
 

@@ -62,9 +62,9 @@ def dose_table(family: Family) -> Table:
         notes=(
             f"Probability of {family.of_class} over the test images that carry the {family.shortcut}; AUC "
             "over all test images. Mean ± SD over networks; small print: over the 95 % intervals of all "
-            "of them, each by a paired bootstrap over subjects. It is read as a sign where the probability changes to "
-            "the side on which training had it, by the interval of the network. At a share equal to that of "
-            "the others it is no sign of anything.",
+            "of them, each by a paired bootstrap over subjects. It is read as a sign where the probability "
+            "changes to the side on which training had it, by the interval of the network. At a share equal "
+            "to that of the others it is no sign of anything.",
         ),
     )
 
