@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor, tensor
 
 from activmask.data.dataset import CARD_FILE, Dataset, load_samples, read_card, read_dataset
-from activmask.data.planting.planting import CARD_ENTRY, told_class
+from activmask.data.planting.planting import CARD_ENTRY, ToldDose, told_class, told_dose
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
 from activmask.data.view import at_network_size
@@ -39,6 +39,8 @@ class Pairs:
     """bool (N, 1, H, W), True where it lies; all True where it has no mask."""
     has_mask: Tensor
     """bool (N,), False where it has none: on images without it, and where it changes the whole image."""
+    dose: ToldDose | None = None
+    """By which share it lies on training images; None where that is not told."""
 
 
 def planted_pairs(checkpoint: Checkpoint, data: str | None, stored: Samples, split: str) -> Pairs | None:
@@ -105,6 +107,7 @@ def pairs_as_stored(dataset: Dataset, samples: Samples, classes: Sequence[str]) 
         twins=beside.images,
         masks=beside.masks,
         has_mask=beside.has_mask,
+        dose=told_dose(card),
     )
 
 

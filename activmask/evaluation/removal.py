@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from activmask.data.planting.planting import ToldDose
 from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import Rows, percentile_interval, subject_resamples
 from activmask.evaluation.evaluate import Localisation, localise
@@ -64,6 +65,8 @@ class Removal:
     """AUC and accuracy of all images, then the probability of its class over those that carry it."""
     localisation: Localisation
     """Of the attribution, in the shortcut's own mask; of no image where it has none."""
+    dose: ToldDose | None = None
+    """By which share it lies on the training images of the data set that this is of."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers, strings and None."""
@@ -101,6 +104,7 @@ def removal(model: nn.Module, samples: Samples, pairs: Pairs, *, seed: int) -> R
         carried=int(pairs.carries.sum()),
         changes=changes(planted, twins, samples, pairs, seed=seed),
         localisation=localise(model, on_shortcut(samples, pairs), planted.shape[1]),
+        dose=pairs.dose,
     )
 
 
