@@ -285,11 +285,15 @@ def test_what_is_refused_leaves_no_trace_in_weights_or_in_the_best_of_them(cross
     ]
     before = [part.clone() for part in parts]
     ready(group)
-    with pytest.raises(RuntimeError, match="no kernel"), stacks._undone_if_refused(group):
+
+    def step_and_fail():
         take_step(group, 8)
         judge(group)
         assert not any(torch.equal(one, other) for one, other in zip(parts, before, strict=True))
         raise RuntimeError("no kernel image is available")
+
+    with pytest.raises(RuntimeError, match="no kernel"), stacks._undone_if_refused(group):
+        step_and_fail()
     assert all(torch.equal(one, other) for one, other in zip(parts, before, strict=True))
 
 
