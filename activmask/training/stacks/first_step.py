@@ -44,7 +44,7 @@ def why_another_step(group: Group) -> str:
         _draw_anew(group)
         with mode(group.stacked, training=True):
             passed = forward(group, picked)
-        together = gradients(group.stacked, passed.losses.sum(), passed.passes)
+        together = gradients(group.stacked, passed.losses, passed.passes)
     for seed, replica in enumerate(group.replicas):
         with _restored(group):
             loss, alone = _alone(replica, size, group.generators[seed])
