@@ -66,9 +66,9 @@ def audit_export(
 
 
 def _print_summary(found: "Exported") -> None:
-    where = "all images" if found.split == "all" else f"the {found.split} split"
+    where = "" if found.split == "all" else f" of the {found.split} split"
     out.print(
-        f"{found.files} pictures of {found.bit_depth} bits in {found.root}: {found.images} images of {where} "
+        f"{found.files} pictures of {found.bit_depth} bits in {found.root}: {found.images} images{where} "
         "under every condition."
     )
     if found.left_out:

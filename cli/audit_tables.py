@@ -38,6 +38,8 @@ def _print_parts(audited: "Audited") -> None:
         groups_table,
         leaks_table,
         looks_table,
+        shortcut_looks_table,
+        shortcut_table,
         trust_table,
     )
 
@@ -46,8 +48,15 @@ def _print_parts(audited: "Audited") -> None:
         print_verdict(scores)
         out.print()
         print_condition_scores(scores, audited.material.class_names)
+    if audited.shortcut is not None:
+        _print(shortcut_table(audited.shortcut), audited.shortcut.sentences)
+        looks_on_it = shortcut_looks_table(audited.shortcut)
+        if looks_on_it is not None:
+            _print(looks_on_it)
     if audited.looks is not None:
-        _print(looks_table(audited.looks))
+        inside = looks_table(audited.looks)
+        if inside.rows:
+            _print(inside)
         _print(trust_table(audited.looks), audited.looks.sentences())
     if leaks is not None:
         _print(leaks_table(leaks), leaks.sentences())

@@ -157,6 +157,13 @@ def test_a_probe_with_nothing_to_learn_spreads_wider_than_a_fixed_score():
     assert constant == pytest.approx(0, abs=0.15)
 
 
+def test_a_leak_is_told_where_every_subject_has_one_image_of_either_class():
+    features = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
+    features[:, 0] += 6 * halves(80)
+    paired = asked(halves(80), [f"p{k // 2}" for k in range(80)])
+    assert answered(paired, features, what="label", source="x", seed=0).tells
+
+
 def test_three_values_are_one_against_the_rest():
     labels = np.arange(90) % 3
     told = answered(asked(labels), one_hot([str(k) for k in labels]), what="label", source="itself", seed=0)

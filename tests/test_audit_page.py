@@ -52,6 +52,8 @@ def test_the_page_says_what_was_found(page, found):
         "Whom it fails",
         "How this page was made",
     ]
+    names = re.findall(r'\bid="([^"]*)"', text)
+    assert len(names) == len(set(names))
     links = set(re.findall(r'href="([^"#:]+)"', text))
     assert links
     assert all((page.parent / link).is_file() for link in links)

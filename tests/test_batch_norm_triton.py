@@ -46,6 +46,51 @@ def test_what_triton_refuses_is_told_once_and_torch_computes(refusal, caplog):
     assert refusal.happened
 
 
+KINDS = {
+    "forward": lambda x: (forms._plain_forward, (x, x[0, :, 0, 0], None, x), (1e-5, True, True)),
+    "backward": lambda x: (forms._plain_backward, (x, x, x, None, x, *statistics(x)), (1e-5, True)),
+    "twice": lambda x: (forms._plain_twice, (x, *[None] * 3, x, x, x, None, x, *statistics(x)), (1e-5, True)),
+}
+
+
+def statistics(images):
+    return images[0, :, 0, 0].float(), images[0, :, 0, 0].float()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("wrong", range(4))
+def test_results_that_differ_are_refused_at_their_first_use(refusal, caplog, kind, dtype, wrong):
+    # Zeros, as of a network that begins, would show nothing.
+    images = torch.zeros(4, 8, 5, 5, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    plain, tensors, rest = KINDS[kind](images)
+    tensors = tuple(each if each is None or each.ndim == 1 else each.clone() for each in tensors)
+    images = tensors[0 if kind == "forward" else -5]
+
+    def off(*given):
+        found = list(plain(*given))
+        found[wrong] = found[wrong] * 1.1
+        return tuple(found)
+
+    for ours, happened in ((plain, False), (off, True)):
+        found = forms._compared(ours, plain, images, tensors, rest, may_try=True)
+        assert all(torch.equal(one, other) for one, other in zip(found, plain(*tensors, *rest), strict=True))
+        assert refusal.happened is happened
+    assert "differs from torch's" in caplog.text
+
+
+def test_within_a_graph_what_was_never_compared_is_left_to_torch(refusal):
+    images = torch.ones(4, 8, 5, 5).contiguous(memory_format=torch.channels_last)
+    given = images, (images, None, None, None), (1e-5, False, False)
+
+    def never(*_):
+        raise AssertionError
+
+    found = forms._compared(never, forms._plain_forward, *given, may_try=False)
+    assert torch.equal(found[0], torch.zeros_like(images))
+    assert not refusal.happened
+
+
 def test_full_memory_is_no_refusal(refusal):
     def full():
         raise torch.OutOfMemoryError("full")

@@ -25,6 +25,7 @@ COMMANDS = (
     "prepare-xray",
     "train",
     "evaluate",
+    "audit",
     "saliency",
     "sweep",
     "table",

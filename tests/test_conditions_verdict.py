@@ -194,3 +194,17 @@ def test_every_combination_has_sentences():
 def test_areas_without_intervals_are_judged_by_chance_alone():
     assert finding_of_sides(Area(0.9), Area(0.62), Area(0.9), 0.1) == "reads mostly the background"
     assert finding_of_sides(Area(0.9), Area(0.62, 0.4, 0.8), Area(0.9), 0.1) == "reads the background"
+
+
+def test_a_ranking_that_the_masks_may_turn_round_is_not_laid_on_a_side():
+    [turned] = [one for one in judged(0.90, 0.90, 0.15, 0.9).sentences if "turned round" in one]
+    assert turned.endswith("(0.90 to 0.15), as the masks' size and place may do by themselves.")
+    [turned] = [one for one in judged(0.90, 0.90, 0.02, 0.8).sentences if "turned round" in one]
+    assert turned.endswith("on full images the region of interest outvotes the rest.")
+
+
+def test_what_shuffling_leaves_may_be_the_outlines_of_masks_that_tell_the_class():
+    told = judged(0.99, 0.99, 0.80, 0.85, inside_shuffled=0.98).sentences
+    assert any("tell the class, the masks' outlines stand out more, or blank" in one for one in told)
+    told = judged(0.99, 0.99, 0.80, 0.5, inside_shuffled=0.98).sentences
+    assert any("of the region of interest tell the class, or blank" in one for one in told)

@@ -276,6 +276,14 @@ def test_a_forest_is_a_function_of_arrays():
     assert one.notes[0] == "The outputs of every image add up to 1: they are taken as probabilities."
 
 
+def test_probabilities_of_nought_in_double_precision_are_the_same_a_second_time():
+    def sure(x):
+        one = (x.mean(axis=(1, 2, 3)) > float(IMAGES.mean())).astype(np.float64)
+        return np.stack([1 - one, one], axis=1)
+
+    assert not any("second time" in note or "among few" in note for note in found(sure).notes)
+
+
 def test_a_function_is_given_what_it_takes_and_never_the_images_themselves():
     network = small(channels=3).eval()
     tensors = found(lambda x: network(x).detach(), preprocessing=HOW).predictor

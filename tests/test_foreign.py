@@ -66,6 +66,13 @@ def test_a_dicom_file_without_its_mark_is_told_so(tmp_path):
         read_grey(path)
 
 
+def test_a_dicom_file_that_begins_as_a_tiff_image_is_not_called_damaged(tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(b"II*\0" + 124 * b"\0" + b"DICM")
+    with pytest.raises(DataError, match="found a DICOM file; export it as a grey PNG"):
+        read_grey(path)
+
+
 def test_a_folder_and_a_link_to_nothing_are_no_missing_files(tmp_path):
     (tmp_path / "a.png").mkdir()
     (tmp_path / "b.png").symlink_to(tmp_path / "nowhere")

@@ -179,6 +179,16 @@ def test_a_card_that_was_edited_wrongly_is_refused(planted, tmp_path, wrong):
 
 
 @pytest.mark.process
+def test_an_audit_says_of_a_run_what_its_evaluation_says(planted):
+    parts = [word for part in ("conditions", "leaks", "clinic") for word in ("--without", part)]
+    said = told("audit", "--model", "runs/tag/seed-0", *parts, "--json", cwd=planted).stdout
+    found, known = json.loads(said)["shortcut"], evaluated(planted, "runs/tag")["removal"]
+    assert found["changes"] == pytest.approx(known["changes"])
+    mine, its = found["looks"]["methods"][0]["localisation"]["rows"][0], known["localisation"]["rows"][0]
+    assert (mine["mean"], mine["chance"]) == pytest.approx((its["mean"], its["chance"]))
+
+
+@pytest.mark.process
 def test_other_sets_are_told_as_before(planted):
     assert "removal" not in evaluated(planted, "runs/clean")
     assert "adds" not in told("evaluate", "runs/clean", cwd=planted).stdout

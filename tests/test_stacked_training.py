@@ -13,6 +13,8 @@ from test_device_epoch import NoHost
 
 from activmask.data.samples import Samples
 from activmask.ground.errors import TrainingDiverged
+from activmask.models.stacked import network
+from activmask.objectives import stacked_step
 from activmask.training import together
 from activmask.training.graphs import replay
 from activmask.training.replicas.predictions import score
@@ -263,8 +265,42 @@ def test_nothing_is_changed_by_the_trial_of_the_first_step(crosses):
     assert not any(replica.optimizer.state for replica in group.replicas)
 
 
+def test_running_statistics_that_go_elsewhere_are_seen_in_the_first_step(crosses, monkeypatch):
+    group = new_group(replicas_of(crosses, model="resnet18"))
+
+    def half(stacked, weights, images, **how):
+        before = stacked.statistics.clone()
+        output = network.forward(stacked, weights, images, **how)
+        stacked.statistics.copy_((stacked.statistics + before) / 2)
+        return output
+
+    monkeypatch.setattr(stacked_step, "forward", half)
+    assert "seed 0 comes to something else" in why_another_step(group)
+
+
+def test_what_is_refused_leaves_no_trace_in_weights_or_in_the_best_of_them(crosses):
+    group = new_group(replicas_of(crosses, model="resnet18"))
+    parts = [
+        part for own in (group.stacked, group.best) for part in (own.weights, own.statistics, own.batches)
+    ]
+    before = [part.clone() for part in parts]
+    ready(group)
+
+    def step_and_fail():
+        take_step(group, 8)
+        judge(group)
+        assert not any(torch.equal(one, other) for one, other in zip(parts, before, strict=True))
+        raise RuntimeError("no kernel image is available")
+
+    with pytest.raises(RuntimeError, match="no kernel"), stacks._undone_if_refused(group):
+        step_and_fail()
+    assert all(torch.equal(one, other) for one, other in zip(parts, before, strict=True))
+
+
 @pytest.mark.process
-@pytest.mark.parametrize("where", ["new_group", "record_stacked", "why_another_step", "take_step"])
+@pytest.mark.parametrize(
+    "where", ["why_not_grouped", "new_group", "record_stacked", "why_another_step", "take_step"]
+)
 def test_where_a_device_refuses_it_says_so_and_trains_as_before(
     crosses, tmp_path, as_one, monkeypatch, where
 ):

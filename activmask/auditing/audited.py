@@ -14,6 +14,7 @@ from activmask.auditing.conditions.conditions import Conditions
 from activmask.auditing.leaks.leaks import Leaks
 from activmask.auditing.looks.looks import Looks
 from activmask.auditing.material import Material
+from activmask.auditing.shortcut import Shortcut
 from activmask.predictors.predictor import Predictor
 
 
@@ -37,6 +38,8 @@ class Audited:
     leaks: Leaks | None = None
     clinic: Clinic | None = None
     looks: Looks | None = None
+    shortcut: Shortcut | None = None
+    """What was planted in the data; None where nothing was."""
     labels: "tuple[Audited, ...]" = ()
     """An audit of each of several labels, which then has the parts above; empty where classes exclude
     each other."""
@@ -65,5 +68,6 @@ class Audited:
             "leaks": self.leaks,
             "looks": self.looks,
             "clinic": self.clinic,
+            "shortcut": self.shortcut,
         }
         return {**told, **{name: part.to_json() if part else None for name, part in parts.items()}}

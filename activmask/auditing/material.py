@@ -3,7 +3,7 @@
 Shapes: N images, C channels, H x W pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from activmask.data.samples import Samples
 from activmask.data.splits import SPLITS
+from activmask.evaluation.planted import Pairs
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.nearest import nearest
 
@@ -39,6 +40,9 @@ class Material:
     """Which of several labels this is about; empty where classes exclude each other. Foreign text."""
     notes: tuple[str, ...] = ()
     """Sentences on what was made of the data."""
+    pairs_of: Callable[[Samples], Pairs | None] | None = None
+    """Gives what was planted on those among the images that are judged, and their twins without it; None
+    where nothing was planted."""
 
     def __len__(self) -> int:
         """The number of images N."""

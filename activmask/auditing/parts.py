@@ -12,6 +12,7 @@ from activmask.auditing.conditions.conditions import Conditions, conditions
 from activmask.auditing.leaks.leaks import Leaks, find_leaks
 from activmask.auditing.looks.looks import Looks, find_looks
 from activmask.auditing.material import Material, check_judged, judged_split
+from activmask.auditing.shortcut import Shortcut, find_shortcut
 from activmask.predictors.labels import label_predictor
 from activmask.predictors.predictor import Predictor
 
@@ -78,18 +79,20 @@ def audit_material(
     logits = predictor.predict(judged.samples.images)
     scores, answers = _conditions(predictor, judged, logits, asked, told)
     leaks = _leaks(predictor, material, asked, told)
+    planted = _shortcut(predictor, judged, logits, asked, told)
     answered = _clinic(predictor, material, judged, split, logits, asked, told)
     return Audited(
         predictor=predictor,
         material=judged,
         split=split,
         seed=asked.seed,
-        verdict=_verdict(scores),
+        verdict=(*_verdict(scores), *(planted.sentences if planted else ())),
         notes=(*notes, *material.notes, *(answered.notes if answered else ())),
         conditions=scores,
         leaks=leaks,
         clinic=answered,
         looks=_looks(predictor, judged, asked, told),
+        shortcut=planted,
         logits=logits,
         answers=answers,
     )
@@ -137,6 +140,16 @@ def _looks(predictor: Predictor, judged: Material, asked: Asked, told: Told) -> 
     return find_looks(
         judged.samples, predictor, methods=asked.methods or None, sign=asked.sign, seed=asked.seed
     )
+
+
+def _shortcut(
+    predictor: Predictor, judged: Material, logits: Tensor, asked: Asked, told: Told
+) -> Shortcut | None:
+    if judged.pairs_of is None:
+        return None
+    told("taking away what was planted")
+    pairs = judged.pairs_of(judged.samples)
+    return None if pairs is None else find_shortcut(predictor, judged.samples, pairs, logits, asked)
 
 
 def _clinic(

@@ -1,16 +1,19 @@
 """From a data set on disk to what a classifier is audited on."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from activmask.auditing.material import SITE, Material
 from activmask.data.dataset import Dataset, load_samples, read_dataset
+from activmask.data.planting.planting import told_class
 from activmask.data.recipe import class_names
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
 from activmask.data.splits import SPLITS
 from activmask.evaluation.other_data import split_for
+from activmask.evaluation.planted import pairs_as_stored, planted_pairs
 from activmask.ground.errors import ActivmaskError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.runs.checkpoint import Checkpoint
@@ -26,13 +29,17 @@ def material_of_folder(root: Path) -> Material:
     """
     dataset = read_dataset(root)
     samples = load_samples(dataset, range(len(dataset)))
+    classes = class_names(dataset) or _numbers(int(dataset.labels.max()) + 1)
     return Material(
         samples=samples,
-        class_names=class_names(dataset) or _numbers(int(dataset.labels.max()) + 1),
+        class_names=classes,
         columns=_columns(dataset, samples),
         splits=dataset.splits if any(dataset.splits) else None,
         source=str(root),
         root=root,
+        pairs_of=None
+        if told_class(dataset.card) is None
+        else partial(pairs_as_stored, dataset, classes=classes),
     )
 
 
@@ -57,13 +64,14 @@ def material_of_checkpoint(
     judged = split or "test"
     if judged not in SPLITS:
         raise UsageError(f"a run is judged on one split, not on '{judged}'; {nearest(judged, SPLITS)}")
-    found, notes = _split(checkpoint, data, judged, accept_recipe=accept_recipe)
-    parts, told = {judged: found}, list(notes)
+    stored, notes = split_for(checkpoint, data, judged, accept_recipe=accept_recipe)
+    parts, told = {judged: _as_judged(checkpoint, stored, judged)}, list(notes)
     for name in SPLITS:
         if name == judged:
             continue
         try:
-            parts[name], _ = _split(checkpoint, data, name, accept_recipe=accept_recipe)
+            other, _ = split_for(checkpoint, data, name, accept_recipe=accept_recipe)
+            parts[name] = _as_judged(checkpoint, other, name)
         except ActivmaskError as error:
             told.append(f"The {name} split is left aside: {error}.")
     place = shown_place(checkpoint) if data is None else data
@@ -77,15 +85,15 @@ def material_of_checkpoint(
         source=place,
         root=None if dataset is None else dataset.root,
         notes=tuple(told),
+        pairs_of=None
+        if dataset is None or told_class(dataset.card) is None
+        else lambda _: planted_pairs(checkpoint, data, stored, judged),
     )
 
 
-def _split(
-    checkpoint: Checkpoint, data: str | None, name: str, *, accept_recipe: bool
-) -> tuple[Samples, tuple[str, ...]]:
-    stored, notes = split_for(checkpoint, data, name, accept_recipe=accept_recipe)
+def _as_judged(checkpoint: Checkpoint, stored: Samples, name: str) -> Samples:
     config = checkpoint.config
-    return split_as_judged(stored, config.view, config.objectives, seed=checkpoint.seed, split=name), notes
+    return split_as_judged(stored, config.view, config.objectives, seed=checkpoint.seed, split=name)
 
 
 def _together(parts: list[Samples]) -> Samples:

@@ -6,6 +6,7 @@ Shapes: N images, K classes.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from activmask.data.planting.planting import ToldDose
 from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import Rows, percentile_interval, subject_resamples
 from activmask.evaluation.evaluate import Localisation, localise
@@ -63,6 +65,8 @@ class Removal:
     """AUC and accuracy of all images, then the probability of its class over those that carry it."""
     localisation: Localisation
     """Of the attribution, in the shortcut's own mask; of no image where it has none."""
+    dose: ToldDose | None = None
+    """By which share it lies on the training images of the data set that this is of."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers, strings and None."""
@@ -89,25 +93,53 @@ def removal(model: nn.Module, samples: Samples, pairs: Pairs, *, seed: int) -> R
         CheckpointError: the network's scores or gradients are not finite.
     """
     planted = predict(model, samples.images)
-    twins = planted.clone()
-    # An image that carries nothing is its own twin.
-    if pairs.carries.any():
-        twins[pairs.carries] = predict(model, pairs.twins[pairs.carries])
+    twins = of_twins(partial(predict, model), planted, pairs)
     for logits in (planted, twins):
         check_finite(logits)
-    shown = replace(samples, masks=pairs.masks, has_mask=pairs.has_mask & pairs.carries)
     return Removal(
         shortcut=pairs.shortcut,
         of_class=pairs.name,
         number=pairs.number,
         n=len(samples),
         carried=int(pairs.carries.sum()),
-        changes=tuple(_changes(planted, twins, samples, pairs, seed)),
-        localisation=localise(model, shown, planted.shape[1]),
+        changes=changes(planted, twins, samples, pairs, seed=seed),
+        localisation=localise(model, on_shortcut(samples, pairs), planted.shape[1]),
+        dose=pairs.dose,
     )
 
 
-def _changes(planted: Tensor, twins: Tensor, samples: Samples, pairs: Pairs, seed: int) -> list[Change]:
+def of_twins(predict: Callable[[Tensor], Tensor], planted: Tensor, pairs: Pairs) -> Tensor:
+    """The logits of the twins, float (N, K): an image that carries nothing is its own twin.
+
+    Args:
+        predict: logits of images (B, C, H, W).
+        planted: logits of the planted images, float (N, K).
+        pairs: of these images.
+    """
+    twins = planted.clone()
+    if pairs.carries.any():
+        twins[pairs.carries] = predict(pairs.twins[pairs.carries])
+    return twins
+
+
+def on_shortcut(samples: Samples, pairs: Pairs) -> Samples:
+    """The same images with the mask of the shortcut in place of their own, where they carry one."""
+    return replace(samples, masks=pairs.masks, has_mask=pairs.has_mask & pairs.carries)
+
+
+def changes(
+    planted: Tensor, twins: Tensor, samples: Samples, pairs: Pairs, *, seed: int, probabilities: bool = True
+) -> tuple[Change, ...]:
+    """What the shortcut adds to each score.
+
+    Args:
+        planted: finite logits of the planted images, float (N, K).
+        twins: of the same images without it.
+        samples: the images.
+        pairs: of these images.
+        seed: of the bootstrap.
+        probabilities: whether logits mean probabilities and decide; else AUC alone is compared.
+    """
     labels, subjects = samples.labels.numpy(), np.asarray(samples.subjects, dtype=object)
 
     def compared(score: str, measure: _Measure, rows: Tensor, label: int | None = None) -> Change:
@@ -117,14 +149,14 @@ def _changes(planted: Tensor, twins: Tensor, samples: Samples, pairs: Pairs, see
         )
 
     everyone = torch.ones_like(pairs.carries)
-    found = [compared("accuracy", _accuracy, everyone)]
+    found = [compared("accuracy", _accuracy, everyone)] if probabilities else []
     if why_no_auc(samples.labels, planted.shape[1]) is None:
         found.insert(0, compared("AUC", _auc, everyone))
-    for label in (*range(planted.shape[1]), None):
+    for label in (*range(planted.shape[1]), None) if probabilities else ():
         rows = pairs.carries & (everyone if label is None else samples.labels == label)
         if rows.any():
             found.append(compared(f"probability of {pairs.name}", _probability(pairs.number), rows, label))
-    return found
+    return tuple(found)
 
 
 _Measure = Callable[[Tensor], Callable[[NDArray[np.int64], Rows], float]]

@@ -58,7 +58,8 @@ def of_function(
     def predict(images: Tensor) -> Tensor:
         return in_passes(name, lambda part: reading.logits(raw(part.cpu()), len(part)), images, many)
 
-    logits = reading.logits(scores, len(scores)).float()
+    # Not made of `scores`, which are rounded to float32: a probability of 0 has other log odds there.
+    logits = predict(images)
     predictor = Predictor(
         name=name,
         outputs=logits.shape[1],

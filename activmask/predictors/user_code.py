@@ -13,6 +13,7 @@ from torch import nn
 
 from activmask.ground.errors import PATH, CheckpointError, UsageError
 from activmask.ground.nearest import nearest
+from activmask.ground.places import real
 from activmask.predictors.foreign_code import failures_told
 
 
@@ -65,7 +66,7 @@ def _is_file(where: str) -> bool:
 
 
 def _folder(where: str) -> Path:
-    return Path(where).resolve().parent if _is_file(where) else Path.cwd()
+    return real(Path(where)).parent if _is_file(where) else Path.cwd()
 
 
 def _from_file(file: Path) -> ModuleType:

@@ -12,6 +12,7 @@ from activmask.ground.spelling import as_utf8
 from activmask.report.charts.audit_chart import audit_chart, localisation_chart
 from activmask.report.charts.chart import Chart
 from activmask.report.charts.curves import valid_curves
+from activmask.report.charts.dose_response import dose_response
 from activmask.report.charts.fewer_masks import fewer_masks
 from activmask.report.charts.reliance import auc_against_attribution
 from activmask.report.charts.saliency_grid import saliency_grid
@@ -19,6 +20,7 @@ from activmask.report.charts.site_means import site_means
 from activmask.report.charts.site_scores import site_scores
 from activmask.report.findings.account import account
 from activmask.report.findings.answer import QUESTION, answer
+from activmask.report.findings.dose import Family, families, sentences
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.stems import stems
@@ -26,6 +28,7 @@ from activmask.report.findings.summary import Summary, summarise
 from activmask.report.page.figures import drawn, figures, links
 from activmask.report.page.html import Page, PageTable, Part
 from activmask.report.tables import formats
+from activmask.report.tables.dose_table import dose_csv, dose_table
 from activmask.report.tables.experiment_tables import tables_of
 from activmask.report.tables.latex import latex
 from activmask.report.tables.measured_tables import Pair, audit_table, localisation_table
@@ -115,6 +118,7 @@ def gather(
         _DataSet(name=name, stem=stem, pairs=[pair for pair in pairs if pair[0].data == name])
         for name, stem in stems(summary.data_sets).items()
     ]
+    doses = _doses(measured)
     tables, measured_tables = _experiment_tables(data_sets), _measured_tables(data_sets)
     training = _training_charts(data_sets)
     attention, problems = _attention_charts(data_sets, device)
@@ -131,6 +135,7 @@ def gather(
             tables=tuple(shown for shown, _ in measured_tables),
             figures=figures(attention),
         ),
+        _dose_part(doses),
         Part(name="origin", title="How this page was made", command=command),
     )
     page = Page(
@@ -140,8 +145,42 @@ def gather(
         answer=answer(summary, [one for _, one in pairs]),
         parts=tuple(part for part in parts if part.says_something),
     )
-    files = _score_files(data_sets, summary) | _measured_files(measured_tables)
-    return Contents(page=page, files=files | drawn([*training, *attention]))
+    files = _score_files(data_sets, summary) | _measured_files([*measured_tables, *_dose_tables(doses)])
+    charts = [*training, *attention, *(one.chart for one in doses)]
+    return Contents(page=page, files=files | drawn(charts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dose:
+    """One shortcut that was planted at several shares."""
+
+    family: Family
+    stem: str
+    chart: Chart
+
+
+def _doses(measured: Sequence[Measured]) -> list[_Dose]:
+    found = families(measured)
+    taken = stems(f"{number} {one.title}" if number else one.title for number, one in enumerate(found))
+    return [
+        _Dose(family=family, stem=stem, chart=replace(dose_response(family), stem=stem))
+        for family, stem in zip(found, taken.values(), strict=True)
+    ]
+
+
+def _dose_tables(doses: Sequence[_Dose]) -> list[tuple[PageTable, bytes]]:
+    tables = [(one, dose_table(one.family)) for one in doses]
+    return [(_shown(table, one.stem, table.kind), dose_csv(one.family)) for one, table in tables]
+
+
+def _dose_part(doses: Sequence[_Dose]) -> Part:
+    return Part(
+        name="dose-response",
+        title="At which share is a planted shortcut read?",
+        paragraphs=tuple(said for one in doses for said in sentences(one.family)),
+        tables=tuple(shown for shown, _ in _dose_tables(doses)),
+        figures=figures([one.chart for one in doses]),
+    )
 
 
 def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:

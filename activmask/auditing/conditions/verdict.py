@@ -78,8 +78,8 @@ def verdict(
         lefts[1] = "chance"
     finding = _finding(full, roi, background, lefts, chance_distance)
     sentences = [_finding_sentence(finding, aucs, lefts, masks, blank_background=blank_background)]
-    sentences += _rankings(finding, aucs, chance_distance, blank_background=blank_background)
-    sentences += [] if blank_background else _survivals(aucs, chance_distance)
+    sentences += _rankings(finding, aucs, lefts, chance_distance, blank_background=blank_background)
+    sentences += [] if blank_background else _survivals(aucs, masks, chance_distance)
     sentences += _changes(rows, blank_background=blank_background)
     sentences += _cautions(baseline, masks, subjects, chance_distance)
     return Verdict(finding, tuple(sentences))
@@ -146,7 +146,12 @@ def _weighed(left: Left, masks: Area) -> str:
 
 
 def _rankings(
-    finding: Finding, aucs: dict[str, Area], chance_distance: float, *, blank_background: bool
+    finding: Finding,
+    aucs: dict[str, Area],
+    lefts: Sequence[Left],
+    chance_distance: float,
+    *,
+    blank_background: bool,
 ) -> list[str]:
     full = aucs["full"]
     if not full.informs(chance_distance):
@@ -161,25 +166,29 @@ def _rankings(
             "The AUC on full images is below 0.5: the model ranks the classes the wrong way round, as it "
             "does when what it learned is reversed in these images."
         )
-    for gone, name, _ in _SIDES:
+    for (gone, name, _), told_by in zip(_SIDES, lefts, strict=True):
         left = aucs[name]
-        if not blank_background and left.informs(chance_distance) and (left.auc > 0.5) != (full.auc > 0.5):
-            found.append(
-                f"With the {gone} blank the ranking is turned round ({full.auc:.2f} to {left.auc:.2f}): on "
-                f"full images the {gone} outvotes the rest."
-            )
+        if blank_background or told_by == "chance" or (left.auc > 0.5) == (full.auc > 0.5):
+            continue
+        turned = f"With the {gone} blank the ranking is turned round ({full.auc:.2f} to {left.auc:.2f})"
+        found.append(
+            f"{turned}: on full images the {gone} outvotes the rest."
+            if told_by == "beyond the masks"
+            else f"{turned}, as the masks' size and place may do by themselves."
+        )
     return found
 
 
-def _survivals(aucs: dict[str, Area], chance_distance: float) -> list[str]:
+def _survivals(aucs: dict[str, Area], masks: Area, chance_distance: float) -> list[str]:
     """Where more is left of a side that is shuffled than of one that is blank."""
+    outlines = "the masks' outlines stand out more, or" if masks.informs(chance_distance) else "or"
     found = []
     for gone, blank, word in _SIDES:
         shuffled = aucs[f"{word} shuffled"]
         if shuffled.informs(chance_distance) and shuffled.least > aucs[blank].most:
             found.append(
                 f"With the {gone} shuffled in place of blank the AUC is {_told(shuffled)}: the intensities "
-                f"of the {gone} tell the class, or blank ones are too unlike what it was trained on."
+                f"of the {gone} tell the class, {outlines} blank ones are too unlike what it was trained on."
             )
     return found
 

@@ -209,16 +209,17 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> float:
 
     A probe learns from all folds but one, so its scores are no independent draws: with few images and
     many features its AUC spreads wider around 0.5 than that of a fixed score, and than the bootstrap
-    of fixed scores says. So answers are dealt out anew, each subject's together, and learned again; the
-    distance is the upper end of the interval that holds the next such AUC, as Student's t has it of
-    `PERMUTED`. Of many images some are taken, and the spread is scaled to all.
+    of fixed scores says. So answers are dealt out anew, each subject's together but in any order among
+    its images, and learned again; the distance is the upper end of the interval that holds the next such
+    AUC, as Student's t has it of `PERMUTED`. Of many images some are taken, and the spread is scaled to
+    all.
 
     Args:
         asked: the question of n images.
         features: (n, D).
         seed: of the draws.
     """
-    rng, n = np.random.default_rng(seed), len(asked.truth)
+    rng, within, n = np.random.default_rng(seed), np.random.default_rng([seed, 1]), len(asked.truth)
     some = np.sort(rng.permutation(n)[:_PERMUTED_IMAGES])
     whose, place = asked.whose[some], np.full(n, -1)
     place[some] = np.arange(len(some))
@@ -230,7 +231,10 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> float:
     for _ in range(PERMUTED):
         dealt = np.empty(len(some), np.int64)
         order = rng.permutation(n)[whose]
-        dealt[np.argsort(whose, kind="stable")] = asked.truth[some][np.argsort(order, kind="stable")]
+        # Within a subject by chance, too: where each has one image of either class, changing places with
+        # another subject changes no answer.
+        drawn = np.lexsort((within.random(len(some)), order))
+        dealt[np.argsort(whose, kind="stable")] = asked.truth[some][drawn]
         scores = out_of_fold(dealt, folds, features[some], classes=len(asked.values))
         areas.append(_auc(scores, dealt))
     spread = float(np.std(areas, ddof=1)) * (len(some) / n) ** 0.5

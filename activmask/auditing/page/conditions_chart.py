@@ -52,7 +52,7 @@ def conditions_chart(found: Conditions) -> Chart | None:
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
     return Chart(
-        kind="conditions",
+        kind="auc-by-condition",
         title="What is left of the score",
         caption=(
             f"{found.auc_kind} of {found.n} images of {found.subjects} subjects with one side of their "

@@ -21,8 +21,11 @@ from activmask.auditing.page.tables import (
     groups_table,
     leaks_table,
     looks_table,
+    shortcut_looks_table,
+    shortcut_table,
     trust_table,
 )
+from activmask.auditing.shortcut import Shortcut
 from activmask.data.files.tables import format_sheet
 from activmask.ground.places import real
 from activmask.report.charts.chart import Chart
@@ -96,6 +99,7 @@ def gather(audited: Audited, out: Path, *, command: str = "") -> Contents:
 def _sections(audited: Audited, out: Path) -> list[_Section]:
     return [
         *_conditions(audited.conditions),
+        *_shortcut(audited.shortcut),
         *_pictures(audited, out),
         *_looks(audited.looks),
         *_leaks(audited.leaks),
@@ -205,8 +209,22 @@ def _looks(found: Looks | None) -> list[_Section]:
         _Section(
             name="looks",
             title="Where it looks",
-            tables=(looks_table(found), trust_table(found)),
+            tables=tuple(one for one in (looks_table(found), trust_table(found)) if one.rows),
             notes=found.sentences(),
+        )
+    ]
+
+
+def _shortcut(found: Shortcut | None) -> list[_Section]:
+    if found is None:
+        return []
+    looks = shortcut_looks_table(found)
+    return [
+        _Section(
+            name="shortcut",
+            title="The planted shortcut",
+            tables=(shortcut_table(found), *([looks] if looks else [])),
+            notes=found.looks.sentences() if found.looks else (),
         )
     ]
 

@@ -68,7 +68,8 @@ def foreign(path: Path, formats: Sequence[str] = ()) -> Foreign:
         return Foreign(f"nothing that can be opened ({error.strerror})", "check the file")
     if not head:
         return Foreign("an empty file (0 bytes)", "copy or download it again")
-    if any(head.startswith(_MAGIC[name]) for name in formats):
+    # A DICOM file may begin as a TIFF image, which reads the same pixels (PS3.10, 7.1).
+    if not _is_marked_dicom(head) and any(head.startswith(_MAGIC[name]) for name in formats):
         return Foreign("one that is damaged in its first bytes", "copy or download it again")
     for start, what, advice in _STARTS:
         if head.startswith(start):
@@ -78,7 +79,7 @@ def foreign(path: Path, formats: Sequence[str] = ()) -> Foreign:
 
 
 def _by_place(head: bytes) -> Foreign | None:
-    if head[_PREAMBLE:].startswith(b"DICM"):
+    if _is_marked_dicom(head):
         return Foreign("a DICOM file", "export it as a grey PNG of 16 bits")
     if _begins_as_dicom(head):
         what = f"a DICOM file that lacks the mark DICM at byte {_PREAMBLE}"
@@ -88,6 +89,10 @@ def _by_place(head: bytes) -> Foreign | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return Foreign("a WebP image", _TO_PNG)
     return None
+
+
+def _is_marked_dicom(head: bytes) -> bool:
+    return head[_PREAMBLE:].startswith(b"DICM")
 
 
 def _begins_as_dicom(head: bytes) -> bool:

@@ -159,6 +159,7 @@ def plant(
         "class": number,
         "class_name": classes[number],
         "shares": shares_of(planting),
+        "other_share": planting.other_share,
         "other_shares": others_of(planting),
         "strength": plan.strength,
         "size": size,

@@ -1,5 +1,7 @@
 """What to plant, on whom and by which shares, and what a planted data set says of it."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -12,6 +14,22 @@ from activmask.ground.nearest import nearest
 
 CARD_ENTRY = "planted"
 """Of `card.json`: what was planted, in which class, by which shares and seed, on which data set."""
+
+
+_DOSE = ("shares", "other_shares", "counts")
+"""Of a card's entry, what differs between data sets that are the same set planted at other shares."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToldDose:
+    """By which share a shortcut lies on training images, and which other shares stand beside it."""
+
+    share: float
+    """Of the training images of its class, in [0, 1]."""
+    other_share: float
+    """Of those of each other class."""
+    family: str
+    """The same of data sets that are one set planted with one shortcut and the same test images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,3 +108,24 @@ def told_class(card: Mapping[str, Any]) -> str | None:
     entry = card.get(CARD_ENTRY)
     name = entry.get("class_name") if isinstance(entry, dict) else None
     return name if isinstance(name, str) else None
+
+
+def told_dose(card: Mapping[str, Any]) -> ToldDose | None:
+    """The dose that a card tells; None where it tells none."""
+    entry = card.get(CARD_ENTRY)
+    if not isinstance(entry, dict):
+        return None
+    dealt = [one for name in _DOSE[:2] if isinstance(one := entry.get(name), dict)]
+    if len(dealt) < 2:
+        return None
+    shares, others = ([one.get(split) for split in SPLITS] for one in dealt)
+    share, other = shares[0], others[0]
+    if not (isinstance(share, int | float) and isinstance(other, int | float)):
+        return None
+    same = {name: value for name, value in entry.items() if name not in _DOSE}
+    identity = json.dumps([same, shares[-1], others[-1]], sort_keys=True)
+    return ToldDose(
+        share=float(share),
+        other_share=float(other),
+        family=hashlib.sha256(identity.encode()).hexdigest(),
+    )

@@ -4,9 +4,9 @@ Arguments and results are those of the operators.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from activmask.kernels.batch_norm import closed_form
+from activmask.kernels.batch_norm.comparison import check_agreement
 
 NOTES = logging.getLogger(__name__)
 """Where is told, once, that Triton's form cannot be used."""
@@ -28,6 +29,8 @@ class _Refusal:
     """Whether Triton's form failed in this process: it is then asked no more."""
 
     happened: bool = False
+    agreed: set[object] = field(default_factory=set)
+    """Sizes, and what is asked of them, of which its results were found equal to torch's."""
 
 
 @cache
@@ -45,19 +48,31 @@ def forward(
     tapped: bool,
 ) -> Four:
     """The output; with ReLU and `tapped` what came before; mean and biased variance of each channel."""
+    given = images, weight, bias, residual
+    return _first_that_can(_our_forward, _plain_forward, images, given, (epsilon, relu, tapped))
 
-    def plain() -> Four:
-        output, before, mean, variance = closed_form.forward(images, weight, bias, residual, epsilon, relu)
-        kept = _as(images, before) if relu and tapped else images.new_empty(0)
-        return _as(images, output), kept, mean, variance
 
-    def ours() -> Four:
-        from activmask.kernels.batch_norm import triton
+def _plain_forward(
+    images: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    epsilon: float,
+    relu: bool,
+    tapped: bool,
+) -> Four:
+    output, before, mean, variance = closed_form.forward(images, weight, bias, residual, epsilon, relu)
+    kept = _as(images, before) if relu and tapped else images.new_empty(0)
+    return _as(images, output), kept, mean, variance
 
-        w, b = (None if each is None else each.contiguous() for each in (weight, bias))
-        return triton.forward(images, w, b, _dense(residual), epsilon, relu, tapped)
 
-    return _first_that_can(ours, plain, images, residual)
+def _our_forward(
+    images: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, *how: Any
+) -> Four:
+    from activmask.kernels.batch_norm import triton
+
+    w, b = (None if each is None else each.contiguous() for each in (weight, bias))
+    return triton.forward(images, w, b, _dense(residual), *how)
 
 
 def backward(
@@ -73,19 +88,21 @@ def backward(
 ) -> Four:
     """The gradients in images, residual (if wanted), weight and bias."""
     weight = None if weight is None else weight.contiguous()
-    rest = images, weight, output, mean, variance, epsilon
+    given = gradient, tapped, images, weight, output, mean, variance
+    return _first_that_can(_our_backward, _plain_backward, images, given, (epsilon, wants_residual))
 
-    def plain() -> Four:
-        to_images, to_residual, *others = closed_form.backward(gradient, tapped, *rest)
-        kept = _as(images, to_residual) if wants_residual else images.new_empty(0)
-        return _as(images, to_images), kept, others[0], others[1]
 
-    def ours() -> Four:
-        from activmask.kernels.batch_norm import triton
+def _plain_backward(gradient: Tensor | None, tapped: Tensor | None, images: Tensor, *rest: Any) -> Four:
+    *others, wants_residual = rest
+    to_images, to_residual, to_weight, to_bias = closed_form.backward(gradient, tapped, images, *others)
+    kept = _as(images, to_residual) if wants_residual else images.new_empty(0)
+    return _as(images, to_images), kept, to_weight, to_bias
 
-        return triton.backward(_dense(gradient), _dense(tapped), *rest, wants_residual)
 
-    return _first_that_can(ours, plain, images, gradient, tapped, output)
+def _our_backward(gradient: Tensor | None, tapped: Tensor | None, *rest: Any) -> Four:
+    from activmask.kernels.batch_norm import triton
+
+    return triton.backward(_dense(gradient), _dense(tapped), *rest)
 
 
 def twice_backward(
@@ -105,23 +122,33 @@ def twice_backward(
 ) -> Four:
     """The gradients in `gradient`, `tapped` (if wanted), images and weight."""
     weight = None if weight is None else weight.contiguous()
-    rest = images, weight, output, mean, variance, epsilon
+    tangents = to_images, to_residual, to_weight, to_bias
+    given = *tangents, gradient, tapped, images, weight, output, mean, variance
+    return _first_that_can(_our_twice, _plain_twice, images, given, (epsilon, wants_tapped))
 
-    def plain() -> Four:
-        of_gradient, of_tapped, of_images, of_weight = closed_form.twice_backward(
-            to_images, to_residual, to_weight, to_bias, gradient, tapped, *rest
-        )
-        kept = _as(images, of_tapped) if wants_tapped else images.new_empty(0)
-        return _as(images, of_gradient), kept, _as(images, of_images), of_weight
 
-    def ours() -> Four:
-        from activmask.kernels.batch_norm import triton
+def _plain_twice(*given: Any) -> Four:
+    *rest, wants_tapped = given
+    images: Tensor = given[6]
+    of_gradient, of_tapped, of_images, of_weight = closed_form.twice_backward(*rest)
+    kept = _as(images, of_tapped) if wants_tapped else images.new_empty(0)
+    return _as(images, of_gradient), kept, _as(images, of_images), of_weight
 
-        a, c = (None if each is None else each.contiguous() for each in (to_weight, to_bias))
-        u, e, g, t = (_dense(each) for each in (to_images, to_residual, gradient, tapped))
-        return triton.twice_backward(u, e, a, c, g, t, *rest, wants_tapped)
 
-    return _first_that_can(ours, plain, images, to_images, to_residual, gradient, tapped, output)
+def _our_twice(
+    to_images: Tensor | None,
+    to_residual: Tensor | None,
+    to_weight: Tensor | None,
+    to_bias: Tensor | None,
+    gradient: Tensor | None,
+    tapped: Tensor | None,
+    *rest: Any,
+) -> Four:
+    from activmask.kernels.batch_norm import triton
+
+    a, c = (None if each is None else each.contiguous() for each in (to_weight, to_bias))
+    u, e, g, t = (_dense(each) for each in (to_images, to_residual, gradient, tapped))
+    return triton.twice_backward(u, e, a, c, g, t, *rest)
 
 
 def follow(
@@ -153,12 +180,45 @@ def follow(
 
 
 def _first_that_can(
-    ours: Callable[[], Four], plain: Callable[[], Four], images: Tensor, *others: Tensor | None
+    ours: Callable[..., Four],
+    plain: Callable[..., Four],
+    images: Tensor,
+    tensors: Sequence[Tensor | None],
+    rest: Sequence[Any],
 ) -> Four:
-    if images.is_cuda and HAS_TRITON and takes(images, *others):
-        found: Four = _unless_refused(ours, plain)
-        return found
-    return plain()
+    """What Triton's form makes of the arguments `tensors` and `rest`, or else torch's."""
+    theirs = partial(plain, *tensors, *rest)
+    alike = [each for each in tensors if each is not None and each.shape == images.shape]
+    if not (images.is_cuda and HAS_TRITON and takes(images, *alike)):
+        return theirs()
+    # What a graph is to hold cannot be read, and so not be compared first.
+    return _compared(ours, plain, images, tensors, rest, may_try=not torch.cuda.is_current_stream_capturing())
+
+
+def _compared(
+    ours: Callable[..., Four],
+    plain: Callable[..., Four],
+    images: Tensor,
+    tensors: Sequence[Tensor | None],
+    rest: Sequence[Any],
+    *,
+    may_try: bool,
+) -> Four:
+    """Ours, once it was found to agree at these sizes; otherwise torch's."""
+    sizes = [None if each is None else (each.shape, each.dtype) for each in tensors]
+    kind, agreed = (ours, images.device, *sizes, *rest), _refusal().agreed
+    theirs = partial(plain, *tensors, *rest)
+    if kind not in agreed and not may_try:
+        return theirs()
+
+    def checked() -> Four:
+        if kind not in agreed:
+            check_agreement(ours, plain, tensors, rest, has_statistics=plain is not _plain_forward)
+            agreed.add(kind)
+        return ours(*tensors, *rest)
+
+    found: Four = _unless_refused(checked, theirs)
+    return found
 
 
 def _unless_refused(ours: Callable[[], Any], plain: Callable[[], Any]) -> Any:

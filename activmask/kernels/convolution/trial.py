@@ -9,7 +9,9 @@ from torch import Tensor
 
 ROUNDS = 3
 CALLS = 5
-_BUSY = 4096
+_BUSY = 2**26
+_BUSY_PASSES = 16
+"""Over so many numbers: some 2 ms, in any precision of products, which autocast may narrow meanwhile."""
 
 Timer = Callable[[Callable[[], Tensor]], float]
 
@@ -62,12 +64,13 @@ def microseconds(call: Callable[[], Tensor]) -> float:
     The device is kept busy while the calls are queued, since queueing takes longer than small shapes
     do, and replayed graphs do not queue.
     """
-    block = torch.ones(_BUSY, _BUSY, device="cuda")
+    block = torch.ones(_BUSY, device="cuda")
     begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     call()
     taken: list[float] = []
     for _ in range(ROUNDS):
-        torch.mm(block, block)
+        for _ in range(_BUSY_PASSES):
+            block.neg_()
         begin.record()
         for _ in range(CALLS):
             call()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ import torch
 from activmask.evaluation.batch import Outcome, evaluate_checkpoints
 from activmask.evaluation.evaluate import Evaluation
 from activmask.evaluation.evaluated import Evaluated
+from activmask.evaluation.removal import Removal
 from activmask.ground.errors import CheckpointError
 from activmask.ground.progress import ItemsDone
 from activmask.runs.folder import BEST_FILE, seed_folder
@@ -24,6 +25,8 @@ class Measured:
     run: Run
     evaluations: dict[int, Evaluation]
     """By finished seed; lacks those that could not be evaluated."""
+    removals: Mapping[int, Removal] = field(default_factory=dict)
+    """By seed, what a planted shortcut adds to its scores; of data that carry one."""
     problems: tuple[str, ...] = ()
     """Why seeds are missing in `evaluations`, or what of their data is not verified, a sentence each."""
     unreadable: tuple[Unreadable, ...] = ()
@@ -58,6 +61,7 @@ def _best(run: Run, seed: int) -> Path:
 
 def _measured(run: Run, found: Mapping[Path, Outcome]) -> Measured:
     evaluations: dict[int, Evaluation] = {}
+    removals: dict[int, Removal] = {}
     problems: list[str] = []
     unreadable: list[Unreadable] = []
     for seed in run.seeds:
@@ -65,6 +69,8 @@ def _measured(run: Run, found: Mapping[Path, Outcome]) -> Measured:
         one = found[path]
         if isinstance(one, Evaluated):
             evaluations[seed] = one.evaluation
+            if one.removal is not None:
+                removals[seed] = one.removal
             problems += one.notes
             continue
         problems.append(str(one))
@@ -73,6 +79,7 @@ def _measured(run: Run, found: Mapping[Path, Outcome]) -> Measured:
     return Measured(
         run=run,
         evaluations=evaluations,
+        removals=removals,
         problems=tuple(dict.fromkeys(problems)),
         unreadable=tuple(unreadable),
     )

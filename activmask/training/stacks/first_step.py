@@ -22,8 +22,8 @@ from activmask.training.stacks.device_step import forward
 from activmask.training.stacks.group import Group
 
 MOST_APART: dict[Precision, float] = {"fp32": 0.02, "tf32": 0.1, "bf16": 0.5}
-"""By which share of its length a parameter's gradient may differ: sums in another order are rounded
-otherwise, and a seed that reads another's numbers differs by all of its length."""
+"""By which share of its length a parameter's gradient, or a running statistic, may differ: sums in another
+order are rounded otherwise, and a seed that reads another's numbers differs by all of its length."""
 
 _LEAST = 0.02
 """Gradients shorter than this share of the longest are held to it: they are small differences."""
@@ -45,13 +45,19 @@ def why_another_step(group: Group) -> str:
         with mode(group.stacked, training=True):
             passed = forward(group, picked)
         together = gradients(group.stacked, passed.losses, passed.passes)
+        moved = _statistics(group)
     for seed, replica in enumerate(group.replicas):
         with _restored(group):
             loss, alone = _alone(replica, size, group.generators[seed])
+            moved_alone = _statistics(group)[seed]
         parts = {
             name: group.stacked.layout.of_seed(name, gradient, seed) for name, gradient in together.items()
         }
-        apart = max(_apart(alone, parts), _share(passed.losses[seed].detach(), loss))
+        apart = max(
+            _apart(alone, parts),
+            _apart(moved_alone, moved[seed]),
+            _share(passed.losses[seed].detach(), loss),
+        )
         if not apart <= most:
             return f"the first step of seed {replica.seed} comes to something else ({apart:.0%} apart)"
     return ""
@@ -73,6 +79,11 @@ def _restored(group: Group) -> Iterator[None]:
         group.stacked.batches.copy_(batches)
 
 
+def _statistics(group: Group) -> list[dict[str, Tensor]]:
+    """Each seed's running statistics as they are now, by name."""
+    return group.stacked.statistics_layout.by_seed(group.stacked.statistics.clone())
+
+
 def _alone(replica: Replica, size: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
     """One seed's own first step: its loss, and its gradients by name."""
     generator.manual_seed(derived_seed(replica.seed, "step", replica.next_epoch))
@@ -90,11 +101,11 @@ def _apart(alone: dict[str, Tensor], stacked: dict[str, Tensor]) -> float:
     if alone.keys() != stacked.keys():
         return math.inf
     lengths = {name: float(own.norm()) for name, own in alone.items()}
-    floor = _LEAST * max(lengths.values())
+    floor = _LEAST * max(lengths.values(), default=0.0)
     shares = [
         float((own - stacked[name]).norm()) / max(lengths[name], floor, 1e-30) for name, own in alone.items()
     ]
-    return math.inf if any(math.isnan(share) for share in shares) else max(shares)
+    return math.inf if any(math.isnan(share) for share in shares) else max(shares, default=0.0)
 
 
 def _share(one: Tensor, other: Tensor) -> float:

@@ -52,10 +52,10 @@ def train_stacked(replicas: Sequence[Replica], epochs: int, progress: Watcher) -
 
 def _train_group(replicas: Sequence[Replica], until: int, progress: Watcher) -> str:
     """Train replicas of one epoch to another; why that could not be done, or nothing."""
-    if obstacle := why_not_grouped(replicas):
-        return obstacle
     clock = _Clock()
     try:
+        if obstacle := why_not_grouped(replicas):
+            return obstacle
         group = new_group(replicas)
         if obstacle := why_another_step(group):
             return obstacle
@@ -72,9 +72,9 @@ def _train_group(replicas: Sequence[Replica], until: int, progress: Watcher) -> 
 
 @contextmanager
 def _undone_if_refused(group: Group) -> Iterator[None]:
-    """Bring networks and optimizers back to where they were if the device refuses what is done within."""
-    stacked = group.stacked
-    tensors = [stacked.weights, stacked.statistics, stacked.batches]
+    """Bring networks, the best of them and optimizers back to where they were if the device refuses."""
+    stacks = group.stacked, group.best
+    tensors = [part for own in stacks for part in (own.weights, own.statistics, own.batches)]
     before = [tensor.clone() for tensor in tensors]
     states = [deepcopy(replica.optimizer.state_dict()) for replica in group.replicas]
     try:
