@@ -20,7 +20,7 @@ from torch import Tensor
 
 ARCHITECTURE = "sm_90a"
 _OPTIONS = ("num_warps", "num_stages")
-_TYPES = {"torch.bfloat16": "*bf16", "torch.float32": "*fp32"}
+_TYPES = {"torch.bfloat16": "*bf16", "torch.float32": "*fp32", "torch.int64": "*i64"}
 
 
 @dataclass(frozen=True)

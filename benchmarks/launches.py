@@ -3,12 +3,12 @@
     python -m benchmarks launches
 
 takes one step of every cell of Table 1 on tensors that have shapes but no numbers, which go the way of
-CUDA tensors, and counts calls of operators below autograd. A call counts if it computes: views, shapes
-and fresh memory launch nothing and do not. A call may be several kernels; the columns "kernels at
-least" count those that are known to be: a library's gradient of a convolution is two, for example, and
-an optimizer's step one for each 36 tensors. An H200 launched 712 a seed for ResNet + actdiff in tf32,
-where these columns say 525. Gathering the batch, all passes, gradients and the optimizers are in it;
-the judging of an epoch is not.
+CUDA tensors, and counts calls of operators below autograd. A call counts if it computes: views, shapes,
+fresh memory and numbers on the host launch nothing and do not. A call may be several kernels; the
+columns "kernels at least" count those that are known to be: a library's gradient of a convolution is
+two, for example, and one seed's step of its optimizer one for each 36 tensors. An H200 launched 712 a
+seed for ResNet + actdiff in tf32, where these columns said 525. Gathering the batch, all passes,
+gradients and the optimizers are in it; the judging of an epoch is not.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -86,10 +86,15 @@ class Counting(TorchDispatchMode):
         """Count a call, and make it."""
         found = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
-        if not func.is_view and name not in FREE:
+        if not func.is_view and name not in FREE and not _of_host(found):
             self.calls[name] += 1
             self.kernels += _kernels(name, args)
         return _as_libraries_lay(found) if name.startswith("convolution") else found
+
+
+def _of_host(found: Any) -> bool:
+    """Whether what a call gives is a number on the host: the device has no part in that."""
+    return isinstance(found, Tensor) and found.device.type == "cpu" and not found.ndim
 
 
 def _kernels(name: str, args: tuple[Any, ...]) -> int:

@@ -7,6 +7,7 @@ import torch
 from triton_files import machine_code, run_cases
 
 from activmask.kernels.adam import adam, forms, parts_of
+from benchmarks.hopper import compiled, recorded
 
 TENSORS = dict.fromkeys(("weights", "gradient", "first", "second", "steps", "stopped"), "*fp32")
 NUMBERS = dict.fromkeys(("lr", "gain1", "beta2", "gain2", "eps", "decay1", "decay2"), "fp32")
@@ -26,6 +27,19 @@ def test_it_compiles_for_a_gpu(seeds):
     from activmask.kernels.adam import triton as form
 
     assert machine_code(form._step, **TENSORS, **NUMBERS, blocks="*i64", seeds=seeds, block=1024)
+
+
+@pytest.mark.process
+def test_compiled_for_a_hopper_gpu_it_spills_no_register():
+    pytest.importorskip("triton")
+    from activmask.kernels.adam import triton as form
+
+    numbers, few = torch.empty(4096, device="meta"), torch.empty(10, device="meta")
+    blocks = torch.empty(4, 3, dtype=torch.int64, device="meta")
+    with recorded(form) as launches:
+        form.adam(*[numbers] * 4, few, few, blocks, 0.01, 0.9, 0.999, 1e-8)
+    [launch] = launches
+    assert compiled(launch).spilled == 0
 
 
 @pytest.mark.cuda

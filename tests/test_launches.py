@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from activmask.experiments.grid import grid_cells, read_grid
+from activmask.runs.description import changed
 from activmask.runs.making import make_config
 from benchmarks.launches import Counting, launches
 
@@ -13,6 +15,9 @@ def test_what_computes_counts_and_views_and_fresh_memory_do_not():
         tensor.view(24).unsqueeze(0).t().expand(24, 3).detach()
         torch.empty(3, device="meta")
         tensor.split(2)
+    assert counting.calls == {}
+    with Counting() as counting:
+        torch.zeros((), dtype=torch.float64).float()
     assert counting.calls == {}
     with Counting() as counting:
         (tensor + tensor).relu().clone()
@@ -38,3 +43,12 @@ def test_another_seed_adds_its_draw_alone(crosses):
     added = three.calls - two.calls
     assert added == {"randint": 1}
     assert two.calls.total() < 1.5 * single.calls.total()
+
+
+@pytest.mark.process
+def test_ten_seeds_of_a_unet_with_actdiff_take_at_most_260_calls(crosses):
+    cells = grid_cells(read_grid("table1"), settings={"data": str(crosses), "device": "cpu"})
+    [cell] = [cell for cell in cells if cell.title == "UNet Actdiff (released form)"]
+    _, stacked = launches(changed(cell.config, width=2), 10)
+    assert stacked.calls.total() <= 260
+    assert stacked.calls["adam"] == 1

@@ -171,7 +171,7 @@ def replicas_of(crosses, seeds=SEEDS, **settings) -> list[Replica]:
 def ready(group: Group) -> None:
     rows = torch.arange(len(group.replicas))[:, None] * group.order.shape[1]
     group.order.copy_(torch.arange(group.order.shape[1]) + rows)
-    group.taken.zero_()
+    torch.arange(len(group.places), out=group.places)
     group.step.zero_()
 
 
@@ -239,7 +239,7 @@ def test_the_host_reads_nothing_within_a_step_or_a_judging(crosses, kind):
         take_step(group, 8)
         take_step(group, 7)
         judge(group)
-    assert group.taken.tolist() == [23]
+    assert group.places[0] == 23
     assert group.step.tolist() == [3]
     assert group.verdicts[:, 0].tolist() == [1, 1, 1]
 

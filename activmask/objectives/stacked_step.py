@@ -20,6 +20,7 @@ from activmask.models.stacked.network import Leaves, Stack, forward, leaves
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, shown, switched_on, weighed
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Step
+from activmask.objectives.seed_wise_losses import SeedWiseLosses
 from activmask.objectives.step import terms_of
 
 
@@ -90,7 +91,8 @@ def stacked_step_terms(
     def terms(parts: dict[str, Any]) -> dict[str, Tensor]:
         return terms_of(chosen, _step(**parts))
 
-    return StackedTerms(terms=torch.vmap(terms)(parts), passes=tuple(passes))
+    with SeedWiseLosses():
+        return StackedTerms(terms=torch.vmap(terms)(parts), passes=tuple(passes))
 
 
 def _outside(chosen: Chosen, logits: Tensor, seen: Tensor, masks: Tensor) -> dict[str, Tensor]:

@@ -27,6 +27,7 @@ _MULTIPLIER = tl.constexpr(0xD2511F53)
 _FEWEST_BITS = 8
 _LARGEST_IMAGE_OF_ONE_PROGRAM = 4096
 _TILE = 1024
+_WORDS = 2**62
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -284,11 +285,13 @@ def masked_shuffle(images: Tensor, masks: Tensor, generator: torch.Generator) ->
 
 def masked_shuffles(images: Tensor, masks: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     """The Triton form of `activmask.kernels.masked_shuffle.masked_shuffles`; same arguments and result."""
-    words = torch.stack([_words(generator, images.device) for generator in generators], dim=1)
+    words = torch.empty(2, len(generators), dtype=torch.int64, device=images.device)
+    for own, generator in zip(words.unbind(1), generators, strict=True):
+        torch.randint(_WORDS, (2,), generator=generator, out=own)
     shuffled: Tensor = shuffle(images.flatten(0, 1), masks.flatten(0, 1), words[0], words[1], False)
     return shuffled.view_as(images)
 
 
 def _words(generator: torch.Generator, device: torch.device) -> Tensor:
     """A seed and an offset."""
-    return torch.randint(2**62, (2,), generator=generator, device=device)
+    return torch.randint(_WORDS, (2,), generator=generator, device=device)

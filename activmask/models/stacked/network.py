@@ -176,7 +176,7 @@ def gradients(stacked: Stack, loss: Tensor, passes: Sequence[Leaves]) -> dict[st
 
     Args:
         stacked: whose.
-        loss: a scalar, the sum of all seeds' losses.
+        loss: the sum of all seeds' losses, or those of each, (R,).
         passes: the leaves of the passes that it was computed by.
 
     Returns:
@@ -184,7 +184,7 @@ def gradients(stacked: Stack, loss: Tensor, passes: Sequence[Leaves]) -> dict[st
     """
     names = list(stacked.layout.by_name)
     flat = [own[name] for own in passes for name in names]
-    found = torch.autograd.grad(loss, flat, allow_unused=True)
+    found = torch.autograd.grad(loss, flat, torch.ones_like(loss), allow_unused=True)
     totals: dict[str, Tensor] = {}
     for start in range(0, len(found), len(names)):
         of_pass = zip(names, found[start : start + len(names)], strict=True)

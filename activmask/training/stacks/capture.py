@@ -79,7 +79,7 @@ def launch(epoch: StackedEpoch) -> None:
         order = order.pin_memory()
     with on(epoch.recorder.stream):
         group.order.copy_(order, non_blocking=True)
-        group.taken.zero_()
+        torch.arange(len(group.places), out=group.places)
         group.step.zero_()
         for size in group.replicas[0].batch_sizes:
             epoch.steps[size]()

@@ -20,20 +20,20 @@ def take_step(group: Group, size: int) -> None:
     """Take all seeds' next step of the epoch; no weight of a seed changes once its loss is not finite.
 
     Args:
-        group: `order`, `taken` and `step` say which images; its networks, moments and counts change.
+        group: `order`, `places` and `step` say which images; its networks, moments and counts change.
         size: B.
     """
-    place = group.taken + torch.arange(size, device=group.taken.device)
-    picked = group.order.index_select(1, place)
+    picked = group.order.index_select(1, group.places[:size])
     with mode(group.stacked, training=True):
         passed = forward(group, picked)
     losses = passed.losses
     values = torch.stack([losses, *passed.terms.values()], dim=1).detach()
     group.values.index_copy_(0, group.step, values[None])
-    group.stopped.copy_(torch.maximum(group.stopped, (~values[:, 0].isfinite()).float()))
-    found = gradients(group.stacked, losses.sum(), passed.passes)
+    # A number less itself is 0 where it is finite, and else no number, which counts as true.
+    group.stopped.logical_or_(values[:, 0] - values[:, 0])
+    found = gradients(group.stacked, losses, passed.passes)
     take_optimizer_step(group.moments, group.stacked, group.replicas, found, group.stopped)
-    group.taken.add_(size)
+    group.places.add_(size)
     group.step.add_(1)
 
 

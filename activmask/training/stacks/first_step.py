@@ -44,7 +44,7 @@ def why_another_step(group: Group) -> str:
         _draw_anew(group)
         with mode(group.stacked, training=True):
             passed = forward(group, picked)
-        together = gradients(group.stacked, passed.losses.sum(), passed.passes)
+        together = gradients(group.stacked, passed.losses, passed.passes)
         moved = _statistics(group)
     for seed, replica in enumerate(group.replicas):
         with _restored(group):

@@ -55,8 +55,8 @@ class Group:
     """int64 (R * N,)."""
     order: Tensor
     """int64 (R, N), each seed's images in the order of the epoch, counted among all; written before it."""
-    taken: Tensor
-    """int64 (1,), how many of each seed's images the epoch has used."""
+    places: Tensor
+    """int64 (largest batch,), where in the order a step's images are; it moves on with each step."""
     step: Tensor
     """int64 (1,), how many steps of the epoch are over."""
     values: Tensor
@@ -123,7 +123,7 @@ def new_group(replicas: Sequence[Replica]) -> Group:
         masks=masks,
         labels=labels,
         order=torch.zeros(len(replicas), len(first.train), dtype=torch.int64, device=device),
-        taken=torch.zeros(1, dtype=torch.int64, device=device),
+        places=torch.arange(max(first.batch_sizes), device=device),
         step=torch.zeros(1, dtype=torch.int64, device=device),
         values=torch.zeros(steps, len(replicas), 1 + terms, device=device),
         splits=splits,
