@@ -157,6 +157,17 @@ def test_a_probe_with_nothing_to_learn_spreads_wider_than_a_fixed_score():
     assert constant == pytest.approx(0, abs=0.15)
 
 
+def test_what_tells_apart_the_images_of_every_subject_tells():
+    # As of two eyes, one of them ill: subjects that trade all answers have what they had.
+    subjects = [f"s{i // 2}" for i in range(N)]
+    labels = np.arange(N) % 2
+    features = (noise().reshape(N, -1)[:, :5] + labels[:, None]).astype(np.float32)
+    found = answered(asked(labels, subjects), features, what="label", source="features", seed=0)
+    assert found.auc > 0.9
+    assert found.chance_distance < 0.3
+    assert found.tells
+
+
 def test_three_values_are_one_against_the_rest():
     labels = np.arange(90) % 3
     told = answered(asked(labels), one_hot([str(k) for k in labels]), what="label", source="itself", seed=0)

@@ -209,8 +209,9 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> float:
 
     A probe learns from all folds but one, so its scores are no independent draws: with few images and
     many features its AUC spreads wider around 0.5 than that of a fixed score, and than the bootstrap
-    of fixed scores says. So answers are dealt out anew, each subject's together, and learned again; the
-    distance is the upper end of the interval that holds the next such AUC, as Student's t has it of
+    of fixed scores says. So answers are dealt out anew and learned again: each subject's go to another
+    together, and in any order, since subjects that all have the same answers would be dealt what they had.
+    The distance is the upper end of the interval that holds the next such AUC, as Student's t has it of
     `PERMUTED`. Of many images some are taken, and the spread is scaled to all.
 
     Args:
@@ -218,7 +219,7 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> float:
         features: (n, D).
         seed: of the draws.
     """
-    rng, n = np.random.default_rng(seed), len(asked.truth)
+    rng, within, n = np.random.default_rng(seed), np.random.default_rng((seed, 1)), len(asked.truth)
     some = np.sort(rng.permutation(n)[:_PERMUTED_IMAGES])
     whose, place = asked.whose[some], np.full(n, -1)
     place[some] = np.arange(len(some))
@@ -230,7 +231,8 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> float:
     for _ in range(PERMUTED):
         dealt = np.empty(len(some), np.int64)
         order = rng.permutation(n)[whose]
-        dealt[np.argsort(whose, kind="stable")] = asked.truth[some][np.argsort(order, kind="stable")]
+        given = np.lexsort((within.random(len(some)), order))
+        dealt[np.argsort(whose, kind="stable")] = asked.truth[some][given]
         scores = out_of_fold(dealt, folds, features[some], classes=len(asked.values))
         areas.append(_auc(scores, dealt))
     spread = float(np.std(areas, ddof=1)) * (len(some) / n) ** 0.5
