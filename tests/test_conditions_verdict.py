@@ -66,9 +66,10 @@ def judged(
         (0.95, 0.80, 0.80, 0.20, "reads the region of interest or its size"),
         (0.95, 0.95, 0.80, 0.80, "reads the region of interest"),
         (0.95, 0.80, 0.95, 0.80, "reads the background"),
-        # The other condition shows the masks, too, and tells nothing.
+        # With the background blank the masks show, too, and tell nothing.
         (0.95, 0.50, 0.80, 0.80, "reads the background"),
-        (0.95, 0.80, 0.50, 0.80, "reads the region of interest"),
+        # As of a model that counts the pixels of a bright region: of the blank one it counts none.
+        (0.95, 0.80, 0.50, 0.80, "reads the region of interest or its size"),
         # More than the masks tell.
         (0.95, 0.95, 0.90, 0.65, "reads both"),
     ],

@@ -71,8 +71,11 @@ def verdict(
     aucs = {row.condition: row.auc.area() for row in rows}
     full, roi, background = (aucs[name] for name in ("full", "inside only", "outside only"))
     masks = _strongest(baseline).area()
+    # The inside shows its size by its own pixels, which its blank shape need not: nothing bounds what that
+    # tells but the masks. The background has it from that shape, which the blank background shows as well.
     lefts = [
-        _left(side, other, masks, chance_distance) for side, other in ((roi, background), (background, roi))
+        _left(side, most, masks, chance_distance)
+        for side, most in ((roi, masks.most), (background, min(masks.most, roi.most)))
     ]
     if blank_background:
         lefts[1] = "chance"
@@ -90,11 +93,11 @@ def _strongest(baseline: MaskBaseline) -> Estimate:
     return max(known, key=lambda one: one.area().distance)
 
 
-def _left(side: Area, other: Area, masks: Area, chance_distance: float) -> Left:
-    """What one side alone tells; the other condition shows the masks too, so they tell no more than it."""
+def _left(side: Area, most: float, masks: Area, chance_distance: float) -> Left:
+    """What one side alone tells, where the masks that it shows tell at most so much, from 0.5."""
     if not side.informs(chance_distance):
         return "chance"
-    explained = masks.informs(chance_distance) and side.least <= min(masks.most, other.most)
+    explained = masks.informs(chance_distance) and side.least <= most
     return "as the masks" if explained else "beyond the masks"
 
 
@@ -164,7 +167,8 @@ def _rankings(
     if full.auc < 0.5:
         found.append(
             "The AUC on full images is below 0.5: the model ranks the classes the wrong way round, as it "
-            "does when what it learned is reversed in these images."
+            "does when what it learned is reversed in these images, or when its outputs stand for the "
+            "classes in another order."
         )
     for (gone, name, _), told_by in zip(_SIDES, lefts, strict=True):
         left = aucs[name]
