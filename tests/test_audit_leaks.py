@@ -137,9 +137,9 @@ def test_scores_are_those_of_another_implementation():
             gradient = design[learnt].T @ (p - labels[learnt]) + ridge @ weights
             hessian = design[learnt].T @ (design[learnt] * (p * (1 - p))[:, None]) + ridge
             weights -= np.linalg.solve(hessian, gradient)
-        scores[tested] = -np.log1p(np.exp(-design[tested] @ weights))
+        scores[tested] = design[tested] @ weights
     np.testing.assert_allclose(
-        out_of_fold(found.truth, found.folds, features, classes=2)[:, 1], scores, atol=1e-3
+        out_of_fold(found.truth[None], found.folds, features, classes=2)[0, :, 1], scores, atol=1e-3
     )
     told = answered(found, features, what="label", source="x", seed=0)
     assert told.auc == pytest.approx(roc_auc_score(labels, scores), abs=1e-3)
