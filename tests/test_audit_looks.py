@@ -102,7 +102,7 @@ def test_a_network_that_reads_the_corner_is_seen_to(method, single):
     assert one.name == f"{method}, absolute values"
     assert one.trusted
     assert one.constant == 0
-    assert one.insertion.beats_chance
+    assert one.insertion.is_trifle  # From a blurred image on, the score is saturated.
     assert one.deletion.beats_chance
     assert one.randomisation.depends
     assert one.randomisation.low <= one.randomisation.mean <= one.randomisation.high

@@ -264,7 +264,7 @@ class _Score:
     """(R,); None without a bootstrap."""
 
     def estimate(self) -> Estimate:
-        low, high = (None, None) if self.resampled is None else ends(self.resampled)
+        low, high = (None, None) if self.resampled is None else ends(self.resampled, self.value)
         return Estimate(value=self.value, low=low, high=high)
 
     def change(self, other: "_Score") -> Estimate:

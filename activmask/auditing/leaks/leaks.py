@@ -154,7 +154,7 @@ def _of_presence(asked: Question | str, seen: Samples) -> Told:
         return Told(what=LABEL, source=PRESENCE, reason=asked)
     labels, has_mask = torch.from_numpy(asked.truth), seen.has_mask[torch.from_numpy(asked.rows)]
     found = presence(labels, has_mask)
-    low, high = _presence_interval(asked, has_mask)
+    low, high = _presence_interval(asked, has_mask, found.auc)
     beyond = low is not None and high is not None and not low <= CHANCE <= high
     return Told(
         what=LABEL,
@@ -169,7 +169,7 @@ def _of_presence(asked: Question | str, seen: Samples) -> Told:
     )
 
 
-def _presence_interval(asked: Question, has_mask: Tensor) -> tuple[float | None, float | None]:
+def _presence_interval(asked: Question, has_mask: Tensor, auc: float) -> tuple[float | None, float | None]:
     """Of the AUC that `presence` tells, in each draw of the class that is then separated best."""
     if asked.counts is None:
         return None, None
@@ -179,4 +179,4 @@ def _presence_interval(asked: Question, has_mask: Tensor) -> tuple[float | None,
         [resampled_auc(score, (asked.truth == k).astype(np.int64), asked.counts) for k in classes]
     )
     best = np.abs(areas - CHANCE).argmax(axis=0)
-    return ends(areas[best, np.arange(areas.shape[1])])
+    return ends(areas[best, np.arange(areas.shape[1])], auc)

@@ -206,7 +206,8 @@ def answered(
         return Told(what=what, source=source, within=within, reason=features)
     own, classes = features[asked.rows], len(asked.values)
     [scores] = out_of_fold(asked.truth[None], asked.folds, own, classes=classes)
-    low, high = interval(scores, asked)
+    auc = _auc(scores, asked.truth)
+    low, high = interval(scores, auc, asked)
     return Told(
         what=what,
         source=source,
@@ -214,7 +215,7 @@ def answered(
         n=len(asked.truth),
         subjects=len(set(asked.whose.tolist())),
         values=asked.values,
-        auc=_auc(scores, asked.truth),
+        auc=auc,
         low=low,
         high=high,
         chance_distance=learning_chance(asked, own, seed=seed) if low is not None and low > CHANCE else None,
@@ -254,9 +255,11 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> float:
     return float(np.clip(np.mean(areas) - CHANCE + reach * spread, 0, CHANCE))
 
 
-def interval(scores: Floats, asked: Question) -> tuple[float | None, float | None]:
-    """The ends of the 95 % interval of the AUC of scores (n, K); both None of fewer than two subjects."""
-    return (None, None) if asked.counts is None else ends(resampled_auc(scores, asked.truth, asked.counts))
+def interval(scores: Floats, auc: float, asked: Question) -> tuple[float | None, float | None]:
+    """The ends of the 95 % interval of an AUC, of scores (n, K); both None of fewer than two subjects."""
+    if asked.counts is None:
+        return None, None
+    return ends(resampled_auc(scores, asked.truth, asked.counts), auc)
 
 
 def _auc(scores: Floats, truth: NDArray[np.int64]) -> float:

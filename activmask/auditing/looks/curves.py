@@ -159,16 +159,11 @@ def both_curves(
         "insertion": (blurred(images), images),
         "deletion": (images, greyed(images)),
     }
-    insertion, deletion = (
-        _summary(
-            kind,
-            *curves(score, *way, (orders, random_orders), steps=steps),
-            subjects,
-            score_range=score_range,
-            seed=seed,
-        )
-        for kind, way in ways.items()
-    )
+    found = []
+    for kind, (origin, goal) in ways.items():
+        own, by_chance = curves(score, origin, goal, (orders, random_orders), steps=steps)
+        found.append(_summary(kind, own, by_chance, subjects, score_range=score_range, seed=seed))
+    insertion, deletion = found
     return insertion, deletion
 
 
