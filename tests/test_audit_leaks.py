@@ -120,6 +120,7 @@ def test_nobody_is_learned_from_and_tested_on():
         assert not {subjects[i] for i in learnt} & {subjects[i] for i in tested}
 
 
+@pytest.mark.process
 def test_scores_are_those_of_another_implementation():
     """Newton's method in float64 on the same penalised loss."""
     rng = np.random.default_rng(1)
@@ -145,6 +146,7 @@ def test_scores_are_those_of_another_implementation():
     assert told.auc == pytest.approx(roc_auc_score(labels, scores), abs=1e-3)
 
 
+@pytest.mark.process
 def test_a_probe_with_nothing_to_learn_spreads_wider_than_a_fixed_score():
     """Of 60 images and 200 features; a fixed score's AUC deviates by 0.075 (Mann & Whitney 1947)."""
     rng = np.random.default_rng(0)
@@ -157,6 +159,7 @@ def test_a_probe_with_nothing_to_learn_spreads_wider_than_a_fixed_score():
     assert constant == pytest.approx(0, abs=0.15)
 
 
+@pytest.mark.process
 def test_three_values_are_one_against_the_rest():
     labels = np.arange(90) % 3
     told = answered(asked(labels), one_hot([str(k) for k in labels]), what="label", source="itself", seed=0)
@@ -265,6 +268,7 @@ class Wide(nn.Module):
         return ModelOutput(self.head(images.flatten(1)))
 
 
+@pytest.mark.process
 def test_networks_without_a_linear_layer_and_with_very_many_features():
     images = torch.from_numpy(noise(40, side=64))
     assert "no linear layer" in last_features(Convolutional(), images, seed=0)
