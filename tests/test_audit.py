@@ -9,6 +9,7 @@ from audited_models import N, ReadsTheCorner, audited, tagged
 from torch import nn
 
 import activmask as am
+from activmask.auditing.conditions.versions import CONDITIONS
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 
 pytestmark = pytest.mark.process
@@ -81,6 +82,36 @@ def test_labels_that_do_not_exclude_each_other_are_audited_one_by_one():
     assert found.labels[1].material.class_names == ("no heart", "heart")
     assert found.labels[0].clinic.auc.value != found.labels[1].clinic.auc.value
     assert json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_labels_of_the_same_pictures_are_answered_in_one_pass():
+    images, masks, labels = tagged()
+    both = np.stack([labels, np.arange(N) // 2 % 2], axis=1).astype(float)
+
+    passed = []
+
+    class Counting(ReadsTheCorner):
+        def forward(self, images):
+            passed.append(len(images))
+            return super().forward(images)
+
+    def audited_labels(truth):
+        passed.clear()
+        options = {"draws": 1, "outputs": "logits", "without": ["leaks", "looks"], "splits": splits}
+        return am.audit(Counting(outputs=2), images, masks, truth, **options), sum(passed)
+
+    splits = ["valid"] * 16 + ["test"] * 32
+    versions = len(CONDITIONS)
+    together, seen = audited_labels(both)
+    one_by_one, _ = audited_labels(both[:, :1].repeat(2, axis=1))
+    tried = seen - (versions * 32 + 16)
+    assert 0 <= tried < 3 * N
+    assert together.labels[0].conditions == one_by_one.labels[0].conditions
+    unknown = both.copy()
+    unknown[-1, 1] = np.nan
+    apart, more = audited_labels(unknown)
+    assert more == seen + versions * 31 + 16
+    assert apart.labels[0].conditions == together.labels[0].conditions
 
 
 def test_one_output_is_enough_for_two_classes():

@@ -102,7 +102,7 @@ def test_a_network_that_reads_the_corner_is_seen_to(method, single):
     assert one.name == f"{method}, absolute values"
     assert one.trusted
     assert one.constant == 0
-    assert one.insertion.beats_chance
+    assert one.insertion.is_trifle  # From a blurred image on, the score is saturated.
     assert one.deletion.beats_chance
     assert one.randomisation.depends
     assert one.randomisation.low <= one.randomisation.mean <= one.randomisation.high
@@ -218,7 +218,7 @@ def test_curves_by_loops():
 
     steps = 7
     for origin, goal in ((given, greyed(given)), (blurred(given), given)):
-        found = curves(score, origin, goal, pixel_orders(maps, rng()), steps=steps)
+        [found] = curves(score, origin, goal, [pixel_orders(maps, rng())], steps=steps)
         for i in range(5):
             now, expected = origin[i, 0].double().numpy().copy(), []
             order = sorted(np.ndindex(SIDE, SIDE), key=lambda place: -maps[i][place])
@@ -236,23 +236,57 @@ def test_curves_by_loops():
 def test_insertion_and_deletion_by_hand():
     """Four pixels, of which one makes the score: 1 while it is there."""
     image = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
-    found = curves(
+    [found] = curves(
         lambda images: (images[:, 0, 0, 0] > 0.5).double().numpy(),
         image,
         greyed(image),
-        np.array([[0, 1, 2, 3]]),
+        [np.array([[0, 1, 2, 3]])],
         steps=4,
     )
     assert found.tolist() == [[1, 0, 0, 0, 0]]
     assert area(found).tolist() == [0.125]
-    late = curves(
+    [late] = curves(
         lambda images: (images[:, 0, 0, 0] > 0.5).double().numpy(),
         image,
         greyed(image),
-        np.array([[3, 2, 1, 0]]),
+        [np.array([[3, 2, 1, 0]])],
         steps=4,
     )
     assert area(late).tolist() == [0.875]
+
+
+def test_the_ends_that_all_orders_share_are_scored_once():
+    scored = []
+
+    def score(images):
+        scored.append(len(images))
+        return images.mean(dim=(1, 2, 3)).numpy()
+
+    given = samples(n=4)
+    both_curves(
+        score, given.images, rng().random((4, SIDE, SIDE)), given.subjects, steps=5, seed=0, rng=rng()
+    )
+    assert scored == [4] * 2 * (2 + 2 * 4)
+
+
+@pytest.mark.parametrize(("moves", "told"), [(0.005, False), (0.5, True)])
+def test_a_saturated_score_is_evidence_of_nothing(moves, told):
+    """The order decides in every image alike, so every interval leaves 0 out, however little it is."""
+    given = samples(n=8)
+    maps = np.tile(np.arange(SIDE * SIDE, dtype=float).reshape(SIDE, SIDE), (8, 1, 1))
+
+    def score(images):
+        kept = (images == given.images).flatten(1).double()
+        return 0.99 - moves * (1 - kept[:, -SIDE:].mean(dim=1)).numpy()
+
+    _, deletion = both_curves(score, given.images, maps, given.subjects, steps=8, seed=0, rng=rng())
+    assert deletion.gain_low > 0
+    assert deletion.beats_chance == told
+    assert deletion.is_trifle != told
+    _, relative = both_curves(
+        score, given.images, maps, given.subjects, steps=8, seed=0, rng=rng(), score_range=None
+    )
+    assert relative.beats_chance
 
 
 def test_equal_pixels_come_in_random_order():

@@ -20,6 +20,7 @@ from activmask.auditing.clinic.curves import (
 )
 from activmask.auditing.clinic.decisions import rates
 from activmask.auditing.clinic.groups import _in_quarters
+from activmask.auditing.clinic.score import scored
 from activmask.auditing.clinic.threshold import Wish, find_threshold
 from activmask.ground.errors import CheckpointError, UsageError
 
@@ -261,3 +262,12 @@ def test_everything_can_be_written_as_json():
     scores, labels = noisy()
     found = answered(scores, labels, columns={"site": ["A", "B"] * 100})
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["classes"] == ["well", "ill"]
+
+
+def test_an_interval_always_holds_its_own_value():
+    resampled = np.linspace(0.316, 0.322, 1000)
+    found = scored(0.313, resampled, 0.3)
+    assert (found.low, found.value) == (0.313, 0.313)
+    assert found.high == np.quantile(resampled, 0.975)
+    inside = scored(0.319, resampled, 0.3)
+    assert (inside.low, inside.high) == tuple(np.quantile(resampled, [0.025, 0.975]))

@@ -8,10 +8,11 @@ from torch import Tensor
 from activmask.auditing.asked import Asked
 from activmask.auditing.audited import Audited
 from activmask.auditing.clinic.clinic import Clinic, clinic
-from activmask.auditing.conditions.conditions import Conditions, conditions
+from activmask.auditing.conditions.conditions import Conditions, scored
 from activmask.auditing.leaks.leaks import Leaks, find_leaks
 from activmask.auditing.looks.looks import Looks, find_looks
-from activmask.auditing.material import Material, check_judged, judged_split
+from activmask.auditing.material import Material
+from activmask.auditing.passes import Passes, Shown, passes, same_pictures, shown
 from activmask.auditing.shortcut import Shortcut, find_shortcut
 from activmask.predictors.labels import label_predictor
 from activmask.predictors.predictor import Predictor
@@ -32,12 +33,16 @@ def audit_labels(
         notes: on the predictor.
         told: is told what is done.
     """
-    found = [
-        audit_material(
-            label_predictor(predictor, k), material, asked, (), partial(_told_of, told, material.label)
-        )
-        for k, material in enumerate(materials)
-    ]
+    found: list[Audited] = []
+    known: list[tuple[Shown, Passes]] = []
+    for k, material in enumerate(materials):
+        what = shown(material, asked)
+        said = next((one for seen, one in known if same_pictures(seen, what)), None)
+        if said is None:
+            said = passes(predictor, what, asked, told)
+            known.append((what, said))
+        tell = partial(_told_of, told, material.label)
+        found.append(_audited(label_predictor(predictor, k), what, said.of_label(k), asked, (), tell))
     first = found[0]
     return Audited(
         predictor=predictor,
@@ -71,51 +76,45 @@ def audit_material(
         DataError: the images to judge are none, or of one class.
         CheckpointError: the classifier fails.
     """
-    split = judged_split(material, asked.split)
-    judged = material if split == "all" else material.of_split(split)
-    assert judged is not None, "judged_split saw one"
-    check_judged(judged)
-    told("predicting")
-    logits = predictor.predict(judged.samples.images)
-    scores, answers = _conditions(predictor, judged, logits, asked, told)
-    leaks = _leaks(predictor, material, asked, told)
-    planted = _shortcut(predictor, judged, logits, asked, told)
-    answered = _clinic(predictor, material, judged, split, logits, asked, told)
+    what = shown(material, asked)
+    return _audited(predictor, what, passes(predictor, what, asked, told), asked, notes, told)
+
+
+def _audited(
+    predictor: Predictor, what: Shown, said: Passes, asked: Asked, notes: Sequence[str], told: Told
+) -> Audited:
+    scores = _conditions(predictor, what, said, asked)
+    leaks = _leaks(predictor, what.material, asked, told)
+    planted = _shortcut(predictor, what.judged, said.full, asked, told)
+    answered = _clinic(predictor, what, said, asked, told)
     return Audited(
         predictor=predictor,
-        material=judged,
-        split=split,
+        material=what.judged,
+        split=what.split,
         seed=asked.seed,
         verdict=(*_verdict(scores), *(planted.sentences if planted else ())),
-        notes=(*notes, *material.notes, *(answered.notes if answered else ())),
+        notes=(*notes, *what.material.notes, *(answered.notes if answered else ())),
         conditions=scores,
         leaks=leaks,
         clinic=answered,
-        looks=_looks(predictor, judged, asked, told),
+        looks=_looks(predictor, what.judged, asked, told),
         shortcut=planted,
-        logits=logits,
-        answers=answers,
+        logits=said.full,
+        answers=said.conditions,
     )
 
 
-def _conditions(
-    predictor: Predictor, judged: Material, logits: Tensor, asked: Asked, told: Told
-) -> tuple[Conditions | None, dict[str, Tensor]]:
+def _conditions(predictor: Predictor, what: Shown, said: Passes, asked: Asked) -> Conditions | None:
     if not asked.wants("conditions"):
-        return None, {}
-
-    def done(count: int, total: int) -> None:
-        told(f"destroying one side of the masks: {count} of {total} images")
-
-    return conditions(
-        predictor.predict,
-        judged.samples,
-        classes=len(judged.class_names),
+        return None
+    return scored(
+        said.conditions,
+        what.judged.samples,
+        what.part,
+        classes=len(what.judged.class_names),
         draws=asked.draws,
         seed=asked.seed,
         probabilities=predictor.probabilities,
-        full=logits,
-        done=done,
     )
 
 
@@ -152,26 +151,19 @@ def _shortcut(
     return None if pairs is None else find_shortcut(predictor, judged.samples, pairs, logits, asked)
 
 
-def _clinic(
-    predictor: Predictor,
-    material: Material,
-    judged: Material,
-    split: str,
-    logits: Tensor,
-    asked: Asked,
-    told: Told,
-) -> Clinic | None:
+def _clinic(predictor: Predictor, what: Shown, said: Passes, asked: Asked, told: Told) -> Clinic | None:
     if not asked.wants("clinic"):
         return None
-    valid = None if split in {"valid", "all"} else material.of_split("valid")
     told("scoring")
+    judged = what.judged
+    valid = None if what.valid is None or said.valid is None else (said.valid, what.valid.samples.labels)
     return clinic(
-        logits,
+        said.full,
         judged.samples.labels,
         judged.samples.subjects,
         class_names=judged.class_names,
         columns=judged.columns,
-        valid=None if valid is None else (predictor.predict(valid.samples.images), valid.samples.labels),
+        valid=valid,
         wish=asked.wish,
         probabilities=predictor.probabilities,
         seed=asked.seed,

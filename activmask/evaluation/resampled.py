@@ -62,8 +62,17 @@ def _some_rows(counts: Counts) -> Iterator[Counts]:
         yield counts[start : start + together]
 
 
-def ends(resampled: Floats) -> tuple[float, float]:
-    """The ends of the 95 % percentile interval of a score over draws (R,)."""
+def ends(resampled: Floats, value: float | None = None) -> tuple[float, float]:
+    """The ends of the 95 % percentile interval of a score over draws (R,).
+
+    A score that is no mean, such as average precision, is higher in draws that hold images twice than in
+    the images themselves, and percentiles of it may miss the value that they are of. They are then widened
+    to hold it, so that what is told is never an interval that excludes its own estimate.
+
+    Args:
+        resampled: of the draws.
+        value: of the images themselves; None leaves the percentiles alone.
+    """
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail])
-    return float(low), float(high)
+    low, high = (float(end) for end in np.quantile(resampled, [tail, 1 - tail]))
+    return (low, high) if value is None else (min(low, value), max(high, value))

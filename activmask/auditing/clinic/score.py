@@ -45,13 +45,14 @@ def scored(value: float, resampled: Floats | None, chance: float | None) -> Scor
     """A value with the interval of its draws, (R,), NaN where it does not exist.
 
     Draws in which it does not exist are left out; where they are more than a tenth, there is no interval.
+    Percentiles that would miss the value are widened to hold it (see `ends`).
     """
     if np.isnan(value):
         return Score(value=None, low=None, high=None, chance=chance)
     defined = np.array([]) if resampled is None else resampled[~np.isnan(resampled)]
     if resampled is None or len(defined) < max(1, FEWEST_DRAWS * len(resampled)):
         return Score(value=float(value), low=None, high=None, chance=chance)
-    low, high = ends(defined)
+    low, high = ends(defined, float(value))
     return Score(value=float(value), low=low, high=high, chance=chance)
 
 

@@ -101,14 +101,33 @@ def conditions(
         CheckpointError: a logit is not finite.
     """
     part = taking_part(samples, seed)
+    logits: dict[str, Tensor] = {}
+    if why_no_audit(samples, part, classes) is None:
+        logits = predicted(predict, samples, part, draws=draws, seed=seed, full=full, done=done)
+    scores = scored(
+        logits, samples, part, classes=classes, draws=draws, seed=seed, probabilities=probabilities
+    )
+    return scores, logits
+
+
+def scored(
+    logits: Mapping[str, Tensor],
+    samples: Samples,
+    part: Participants,
+    *,
+    classes: int,
+    draws: int,
+    seed: int,
+    probabilities: bool = True,
+) -> Conditions:
+    """The scores of logits (draws, n, K) of every condition by its name; arguments as of `conditions`."""
     those = those_of(samples, part, draws=draws, seed=seed)
     if reason := why_no_audit(samples, part, classes):
-        return _unscored(those, classes, reason), {}
-    logits = predicted(predict, samples, part, draws=draws, seed=seed, full=full, done=done)
+        return _unscored(those, classes, reason)
     answers = {
         name: [of_logits(one, probabilities=probabilities) for one in drawn] for name, drawn in logits.items()
     }
-    return judged(answers, those, classes=classes), logits
+    return judged(answers, those, classes=classes)
 
 
 def taking_part(samples: Samples, seed: int) -> Participants:
@@ -245,7 +264,7 @@ class _Score:
     """(R,); None without a bootstrap."""
 
     def estimate(self) -> Estimate:
-        low, high = (None, None) if self.resampled is None else ends(self.resampled)
+        low, high = (None, None) if self.resampled is None else ends(self.resampled, self.value)
         return Estimate(value=self.value, low=low, high=high)
 
     def change(self, other: "_Score") -> Estimate:

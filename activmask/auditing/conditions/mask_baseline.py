@@ -86,8 +86,9 @@ def _area(area: Floats, truth: NDArray[np.int64], counts: Counts | None, classes
 
 
 def _score(values: Floats, truth: NDArray[np.int64], counts: Counts | None) -> Estimate:
-    low, high = (None, None) if counts is None else ends(resampled_auc(values, truth, counts))
-    return Estimate(value=macro_auc(values, truth), low=low, high=high)
+    value = macro_auc(values, truth)
+    low, high = (None, None) if counts is None else ends(resampled_auc(values, truth, counts), value)
+    return Estimate(value=value, low=low, high=high)
 
 
 def _held_out(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from activmask.auditing.leaks.column_leaks import LABEL, ColumnLeaks, leaks_of_column
 from activmask.auditing.leaks.columns import Kinds, LeftOut, kinds
@@ -19,7 +20,8 @@ from activmask.auditing.leaks.probe import CHANCE, Features, Question, Told, ans
 from activmask.data.balanced_draw import balanced_draw
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
-from activmask.evaluation.bootstrap import Rows, percentile_interval
+from activmask.evaluation.bootstrap import Rows
+from activmask.evaluation.resampled import ends, resampled_auc
 from activmask.ground.shown import shown
 from activmask.predictors.predictor import Predictor
 
@@ -152,10 +154,7 @@ def _of_presence(asked: Question | str, seen: Samples) -> Told:
         return Told(what=LABEL, source=PRESENCE, reason=asked)
     labels, has_mask = torch.from_numpy(asked.truth), seen.has_mask[torch.from_numpy(asked.rows)]
     found = presence(labels, has_mask)
-    low, high = percentile_interval(
-        lambda rows: presence(labels[torch.from_numpy(rows)], has_mask[torch.from_numpy(rows)]).auc,
-        asked.resamples,
-    )
+    low, high = _presence_interval(asked, has_mask, found.auc)
     beyond = low is not None and high is not None and not low <= CHANCE <= high
     return Told(
         what=LABEL,
@@ -168,3 +167,16 @@ def _of_presence(asked: Question | str, seen: Samples) -> Told:
         high=high,
         chance_distance=found.chance_distance if beyond else None,
     )
+
+
+def _presence_interval(asked: Question, has_mask: Tensor, auc: float) -> tuple[float | None, float | None]:
+    """Of the AUC that `presence` tells, in each draw of the class that is then separated best."""
+    if asked.counts is None:
+        return None, None
+    score = np.tile(has_mask.double().numpy()[:, None], 2)
+    classes = [1] if len(asked.values) == 2 else range(len(asked.values))
+    areas = np.stack(
+        [resampled_auc(score, (asked.truth == k).astype(np.int64), asked.counts) for k in classes]
+    )
+    best = np.abs(areas - CHANCE).argmax(axis=0)
+    return ends(areas[best, np.arange(areas.shape[1])], auc)

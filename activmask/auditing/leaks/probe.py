@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 from scipy.stats import t as student
+from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from activmask.evaluation.bootstrap import Rows, percentile_interval, subject_resamples
+from activmask.evaluation.bootstrap import Rows, subject_resamples
+from activmask.evaluation.resampled import Counts, counted, ends, resampled_auc
 from activmask.evaluation.scores import CONFIDENCE, macro_auc
 
 CHANCE = 0.5
@@ -54,8 +56,8 @@ class Question:
     """(n,) whom each image shows, as numbers."""
     folds: tuple[tuple[Rows, Rows], ...]
     """Which of the n to learn from and which to test on; nobody is in both."""
-    resamples: list[Rows] | None
-    """Draws of the n by subject; None of fewer than two subjects."""
+    counts: Counts | None
+    """How often each draw by subject holds each of the n; None of fewer than two subjects."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,42 +134,57 @@ def question(values: Sequence[str], subjects: Sequence[str], rows: Rows, *, seed
     truth = np.array([numbers[value] for value in every[part]], dtype=np.int64)
     _, groups = np.unique(whose[part].astype(str), return_inverse=True)
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    resamples = subject_resamples(truth, whose[part], seed=seed)
     return Question(
         rows=part,
         truth=truth,
         values=tuple(asked),
         whose=groups,
         folds=tuple(splitter.split(truth, truth, groups)),
-        resamples=subject_resamples(truth, whose[part], seed=seed),
+        counts=None if resamples is None else counted(resamples, len(truth)),
     )
 
 
 def out_of_fold(
-    truth: NDArray[np.int64], folds: Sequence[tuple[Rows, Rows]], features: Features, *, classes: int
+    truths: NDArray[np.int64], folds: Sequence[tuple[Rows, Rows]], features: Features, *, classes: int
 ) -> Floats:
     """What a logistic regression answers to images of subjects that it did not learn from.
 
-    Features are standardised by the images it learns from, and its weights are held small.
+    Features are standardised by the images it learns from, once for all answers, and its weights are
+    held small.
 
     Args:
-        truth: int64 (n,) in [0, K).
+        truths: int64 (T, n) in [0, K), the answers to learn, each by itself.
         folds: of the n, which to learn from and which to test on.
         features: (n, D).
         classes: K.
 
     Returns:
-        (n, K) logarithms of probabilities; minus infinity of a value that no image to learn from had.
+        (T, n, K) log odds of each value, which unlike probabilities never saturate; minus infinity of a
+        value that no image to learn from had, infinity of the only one that they had.
     """
-    scores = np.full((len(truth), classes), -np.inf)
+    scores = np.full((*truths.shape, classes), -np.inf)
     for learnt, tested in folds:
-        seen = np.unique(truth[learnt])
-        if len(seen) == 1:
-            scores[tested, seen[0]] = 0
-            continue
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=_ITERATIONS))
-        model.fit(features[learnt], truth[learnt])
-        scores[np.ix_(tested, seen)] = model.predict_log_proba(features[tested])
+        scaler = StandardScaler().fit(features[learnt])
+        known, asked = scaler.transform(features[learnt]), scaler.transform(features[tested])
+        for score, truth in zip(scores, truths, strict=True):
+            seen = np.unique(truth[learnt])
+            if len(seen) == 1:
+                score[tested, seen[0]] = np.inf
+            else:
+                score[np.ix_(tested, seen)] = _log_odds(known, truth[learnt], asked)
     return scores
+
+
+def _log_odds(known: Features, truth: NDArray[np.int64], asked: Features) -> Floats:
+    """Of each value that is learned, in its order, for each image that is asked."""
+    model = LogisticRegression(C=PENALTY, max_iter=_ITERATIONS)
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        logits = model.fit(known, truth).decision_function(asked).astype(np.float64)
+    if logits.ndim == 1:
+        return np.column_stack([-logits, logits])
+    columns = range(logits.shape[1])
+    return np.column_stack([logits[:, k] - logsumexp(np.delete(logits, k, axis=1), axis=1) for k in columns])
 
 
 def answered(
@@ -188,8 +205,9 @@ def answered(
     if isinstance(features, str):
         return Told(what=what, source=source, within=within, reason=features)
     own, classes = features[asked.rows], len(asked.values)
-    scores = out_of_fold(asked.truth, asked.folds, own, classes=classes)
-    low, high = percentile_interval(lambda rows: _auc(scores[rows], asked.truth[rows]), asked.resamples)
+    [scores] = out_of_fold(asked.truth[None], asked.folds, own, classes=classes)
+    auc = _auc(scores, asked.truth)
+    low, high = interval(scores, auc, asked)
     return Told(
         what=what,
         source=source,
@@ -197,7 +215,7 @@ def answered(
         n=len(asked.truth),
         subjects=len(set(asked.whose.tolist())),
         values=asked.values,
-        auc=_auc(scores, asked.truth),
+        auc=auc,
         low=low,
         high=high,
         chance_distance=learning_chance(asked, own, seed=seed) if low is not None and low > CHANCE else None,
@@ -227,19 +245,25 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> float:
         (place[learnt][place[learnt] >= 0], place[tested][place[tested] >= 0])
         for learnt, tested in asked.folds
     ]
-    areas = []
-    for _ in range(PERMUTED):
-        dealt = np.empty(len(some), np.int64)
+    dealt = np.empty((PERMUTED, len(some)), np.int64)
+    for one in dealt:
         order = rng.permutation(n)[whose]
         # Within a subject by chance, too: where each has one image of either class, changing places with
         # another subject changes no answer.
         drawn = np.lexsort((within.random(len(some)), order))
-        dealt[np.argsort(whose, kind="stable")] = asked.truth[some][drawn]
-        scores = out_of_fold(dealt, folds, features[some], classes=len(asked.values))
-        areas.append(_auc(scores, dealt))
+        one[np.argsort(whose, kind="stable")] = asked.truth[some][drawn]
+    learned = out_of_fold(dealt, folds, features[some], classes=len(asked.values))
+    areas = [_auc(scores, truth) for scores, truth in zip(learned, dealt, strict=True)]
     spread = float(np.std(areas, ddof=1)) * (len(some) / n) ** 0.5
     reach = float(student.ppf((1 + CONFIDENCE) / 2, PERMUTED - 1)) * (1 + 1 / PERMUTED) ** 0.5
     return float(np.clip(np.mean(areas) - CHANCE + reach * spread, 0, CHANCE))
+
+
+def interval(scores: Floats, auc: float, asked: Question) -> tuple[float | None, float | None]:
+    """The ends of the 95 % interval of an AUC, of scores (n, K); both None of fewer than two subjects."""
+    if asked.counts is None:
+        return None, None
+    return ends(resampled_auc(scores, asked.truth, asked.counts), auc)
 
 
 def _auc(scores: Floats, truth: NDArray[np.int64]) -> float:

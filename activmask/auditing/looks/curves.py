@@ -28,6 +28,10 @@ Kind = Literal["insertion", "deletion"]
 Score = Callable[[Tensor], Floats]
 """From images (N, C, H, W) to the explained score (N,) of each."""
 
+LEAST_GAIN = 0.01
+"""A mean difference from chance below this share of the score's range is no evidence: at a saturated score an
+interval of next to no width leaves 0 out by a hair."""
+
 BLUR = 1 / 16
 """Sigma of the blur that insertion starts from, as a share of the shorter side (its authors: 1 / 45)."""
 
@@ -57,15 +61,23 @@ class Curve:
     chance_scores: tuple[float, ...]
     """(S + 1,) the same at random places."""
 
+    least_gain: float
+    """A gain nearer 0 is no evidence."""
+
+    @property
+    def is_trifle(self) -> bool:
+        """Whether the gain is too small to mean anything, whatever its interval."""
+        return abs(self.gain) < self.least_gain
+
     @property
     def beats_chance(self) -> bool:
-        """Whether the interval of the gain lies above 0."""
-        return self.gain_low is not None and self.gain_low > 0
+        """Whether the interval of the gain lies above 0, and the gain is no trifle."""
+        return self.gain_low is not None and self.gain_low > 0 and not self.is_trifle
 
     @property
     def below_chance(self) -> bool:
-        """Whether it lies below 0."""
-        return self.gain_high is not None and self.gain_high < 0
+        """Whether it lies below 0, and the gain is no trifle."""
+        return self.gain_high is not None and self.gain_high < 0 and not self.is_trifle
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -79,20 +91,28 @@ def pixel_orders(maps: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.lexsort((rng.random(flat.shape), -flat), axis=1)
 
 
-def curves(score: Score, origin: Tensor, goal: Tensor, orders: NDArray[np.int64], *, steps: int) -> Floats:
-    """The score on the way from one set of images to another, (N, S + 1).
+def curves(
+    score: Score, origin: Tensor, goal: Tensor, orders: Sequence[NDArray[np.int64]], *, steps: int
+) -> list[Floats]:
+    """The score on the way from one set of images to another, (N, S + 1) by each order.
+
+    All ways have the same ends, which are scored once.
 
     Args:
         score: what is measured.
         origin: (N, C, H, W), where none of the pixels has changed.
         goal: (N, C, H, W), where all have.
-        orders: (N, P), in which they change.
+        orders: each (N, P), in which they change.
         steps: S; after step s the first round(s P / S) pixels have changed.
     """
-    places = np.argsort(orders, axis=1)
-    rank = torch.from_numpy(places).view(len(origin), 1, *origin.shape[2:])
-    changed = np.rint(np.arange(steps + 1) * orders.shape[1] / steps).astype(np.int64).tolist()
-    return np.stack([score(torch.where(rank < count, goal, origin)) for count in changed], axis=1)
+    start, end = score(origin), score(goal)
+    found = []
+    for order in orders:
+        rank = torch.from_numpy(np.argsort(order, axis=1)).view(len(origin), 1, *origin.shape[2:])
+        changed = np.rint(np.arange(1, steps) * order.shape[1] / steps).astype(np.int64).tolist()
+        between = [score(torch.where(rank < count, goal, origin)) for count in changed]
+        found.append(np.stack([start, *between, end], axis=1))
+    return found
 
 
 def area(curve: Floats) -> Floats:
@@ -120,6 +140,7 @@ def both_curves(
     steps: int,
     seed: int,
     rng: np.random.Generator,
+    score_range: float | None = 1.0,
 ) -> tuple[Curve, Curve]:
     """Insertion and deletion of images in the order of their maps, against the maps at random places.
 
@@ -131,32 +152,38 @@ def both_curves(
         steps: S.
         seed: of the bootstrap.
         rng: draws places, and orders of equal pixels.
+        score_range: how far the score can move: 1 of a probability; None takes how far its means do.
     """
     orders, random_orders = pixel_orders(maps, rng), pixel_orders(moved(maps, rng), rng)
     ways: dict[Kind, tuple[Tensor, Tensor]] = {
         "insertion": (blurred(images), images),
         "deletion": (images, greyed(images)),
     }
-    insertion, deletion = (
-        _summary(
-            kind,
-            curves(score, *way, orders, steps=steps),
-            curves(score, *way, random_orders, steps=steps),
-            subjects,
-            seed=seed,
-        )
-        for kind, way in ways.items()
-    )
+    found = []
+    for kind, (origin, goal) in ways.items():
+        own, by_chance = curves(score, origin, goal, (orders, random_orders), steps=steps)
+        found.append(_summary(kind, own, by_chance, subjects, score_range=score_range, seed=seed))
+    insertion, deletion = found
     return insertion, deletion
 
 
-def _summary(kind: Kind, own: Floats, by_chance: Floats, subjects: Sequence[str], *, seed: int) -> Curve:
+def _summary(
+    kind: Kind,
+    own: Floats,
+    by_chance: Floats,
+    subjects: Sequence[str],
+    *,
+    score_range: float | None,
+    seed: int,
+) -> Curve:
     areas, expected = area(own), area(by_chance)
     gains = areas - expected if kind == "insertion" else expected - areas
     measured = {"area": PerImage(areas, expected), "gain": PerImage(gains, np.zeros(len(gains)))}
     total, gain = summarised(measured, subjects, np.zeros(len(areas), np.bool_), seed=seed).rows
+    means = np.concatenate([own.mean(axis=0), by_chance.mean(axis=0)])
     return Curve(
         kind=kind,
+        least_gain=LEAST_GAIN * (float(np.ptp(means)) if score_range is None else score_range),
         n=len(areas),
         area=total.mean,
         low=total.low,

@@ -159,7 +159,14 @@ def looks_of(method: str, sign: Sign, predictor: Predictor, asked: Asked) -> Met
     else:
         randomisation = _against_untrained(maps, asked, method, counted, for_copies)
         curves = both_curves(
-            asked.score, asked.seen.images, maps, subjects, steps=asked.steps, seed=asked.seed, rng=for_curves
+            asked.score,
+            asked.seen.images,
+            maps,
+            subjects,
+            steps=asked.steps,
+            seed=asked.seed,
+            rng=for_curves,
+            score_range=1.0 if predictor.probabilities else None,
         )
     trusted, sentences = judged(
         name, constant=int(blank.sum()), n=len(maps), randomisation=randomisation, curves=curves

@@ -67,6 +67,9 @@ def _of_curves(name: str, insertion: Curve, deletion: Curve) -> tuple[bool, str]
     if worse:
         kinds = " and ".join(one.kind for one in worse)
         return False, f"{start}: by {kinds} it is worse than at random places ({numbers})."
+    if not better and insertion.is_trifle and deletion.is_trifle:
+        least = max(insertion.least_gain, deletion.least_gain)
+        return False, f"{start}: random places move the score alike, by less than {least:.2g} ({numbers})."
     if not better:
         return False, f"{start}: it is no better than at random places ({numbers})."
     return True, f"{name} finds pixels that the score rests on ({numbers})."

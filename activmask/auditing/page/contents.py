@@ -35,7 +35,11 @@ from activmask.report.page.html import Link, Page, PageTable, Part
 from activmask.report.tables.table import Table
 
 MAKER = "activmask audit"
+NUMBERS_FILE = "audit.json"
+PREDICTIONS_FILE = "predictions.csv"
 QUESTION = "What is the score made of?"
+
+_BESIDE = (Link(title=NUMBERS_FILE, path=NUMBERS_FILE), Link(title=PREDICTIONS_FILE, path=PREDICTIONS_FILE))
 
 MOST_PICTURES = 6
 
@@ -153,10 +157,9 @@ def _what(audited: Audited) -> Part:
         Fact(title="Classes", lines=(", ".join(material.class_names),)),
         Fact(title="Seed", lines=(str(audited.seed),)),
     ]
-    facts.append(Fact(title="Beside this page", lines=("audit.json", "predictions.csv")))
     if audited.notes:
         facts.append(Fact(title="To mind", lines=audited.notes))
-    return Part(name="what", title="What was audited", facts=tuple(facts))
+    return Part(name="what", title="What was audited", facts=tuple(facts), files=_BESIDE)
 
 
 def _conditions(found: Conditions | None) -> list[_Section]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from activmask.auditing.audited import Audited
-from activmask.auditing.page.contents import MAKER, gather
+from activmask.auditing.page.contents import MAKER, NUMBERS_FILE, PREDICTIONS_FILE, gather
 from activmask.auditing.predictions import predictions_sheet
 from activmask.ground.folders import claimed_folder
 from activmask.ground.places import real
@@ -11,8 +11,6 @@ from activmask.ground.shown import json_text
 from activmask.report.page.folder import PAGE_FILE, check_target, write_page
 
 WHAT = "page of an audit"
-NUMBERS_FILE = "audit.json"
-PREDICTIONS_FILE = "predictions.csv"
 
 
 def check_place(out: Path, *, overwrite: bool = False) -> None:

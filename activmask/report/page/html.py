@@ -69,6 +69,8 @@ class Part:
     problems: tuple[str, ...] = ()
     """What could not be done, a sentence each."""
     facts: tuple[Fact, ...] = ()
+    files: tuple[Link, ...] = ()
+    """What lies beside the page."""
     filtered: bool = False
     """Whether the controls that filter all tables stand here."""
     tables: tuple[PageTable, ...] = ()
@@ -79,7 +81,9 @@ class Part:
     @property
     def says_something(self) -> bool:
         """Whether there is anything in it."""
-        return any((self.paragraphs, self.problems, self.facts, self.tables, self.figures, self.command))
+        return any(
+            (self.paragraphs, self.problems, self.facts, self.files, self.tables, self.figures, self.command)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
