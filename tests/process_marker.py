@@ -1,4 +1,7 @@
-"""What carries the marker `process`: tests that start a process, or keep this one busy for a second."""
+"""What carries the marker `process`: tests that start a process, or keep this one busy for a second.
+
+Those of a CUDA device carry `cuda` instead: Triton asks the system for its libraries at its first launch.
+"""
 
 import os
 import subprocess
@@ -13,6 +16,7 @@ from unittest.mock import patch
 import pytest
 
 MARKER = "process"
+_EXEMPT = {MARKER, "cuda"}
 STARTERS = ((subprocess.Popen, "__init__"), (BaseProcess, "start"), (os, "fork"), (os, "posix_spawn"))
 """What every way of Python to start a process goes through; the tracker of shared memory counts as none."""
 SECONDS = 5.0
@@ -48,7 +52,7 @@ def _imports() -> bool:
 def only_where_marked(item: pytest.Item) -> Iterator[None]:
     """Fail a test without the marker, or a fixture made for it, as soon as it starts a process."""
     with ExitStack() as refusals:
-        if not item.get_closest_marker(MARKER):
+        if not any(map(item.get_closest_marker, _EXEMPT)):
             for place, name in STARTERS:
                 refusals.enter_context(patch.object(place, name, refused(getattr(place, name))))
         yield
@@ -69,7 +73,7 @@ def too_long(reports: Iterable[pytest.TestReport]) -> list[str]:
     taken = {
         report.nodeid: dict(report.user_properties).get(_TAKEN, 0.0)
         for report in reports
-        if MARKER not in report.keywords
+        if _EXEMPT.isdisjoint(report.keywords)
     }
     return [
         f"{seconds:.0f} s of CPU time without the marker {MARKER}: {name}"
