@@ -1,5 +1,7 @@
 """`activmask audit`: what any classifier's score is made of."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -216,7 +218,8 @@ def audit(
             check_place(report)
         if predictions is not None:
             check_table_place(predictions, "--predictions", None if data is None else Path(data))
-        with waiting("reading images") as told:
+        # What the user's own code prints is talk; the results alone stand on stdout.
+        with waiting("reading images") as told, redirect_stdout(sys.stderr):
             audited = library_audit(
                 model,
                 data,
@@ -271,7 +274,6 @@ def _print(audited: "Audited", *, as_json: bool) -> None:
 
 
 def _write(audited: "Audited", folder: Path) -> None:
-    import sys
 
     from activmask.auditing.page.write import write_audit
 

@@ -26,6 +26,15 @@ def make():
 def one_logit():
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 1))
 
+class Talkative(torch.nn.Linear):
+    def forward(self, images):
+        print("a pass")
+        return super().forward(images.flatten(1))
+
+def talkative():
+    print("making a network")
+    return Talkative(256, 1)
+
 def broken():
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(7, 2))
 
@@ -115,6 +124,13 @@ def test_json_stands_alone_on_stdout(place):
     found = json.loads(result.stdout)
     assert found["clinic"]["n"] == 32
     assert found["leaks"] is None
+
+
+def test_what_the_users_code_prints_is_no_result(place):
+    result = told("audit", "--data", "own", "--model", "net.py:talkative", "--json", *QUICK, cwd=place)
+    assert json.loads(result.stdout)["images"]
+    assert "making a network" in result.stderr
+    assert "a pass" in result.stderr
 
 
 def test_a_torchvision_network_of_three_channels_is_audited(place):
