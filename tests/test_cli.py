@@ -105,7 +105,7 @@ def test_the_stages_chain_in_a_shell_script(tmp_path):
         names = {path.name for path in (tmp_path / f"runs/penalty/seed-{seed}").iterdir()}
         assert names == {
             "best.safetensors", "last.safetensors", "state.safetensors",
-            "run.json", "splits.csv", "history.csv", "metrics.json",
+            "run.json", "splits.csv", "history.csv", "metrics.json", "evaluations.json",
         }  # fmt: skip
 
 

@@ -76,9 +76,16 @@ def test_the_smallest_share_at_which_every_network_reads_it(tmp_path):
     (said,) = sentences(family)
     assert said == (
         "CNN Classify: 0.7 is the smallest of the shares that were tried (0.5, 0.6, 0.7 and 0.8) at which "
-        "the tag is read as a sign of sick: in each of 2 networks the 95 % interval of what it changes "
-        "leaves 0 out, but not at 0.8; some do elsewhere: 1 of 2 at 0.6 and 1 of 2 at 0.8."
+        "the tag is read as a sign of sick: in each of 2 networks it changes the probability by 0.01 or "
+        "more, with a 95 % interval that leaves 0 out, but not at 0.8; some do elsewhere: 1 of 2 at 0.6 and "
+        "1 of 2 at 0.8."
     )
+
+
+def test_a_change_of_next_to_nothing_is_none_however_narrow_its_interval(tmp_path):
+    trifle, least = (0.0099, 0.0098, 0.01), (0.01, 0.009, 0.011)
+    (family,) = dose_of(tmp_path, (0.7, [CLEAR, trifle]), (0.8, [CLEAR, least]))
+    assert [point.taken for point in family.lines[0].points] == [False, True]
 
 
 def test_none_is_claimed_where_no_interval_carries_it(tmp_path):

@@ -19,6 +19,10 @@ from activmask.runs.identity import alike_elsewhere
 from activmask.runs.names import model_name
 from activmask.runs.results import Run
 
+LEAST_CHANGE = 0.01
+"""A change of a probability below this counts for nothing: the networks of a pair of images are the same,
+so that an interval of next to no width leaves 0 out by a hair."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
@@ -39,7 +43,7 @@ class Point:
 
     @property
     def bait(self) -> list[bool] | None:
-        """Of each network whether its interval says that it reads the shortcut as a sign of its class.
+        """Of each network whether it reads the shortcut as a sign of its class, by its change.
 
         Where the shortcut is more frequent in its class, the probability of the class has to rise with it;
         where it is rarer, to fall; where it is as frequent, no change was learned as a sign. None where
@@ -50,8 +54,11 @@ class Point:
             return None
         side = self.dose.share - self.dose.other_share
         return [
-            (side > 0 and row.low is not None and row.low > 0)
-            or (side < 0 and row.high is not None and row.high < 0)
+            abs(row.change) >= LEAST_CHANGE
+            and (
+                (side > 0 and row.low is not None and row.low > 0)
+                or (side < 0 and row.high is not None and row.high < 0)
+            )
             for row in rows
         ]
 
@@ -163,8 +170,8 @@ def _sentence(family: Family, line: Line) -> str:
     but = f", but not at {listed(later)}" if later else ""
     return (
         f"{line.name}: {first.dose.share:g} is the smallest of the shares that were tried ({tried}) at which "
-        f"the {family.shortcut} is read as a sign of {family.of_class}: {where} the 95 % interval of what it "
-        f"changes leaves 0 out{but}{_some(line)}."
+        f"the {family.shortcut} is read as a sign of {family.of_class}: {where} it changes the "
+        f"probability by {LEAST_CHANGE:g} or more, with a 95 % interval that leaves 0 out{but}{_some(line)}."
     )
 
 
