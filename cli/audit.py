@@ -1,7 +1,6 @@
 """`activmask audit`: what any classifier's score is made of."""
 
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -14,7 +13,7 @@ from activmask.runs.description import Device
 from activmask.saliency.methods import USUAL_METHOD
 
 from .audit_export import DRAWS
-from .console import err, failures_as_sentences, write
+from .console import err, failures_as_sentences, others_talk_aside, write
 from .progress import waiting
 from .ranges import number
 from .shell import command_line
@@ -218,8 +217,7 @@ def audit(
             check_place(report)
         if predictions is not None:
             check_table_place(predictions, "--predictions", None if data is None else Path(data))
-        # What the user's own code prints is talk; the results alone stand on stdout.
-        with waiting("reading images") as told, redirect_stdout(sys.stderr):
+        with waiting("reading images") as told, others_talk_aside():
             audited = library_audit(
                 model,
                 data,

@@ -12,7 +12,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,13 @@ def _notes_on_stderr() -> Iterator[None]:
         yield
     finally:
         notes.removeHandler(printer)
+
+
+@contextmanager
+def others_talk_aside() -> Iterator[None]:
+    """Send to stderr what code of the user's prints to stdout, where results stand alone."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 @contextmanager
