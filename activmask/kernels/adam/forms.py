@@ -4,8 +4,7 @@ Shapes: N numbers of P parts, R seeds, K blocks.
 """
 
 import logging
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from activmask.kernels.adam import reference
 from activmask.kernels.adam.parts import Parts
+from activmask.kernels.refusal import Refusal, unless_refused
 
 NOTES = logging.getLogger(__name__)
 """Where is told, once, that Triton's form cannot be used."""
@@ -20,16 +20,9 @@ NOTES = logging.getLogger(__name__)
 HAS_TRITON = find_spec("triton") is not None
 
 
-@dataclass
-class _Refusal:
-    """Whether Triton's form failed in this process: it is then asked no more."""
-
-    happened: bool = False
-
-
 @cache
-def _refusal() -> _Refusal:
-    return _Refusal()
+def _refusal() -> Refusal:
+    return Refusal("Triton's Adam", NOTES)
 
 
 def adam(
@@ -84,22 +77,17 @@ def _adam(
 ) -> None:
     given = weights, gradient, first, second, steps, stopped
     settings = lr, beta1, beta2, eps
-    if weights.is_cuda and HAS_TRITON and not _refusal().happened:
-        try:
-            from activmask.kernels.adam import triton
 
-            triton.adam(*given, blocks, *settings)
-            return
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever Triton or the device has against it
-            _refusal().happened = True
-            NOTES.warning(
-                "Triton's Adam cannot be used here (%s: %s), so torch computes it, more slowly",
-                type(error).__name__,
-                " ".join(str(error).split())[:200],
-            )
-    reference.adam(*given, sizes, *settings)
+    def ours() -> None:
+        from activmask.kernels.adam import triton
+
+        triton.adam(*given, blocks, *settings)
+
+    plain = partial(reference.adam, *given, sizes, *settings)
+    if weights.is_cuda and HAS_TRITON:
+        unless_refused(ours, plain, _refusal())
+    else:
+        plain()
 
 
 @_adam.register_fake

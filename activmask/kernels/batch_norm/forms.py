@@ -15,6 +15,7 @@ from torch import Tensor
 
 from activmask.kernels.batch_norm import closed_form
 from activmask.kernels.batch_norm.comparison import check_agreement
+from activmask.kernels.refusal import Refusal, unless_refused
 
 NOTES = logging.getLogger(__name__)
 """Where is told, once, that Triton's form cannot be used."""
@@ -25,10 +26,9 @@ Four = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass
-class _Refusal:
-    """Whether Triton's form failed in this process: it is then asked no more."""
-
-    happened: bool = False
+class _Refusal(Refusal):
+    form: str = "Triton's batch normalisation"
+    notes: logging.Logger = NOTES
     agreed: set[object] = field(default_factory=set)
     """Sizes, and what is asked of them, of which its results were found equal to torch's."""
 
@@ -222,21 +222,7 @@ def _compared(
 
 
 def _unless_refused(ours: Callable[[], Any], plain: Callable[[], Any]) -> Any:
-    refusal = _refusal()
-    if refusal.happened:
-        return plain()
-    try:
-        return ours()
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever Triton or the device has against it
-        refusal.happened = True
-        NOTES.warning(
-            "Triton's batch normalisation cannot be used here (%s: %s), so torch computes it, more slowly",
-            type(error).__name__,
-            " ".join(str(error).split())[:200],
-        )
-        return plain()
+    return unless_refused(ours, plain, _refusal())
 
 
 def takes(images: Tensor, *others: Tensor | None) -> bool:

@@ -1,0 +1,40 @@
+"""A form in Triton that is given up for good where Triton or the device refuses it."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Refusal:
+    """Whether a form failed in this process: it is then asked no more."""
+
+    form: str
+    """What it is called in a sentence."""
+    notes: logging.Logger
+    """Where its failure is told, once."""
+    happened: bool = False
+
+
+def unless_refused(ours: Callable[[], Result], plain: Callable[[], Result], refusal: Refusal) -> Result:
+    """What our form computes, or torch's where ours has ever failed; full memory is no refusal."""
+    if refusal.happened:
+        return plain()
+    try:
+        return ours()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever Triton or the device has against it
+        refusal.happened = True
+        refusal.notes.warning(
+            "%s cannot be used here (%s: %s), so torch computes it, more slowly",
+            refusal.form,
+            type(error).__name__,
+            " ".join(str(error).split())[:200],
+        )
+        return plain()
