@@ -13,8 +13,8 @@ from activmask.saliency.maps import Sign
 from activmask.saliency.methods import METHODS
 
 
-class Centred(nn.Module):
-    """A network of one output z, given as (0, z), as (-z/2, z/2): so either class has a score to explain."""
+class _Centred(nn.Module):
+    """A network whose first logit is always 0, given around 0: so either class has a score to explain."""
 
     def __init__(self, network: nn.Module) -> None:
         """For a network that returns a `ModelOutput` of two logits."""
@@ -26,9 +26,19 @@ class Centred(nn.Module):
         return ModelOutput(_centred(self.network(images, reconstruct=reconstruct).logits))
 
 
-def is_single(predictor: Predictor, logits: Tensor) -> bool:
-    """Whether logits (N, K) are those of one output for two classes, (0, z)."""
-    return not predictor.multi_label and logits.shape[1] == 2 and not logits[:, 0].any()
+def explainable(predictor: Predictor, logits: Tensor) -> tuple[nn.Module | None, Classifier]:
+    """What maps are asked of: a predictor's network, if it can be had, and its scores.
+
+    Of two classes whose first has the logit 0 throughout, (0, z), both are given as (-z/2, z/2).
+
+    Args:
+        predictor: any.
+        logits: (N, K), what it said of the images.
+    """
+    network, scores = predictor.module, predictor.predict
+    if predictor.multi_label or logits.shape[1] != 2 or logits[:, 0].any():
+        return network, scores
+    return None if network is None else _Centred(network), lambda images: _centred(scores(images))
 
 
 def why_no_map(method: str, predictor: Predictor) -> str:
@@ -71,11 +81,6 @@ def maps_of(
     if network is None:
         return attribute_scores(scores, images, method=method, target=targets, sign=sign)
     return attribute(network, images, method=method, target=targets, sign=sign, seed=seed)
-
-
-def centred_scores(scores: Classifier) -> Classifier:
-    """The same of scores as `Centred` of a network."""
-    return lambda images: _centred(scores(images))
 
 
 def _centred(logits: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from activmask.auditing.looks.curves import Curve, Score, both_curves
-from activmask.auditing.looks.explained import Centred, centred_scores, is_single, maps_of, why_no_map
+from activmask.auditing.looks.explained import explainable, maps_of, why_no_map
 from activmask.auditing.looks.randomised import Randomisation, compared, untrained
 from activmask.auditing.looks.trust import judged, localisation_caution
 from activmask.data.samples import Samples
@@ -98,10 +98,7 @@ def asked_of(seen: Samples, predictor: Predictor, target: int | None, *, steps: 
         seed: of all draws.
     """
     logits = predictor.predict(seen.images)
-    network, scores = predictor.module, predictor.predict
-    if is_single(predictor, logits):
-        network = None if network is None else Centred(network)
-        scores = centred_scores(scores)
+    network, scores = explainable(predictor, logits)
     targets = logits.argmax(dim=1) if target is None else torch.full((len(seen),), target)
     without = "only predictions can be had of this classifier"
     return Asked(

@@ -14,7 +14,7 @@ from activmask.auditing.audited import Audited
 from activmask.auditing.clinic.curves import one_against_rest
 from activmask.auditing.conditions.conditions import taking_part
 from activmask.auditing.conditions.versions import FULL
-from activmask.auditing.looks.explained import Centred, centred_scores, is_single, maps_of, why_no_map
+from activmask.auditing.looks.explained import explainable, maps_of, why_no_map
 from activmask.saliency.methods import USUAL_METHOD
 
 DESTROYED = "outside shuffled"
@@ -65,7 +65,7 @@ def most_changed(audited: Audited, count: int) -> tuple[Changed, ...]:
     rows = part.rows[order].tolist()
     images, masks = samples.images[rows], samples.masks[rows]
     method = _method(audited)
-    maps = _maps(audited, images, samples.labels[rows], method)
+    maps = _maps(audited, images, audited.answers[FULL][0, order], samples.labels[rows], method)
     return tuple(
         Changed(
             name=samples.names[row],
@@ -97,14 +97,12 @@ def _method(audited: Audited) -> str:
     return methods[0] if methods else USUAL_METHOD
 
 
-def _maps(audited: Audited, images: Tensor, labels: Tensor, method: str) -> Tensor | None:
+def _maps(audited: Audited, images: Tensor, logits: Tensor, labels: Tensor, method: str) -> Tensor | None:
     """Maps (n, H, W) of the true classes; None where there are none."""
     predictor = audited.predictor
     if why_no_map(method, predictor):
         return None
-    network, scores = predictor.module, predictor.predict
-    if is_single(predictor, scores(images)):
-        network, scores = None if network is None else Centred(network), centred_scores(scores)
+    network, scores = explainable(predictor, logits)
     return maps_of(network, scores, images, method=method, targets=labels, sign="absolute", seed=audited.seed)
 
 
