@@ -32,6 +32,8 @@ _DECISIVE = (
     "resized_to",
     "mask_reading",
     "bit_depth",
+    "formats",
+    "mask_labels",
     OWN,
 )
 _COMPARED = ("source", "intensity", "window", "labels", "channel", "modality", "orientation", "crop", OWN)

@@ -128,13 +128,22 @@ def read_plain_mask(path: Path) -> np.ndarray:
 
 
 def read_stored_mask(path: Path, *, blurred: bool = False) -> StoredMask:
-    """Read a mask's pixels as its file stores them.
+    """Read a mask's pixels as its file stores them; also those of a DICOM file, known by its content.
 
     Raises:
-        DataError: not a readable PNG, TIFF or BMP (or blurred kind), transparent, or floats that are not finite.
+        DataError: not a readable PNG, TIFF or BMP (or a kind that blurs), transparent, or floats that are
+            not finite.
     """
     with faults_of_masks():
-        return _read_stored_mask(path, _FORMATS if blurred else _MASK_FORMATS)
+        formats = _FORMATS if blurred else _MASK_FORMATS
+        with failures_named(path, formats):
+            if path.suffix.lower() not in SUFFIXES and path.is_file():
+                # pydicom takes long to load.
+                from activmask.data.files.dicom import is_dicom, read_dicom_mask
+
+                if is_dicom(path):
+                    return StoredMask(kind="grey", values=read_dicom_mask(path))
+        return _read_stored_mask(path, formats)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Shapes: H x W pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,20 +14,22 @@ from skimage import transform
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.files.images import (
     Colour,
-    bit_depth,
     check_side,
-    image_size,
     read_levels,
     read_mask,
     read_plain_mask,
     to_stored,
 )
 from activmask.data.files.intensities import FULL_RANGE, Intensity, as_shares
+from activmask.data.files.limits import STORED
 from activmask.data.files.mask_reading import MaskSurvey, survey_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.settings import View
 from activmask.data.skipped import reason
-from activmask.data.sources.folder.plan import Item, number_classes, plan_items
+from activmask.data.sources.folder.classes import ABSENT, PRESENT, number_classes
+from activmask.data.sources.folder.kinds import kind_of
+from activmask.data.sources.folder.plan import Item, plan_items
+from activmask.data.sources.folder.volumes import MAX_LABEL, VolumeReader, VolumeRules, Window
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
 from activmask.ground.errors import PATH, DataError, UsageError
@@ -50,6 +52,8 @@ class FolderSummary:
     """Sentences on what the images' values may give away."""
     masks: MaskSurvey
     """Which values the masks hold, and how they were read."""
+    volumes: str
+    """Which values the label volumes hold and how they were read, as a sentence; empty without any."""
     duplicates: Duplicates
     """Pictures that occur under several subjects."""
 
@@ -65,6 +69,7 @@ class _Job:
     intensity: Intensity
     reading: MaskReading | None
     """Of the masks; None takes a mask that is plain and refuses any other."""
+    volumes: VolumeReader
 
 
 class _ClassLostError(Exception):
@@ -81,6 +86,12 @@ def prepare_folder(
     colour: Colour = "refuse",
     intensity: Literal["image"] | int | None = None,
     mask_reading: MaskReading | None = None,
+    mask_labels: tuple[int, ...] = (),
+    window: Window | None = None,
+    label_from_mask: bool = False,
+    positive: str | None = None,
+    name: str = "",
+    title: str = "",
     allow_duplicates: bool = False,
     overwrite: bool = False,
     progress: ItemsDone | None = None,
@@ -92,14 +103,17 @@ def prepare_folder(
     in the card too.
 
     Args:
-        images: Folder of PNG, JPEG or TIFF images.
+        images: Folder of PNG, JPEG, TIFF, WebP, BMP or DICOM images, or of NIfTI volumes, whose axial
+            slices become images, see `VolumeReader`.
         labels: CSV table with the columns file_name and label; mask_file_name, subject, site and
             split may follow, and further columns, such as sex or scanner, which are kept as they are.
-            Labels are whole numbers or names, numbered in sorted order.
+            Labels are whole numbers or names, numbered in sorted order. A row without a `slice` asks for
+            all slices of its volume, a row with one for that slice.
         out: The data set's folder.
-        masks: Folder of PNG or TIFF masks. Without a column mask_file_name, a mask belongs to the
-            image of the same relative path, whatever the suffixes; with that column, its names
-            are relative to this folder, or to `images` if there is none.
+        masks: Folder of PNG, TIFF, BMP or DICOM masks, and of label volumes for volumes. Without a
+            column mask_file_name, a mask belongs to the image of the same relative path, whatever the
+            suffixes; with that column, its names are relative to this folder, or to `images` if there
+            is none.
         size: Resize images (anti-aliased) and masks (nearest neighbour) to this side in px.
         colour: Whether to refuse colour images or convert them to grey.
         intensity: The largest value that images of 16 bits can have, 4095 for 12 bits; or `image`,
@@ -108,6 +122,13 @@ def prepare_folder(
             depth, are refused.
         mask_reading: Which stored values of the masks are inside. Left out, what is not 0, if all masks
             hold 0 and one other value.
+        mask_labels: Values of label volumes that are inside; none for all above 0.
+        window: Values of volumes that become 0 and 1; left out, the 0.5 and 99.5 percentiles of each.
+        label_from_mask: Take an image with something inside its mask as `present`, one with nothing as
+            `absent`, and one without a mask not at all; the table then has no column label.
+        positive: Of two labels the one that becomes class 1; left out, the later in order.
+        name: What tables call the data set, kept in its card.
+        title: What headings call it, likewise.
         allow_duplicates: Take equal pixels in two of the given splits, which are refused otherwise.
         overwrite: Replace a data set that lies at `out`.
         progress: Called with the number of items done and their total.
@@ -120,25 +141,31 @@ def prepare_folder(
     """
     _check_request(images, labels, out, masks, size)
     _check_intensity(intensity)
-    plan = plan_items(images, labels, masks)
-    items, skipped = list(plan.items), list(plan.skipped)
+    plan = plan_items(images, labels, masks, label_from_mask=label_from_mask)
+    items, skipped = _by_volume(plan.items), list(plan.skipped)
+    rules = VolumeRules(size=size, window=window, labels=mask_labels)
+    _check_volumes(items, rules)
     if size is None:
         _check_one_size(items)
     if allow_duplicates and not any(item.split for item in items):
         raise UsageError(
             f"allow_duplicates has no effect: {PATH} gives no splits", path=labels, advice="leave it out"
         )
-    survey = survey_given([item.mask for item in items], mask_reading)
+    survey = survey_given([item.mask for item in items if item.slice_number is None], mask_reading)
     depth = 16 if any(item.bit_depth == 16 for item in items) or intensity == "image" else 8
     range_ = FULL_RANGE if intensity is None else intensity
-    job = _Job((images, masks), size, depth, colour, range_, survey.reading)
+    lost: set[str] = set()
     while True:
-        classes = _classes(labels, items, skipped)
+        reader = VolumeReader(rules)
+        job = _Job((images, masks), size, depth, colour, range_, survey.reading, reader)
+        classes = _classes(labels, items, skipped, positive, label_from_mask=label_from_mask)
         card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
         card |= {"intensity": job.intensity}
         card |= {"mask_reading": survey.card()} if survey.files else {}
+        card |= _named(name, title) | _formats(items, rules)
         used, finder = UsedRanges(), DuplicateFinder()
-        records = _checked(_records(items, classes, job, skipped, used, progress), used, intensity, card)
+        records = _records(items, classes, job, skipped, lost, used, progress)
+        records = _checked(records, used, intensity, card, reader)
         try:
             written = write_dataset(
                 out,
@@ -150,14 +177,16 @@ def prepare_folder(
             )
         except _ClassLostError:
             # The remaining classes have to be numbered anew.
-            items = _sound(items, skipped)
+            items = [item for item in items if item.name not in lost]
             continue
-        given = sum(item.mask is not None for item in _sound(items, skipped))
+        given = sum(item.mask is not None for item in items if item.name not in lost)
         notes = tuple(
             note
             for note in (
                 check_ranges(used, intensity),
                 constant_images(used.constant),
+                *plan.notes,
+                _dicom_note(items),
                 _columns_note(plan.left_out),
             )
             if note
@@ -169,8 +198,56 @@ def prepare_folder(
             empty_masks=given - written.masks,
             notes=notes,
             masks=survey,
+            volumes=reader.sentence(),
             duplicates=finder.result,
         )
+
+
+def _by_volume(items: Sequence[Item]) -> list[Item]:
+    """The items, slices of one volume beside each other, so that it is read once."""
+    first: dict[object, int] = {}
+    for number, item in enumerate(items):
+        first.setdefault(_source(item), number)
+    return sorted(items, key=lambda item: first[_source(item)])
+
+
+def _source(item: Item) -> object:
+    return item.name if item.slice_number is None else (item.image, item.mask)
+
+
+def _check_volumes(items: Sequence[Item], rules: VolumeRules) -> None:
+    """Refuse what is asked of volumes where there are none (raises UsageError)."""
+    volumes = [item for item in items if item.slice_number is not None]
+    if rules.window is not None and not volumes:
+        raise UsageError("the window has no effect: no image is a NIfTI volume", advice="leave it out")
+    if any(not 0 < value <= MAX_LABEL for value in rules.labels):
+        raise UsageError(f"mask_labels must be from 1 to {MAX_LABEL:,}", found=rules.labels)
+    if rules.labels and not any(item.mask for item in volumes):
+        raise UsageError("mask_labels has no effect: no NIfTI volume has a mask", advice="leave it out")
+    if rules.window is not None and not STORED.least <= rules.window[0] < rules.window[1] <= STORED.most:
+        raise UsageError("the window must rise from a low to a high value", found=rules.window)
+
+
+def _named(name: str, title: str) -> dict[str, str]:
+    """What a card says of the data set's own name; nothing where it has none."""
+    return ({"name": name} if name else {}) | ({"title": title} if title else {})
+
+
+def _formats(items: Sequence[Item], rules: VolumeRules) -> dict[str, Any]:
+    """What a card says of originals that are no pictures; nothing where all are."""
+    found = sorted({item.kind for item in items} - {"picture"})
+    return ({"formats": found} if found else {}) | (rules.card() if "NIfTI" in found else {})
+
+
+def _dicom_note(items: Sequence[Item]) -> str:
+    count = sum(item.kind == "DICOM" for item in items)
+    if not count:
+        return ""
+    who = "1 DICOM file is" if count == 1 else f"{count} DICOM files are"
+    return (
+        f"{who} shown as by a viewer (rescale, first window, MONOCHROME1 inverted) and scaled each from its "
+        "own range, so values such as HU do not compare between them"
+    )
 
 
 def _columns_note(left_out: Sequence[str]) -> str:
@@ -217,8 +294,15 @@ def _check_one_size(items: Sequence[Item]) -> None:
             )
 
 
-def _classes(labels: Path, items: Sequence[Item], skipped: Sequence[tuple[str, str]]) -> dict[str, int]:
-    found = {item.label for item in items}
+def _classes(
+    labels: Path,
+    items: Sequence[Item],
+    skipped: Sequence[tuple[str, str]],
+    positive: str | None,
+    *,
+    label_from_mask: bool,
+) -> dict[str, int]:
+    found = {ABSENT, PRESENT} if label_from_mask and items else {item.label for item in items}
     if len(found) < 2:
         why = f"; {len(skipped)} were skipped, the first because {skipped[0][1]}" if skipped else ""
         classes = f"of one class, {min(found)!r}" if found else "at all"
@@ -226,12 +310,7 @@ def _classes(labels: Path, items: Sequence[Item], skipped: Sequence[tuple[str, s
             f"{PATH} leaves {len(items)} images {classes}, but a data set needs two classes{why}",
             path=labels,
         )
-    return number_classes(found)
-
-
-def _sound(items: Sequence[Item], skipped: Sequence[tuple[str, str]]) -> list[Item]:
-    broken = {name for name, _ in skipped}
-    return [item for item in items if item.file_name not in broken]
+    return number_classes(found, positive)
 
 
 def _records(
@@ -239,39 +318,59 @@ def _records(
     classes: dict[str, int],
     job: _Job,
     skipped: list[tuple[str, str]],
+    lost: set[str],
     used: UsedRanges,
     progress: ItemsDone | None,
 ) -> Iterator[Record]:
-    """Read one image at a time; what cannot be read is appended to `skipped`."""
-    seen: set[str] = set()
+    """Read one image at a time; what cannot be read is appended to `skipped`, its name to `lost`."""
+    seen: set[int] = set()
     for done, item in enumerate(items, 1):
         try:
-            record = _record(item, classes[item.label], job, used)
+            record = _record(item, classes, job, used)
         except DataError as error:
-            skipped.append((item.file_name, reason(error, job.folders)))
+            lost.add(item.name)
+            whole = (item.image, item.mask) in job.volumes.failed
+            told = (item.file_name if whole else item.called, reason(error, job.folders))
+            # The slices of a broken volume say it once.
+            if not whole or told not in skipped:
+                skipped.append(told)
         else:
-            seen.add(item.label)
+            seen.add(record.label)
             yield record
         if progress is not None:
             progress(done, len(items))
-    if seen != classes.keys():
+    if len(seen) == len(classes):
+        return
+    if any(item.label for item in items):
         raise _ClassLostError
+    found = [label for label, number in classes.items() if number in seen]
+    raise DataError(
+        f"the masks leave {f'images of one class, {found[0]!r}' if found else 'no image at all'}, but a data "
+        "set needs two classes"
+        + (f"; {len(skipped)} were skipped, the first because {skipped[0][1]}" if skipped else "")
+    )
 
 
 def _checked(
-    records: Iterator[Record], used: UsedRanges, intensity: Intensity | None, card: dict[str, Any]
+    records: Iterator[Record],
+    used: UsedRanges,
+    intensity: Intensity | None,
+    card: dict[str, Any],
+    volumes: VolumeReader,
 ) -> Iterator[Record]:
-    """The records; what their images' ranges come to is checked and told to the card at the end."""
+    """The records; what images and label volumes came to is checked and told to the card at the end."""
     yield from records
     check_ranges(used, intensity)
+    volumes.check()
+    if volumes.files:
+        card["mask_labels"] = volumes.card()
     card["ranges"] = used.rows()
     card["constant_images"] = used.constant
 
 
-def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
-    levels = read_levels(item.image, colour=job.colour)
+def _record(item: Item, classes: Mapping[str, int], job: _Job, used: UsedRanges) -> Record:
+    levels, mask = _read(item, job)
     image = as_shares(item.image, levels, job.intensity)
-    mask = None if item.mask is None else _mask(item.mask, job.reading)
     if mask is not None and mask.shape != image.shape:
         raise DataError(f"the mask {PATH} is of another size than its image", path=item.mask)
     if mask is not None and not mask.any():
@@ -280,8 +379,31 @@ def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
         image = _resized_image(image, job.size)
         mask = None if mask is None else _resized_mask(item, mask, job.size)
     pixels = to_stored(image, job.bit_depth)
-    used.add(item.file_name, item.label, item.site, levels)
-    return Record(item.name, pixels, mask, label, item.subject, item.site, item.split, columns=item.columns)
+    label = item.label or (ABSENT if mask is None else PRESENT)
+    used.add(item.called, label, item.site, levels)
+    return Record(
+        item.name,
+        pixels,
+        mask,
+        classes[label],
+        item.subject,
+        item.site,
+        item.split,
+        columns=item.columns,
+    )
+
+
+def _read(item: Item, job: _Job) -> tuple[np.ndarray, np.ndarray | None]:
+    """The stored values of an image, and its mask; those of a slice have the size asked for."""
+    if item.slice_number is not None:
+        return job.volumes.slice_of(item.image, item.mask, item.slice_number)
+    mask = None if item.mask is None else _mask(item.mask, job.reading)
+    if item.kind == "picture":
+        return read_levels(item.image, colour=job.colour), mask
+    # pydicom takes long to load.
+    from activmask.data.files.dicom import read_dicom
+
+    return read_dicom(item.image), mask
 
 
 def _mask(path: Path, reading: MaskReading | None) -> np.ndarray:
@@ -307,26 +429,28 @@ def _resized_mask(item: Item, mask: np.ndarray, size: int) -> np.ndarray:
 def as_prepared(
     image: Path,
     mask: Path | None,
+    number: int | None,
     *,
-    size: int,
     bits: int,
     colour: Colour,
     intensity: Intensity,
     reading: MaskReading | None,
+    rules: VolumeRules,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """One image and its mask with the very pixels that `prepare_folder` would have stored.
 
     Args:
-        image: a PNG, JPEG or TIFF file.
+        image: a picture, a DICOM file or a volume.
         mask: of the same size, or None.
-        size: side in px that the data set was resized to.
+        number: of the volume's axial slice; None for any other file.
         bits: 8 or 16, those of the data set.
         colour: whether the data set refused colour images.
         intensity: the range that its values were taken from.
         reading: which values of its masks are inside.
+        rules: the size that it was resized to, and how volumes became slices.
 
     Returns:
-        uint8 or uint16 (S, S), and bool (S, S) or None; an empty mask is none.
+        uint8 or uint16 (H, W), and bool (H, W) or None; an empty mask is none.
 
     Raises:
         DataError: a file is broken, of another size than its image, or vanishes at that size.
@@ -336,12 +460,15 @@ def as_prepared(
         name=image.stem,
         image=image,
         mask=mask,
-        label="",
+        label=PRESENT,
         subject="",
         site="",
         split="",
-        size=image_size(image),
-        bit_depth=bit_depth(image),
+        size=(0, 0),
+        bit_depth=bits,
+        kind=kind_of(image),
+        slice_number=number,
     )
-    record = _record(item, 0, _Job((), size, bits, colour, intensity, reading), UsedRanges())
+    job = _Job((), rules.size, bits, colour, intensity, reading, VolumeReader(rules))
+    record = _record(item, {PRESENT: 1}, job, UsedRanges())
     return record.image, record.mask
