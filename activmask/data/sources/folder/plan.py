@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from activmask.data.dataset import COLUMNS, free_columns, means_a_file
 from activmask.data.file_names import safe_name
@@ -214,7 +214,7 @@ def _items(row: CsvRow, path: PurePosixPath, mask: Path | None, look: _Look) -> 
     ]
 
 
-def _told(row: CsvRow, look: _Look) -> dict[str, str]:
+def _told(row: CsvRow, look: _Look) -> dict[str, Any]:
     """What a row says of the image itself."""
     return {
         "label": "" if look.label_from_mask else canonical(row["label"]),

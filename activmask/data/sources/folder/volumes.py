@@ -58,7 +58,8 @@ def card_rules(recipe: Mapping[str, Any]) -> VolumeRules:
     Raises:
         DataError: it says something else.
     """
-    window, labels = recipe.get("window"), recipe.get("mask_labels") or {}
+    window: Any = recipe.get("window")
+    labels = recipe.get("mask_labels") or {}
     try:
         size = recipe.get("resized_to")
         given = window is not None and window.get("unit") == "value"
