@@ -24,6 +24,7 @@ from activmask.data.files.intensities import FULL_RANGE, Intensity, as_shares
 from activmask.data.files.limits import STORED
 from activmask.data.files.mask_reading import MaskSurvey, survey_given
 from activmask.data.files.mask_values import MaskReading
+from activmask.data.recipe import MOST_LETTERS
 from activmask.data.settings import View
 from activmask.data.skipped import reason
 from activmask.data.sources.folder.classes import ABSENT, PRESENT, number_classes
@@ -230,6 +231,9 @@ def _check_volumes(items: Sequence[Item], rules: VolumeRules) -> None:
 
 def _named(name: str, title: str) -> dict[str, str]:
     """What a card says of the data set's own name; nothing where it has none."""
+    for what, text in (("name", name), ("title", title)):
+        if len(text) > MOST_LETTERS:
+            raise UsageError(f"the {what} must have at most {MOST_LETTERS} letters", found=len(text))
     return ({"name": name} if name else {}) | ({"title": title} if title else {})
 
 
