@@ -4,6 +4,7 @@ import csv
 import gzip
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from msd_files import AFFINE, SHAPE, organ, save, voxels
@@ -185,6 +186,17 @@ def test_a_volume_that_cannot_be_used_is_skipped_once(folder, which, array, affi
     assert len(folder.written()) == 12
     with (folder.out / "skipped.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 1
+
+
+def test_a_turn_that_is_none_is_a_broken_header(folder):
+    path = folder.images / "a.nii.gz"
+    image = nibabel.load(path)
+    image.header["sform_code"], image.header["qform_code"] = 0, 1
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), None, image.header), path)
+    data = bytearray(gzip.decompress(path.read_bytes()))
+    data[256:260] = np.float32(3).tobytes()
+    path.write_bytes(gzip.compress(data))
+    assert folder.prepare(size=16).skipped[0][1] == ("a.nii.gz has a broken NIfTI header; download it again")
 
 
 def test_a_flipped_bit_of_a_volume_is_found(folder):

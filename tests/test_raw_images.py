@@ -248,7 +248,5 @@ def test_a_dicom_file_of_a_folder_that_was_not_resized_is_read_at_its_size(tmp_p
     assert torch.equal(inputs.images, stored.images)
     assert torch.equal(inputs.masks, stored.masks[:, 0])
     other = write_dicom(tmp_path / "other.dcm", gradient(40, 40))
-    with pytest.raises(
-        DataError, match=r"other\.dcm is 40 x 40 px, but the images .* are 28 x 28 and were not"
-    ):
+    with pytest.raises(DataError, match=r"other\.dcm is 40 x 40 px, but the images .* are 28 x 28 and"):
         read_inputs(checkpoint, [other])

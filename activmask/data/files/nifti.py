@@ -144,7 +144,8 @@ def _failures_named(path: Path) -> Iterator[None]:
         raise DataError(
             f"{PATH} is truncated or its gzip is corrupt", path=path, advice="download it again"
         ) from error
-    except (ImageFileError, HeaderDataError) as error:
+    # A ValueError is how nibabel answers a quaternion that is none.
+    except (ImageFileError, HeaderDataError, ValueError) as error:
         raise DataError(f"{PATH} has a broken NIfTI header", path=path, advice="download it again") from error
     except MemoryError as error:
         raise DataError(

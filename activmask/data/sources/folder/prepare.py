@@ -14,27 +14,30 @@ from skimage import transform
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.files.images import (
     Colour,
-    check_side,
     read_levels,
     read_mask,
     read_plain_mask,
     to_stored,
 )
 from activmask.data.files.intensities import FULL_RANGE, Intensity, as_shares
-from activmask.data.files.limits import STORED
 from activmask.data.files.mask_reading import MaskSurvey, survey_given
 from activmask.data.files.mask_values import MaskReading
-from activmask.data.recipe import MOST_LETTERS
 from activmask.data.settings import View
 from activmask.data.skipped import reason
 from activmask.data.sources.folder.classes import ABSENT, PRESENT, number_classes
 from activmask.data.sources.folder.kinds import kind_of
+from activmask.data.sources.folder.originals import by_volume, columns_note, dicom_note, formats, named
 from activmask.data.sources.folder.plan import Item, plan_items
-from activmask.data.sources.folder.volumes import MAX_LABEL, VolumeReader, VolumeRules, Window
+from activmask.data.sources.folder.requests import (
+    check_intensity,
+    check_one_size,
+    check_request,
+    check_volumes,
+)
+from activmask.data.sources.folder.volumes import VolumeReader, VolumeRules, Window
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
 from activmask.ground.errors import PATH, DataError, UsageError
-from activmask.ground.places import real
 from activmask.ground.progress import ItemsDone
 
 
@@ -140,14 +143,14 @@ def prepare_folder(
             cannot make a data set.
         UsageError: the arguments make no sense together.
     """
-    _check_request(images, labels, out, masks, size)
-    _check_intensity(intensity)
+    check_request(images, labels, out, masks, size)
+    check_intensity(intensity)
     plan = plan_items(images, labels, masks, label_from_mask=label_from_mask)
-    items, skipped = _by_volume(plan.items), list(plan.skipped)
+    items, skipped = by_volume(plan.items), list(plan.skipped)
     rules = VolumeRules(size=size, window=window, labels=mask_labels)
-    _check_volumes(items, rules)
+    check_volumes(items, rules)
     if size is None:
-        _check_one_size(items)
+        check_one_size(items)
     if allow_duplicates and not any(item.split for item in items):
         raise UsageError(
             f"allow_duplicates has no effect: {PATH} gives no splits", path=labels, advice="leave it out"
@@ -163,7 +166,7 @@ def prepare_folder(
         card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
         card |= {"intensity": job.intensity}
         card |= {"mask_reading": survey.card()} if survey.files else {}
-        card |= _named(name, title) | _formats(items, rules)
+        card |= named(name, title) | formats(items, rules)
         used, finder = UsedRanges(), DuplicateFinder()
         records = _records(items, classes, job, skipped, lost, used, progress)
         records = _checked(records, used, intensity, card, reader)
@@ -187,8 +190,8 @@ def prepare_folder(
                 check_ranges(used, intensity),
                 constant_images(used.constant),
                 *plan.notes,
-                _dicom_note(items),
-                _columns_note(plan.left_out),
+                dicom_note(items),
+                columns_note(plan.left_out),
             )
             if note
         )
@@ -202,100 +205,6 @@ def prepare_folder(
             volumes=reader.sentence(),
             duplicates=finder.result,
         )
-
-
-def _by_volume(items: Sequence[Item]) -> list[Item]:
-    """The items, slices of one volume beside each other, so that it is read once."""
-    first: dict[object, int] = {}
-    for number, item in enumerate(items):
-        first.setdefault(_source(item), number)
-    return sorted(items, key=lambda item: first[_source(item)])
-
-
-def _source(item: Item) -> object:
-    return item.name if item.slice_number is None else (item.image, item.mask)
-
-
-def _check_volumes(items: Sequence[Item], rules: VolumeRules) -> None:
-    """Refuse what is asked of volumes where there are none (raises UsageError)."""
-    volumes = [item for item in items if item.slice_number is not None]
-    if rules.window is not None and not volumes:
-        raise UsageError("the window has no effect: no image is a NIfTI volume", advice="leave it out")
-    if any(not 0 < value <= MAX_LABEL for value in rules.labels):
-        raise UsageError(f"mask_labels must be from 1 to {MAX_LABEL:,}", found=rules.labels)
-    if rules.labels and not any(item.mask for item in volumes):
-        raise UsageError("mask_labels has no effect: no NIfTI volume has a mask", advice="leave it out")
-    if rules.window is not None and not STORED.least <= rules.window[0] < rules.window[1] <= STORED.most:
-        raise UsageError("the window must rise from a low to a high value", found=rules.window)
-
-
-def _named(name: str, title: str) -> dict[str, str]:
-    """What a card says of the data set's own name; nothing where it has none."""
-    for what, text in (("name", name), ("title", title)):
-        if len(text) > MOST_LETTERS:
-            raise UsageError(f"the {what} must have at most {MOST_LETTERS} letters", found=len(text))
-    return ({"name": name} if name else {}) | ({"title": title} if title else {})
-
-
-def _formats(items: Sequence[Item], rules: VolumeRules) -> dict[str, Any]:
-    """What a card says of originals that are no pictures; nothing where all are."""
-    found = sorted({item.kind for item in items} - {"picture"})
-    return ({"formats": found} if found else {}) | (rules.card() if "NIfTI" in found else {})
-
-
-def _dicom_note(items: Sequence[Item]) -> str:
-    count = sum(item.kind == "DICOM" for item in items)
-    if not count:
-        return ""
-    who = "1 DICOM file is" if count == 1 else f"{count} DICOM files are"
-    return (
-        f"{who} shown as by a viewer (rescale, first window, MONOCHROME1 inverted) and scaled each from its "
-        "own range, so values such as HU do not compare between them"
-    )
-
-
-def _columns_note(left_out: Sequence[str]) -> str:
-    if not left_out:
-        return ""
-    return (
-        f"the table's {', '.join(map(repr, left_out))} is not kept, as a column of that name means a "
-        "picture to programs that read data sets; call it otherwise to keep it"
-    )
-
-
-def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, size: int | None) -> None:
-    for folder in (images, masks):
-        if folder is not None and not folder.is_dir():
-            raise DataError(
-                f"the folder {PATH} does not exist", path=folder, advice="name an existing folder of images"
-            )
-    for source in (images, labels, masks):
-        if source is not None and real(source).is_relative_to(real(out)):
-            raise UsageError(
-                f"{PATH} lies in {out}, which would be replaced", path=source, advice="choose another place"
-            )
-    if size is not None:
-        check_side(size)
-
-
-def _check_intensity(intensity: Literal["image"] | int | None) -> None:
-    if intensity in {None, "image"} or (isinstance(intensity, int) and 1 <= intensity <= FULL_RANGE):
-        return
-    raise UsageError(
-        f"intensity must be image, or the largest value of 16-bit images, from 1 to {FULL_RANGE}",
-        found=intensity,
-    )
-
-
-def _check_one_size(items: Sequence[Item]) -> None:
-    for item in items:
-        if item.size != items[0].size:
-            raise DataError(
-                f"{PATH} is {item.size[0]} x {item.size[1]} px, but {items[0].image} is "
-                f"{items[0].size[0]} x {items[0].size[1]} px",
-                path=item.image,
-                advice="give a size to resize all images to",
-            )
 
 
 def _classes(
