@@ -7,13 +7,16 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from dicom_files import gradient, write_dicom
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msd_files import AFFINE, SHAPE, organ, save, voxels
 from user_folder import Folder, grey
 
 from activmask.data.dataset import load_samples
 from activmask.data.files.nifti import read_volume, volume_frame
 from activmask.data.files.volume_slices import percentile_window, resized_image, resized_mask, upright_image
-from activmask.ground.errors import DataError, UsageError
+from activmask.ground.errors import ActivmaskError, DataError, UsageError
 
 
 @pytest.fixture
@@ -278,3 +281,38 @@ def test_labels_that_no_volume_holds_are_refused(folder):
     with pytest.raises(DataError, match=r"mask_labels names 7, which no label volume holds: they hold 0 \("):
         folder.prepare(size=16, mask_labels=(1, 7))
     assert not folder.out.exists()
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory) -> Folder:
+    made = Folder(tmp_path_factory.mktemp("fuzzed"))
+    save(made.images / "a.nii", voxels())
+    save(made.masks / "a.nii", organ())
+    for k, name in enumerate("bc"):
+        write_dicom(made.images / name, gradient(8, 8) + k, WindowCenter=900, WindowWidth=2000)
+        write_dicom(made.masks / name, (gradient(8, 8) > 900).astype(np.uint8))
+    made.table("file_name,label", "a.nii,0", "b,1", "c,0")
+    return made
+
+
+@pytest.mark.process
+@settings(max_examples=60)
+@given(
+    which=st.sampled_from(["images/a.nii", "masks/a.nii", "images/b", "masks/b"]),
+    edits=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=4),
+    keep=st.one_of(st.just(1.0), st.floats(0, 1)),
+)
+def test_damaged_files_are_skipped_or_a_user_failure(fuzzed, which, edits, keep):
+    path = fuzzed.labels.parent / which
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    for place, value in edits:
+        damaged[place % len(damaged)] = value
+    path.write_bytes(damaged[: round(keep * len(damaged))])
+    try:
+        fuzzed.prepare(overwrite=True, size=8)
+        assert len(fuzzed.written())
+    except ActivmaskError:
+        pass
+    finally:
+        path.write_bytes(whole)
