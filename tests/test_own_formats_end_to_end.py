@@ -76,6 +76,7 @@ def test_dicom_scans_are_evaluated_explained_and_audited_by_name(scans):
     assert card["classes"] == {"normal": 0, "abnormal": 1}
     printed = told("evaluate", "run", "--device", "cpu", "--predictions", "said.csv", cwd=scans).output
     assert "Scores, test split of chest" in printed
+    assert "An AUC above 0.5 ranks 'abnormal' (class 1) above 'normal' (class 0)." in printed
     with (scans / "said.csv").open() as file:
         assert {"score normal", "score abnormal"} <= set(next(csv.reader(file)))
     checkpoint = "run/seed-0/best.safetensors"
