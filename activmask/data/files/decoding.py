@@ -119,7 +119,9 @@ def _check_depth(path: Path, image: Image.Image) -> None:
     stored = str([tile[3] for tile in getattr(image, "tile", [])])
     if ";16" in stored and not image.mode.startswith("I"):
         raise DataError(
-            f"{PATH} has several channels of 16 bits", path=path, advice="save it as a grey image of 16 bits"
+            f"{PATH} has several channels of 16 bits",
+            path=path,
+            advice="save it in colour with 8 bits a channel, or as a grey image of 16 bits",
         )
     if image.mode == "I" and image.format != "PNG":
         raise DataError(

@@ -1,6 +1,6 @@
 """A data set from anybody's folder of images, a table of labels and a folder of masks.
 
-Shapes: H x W pixels.
+Shapes: H x W pixels of an original, S px the side of what it is resized to.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from skimage import transform
 
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.files.images import (
@@ -17,6 +16,7 @@ from activmask.data.files.images import (
     bit_depth,
     check_side,
     image_size,
+    is_grey,
     read_levels,
     read_mask,
     read_plain_mask,
@@ -27,6 +27,8 @@ from activmask.data.files.mask_reading import MaskSurvey, survey_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.settings import View
 from activmask.data.skipped import reason
+from activmask.data.sources.folder.colours import ColourTally, check_intensity_of, chosen_colour
+from activmask.data.sources.folder.fitting import USUAL_FIT, Fit, FitTally, fitted_image, fitted_mask
 from activmask.data.sources.folder.plan import Item, number_classes, plan_items
 from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
@@ -47,7 +49,11 @@ class FolderSummary:
     empty_masks: int
     """Masks without a pixel inside; their images are stored as having no mask."""
     notes: tuple[str, ...]
-    """Sentences on what the images' values may give away."""
+    """Sentences on what the images' values, colours and shapes may give away."""
+    colours: str
+    """How many pictures showed colours, and what became of them, as a sentence."""
+    fitted: str
+    """How pictures that are not square became so, as a sentence; empty where none did."""
     masks: MaskSurvey
     """Which values the masks hold, and how they were read."""
     duplicates: Duplicates
@@ -63,8 +69,22 @@ class _Job:
     bit_depth: int
     colour: Colour
     intensity: Intensity
+    fit: Fit
     reading: MaskReading | None
     """Of the masks; None takes a mask that is plain and refuses any other."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is counted while images are read."""
+
+    used: UsedRanges
+    colours: ColourTally
+    fitted: FitTally
+
+
+def _nothing_seen(job: _Job) -> _Seen:
+    return _Seen(UsedRanges(), ColourTally(job.colour), FitTally(job.size, job.fit))
 
 
 class _ClassLostError(Exception):
@@ -78,7 +98,8 @@ def prepare_folder(
     *,
     masks: Path | None = None,
     size: int | None = None,
-    colour: Colour = "refuse",
+    fit: Fit | None = None,
+    colour: Colour | None = None,
     intensity: Literal["image"] | int | None = None,
     mask_reading: MaskReading | None = None,
     allow_duplicates: bool = False,
@@ -101,7 +122,9 @@ def prepare_folder(
             image of the same relative path, whatever the suffixes; with that column, its names
             are relative to this folder, or to `images` if there is none.
         size: Resize images (anti-aliased) and masks (nearest neighbour) to this side in px.
-        colour: Whether to refuse colour images or convert them to grey.
+        fit: How pictures that are not square fill that side, see `Fit`; left out, `pad`.
+        colour: What becomes of pictures in colour, see `Colour`. Left out, they keep their three channels,
+            and grey pictures beside them get three equal ones; where none shows colours all are grey.
         intensity: The largest value that images of 16 bits can have, 4095 for 12 bits; or `image`,
             which takes every image from its own minimum to its own maximum. Left out, it is 65,535,
             and images whose used parts of their ranges are a factor of four apart, by class, site or
@@ -120,6 +143,8 @@ def prepare_folder(
     """
     _check_request(images, labels, out, masks, size)
     _check_intensity(intensity)
+    if fit is not None and size is None:
+        raise UsageError(f"the fit {fit} has no effect without a size, which images are resized to")
     plan = plan_items(images, labels, masks)
     items, skipped = list(plan.items), list(plan.skipped)
     if size is None:
@@ -128,17 +153,19 @@ def prepare_folder(
         raise UsageError(
             f"allow_duplicates has no effect: {PATH} gives no splits", path=labels, advice="leave it out"
         )
+    colour = chosen_colour(items, colour)
+    check_intensity_of(colour, intensity)
     survey = survey_given([item.mask for item in items], mask_reading)
     depth = 16 if any(item.bit_depth == 16 for item in items) or intensity == "image" else 8
     range_ = FULL_RANGE if intensity is None else intensity
-    job = _Job((images, masks), size, depth, colour, range_, survey.reading)
+    job = _Job((images, masks), size, depth, colour, range_, fit or USUAL_FIT, survey.reading)
     while True:
         classes = _classes(labels, items, skipped)
         card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
         card |= {"intensity": job.intensity}
         card |= {"mask_reading": survey.card()} if survey.files else {}
-        used, finder = UsedRanges(), DuplicateFinder()
-        records = _checked(_records(items, classes, job, skipped, used, progress), used, intensity, card)
+        seen, finder = _nothing_seen(job), DuplicateFinder()
+        records = _checked(_records(items, classes, job, skipped, seen, progress), seen, intensity, card)
         try:
             written = write_dataset(
                 out,
@@ -156,8 +183,10 @@ def prepare_folder(
         notes = tuple(
             note
             for note in (
-                check_ranges(used, intensity),
-                constant_images(used.constant),
+                check_ranges(seen.used, intensity),
+                constant_images(seen.used.constant),
+                seen.colours.leak(),
+                seen.fitted.leak(),
                 _columns_note(plan.left_out),
             )
             if note
@@ -168,6 +197,8 @@ def prepare_folder(
             skipped=tuple(skipped),
             empty_masks=given - written.masks,
             notes=notes,
+            colours=seen.colours.sentence(),
+            fitted=seen.fitted.sentence(),
             masks=survey,
             duplicates=finder.result,
         )
@@ -239,48 +270,53 @@ def _records(
     classes: dict[str, int],
     job: _Job,
     skipped: list[tuple[str, str]],
-    used: UsedRanges,
+    seen: _Seen,
     progress: ItemsDone | None,
 ) -> Iterator[Record]:
     """Read one image at a time; what cannot be read is appended to `skipped`."""
-    seen: set[str] = set()
+    present: set[str] = set()
     for done, item in enumerate(items, 1):
         try:
-            record = _record(item, classes[item.label], job, used)
+            record = _record(item, classes[item.label], job, seen)
         except DataError as error:
             skipped.append((item.file_name, reason(error, job.folders)))
         else:
-            seen.add(item.label)
+            present.add(item.label)
             yield record
         if progress is not None:
             progress(done, len(items))
-    if seen != classes.keys():
+    if present != classes.keys():
         raise _ClassLostError
 
 
 def _checked(
-    records: Iterator[Record], used: UsedRanges, intensity: Intensity | None, card: dict[str, Any]
+    records: Iterator[Record], seen: _Seen, intensity: Intensity | None, card: dict[str, Any]
 ) -> Iterator[Record]:
     """The records; what their images' ranges come to is checked and told to the card at the end."""
     yield from records
-    check_ranges(used, intensity)
-    card["ranges"] = used.rows()
-    card["constant_images"] = used.constant
+    check_ranges(seen.used, intensity)
+    card["ranges"] = seen.used.rows()
+    card["constant_images"] = seen.used.constant
+    card |= seen.fitted.card()
 
 
-def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
+def _record(item: Item, label: int, job: _Job, seen: _Seen) -> Record:
     levels = read_levels(item.image, colour=job.colour)
     image = as_shares(item.image, levels, job.intensity)
     mask = None if item.mask is None else _mask(item.mask, job.reading)
-    if mask is not None and mask.shape != image.shape:
+    shape = image.shape[:2]
+    if mask is not None and mask.shape != shape:
         raise DataError(f"the mask {PATH} is of another size than its image", path=item.mask)
     if mask is not None and not mask.any():
         mask = None
-    if job.size is not None and image.shape != (job.size, job.size):
-        image = _resized_image(image, job.size)
-        mask = None if mask is None else _resized_mask(item, mask, job.size)
+    whole = mask
+    if job.size is not None:
+        image = fitted_image(image, job.size, job.fit)
+        mask = None if mask is None else _fitted_mask(item, mask, job.size, job.fit)
     pixels = to_stored(image, job.bit_depth)
-    used.add(item.file_name, item.label, item.site, levels)
+    seen.used.add(item.file_name, item.label, item.site, levels)
+    seen.colours.add(item.label, _showed_colours(levels, item))
+    seen.fitted.add(item.label, (shape[0], shape[1]), whole)
     return Record(item.name, pixels, mask, label, item.subject, item.site, item.split, columns=item.columns)
 
 
@@ -288,20 +324,21 @@ def _mask(path: Path, reading: MaskReading | None) -> np.ndarray:
     return read_plain_mask(path) if reading is None else read_mask(path, reading)
 
 
-def _resized_image(image: np.ndarray, size: int) -> np.ndarray:
-    resized = transform.resize(image, (size, size), order=1, anti_aliasing=True)
-    return np.asarray(np.clip(resized, 0, 1))
+def _showed_colours(levels: np.ndarray, item: Item) -> bool:
+    """Whether the picture of these levels did; colours that became grey are floats, of 8 bits once."""
+    return not is_grey(levels) if levels.ndim == 3 else levels.dtype.kind == "f" and item.bit_depth == 8
 
 
-def _resized_mask(item: Item, mask: np.ndarray, size: int) -> np.ndarray:
-    resized = np.asarray(transform.resize(mask, (size, size), order=0))
-    if not resized.any():
+def _fitted_mask(item: Item, mask: np.ndarray, size: int, fit: Fit) -> np.ndarray:
+    fitted = fitted_mask(mask, size, fit)
+    if not fitted.any():
+        cut = fit == "crop" and mask.shape[0] != mask.shape[1]
         raise DataError(
-            f"the region in the mask {PATH} vanishes at {size} px",
+            f"the region in the mask {PATH} vanishes at {size} px" + (" in its middle square" if cut else ""),
             path=item.mask,
-            advice="choose a larger size",
+            advice=f"choose a larger size{' or the fit pad' if cut else ''}",
         )
-    return resized
+    return fitted
 
 
 def as_prepared(
@@ -312,6 +349,7 @@ def as_prepared(
     bits: int,
     colour: Colour,
     intensity: Intensity,
+    fit: Fit,
     reading: MaskReading | None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """One image and its mask with the very pixels that `prepare_folder` would have stored.
@@ -319,14 +357,15 @@ def as_prepared(
     Args:
         image: a PNG, JPEG or TIFF file.
         mask: of the same size, or None.
-        size: side in px that the data set was resized to.
+        size: S, that the data set was resized to.
         bits: 8 or 16, those of the data set.
-        colour: whether the data set refused colour images.
+        colour: what became of pictures in colour.
         intensity: the range that its values were taken from.
+        fit: how pictures that are not square became so.
         reading: which values of its masks are inside.
 
     Returns:
-        uint8 or uint16 (S, S), and bool (S, S) or None; an empty mask is none.
+        uint8 or uint16 (S, S), or uint8 (S, S, 3), and bool (S, S) or None; an empty mask is none.
 
     Raises:
         DataError: a file is broken, of another size than its image, or vanishes at that size.
@@ -343,5 +382,6 @@ def as_prepared(
         size=image_size(image),
         bit_depth=bit_depth(image),
     )
-    record = _record(item, 0, _Job((), size, bits, colour, intensity, reading), UsedRanges())
+    job = _Job((), size, bits, colour, intensity, fit, reading)
+    record = _record(item, 0, job, _nothing_seen(job))
     return record.image, record.mask
