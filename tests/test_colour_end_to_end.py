@@ -65,7 +65,7 @@ def test_a_network_of_photographs_takes_three_channels_and_is_evaluated(place, m
     assert (stored.channels, stored.recipe["image_channels"], stored.recipe["fit"]) == (3, 3, "pad")
     assert next(stored.model.parameters()).shape[1] == 3
     (found,) = json.loads(told("evaluate", checkpoint(model), "--json", cwd=place).stdout)["checkpoints"]
-    assert found["scores"]["n"] == 4
+    assert found["evaluation"]["scores"]["n"] == 4
 
 
 @pytest.mark.parametrize("model", RUNS)
