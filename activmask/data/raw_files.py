@@ -113,7 +113,7 @@ def _check_values(how: Preparing, path: Path, reading: MaskReading) -> None:
     found = card.get("found") or {}
     if not path.is_file() or card.get("different_values") != len(found):
         return
-    mask = read_stored_mask(path, jpeg=reading.threshold is not None)
+    mask = read_stored_mask(path, blurred=reading.threshold is not None)
     within, held = inside(mask, reading), [word for word, _ in value_counts(mask)]
     if (within.all() or not within.any()) and not found.keys() >= {*held}:
         side = "outside" if within.all() else "inside"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from activmask.data.dataset import CARD_FILE, CHANNELS_ENTRY, Dataset
+from activmask.data.dataset import CARD_FILE, CHANNELS_ENTRY, Dataset, read_card
 from activmask.data.files.intensities import card_intensity
 from activmask.ground.errors import PATH, DataError
 
@@ -15,6 +15,9 @@ Recipe = dict[str, Any]
 
 OWN = "recipe"
 """The entry of a card under which a source keeps whatever else it decided; its reader is told."""
+
+MOST_LETTERS = 200
+"""Of a data set's name or title."""
 
 _DECISIVE = (
     "source",
@@ -34,6 +37,8 @@ _DECISIVE = (
     "bit_depth",
     "fit",
     CHANNELS_ENTRY,
+    "formats",
+    "mask_labels",
     OWN,
 )
 _COMPARED = ("source", "intensity", "window", "labels", "channel", "modality", "orientation", "crop", OWN)
@@ -92,6 +97,20 @@ def _shown(value: Any) -> str:
 
 def _side(size: tuple[Any, Any]) -> str:
     return f"{size[1]} x {size[0]} px"
+
+
+def told_name(card: Mapping[str, Any], entry: str = "name") -> str:
+    """What a card calls its data set, as `name` or `title`: foreign text, empty where it does not."""
+    found = card.get(entry)
+    return found.strip()[:MOST_LETTERS] if isinstance(found, str) else ""
+
+
+def called(place: str) -> str:
+    """What tables call the data set at a place: its own name, else the place itself."""
+    try:
+        return told_name(read_card(Path(place))) or place
+    except DataError:
+        return place
 
 
 def class_names(dataset: Dataset) -> tuple[str, ...]:

@@ -69,7 +69,8 @@ def read_as_stored(how: Preparing, path: Path, mask: Path | None, number: int | 
     size = None if known else image_size(path)
     if size in {(how.side, how.side), (how.network_size, how.network_size)}:
         return _read_stored(how, path, mask)
-    reader = known or own
+    mine = own is not None and own.takes is not None and own.takes(how, path)
+    reader = own if mine else known or own
     raw = reader.read(how, path, mask, number) if reader and reader.read else None
     if raw is None:
         raise _wrong_size(how, path, size or image_size(path))

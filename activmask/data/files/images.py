@@ -1,4 +1,4 @@
-"""Images, grey or in colour, and masks from PNG, JPEG and TIFF files.
+"""Images, grey or in colour, and masks from PNG, JPEG, TIFF, WebP and BMP files.
 
 Shapes: H x W pixels.
 """
@@ -35,12 +35,12 @@ CHANNELS = (1, 3)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue (ITU-R BT.601)."""
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 """Of the files that folders are searched for."""
 
-_FORMATS = ("PNG", "JPEG", "TIFF")
-# JPEG leaves small values around every edge, all of which would count as inside.
-_MASK_FORMATS = ("PNG", "TIFF")
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
+# JPEG and WebP leave small values around every edge, all of which would count as inside.
+_MASK_FORMATS = ("PNG", "TIFF", "BMP")
 
 
 def read_grey(path: Path, *, colour: Colour = "refuse") -> np.ndarray:
@@ -53,7 +53,7 @@ def read_grey(path: Path, *, colour: Colour = "refuse") -> np.ndarray:
         float32 (H, W) in [0, 1]: the stored value over the largest its depth can hold.
 
     Raises:
-        DataError: not a readable PNG, JPEG or TIFF, or an image this function refuses.
+        DataError: not a readable picture of these formats, or an image this function refuses.
     """
     levels = read_levels(path, colour=colour)
     return levels if levels.dtype.kind == "f" else from_stored(levels)
@@ -162,7 +162,7 @@ def check_side(size: int) -> None:
 
 
 def read_mask(path: Path, reading: MaskReading | None = None) -> np.ndarray:
-    """Read a mask from a PNG or TIFF file; JPEG, which blurs edges, only where a threshold is given.
+    """Read a mask from a PNG, TIFF or BMP file; JPEG and WebP, which blur edges, only with a threshold.
 
     Args:
         path: the file.
@@ -172,10 +172,10 @@ def read_mask(path: Path, reading: MaskReading | None = None) -> np.ndarray:
         bool (H, W), True inside.
 
     Raises:
-        DataError: not a readable PNG or TIFF.
+        DataError: not a readable PNG, TIFF or BMP.
     """
     reading = reading or MaskReading()
-    return inside(read_stored_mask(path, jpeg=reading.threshold is not None), reading)
+    return inside(read_stored_mask(path, blurred=reading.threshold is not None), reading)
 
 
 def read_plain_mask(path: Path) -> np.ndarray:
@@ -201,14 +201,23 @@ def read_plain_mask(path: Path) -> np.ndarray:
     return inside(mask, MaskReading())
 
 
-def read_stored_mask(path: Path, *, jpeg: bool = False) -> StoredMask:
-    """Read a mask's pixels as its file stores them.
+def read_stored_mask(path: Path, *, blurred: bool = False) -> StoredMask:
+    """Read a mask's pixels as its file stores them; also those of a DICOM file, known by its content.
 
     Raises:
-        DataError: not a readable PNG or TIFF (or JPEG), transparent, or floats that are not finite.
+        DataError: not a readable PNG, TIFF or BMP (or a kind that blurs), transparent, or floats that are
+            not finite.
     """
     with faults_of_masks():
-        return _read_stored_mask(path, _FORMATS if jpeg else _MASK_FORMATS)
+        formats = _FORMATS if blurred else _MASK_FORMATS
+        with failures_named(path, formats):
+            if path.suffix.lower() not in SUFFIXES and path.is_file():
+                # pydicom takes long to load.
+                from activmask.data.files.dicom import is_dicom, read_dicom_mask
+
+                if is_dicom(path):
+                    return StoredMask(kind="grey", values=read_dicom_mask(path))
+        return _read_stored_mask(path, formats)
 
 
 @contextmanager
@@ -258,7 +267,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """The (height, width) of an image in px, from its header alone.
 
     Raises:
-        DataError: not a readable PNG, JPEG or TIFF, or larger than `MAX_PIXELS`.
+        DataError: not a readable picture, or larger than `MAX_PIXELS`.
     """
     with failures_named(path, _FORMATS):
         check_file(path)
@@ -276,7 +285,7 @@ def bit_depth(path: Path) -> Literal[8, 16]:
     """The bits a pixel needs when the image is stored as PNG, from its header alone.
 
     Raises:
-        DataError: not a readable PNG, JPEG or TIFF.
+        DataError: not a readable picture.
     """
     with failures_named(path, _FORMATS), opened(path, _FORMATS) as image:
         return 16 if image.mode.startswith(("I", "F")) else 8

@@ -110,7 +110,7 @@ def _show(
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(3)
     bar.ax.tick_params(labelsize=8)
-    if image.ndim == 3:
+    if image.ndim == 3 and bar.solids is not None:
         # Colours need no scale, but its room keeps all panels in line.
         bar.solids.set_visible(False)
         bar.ax.tick_params(length=0, labelcolor="none")

@@ -16,7 +16,9 @@ def chosen_colour(items: Sequence[Item], asked: Colour | None) -> Colour:
     Raises:
         DataError: colours are kept beside pictures of 16 bits, which no image in colour has.
     """
-    colour = asked or ("keep" if any(_shows(item.image) for item in items) else "refuse")
+    colour = asked or (
+        "keep" if any(item.kind == "picture" and _shows(item.image) for item in items) else "refuse"
+    )
     deep = [item for item in items if item.bit_depth > 8] if colour == "keep" else []
     if deep:
         raise DataError(

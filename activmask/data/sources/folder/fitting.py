@@ -3,13 +3,16 @@
 Shapes: H x W pixels of an original, S px the side of the square.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import rankdata
 from skimage import transform
+
+from activmask.data.sources.folder.plan import Item
+from activmask.ground.errors import UsageError
 
 Fit = Literal["pad", "crop", "stretch"]
 """`pad`: the whole picture, its longer side S, black bars beside it. `crop`: its middle square. `stretch`:
@@ -28,6 +31,18 @@ def card_fit(card: Mapping[str, Any]) -> Fit:
     """How the images of a data set were fitted: stretched by earlier versions, whose cards do not say."""
     found = card.get("fit")
     return found if found in {"pad", "crop"} else "stretch"
+
+
+def check_fit(items: Sequence[Item], size: int | None, fit: Fit | None) -> None:
+    """Refuse a fit that could not take effect (raises UsageError)."""
+    if fit is not None and size is None:
+        raise UsageError(f"the fit {fit} has no effect without a size, which images are resized to")
+    if fit not in {None, USUAL_FIT} and any(item.slice_number is not None for item in items):
+        raise UsageError(
+            f"slices of volumes keep their proportions, with bars where they are not square; the fit {fit} "
+            "is for pictures alone",
+            advice="leave it out, or prepare volumes and pictures apart",
+        )
 
 
 def fitted_image(image: np.ndarray, size: int, fit: Fit) -> np.ndarray:
