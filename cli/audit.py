@@ -288,8 +288,8 @@ def _preprocessing(
     std: str | None,
     preprocess: str | None,
 ) -> "Preprocessing":
+    from activmask.models.user_code import user_function
     from activmask.predictors.preprocessing import Preprocessing
-    from activmask.predictors.user_code import user_function
 
     function = None
     if preprocess is not None:

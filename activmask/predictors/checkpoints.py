@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
+from activmask.models.foreign_code import counted
 from activmask.models.inference import classifier
+from activmask.models.weights import refuse_pickled
 from activmask.predictors.asked import Asked, FoundPredictor
-from activmask.predictors.foreign_code import counted
 from activmask.predictors.passes import images_at_once, in_passes
 from activmask.predictors.predictor import Predictor
 from activmask.predictors.preprocessing import Preprocessing
-from activmask.predictors.weights import refuse_pickled
 from activmask.runs.checkpoint import Checkpoint, load_checkpoint
 from activmask.runs.checkpoint_paths import search_checkpoints
 from activmask.runs.tensor_file import has_header

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from activmask.ground.errors import DataError, UsageError
 from activmask.machine.device import choose_device
+from activmask.models.user_code import network_of
+from activmask.models.weights import PICKLED, load_weights
 from activmask.predictors.asked import Asked, FoundPredictor
 from activmask.predictors.checkpoints import of_checkpoint, own_checkpoint
 from activmask.predictors.libraries import LIBRARIES, library_network, with_library_values
@@ -18,9 +20,8 @@ from activmask.predictors.onnx_files import of_onnx
 from activmask.predictors.predictions_only import of_callable
 from activmask.predictors.preprocessing import Preprocessing
 from activmask.predictors.reading import Kind
-from activmask.predictors.user_code import network_of
-from activmask.predictors.weights import PICKLED, load_weights, read_weights
 from activmask.runs.checkpoint import Checkpoint
+from activmask.runs.weights_file import read_weights
 
 WAYS = (
     "a run's folder, a checkpoint, file.py:function, package.module:function, torchvision:NAME, timm:NAME or "

@@ -16,10 +16,11 @@ from torch import nn
 
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
+from activmask.models.foreign_code import failures_told
 from activmask.models.torchvision_models import give_first_convolution, torchvision_names
-from activmask.predictors.foreign_code import failures_told
+from activmask.models.weights import channels_in, load_weights, outputs_in
 from activmask.predictors.preprocessing import Preprocessing
-from activmask.predictors.weights import channels_in, load_weights, outputs_in, read_weights
+from activmask.runs.weights_file import read_weights
 
 IMAGENET = "imagenet"
 """Stands for the weights that a library has of its own."""

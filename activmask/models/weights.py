@@ -1,4 +1,4 @@
-"""Weights that others saved: safetensors files, read strictly.
+"""Weights that others saved, taken over strictly.
 
 Shapes: C channels, K classes.
 """
@@ -9,7 +9,6 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from activmask.ground.errors import PATH, CheckpointError
-from activmask.runs.tensor_file import read_safetensors
 
 PICKLED = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".tar")
 """How files end that can run code when they are read."""
@@ -33,18 +32,6 @@ def refuse_pickled(path: Path) -> None:
         "safetensors.torch.save_file({name: one.clone().contiguous() for name, one in "
         f"weights.get('state_dict', weights).items()}}, {path.with_suffix('.safetensors').name!r})",
     )
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
-
-    Raises:
-        CheckpointError: it is missing, damaged or pickled.
-    """
-    refuse_pickled(path)
-    if not path.is_file():
-        raise CheckpointError(f"there is no file of weights {PATH}", path=path)
-    return read_safetensors(path)[0]
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, whose: str) -> list[str]:

@@ -14,7 +14,7 @@ from torch import nn
 from activmask.ground.errors import PATH, CheckpointError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.places import real
-from activmask.predictors.foreign_code import failures_told
+from activmask.models.foreign_code import failures_told
 
 
 def network_of(where: str, function: str) -> nn.Module:
