@@ -28,7 +28,7 @@ from activmask.runs.folder import (
     read_written_config,
     seed_folder,
 )
-from activmask.runs.identity import changed_settings, changes_in_words
+from activmask.runs.identity import built_from, changed_files, changed_settings, changes_in_words
 from activmask.runs.manifest import read_entries
 from activmask.runs.names import run_name
 from activmask.training.feed.origin import absolute
@@ -164,6 +164,8 @@ def finished_seeds(
             if metrics is None:
                 continue
             written = read_written_config(folder)
+            begun = read_written(folder)
+            assert begun is not None
         except CheckpointError:
             if mend and (folder / STATE_FILE).exists():
                 continue
@@ -171,6 +173,12 @@ def finished_seeds(
         # Data is known by its digest, wherever it lies and however its place is spelled.
         if other := [name for name in changed_settings(written, config) if name != "data"]:
             raise _other_settings(folder, written, config, other)
+        if files := changed_files(begun.built_from, built_from(config.network), config.network):
+            raise UsageError(
+                f"{PATH} holds a finished run of another network ({files})",
+                path=folder,
+                advice="use another out folder or overwrite it",
+            )
         check_data(seed)
         if written.training.epochs >= config.training.epochs:
             found[seed] = SeedResult(seed=seed, folder=folder, metrics=metrics, trained=False)
