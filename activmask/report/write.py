@@ -21,7 +21,7 @@ WHAT = "report"
 
 def write_report(
     runs: Sequence[Run],
-    out: Path,
+    out: str | Path,
     *,
     device: torch.device | str = "cpu",
     overwrite: bool = False,
@@ -53,6 +53,7 @@ def write_report(
         InUse: another process is writing a report there.
         DataError: the folder cannot be written.
     """
+    out = Path(out)
     with claimed_folder(out, WHAT, lambda: check_target(out, WHAT, MAKER, overwrite=overwrite)):
         if not finished(runs):
             raise UsageError(

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torchvision
 
+from activmask.data.settings import IN_MEMORY
 from activmask.ground.files import write_json, write_whole
 from activmask.ground.refusals import make_folder
 from activmask.models.build import load_plain_weights
@@ -34,7 +35,7 @@ def open_folder(replica: Replica) -> None:
     else:
         for at_the_end in (METRICS_FILE, LAST_FILE):
             (folder / at_the_end).unlink(missing_ok=True)
-    if replica.origin.path:
+    if replica.config.source.data != IN_MEMORY:
         write_whole(folder / SPLITS_FILE, format_entries(replica.origin.entries))
     else:
         (folder / SPLITS_FILE).unlink(missing_ok=True)

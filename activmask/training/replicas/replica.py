@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from activmask.data.arrays import HeldImages
 from activmask.data.samples import Samples
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
@@ -125,6 +126,7 @@ def new_replica(
     world: World = ALONE,
     *,
     written: Sequence[Entry] = (),
+    held: HeldImages | None = None,
 ) -> Replica:
     """Draw one seed's data and initial weights, the same in every process of the world.
 
@@ -135,13 +137,14 @@ def new_replica(
         device: where to compute.
         world: the processes that train it together.
         written: the splits as an interrupted run wrote them down; none draws them.
+        held: the images, where the caller has them in memory.
 
     Raises:
         DataError: the data set is missing, broken or cannot be split as asked.
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
     files = built_from(config.network)
-    train, seen, origin, note = _data(config, seed, device, world, written)
+    train, seen, origin, note = _data(config, seed, device, world, written, held)
     facts = mask_facts(train, config.view, config.objectives)
     check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
@@ -231,7 +234,12 @@ def _second_adam(objectives: Chosen, second: nn.Module | None) -> torch.optim.Ad
 
 
 def _data(
-    config: RunConfig, seed: int, device: torch.device, world: World, written: Sequence[Entry]
+    config: RunConfig,
+    seed: int,
+    device: torch.device,
+    world: World,
+    written: Sequence[Entry],
+    held: HeldImages | None,
 ) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
     """What the replica trains on, what it is judged on, where both come from, and a note."""
     source, view, objectives = config.source, config.view, config.objectives
@@ -244,9 +252,17 @@ def _data(
         threads=config.machine.threads,
         world=world,
         written=written,
+        held=held,
     )
     note = "; ".join(
-        filter(None, (equal_images(source, stored, origin.entries), near_images(source, origin.entries)))
+        filter(
+            None,
+            (
+                *(() if held is None else held.notes),
+                equal_images(source, stored, origin.entries),
+                near_images(source, origin.entries),
+            ),
+        )
     )
     if isinstance(stored, Stream):
         return stored.train, {**stored.splits}, origin, note

@@ -72,11 +72,11 @@ class _ClassLostError(Exception):
 
 
 def prepare_folder(
-    images: Path,
-    labels: Path,
-    out: Path,
+    images: str | Path,
+    labels: str | Path,
+    out: str | Path,
     *,
-    masks: Path | None = None,
+    masks: str | Path | None = None,
     size: int | None = None,
     colour: Colour = "refuse",
     intensity: Literal["image"] | int | None = None,
@@ -118,6 +118,8 @@ def prepare_folder(
             cannot make a data set.
         UsageError: the arguments make no sense together.
     """
+    images, labels, out = Path(images), Path(labels), Path(out)
+    masks = None if masks is None else Path(masks)
     _check_request(images, labels, out, masks, size)
     _check_intensity(intensity)
     plan = plan_items(images, labels, masks)
