@@ -16,7 +16,7 @@ from .audit_export import DRAWS
 from .code_option import Code
 from .console import err, failures_as_sentences, others_talk_aside, write
 from .progress import waiting
-from .ranges import number
+from .ranges import number, numbers
 from .shell import command_line
 from .table_file import check_table_place, write_table
 
@@ -227,7 +227,7 @@ def audit(
                 accept_recipe=accept_recipe,
                 weights=weights,
                 outputs=outputs,
-                class_outputs=_numbers("--class-outputs", class_outputs, int),
+                class_outputs=numbers("--class-outputs", class_outputs, int),
                 preprocess=_preprocessing(channels, size, scale, mean, std, preprocess),
                 without=cast("list[Part]", without or []),
                 draws=draws,
@@ -304,17 +304,7 @@ def _preprocessing(
         channels=channels,
         size=size,
         scale=scale,
-        mean=_numbers("--mean", mean, float) or (),
-        std=_numbers("--std", std, float) or (),
+        mean=numbers("--mean", mean) or (),
+        std=numbers("--std", std) or (),
         function=function,
     )
-
-
-def _numbers(flag: str, text: str | None, kind: type) -> Any:
-    """The numbers of a comma-separated list; None where nothing was said."""
-    if text is None:
-        return None
-    try:
-        return tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"{flag} takes numbers with commas between them", found=f"'{text}'") from None
