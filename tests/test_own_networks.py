@@ -139,6 +139,10 @@ def test_it_is_explained_audited_and_reported(place, trained):
     quick = ("--without", "looks", "--without", "leaks", "--draws", 1, "--json")
     audited = told("audit", "--model", best, "--code", "net.py", *quick, cwd=place)
     assert json.loads(audited.stdout)
+    page = told("report", "run", "--code", "net.py", "--out", "page", cwd=place).stdout.strip()
+    html = (place / page).read_text(encoding="utf-8")
+    assert "net:make" in html
+    assert "code runs only where you name it" not in html
     [own] = am.find_runs([run])
     assert model_name(own.config) == "net:make"
 
