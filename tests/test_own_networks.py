@@ -215,8 +215,40 @@ def test_a_network_that_writes_to_its_images_gets_copies(tmp_path):
     assert (images == 0.75).all()
 
 
+def test_a_function_that_seeds_itself_is_told(tmp_path):
+    text = "import torch\nfrom torch import nn\ndef make():\n    torch.manual_seed(0)\n"
+    file = code(tmp_path, f"{text}    return nn.Sequential(nn.Flatten(), nn.Linear(256, 2))")
+    assert "gives every seed the same initial weights" in built(file, "make").notes[0]
+    with torch.random.fork_rng():
+        torch.manual_seed(9)
+        expected = torch.rand(1)
+        torch.manual_seed(9)
+        built(file, "make")
+        assert torch.equal(torch.rand(1), expected)  # Nobody else's draws are touched.
+
+
+@pytest.mark.process
+def test_weights_that_layers_share_are_saved_and_read(place, tmp_path):
+    file = code(
+        tmp_path,
+        """
+        from torch import nn
+        def make():
+            four = nn.Linear(784, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+            net = nn.Sequential(nn.Flatten(), *four, nn.Linear(4, 2))
+            net[3].weight = net[2].weight
+            return net
+        """,
+    )
+    config = make_config(data=str(place / "d"), model=f"{file}:make", epochs=1, device="cpu", threads=1)
+    [found] = am.train(config, out=tmp_path / "run")
+    model = am.load_checkpoint(found.folder / "best.safetensors", code=[file]).model.network
+    assert model[3].weight is model[2].weight
+
+
 REFUSED = {
-    "returns the same network, or parts of it": "NET = nn.Linear(256, 2)\ndef make(): return NET",
+    "has lazy layers": "def make(): return nn.Sequential(nn.Flatten(), nn.LazyLinear(2))",
+    "returns the same network, or weights of it": "NET = nn.Linear(256, 2)\ndef make(): return NET",
     "makes other initial weights when it is called again": (
         "import numpy\ndef make():\n    net = nn.Sequential(nn.Flatten(), nn.Linear(256, 2))\n"
         "    nn.init.constant_(net[1].bias, float(numpy.random.rand()))\n    return net"

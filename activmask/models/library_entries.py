@@ -32,7 +32,11 @@ def of_library(name: str) -> Model:
     """What is true of a library's network, whether there is one or not."""
     library, network = library_of(name)
     return Model(
-        build=_of_library, source=library, label=network, folder=f"{library}.{network}", batch_norm=True
+        build=_of_library,
+        source=library,
+        label=network,
+        folder=f"{library}.{network}".replace("/", "."),
+        batch_norm=True,
     )
 
 

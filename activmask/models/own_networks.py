@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from activmask.ground.errors import CheckpointError, UsageError
 from activmask.kernels.torch_private import watch
@@ -57,7 +58,7 @@ def own_network(name: str, *, channels: int, classes: int, image_size: int) -> T
     file, function = code_of(name)
     facts = {"channels": channels, "classes": classes, "image_size": image_size}
     make, told = _called(name, user_function(str(file), function), facts)
-    network, notes = _made(name, make), []
+    network, notes = _made(name, make)
     if "channels" not in told:
         notes += fit_channels(network, channels, name)
     images = torch.rand(
@@ -101,42 +102,60 @@ def _called(name: str, function: Callable[..., Any], facts: Mapping[str, int]) -
     return lambda: function(**told), told
 
 
-def _made(name: str, make: Make) -> nn.Module:
-    """A fresh network, once a second call under the same seed was found to make another one of the same."""
-    file, _ = code_of(name)
+def _made(name: str, make: Make) -> tuple[nn.Module, list[str]]:
+    """A fresh network, once others made under the same seed and under another one were compared with it."""
     state = torch.get_rng_state()
-    networks = []
-    for _ in range(2):
-        torch.set_rng_state(state)
-        with looked_in(folder_of(str(file))), failures_told(name, "when it is called"):
-            networks.append(make())
-    one, other = networks
-    if not isinstance(one, nn.Module) or not isinstance(other, nn.Module):
-        raise CheckpointError(
-            f"{name} has to return a network of torch",
-            expected="an nn.Module",
-            found="nothing" if one is None else f"a {type(one).__name__}",
-        )
-    if {id(module) for module in one.modules()} & {id(module) for module in other.modules()} or (
-        {id(tensor) for tensor in one.parameters()} & {id(tensor) for tensor in other.parameters()}
-    ):
-        raise UsageError(
-            f"{name} returns the same network, or parts of it, when it is called again, so seeds would train "
-            "each other's weights; make a new network in each call"
-        )
-    _check_numbers(name, one)
-    ours, theirs = one.state_dict(), other.state_dict()
-    alike = ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
-    if not alike:
+    torch.rand(1)
+    other = _drawn(name, make)
+    torch.set_rng_state(state)
+    one = _drawn(name, make)
+    torch.set_rng_state(state)
+    network = _drawn(name, make)
+    for before in (other, one):
+        if before is network or {*map(id, _tensors(before))} & {*map(id, _tensors(network))}:
+            raise UsageError(
+                f"{name} returns the same network, or weights of it, when it is called again, so seeds would "
+                "train each other's; make a new one in each call"
+            )
+    if not _alike(one, network):
         raise UsageError(
             f"{name} makes other initial weights when it is called again under the same seed, so no run of "
             "it could be repeated; draw them from torch's global generator"
         )
-    return other
+    same = f"{name} gives every seed the same initial weights, so seeds differ in order and shuffles alone"
+    return network, [same] if _alike(other, network) else []
+
+
+def _drawn(name: str, make: Make) -> nn.Module:
+    file, _ = code_of(name)
+    with looked_in(folder_of(str(file))), failures_told(name, "when it is called"):
+        network = make()
+    if not isinstance(network, nn.Module):
+        raise CheckpointError(
+            f"{name} has to return a network of torch",
+            expected="an nn.Module",
+            found="nothing" if network is None else f"a {type(network).__name__}",
+        )
+    _check_numbers(name, network)
+    return network
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
+
+
+def _alike(one: nn.Module, other: nn.Module) -> bool:
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 def _check_numbers(name: str, network: nn.Module) -> None:
-    if not any(weight.requires_grad for weight in network.parameters()):
+    weights = [*network.parameters()]
+    if any(isinstance(weight, UninitializedParameter) for weight in weights):
+        raise UsageError(f"the network of {name} has lazy layers, whose sizes are not known; say them")
+    if not all(isinstance(one, Tensor) for one in network.state_dict().values()):
+        raise UsageError(f"the state of the network of {name} holds more than tensors, which no file does")
+    if not any(weight.requires_grad for weight in weights):
         raise UsageError(f"the network of {name} has no weights that could be trained")
     odd = next((key for key, weight in network.named_parameters() if weight.dtype != torch.float32), None)
     if odd is not None:
