@@ -68,7 +68,7 @@ def test_a_run_of_arrays_knows_them_again_and_is_judged_on_a_folder(place, array
     with pytest.raises(UsageError, match="holds a finished run on other arrays"):
         am.train(config, out=out, data=other)
     more = make_config(**SMALL)
-    with pytest.raises(UsageError, match=r"has changed since .* began"):
+    with pytest.raises(UsageError, match="holds a finished run on other arrays"):
         am.train(more, out=out, data=other, resume=True)
     [on] = am.train(more, out=out, data=arrays, resume=True)
     [straight] = am.train(more, out=tmp_path / "straight", data=arrays)

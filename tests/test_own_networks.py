@@ -121,6 +121,7 @@ def test_its_checkpoints_run_code_only_where_it_is_named_and_the_same(place, tra
     assert "own code talks" not in refused.output
     scored = told("evaluate", best, "--code", "net.py", "--json", cwd=place)
     assert json.loads(scored.stdout)  # What the code prints is not in it.
+    assert not (best.parent / "evaluations.json").exists()  # What it imports may change unseen.
     moved = tmp_path / "elsewhere.py"
     shutil.copy(place / "net.py", moved)
     assert am.load_checkpoint(str(best), code=[str(moved)]).classes == 2
@@ -132,8 +133,8 @@ def test_its_checkpoints_run_code_only_where_it_is_named_and_the_same(place, tra
 @pytest.mark.process
 def test_it_is_explained_audited_and_reported(place, trained):
     run, _ = trained
-    best, image = run / "seed-0" / "best.safetensors", next((place / "d").rglob("*.png"))
-    shutil.copy(image, place / "picture.png")
+    best, image = run / "seed-0" / "best.safetensors", am.read_dataset(place / "d").file_names[0]
+    shutil.copy(place / "d" / image, place / "picture.png")
     told("saliency", best, "picture.png", "--code", "net.py", "--method", "gradcam", cwd=place)
     assert (place / "picture.saliency.png").is_file()
     quick = ("--without", "looks", "--without", "leaks", "--draws", 1, "--json")

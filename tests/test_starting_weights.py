@@ -98,7 +98,7 @@ def test_a_run_starts_from_a_file_and_knows_it_again(place):
     save_file(timm.create_model("test_resnet", num_classes=7).state_dict(), started)
     command = ("train", *SMALL, "--model", "timm:test_resnet", "--weights", started.name, "--out", "file")
     said = told(*command, cwd=place)
-    assert "conv1.weight of 3 channels is summed to one" in " ".join(said.stderr.split())
+    assert ".weight of 3 channels is summed to one" in " ".join(said.stderr.split())
     described = json.loads((place / "file/seed-0/run.json").read_text())
     assert described["built_from"].keys() == {"weights"}
     assert "finished already" in told(*command, cwd=place).stdout

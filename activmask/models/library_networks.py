@@ -3,8 +3,11 @@
 Shapes: B images, C channels, H x W pixels, K classes.
 """
 
+from __future__ import annotations
+
 import difflib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +16,11 @@ from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.models.foreign_code import failures_told
 from activmask.models.library_entries import IMAGENET, library_of
-from activmask.models.settings import Network
 from activmask.models.taps import Tapped
 from activmask.models.torchvision_models import give_first_convolution, torchvision_names
+
+if TYPE_CHECKING:
+    from activmask.models.settings import Network
 
 _SUGGESTED = 5
 _OWN_SCALE = {"googlenet": 0.5, "inception_v3": 0.5}

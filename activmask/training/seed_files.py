@@ -11,6 +11,7 @@ from activmask.data.settings import IN_MEMORY
 from activmask.ground.files import write_json, write_whole
 from activmask.ground.refusals import make_folder
 from activmask.models.build import load_plain_weights
+from activmask.models.library_entries import library_of
 from activmask.runs.checkpoint import save_checkpoint, snapshot
 from activmask.runs.clearing import clear
 from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE
@@ -61,6 +62,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
+            **({"timm": version("timm")} if library_of(replica.config.network.model)[0] == "timm" else {}),
         },
     }
 
