@@ -11,6 +11,7 @@ from activmask.data.dataset import load_samples
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.ground.errors import DataError, UsageError
 from activmask.runs.making import make_config
+from activmask.training.replicas.watcher import Silent
 
 CPU = {"device": "cpu", "threads": 1}
 SMALL = {"model": "cnn", "width": 4, "actdiff": 1.0, "batch_size": 8, "epochs": 2, **CPU}
@@ -34,6 +35,11 @@ def arrays(place):
     samples = load_samples(dataset, range(len(dataset)))
     images = (samples.images[:, 0].numpy() * 255).round().astype(np.uint8)
     return images, samples.masks[:, 0].numpy(), dataset.labels, dataset.subjects, dataset.splits
+
+
+class StoppedAfterAnEpoch(Silent):
+    def epoch(self, seed, row):
+        raise KeyboardInterrupt
 
 
 def weights(results):
@@ -68,11 +74,14 @@ def test_a_run_of_arrays_knows_them_again_and_is_judged_on_a_folder(place, array
     with pytest.raises(UsageError, match="holds a finished run on other arrays"):
         am.train(config, out=out, data=other)
     more = make_config(**SMALL)
-    with pytest.raises(UsageError, match="holds a finished run on other arrays"):
-        am.train(more, out=out, data=other, resume=True)
-    [on] = am.train(more, out=out, data=arrays, resume=True)
-    [straight] = am.train(more, out=tmp_path / "straight", data=arrays)
-    assert same(weights([on]), weights([straight]))
+    stopped = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        am.train(more, out=stopped, data=arrays, progress=StoppedAfterAnEpoch())
+    with pytest.raises(UsageError, match=r"has changed since .* began"):
+        am.train(more, out=stopped, data=other, resume=True)
+    on = am.train(more, out=stopped, data=arrays, resume=True)
+    straight = am.train(more, out=out, data=arrays, resume=True)
+    assert same(weights(on), weights(straight))
     gone = told("evaluate", out, cwd=tmp_path, code=3)
     assert "was trained on arrays, which went with the process that held them" in gone.stderr
     # The pictures that it was trained on are known by their pixels, wherever they lie.
