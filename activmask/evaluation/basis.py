@@ -12,7 +12,7 @@ import torch
 from activmask.data.dataset import CARD_FILE, TABLE_FILE, Dataset
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import CheckpointError, DataError
-from activmask.models.library_entries import library_of
+from activmask.models.library_names import library_of
 from activmask.models.own_code import is_own_code
 from activmask.runs.checkpoint import Description, read_description
 from activmask.runs.folder import METRICS_FILE, RUN_FILE, SPLITS_FILE, seed_of

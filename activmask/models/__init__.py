@@ -4,9 +4,11 @@ Everything that depends on which networks there are is derived from the table be
 defaults, run names, labels, and what is built.
 """
 
-from activmask.models.library_entries import is_of_library, of_library
+from activmask.models.library_entries import of_library
+from activmask.models.library_names import is_of_library
 from activmask.models.model import Model
-from activmask.models.own_code import is_own_code, of_own_code
+from activmask.models.own_code import is_own_code
+from activmask.models.own_entries import of_own_code
 from activmask.models.paper_networks import PAPER_NETWORKS
 from activmask.models.torchvision_entries import RESNET18, RESNET34, of_torchvision
 

@@ -7,7 +7,7 @@ from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.machine.memory import is_out_of_memory, memory_bytes
 from activmask.models import MODELS, find_model, with_any_width
-from activmask.models.library_entries import is_of_library
+from activmask.models.library_names import is_of_library
 from activmask.models.model import USUAL_WIDTH
 from activmask.models.output import ModelOutput
 from activmask.models.own_code import check_own_code, is_own_code

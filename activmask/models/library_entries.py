@@ -1,31 +1,16 @@
-"""Networks as a library builds them, by the names `torchvision:NAME` and `timm:NAME`: their entries."""
+"""Networks as a library builds them: the entry of each."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from activmask.models.library_names import library_of
 from activmask.models.model import Model
 
 if TYPE_CHECKING:
     from torch import nn
 
     from activmask.models.settings import Network
-
-LIBRARIES = ("torchvision", "timm")
-
-IMAGENET = "imagenet"
-"""Stands for the weights that a library has of its own."""
-
-
-def is_of_library(name: str) -> bool:
-    """Whether a name says of which library a network is."""
-    return ":" in name and name.partition(":")[0] in LIBRARIES
-
-
-def library_of(name: str) -> tuple[str, str]:
-    """The library, and its own name for the network."""
-    library, _, network = name.partition(":")
-    return library, network
 
 
 def of_library(name: str) -> Model:

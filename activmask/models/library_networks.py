@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.models.foreign_code import failures_told
-from activmask.models.library_entries import IMAGENET, library_of
+from activmask.models.library_names import IMAGENET, library_of
 from activmask.models.taps import Tapped
 from activmask.models.torchvision_models import give_first_convolution, torchvision_names
 

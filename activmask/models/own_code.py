@@ -1,18 +1,9 @@
-"""Networks that a user's own function makes: their entry, by the name `file.py:function`."""
-
-from __future__ import annotations
+"""Networks that a user's own function makes: by the name `file.py:function`, and by the file's digest."""
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from activmask.ground.errors import PATH, UsageError
-from activmask.models.model import Model
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from activmask.models.settings import Network
 
 _BETWEEN = ".py:"
 
@@ -49,23 +40,3 @@ def code_digest(file: Path) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         raise UsageError(f"{PATH} cannot be read ({error.strerror})", path=file) from error
-
-
-def of_own_code(name: str) -> Model:
-    """What is true of the network that a function makes, as far as it is known before its code runs."""
-    file, function = code_of(name)
-    called = f"{file.stem}:{function}"
-    return Model(
-        build=_own_network,
-        source="the user's own code",
-        label=called,
-        folder=called.replace(":", "."),
-        batch_norm=True,
-        foreign=True,
-    )
-
-
-def _own_network(wanted: Network, *, channels: int, classes: int, image_size: int) -> nn.Module:
-    from activmask.models.own_networks import own_network
-
-    return own_network(wanted.model, channels=channels, classes=classes, image_size=image_size)

@@ -15,7 +15,7 @@ from torch import nn
 
 from activmask.ground.errors import UsageError
 from activmask.models.foreign_code import failures_told
-from activmask.models.library_entries import IMAGENET
+from activmask.models.library_names import IMAGENET
 from activmask.models.library_networks import check_library, timm_library
 from activmask.models.torchvision_models import give_first_convolution
 from activmask.models.weights import channels_in, load_weights, outputs_in

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from activmask.data.settings import Source
 from activmask.ground.settings import declared
-from activmask.models.library_entries import IMAGENET
+from activmask.models.library_names import IMAGENET
 from activmask.models.own_code import code_digest, code_of, is_own_code
 from activmask.models.settings import Network
 from activmask.objectives.chosen import shown_always

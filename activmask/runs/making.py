@@ -12,7 +12,7 @@ from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest
 from activmask.ground.settings import check_value
 from activmask.models import find_model, with_decoder
-from activmask.models.library_entries import IMAGENET, is_of_library
+from activmask.models.library_names import IMAGENET, is_of_library
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, needs, switched_on, that_need

@@ -11,7 +11,7 @@ from activmask.data.settings import IN_MEMORY
 from activmask.ground.files import write_json, write_whole
 from activmask.ground.refusals import make_folder
 from activmask.models.build import load_plain_weights
-from activmask.models.library_entries import library_of
+from activmask.models.library_names import library_of
 from activmask.runs.checkpoint import save_checkpoint, snapshot
 from activmask.runs.clearing import clear
 from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE

@@ -23,7 +23,7 @@ from activmask.models import find_model
 from activmask.models.build import build_model, check_memory
 from activmask.models.double_backward import prepare_double_backward
 from activmask.models.freezing import freeze, head_of, trained_weights
-from activmask.models.library_entries import IMAGENET
+from activmask.models.library_names import IMAGENET
 from activmask.models.library_networks import own_weights
 from activmask.models.output import ModelOutput
 from activmask.models.settings import Network
