@@ -144,15 +144,21 @@ def _weight_gradient(
     padding_rows, padding_columns, positions_per_split,
     kernel_rows: tl.constexpr, kernel_columns: tl.constexpr,
     stride_rows: tl.constexpr, stride_columns: tl.constexpr,
-    spans_taps: tl.constexpr, tf32: tl.constexpr,
+    spans_taps: tl.constexpr, tf32: tl.constexpr, twice: tl.constexpr,
     positions_per_tile: tl.constexpr, channels_per_tile: tl.constexpr, depth_per_tile: tl.constexpr,
 ):  # fmt: skip
-    """A tile of channels x (taps, depth) of one network's gradient, of one part of the positions."""
+    """A tile of channels x (taps, depth) of one network's gradient, of one part of the positions.
+
+    With `twice` two such tiles, of channels side by side: what they multiply is read once.
+    """
     split, group = tl.program_id(1), tl.program_id(2)
-    channel_blocks = tl.cdiv(channels, channels_per_tile)
-    channel = (tl.program_id(0) % channel_blocks) * channels_per_tile + tl.arange(0, channels_per_tile)
+    tiles: tl.constexpr = 2 if twice else 1
+    channel_blocks = tl.cdiv(channels, channels_per_tile * tiles)
+    channel = (tl.program_id(0) % channel_blocks) * (channels_per_tile * tiles) + tl.arange(
+        0, channels_per_tile
+    )
     block = tl.program_id(0) // channel_blocks
-    is_channel = channel < channels
+    is_channel, is_other = channel < channels, channel + channels_per_tile < channels
     tap, inner, is_inner = _reached(block, kernel_rows * kernel_columns, depth, spans_taps, depth_per_tile)
     inner, is_inner = inner[None, :], is_inner[None, :]
     if spans_taps:
@@ -160,6 +166,7 @@ def _weight_gradient(
     positions = images * rows_out * columns_out
     last = tl.minimum(positions, (split + 1) * positions_per_split)
     total = tl.zeros((channels_per_tile, depth_per_tile), tl.float32)
+    other = tl.zeros((channels_per_tile, depth_per_tile), tl.float32)
     for start in range(split * positions_per_split, last, positions_per_tile):
         position = start + tl.arange(0, positions_per_tile)
         is_position = position < last
@@ -175,19 +182,24 @@ def _weight_gradient(
         ours = tl.load(
             source + where + group * depth + inner, mask=inside & is_position[:, None] & is_inner, other=0
         )
-        theirs = tl.load(
-            gradient + (position * (groups * channels) + group * channels)[None, :] + channel[:, None],
-            mask=is_channel[:, None] & is_position[None, :],
-            other=0,
-        )
+        taken = gradient + (position * (groups * channels) + group * channels)[None, :] + channel[:, None]
+        theirs = tl.load(taken, mask=is_channel[:, None] & is_position[None, :], other=0)
         total = tl.dot(theirs, ours, total, input_precision="tf32" if tf32 else "ieee")
+        if twice:
+            theirs = tl.load(
+                taken + channels_per_tile, mask=is_other[:, None] & is_position[None, :], other=0
+            )
+            other = tl.dot(theirs, ours, other, input_precision="tf32" if tf32 else "ieee")
     size = kernel_rows * kernel_columns * depth
     to = parts + (split.to(tl.int64) * groups + group) * channels * size
-    tl.store(
-        to + channel[:, None] * size + tap * depth + inner,
-        total.to(parts.dtype.element_ty),
-        mask=is_channel[:, None] & is_inner,
-    )
+    to += channel[:, None] * size + tap * depth + inner
+    tl.store(to, total.to(parts.dtype.element_ty), mask=is_channel[:, None] & is_inner)
+    if twice:
+        tl.store(
+            to + channels_per_tile * size,
+            other.to(parts.dtype.element_ty),
+            mask=is_other[:, None] & is_inner,
+        )
 
 
 @triton.jit(do_not_specialize=["splits"])
@@ -253,12 +265,12 @@ def weight_gradient(
     spans_taps = depth < FEW_CHANNELS
     taps = kernel_rows * kernel_columns
     blocks = divide_up(taps * depth, tiles.depth) if spans_taps else taps * divide_up(depth, tiles.depth)
-    grid = divide_up(channels, tiles.channels) * blocks, tiles.splits, groups
+    grid = divide_up(channels, tiles.channels * (1 + tiles.twice)) * blocks, tiles.splits, groups
     with torch.cuda.device_of(images):
         _weight_gradient[grid](
             images, gradient, parts, *_sizes(images, gradient, groups), depth, channels,
             *padding, tiles.positions_per_split, kernel_rows, kernel_columns, *stride,
-            spans_taps, precision == "tf32", tiles.positions, tiles.channels, tiles.depth,
+            spans_taps, precision == "tf32", tiles.twice, tiles.positions, tiles.channels, tiles.depth,
             num_warps=tiles.warps, num_stages=tiles.stages,
         )  # fmt: skip
         if tiles.splits > 1:
@@ -282,7 +294,11 @@ def _multiply(
 ) -> None:
     """Fill `result` with the convolution of `source`, or with `turned` with the data gradient."""
     depth, channels = source.shape[1] // groups, result.shape[1] // groups
-    of_output, of_input, *of_taps = weight.stride()
+    own = weight.unflatten(0, (groups, -1))
+    if turned and precision == "tf32" and depth >= FEW_CHANNELS:
+        # The tensor cores take tf32 only along what is added up; else it is gathered number by number.
+        own = own.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
+    of_group, of_output, of_input, *of_taps = own.stride()
     kernel_rows, kernel_columns = weight.shape[2:]
     steps = stride if turned else (1, 1)
     positions = len(result) * divide_up(result.shape[2], steps[0]) * divide_up(result.shape[3], steps[1])
@@ -291,9 +307,9 @@ def _multiply(
     grid = divide_up(positions, tiles.positions) * divide_up(channels, tiles.channels), groups, phases
     with torch.cuda.device_of(source):
         _product[grid](
-            source, weight, weight if bias is None else bias, result,
+            source, own, own if bias is None else bias, result,
             *_sizes(source, result, groups), depth, channels,
-            len(weight) // groups * of_output, *((of_input, of_output) if turned else (of_output, of_input)),
+            of_group, *((of_input, of_output) if turned else (of_output, of_input)),
             *of_taps, *padding, kernel_rows, kernel_columns, *stride,
             turned, bias is not None, depth < FEW_CHANNELS, precision == "tf32",
             tiles.positions, tiles.channels, tiles.depth, num_warps=tiles.warps, num_stages=tiles.stages,
