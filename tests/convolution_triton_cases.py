@@ -148,6 +148,18 @@ def test_other_products_equal_float64_as_far_as_they_round(name, precision):
     check(CASES[name], precision)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "ieee"])
+@pytest.mark.parametrize("size", [(1, 1, 1, 1), (3, 5, 7, 6), (2, 70, 9, 11), (40, 33, 20, 20)])
+def test_the_gradient_in_a_bias_is_a_sum_over_all_positions(size, precision):
+    source = torch.Generator().manual_seed(2)
+    gradient = in_guard(torch.randn(size, generator=source).to(DEVICE, TYPES[precision]))
+    found = form.bias_gradient(gradient)
+    assert found.dtype == gradient.dtype
+    expected = gradient.double().sum((0, 2, 3))
+    largest = float(gradient.double().abs().sum((0, 2, 3)).max())
+    torch.testing.assert_close(found.double(), expected, rtol=2**-7, atol=1e-6 * largest)
+
+
 def test_a_weight_may_lie_in_any_order():
     case = Case(networks=1, inside=16, outside=2, size=(3, 4))
     images, weight, bias, gradient = drawn(case, "ieee")

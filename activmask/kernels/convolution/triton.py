@@ -21,6 +21,8 @@ import triton  # type: ignore[import-untyped, unused-ignore]
 from torch import Tensor
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
+from activmask.kernels.ahead import launch
+from activmask.kernels.batch_norm.parts import parts_of
 from activmask.kernels.convolution.reference import output_shape
 from activmask.kernels.convolution.tiles import (
     FEW_CHANNELS,
@@ -31,6 +33,7 @@ from activmask.kernels.convolution.tiles import (
 )
 
 _ADDED_PER_PROGRAM = 1024
+_ADDED_TOGETHER = 32
 # Sizes that no address is aligned by: one compiled form serves them all.
 _LOOSE = [
     *("images", "rows_in", "columns_in", "rows_out", "columns_out", "groups"),
@@ -214,6 +217,36 @@ def _add_up(parts, result, size, splits, elements: tl.constexpr):
     tl.store(result + place, total.to(result.dtype.element_ty), mask=exists)
 
 
+@triton.jit(do_not_specialize=["rows", "rows_per_part"])
+def _column_sums(
+    gradient, parts, rows, channels, rows_per_part,
+    channels_per_tile: tl.constexpr, rows_per_tile: tl.constexpr,
+):  # fmt: skip
+    """Each channel's sum over a part of the rows."""
+    channel = tl.program_id(0) * channels_per_tile + tl.arange(0, channels_per_tile)
+    first = tl.program_id(1) * rows_per_part
+    last = tl.minimum(first + rows_per_part, rows)
+    total = tl.zeros((rows_per_tile, channels_per_tile), tl.float32)
+    for start in range(first, last, rows_per_tile):
+        row = start + tl.arange(0, rows_per_tile)
+        exists = (row < last)[:, None] & (channel < channels)[None, :]
+        where = row[:, None] * channels + channel[None, :]
+        total += tl.load(gradient + where, mask=exists, other=0).to(tl.float32)
+    tl.store(parts + tl.program_id(1) * channels + channel, tl.sum(total, 0), mask=channel < channels)
+
+
+@triton.jit(do_not_specialize=["count"])
+def _parts_added(
+    parts, result, channels, count, channels_per_tile: tl.constexpr, parts_per_tile: tl.constexpr
+):
+    """The sum of `count` parts, at once."""
+    channel = tl.program_id(0) * channels_per_tile + tl.arange(0, channels_per_tile)
+    part = tl.arange(0, parts_per_tile)
+    exists = (part < count)[:, None] & (channel < channels)[None, :]
+    total = tl.sum(tl.load(parts + part[:, None] * channels + channel[None, :], mask=exists, other=0), 0)
+    tl.store(result + channel, total.to(result.dtype.element_ty), mask=channel < channels)
+
+
 def conv2d(
     images: Tensor,
     weight: Tensor,
@@ -267,17 +300,43 @@ def weight_gradient(
     blocks = divide_up(taps * depth, tiles.depth) if spans_taps else taps * divide_up(depth, tiles.depth)
     grid = divide_up(channels, tiles.channels * (1 + tiles.twice)) * blocks, tiles.splits, groups
     with torch.cuda.device_of(images):
-        _weight_gradient[grid](
+        launch(
+            _weight_gradient, grid,
             images, gradient, parts, *_sizes(images, gradient, groups), depth, channels,
             *padding, tiles.positions_per_split, kernel_rows, kernel_columns, *stride,
             spans_taps, precision == "tf32", tiles.twice, tiles.positions, tiles.channels, tiles.depth,
             num_warps=tiles.warps, num_stages=tiles.stages,
         )  # fmt: skip
         if tiles.splits > 1:
-            _add_up[(divide_up(weight.numel(), _ADDED_PER_PROGRAM),)](
-                parts, weight, weight.numel(), tiles.splits, _ADDED_PER_PROGRAM
+            launch(
+                _add_up,
+                (divide_up(weight.numel(), _ADDED_PER_PROGRAM),),
+                parts,
+                weight,
+                weight.numel(),
+                tiles.splits,
+                _ADDED_PER_PROGRAM,
             )
     return weight
+
+
+def bias_gradient(gradient: Tensor) -> Tensor:
+    """The gradient in the bias, (R * D,), given that in the output, (B, R * D, H', W')."""
+    channels = gradient.shape[1]
+    rows = gradient.numel() // channels
+    cut = parts_of(rows, channels)
+    parts = gradient.new_empty(cut.parts, channels, dtype=torch.float32)
+    sums = gradient.new_empty(channels)
+    with torch.cuda.device_of(gradient):
+        launch(
+            _column_sums, cut.grid,
+            gradient, parts, rows, channels, cut.rows_per_part, cut.channels_per_tile, cut.rows_per_tile,
+        )  # fmt: skip
+        launch(
+            _parts_added, (divide_up(channels, _ADDED_TOGETHER),),
+            parts, sums, channels, cut.parts, _ADDED_TOGETHER, cut.parts_per_tile,
+        )  # fmt: skip
+    return sums
 
 
 def _multiply(
@@ -306,7 +365,8 @@ def _multiply(
     tiles = product_tiles(positions, channels, depth, groups * phases, precision)
     grid = divide_up(positions, tiles.positions) * divide_up(channels, tiles.channels), groups, phases
     with torch.cuda.device_of(source):
-        _product[grid](
+        launch(
+            _product, grid,
             source, own, own if bias is None else bias, result,
             *_sizes(source, result, groups), depth, channels,
             of_group, *((of_input, of_output) if turned else (of_output, of_input)),
