@@ -47,9 +47,14 @@ def prepare_folder(
         ),
     ] = None,
     colour: Annotated[
-        Literal["refuse", "convert"],
-        typer.Option(help="Skip colour images, or convert them to grey (luma).", rich_help_panel="Input"),
-    ] = "refuse",
+        Literal["keep", "grey", "refuse"] | None,
+        typer.Option(
+            help="Keep colours (three channels), make all images grey (luma), or skip those in colour; left "
+            "out, colours are kept where any image shows some.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ] = None,
     label_from_mask: Annotated[
         bool,
         typer.Option(
@@ -118,6 +123,15 @@ def prepare_folder(
             show_default=False,
         ),
     ] = None,
+    fit: Annotated[
+        Literal["pad", "crop", "stretch"] | None,
+        typer.Option(
+            help="How images that are not square fill --size: with black bars (pad, if left out), cut to "
+            "their middle, or stretched.",
+            rich_help_panel="Output",
+            show_default=False,
+        ),
+    ] = None,
     intensity: Annotated[
         str | None,
         typer.Option(
@@ -147,6 +161,7 @@ def prepare_folder(
                 data,
                 masks=masks,
                 size=size,
+                fit=fit,
                 colour=colour,
                 intensity=_intensity(intensity),
                 mask_reading=asked_reading(mask_values, mask_threshold, mask_invert),
@@ -190,10 +205,13 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
     for split, counts in written.counts.items():
         table.add_row(split, *(str(counts.get(k, 0)) for k in summary.classes.values()))
     print_table(table)
+    depth = f"{written.bit_depth} bits{' a channel' if written.channels > 1 else ''}"
     out.print(
-        f"{written.images} images of {written.height} x {written.width} px, {written.bit_depth} bits; "
-        f"{written.masks} masks"
+        f"{written.images} images of {written.height} x {written.width} px, {depth}; {written.masks} masks"
     )
+    out.print(summary.colours)
+    if summary.fitted:
+        out.print(summary.fitted)
     if summary.masks.files:
         out.print(summary.masks.sentence())
     if summary.volumes:

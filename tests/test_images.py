@@ -101,26 +101,26 @@ def test_transparent_colour_key_is_refused_only_if_used(tmp_path, pixels, key):
     read_grey(save(tmp_path / "b.png", pixels, transparency=unused))
 
 
-def test_colour_is_refused_or_converted_to_luma(tmp_path):
+def test_colour_is_refused_or_becomes_its_luma(tmp_path):
     path = save(tmp_path / "a.png", coloured(255, 0, 0))
     with pytest.raises(DataError, match=r"a\.png is a colour image, expected grey"):
         read_grey(path)
-    np.testing.assert_allclose(read_grey(path, colour="convert"), 0.299, atol=1e-6)
-    assert read_grey(save(tmp_path / "w.png", coloured(255, 255, 254)), colour="convert").max() <= 1
+    np.testing.assert_allclose(read_grey(path, colour="grey"), 0.299, atol=1e-6)
+    assert read_grey(save(tmp_path / "w.png", coloured(255, 255, 254)), colour="grey").max() <= 1
 
 
 def test_cmyk_jpeg_counts_as_colour(tmp_path):
     Image.new("CMYK", (8, 8), (0, 200, 200, 0)).save(tmp_path / "a.jpg")
     with pytest.raises(DataError, match="colour"):
         read_grey(tmp_path / "a.jpg")
-    assert read_grey(tmp_path / "a.jpg", colour="convert").shape == (8, 8)
+    assert read_grey(tmp_path / "a.jpg", colour="grey").shape == (8, 8)
 
 
 def test_colour_of_sixteen_bits_is_refused_instead_of_cut_to_eight(tmp_path):
     header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
     (tmp_path / "a.png").write_bytes(png(header, zlib.compress(b"\0" + struct.pack(">HHH", 300, 300, 300))))
     with pytest.raises(DataError, match="several channels of 16 bits"):
-        read_grey(tmp_path / "a.png", colour="convert")
+        read_grey(tmp_path / "a.png", colour="grey")
 
 
 def png(header: bytes, data: bytes) -> bytes:

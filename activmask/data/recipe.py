@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from activmask.data.dataset import CARD_FILE, Dataset, read_card
+from activmask.data.dataset import CARD_FILE, CHANNELS_ENTRY, Dataset, read_card
 from activmask.data.files.intensities import card_intensity
 from activmask.ground.errors import PATH, DataError
 
@@ -35,6 +35,8 @@ _DECISIVE = (
     "resized_to",
     "mask_reading",
     "bit_depth",
+    "fit",
+    CHANNELS_ENTRY,
     "formats",
     "mask_labels",
     OWN,
@@ -42,7 +44,9 @@ _DECISIVE = (
 _COMPARED = ("source", "intensity", "window", "labels", "channel", "modality", "orientation", "crop", OWN)
 """What two sets of images must have in common for a network of one to be asked about the other.
 
-How masks are read is each set's own affair, and so is whether colour was met: grey is grey.
+How masks are read is each set's own affair, and so is what became of colours in a set of grey images:
+grey is grey. How pictures that are not square became so is not compared either: of square ones it is of
+no account.
 """
 
 
@@ -70,6 +74,8 @@ def recipe_differences(own: Recipe, other: Recipe) -> list[str]:
         if _canonical(name, own.get(name)) != _canonical(name, other.get(name))
     ]
     sizes = [(recipe.get("height"), recipe.get("width")) for recipe in (own, other)]
+    if _channels(own) != _channels(other):
+        found.append(f"images are {_channels(other)}, the run's {_channels(own)}")
     if None not in (*sizes[0], *sizes[1]) and sizes[0] != sizes[1]:
         found.append(f"images are stored at {_side(sizes[1])}, the run's at {_side(sizes[0])}")
     return found
@@ -79,6 +85,10 @@ def _canonical(name: str, value: Any) -> Any:
     if name == "channel":
         return value or 0
     return value.casefold() if isinstance(value, str) else value
+
+
+def _channels(recipe: Recipe) -> str:
+    return "in colour" if recipe.get(CHANNELS_ENTRY) == 3 else "grey"
 
 
 def _shown(value: Any) -> str:

@@ -124,7 +124,9 @@ def _check_depth(path: Path, image: Image.Image) -> None:
     # A BMP file of 16 bits has them for all three channels together.
     if ";16" in stored and image.format != "BMP" and not image.mode.startswith("I"):
         raise DataError(
-            f"{PATH} has several channels of 16 bits", path=path, advice="save it as a grey image of 16 bits"
+            f"{PATH} has several channels of 16 bits",
+            path=path,
+            advice="save it in colour with 8 bits a channel, or as a grey image of 16 bits",
         )
     if image.mode == "I" and image.format != "PNG":
         raise DataError(

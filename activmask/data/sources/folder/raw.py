@@ -7,8 +7,9 @@ import numpy as np
 from activmask.data.files.images import from_stored
 from activmask.data.files.intensities import FULL_RANGE, Intensity
 from activmask.data.raw_files import Preparing, RawImage, in_data_set, reading_of
+from activmask.data.sources.folder.fitting import card_fit
+from activmask.data.sources.folder.items import as_prepared
 from activmask.data.sources.folder.kinds import header_of, kind_of
-from activmask.data.sources.folder.prepare import as_prepared
 from activmask.data.sources.folder.volumes import card_rules
 from activmask.ground.errors import PATH, DataError, UsageError
 
@@ -35,13 +36,14 @@ def read_original(how: Preparing, path: Path, mask: Path | None, number: int | N
         bits=16 if how.recipe.get("bit_depth") == 16 else 8,
         colour=how.colour,
         intensity=how.intensity,
+        fit=card_fit(how.recipe),
         reading=None if mask is None or kind == "NIfTI" else reading_of(how, mask),
         rules=card_rules(how.recipe),
     )
     if not resized:
         _check_size(how, path, stored)
     if mask is not None and region is None:
-        region = np.zeros(stored.shape, np.bool_)
+        region = np.zeros(stored.shape[:2], np.bool_)
     return RawImage(pixels=from_stored(stored), inside=None if mask is None else region)
 
 
