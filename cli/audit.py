@@ -13,6 +13,7 @@ from activmask.runs.description import Device
 from activmask.saliency.methods import USUAL_METHOD
 
 from .audit_export import DRAWS
+from .code_option import Code
 from .console import err, failures_as_sentences, others_talk_aside, write
 from .progress import waiting
 from .ranges import number, numbers
@@ -198,6 +199,7 @@ def audit(
     seed: Annotated[
         int, number(RUN_SEEDS, help="Of everything that is drawn.", rich_help_panel="Machine")
     ] = 0,
+    code: Code = None,
 ) -> None:
     """Ask of any trained classifier what its score is made of, by images and masks.
 
@@ -235,6 +237,7 @@ def audit(
                 sensitivity=sensitivity,
                 device=device,
                 seed=seed,
+                code=code or (),
                 told=told,
             )
         _print(audited, as_json=as_json)
@@ -288,8 +291,8 @@ def _preprocessing(
     std: str | None,
     preprocess: str | None,
 ) -> "Preprocessing":
+    from activmask.models.user_code import user_function
     from activmask.predictors.preprocessing import Preprocessing
-    from activmask.predictors.user_code import user_function
 
     function = None
     if preprocess is not None:

@@ -90,12 +90,13 @@ class Dataset:
         return len(self.file_names)
 
 
-def read_dataset(root: Path) -> Dataset:
+def read_dataset(root: str | Path) -> Dataset:
     """Read and check a data set's table, its card, and the header of every file it names.
 
     Raises:
         DataError: anything missing, broken or contradictory, with its file and row.
     """
+    root = Path(root)
     if not root.is_dir():
         raise DataError(
             f"the data set folder {PATH} does not exist",

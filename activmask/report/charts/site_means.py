@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import ARRAYS, IN_MEMORY
 from activmask.ground.shown import shown
 from activmask.report.charts.chart import WIDTH, Chart, drawing
 from activmask.report.findings.series import finished, the_data_set
@@ -43,7 +43,7 @@ def site_means(runs: Sequence[Run]) -> Chart | None:
         DataError: the data set is missing or broken.
     """
     ended = finished(runs)
-    if not ended or ended[0].config.source.data == IN_MEMORY:
+    if not ended or ended[0].config.source.data in {ARRAYS, IN_MEMORY}:
         return None
     data, first = the_data_set(ended), ended[0]
     seed = min(first.seeds)

@@ -109,6 +109,7 @@ def look(
     epoch: Epoch,
     top: float,
     device: torch.device | str = "cpu",
+    code: Sequence[Path] = (),
 ) -> Gallery:
     """Let every network of one data set explain its decision on a few validation images.
 
@@ -120,6 +121,7 @@ def look(
         epoch: which checkpoint, the last epoch's or the best's.
         top: share of the pixels that count as the highest, in (0, 1].
         device: where to compute.
+        code: Python files that may run, as in `load_checkpoint`.
 
     Raises:
         UsageError: no run has finished the seed, or `images` or `top` makes no sense.
@@ -141,7 +143,7 @@ def look(
         names = common or _pick(samples, set(samples.names), images)
         path = seed_folder(run.folder, own) / CHECKPOINT_FILES[epoch]
         try:
-            looks[place] = _looks(path, samples.subset(_indices(samples, names)), top, device)
+            looks[place] = _looks(path, samples.subset(_indices(samples, names)), top, device, code)
         except CheckpointError as error:
             notes.append(f"{' '.join(place)} is missing: {error}.")
     if not looks:
@@ -269,8 +271,10 @@ def _shown(stored: Samples, view: View) -> tuple[Shown, ...]:
     )
 
 
-def _looks(path: Path, stored: Samples, top: float, device: torch.device | str) -> tuple[Look, ...]:
-    checkpoint = load_checkpoint(path)
+def _looks(
+    path: Path, stored: Samples, top: float, device: torch.device | str, code: Sequence[Path]
+) -> tuple[Look, ...]:
+    checkpoint = load_checkpoint(path, code=code)
     view = checkpoint.config.view
     seen = as_judged(stored, view, checkpoint.config.objectives)
     check_fit(checkpoint, seen)

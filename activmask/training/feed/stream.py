@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, Source, View, split_seed
@@ -24,11 +25,12 @@ from activmask.machine.world import ALONE, World
 from activmask.objectives.chosen import Chosen
 from activmask.runs.manifest import Entry, file_content, table_rows
 from activmask.training.feed.kept_masks import judged_lenders, training_masks
-from activmask.training.feed.origin import Origin, origin_in_memory, origin_on_disk
+from activmask.training.feed.origin import Origin, origin_in_memory, origin_of_arrays, origin_on_disk
 from activmask.training.feed.sources import (
     check_scale,
     check_split,
     drawn_splits,
+    held_splits,
     read_splits,
     split_rows,
 )
@@ -116,6 +118,7 @@ def open_stored(
     threads: int = 0,
     world: World = ALONE,
     written: Sequence[Entry] = (),
+    held: HeldImages | None = None,
 ) -> tuple[dict[str, Samples] | Stream, Origin]:
     """Train, valid and test in memory as stored, or a stream where they would take too much of it.
 
@@ -128,6 +131,7 @@ def open_stored(
         threads: the run's, as in `worker_count`.
         world: the processes that train together.
         written: the splits as the run wrote them down; none draws them.
+        held: the images, where the caller has them in memory.
 
     Returns:
         The images, and where they come from.
@@ -136,6 +140,9 @@ def open_stored(
         DataError: a data set that is missing, broken or cannot be split as asked, or has lost images
             that were written down.
     """
+    if held is not None:
+        splits = held_splits(held, source, view, objectives, seed)
+        return splits, origin_of_arrays(splits, held)
     if source.data == IN_MEMORY:
         drawn = drawn_splits(split_seed(source, seed), view, objectives)
         return drawn, origin_in_memory(drawn)

@@ -64,11 +64,11 @@ class _ClassLostError(Exception):
 
 
 def prepare_folder(
-    images: Path,
-    labels: Path,
-    out: Path,
+    images: str | Path,
+    labels: str | Path,
+    out: str | Path,
     *,
-    masks: Path | None = None,
+    masks: str | Path | None = None,
     size: int | None = None,
     fit: Fit | None = None,
     colour: Colour | None = None,
@@ -129,6 +129,8 @@ def prepare_folder(
             cannot make a data set.
         UsageError: the arguments make no sense together.
     """
+    images, labels, out = Path(images), Path(labels), Path(out)
+    masks = None if masks is None else Path(masks)
     check_request(images, labels, out, masks, size)
     check_intensity(intensity)
     plan = plan_items(images, labels, masks, label_from_mask=label_from_mask)
