@@ -8,6 +8,15 @@ from activmask.ground.errors import UsageError
 from activmask.ground.settings import Range
 
 
+def ends(flag: str, text: str) -> tuple[float, float]:
+    """The two numbers of a text such as -160,240 (raises UsageError, which names the flag)."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise UsageError(f"{flag} must be two numbers LO,HI", found=repr(text)) from None
+    return low, high
+
+
 def number(allowed: Range, *flags: str, help: str, **more: Any) -> Any:  # noqa: A002 - typer's name
     """An option as `typer.Option` makes it of the same arguments, for a number of a range or none."""
 

@@ -23,7 +23,7 @@ from activmask.saliency.maps import TOP_SHARE
 from activmask.saliency.render import blend, outline
 
 Picture = Floats | NDArray[np.bool_]
-"""(H, W), values in [0, 1]."""
+"""(H, W), or (H, W, 3) in colour; values in [0, 1]."""
 
 Painter = Callable[[Axes, Look], bool]
 """Paints a cell and says whether there was anything to paint."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from activmask.data.samples import Samples
+from activmask.data.samples import Samples, as_picture
 from activmask.data.settings import IN_MEMORY, View, split_seed
 from activmask.data.view import as_seen, at_network_size
 from activmask.evaluation.evaluate import check_fit
@@ -47,7 +47,7 @@ class Shown:
     name: str
     label: int
     image: Floats
-    """(H, W) in [0, 1]."""
+    """(H, W) in [0, 1], or (H, W, 3) in colour."""
     given: NDArray[np.bool_] | None
     """(H, W), the mask before its dilation, or None."""
     dilated: NDArray[np.bool_] | None
@@ -263,7 +263,7 @@ def _shown(stored: Samples, view: View) -> tuple[Shown, ...]:
         Shown(
             name=stored.names[i],
             label=int(stored.labels[i]),
-            image=given.images[i, 0].numpy(),
+            image=as_picture(given.images[i]),
             given=given.masks[i, 0].numpy() if stored.has_mask[i] else None,
             dilated=dilated.masks[i, 0].numpy() if stored.has_mask[i] else None,
         )

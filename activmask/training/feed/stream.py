@@ -5,7 +5,7 @@ memory. Both give the same bits: order, shuffles and random crops are drawn by t
 process; workers only read, dilate and crop to the middle. A script that trains on a stream needs
 the `if __name__ == "__main__":` of every program that starts processes.
 
-Shapes: N images, B of a batch, T the network's side in px.
+Shapes: N images, B of a batch, C channels, T the network's side in px.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ RESIDENT_BYTES = 2**31
 Each seed of a run holds its own; beside the program a process was measured to need 1.4 times as much.
 """
 
-_BYTES_PER_PIXEL = 4 + 1
+_BYTES_PER_VALUE, _BYTES_PER_MASK_PIXEL = 4, 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,12 @@ class StreamedImages:
 
     @property
     def shape(self) -> torch.Size:
-        """(N, 1, T, T)."""
-        return torch.Size((len(self.rows), 1, self.side, self.side))
+        """(N, C, T, T)."""
+        channels = self.workers.reader.train_table.channels
+        return torch.Size((len(self.rows), channels, self.side, self.side))
 
     def split(self, size: int) -> Iterator[Tensor]:
-        """Images (size, 1, T, T) in [0, 1] after images, the last of them perhaps fewer."""
+        """Images (size, C, T, T) in [0, 1] after images, the last of them perhaps fewer."""
         for images, _ in self.read(torch.arange(len(self.rows)).split(size)):
             yield images
 
@@ -150,7 +151,8 @@ def open_stored(
     rows = table_rows(written, dataset) if written else split_rows(source, dataset, seed)
     images = sum(len(chosen) for chosen in rows.values())
     stored: dict[str, Samples] | Stream
-    if images * dataset.height * dataset.width * _BYTES_PER_PIXEL <= RESIDENT_BYTES:
+    of_pixel = _BYTES_PER_VALUE * dataset.channels + _BYTES_PER_MASK_PIXEL
+    if images * dataset.height * dataset.width * of_pixel <= RESIDENT_BYTES:
         stored = read_splits(dataset, rows, view, objectives)
     else:
         count = worker_count(threads, world)
