@@ -57,7 +57,8 @@ QUICK = ("--without", "leaks", "--without", "looks", "--draws", 1)
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     root = write_folder(tmp_path_factory.mktemp("audit"))
-    told("prepare-folder", "images", "--masks", "masks", "--labels", "labels.csv", "--out", "own", cwd=root)
+    command = ("prepare-folder", "images", "--masks", "masks", "--labels", "labels.csv", "--out", "own")
+    assert "activmask audit --data own --model net.py:make\n" in told(*command, cwd=root).stdout
     (root / "net.py").write_text(NET)
     (root / "reads.py").write_text(READS)
     save_file(ReadsTheCorner().state_dict(), root / "reads.safetensors")
@@ -192,7 +193,11 @@ def test_an_auc_below_chance_names_the_flag_that_turns_the_classes_round(place):
         (("--data", "own", "--model", "net.py:make", "--report", "images"), 2, "not a page of an audit"),
         (("--data", "own", "--model", "net.py:make", "--report", "labels.csv/page"), 3, "page of an audit"),
         (("--data", "own", "--model", "net.py:make", "--report", "x" * 300), 3, "name too long"),
-        (("--data", "own", "--model", "net.py:make", "--predictions", f"{'x' * 300}.csv"), 3, "name too long"),
+        (
+            ("--data", "own", "--model", "net.py:make", "--predictions", f"{'x' * 300}.csv"),
+            3,
+            "name too long",
+        ),
         (("--data", "own", "export"), 2, "stands before the command export"),
     ],
 )
