@@ -356,7 +356,7 @@ def _multiply(
     """Fill `result` with the convolution of `source`, or with `turned` with the data gradient."""
     depth, channels = source.shape[1] // groups, result.shape[1] // groups
     own = weight.unflatten(0, (groups, -1))
-    if turned and precision == "tf32" and depth % _READ_TOGETHER == 0:
+    if turned and precision == "tf32" and depth % _READ_TOGETHER == 0 and depth > FEW_CHANNELS:
         # The tensor cores take tf32 only along what is added up; else it is gathered number by number.
         own = own.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
     of_group, of_output, of_input, *of_taps = own.stride()
