@@ -128,10 +128,10 @@ def check_agreement(ours: Callable[..., None], device: torch.device) -> None:
     )
     steps, stopped = torch.full((len(sizes),), 3.0, device=device), torch.tensor([0.0, 1.0], device=device)
     found = [weights, gradient, first, second.square(), steps]
-    exact = [each.double() for each in found]
+    exact = weights, gradient, first, second, steps = [each.double() for each in found]
     settings = 0.01, 0.9, 0.999, 1e-8
     ours(*found, stopped, parts.blocks, *settings)
-    reference.adam(*exact, stopped.double(), parts.sizes, *settings)
+    reference.adam(weights, gradient, first, second, steps, stopped.double(), parts.sizes, *settings)
     apart = max(
         float((own - right).abs().max() / right.abs().max()) for own, right in zip(found, exact, strict=True)
     )
