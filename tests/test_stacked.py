@@ -229,7 +229,7 @@ def test_a_network_lives_on_as_a_view_of_the_stack():
         stacked.weights.zero_()
     assert all(not parameter.any() for network in nets for parameter in network.parameters())
     images = torch.rand(SEEDS, BATCH, 1, SIDE, SIDE, dtype=torch.float64)
-    forward(stacked, leaves(stacked), images)
+    forward(stacked, *leaves(stacked), images)
     counts = [t for name, t in plain_weights(nets[1]).items() if name.endswith("num_batches_tracked")]
     assert len(counts) == 20
     assert all(count == 1 for count in counts)
@@ -242,7 +242,7 @@ def test_evaluation_is_that_of_each_network_and_changes_nothing():
     images = torch.rand(SEEDS, BATCH, 1, SIDE, SIDE, dtype=torch.float64)
     before = stacked.statistics.clone()
     with mode(stacked, training=False), torch.no_grad():
-        logits = forward(stacked, leaves(stacked), images, reconstruct=False).logits
+        logits = forward(stacked, *leaves(stacked), images, reconstruct=False).logits
     assert stacked.template.training
     assert torch.equal(stacked.statistics, before)
     for network, own, ours in zip(alone, images, logits, strict=True):
