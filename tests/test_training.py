@@ -43,6 +43,9 @@ RESUMED = (
     "classify shuffled",
     "cutout",
     "share of masks",
+    "practice",
+    "changed by words",
+    "drawn alike",
     "dropout",
 )
 

@@ -13,7 +13,7 @@ from activmask.ground.errors import PATH, ActivmaskError, CheckpointError
 from activmask.machine.memory import is_out_of_memory
 from activmask.models.build import build_model, load_plain_weights, plain_weights
 from activmask.runs.checkpoint_format import FORMAT
-from activmask.runs.description import RunConfig, flat
+from activmask.runs.description import RunConfig, written
 from activmask.runs.entries import ALWAYS, DESCRIPTION
 from activmask.runs.folder import (
     BEST_FILE,
@@ -62,7 +62,7 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` reads back."""
-        return {**vars(self), "config": flat(self.config), "format": FORMAT}
+        return {**vars(self), "config": written(self.config), "format": FORMAT}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Description":

@@ -1,6 +1,6 @@
 """What describes a run: one frozen object composed of the settings of those who read them.
 
-It is flat for flags, TOML and JSON alone, see `flat` and `compose`.
+It is flat for flags, TOML and JSON alone, see `flat`, `written` and `compose`.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, usual_settings
 from activmask.objectives.objective import Objective
+from activmask.runs.optimisation import Optimisation, without_unused
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -76,6 +77,7 @@ class RunConfig:
     objectives: Chosen = field(default_factory=usual_settings)
     """The settings of every objective in the order of `OBJECTIVES`, those that are off too."""
     training: Training = field(default_factory=Training)
+    optimisation: Optimisation = field(default_factory=Optimisation)
     machine: Machine = field(default_factory=Machine)
 
     def __getitem__(self, name: str) -> Any:
@@ -89,6 +91,7 @@ _PARTS: tuple[tuple[str, type, str], ...] = (
     ("network", Network, "Model"),
     ("objectives", tuple, "Objective"),
     ("training", Training, "Training"),
+    ("optimisation", Optimisation, "Optimisation"),
     ("machine", Machine, "Machine"),
 )
 """The parts of a run: attribute, class and the panel of the help that its flags stand in."""
@@ -116,7 +119,7 @@ def _all_settings(listed: tuple[Objective[Any], ...]) -> tuple[Mapping[str, Sett
 
 
 def flat(config: RunConfig) -> dict[str, Any]:
-    """Every setting of a run with its value, as JSON and TOML hold them."""
+    """Every setting of a run with its value."""
     # A description made before an objective was listed lacks that one's settings.
     chosen = [one.of(config.objectives) for one in OBJECTIVES.values()]
     values: dict[str, Any] = {"preset": config.preset}
@@ -126,8 +129,13 @@ def flat(config: RunConfig) -> dict[str, Any]:
     return values
 
 
+def written(config: RunConfig) -> dict[str, Any]:
+    """A run's settings as JSON and TOML hold them: all but `Optimisation`'s that are not used."""
+    return without_unused(flat(config))
+
+
 def compose(values: Mapping[str, Any]) -> RunConfig:
-    """The inverse of `flat`; what is not there has its default. Values are not checked."""
+    """The inverse of `flat` and of `written`; what is not there has its default. Values are not checked."""
     chosen = tuple(filled(one.settings, values) for one in OBJECTIVES.values())
     parts: dict[str, Any] = {name: filled(part, values) for name, part, _ in _PARTS if part is not tuple}
     return RunConfig(**vars(filled(Preset, values)), **parts, objectives=chosen)

@@ -10,7 +10,7 @@ from activmask.ground.errors import PATH, ConfigError, UsageError
 from activmask.ground.limits import RUN_SEEDS
 from activmask.ground.shown import is_seen
 from activmask.ground.texts import decoded_text
-from activmask.runs.description import RunConfig, flat
+from activmask.runs.description import RunConfig, written
 from activmask.runs.making import check_values
 
 LONGEST_RANGE = 10_000
@@ -41,7 +41,7 @@ def format_config(config: RunConfig, seeds: Sequence[int]) -> str:
     """The complete description as TOML that `read_config` reads back to the same run."""
     import tomli_w
 
-    text = tomli_w.dumps({"seeds": format_seeds(seeds), **flat(config)})
+    text = tomli_w.dumps({"seeds": format_seeds(seeds), **written(config)})
     return "".join(char if char == "\n" or is_seen(char) else _escaped(char) for char in text)
 
 

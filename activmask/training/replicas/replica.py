@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from activmask.data.samples import Samples
+from activmask.data.settings import augmentations
+from activmask.data.transforms import stays_upright
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
 from activmask.machine.world import ALONE, World
@@ -24,13 +26,16 @@ from activmask.models.double_backward import prepare_double_backward
 from activmask.models.output import ModelOutput
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
+from activmask.objectives.classification import Classify
 from activmask.objectives.objective import Trial
 from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
 from activmask.runs.identity import run_digest
 from activmask.runs.manifest import Entry
+from activmask.runs.optimisation import OFF
 from activmask.runs.seeds import derived_seed
+from activmask.training.feed.class_balance import chances, class_weights
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
@@ -38,6 +43,7 @@ from activmask.training.feed.origin import Origin
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
 from activmask.training.replicas.batch_sizes import Learners, batch_sizes
+from activmask.training.replicas.optimizer import new_average, new_optimizer
 
 
 @dataclass(kw_only=True)
@@ -65,6 +71,10 @@ class Replica:
     """Where the images of all splits come from, and by what they are known again."""
     mask_facts: MaskFacts
     """What its training masks cover, and what their presence tells."""
+    average: nn.Module | None = None
+    """The network with the running mean of its weights, where one is kept."""
+    chance: Tensor | None = None
+    """By what each image is drawn, float64 (N,) on the CPU; None where an epoch sees each once."""
     run_sha256: str
     """Which run it is of, see `identity.run_digest`; a resumed one keeps that which it began with."""
     note: str = ""
@@ -81,6 +91,13 @@ class Replica:
     best_sha256: str = ""
     """Of the best weights, once they were saved, see `tensor_file.tensors_digest`."""
     history: list[dict[str, Any]] = field(default_factory=list)
+    ended: bool = False
+    """Whether its patience is at an end, before its epochs are."""
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network by which epochs are scored, and whose weights are kept."""
+        return self.model if self.average is None else self.average
 
     def description(self, epoch: int) -> Description:
         """What a checkpoint of this replica after `epoch` says of itself."""
@@ -163,14 +180,17 @@ def new_replica(
     if needs(config.objectives).second_derivative and device.type == "cuda":
         prepare_double_backward(model)
     second = None if second is None else second.to(device)
+    how, labels, data = config.optimisation, train.labels, config.source.data
     return Replica(
         config=config,
         seed=seed,
         folder=folder,
         device=device,
         model=model,
-        objective=_objective(config, model, second, world),
-        optimizer=_adam(model, config.training.lr),
+        objective=_objective(config, model, second, world, _classify(config, labels, classes)),
+        optimizer=new_optimizer(model, config.training.lr, how),
+        average=new_average(model, how),
+        chance=chances(labels, classes, data) if how.class_balance == "sampling" else None,
         discriminator=second,
         discriminator_optimizer=_second_adam(config.objectives, second),
         train=train,
@@ -179,9 +199,15 @@ def new_replica(
         origin=origin,
         mask_facts=facts,
         run_sha256=run_digest(config, seed, origin.digests),
-        note="; ".join(filter(None, (note, merged))),
+        note="; ".join(filter(None, (note, merged, _note_on_flips(config, origin)))),
         world=world,
     )
+
+
+def _note_on_flips(config: RunConfig, origin: Origin) -> str:
+    if "flips" in augmentations(config.view) and stays_upright(origin.recipe):
+        return "augment flips mirrors left and right alone: the data set's chest X-rays stay upright"
+    return ""
 
 
 def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> nn.Module | None:
@@ -197,7 +223,16 @@ def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> 
 
 def _second_adam(objectives: Chosen, second: nn.Module | None) -> torch.optim.Adam | None:
     found = discriminator_of(objectives)
-    return None if found is None or second is None else _adam(second, found[0].lr(found[1]))
+    return None if found is None or second is None else new_optimizer(second, found[0].lr(found[1]), OFF)
+
+
+def _classify(config: RunConfig, labels: Tensor, classes: int) -> Classify:
+    """The form of the cross-entropy that a run's settings ask for, given its training labels (N,)."""
+    how = config.optimisation
+    weights = None
+    if how.class_balance == "weights":
+        weights = class_weights(labels, classes, config.source.data).to(labels.device)
+    return Classify(weights=weights, smoothing=how.label_smoothing)
 
 
 def _data(
@@ -229,14 +264,18 @@ def _data(
 
 
 def _objective(
-    config: RunConfig, model: nn.Module, discriminator: nn.Module | None, world: World
+    config: RunConfig,
+    model: nn.Module,
+    discriminator: nn.Module | None,
+    world: World,
+    classify: Classify,
 ) -> Callable[..., StepTerms]:
     forward = torch.compile(model) if config.machine.compile else model
     if world.size == 1:
-        return partial(step_terms, config.objectives, forward, discriminator=discriminator)
+        return partial(step_terms, config.objectives, forward, discriminator=discriminator, classify=classify)
     unused = find_model(config.network.model).decoder and not needs(config.objectives).decoder
     return DistributedDataParallel(
-        _Objective(config.objectives, forward, discriminator), find_unused_parameters=unused
+        _Objective(config.objectives, forward, discriminator, classify), find_unused_parameters=unused
     )
 
 
@@ -244,10 +283,14 @@ class _Objective(nn.Module):
     """All passes of a step as one module, so that gradients are averaged once, after the last."""
 
     def __init__(
-        self, chosen: Chosen, model: Callable[..., ModelOutput], discriminator: nn.Module | None
+        self,
+        chosen: Chosen,
+        model: Callable[..., ModelOutput],
+        discriminator: nn.Module | None,
+        classify: Classify,
     ) -> None:
         super().__init__()
-        self.chosen, self.model = chosen, model
+        self.chosen, self.model, self.classify = chosen, model, classify
         # In a tuple the discriminator is no part of this module: it has an optimizer of its own.
         self.discriminator = (discriminator,)
 
@@ -263,6 +306,7 @@ class _Objective(nn.Module):
             generator,
             discriminator=self.discriminator[0],
             part=part,
+            classify=self.classify,
         )
 
 
@@ -270,10 +314,6 @@ def _placed(model: nn.Module, device: torch.device) -> nn.Module:
     """On the device; on CUDA in the memory format that its tensor cores compute convolutions in."""
     model = model.to(device)
     return model.to(memory_format=torch.channels_last) if device.type == "cuda" else model
-
-
-def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
-    return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
 
 
 def _check_taps(
