@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from activmask.data.samples import Samples
 from activmask.data.settings import augmentations
 from activmask.kernels.torch_private import can_be_stopped
+from activmask.models import find_model
 from activmask.objectives.chosen import discriminator_of
 from activmask.runs.seeds import derived_generator, derived_seed
 from activmask.training.graphs.device_epoch import (
@@ -78,15 +79,23 @@ def why_not_recorded(replicas: Sequence[Replica]) -> str:
 
 
 def _unrecordable(replica: Replica) -> str:
-    if replica.config.machine.compile:
-        return "the network's passes are compiled"
-    if augmentations(replica.config.view):
-        return f"augment {replica.config.view.augment} is drawn on the host"
+    return next(_obstacles(replica), "")
+
+
+def _obstacles(replica: Replica) -> Iterator[str]:
+    config = replica.config
+    if find_model(config.network.model).foreign:
+        yield "the network's code is not this program's, and might do what no recording shows"
+    if config.network.freeze:
+        yield "some weights are frozen"
+    if config.machine.compile:
+        yield "the network's passes are compiled"
+    if augmentations(config.view):
+        yield f"augment {config.view.augment} is drawn on the host"
     if not all(can_be_stopped(optimizer) for optimizer in optimizers(replica)):
-        return "this version of torch has no optimizer that its device can stop"
-    if (found := discriminator_of(replica.config.objectives)) and found[0].takes_turns(found[1]):
-        return "the discriminator takes steps of its own"
-    return ""
+        yield "this version of torch has no optimizer that its device can stop"
+    if (found := discriminator_of(config.objectives)) and found[0].takes_turns(found[1]):
+        yield "the discriminator takes steps of its own"
 
 
 def draws_at_random(model: nn.Module, images: Tensor) -> bool:
