@@ -18,7 +18,7 @@ from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, usual_settings
 from activmask.objectives.objective import Objective
-from activmask.runs.optimisation import Optimisation, without_unused
+from activmask.runs.optimisation import Optimisation
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -130,8 +130,13 @@ def flat(config: RunConfig) -> dict[str, Any]:
 
 
 def written(config: RunConfig) -> dict[str, Any]:
-    """A run's settings as JSON and TOML hold them: all but `Optimisation`'s that are not used."""
-    return without_unused(flat(config))
+    """A run's settings as JSON and TOML hold them: all but those that go `unsaid` at their defaults."""
+    known = all_settings()
+    return {
+        name: value
+        for name, value in flat(config).items()
+        if not (known[name].unsaid and value == known[name].default)
+    }
 
 
 def compose(values: Mapping[str, Any]) -> RunConfig:

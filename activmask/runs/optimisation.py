@@ -1,8 +1,8 @@
 """How weights learn beyond Adam at one rate: what practitioners expect, all of it off in the paper's runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from activmask.ground.limits import MOST_COUNT, MOST_RATE, MOST_WEIGHT
 from activmask.ground.settings import setting
@@ -17,26 +17,35 @@ class Optimisation:
     """Optimizer, learning rate over time, what counts of the classes, and when a seed ends."""
 
     optimizer: Optimizer = setting(
-        "adam", "Adam, or AdamW, which shrinks weights too (Loshchilov & Hutter 2019)."
+        "adam",
+        "Adam, or AdamW, which shrinks weights too (Loshchilov & Hutter 2019).",
+        unsaid=True,
     )
     weight_decay: float = setting(
         0.01,
         "What adamw takes off every weight in a step, as a share of it, times the learning rate.",
         least=0,
         most=MOST_RATE,
+        unsaid=True,
     )
     schedule: Schedule = setting(
         "constant",
         "The learning rate after the warm-up: constant, or down to 0 by half a cosine over all epochs.",
+        unsaid=True,
     )
     warmup: int = setting(
-        0, "Epochs in which the learning rate rises evenly, step by step, to lr.", least=0, most=MOST_COUNT
+        0,
+        "Epochs in which the learning rate rises evenly, step by step, to lr.",
+        least=0,
+        most=MOST_COUNT,
+        unsaid=True,
     )
     clip: float = setting(
         0.0,
         "Longest gradient, over all weights together; longer ones are shortened to it. 0 keeps all.",
         least=0,
         most=MOST_WEIGHT,
+        unsaid=True,
     )
     ema: float = setting(
         0.0,
@@ -44,33 +53,32 @@ class Optimisation:
         "as 0.999. 0 keeps the weights.",
         least=0,
         most=0.999999,
+        unsaid=True,
     )
     label_smoothing: float = setting(
-        0.0, "Share of each label that is spread evenly over all classes.", least=0, most=0.99
+        0.0,
+        "Share of each label that is spread evenly over all classes.",
+        least=0,
+        most=0.99,
+        unsaid=True,
     )
     class_balance: ClassBalance = setting(
         "none",
         "Unequal classes: weigh each image's loss by one over the number of its class (weights), or draw "
         "every epoch's images, with repeats, from all classes alike (sampling).",
+        unsaid=True,
     )
     patience: int = setting(
         0,
         "End a seed after so many epochs in a row that were no better by select; 0 trains all epochs.",
         least=0,
         most=MOST_COUNT,
+        unsaid=True,
     )
 
 
 OFF = Optimisation()
-
-
-def without_unused(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's flat settings without those of this page that are at their defaults.
-
-    So runs that use none are described, and known, as before there were any.
-    """
-    usual = vars(OFF)
-    return {name: value for name, value in values.items() if name not in usual or value != usual[name]}
+"""Adam as in the paper."""
 
 
 def changes_rate(one: Optimisation) -> bool:
