@@ -275,8 +275,13 @@ def test_each_seed_ends_by_its_own_patience_with_best_and_last_state_kept(crosse
     job = Job(name="cell", title="cell", config=config, seeds=(0, 1, 2, 3), folder=tmp_path / "run")
     assert epochs_left(job) == 0
     assert epochs_left(replace(job, folder=tmp_path / "nowhere")) == 4 * 12
-    # Longer, an ended seed has nothing to do, and alone it is what it was among others.
+    # One that trains its last epoch just as its patience ends has not ended early.
     short = lengths.index(min(lengths))
+    just = replace(config, training=replace(config.training, epochs=lengths[short]))
+    watcher = Listening()
+    [whole] = train(just, (short,), tmp_path / "just", progress=watcher)
+    assert (whole.metrics["ended"], watcher.told) == ("after all epochs", [])
+    # Longer, an ended seed has nothing to do, and alone it is what it was among others.
     longer = replace(config, training=replace(config.training, epochs=13))
     [again] = train(longer, (short,), tmp_path / "run", resume=True)
     assert again.metrics["epochs"] == lengths[short]

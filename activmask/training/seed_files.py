@@ -91,7 +91,7 @@ def _ending(replica: Replica) -> dict[str, str]:
     """Why a seed ended, where it need not have trained all its epochs."""
     if not replica.config.optimisation.patience:
         return {}
-    return {"ended": why_ended(replica) if replica.ended else "after all epochs"}
+    return {"ended": why_ended(replica) or "after all epochs"}
 
 
 def _all_scores(replica: Replica, epoch: int) -> dict[str, dict[str, float]]:

@@ -58,8 +58,8 @@ def _all_hear(replica: Replica, *, ended: bool) -> bool:
 
 def tell_if_ended(replica: Replica, progress: Watcher) -> None:
     """Say why a seed ended before its epochs did."""
-    if replica.ended:
-        progress.note(f"seed {replica.seed} ends early: {why_ended(replica)}")
+    if why := why_ended(replica):
+        progress.note(f"seed {replica.seed} ends early: {why}")
 
 
 def keep_row(replica: Replica, row: dict[str, Any], *, is_best: bool) -> None:

@@ -16,8 +16,10 @@ def has_ended(replica: Replica) -> bool:
 
 
 def why_ended(replica: Replica) -> str:
-    """A clause on what ended it."""
+    """A clause on what ended it before its epochs did; empty where nothing did."""
     config = replica.config
+    if not replica.ended or replica.next_epoch >= config.training.epochs:
+        return ""
     return (
         f"after {replica.next_epoch} of {config.training.epochs} epochs, as the last "
         f"{config.optimisation.patience} had no better {SELECTED_BY[config.training.select]}"
