@@ -24,14 +24,9 @@ from activmask.machine.world import ALONE, World
 from activmask.models import find_model
 from activmask.models.build import build_model, check_memory
 from activmask.models.double_backward import prepare_double_backward
-from activmask.models.freezing import freeze, head_of, trained_weights
-from activmask.models.library_names import IMAGENET
-from activmask.models.library_networks import own_weights
+from activmask.models.freezing import trained_weights
 from activmask.models.output import ModelOutput
-from activmask.models.settings import Network
 from activmask.models.synced_batch_norm import sync_batch_norm
-from activmask.models.taps import Tapped
-from activmask.models.weights import start_from
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
 from activmask.objectives.classification import Classify
 from activmask.objectives.objective import Trial
@@ -42,7 +37,6 @@ from activmask.runs.identity import built_from, run_digest
 from activmask.runs.manifest import Entry
 from activmask.runs.optimisation import OFF
 from activmask.runs.seeds import derived_seed
-from activmask.runs.weights_file import read_weights
 from activmask.training.feed.class_balance import chances, class_weights
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.kept_masks import to_train_on
@@ -52,6 +46,7 @@ from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
 from activmask.training.replicas.batch_sizes import Learners, batch_sizes
 from activmask.training.replicas.optimizer import new_average, new_optimizer
+from activmask.training.replicas.started import started
 
 
 @dataclass(kw_only=True)
@@ -175,7 +170,7 @@ def new_replica(
         seed=derived_seed(seed, "weights"),
     )
     image = channels, size, size
-    fitted = (*(model.notes if isinstance(model, Tapped) else ()), *_started(config.network, model, image))
+    fitted = started(config.network, model, image)
     blank = _check_taps(model, config.network.model, config.objectives, image)
     _check_twice_differentiable(model, config.network.model, config.objectives, image)
     second = _discriminator(config.objectives, blank, seed)
@@ -224,23 +219,6 @@ def _note_on_flips(config: RunConfig, origin: Origin) -> str:
     if "flips" in augmentations(config.view) and stays_upright(origin.recipe):
         return "augment flips mirrors left and right alone: the data set's chest X-rays stay upright"
     return ""
-
-
-def _started(network: Network, model: nn.Module, image: tuple[int, int, int]) -> list[str]:
-    """Have a network start from the weights that are wanted, some of them frozen; clauses on both."""
-    notes: list[str] = []
-    if network.weights:
-        known = network.weights == IMAGENET
-        weights = own_weights(network.model) if known else read_weights(Path(network.weights))
-        notes += start_from(
-            model.network if isinstance(model, Tapped) else model,
-            weights,
-            Path(network.weights),
-            network.model,
-            head=head_of(model, image),
-            channels=image[0],
-        )
-    return [*notes, freeze(model, network.freeze, image)] if network.freeze else notes
 
 
 def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> nn.Module | None:
