@@ -6,13 +6,11 @@ Shapes: N images, C channels, H x W pixels.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from activmask.data.arrays import HeldImages
 from activmask.data.samples import Samples
@@ -28,16 +26,15 @@ from activmask.models.freezing import trained_weights
 from activmask.models.output import ModelOutput
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
-from activmask.objectives.classification import Classify
 from activmask.objectives.objective import Trial
-from activmask.objectives.step import StepTerms, step_terms
+from activmask.objectives.step import StepTerms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
 from activmask.runs.identity import built_from, run_digest
 from activmask.runs.manifest import Entry
 from activmask.runs.optimisation import OFF
 from activmask.runs.seeds import derived_seed
-from activmask.training.feed.class_balance import chances, class_weights
+from activmask.training.feed.class_balance import chances
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
@@ -47,6 +44,7 @@ from activmask.training.feed.stream import AnySamples, Stream, open_stored
 from activmask.training.replicas.batch_sizes import Learners, batch_sizes
 from activmask.training.replicas.optimizer import new_average, new_optimizer
 from activmask.training.replicas.started import started
+from activmask.training.replicas.step_objective import form_of_classify, step_objective
 
 
 @dataclass(kw_only=True)
@@ -197,7 +195,7 @@ def new_replica(
         folder=folder,
         device=device,
         model=model,
-        objective=_objective(config, model, second, world, _classify(config, labels, classes)),
+        objective=step_objective(config, model, second, world, form_of_classify(config, labels, classes)),
         optimizer=new_optimizer(model, config.training.lr, how),
         average=new_average(model, how),
         chance=chances(labels, classes, data) if how.class_balance == "sampling" else None,
@@ -235,15 +233,6 @@ def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> 
 def _second_adam(objectives: Chosen, second: nn.Module | None) -> torch.optim.Adam | None:
     found = discriminator_of(objectives)
     return None if found is None or second is None else new_optimizer(second, found[0].lr(found[1]), OFF)
-
-
-def _classify(config: RunConfig, labels: Tensor, classes: int) -> Classify:
-    """The form of the cross-entropy that a run's settings ask for, given its training labels (N,)."""
-    how = config.optimisation
-    weights = None
-    if how.class_balance == "weights":
-        weights = class_weights(labels, classes, config.source.data).to(labels.device)
-    return Classify(weights=weights, smoothing=how.label_smoothing)
 
 
 def _data(
@@ -285,54 +274,6 @@ def _data(
         for name, samples in stored.items()
     }
     return _on_device(train, device), seen, origin, note
-
-
-def _objective(
-    config: RunConfig,
-    model: nn.Module,
-    discriminator: nn.Module | None,
-    world: World,
-    classify: Classify,
-) -> Callable[..., StepTerms]:
-    forward = torch.compile(model) if config.machine.compile else model
-    if world.size == 1:
-        return partial(step_terms, config.objectives, forward, discriminator=discriminator, classify=classify)
-    known = find_model(config.network.model)
-    unused = known.foreign or (known.decoder and not needs(config.objectives).decoder)
-    return DistributedDataParallel(
-        _Objective(config.objectives, forward, discriminator, classify), find_unused_parameters=unused
-    )
-
-
-class _Objective(nn.Module):
-    """All passes of a step as one module, so that gradients are averaged once, after the last."""
-
-    def __init__(
-        self,
-        chosen: Chosen,
-        model: Callable[..., ModelOutput],
-        discriminator: nn.Module | None,
-        classify: Classify,
-    ) -> None:
-        super().__init__()
-        self.chosen, self.model, self.classify = chosen, model, classify
-        # In a tuple the discriminator is no part of this module: it has an optimizer of its own.
-        self.discriminator = (discriminator,)
-
-    def forward(
-        self, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator, part: slice
-    ) -> StepTerms:
-        return step_terms(
-            self.chosen,
-            self.model,
-            images,
-            masks,
-            labels,
-            generator,
-            discriminator=self.discriminator[0],
-            part=part,
-            classify=self.classify,
-        )
 
 
 def _placed(model: nn.Module, device: torch.device) -> nn.Module:
