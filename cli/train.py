@@ -1,7 +1,7 @@
 """`activmask train`: one experiment, for one or several seeds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +12,8 @@ from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.runs.description import RunConfig, SelectBy
+    from activmask.tracking.tracker import Tracked
+    from activmask.training.replicas.watcher import Callback, Watcher
     from activmask.training.run import SeedResult
 
 _RUN = "Run"
@@ -47,6 +49,20 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew where there is a run.", rich_help_panel=_RUN)
     ] = False,
+    track: Annotated[
+        Literal["tensorboard", "mlflow"] | None,
+        typer.Option(
+            help="Tracker that is told of the run while it trains.", rich_help_panel=_RUN, show_default="none"
+        ),
+    ] = None,
+    track_images: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Every how many epochs it gets pictures of saliency; 0 is never.",
+            rich_help_panel=_RUN,
+        ),
+    ] = 0,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print the resolved run as TOML and stop.", rich_help_panel=_RUN),
@@ -64,12 +80,13 @@ def train(
         config, chosen = _resolve(config_file, seeds, given_settings(settings))
         target = _target(name, folder, config)
         _check_flags(resume, overwrite)
+        trackers = _trackers(track, track_images, overwrite)
         if dry_run:
             check_model(config.network)
             write(format_config(config, chosen))
             return
         with others_talk_aside():
-            results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
+            results = _run(config, chosen, target, trackers, resume=resume, overwrite=overwrite)
     if not results:
         return
     print_results(results, config.training.select)
@@ -106,8 +123,26 @@ def _check_flags(resume: bool, overwrite: bool) -> None:
         raise UsageError("--resume continues a run and --overwrite discards it; give one of them")
 
 
+def _trackers(track: "Tracked | None", images: int, overwrite: bool) -> tuple["Callback", ...]:
+    from activmask.ground.errors import UsageError
+
+    if track is None:
+        if images:
+            raise UsageError("--track-images has no effect without --track")
+        return ()
+    from activmask.tracking.tracker import tracker
+
+    return (tracker(track, images=images, anew=overwrite),)
+
+
 def _run(
-    config: "RunConfig", seeds: tuple[int, ...], target: Path, *, resume: bool, overwrite: bool
+    config: "RunConfig",
+    seeds: tuple[int, ...],
+    target: Path,
+    trackers: tuple["Callback", ...],
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> list["SeedResult"]:
     from activmask.machine.world import read_world
     from activmask.report.findings.words import count
@@ -122,8 +157,9 @@ def _run(
     if len(seeds) > 1:
         _note_same_images(config)
     try:
-        with TrainingProgress(len(seeds), config.training.epochs) as progress:
-            return train_run(config, seeds, target, resume=resume, overwrite=overwrite, progress=progress)
+        with TrainingProgress(len(seeds), config.training.epochs) as bar:
+            told: list[Watcher] = [bar, *trackers]
+            return train_run(config, seeds, target, resume=resume, overwrite=overwrite, progress=told)
     except KeyboardInterrupt:
         err.print("stopped; the same command with --resume continues from the last saved epoch")
         raise
