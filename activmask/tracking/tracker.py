@@ -32,11 +32,16 @@ def tracker(kind: Tracked, *, images: int = 0, anew: bool = False) -> Callback:
 
     Raises:
         UsageError: the tracker is not installed, or `images` is negative.
+        DataError: no server answers where `MLFLOW_TRACKING_URI` says.
     """
     if images < 0:
         raise UsageError(f"images are tracked every {images} epochs; give 0 for none, or more")
     if find_spec(kind) is None:
         raise UsageError(f"tracking by {kind} needs more: pip install 'activmask[{kind}]'")
+    if kind == "mlflow":
+        from activmask.tracking.mlflow_log import check_server
+
+        check_server()
     return _Tracker(_OPENED[kind], images=images, anew=anew)
 
 
@@ -49,7 +54,13 @@ def _tensorboard(replica: Replica, anew: bool) -> Log:
     return log
 
 
-_OPENED: dict[Tracked, Callable[[Replica, bool], Log]] = {"tensorboard": _tensorboard}
+def _mlflow(replica: Replica, anew: bool) -> Log:
+    from activmask.tracking.mlflow_log import MlflowLog
+
+    return MlflowLog(replica, anew=anew)
+
+
+_OPENED: dict[Tracked, Callable[[Replica, bool], Log]] = {"tensorboard": _tensorboard, "mlflow": _mlflow}
 
 
 class _Tracker(Callback):
