@@ -9,6 +9,7 @@ from activmask.experiments.grid import FURTHER, NAMED
 from activmask.ground.limits import COUNTS, PROCESSES
 from activmask.runs.description import Device
 
+from .caller import this_caller
 from .console import TRAINING_FAILED, err, failures_as_sentences, out
 from .ranges import number
 from .shell import command_line
@@ -139,7 +140,13 @@ def sweep(
         given = _settings(settings or [], epochs=epochs, device=device)
         cells = _cells(chosen, {"model": models, "method": methods, "form": forms}, data, given)
         place = folder or Path("runs") / chosen.name
-        jobs = make_jobs(cells, _seeds(seeds, chosen.seeds), place)
+        jobs = make_jobs(
+            cells,
+            _seeds(seeds, chosen.seeds),
+            place,
+            caller=None if dry_run else this_caller(),
+            own_titles=grid not in {*NAMED, *FURTHER},
+        )
         if dry_run:
             print_plan(chosen.title, jobs, _slots(max_parallel, jobs))
             _say(chosen.note)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .caller import this_caller
 from .console import err, failures_as_sentences, out, write
 from .run_options import given_settings, with_run_options
 from .shell import command_line
@@ -12,6 +13,7 @@ from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.runs.description import RunConfig, SelectBy
+    from activmask.runs.sittings import Caller
     from activmask.training.run import SeedResult
 
 _RUN = "Run"
@@ -68,7 +70,8 @@ def train(
             check_model(config.network)
             write(format_config(config, chosen))
             return
-        results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
+        caller = this_caller(name or "")
+        results = _run(config, chosen, target, caller, resume=resume, overwrite=overwrite)
     if not results:
         return
     print_results(results, config.training.select)
@@ -106,7 +109,13 @@ def _check_flags(resume: bool, overwrite: bool) -> None:
 
 
 def _run(
-    config: "RunConfig", seeds: tuple[int, ...], target: Path, *, resume: bool, overwrite: bool
+    config: "RunConfig",
+    seeds: tuple[int, ...],
+    target: Path,
+    caller: "Caller",
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> list["SeedResult"]:
     from activmask.machine.world import read_world
     from activmask.report.findings.words import count
@@ -115,14 +124,22 @@ def _run(
     from .progress import TrainingProgress
 
     if not read_world().writes:
-        return train_run(config, seeds, target, resume=resume, overwrite=overwrite)
+        return train_run(config, seeds, target, resume=resume, overwrite=overwrite, caller=caller)
     epochs = count(config.training.epochs, "epoch")
     err.print(f"{config.network.model}, {epochs}, into {target}")
     if len(seeds) > 1:
         _note_same_images(config)
     try:
         with TrainingProgress(len(seeds), config.training.epochs) as progress:
-            return train_run(config, seeds, target, resume=resume, overwrite=overwrite, progress=progress)
+            return train_run(
+                config,
+                seeds,
+                target,
+                resume=resume,
+                overwrite=overwrite,
+                caller=caller,
+                progress=progress,
+            )
     except KeyboardInterrupt:
         err.print("stopped; the same command with --resume continues from the last saved epoch")
         raise

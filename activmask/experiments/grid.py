@@ -43,6 +43,7 @@ from activmask.ground.nearest import nearest
 from activmask.ground.texts import decoded_text
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
+from activmask.runs.names import names
 
 NAMED = ("table1", "table2", "figure5", "figure6")
 """The paper's own grids, which lie in this package."""
@@ -73,6 +74,12 @@ class Cell:
         if not self.form:
             return name
         return f"{name} ({form_title(self.form) if self.form in forms() else self.form})"
+
+    @property
+    def own_title(self) -> str:
+        """What its grid calls it, beyond its data, network and method, for example `weak`; mostly empty."""
+        derived = {slug(name) for name in names(self.config)}
+        return " ".join(label for label in self.labels.values() if slug(label) not in derived)
 
     @property
     def name(self) -> str:

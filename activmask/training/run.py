@@ -31,6 +31,7 @@ from activmask.runs.folder import (
 from activmask.runs.identity import changed_settings, changes_in_words
 from activmask.runs.manifest import read_entries
 from activmask.runs.names import run_name
+from activmask.runs.sittings import Caller
 from activmask.training.feed.origin import absolute
 from activmask.training.feed.trained_data import of_seed, own_table
 from activmask.training.replicas.replica import Replica, new_replica
@@ -61,6 +62,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     in_sweep: bool = False,
+    caller: Caller | None = None,
     progress: Watcher | None = None,
 ) -> list[SeedResult]:
     """Train a replica for every seed and write one folder each under `out`.
@@ -77,6 +79,7 @@ def train(
         resume: continue unfinished seeds from their last saved epoch.
         overwrite: start anew where there already is a run.
         in_sweep: the sweep that holds the folder above `out` asks for it; nobody else may train there.
+        caller: by whose command, for `run.json`; None leaves out when and where, too.
         progress: is told of every step and epoch.
 
     Raises:
@@ -93,7 +96,7 @@ def train(
     world = read_world()
     claims = claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext()
     with refusals_under(out), claims:
-        return _train(config, seeds, out, world, resume, overwrite, progress or Silent())
+        return _train(config, seeds, out, world, resume, overwrite, caller, progress or Silent())
 
 
 def _train(
@@ -103,6 +106,7 @@ def _train(
     world: World,
     resume: bool,
     overwrite: bool,
+    caller: Caller | None,
     told: Watcher,
 ) -> list[SeedResult]:
     if config.training.sync_batchnorm and world.size == 1:
@@ -119,7 +123,7 @@ def _train(
         replicas = [_open_replica(config, seed, out, device, resume, world, told) for seed in waiting]
         if world.writes:
             for replica in replicas:
-                open_folder(replica)
+                open_folder(replica, caller)
             _tell(replicas, told)
         train_together(replicas, config.training.epochs, told)
         if not world.writes:
