@@ -9,6 +9,7 @@ from activmask.data.settings import Source
 from .console import out
 from .shell import command_line
 from .tables import print_table, result_table
+from .train_words import setting_words
 
 if TYPE_CHECKING:
     from activmask.data.duplicates import Duplicates
@@ -49,16 +50,7 @@ def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, obj
         return
     if data == Path(Source.data):
         del settings["data"]
-    flags = [word for name, value in settings.items() for word in (_flag(name), _word(value))]
-    out.print(f"next: {command_line('activmask', 'train', *flags)}")
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _word(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    out.print(f"next: {command_line('activmask', 'train', *setting_words(settings))}")
 
 
 def print_mask_shares(shares: "MaskShares | None") -> None:

@@ -11,6 +11,7 @@ from activmask.runs.description import Device
 from .console import err, failures_as_sentences, out
 from .progress import counting
 from .shell import command_line
+from .train_words import train_command
 from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ def report(
             rich_help_panel="Output",
         ),
     ] = Path("report"),
+    title: Annotated[
+        str,
+        typer.Option(help="Of the page.", rich_help_panel="Output", show_default="activmask report"),
+    ] = "",
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -67,7 +72,9 @@ def report(
                 folder,
                 device=choose_device(device),
                 overwrite=overwrite,
-                command=_command(places, folder, device, skip_unreadable),
+                command=_command(places, folder, title, device, skip_unreadable),
+                command_of=lambda run: train_command(run, run.folder.with_name(f"{run.folder.name}-again")),
+                title=title,
                 unreadable=found.unreadable,
                 lost=lost.append,
                 progress=progress,
@@ -81,8 +88,9 @@ def report(
         err.print(f"open it in a browser: {real(page).as_uri()} (--open does so next time)")
 
 
-def _command(places: list[Path], folder: Path, device: str, skip_unreadable: bool) -> str:
-    where = ["--device", device] if device != "auto" else []
+def _command(places: list[Path], folder: Path, title: str, device: str, skip_unreadable: bool) -> str:
+    where = ["--title", title] if title else []
+    where += ["--device", device] if device != "auto" else []
     where += ["--skip-unreadable"] if skip_unreadable else []
     return command_line("activmask", "report", *places, "--out", folder, *where)
 

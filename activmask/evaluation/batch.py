@@ -9,6 +9,7 @@ import torch
 from activmask.data.settings import View
 from activmask.data.sources.presets import presets
 from activmask.data.splits import SPLITS
+from activmask.evaluation.answers import answers
 from activmask.evaluation.basis import Basis, basis_of, common_basis
 from activmask.evaluation.evaluate import evaluate_and_predict
 from activmask.evaluation.evaluated import Evaluated, from_kept, to_keep
@@ -173,6 +174,7 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
     pairs = planted_pairs(checkpoint, data, stored, split)
     presence, mask_notes = mask_presence(path, config, samples, Path(place))
     evaluation, predictions = evaluate_and_predict(checkpoint, samples, seed=checkpoint.seed, device=device)
+    full, *changed = predictions.conditions
     return Evaluated(
         path=path,
         run=run_folder(path),
@@ -181,6 +183,7 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
         data=place,
         split=split,
         evaluation=evaluation,
+        answers=answers(checkpoint.model, samples, predictions.class_names, full.logits, changed),
         removal=None
         if pairs is None
         else removal(checkpoint.model.to(device).eval(), samples, pairs, seed=checkpoint.seed),

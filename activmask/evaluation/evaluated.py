@@ -8,6 +8,7 @@ from typing import Any
 
 from activmask.data.files.tables import format_sheet
 from activmask.data.mask_shares import Presence
+from activmask.evaluation.answers import Answers
 from activmask.evaluation.evaluate import Evaluation
 from activmask.evaluation.predictions_table import Predictions, predictions_header, predictions_lines
 from activmask.evaluation.removal import Removal
@@ -35,6 +36,8 @@ class Evaluated:
     split: str
     """`train`, `valid` or `test`."""
     evaluation: Evaluation
+    answers: Answers | None = None
+    """What it answered, in short; not part of `evaluate --json`."""
     mask_presence: Presence | None = None
     """How well a mask's presence tells the class in training, where that looked at masks."""
     mask_notes: tuple[str, ...] = ()
@@ -53,6 +56,7 @@ class _Measured:
     """What of it is kept: all but what its place and its checkpoint say."""
 
     evaluation: Evaluation
+    answers: Answers | None
     removal: Removal | None
     mask_presence: Presence | None
     mask_notes: tuple[str, ...]

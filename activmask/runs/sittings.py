@@ -44,6 +44,14 @@ class Sitting(Caller):
     """The name of the machine that trained."""
 
     @property
+    def began_in_words(self) -> str:
+        """To the minute, for example `2026-03-01 12:00 UTC`; as it was written where that is no time."""
+        try:
+            return f"{datetime.fromisoformat(self.began).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        except (ValueError, OverflowError):
+            return self.began
+
+    @property
     def revision(self) -> str:
         """In words, for example `1a2b3c4d5e6f, with changes`; empty where nothing is known."""
         changes = {True: ", with changes", False: "", None: ", perhaps with changes"}
