@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from activmask.data.settings import Source
 
 from .console import out
+from .durations import duration
 from .shell import command_line
 from .tables import print_table, result_table
 from .train_words import setting_words
@@ -33,7 +34,9 @@ def print_duplicates(found: "Duplicates") -> None:
 
 
 def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, object] | None = None) -> None:
-    """The command that trains on the data set, or why there is none yet.
+    """The command that trains on the data set within minutes, or why there is none yet.
+
+    What the whole training would cost is said before it.
 
     Args:
         data: the data set's folder; a command's usual place needs no flag.
@@ -41,13 +44,23 @@ def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, obj
         after: those behind it.
     """
     from activmask.runs.making import make_config
+    from activmask.training.cost import quick_form
     from activmask.training.readiness import refusal
 
     settings = {**before, "data": str(data), **(after or {})}
-    refused = refusal(make_config(**settings))
+    config = make_config(**settings)
+    refused = refusal(config)
     if refused is not None:
         out.print(f"training cannot begin with these images: {refused}")
         return
+    quick = quick_form(config)
+    if quick.settings:
+        settings |= quick.settings
+        out.print(
+            f"the next command is a quick form: without {' '.join(setting_words(quick.settings))} it trains "
+            f"{config.training.epochs} epochs, about {duration(quick.seconds)} a seed on two CPU cores, far "
+            "less on a GPU"
+        )
     if data == Path(Source.data):
         del settings["data"]
     out.print(f"next: {command_line('activmask', 'train', *setting_words(settings))}")

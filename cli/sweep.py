@@ -94,7 +94,7 @@ def sweep(
         bool,
         typer.Option(
             "--dry-run",
-            help="Print cells, runs and an estimate of the time, and stop.",
+            help="Try every cell, print cells, runs and an estimate of the time, and stop.",
             rich_help_panel="Output",
         ),
     ] = False,
@@ -148,8 +148,10 @@ def sweep(
             own_titles=grid not in {*NAMED, *FURTHER},
         )
         if dry_run:
-            print_plan(chosen.title, jobs, _slots(max_parallel, jobs))
+            could = print_plan(chosen.title, jobs, _slots(max_parallel, jobs))
             _say(chosen.note)
+            if not could:
+                raise typer.Exit(TRAINING_FAILED)
             return
         _say(chosen.note)
         states = _run(chosen.title, jobs, _engine(engine, address, max_parallel, jobs), place)

@@ -7,14 +7,19 @@ from rich.live import Live
 from rich.table import Table
 
 from .console import err, out
+from .durations import duration
 from .progress import waiting
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.experiments.jobs import Job
     from activmask.experiments.sweep import CellState
+    from activmask.ground.errors import ActivmaskError
 
 _COLOURS = {"queued": "dim", "running": "cyan", "done": "green", "failed": "bold red"}
+_MOST_NAMED = 3
+"""Cells of one problem that are named; more are counted."""
+
 _ROWS_AROUND = 6
 """Lines of the terminal that the live table leaves to its own frame and to the prompt."""
 
@@ -89,18 +94,27 @@ def _cells(state: "CellState") -> tuple[str, str, str]:
     return state.status, f"{progress.epochs}/{total}", score
 
 
-def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
-    """Print the cells, how many runs they are, and how long they would take on this machine."""
+def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> bool:
+    """Print the cells, how many runs they are, and how long they would take on this machine.
+
+    Returns:
+        Whether all of them could be trained, as soon as their data are there.
+    """
     from activmask.machine.device import cores
     from activmask.runs.selection import selected_by
+    from activmask.training.readiness import waits_for_data
 
     table = result_table(title, "cell", "seeds", "epochs", "left", "seconds per epoch", "time")
-    times, problems = [0.0], []
+    times: list[float] = [0.0]
+    problems: dict[str, list[str]] = {}
+    could = True
     threads = max(1, cores() // parallel)
     for number, job in enumerate(jobs, 1):
         with waiting(f"measuring {number} of {len(jobs)}"):
             left, seconds, problem = _estimate(job, threads)
-        problems += [problem] if problem else []
+        if problem is not None:
+            problems.setdefault(str(problem), []).append(job.title)
+            could = could and waits_for_data(job.config, problem)
         times.append(left * (seconds or 0))
         table.add_row(
             job.title,
@@ -108,35 +122,33 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
             str(job.config.training.epochs),
             str(left),
             "" if seconds is None else f"{seconds:.2f}",
-            "" if seconds is None else _duration(times[-1]),
+            "" if seconds is None else duration(times[-1]),
         )
     print_table(table)
-    for problem in dict.fromkeys(problems):
-        err.print(f"not measured: {problem}")
+    for sentence, cells in problems.items():
+        err.print(f"not measured: {sentence} ({_named(cells)})")
     runs = sum(len(job.seeds) for job in jobs)
-    total = _duration(max(sum(times) / parallel, *times))
+    total = duration(max(sum(times) / parallel, *times))
     out.print(f"the best epoch is selected by {selected_by(job.config.training.select for job in jobs)}")
     out.print(
         f"{len(jobs)} cells, {runs} runs; about {total} with {parallel} at once on this machine, "
         "scaled up from a few steps of each cell measured alone, saving not counted"
         + ("; cells that could not be measured are not in it" if problems else "")
     )
+    return could
 
 
-def _estimate(job: "Job", threads: int) -> tuple[int, float | None, str]:
+def _named(cells: Sequence[str]) -> str:
+    more = f" and {len(cells) - _MOST_NAMED} more" if len(cells) > _MOST_NAMED else ""
+    return f"{', '.join(cells[:_MOST_NAMED])}{more}"
+
+
+def _estimate(job: "Job", threads: int) -> tuple[int, float | None, "ActivmaskError | None"]:
     from activmask.experiments.estimate import epochs_left, seconds_per_epoch
     from activmask.ground.errors import ActivmaskError
 
     left = epochs_left(job)
     try:
-        return left, seconds_per_epoch(job, threads=threads), ""
+        return left, seconds_per_epoch(job, threads=threads), None
     except ActivmaskError as error:
-        return left, None, str(error)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+        return left, None, error

@@ -51,7 +51,11 @@ def train(
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print the resolved run as TOML and stop.", rich_help_panel=_RUN),
+        typer.Option(
+            "--dry-run",
+            help="Try whether it could begin, print the resolved run as TOML and stop.",
+            rich_help_panel=_RUN,
+        ),
     ] = False,
     **settings: Any,
 ) -> None:
@@ -68,7 +72,9 @@ def train(
         _check_flags(resume, overwrite)
         if dry_run:
             check_model(config.network)
-            write(format_config(config, chosen))
+            text = format_config(config, chosen)
+            _rehearse(config, chosen)
+            write(text)
             return
         caller = this_caller(name or "")
         results = _run(config, chosen, target, caller, resume=resume, overwrite=overwrite)
@@ -87,6 +93,18 @@ def _resolve(
     from_file, file_seeds = read_config(config_file) if config_file else ({}, None)
     chosen = parse_seeds(seeds) if seeds is not None else file_seeds or (0,)
     return make_config(**{**from_file, **settings}), chosen
+
+
+def _rehearse(config: "RunConfig", seeds: tuple[int, ...]) -> None:
+    """Refuse now what training would refuse later (raises ActivmaskError)."""
+    from activmask.training.readiness import refusal_of_seeds, waits_for_data
+
+    refused = refusal_of_seeds(config, seeds)
+    if refused is None:
+        return
+    if not waits_for_data(config, refused):
+        raise refused
+    err.print(f"note: {config.source.data} is not there yet, so nothing was tried on its images")
 
 
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:

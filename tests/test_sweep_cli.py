@@ -165,7 +165,7 @@ def test_forms_are_chosen_in_process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     titles: list[str] = []
     monkeypatch.setattr(
-        "activmask_cli.sweep.print_plan", lambda _, jobs, __: titles.extend(j.title for j in jobs)
+        "activmask_cli.sweep.print_plan", lambda _, jobs, __: titles.extend(j.title for j in jobs) or True
     )
     arguments = ["sweep", "table1", "--models", "resnet", "--methods", "classify,actdiff", "--dry-run"]
     for forms in ("released", "written,ours", "all"):
@@ -177,7 +177,7 @@ def test_forms_are_chosen_in_process(tmp_path, monkeypatch):
 
 def test_figure6_says_which_number_of_seeds_it_takes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("activmask_cli.sweep.print_plan", lambda *_: None)
+    monkeypatch.setattr("activmask_cli.sweep.print_plan", lambda *_: True)
     done = CliRunner().invoke(app, ["sweep", "figure6", "--dry-run"])
     assert "5 seeds in its text and 10 in the captions" in done.stderr.replace("\n", " ")
 

@@ -17,6 +17,12 @@ from activmask.runs.tensor_file import read_safetensors
 from activmask.training.run import train
 
 
+@pytest.fixture(autouse=True)
+def outside_of_a_repository(tmp_path, monkeypatch):
+    """Where git is not asked, which would start a process."""
+    monkeypatch.chdir(tmp_path)
+
+
 def table(stdout: str) -> dict[str, list[str]]:
     rows = (re.findall(r"[\w.±-]+", line) for line in stdout.splitlines())
     return {row[0]: row[1:] for row in rows if row and row[0] in {"train", "valid", "test"}}

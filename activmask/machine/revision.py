@@ -11,6 +11,10 @@ PATIENCE = 3.0
 """Seconds that git may take for an answer: a repository on a slow disk must not hold a training up."""
 
 
+_QUIET = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "diff.ignoreSubmodules=all")
+"""Settings under which git starts no program of the repository."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Revision:
     """A commit, and whether what lies there is still it."""
@@ -32,10 +36,10 @@ def revision_of(folder: Path) -> Revision:
     git = shutil.which("git")
     if git is None or not _in_repository(folder):
         return NO_REVISION
-    commit = _answer(git, folder, "rev-parse", "--verify", "HEAD")
+    commit = _answer(git, folder, "rev-parse", "HEAD")
     if commit is None or not re.fullmatch("[0-9a-f]{40,64}", commit.strip()):
         return NO_REVISION
-    status = _answer(git, folder, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules")
+    status = _answer(git, folder, "status", "-s", "-uno")
     return Revision(commit=commit.strip(), changed=None if status is None else bool(status.strip()))
 
 
@@ -45,11 +49,12 @@ def _in_repository(folder: Path) -> bool:
 
 def _answer(git: str, folder: Path, *words: str) -> str | None:
     """What git prints, or None where it fails or takes too long."""
-    quiet = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks")
+    quiet = [word for setting in _QUIET for word in ("-c", setting)]
     try:
         done = subprocess.run(  # noqa: S603 - git itself, in words of ours
             [git, *quiet, *words],
             cwd=folder,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PATIENCE,

@@ -13,7 +13,6 @@ History = Sequence[Mapping[str, float]]
 """A row for every epoch."""
 
 _DASHES = ("", "6 3", "2 2", "6 3 2 3", "1 3")
-_SHARE = {"low": 0.0, "high": 1.0}
 _DIAGONAL = ((0.0, 0.0), (1.0, 1.0))
 
 
@@ -86,7 +85,7 @@ def _scores(histories: Mapping[int, History], shared: int) -> SmallChart:
     return SmallChart(
         title="Valid AUC",
         x=_epochs(max(map(len, histories.values()))),
-        y=Scale(title="valid AUC", **_SHARE),
+        y=_share("valid AUC"),
         series=tuple(series),
         chance=((0.0, 0.5), (max(1.0, max(map(len, histories.values())) - 1.0), 0.5)),
         alt=f"By epoch, {words}. Chance is 0.50.",
@@ -95,6 +94,10 @@ def _scores(histories: Mapping[int, History], shared: int) -> SmallChart:
 
 def _epochs(number: int) -> Scale:
     return Scale(title="epoch", low=0.0, high=max(1.0, number - 1.0), whole=True)
+
+
+def _share(title: str) -> Scale:
+    return Scale(title=title, low=0.0, high=1.0)
 
 
 def _from_to(values: Sequence[float]) -> str:
@@ -111,8 +114,8 @@ def _roc(answers: Mapping[int, Answers]) -> SmallChart:
     positive = next(iter(answers.values())).class_names[1]
     return SmallChart(
         title="ROC curve",
-        x=Scale(title="1 - specificity", **_SHARE),
-        y=Scale(title="sensitivity", **_SHARE),
+        x=_share("1 - specificity"),
+        y=_share("sensitivity"),
         series=tuple(
             Series(name="", x=curve.x, y=curve.y, hover=f"seed {seed}", colour=BLUE, faint=len(curves) > 1)
             for seed, curve in curves.items()
@@ -125,8 +128,8 @@ def _roc(answers: Mapping[int, Answers]) -> SmallChart:
 def _calibration(answers: Mapping[int, Answers]) -> SmallChart:
     return SmallChart(
         title="Calibration",
-        x=Scale(title="mean predicted probability", **_SHARE),
-        y=Scale(title="how often it is true", **_SHARE),
+        x=_share("mean predicted probability"),
+        y=_share("how often it is true"),
         series=tuple(_reliability(answers)),
         chance=_DIAGONAL,
         alt=f"Of {count(len(answers), 'network')} on the test images, by tenths of the probability.",
