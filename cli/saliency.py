@@ -11,7 +11,8 @@ from activmask.ground.listed import listed
 from activmask.runs.description import Device
 from activmask.saliency.methods import METHODS, USUAL_METHOD
 
-from .console import err, failures_as_sentences
+from .code_option import Code
+from .console import err, failures_as_sentences, others_talk_aside
 from .late import with_help
 from .progress import waiting
 from .ranges import number
@@ -114,13 +115,14 @@ def saliency(
         ),
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel="Machine")] = "auto",
+    code: Code = None,
 ) -> None:
     """Draw where a trained network looks, and print what it decides.
 
     Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png --mask scan-mask.png
     """
     broken: list[ActivmaskError] = []
-    with failures_as_sentences(), waiting("explaining"):
+    with failures_as_sentences(), waiting("explaining"), others_talk_aside():
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint import load_checkpoint
         from activmask.saliency.explain import explain
@@ -133,7 +135,7 @@ def saliency(
         places = dict(zip(files, picture_paths(files, to, slice_number=slice_number), strict=True))
         if raw is not None:
             check_raw_path(raw, files)
-        loaded = load_checkpoint(checkpoint)
+        loaded = load_checkpoint(checkpoint, code=code or ())
         failed = None if len(files) == 1 else broken.append
         inputs = read_inputs(loaded, files, mask, slice_number=slice_number, failed=failed)
         if not inputs.paths:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .caller import this_caller
-from .console import err, failures_as_sentences, out, write
+from .console import err, failures_as_sentences, others_talk_aside, out, write
 from .run_options import given_settings, with_run_options
 from .shell import command_line
 from .tables import print_table, result_table
@@ -77,7 +77,8 @@ def train(
             write(text)
             return
         caller = this_caller(name or "")
-        results = _run(config, chosen, target, caller, resume=resume, overwrite=overwrite)
+        with others_talk_aside():
+            results = _run(config, chosen, target, caller, resume=resume, overwrite=overwrite)
     if not results:
         return
     print_results(results, config.training.select)

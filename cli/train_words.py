@@ -30,10 +30,16 @@ def _word(value: object) -> str:
 
 
 def train_command(run: "Run", out: Path) -> str:
-    """The command line that trains all seeds of a run anew, into a folder."""
+    """The command line that trains all seeds of a run anew, into a folder.
+
+    Empty where its images were arrays, which no command line has.
+    """
+    from activmask.data.settings import ARRAYS
     from activmask.runs.fewest import fewest_settings
     from activmask.runs.toml_file import format_seeds
 
+    if run.config.source.data == ARRAYS:
+        return ""
     seeds = sorted({*run.seeds, *run.unfinished, *run.unreadable})
     words = setting_words(fewest_settings(run.config))
     return command_line("activmask", "train", *words, "--seeds", format_seeds(seeds), "--out", out)

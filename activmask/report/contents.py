@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -114,6 +115,7 @@ def gather(
     command_of: CommandOf | None = None,
     title: str = "",
     now: datetime,
+    code: Sequence[Path] = (),
 ) -> Contents:
     """Tabulate and draw everything that the runs hold.
 
@@ -125,6 +127,7 @@ def gather(
         command_of: the command line that trains a run anew; None leaves those out.
         title: of the page; empty for the usual one.
         now: when it is made.
+        code: Python files that may run, as in `load_checkpoint`.
 
     Raises:
         CheckpointError: a run folder is damaged.
@@ -138,7 +141,7 @@ def gather(
     doses = _doses(measured)
     tables, measured_tables = _experiment_tables(data_sets), _measured_tables(data_sets)
     training = _training_charts(data_sets)
-    attention, problems = _attention_charts(data_sets, device)
+    attention, problems = _attention_charts(data_sets, device, code)
     parts = (
         Part(name="what", title="What was run", facts=account(summary)),
         Part(name="reading", title="How to read it", paragraphs=HOW_TO_READ),
@@ -228,7 +231,7 @@ def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:
 
 
 def _attention_charts(
-    data_sets: Sequence[_DataSet], device: torch.device | str
+    data_sets: Sequence[_DataSet], device: torch.device | str, code: Sequence[Path]
 ) -> tuple[list[Chart], tuple[str, ...]]:
     """The charts, and in sentences why others could not be drawn."""
     measured = [(one.stem, one.measured) for one in data_sets]
@@ -236,7 +239,7 @@ def _attention_charts(
     charts = [chart for draw in draws for chart in _charts(draw, measured)]
     problems = [problem for one in data_sets for found in one.measured for problem in found.problems]
     for one in data_sets:
-        for draw in (partial(saliency_grid, device=device), site_means):
+        for draw in (partial(saliency_grid, device=device, code=code), site_means):
             try:
                 charts += _charts(draw, [(one.stem, one.runs)])
             except (DataError, CheckpointError) as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from activmask.data.samples import Samples
+from activmask.data.samples import Samples, as_picture
 from activmask.evaluation.answers import Answers, Pick
 from activmask.ground.errors import ActivmaskError
 from activmask.report.charts.pictures import Picture, picture
@@ -140,6 +140,5 @@ def _as_seen(run: Run, seed: int, found: Answers, reading: Reading) -> Samples:
 
 def _picture(pick: Pick, samples: Samples, found: Answers) -> Picture:
     i = samples.names.index(pick.file)
-    image = samples.images[i].permute(1, 2, 0).numpy()
     mask = samples.masks[i, 0].numpy() if bool(samples.has_mask[i]) else None
-    return picture(pick, image if image.shape[2] == 3 else image.mean(axis=2), mask, found.class_names)
+    return picture(pick, as_picture(samples.images[i]), mask, found.class_names)

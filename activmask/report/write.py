@@ -23,7 +23,7 @@ WHAT = "report"
 
 def write_report(
     runs: Sequence[Run],
-    out: Path,
+    out: str | Path,
     *,
     device: torch.device | str = "cpu",
     overwrite: bool = False,
@@ -31,6 +31,7 @@ def write_report(
     command_of: CommandOf | None = None,
     title: str = "",
     now: datetime | None = None,
+    code: Sequence[str | Path] = (),
     unreadable: Sequence[Unreadable] = (),
     lost: Callable[[Unreadable], None] | None = None,
     progress: ItemsDone | None = None,
@@ -48,6 +49,7 @@ def write_report(
         command_of: the command line that trains a run anew, for the page; None leaves those out.
         title: of the page; empty for the usual one.
         now: when the page is made; None is now.
+        code: Python files that may run, as in `load_checkpoint`.
         unreadable: what `search_runs` found beside them; the page names it.
         lost: is told of each network that turns out unreadable; the page names it too.
         progress: is told how many of the networks have been measured, and of how many.
@@ -61,13 +63,14 @@ def write_report(
         InUse: another process is writing a report there.
         DataError: the folder cannot be written.
     """
+    out, files = Path(out), [*map(Path, code)]
     with claimed_folder(out, WHAT, lambda: check_target(out, WHAT, MAKER, overwrite=overwrite)):
         if not finished(runs):
             raise UsageError(
                 f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
                 "resume their training"
             )
-        measured = measure_all(runs, device=device, progress=progress)
+        measured = measure_all(runs, device=device, code=files, progress=progress)
         contents = gather(
             measured,
             unreadable=unreadable,
@@ -75,6 +78,7 @@ def write_report(
             command=command,
             command_of=command_of,
             title=title,
+            code=files,
             now=now or datetime.now(UTC),
         )
         write_page(contents.page, contents.files, real(out), WHAT)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from numpy.typing import NDArray
 
+from activmask.data.files.images import LUMA
 from activmask.ground.shown import shown
 from activmask.saliency.explain import Explanation, Floats
 from activmask.saliency.maps import TOP_SHARE, top_pixels
@@ -29,9 +30,13 @@ _CLASSES_IN_TITLE = 5
 
 
 def blend(image: Floats, marked: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """An image (H, W) in [0, 1] with its marked pixels in orange, (H, W, 3) in [0, 1]."""
-    grey = np.repeat(0.15 + 0.7 * image[..., None], 3, axis=2)
-    return np.asarray(np.where(marked[..., None], 0.2 * grey + 0.8 * np.array(to_rgb(_TOP_COLOUR)), grey))
+    """An image (H, W) or (H, W, 3) in [0, 1] with its marked pixels in orange, (H, W, 3) in [0, 1].
+
+    Only grey lies under the marks, so that the colours of a photograph are not taken for them.
+    """
+    grey = image if image.ndim == 2 else image @ LUMA
+    faint = np.repeat(0.15 + 0.7 * grey[..., None], 3, axis=2)
+    return np.asarray(np.where(marked[..., None], 0.2 * faint + 0.8 * np.array(to_rgb(_TOP_COLOUR)), faint))
 
 
 def draw(explanation: Explanation, *, top: float = TOP_SHARE) -> Figure:
@@ -44,7 +49,7 @@ def draw(explanation: Explanation, *, top: float = TOP_SHARE) -> Figure:
     _draw_heat(figure, axes[1], explanation)
     _draw_overlay(axes[2], explanation, top)
     if explanation.reconstruction is not None:
-        _show_grey(axes[3], explanation.reconstruction)
+        _show(axes[3], explanation.reconstruction)
         axes[3].set_title("reconstruction", fontsize=10)
     return figure
 
@@ -79,7 +84,7 @@ def _drawable(text: str) -> str:
 
 
 def _draw_input(axes: Axes, explanation: Explanation) -> None:
-    _show_grey(axes, explanation.image)
+    _show(axes, explanation.image)
     outline(axes, explanation.mask)
     axes.set_title("input" if explanation.mask is None else "input, mask as in training", fontsize=10)
 
@@ -113,7 +118,8 @@ def _scale(attribution: Floats) -> float:
     return high or highest or 1.0
 
 
-def _show_grey(axes: Axes, image: Floats) -> None:
+def _show(axes: Axes, image: Floats) -> None:
+    # The colours and limits are of grey images; matplotlib draws those in colour as they are.
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     _clear(axes)
 

@@ -82,7 +82,7 @@ def _check_splits(config: RunConfig, dataset: Dataset, seed: int) -> int:
 def _try_networks(config: RunConfig, dataset: Dataset, seed: int, images: int) -> None:
     """Refuse networks that do not fit the images, or batches that they cannot learn from."""
     channels = load_samples(dataset, [0]).images.shape[1]
-    learners = tried_out(
+    learners, _ = tried_out(
         config,
         seed,
         channels=channels,
