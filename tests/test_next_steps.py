@@ -119,7 +119,7 @@ def test_after_images_that_are_not_square(tmp_path, size):
     folder.table("file_name,label,split", *(f"{name}.png,{name[-1]},{name[:-1]}" for name in names))
     given = ["images", "--labels", "labels.csv", "--out", "out", *size]
     said = told("prepare-folder", *given, cwd=tmp_path).stdout
-    square = "training cannot begin with these images: images are 40 x 28 px, but training needs square ones"
+    square = "but training needs square ones"
     assert follow(said, tmp_path) == 2 or (not size and square in " ".join(said.split()))
 
 

@@ -89,6 +89,6 @@ def image_operations(config: RunConfig, channels: int, size: int, classes: int) 
         end = output.logits.sum()
         if output.reconstruction is not None:
             end = end + output.reconstruction.sum()
-        end.backward()  # type: ignore[no-untyped-call]
+        end.backward()
     passes = 1 + bool(asked.other_pass) + 2 * bool(asked.second_derivative)
     return float(counted.get_total_flops() * passes)
