@@ -309,7 +309,7 @@ def test_a_row_leads_to_all_about_its_run(text, document):
     assert "<small>released form, mine</small>" in run
     for expected in (
         "seed 0-1, begun 2026-02-01 08:00 UTC to 2026-02-01 08:01 UTC: activmask sweep g.toml (git ab",
-        "lr = 0.001",
+        "lr = 0.001\n",
         "Seed by seed",
         "counts of 2 networks added up",
     ):

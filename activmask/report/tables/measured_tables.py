@@ -8,6 +8,7 @@ from activmask.data.files.tables import format_sheet
 from activmask.evaluation.audit import audited
 from activmask.evaluation.evaluate import Evaluation, SiteScores
 from activmask.evaluation.spread import spread
+from activmask.ground.shown import shown
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.tables.experiment_tables import EXPERIMENT, experiment_row, spread_cell
@@ -113,7 +114,7 @@ def _site_rows(row: Experiment, one: Measured) -> Iterator[Row]:
         yield experiment_row(
             row,
             [
-                Cell(text=name, key=name),
+                Cell(text=name, key=shown(name)),
                 Cell(text=networks, key=networks),
                 Cell(text=" to ".join(map(str, sorted({min(images), max(images)}))), key=str(min(images))),
                 spread_cell(spread([score.auc for score in scores])),

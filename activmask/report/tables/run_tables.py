@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from activmask.data.splits import SPLITS
 from activmask.evaluation.answers import Answers
+from activmask.ground.shown import shown
 from activmask.report.findings.words import count
 from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.runs.results import Run
@@ -67,7 +68,7 @@ def _begun(sittings: tuple[Sitting, ...]) -> Cell:
     if not sittings:
         return Cell(text="not recorded")
     again = (f"{count(len(sittings), 'sitting')}",) if len(sittings) > 1 else ()
-    return Cell(text=sittings[0].began_in_words, key=sittings[0].began, details=again)
+    return Cell(text=sittings[0].began_in_words, key=shown(sittings[0].began), details=again)
 
 
 def confusion_table(answers: Mapping[int, Answers]) -> Table | None:
