@@ -34,9 +34,9 @@ def print_duplicates(found: "Duplicates") -> None:
 
 
 def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, object] | None = None) -> None:
-    """The command that trains on the data set within minutes, or why there is none yet.
+    """The command that audits with the data set, and the one that trains on it, or why there is none yet.
 
-    What the whole training would cost is said before it.
+    That trains within minutes; what the whole training would cost is said before it.
 
     Args:
         data: the data set's folder; a command's usual place needs no flag.
@@ -48,6 +48,8 @@ def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, obj
     from activmask.training.readiness import refusal
 
     settings = {**before, "data": str(data), **(after or {})}
+    audit = command_line("activmask", "audit", "--data", data, "--model", "net.py:make")
+    out.print(f"to audit a classifier that you have: {audit}")
     config = make_config(**settings)
     refused = refusal(config)
     if refused is not None:

@@ -190,6 +190,7 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
         split=split,
         evaluation=evaluation,
         answers=answers(checkpoint.model, samples, predictions.class_names, full.logits, changed),
+        class_names=checkpoint.class_names,
         removal=None
         if pairs is None
         else removal(checkpoint.model.to(device).eval(), samples, pairs, seed=checkpoint.seed),

@@ -36,6 +36,8 @@ class Evaluated:
     split: str
     """`train`, `valid` or `test`."""
     evaluation: Evaluation
+    class_names: tuple[str, ...] = ()
+    """Of the network's classes 0, 1, ...; empty where its data set named none. Foreign text."""
     answers: Answers | None = None
     """What it answered, in short; not part of `evaluate --json`."""
     mask_presence: Presence | None = None
@@ -121,6 +123,7 @@ def from_kept(found: Any, path: Path, description: Description, *, data: str, sp
         epoch=description.epoch,
         data=data,
         split=split,
+        class_names=description.class_names,
         **{name: getattr(kept, name) for name in _names() if name != "spelled"},
     )
 
