@@ -214,7 +214,7 @@ def tried_out(
         discriminator=second,
         image=image,
     )
-    return learners, fitted
+    return learners, tuple(fitted)
 
 
 def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> nn.Module | None:
