@@ -93,14 +93,15 @@ def test_the_stages_chain_in_a_shell_script(tmp_path):
     activmask train {" ".join(QUICK)} --epochs 2 --actdiff 1 --seeds 0-1 --out runs/penalty
     activmask evaluate runs/penalty --json > scores.json
     activmask saliency runs/penalty/seed-0/best.safetensors data/synthetic/images/Test-000000.png \
-        --mask data/synthetic/masks/Test-000000.png
+        --json > map.json
     """
     subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True, text=True
     )
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores
-    assert (tmp_path / "data/synthetic/images/Test-000000.saliency.png").stat().st_size > 1000
+    assert (tmp_path / "Test-000000.saliency.png").stat().st_size > 1000
+    assert json.loads((tmp_path / "map.json").read_text())["images"][0]["inside_mask"] > 0
     for seed in (0, 1):
         names = {path.name for path in (tmp_path / f"runs/penalty/seed-{seed}").iterdir()}
         assert names == {
