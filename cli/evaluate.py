@@ -9,7 +9,7 @@ from activmask.runs.description import Device
 from activmask.runs.selection import Epoch
 
 from .console import err, failures_as_sentences, write
-from .progress import waiting
+from .progress import counting
 from .table_file import check_table_place, write_table
 from .unreadable import SkipUnreadable, tell_unreadable
 
@@ -91,7 +91,7 @@ def evaluate(
         paths = list(dict.fromkeys(path for one in found for path in one.paths))
         lost = {one.folder: one for several in found for one in several.unreadable}
         asked = len(paths) + len(lost)
-        with waiting("evaluating") as told:
+        with counting("evaluating networks") as progress:
             outcomes = evaluate_checkpoints(
                 paths,
                 data=data,
@@ -99,7 +99,7 @@ def evaluate(
                 accept_recipe=accept_recipe,
                 device=place,
                 predictions=predictions is not None,
-                progress=lambda done, total: told(f"evaluating {min(done + 1, total)} of {total}"),
+                progress=progress,
             )
         evaluated = [one for one in outcomes.values() if isinstance(one, Evaluated)]
         for path, error in outcomes.items():

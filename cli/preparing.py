@@ -50,7 +50,7 @@ def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, obj
     if data == Path(Source.data):
         del settings["data"]
     flags = [word for name, value in settings.items() for word in (_flag(name), _word(value))]
-    out.print(f"next: {command_line('activmask', 'train', *flags)}")
+    out.print(f"next: {command_line('activmask', 'train', *flags)}", soft_wrap=True)
 
 
 def _flag(name: str) -> str:

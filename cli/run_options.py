@@ -58,13 +58,19 @@ def _option(known: Setting, panel: str) -> inspect.Parameter:
     make = partial(number, known.range) if known.kind in {int, float} else typer.Option
     option = make(
         f"{flag}/--no-{flag[2:]}" if known.kind is bool else flag,
-        help=plain_help(known.help),
+        help=plain_help(_help(known)),
         rich_help_panel=panel,
         show_default=_default(known),
+        # Spelled out it would take the place of flags and texts in a terminal of 80 columns.
+        metavar="<choice>" if known.choices else None,
     )
     kind: Any = Literal[tuple(known.choices())] if known.choices else known.kind
     annotation = Annotated[kind | None, option]
     return inspect.Parameter(known.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _help(known: Setting) -> str:
+    return f"{known.help} One of: {', '.join(known.choices())}." if known.choices else known.help
 
 
 def _flag(known: Setting) -> str:

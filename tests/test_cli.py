@@ -213,6 +213,13 @@ def test_a_finished_run_says_so(crosses, tmp_path):
     command = ("train", *QUICK, "--data", crosses, "--epochs", 1, "--out", tmp_path / "run")
     told(*command, cwd=tmp_path)
     assert "finished already" in told(*command, cwd=tmp_path).stdout
+    (seed,) = json.loads(told(*command, "--json", cwd=tmp_path).stdout)["seeds"]
+    assert seed == {
+        "folder": str(tmp_path / "run/seed-0"),
+        "trained": False,
+        "metrics": json.loads((tmp_path / "run/seed-0/metrics.json").read_text()),
+    }
+    assert "give one of them" in told(*command, "--json", "--dry-run", cwd=tmp_path, code=2).stderr
 
 
 @pytest.fixture(scope="module")
