@@ -83,7 +83,9 @@ def convolution_launches(layer: Layer, precision: str) -> list[tuple[str, Launch
             getattr(form, name)(first, second, third, *how)
         words = name.replace("_", " ")
         named += [(words if k == 0 else f"{words}, adding up", launch) for k, launch in enumerate(launches)]
-    return named
+    with recorded(form) as launches:
+        form.bias_gradient(gradient)
+    return named + [(launch.kernel.__name__.strip("_").replace("_", " "), launch) for launch in launches]
 
 
 def normalisation_launches(channels: int, size: int, precision: str) -> list[tuple[str, Launch]]:

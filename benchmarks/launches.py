@@ -58,8 +58,10 @@ FREE |= {
 """Calls that are no views in name, and launch nothing either."""
 
 SEVERAL = {
-    **dict.fromkeys(("batch_norm", "batch_norm_backward", "batch_norm_twice_backward"), 2),
-    **dict.fromkeys(("convolution_backward", "conv2d_weight_gradient", "seed_distances", "distances"), 2),
+    **dict.fromkeys(("batch_norm", "batch_norm_backward", "batch_norm_twice_backward", "seed_distances"), 2),
+    **dict.fromkeys(
+        ("convolution_backward", "conv2d_weight_gradient", "conv2d_bias_gradient", "distances"), 2
+    ),
 }
 """Kernels of a call that is known to be more than one."""
 

@@ -13,9 +13,10 @@ from activmask.runs.description import Device
 from activmask.saliency.methods import USUAL_METHOD
 
 from .audit_export import DRAWS
+from .code_option import Code
 from .console import err, failures_as_sentences, others_talk_aside, write
 from .progress import waiting
-from .ranges import number
+from .ranges import number, numbers
 from .shell import command_line
 from .table_file import check_table_place, write_table
 
@@ -198,6 +199,7 @@ def audit(
     seed: Annotated[
         int, number(RUN_SEEDS, help="Of everything that is drawn.", rich_help_panel="Machine")
     ] = 0,
+    code: Code = None,
 ) -> None:
     """Ask of any trained classifier what its score is made of, by images and masks.
 
@@ -225,7 +227,7 @@ def audit(
                 accept_recipe=accept_recipe,
                 weights=weights,
                 outputs=outputs,
-                class_outputs=_numbers("--class-outputs", class_outputs, int),
+                class_outputs=numbers("--class-outputs", class_outputs, int),
                 preprocess=_preprocessing(channels, size, scale, mean, std, preprocess),
                 without=cast("list[Part]", without or []),
                 draws=draws,
@@ -235,6 +237,7 @@ def audit(
                 sensitivity=sensitivity,
                 device=device,
                 seed=seed,
+                code=code or (),
                 told=told,
             )
         _print(audited, as_json=as_json)
@@ -288,8 +291,8 @@ def _preprocessing(
     std: str | None,
     preprocess: str | None,
 ) -> "Preprocessing":
+    from activmask.models.user_code import user_function
     from activmask.predictors.preprocessing import Preprocessing
-    from activmask.predictors.user_code import user_function
 
     function = None
     if preprocess is not None:
@@ -301,17 +304,7 @@ def _preprocessing(
         channels=channels,
         size=size,
         scale=scale,
-        mean=_numbers("--mean", mean, float) or (),
-        std=_numbers("--std", std, float) or (),
+        mean=numbers("--mean", mean) or (),
+        std=numbers("--std", std) or (),
         function=function,
     )
-
-
-def _numbers(flag: str, text: str | None, kind: type) -> Any:
-    """The numbers of a comma-separated list; None where nothing was said."""
-    if text is None:
-        return None
-    try:
-        return tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"{flag} takes numbers with commas between them", found=f"'{text}'") from None

@@ -8,7 +8,8 @@ import typer
 from activmask.runs.description import Device
 from activmask.runs.selection import Epoch
 
-from .console import err, failures_as_sentences, write
+from .code_option import Code
+from .console import err, failures_as_sentences, others_talk_aside, write
 from .progress import counting
 from .table_file import check_table_place, write_table
 from .unreadable import SkipUnreadable, tell_unreadable
@@ -72,6 +73,7 @@ def evaluate(
         ),
     ] = None,
     skip_unreadable: SkipUnreadable = False,
+    code: Code = None,
 ) -> None:
     """Score checkpoints, audit them for shortcuts, and measure where they look.
 
@@ -91,7 +93,7 @@ def evaluate(
         paths = list(dict.fromkeys(path for one in found for path in one.paths))
         lost = {one.folder: one for several in found for one in several.unreadable}
         asked = len(paths) + len(lost)
-        with counting("evaluating networks") as progress:
+        with counting("evaluating networks") as progress, others_talk_aside():
             outcomes = evaluate_checkpoints(
                 paths,
                 data=data,
@@ -99,6 +101,7 @@ def evaluate(
                 accept_recipe=accept_recipe,
                 device=place,
                 predictions=predictions is not None,
+                code=code or (),
                 progress=progress,
             )
         evaluated = [one for one in outcomes.values() if isinstance(one, Evaluated)]

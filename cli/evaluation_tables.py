@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from activmask.data.recipe import called
 from activmask.evaluation.across_seeds import RunSpread, across_seeds
 from activmask.evaluation.audit import MASK_AREA, Audit
 from activmask.evaluation.evaluate import Localisation
@@ -51,7 +52,7 @@ def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Tab
     kinds = sorted({one.evaluation.scores.auc_kind for one in evaluated})
     methods = sorted({i.method for one in evaluated if (i := one.evaluation.scores.interval)})
     interval = f"95 % ({', '.join(methods)})" if methods else "95 %"
-    splits = ", ".join(sorted({f"{one.split} split of {one.data}" for one in evaluated}))
+    splits = ", ".join(sorted({f"{one.split} split of {called(one.data)}" for one in evaluated}))
     table = result_table(f"Scores, {splits}", "checkpoint", "n", " / ".join(kinds), interval, "accuracy")
     for one in evaluated:
         scores = one.evaluation.scores

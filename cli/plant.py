@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from activmask.data.planting.limits import SEEDS, SHARES, SIZES, STRENGTHS, Kind, Place
+from activmask.data.planting.limits import SEEDS, SHARES, SIZES, STRENGTHS, UNTOLD, Kind, Place
 
 from .console import err, failures_as_sentences, out
 from .preparing import print_mask_shares, print_next
-from .ranges import number
+from .ranges import number, numbers
+from .shell import command_line
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.planting.plant import Planted
+    from activmask.data.planting.planting import Planting
 
 _SHARES, _LOOK, _OUTPUT = "Shares", "Look", "Output"
 
@@ -32,10 +34,11 @@ def plant(
         ),
     ],
     share: Annotated[
-        float,
-        number(
-            SHARES,
-            help="Share of that class's training images that carry it.",
+        str,
+        typer.Option(
+            metavar="SHARE[,SHARE...]",
+            help=f"Share of that class's training images that carry it, {SHARES}. Several make a set each "
+            "and a grid over them.",
             rich_help_panel=_SHARES,
             show_default=False,
         ),
@@ -44,14 +47,20 @@ def plant(
         float | None,
         number(
             SHARES,
-            help="The same in validation; left out, 1 - --share: there the sign is turned round.",
+            help="The same in validation; left out, 1 - --share: there the sign is turned round; of several "
+            "--share, each itself.",
             rich_help_panel=_SHARES,
             show_default=False,
         ),
     ] = None,
     test_share: Annotated[
         float | None,
-        number(SHARES, help="The same in test.", rich_help_panel=_SHARES, show_default=False),
+        number(
+            SHARES,
+            help=f"The same in test; left out, 1 - --share; of several --share, {UNTOLD:g}.",
+            rich_help_panel=_SHARES,
+            show_default=False,
+        ),
     ] = None,
     other_share: Annotated[
         float | None,
@@ -98,7 +107,12 @@ def plant(
         ),
     ] = "auto",
     folder: Annotated[
-        Path, typer.Option("--out", help="Folder of the data set to make.", rich_help_panel=_OUTPUT)
+        Path,
+        typer.Option(
+            "--out",
+            help="Folder of the data set to make; of several --share, of their folders.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = Path("data/planted"),
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel=_OUTPUT)
@@ -109,15 +123,13 @@ def plant(
     Example: activmask plant data/scans --shortcut tag --class 1 --share 0.9 --out data/planted
     """
     with failures_as_sentences():
-        from activmask.data.planting.plant import plant as write_planted
         from activmask.data.planting.planting import Planting
 
-        from .progress import counting
-
+        shares = numbers("--share", share)
         asked = Planting(
             shortcut=shortcut,
             of_class=of_class,
-            share=share,
+            share=shares[0],
             valid_share=valid_share,
             test_share=test_share,
             other_share=other_share,
@@ -127,9 +139,44 @@ def plant(
             seed=seed,
             split_policy=split_policy,
         )
-        with counting("planting") as progress:
-            planted = write_planted(data, folder, asked, overwrite=overwrite, progress=progress)
-    _print_summary(planted, shortcut, folder)
+        if len(shares) == 1:
+            _plant_one(data, folder, asked, overwrite=overwrite)
+        else:
+            _plant_each(data, folder, asked, shares, overwrite=overwrite)
+
+
+def _plant_one(data: Path, folder: Path, asked: "Planting", *, overwrite: bool) -> None:
+    from activmask.data.planting.plant import plant as write_planted
+
+    from .progress import counting
+
+    with counting("planting") as progress:
+        planted = write_planted(data, folder, asked, overwrite=overwrite, progress=progress)
+    _print_summary(planted, asked.shortcut, folder)
+    print_next(folder, {}, {"split_policy": "given"})
+
+
+def _plant_each(
+    data: Path, folder: Path, asked: "Planting", shares: tuple[float, ...], *, overwrite: bool
+) -> None:
+    from activmask.data.planting.at_shares import plant_at_shares
+    from activmask.experiments.dose_grid import GRID_FILE, check_grid_place, write_dose_grid
+
+    from .progress import counting
+
+    grid = folder / GRID_FILE
+    check_grid_place(grid, overwrite=overwrite)
+    sets = {}
+    with counting("planting") as progress:
+        made = list(plant_at_shares(data, folder, asked, shares, overwrite=overwrite, progress=progress))
+    for share, place, planted in made:
+        _print_summary(planted, asked.shortcut, place)
+        sets[share] = place
+    write_dose_grid(grid, asked.shortcut, sets)
+    out.print(f"a grid over these {len(sets)} sets: {grid}")
+    runs = Path("runs") / folder.name
+    out.print(f"next: {command_line('activmask', 'sweep', grid, '--out', runs)}")
+    out.print(f"then: {command_line('activmask', 'report', runs)}")
 
 
 def _print_summary(planted: "Planted", shortcut: str, folder: Path) -> None:
@@ -159,7 +206,6 @@ def _print_summary(planted: "Planted", shortcut: str, folder: Path) -> None:
     print_mask_shares(written.mask_shares)
     for note in _notes(planted, shortcut):
         err.print(f"note: {note}")
-    print_next(folder, {}, {"split_policy": "given"})
 
 
 def _sentences(planted: "Planted", shortcut: str) -> list[str]:

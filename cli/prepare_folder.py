@@ -11,7 +11,7 @@ from activmask.ground.errors import UsageError
 from .console import failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
-from .ranges import number
+from .ranges import ends, number
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
@@ -19,13 +19,20 @@ if TYPE_CHECKING:
 
 
 def prepare_folder(
-    images: Annotated[Path, typer.Argument(help="Folder of PNG, JPEG or TIFF images.", show_default=False)],
+    images: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of PNG, JPEG, TIFF, WebP, BMP or DICOM images, or of NIfTI volumes, whose axial "
+            "slices become images.",
+            show_default=False,
+        ),
+    ],
     *,
     labels: Annotated[
         Path,
         typer.Option(
             help="CSV table with the columns file_name and label; mask_file_name, subject, site and split "
-            "may follow, and others, such as sex, which are kept.",
+            "may follow, and others, such as sex, which are kept; slice names one slice of a volume.",
             rich_help_panel="Input",
             show_default=False,
         ),
@@ -33,16 +40,58 @@ def prepare_folder(
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of PNG or TIFF masks, named like the images unless the table has mask_file_name; "
-            "they hold 0 and one other value, which is inside.",
+            help="Folder of PNG, TIFF, BMP or DICOM masks, or of NIfTI label volumes, named like the images "
+            "unless the table has mask_file_name; masks hold 0 and one other value, which is inside.",
             rich_help_panel="Input",
             show_default=False,
         ),
     ] = None,
     colour: Annotated[
-        Literal["refuse", "convert"],
-        typer.Option(help="Skip colour images, or convert them to grey (luma).", rich_help_panel="Input"),
-    ] = "refuse",
+        Literal["keep", "grey", "refuse"] | None,
+        typer.Option(
+            help="Keep colours (three channels), make all images grey (luma), or skip those in colour; left "
+            "out, colours are kept where any image shows some.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ] = None,
+    label_from_mask: Annotated[
+        bool,
+        typer.Option(
+            "--label-from-mask",
+            help="Class present where something is inside the mask, absent where nothing is; the table then "
+            "needs no label.",
+            rich_help_panel="Input",
+        ),
+    ] = False,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="The one of two labels that becomes class 1; left out, the later in order.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LO,HI",
+            help="Values of volumes that become black and white; left out, the 0.5 and 99.5 percentile of "
+            "each volume.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ] = None,
+    mask_labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N",
+            help="Values of label volumes that are inside; left out, all above 0.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ] = None,
     mask_values: MaskValues = None,
     mask_threshold: MaskThreshold = None,
     mask_invert: MaskInvert = False,
@@ -57,11 +106,28 @@ def prepare_folder(
     data: Annotated[
         Path, typer.Option("--out", help="Folder of the data set to make.", rich_help_panel="Output")
     ] = Path("data/folder"),
+    name: Annotated[
+        str,
+        typer.Option(help="What tables call the data set.", rich_help_panel="Output", show_default=False),
+    ] = "",
+    title: Annotated[
+        str,
+        typer.Option(help="What headings call the data set.", rich_help_panel="Output", show_default=False),
+    ] = "",
     size: Annotated[
         int | None,
         number(
             SIDES,
             help="Resize all images to this side in px; left out, they must share one size.",
+            rich_help_panel="Output",
+            show_default=False,
+        ),
+    ] = None,
+    fit: Annotated[
+        Literal["pad", "crop", "stretch"] | None,
+        typer.Option(
+            help="How images that are not square fill --size: with black bars (pad, if left out), cut to "
+            "their middle, or stretched.",
             rich_help_panel="Output",
             show_default=False,
         ),
@@ -95,9 +161,16 @@ def prepare_folder(
                 data,
                 masks=masks,
                 size=size,
+                fit=fit,
                 colour=colour,
                 intensity=_intensity(intensity),
                 mask_reading=asked_reading(mask_values, mask_threshold, mask_invert),
+                mask_labels=_labels(mask_labels),
+                window=None if window is None else ends("--window", window),
+                label_from_mask=label_from_mask,
+                positive=positive,
+                name=name,
+                title=title,
                 allow_duplicates=allow_duplicates,
                 overwrite=overwrite,
                 progress=progress,
@@ -119,18 +192,30 @@ def _intensity(text: str | None) -> int | Literal["image"] | None:
     raise UsageError("--intensity must be image or a whole number such as 4095", found=f"'{text}'")
 
 
+def _labels(text: str | None) -> tuple[int, ...]:
+    words = [] if text is None else [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() and len(word) <= _MOST_DIGITS for word in words):
+        raise UsageError("--mask-labels must be whole numbers such as 1,2", found=repr(text))
+    return tuple(sorted({int(word) for word in words}))
+
+
 def _print_summary(summary: "FolderSummary", data: Path) -> None:
     written = summary.written
     table = result_table("", "split", *(f"{label} = {k}" for label, k in summary.classes.items()))
     for split, counts in written.counts.items():
         table.add_row(split, *(str(counts.get(k, 0)) for k in summary.classes.values()))
     print_table(table)
+    depth = f"{written.bit_depth} bits{' a channel' if written.channels > 1 else ''}"
     out.print(
-        f"{written.images} images of {written.height} x {written.width} px, {written.bit_depth} bits; "
-        f"{written.masks} masks"
+        f"{written.images} images of {written.height} x {written.width} px, {depth}; {written.masks} masks"
     )
+    out.print(summary.colours)
+    if summary.fitted:
+        out.print(summary.fitted)
     if summary.masks.files:
         out.print(summary.masks.sentence())
+    if summary.volumes:
+        out.print(summary.volumes)
     if summary.empty_masks:
         out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
     print_mask_shares(written.mask_shares)

@@ -8,13 +8,12 @@ import typer
 from activmask.data.files.limits import SIDES, SIGMAS
 from activmask.data.sources.msd.organs import ORGANS
 from activmask.data.sources.presets import presets
-from activmask.ground.errors import UsageError
 from activmask.ground.limits import NUMBERS, PROCESSES
 from activmask.ground.listed import listed
 
 from .console import failures_as_sentences, out
 from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
-from .ranges import number
+from .ranges import ends, number
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def prepare_msd(
     Example: activmask prepare-msd Task03_Liver --workers 2
     """
     with failures_as_sentences():
-        ends = None if window is None else _ends(window)
+        black_white = None if window is None else ends("--window", window)
         from activmask.data.sources.msd.prepare import default_out
         from activmask.data.sources.msd.prepare import prepare_msd as prepare
 
@@ -120,7 +119,7 @@ def prepare_msd(
                 labels=tuple(label.strip() for label in labels.split(",") if label.strip()),
                 channel=channel,
                 size=size,
-                window=ends,
+                window=black_white,
                 slices_per_volume=slices_per_volume,
                 mask_blur=mask_blur,
                 workers=workers,
@@ -135,14 +134,6 @@ def prepare_msd(
         else:
             usual = presets()[summary.preset].settings["mask_blur"] == summary.mask_blur
             print_next(data, {"preset": summary.preset}, {} if usual else blur)
-
-
-def _ends(window: str) -> tuple[float, float]:
-    try:
-        low, high = map(float, window.split(","))
-    except ValueError:
-        raise UsageError("--window must be two numbers LO,HI", found=repr(window)) from None
-    return low, high
 
 
 def _print_summary(summary: "MsdSummary", data: Path) -> None:

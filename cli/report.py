@@ -8,7 +8,8 @@ import typer
 from activmask.ground.places import real
 from activmask.runs.description import Device
 
-from .console import err, failures_as_sentences, out
+from .code_option import Code
+from .console import err, failures_as_sentences, others_talk_aside, out
 from .progress import counting
 from .shell import command_line
 from .unreadable import SkipUnreadable, tell_unreadable
@@ -45,6 +46,7 @@ def report(
         bool, typer.Option("--open", help="Open the page in the browser.", rich_help_panel="Output")
     ] = False,
     skip_unreadable: SkipUnreadable = False,
+    code: Code = None,
 ) -> None:
     """Write a page with the tables, curves, audits and saliency maps of runs, beside the paper's.
 
@@ -61,13 +63,14 @@ def report(
         found = search_runs(places)
         tell_unreadable(found.unreadable, found.seeds, skip=skip_unreadable)
         lost: list[Unreadable] = []
-        with counting("evaluating networks") as progress:
+        with counting("evaluating networks") as progress, others_talk_aside():
             page = write_report(
                 found.runs,
                 folder,
                 device=choose_device(device),
                 overwrite=overwrite,
-                command=_command(places, folder, device, skip_unreadable),
+                command=_command(places, folder, device, skip_unreadable, code or []),
+                code=code or (),
                 unreadable=found.unreadable,
                 lost=lost.append,
                 progress=progress,
@@ -81,9 +84,10 @@ def report(
         err.print(f"open it in a browser: {real(page).as_uri()} (--open does so next time)")
 
 
-def _command(places: list[Path], folder: Path, device: str, skip_unreadable: bool) -> str:
+def _command(places: list[Path], folder: Path, device: str, skip_unreadable: bool, code: list[Path]) -> str:
     where = ["--device", device] if device != "auto" else []
     where += ["--skip-unreadable"] if skip_unreadable else []
+    where += [str(word) for file in code for word in ("--code", file)]
     return command_line("activmask", "report", *places, "--out", folder, *where)
 
 

@@ -12,7 +12,8 @@ from activmask.runs.description import Device
 from activmask.saliency.choices import HEAT, AskedSplit, ColourMap
 from activmask.saliency.methods import METHODS, USUAL_METHOD
 
-from .console import err, failures_as_sentences, write
+from .code_option import Code
+from .console import err, failures_as_sentences, others_talk_aside, write
 from .late import with_help
 from .progress import waiting
 from .ranges import number
@@ -144,6 +145,7 @@ def saliency(
         bool, typer.Option("--json", help="Print JSON instead of tables.", rich_help_panel="What to write")
     ] = False,
     device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel="Machine")] = "auto",
+    code: Code = None,
 ) -> None:
     """Draw where a trained network looks, and print what it decides.
 
@@ -152,7 +154,7 @@ def saliency(
     Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png
     """
     broken: list[tuple[Path, ActivmaskError]] = []
-    with failures_as_sentences(), waiting("explaining"):
+    with failures_as_sentences(), waiting("explaining"), others_talk_aside():
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint import load_checkpoint
         from activmask.saliency.asked import named_images, own_images
@@ -174,9 +176,9 @@ def saliency(
         notes: tuple[str, ...] = ()
         if images:
             files = named_images(images, split, volumes=slice_number is not None)
-            loaded = load_checkpoint(checkpoint)
+            loaded = load_checkpoint(checkpoint, code=code or ())
         else:
-            loaded = load_checkpoint(checkpoint)
+            loaded = load_checkpoint(checkpoint, code=code or ())
             files, notes = own_images(loaded, split or "test")
         several = len(files) > 1
         folder = sheet_folder(files, to) if several else None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import err, failures_as_sentences, out, write
+from .console import err, failures_as_sentences, others_talk_aside, out, write
 from .run_options import given_settings, with_run_options
 from .shell import command_line
 from .tables import print_table, result_table
@@ -71,7 +71,8 @@ def train(
             check_model(config.network)
             write(format_config(config, chosen))
             return
-        results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
+        with others_talk_aside():
+            results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
     if not results:
         return
     if as_json:

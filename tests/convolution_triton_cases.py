@@ -50,6 +50,7 @@ CASES = {
     "shortcut": Case(inside=16, outside=32, kernel=(1, 1), stride=(2, 2), padding=(0, 0)),
     "head": Case(networks=1, inside=20, outside=1, kernel=(1, 1), padding=(0, 0)),
     "uneven": Case(inside=4, outside=18, stride=(2, 1), padding=(0, 1)),
+    "many channels out": Case(inside=17, outside=50, size=(4, 3), kernel=(1, 2), padding=(0, 1)),
     "stride above the kernel": Case(inside=16, outside=3, kernel=(2, 1), stride=(3, 2), padding=(0, 0)),
     "no pixels of a phase": Case(inside=16, outside=2, size=(1, 4), stride=(2, 2)),
 }  # fmt: skip
@@ -140,9 +141,23 @@ def test_all_three_equal_float64(name):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
-@pytest.mark.parametrize("name", ["few channels", "many channels", "stem", "stride that leaves a rest"])
+@pytest.mark.parametrize(
+    "name", ["few channels", "many channels", "stem", "stride that leaves a rest", "many channels out"]
+)
 def test_other_products_equal_float64_as_far_as_they_round(name, precision):
     check(CASES[name], precision)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "ieee"])
+@pytest.mark.parametrize("size", [(1, 1, 1, 1), (3, 5, 7, 6), (2, 70, 9, 11), (40, 33, 20, 20)])
+def test_the_gradient_in_a_bias_is_a_sum_over_all_positions(size, precision):
+    source = torch.Generator().manual_seed(2)
+    gradient = in_guard(torch.randn(size, generator=source).to(DEVICE, TYPES[precision]))
+    found = form.bias_gradient(gradient)
+    assert found.dtype == gradient.dtype
+    expected = gradient.double().sum((0, 2, 3))
+    largest = float(gradient.double().abs().sum((0, 2, 3)).max())
+    torch.testing.assert_close(found.double(), expected, rtol=2**-7, atol=1e-6 * largest)
 
 
 def test_a_weight_may_lie_in_any_order():

@@ -1,6 +1,7 @@
 """What data give away: probes that were planted an answer, or none, and what crosses splits."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from activmask.auditing.leaks.last_features import MOST_FEATURES, last_features
 from activmask.auditing.leaks.leaks import FEATURES, find_leaks
 from activmask.auditing.leaks.pictures import border, border_px, thumbnail
 from activmask.auditing.leaks.probe import FOLDS, answered, learning_chance, one_hot, out_of_fold, question
+from activmask.auditing.leaks.told import Told, judged_together
 from activmask.data.balanced_draw import balanced_draw
 from activmask.data.samples import Samples
 from activmask.models.output import ModelOutput
@@ -152,10 +154,10 @@ def test_a_probe_with_nothing_to_learn_spreads_wider_than_a_fixed_score():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(60, 200)).astype(np.float32)
     found = asked(halves(60))
-    distance = learning_chance(found, features, seed=0)
+    distance = learning_chance(found, features, seed=0).distance
     assert 1.96 * (61 / (12 * 30 * 30)) ** 0.5 < distance < 0.35
-    assert distance == learning_chance(found, features, seed=0)
-    constant = learning_chance(found, np.zeros((60, 2), np.float32), seed=0)
+    assert distance == learning_chance(found, features, seed=0).distance
+    constant = learning_chance(found, np.zeros((60, 2), np.float32), seed=0).distance
     assert constant == pytest.approx(0, abs=0.15)
 
 
@@ -163,7 +165,18 @@ def test_a_leak_is_told_where_every_subject_has_one_image_of_either_class():
     features = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
     features[:, 0] += 6 * halves(80)
     paired = asked(halves(80), [f"p{k // 2}" for k in range(80)])
-    assert answered(paired, features, what="label", source="x", seed=0).tells
+    [told] = judged_together([answered(paired, features, what="label", source="x", seed=0)])
+    assert told.tells
+
+
+def test_what_is_asked_is_judged_as_one_of_all_that_is():
+    """Of four with an AUC the least p counts four times; one whose interval holds chance counts, too."""
+    asked_of = [replace(Told(what="site", source="x", auc=0.7), p=p) for p in (0.02, None, 0.012, 0.03)]
+    unknown = Told(what="site", source="x", reason="there is none")
+    together = judged_together([unknown, *asked_of])
+    assert [one.p_holm for one in together] == pytest.approx([None, 0.06, 1.0, 0.048, 0.06])
+    assert [one.tells for one in together] == [False, False, False, True, False]
+    assert [one.tells for one in judged_together(asked_of[:1])] == [True]
 
 
 @pytest.mark.process

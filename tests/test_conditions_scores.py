@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from tiny_checkpoints import samples_of
 
-from activmask.auditing.conditions.conditions import chance_of, conditions
+from activmask.auditing.conditions.conditions import conditions
 from activmask.auditing.conditions.mask_baseline import features, mask_baseline
 from activmask.auditing.conditions.versions import CONDITIONS
 from activmask.evaluation.bootstrap import subject_resamples
 from activmask.evaluation.resampled import counted, ends, resampled_auc, resampled_mean
-from activmask.evaluation.scores import chance_distance
+from activmask.evaluation.scores import chance_distance, chance_over_subjects
 from activmask.ground.errors import CheckpointError
 
 SIDE, N = 12, 60
@@ -203,9 +203,9 @@ def test_two_subjects_carry_no_verdict():
 def test_images_of_one_subject_count_as_one_where_each_has_one_class():
     truth = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     of_four = np.array(list("aabbccdd"), dtype=object)
-    assert chance_of(truth, of_four, 2) == chance_distance(torch.tensor([0, 0, 1, 1]), 2)
+    assert chance_over_subjects(truth, of_four, 2) == chance_distance(torch.tensor([0, 0, 1, 1]), 2)
     mixed = np.array(list("abababab"), dtype=object)
-    assert chance_of(truth, mixed, 2) == chance_distance(torch.from_numpy(truth), 2)
+    assert chance_over_subjects(truth, mixed, 2) == chance_distance(torch.from_numpy(truth), 2)
 
 
 def test_where_masks_lie_worked_out_by_hand():

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from activmask.auditing.conditions.mask_baseline import MaskBaseline
 from activmask.auditing.conditions.rows import ConditionRow, Estimate
-from activmask.auditing.conditions.verdict import FEWEST, verdict
+from activmask.auditing.conditions.verdict import FEWEST_JUDGED, verdict
 from activmask.auditing.conditions.versions import CONDITIONS
-from activmask.evaluation.sides import Area, finding_of_sides
+from activmask.evaluation.sides import Area, ToldSides, finding_of_sides, told_from_chance
 
 WIDTH = 0.05
 """Of half an interval, where nothing else is said."""
@@ -145,7 +145,9 @@ def test_masks_that_tell_the_label_are_a_caution_and_others_are_none():
     assert not any(one.startswith(caution) for one in judged(0.9, 0.9, 0.5, 0.7, masks_width=0.3).sentences)
 
 
-@pytest.mark.parametrize(("subjects", "told"), [(FEWEST - 1, False), (FEWEST, True), (19, True)])
+@pytest.mark.parametrize(
+    ("subjects", "told"), [(FEWEST_JUDGED - 1, False), (FEWEST_JUDGED, True), (19, True)]
+)
 def test_few_subjects_are_said_and_too_few_claim_nothing(subjects, told):
     found = judged(0.9, 0.5, 0.9, subjects=subjects)
     assert (found.finding != "cannot be told") == told
@@ -193,8 +195,32 @@ def test_every_combination_has_sentences():
 
 
 def test_areas_without_intervals_are_judged_by_chance_alone():
-    assert finding_of_sides(Area(0.9), Area(0.62), Area(0.9), 0.1) == "reads mostly the background"
-    assert finding_of_sides(Area(0.9), Area(0.62, 0.4, 0.8), Area(0.9), 0.1) == "reads the background"
+    areas = Area(0.9), Area(0.62), Area(0.9)
+    assert _finding(*areas) == "reads mostly the background"
+    assert _finding(Area(0.9), Area(0.62, 0.4, 0.8), Area(0.9)) == "reads the background"
+
+
+def _finding(*areas):
+    return finding_of_sides(ToldSides(*told_from_chance(areas, 0.1)), *areas[1:])
+
+
+@given(st.floats(0, 1), st.floats(0, 0.5), st.floats(0, 0.5), st.floats(0.01, 0.5), st.booleans())
+def test_one_score_by_itself_is_told_where_it_informs(auc, below, above, chance, interval):
+    area = Area(auc, auc - below, auc + above) if interval else Area(auc)
+    beside = abs(area.p(chance) - 0.05) > 1e-9
+    assert not beside or told_from_chance([area], chance) == [area.informs(chance)]
+
+
+def test_several_scores_by_hand():
+    """At a distance of 0.1 that chance reaches in 5 %: 0.1222 in 5 % of three, 0.1144 of two."""
+    by_hand = {0.621: [False, False, False], 0.623: [True, False, False]}
+    for auc, told in by_hand.items():
+        assert told_from_chance([Area(auc), Area(0.55), Area(0.45)], 0.1) == told
+    assert told_from_chance([Area(0.623), Area(0.384), Area(0.5)], 0.1) == [True, True, False]
+    assert told_from_chance([Area(0.623), Area(0.387), Area(0.5)], 0.1) == [True, False, False]
+    assert told_from_chance([Area(0.623), Area(0.384), Area(0.601)], 0.1) == [True, True, True]
+    # Of one whose interval is wider than chance.
+    assert told_from_chance([Area(0.7, 0.51, 0.9), Area(0.5), Area(0.5)], 0.1) == [False] * 3
 
 
 def test_a_ranking_that_the_masks_may_turn_round_is_not_laid_on_a_side():

@@ -115,12 +115,6 @@ def test_an_empty_mask_is_no_mask_and_is_counted(folder):
     assert (summary.empty_masks, summary.written.masks) == (1, 1)
 
 
-def test_colour_is_skipped_or_converted(folder):
-    folder.image("a.png", np.tile(np.array([255, 0, 0], np.uint8), (8, 8, 1)))
-    assert "colour image" in folder.prepare().skipped[0][1]
-    assert folder.prepare(colour="convert", overwrite=True).skipped == ()
-
-
 def test_broken_items_are_skipped_and_listed(folder, tmp_path):
     folder.image("cut.png", np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8))
     data = (folder.images / "cut.png").read_bytes()

@@ -55,7 +55,7 @@ def test_a_file_that_is_no_picture_is_told_as_what_it_is(tmp_path, content, told
     with pytest.raises(DataError) as raised:
         read_grey(path)
     said = str(raised.value)
-    assert said.startswith(f"{path} is not a PNG, JPEG or TIFF image; found {told[0]}")
+    assert said.startswith(f"{path} is not a PNG, JPEG, TIFF, WebP or BMP image; found {told[0]}")
     assert said.endswith(told[1])
 
 

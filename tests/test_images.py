@@ -101,26 +101,26 @@ def test_transparent_colour_key_is_refused_only_if_used(tmp_path, pixels, key):
     read_grey(save(tmp_path / "b.png", pixels, transparency=unused))
 
 
-def test_colour_is_refused_or_converted_to_luma(tmp_path):
+def test_colour_is_refused_or_becomes_its_luma(tmp_path):
     path = save(tmp_path / "a.png", coloured(255, 0, 0))
     with pytest.raises(DataError, match=r"a\.png is a colour image, expected grey"):
         read_grey(path)
-    np.testing.assert_allclose(read_grey(path, colour="convert"), 0.299, atol=1e-6)
-    assert read_grey(save(tmp_path / "w.png", coloured(255, 255, 254)), colour="convert").max() <= 1
+    np.testing.assert_allclose(read_grey(path, colour="grey"), 0.299, atol=1e-6)
+    assert read_grey(save(tmp_path / "w.png", coloured(255, 255, 254)), colour="grey").max() <= 1
 
 
 def test_cmyk_jpeg_counts_as_colour(tmp_path):
     Image.new("CMYK", (8, 8), (0, 200, 200, 0)).save(tmp_path / "a.jpg")
     with pytest.raises(DataError, match="colour"):
         read_grey(tmp_path / "a.jpg")
-    assert read_grey(tmp_path / "a.jpg", colour="convert").shape == (8, 8)
+    assert read_grey(tmp_path / "a.jpg", colour="grey").shape == (8, 8)
 
 
 def test_colour_of_sixteen_bits_is_refused_instead_of_cut_to_eight(tmp_path):
     header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
     (tmp_path / "a.png").write_bytes(png(header, zlib.compress(b"\0" + struct.pack(">HHH", 300, 300, 300))))
     with pytest.raises(DataError, match="several channels of 16 bits"):
-        read_grey(tmp_path / "a.png", colour="convert")
+        read_grey(tmp_path / "a.png", colour="grey")
 
 
 def png(header: bytes, data: bytes) -> bytes:
@@ -163,11 +163,11 @@ def test_several_frames_are_refused(tmp_path):
             read_grey(tmp_path / "a")
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP", "WEBP", "PPM"])
+@pytest.mark.parametrize("kind", ["GIF", "PPM"])
 def test_other_formats_are_refused_whatever_they_are_called(tmp_path, kind):
     path = save(tmp_path / "a.png", GREY8, kind)
     for read in (read_grey, image_size, bit_depth):
-        with pytest.raises(DataError, match=r"a\.png is not a PNG, JPEG or TIFF image"):
+        with pytest.raises(DataError, match=r"a\.png is not a PNG, JPEG, TIFF, WebP or BMP image"):
             read(path)
 
 
@@ -208,9 +208,27 @@ def test_mask_is_true_above_zero(tmp_path):
     assert read_mask(save(tmp_path / "c.png", coloured(0, 0, 1))).all()
 
 
-def test_jpeg_mask_is_refused(tmp_path):
-    with pytest.raises(DataError, match="is not a PNG or TIFF image"):
-        read_mask(save(tmp_path / "a.jpg", GREY8, "JPEG"))
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_a_mask_of_a_kind_that_blurs_is_refused(tmp_path, kind):
+    with pytest.raises(DataError, match="is not a PNG, TIFF or BMP image"):
+        read_mask(save(tmp_path / "a", GREY8, kind))
+
+
+@pytest.mark.parametrize("kind", ["BMP", "WEBP"])
+def test_bitmaps_and_lossless_webp_are_the_pixels_they_hold(tmp_path, kind):
+    path = tmp_path / "a"
+    Image.fromarray(GREY8).save(path, kind, lossless=True)
+    np.testing.assert_array_equal(read_grey(path), GREY8 / np.float32(255))
+    assert (image_size(path), bit_depth(path)) == (GREY8.shape, 8)
+    if kind == "BMP":
+        np.testing.assert_array_equal(read_mask(path), GREY8 > 0)
+
+
+def test_a_webp_that_moves_is_refused(tmp_path):
+    frames = [Image.fromarray(coloured(1, 2, 3)), Image.fromarray(coloured(200, 2, 3))]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match="holds 2 frames, expected one"):
+        read_grey(tmp_path / "a.webp")
 
 
 def samples_of_every_kind() -> list[bytes]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activmask.ground.errors import UsageError
-from activmask.objectives.gradmask import gradmask
+from activmask.objectives.gradmask import decision, gradmask
 from activmask.objectives.rrr import rrr
 
 Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -201,11 +201,50 @@ def test_equal_logits_have_a_finite_gradient():
         assert torch.isfinite(gradient).all()
 
 
-def test_contrast_of_three_classes_is_refused_and_positive_is_not():
+def test_contrast_of_three_classes_needs_labels_and_positive_does_not():
     network, (images, masks) = Smooth(classes=3), batch()
     for name in ("l2 contrast", "l1 contrast"):
-        with pytest.raises(UsageError, match="two classes, found 3; use gradmask_target positive"):
+        with pytest.raises(UsageError, match="or more and the labels; found 3"):
             penalty_of(name, network, images, masks)
     for name in ("l2 positive", "rrr"):
         expected = aggregate(name, outside_slopes(name, network, images, masks))
         assert penalty_of(name, network, images, masks).item() == pytest.approx(expected, rel=1e-7)
+
+
+THREE = torch.tensor([0, 2, 1])
+
+
+def test_the_contrast_of_three_classes_by_hand():
+    # Logits (6, 8, 4) of class 0: |6 - 8| has the slope 0 - row 0 + row 1; of class 1: |8 - 6|, the same.
+    weight = torch.tensor([[1.0, 2.0, 3.0], [1.0, 0.0, 7.0], [4.0, 0.0, 0.0]], dtype=torch.float64)
+    images = torch.ones(3, 1, 1, 3, dtype=torch.float64, requires_grad=True)
+    masks = torch.tensor([[[[False, True, True]]], [[[True, False, True]]], [[[True, True, False]]]])
+    logits = images.flatten(1) @ weight.T
+    assert logits[0].tolist() == [6, 8, 4]
+    # Outside, class 0 has no slope against 1 in pixel 0, class 2 none against 1 in 1, class 1 one of 4 in 2.
+    assert gradmask(logits, images, masks, norm="l1", labels=THREE).item() == 0 + 0 + 4
+    free = torch.zeros_like(masks)
+    lengths = [(0 + 4 + 16) ** 0.5, (9 + 0 + 49) ** 0.5, (0 + 4 + 16) ** 0.5]
+    value = gradmask(logits, images, free, norm="l2", labels=THREE).item()
+    assert value == pytest.approx(sum(lengths) / 3)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_the_contrast_of_three_classes_has_the_second_derivatives_of_finite_differences(norm):
+    network, (images, masks) = Smooth(3), batch()
+
+    def penalty(*weights: Tensor) -> Tensor:
+        seen = images.clone().requires_grad_()
+        named = dict(zip(dict(network.named_parameters()), weights, strict=True))
+        logits = torch.func.functional_call(network, named, (seen,))
+        return gradmask(logits, seen, masks, norm=norm, labels=THREE)
+
+    assert torch.autograd.gradcheck(penalty, tuple(network.parameters()), eps=1e-6, atol=1e-6)
+
+
+def test_the_contrast_of_two_classes_is_that_of_more_where_the_others_are_out_of_reach():
+    images, _ = batch()
+    logits = Smooth()(images)
+    more = torch.cat([logits, torch.full((BATCH, 1), -1e3, dtype=torch.float64)], dim=1)
+    labels = torch.tensor([0, 1, 0])
+    assert torch.equal(decision(more, "contrast", labels), decision(logits))

@@ -241,7 +241,7 @@ def test_transparent_masks_are_left_out_by_name(tmp_path):
 
 def test_jpeg_masks_are_read_where_a_threshold_is_given(tmp_path):
     folder = folder_of(tmp_path, pixels(255, 0), suffix=".jpg")
-    with pytest.raises(DataError, match="is not a PNG or TIFF image"):
+    with pytest.raises(DataError, match="is not a PNG, TIFF or BMP image"):
         folder.prepare()
     folder.prepare(mask_reading=MaskReading(threshold=127))
     np.testing.assert_array_equal(stored(folder), [BLOB] * 4)

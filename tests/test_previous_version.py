@@ -171,11 +171,19 @@ def timeless(history: str) -> str:
     return "\n".join(",".join(row[:column]) for row in rows)
 
 
+WITHDRAWN = {"resnet18-pooled"}
+"""Runs of which the version before found something by one of three tests, of eight images."""
+
+
 @pytest.mark.parametrize("name", [name for name in RUNS if name != UNFINISHED])
 def test_a_checkpoint_is_evaluated_to_the_same_numbers(name, place):
     found = told("evaluate", f"runs/{name}", "--epoch", "last", "--json", cwd=place).stdout
     # Among 128 images some have scores that float32 hardly tells apart.
-    check_alike(json.loads(found), kept("evaluated.json")[name], 1e-3 if name == "cnn-in-memory" else SCORES)
+    found, expected = json.loads(found), kept("evaluated.json")[name]
+    if name in WITHDRAWN:
+        verdicts = [one["checkpoints"][0]["evaluation"]["audit"].pop("verdict") for one in (found, expected)]
+        assert [one["finding"] for one in verdicts] == ["cannot be told", "reads the background"]
+    check_alike(found, expected, 1e-3 if name == "cnn-in-memory" else SCORES)
 
 
 def test_another_data_set_is_evaluated_to_the_same_numbers(place):

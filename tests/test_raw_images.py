@@ -233,3 +233,20 @@ def test_a_card_of_an_earlier_version_still_finds_the_file_of_a_channel(task, tm
     ]
     assert torch.equal(inputs[0].images, inputs[1].images)
     assert torch.equal(inputs[0].masks, inputs[1].masks)
+
+
+def test_a_dicom_file_of_a_folder_that_was_not_resized_is_read_at_its_size(tmp_path):
+    for number in range(2):
+        write_dicom(tmp_path / "images" / f"{number}.dcm", gradient(SIDE, SIDE) * (number + 1))
+        write_mask(tmp_path / "masks" / f"{number}.png", SIDE, SIDE)
+    (tmp_path / "labels.csv").write_text("file_name,label\n0.dcm,0\n1.dcm,1\n")
+    prepare_folder(tmp_path / "images", tmp_path / "labels.csv", tmp_path / "data", masks=tmp_path / "masks")
+    dataset = read_dataset(tmp_path / "data")
+    checkpoint = network(tmp_path, recipe_of(dataset))
+    inputs = read_inputs(checkpoint, [tmp_path / "images" / "1.dcm"], tmp_path / "masks")
+    stored = load_samples(dataset, [1])
+    assert torch.equal(inputs.images, stored.images)
+    assert torch.equal(inputs.masks, stored.masks[:, 0])
+    other = write_dicom(tmp_path / "other.dcm", gradient(40, 40))
+    with pytest.raises(DataError, match=r"other\.dcm is 40 x 40 px, but the images .* are 28 x 28 and"):
+        read_inputs(checkpoint, [other])

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from activmask.ground.errors import CheckpointError, UsageError
+from activmask.models.returned import scores_in
 from activmask.predictors.asked import Asked, read_as
 from activmask.predictors.predictions_only import as_tensor
-from activmask.predictors.reading import Reading, scores_in
+from activmask.predictors.reading import Reading
 
 Pair = namedtuple("Pair", ["logits", "aux_logits"])
 TWO = torch.tensor([[1.0, -2.0], [0.5, 3.0]])

@@ -14,7 +14,15 @@ from torchvision.models.resnet import Bottleneck, ResNet
 from activmask.models.build import build_model, plain_weights
 from activmask.models.double_backward import prepare_double_backward
 from activmask.models.settings import Network
-from activmask.models.stacked.network import CannotBeStackedError, forward, gradients, leaves, mode, stack
+from activmask.models.stacked.network import (
+    CannotBeStackedError,
+    forward,
+    gradients,
+    leaves,
+    mode,
+    side_by_side,
+    stack,
+)
 from activmask.models.stacked.trial import why_not_stacked
 from activmask.models.taps import Tapped
 from activmask.objectives.chosen import discriminator_of, needs
@@ -192,6 +200,14 @@ def test_layers_that_share_a_weight_are_refused():
         return Tapped(network)
 
     assert "share one weight" in why_not_stacked([tied(), tied()], torch.rand(4, 1, 16, 16))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_maps_of_all_seeds_have_their_channels_last_in_memory(channels):
+    images = torch.rand(SEEDS, BATCH, channels, SIDE, SIDE)
+    maps = side_by_side(images)
+    assert maps.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(maps, torch.cat(list(images), dim=1))
 
 
 def test_a_network_lives_on_as_a_view_of_the_stack():

@@ -16,7 +16,8 @@ from activmask.data.masks import dilate
 from activmask.data.settings import Source, View
 from activmask.data.view import as_seen
 from activmask.ground.errors import CheckpointError, DataError, TrainingDiverged, UsageError
-from activmask.machine.device import attention, choose_device
+from activmask.machine.device import attention, choose_device, set_up_arithmetic
+from activmask.machine.settings_kept import settings_kept
 from activmask.runs.checkpoint import load_checkpoint, snapshot
 from activmask.runs.making import make_config
 from activmask.runs.selection import is_better, merit
@@ -363,6 +364,14 @@ def test_bf16_passes_train_too(crosses, tmp_path):
 def test_precision_without_hardware_is_refused(crosses, tmp_path):
     with pytest.raises(UsageError, match="CUDA only"):
         train(small(crosses, precision="tf32", device="cpu"), out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(("precision", "narrow"), [("fp32", False), ("tf32", True), ("bf16", True)])
+def test_float32_products_on_cuda_are_as_narrow_as_the_precision_allows(precision, narrow):
+    with settings_kept():
+        set_up_arithmetic(torch.device("cuda"), precision=precision)
+        assert torch.backends.cudnn.allow_tf32 is narrow
+        assert torch.backends.cuda.matmul.allow_tf32 is narrow
     with pytest.raises(UsageError, match="no device 'tpu'"):
         choose_device("tpu")
 

@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activmask.auditing.material import SITE, Material
-from activmask.data.files.likeness import is_missing
+from activmask.data.arrays import (
+    as_array,
+    classes_in,
+    images_in,
+    known_texts,
+    masks_in,
+    splits_in,
+    texts_in,
+)
 from activmask.data.samples import Samples
-from activmask.data.splits import SPLITS
-from activmask.data.subjects import find_straddler
 from activmask.ground.errors import DataError, UsageError
 
-_LARGEST = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
-_TWELVE_BITS = 4095
 _ENTRIES = ("images", "masks", "labels", "subjects", "sites")
 """What a batch of a loader holds, in this order; the last two may be left out."""
 
@@ -63,16 +67,18 @@ def material_of_arrays(images: Any, masks: Any, labels: Any, facts: Facts) -> tu
         images, masks, labels, facts = _of_loader(images, facts)
     if labels is None:
         raise UsageError("an audit needs labels")
-    pixels, notes = _images(images)
+    pixels, notes = images_in(images)
     n, _, height, width = pixels.shape
-    regions, has_mask = _masks(masks, n, (height, width))
-    truth = _as_array(labels)
+    regions, has_mask = masks_in(masks, n, (height, width))
+    truth = as_array(labels)
     if len(truth) != n:
         raise UsageError(f"there must be a label for each of {n} images", found=len(truth))
-    subjects = _texts("subjects", facts.subjects, n)
-    sites = _texts("sites", facts.sites, n)
-    columns = {str(name): _known(_texts(str(name), one, n)) for name, one in (facts.groups or {}).items()}
-    splits = _splits(facts.splits, n, subjects)
+    subjects = texts_in("subjects", facts.subjects, n)
+    sites = texts_in("sites", facts.sites, n)
+    columns = {
+        str(name): known_texts(texts_in(str(name), one, n)) for name, one in (facts.groups or {}).items()
+    }
+    splits = splits_in(facts.splits, n, subjects)
     base = Material(
         samples=Samples(
             images=pixels,
@@ -80,151 +86,19 @@ def material_of_arrays(images: Any, masks: Any, labels: Any, facts: Facts) -> tu
             has_mask=has_mask,
             labels=torch.zeros(n, dtype=torch.int64),
             subjects=subjects or tuple(str(k) for k in range(n)),
-            sites=_known(sites) or ("",) * n,
-            names=_texts("names", facts.names, n) or tuple(str(k) for k in range(n)),
+            sites=known_texts(sites) or ("",) * n,
+            names=texts_in("names", facts.names, n) or tuple(str(k) for k in range(n)),
         ),
         class_names=(),
-        columns={**({SITE: _known(sites)} if any(_known(sites)) else {}), **columns},
+        columns={**({SITE: known_texts(sites)} if any(known_texts(sites)) else {}), **columns},
         splits=splits,
         source="arrays",
         notes=tuple(notes),
     )
     if truth.ndim == 2 and truth.shape[1] > 1:
         return _label_by_label(base, truth, facts.class_names)
-    numbers, names = _classes(truth.reshape(n), facts.class_names)
+    numbers, names = classes_in(truth.reshape(n), facts.class_names)
     return (replace(base, samples=replace(base.samples, labels=numbers), class_names=names),)
-
-
-def _as_array(values: Any) -> NDArray[Any]:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-
-
-def _images(images: Any) -> tuple[Tensor, list[str]]:
-    """Images float32 (N, C, H, W) in [0, 1], and what was done to their values."""
-    values = _as_array(images)
-    if values.ndim == 3:
-        values = values[:, None]
-    if values.ndim != 4 or 0 in values.shape:
-        last = " (channels come second)" if values.ndim == 4 else ""
-        raise UsageError(
-            f"images must be (N, C, H, W) or (N, H, W){last}", found=f"an array {tuple(values.shape)}"
-        )
-    if values.shape[-1] in {1, 3} and values.shape[1] not in {1, 3}:
-        raise UsageError(
-            "images must have their channels second, (N, C, H, W)",
-            found=tuple(values.shape),
-            advice="transpose them: images.transpose(0, 3, 1, 2)",
-        )
-    if values.dtype.kind == "f":
-        return _unit(values), []
-    if values.dtype not in _LARGEST:
-        raise DataError(
-            "images must be uint8, uint16, bool or floats in [0, 1]",
-            found=str(values.dtype),
-            advice="divide them by the largest value that they can have",
-        )
-    largest, top = _LARGEST[values.dtype], int(values.max())
-    notes = []
-    if values.dtype != np.bool_:
-        notes.append(f"Images of {values.dtype} were divided by {largest:,}; their largest value is {top:,}.")
-    if values.dtype == np.uint16 and top <= _TWELVE_BITS:
-        notes.append("Their values would fit 12 bits: if they are of 12 bits, give images / 4095.")
-    return torch.from_numpy((values / np.float32(largest)).astype(np.float32)), notes
-
-
-def _unit(values: NDArray[Any]) -> Tensor:
-    low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= 1):
-        raise DataError(
-            "images of floats must lie in [0, 1]",
-            found=f"{low:g} to {high:g}",
-            advice="divide them by the largest value that they can have, and let preprocess do the rest",
-        )
-    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
-
-
-def _masks(masks: Any, n: int, sides: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Masks bool (N, 1, H, W), all True where there is none, and which images have one, bool (N,)."""
-    regions, has_mask = torch.ones(n, 1, *sides, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
-    if masks is None:
-        return regions, has_mask
-    if len(masks) != n:
-        raise UsageError(f"there must be a mask, or None, for each of {n} images", found=len(masks))
-    for k, mask in enumerate(masks):
-        if mask is None:
-            continue
-        values = _as_array(mask)
-        values = values[0] if values.ndim == 3 and len(values) == 1 else values
-        if values.shape != sides:
-            raise UsageError(
-                f"the mask of image {k} must be as large as its image", expected=sides, found=values.shape
-            )
-        if not np.isin(values, (0, 1)).all():
-            raise DataError(
-                f"the mask of image {k} must hold True or 1 inside and False or 0 outside, and nothing else"
-            )
-        regions[k, 0], has_mask[k] = torch.from_numpy(values.astype(np.bool_)), True
-    return regions, has_mask
-
-
-def _texts(what: str, values: Sequence[object] | None, n: int) -> tuple[str, ...]:
-    """(N,) as texts; empty without values."""
-    if values is None:
-        return ()
-    found = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
-    if len(found) != n:
-        raise UsageError(f"there must be one value of {what} for each of {n} images", found=len(found))
-    return tuple("" if value is None else str(value) for value in found)
-
-
-def _known(texts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple("" if is_missing(text) else text for text in texts)
-
-
-def _splits(values: Sequence[str] | None, n: int, subjects: tuple[str, ...]) -> tuple[str, ...] | None:
-    splits = _texts("splits", values, n)
-    if not splits:
-        return None
-    wrong = sorted(set(splits) - set(SPLITS))
-    if wrong:
-        raise UsageError("a split must be train, valid or test", found=repr(wrong[0]))
-    pair = find_straddler(subjects, splits) if subjects else None
-    if pair is not None:
-        i, j = pair
-        raise DataError(
-            f"subject {subjects[j]!r} is in {splits[j]} and in {splits[i]}; nobody's images may fall in two "
-            "splits"
-        )
-    return splits
-
-
-def _classes(labels: NDArray[Any], names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:
-    """Class numbers, int64 (N,), and what they are called."""
-    if labels.dtype.kind == "f":
-        if not (labels == np.round(labels)).all():
-            raise DataError("labels must be whole numbers or texts", found=str(labels.dtype))
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind in "biu":
-        return _numbered(labels.astype(np.int64), names)
-    texts = [str(label) for label in labels.tolist()]
-    known = list(names) if names is not None else sorted(set(texts))
-    foreign = sorted(set(texts) - set(known))
-    if foreign:
-        raise UsageError(
-            f"the label {foreign[0]!r} is none of the classes", expected=", ".join(map(repr, known))
-        )
-    number = {name: k for k, name in enumerate(known)}
-    return torch.tensor([number[text] for text in texts]), tuple(known)
-
-
-def _numbered(labels: NDArray[np.int64], names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:
-    classes = int(labels.max()) + 1 if names is None else len(names)
-    if labels.min() < 0 or labels.max() >= classes:
-        raise UsageError(
-            f"labels must be 0 to {max(classes, 1) - 1}", found=f"{labels.min()} to {labels.max()}"
-        )
-    known = tuple(str(k) for k in range(max(classes, 2))) if names is None else tuple(names)
-    return torch.from_numpy(labels), known
 
 
 def _label_by_label(
@@ -278,9 +152,9 @@ def _of_loader(loader: Iterable[Any], facts: Facts) -> tuple[Any, Any, Any, Fact
         found = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise DataError("every batch of a loader must hold the same things", found=found)
     return (
-        np.stack([_as_array(image) for image in gathered["images"]]),
+        np.stack([as_array(image) for image in gathered["images"]]),
         gathered["masks"] or None,
-        np.stack([_as_array(label) for label in gathered["labels"]]),
+        np.stack([as_array(label) for label in gathered["labels"]]),
         replace(
             facts,
             subjects=_plain(gathered["subjects"]) or facts.subjects,

@@ -54,6 +54,7 @@ def audit(
     sign: Sign = "absolute",
     device: str = "cpu",
     seed: int = 0,
+    code: Sequence[str | Path] = (),
     told: Told | None = None,
 ) -> Audited:
     """Ask of a classifier what its score is made of.
@@ -89,6 +90,7 @@ def audit(
         sign: which values of maps count.
         device: `auto`, `cpu`, `cuda` or `mps`.
         seed: of everything that is drawn.
+        code: Python files that may run for a checkpoint of this package, as in `load_checkpoint`.
         told: is told what is done now.
 
     Raises:
@@ -107,7 +109,7 @@ def audit(
     )
     say = told or (lambda _: None)
     say("reading images")
-    known = own_checkpoint(model)
+    known = own_checkpoint(model, code)
     facts = Facts(
         subjects=subjects, sites=sites, groups=groups, splits=splits, names=names, class_names=class_names
     )
@@ -136,7 +138,7 @@ def audit(
     return audit_material(found.predictor, materials[0], asked, found.notes, say)
 
 
-def own_checkpoint(model: Any) -> Checkpoint | None:
+def own_checkpoint(model: Any, code: Sequence[str | Path] = ()) -> Checkpoint | None:
     """The checkpoint of this package that a model is, or the one that its path leads to; None of others."""
     if isinstance(model, Checkpoint):
         return model
@@ -148,7 +150,7 @@ def own_checkpoint(model: Any) -> Checkpoint | None:
             f"{model} holds {len(paths)} checkpoints, and an audit is of one",
             advice=f"name one of them, such as {paths[0]}",
         )
-    return load_checkpoint(paths[0])
+    return load_checkpoint(paths[0], code=code)
 
 
 def _may_be_own(path: Path) -> bool:

@@ -34,6 +34,8 @@ class Material:
     """(N,) the split of each image; None where the data name none."""
     source: str = ""
     """What the data are called in tables and pages; foreign text."""
+    title: str = ""
+    """What headings call them; empty where they have no title. Foreign text."""
     root: Path | None = None
     """The folder that the images' names are files of; None where they are in no folder."""
     label: str = ""

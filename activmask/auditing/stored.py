@@ -8,7 +8,7 @@ import torch
 from activmask.auditing.material import SITE, Material
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.planting.planting import told_class
-from activmask.data.recipe import class_names
+from activmask.data.recipe import class_names, told_name
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
 from activmask.data.splits import SPLITS
@@ -36,6 +36,7 @@ def material_of_folder(root: Path) -> Material:
         columns=_columns(dataset, samples),
         splits=dataset.splits if any(dataset.splits) else None,
         source=str(root),
+        title=told_name(dataset.card, "title"),
         root=root,
         pairs_of=None
         if told_class(dataset.card) is None
@@ -83,6 +84,7 @@ def material_of_checkpoint(
         columns={} if dataset is None else _columns(dataset, samples),
         splits=tuple(name for name in SPLITS if name in parts for _ in range(len(parts[name]))),
         source=place,
+        title="" if dataset is None else told_name(dataset.card, "title"),
         root=None if dataset is None else dataset.root,
         notes=tuple(told),
         pairs_of=None

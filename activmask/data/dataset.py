@@ -1,19 +1,19 @@
 """A data set on disk: `metadata.csv`, the PNG files it names, and `card.json`.
 
-Shapes: N images of H x W pixels. Hugging Face `datasets` reads the same folder with
+Shapes: N images of C channels and H x W pixels. Hugging Face `datasets` reads the same folder with
 `load_dataset("imagefolder", data_dir=root)`.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from activmask.data.files.images import image_size, read_grey, read_plain_mask
+from activmask.data.files.images import CHANNELS, image_size, read_plain_mask, read_stored
 from activmask.data.files.likeness import is_missing, refuse_likenesses
 from activmask.data.files.tables import CsvRow, read_table, read_text, relative_path
 from activmask.data.splits import SPLITS
@@ -33,6 +33,9 @@ TABLE_FILE = "metadata.csv"
 
 CARD_FILE = "card.json"
 """How it was made."""
+
+CHANNELS_ENTRY = "image_channels"
+"""The card's entry for C of the images; without it they are grey. (`channels` is of a source's volumes.)"""
 
 NATIVE = ("native_height", "native_width")
 PLANTED = ("shortcut_mask_file_name", "twin_file_name")
@@ -69,6 +72,8 @@ class Dataset:
     """W in px, of every image and mask."""
     card: dict[str, Any]
     """How the data set was made; empty if its folder has no card.json."""
+    channels: int = 1
+    """C of every image: 1 where they are grey, 3 where they are in colour, as the card says."""
     native: np.ndarray | None = None
     """int64 (N, 2), height and width in px of the slice that each image was resized from; 0 where the
     card says that there were slices and the table lacks the columns, None where there were none."""
@@ -85,12 +90,13 @@ class Dataset:
         return len(self.file_names)
 
 
-def read_dataset(root: Path) -> Dataset:
+def read_dataset(root: str | Path) -> Dataset:
     """Read and check a data set's table, its card, and the header of every file it names.
 
     Raises:
         DataError: anything missing, broken or contradictory, with its file and row.
     """
+    root = Path(root)
     if not root.is_dir():
         raise DataError(
             f"the data set folder {PATH} does not exist",
@@ -115,6 +121,7 @@ def read_dataset(root: Path) -> Dataset:
         height=height,
         width=width,
         card=card,
+        channels=card_channels(root, card),
         native=_native(table, rows, card),
         shortcut_mask_file_names=tuple(_optional(row, "shortcut_mask_file_name") for row in rows),
         twin_file_names=_twins(table, rows),
@@ -139,7 +146,8 @@ def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
     """Read the images and masks at `indices`, in that order.
 
     Returns:
-        Images float32 (n, 1, H, W) in [0, 1]; an image without a mask gets one that is all True.
+        Images float32 (n, C, H, W) in [0, 1] and masks bool (n, 1, H, W); an image without a mask gets one
+        that is all True.
 
     Raises:
         DataError: a file is broken, a mask holds more than 0 and one other value, or a file changed its
@@ -149,10 +157,11 @@ def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
 
     from activmask.data.samples import Samples
 
-    shape = (len(indices), 1, dataset.height, dataset.width)
-    images, masks = np.empty(shape, np.float32), np.ones(shape, np.bool_)
+    count, sides = len(indices), (dataset.height, dataset.width)
+    images = np.empty((count, dataset.channels, *sides), np.float32)
+    masks = np.ones((count, 1, *sides), np.bool_)
     for k, i in enumerate(indices):
-        images[k, 0] = _pixels(dataset, dataset.file_names[i], read_grey)
+        images[k] = _pixels(dataset, dataset.file_names[i], partial(read_stored, channels=dataset.channels))
         if dataset.mask_file_names[i]:
             masks[k, 0] = _pixels(dataset, dataset.mask_file_names[i], read_plain_mask)
     return Samples(
@@ -225,6 +234,19 @@ def read_card(root: Path) -> dict[str, Any]:
     return card
 
 
+def card_channels(root: Path, card: Mapping[str, Any]) -> int:
+    """C of the images of a data set with this card (raises DataError where it says what none can have)."""
+    found = card.get(CHANNELS_ENTRY, CHANNELS[0])
+    if type(found) is not int or found not in CHANNELS:
+        raise DataError(
+            f"{CHANNELS_ENTRY} must be 1 (grey) or 3 (red, green and blue)",
+            path=root / CARD_FILE,
+            found=repr(found),
+            advice="mend or remove it",
+        )
+    return found
+
+
 def find_gap(labels: np.ndarray) -> int | None:
     """The first class number that no label has although a greater one occurs."""
     present = np.unique(labels)
@@ -234,9 +256,9 @@ def find_gap(labels: np.ndarray) -> int | None:
 
 def _pixels(dataset: Dataset, name: str, read: Callable[[Path], np.ndarray]) -> np.ndarray:
     pixels = read(dataset.root / name)
-    if pixels.shape != (dataset.height, dataset.width):
+    if pixels.shape[-2:] != (dataset.height, dataset.width):
         raise DataError(
-            f"{PATH} is {_shown(pixels.shape)}, expected {_shown((dataset.height, dataset.width))}; "
+            f"{PATH} is {_shown(pixels.shape[-2:])}, expected {_shown((dataset.height, dataset.width))}; "
             "it changed since the table was read",
             path=dataset.root / name,
         )

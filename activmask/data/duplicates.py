@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from activmask.data.files.images import channels_first
 from activmask.data.near_images import Looks, looks, near_pairs
 from activmask.ground.errors import DataError
 
@@ -81,8 +82,8 @@ class Duplicates:
 
 
 def pixel_digest(pixels: np.ndarray) -> bytes:
-    """16 bytes that equal pixels alone share; none for an image (..., H, W) of one value."""
-    if (pixels == pixels.flat[0]).all():
+    """16 bytes that equal pixels alone share; none for an image (..., H, W) all of whose pixels are alike."""
+    if (pixels == pixels[..., :1, :1]).all():
         return b""
     digest = hashlib.blake2b(f"{pixels.shape} {pixels.dtype}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(pixels).data)
@@ -151,7 +152,8 @@ def watched(
         DataError: equal pixels in two splits, unless allowed.
     """
     for record in records:
-        finder.add(record.name, record.subject, record.split, record.image)
+        image = record.image if record.image.ndim == 2 else channels_first(record.image)
+        finder.add(record.name, record.subject, record.split, image)
         yield record
     found = finder.finish()
     if not allow:

@@ -1,6 +1,7 @@
 """Image files that lie in no data set, and how they become what a network's data set stores.
 
-Shapes: S px, the side of an image as stored; T px, the side of what the network sees; H x W px of a file.
+Shapes: C channels; S px, the side of an image as stored; T px, the side of what the network sees; H x W px
+of a file.
 """
 
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ class RawImage:
     """A file as the network's data set would have stored it."""
 
     pixels: np.ndarray
-    """float32 (S, S) in [0, 1]; (T, T) of a file that has that size."""
+    """float32 (S, S) in [0, 1], or (S, S, 3) in colour; of a file that has T px a side, so many."""
     inside: np.ndarray | None
-    """Its mask, bool of the same size; None without one."""
+    """Its mask, bool (S, S) or (T, T); None without one."""
     native: Sides | None = None
     """Of the slice of a volume."""
 
@@ -48,6 +49,8 @@ class Preparing:
     preset: str
     network_size: int
     """T."""
+    channels: int
+    """C."""
     crops: bool
     """Whether what the network sees is cut from the middle of larger stored images."""
     margin: float
@@ -60,8 +63,11 @@ class Preparing:
 
     @property
     def colour(self) -> Colour:
-        """Whether colour images were converted to grey."""
-        return "convert" if self.recipe.get("colour") == "convert" else "refuse"
+        """What becomes of pictures in colour, as those of the data set."""
+        if self.channels > 1:
+            return "keep"
+        # Cards of earlier versions call it so.
+        return "grey" if self.recipe.get("colour") in {"grey", "convert"} else "refuse"
 
     @property
     def side(self) -> int:
@@ -107,7 +113,7 @@ def _check_values(how: Preparing, path: Path, reading: MaskReading) -> None:
     found = card.get("found") or {}
     if not path.is_file() or card.get("different_values") != len(found):
         return
-    mask = read_stored_mask(path, jpeg=reading.threshold is not None)
+    mask = read_stored_mask(path, blurred=reading.threshold is not None)
     within, held = inside(mask, reading), [word for word, _ in value_counts(mask)]
     if (within.all() or not within.any()) and not found.keys() >= {*held}:
         side = "outside" if within.all() else "inside"

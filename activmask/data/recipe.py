@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from activmask.data.dataset import CARD_FILE, Dataset
+from activmask.data.dataset import CARD_FILE, CHANNELS_ENTRY, Dataset, read_card
 from activmask.data.files.intensities import card_intensity
 from activmask.ground.errors import PATH, DataError
 
@@ -15,6 +15,9 @@ Recipe = dict[str, Any]
 
 OWN = "recipe"
 """The entry of a card under which a source keeps whatever else it decided; its reader is told."""
+
+MOST_LETTERS = 200
+"""Of a data set's name or title."""
 
 _DECISIVE = (
     "source",
@@ -32,12 +35,18 @@ _DECISIVE = (
     "resized_to",
     "mask_reading",
     "bit_depth",
+    "fit",
+    CHANNELS_ENTRY,
+    "formats",
+    "mask_labels",
     OWN,
 )
 _COMPARED = ("source", "intensity", "window", "labels", "channel", "modality", "orientation", "crop", OWN)
 """What two sets of images must have in common for a network of one to be asked about the other.
 
-How masks are read is each set's own affair, and so is whether colour was met: grey is grey.
+How masks are read is each set's own affair, and so is what became of colours in a set of grey images:
+grey is grey. How pictures that are not square became so is not compared either: of square ones it is of
+no account.
 """
 
 
@@ -65,6 +74,8 @@ def recipe_differences(own: Recipe, other: Recipe) -> list[str]:
         if _canonical(name, own.get(name)) != _canonical(name, other.get(name))
     ]
     sizes = [(recipe.get("height"), recipe.get("width")) for recipe in (own, other)]
+    if _channels(own) != _channels(other):
+        found.append(f"images are {_channels(other)}, the run's {_channels(own)}")
     if None not in (*sizes[0], *sizes[1]) and sizes[0] != sizes[1]:
         found.append(f"images are stored at {_side(sizes[1])}, the run's at {_side(sizes[0])}")
     return found
@@ -76,12 +87,30 @@ def _canonical(name: str, value: Any) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 
+def _channels(recipe: Recipe) -> str:
+    return "in colour" if recipe.get(CHANNELS_ENTRY) == 3 else "grey"
+
+
 def _shown(value: Any) -> str:
     return "not told" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _side(size: tuple[Any, Any]) -> str:
     return f"{size[1]} x {size[0]} px"
+
+
+def told_name(card: Mapping[str, Any], entry: str = "name") -> str:
+    """What a card calls its data set, as `name` or `title`: foreign text, empty where it does not."""
+    found = card.get(entry)
+    return found.strip()[:MOST_LETTERS] if isinstance(found, str) else ""
+
+
+def called(place: str) -> str:
+    """What tables call the data set at a place: its own name, else the place itself."""
+    try:
+        return told_name(read_card(Path(place))) or place
+    except DataError:
+        return place
 
 
 def class_names(dataset: Dataset) -> tuple[str, ...]:

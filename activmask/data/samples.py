@@ -6,7 +6,9 @@ Shapes: N images, C channels, H x W pixels.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -51,3 +53,10 @@ class Samples:
             names=tuple(self.names[i] for i in indices),
             native=None if self.native is None else self.native[picked],
         )
+
+
+def as_picture(image: Tensor) -> NDArray[np.float32]:
+    """An image (C, H, W) as it is drawn: (H, W, 3) of three channels, else (H, W), the mean of all."""
+    if len(image) == 3:
+        return np.asarray(image.permute(1, 2, 0).contiguous().numpy())
+    return np.asarray((image[0] if len(image) == 1 else image.mean(dim=0)).numpy())

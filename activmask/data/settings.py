@@ -15,6 +15,9 @@ EvaluateView = Literal["whole", "centre"]
 IN_MEMORY = "synthetic"
 """The data name that draws the benchmark from the seed instead of reading a folder."""
 
+ARRAYS = "(arrays)"
+"""The data name of images that a caller held in memory, and that no later process has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:

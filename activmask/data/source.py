@@ -57,6 +57,8 @@ class DataSource:
     """What the mask of such a file may be called without the ending, the file's own name first."""
     known_by_content: Callable[[Path], bool] | None = None
     """Tells its raw files, where their names do not."""
+    takes: Callable[[Preparing, Path], bool] | None = None
+    """Whether a network of its images reads a raw file that another source is known by."""
     read: ReadRaw | None = None
     """Its reader of raw files, and of pictures of any size if it takes them.
 

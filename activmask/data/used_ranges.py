@@ -41,9 +41,9 @@ class UsedRanges:
     """Names of the images with one value everywhere."""
 
     def add(self, name: str, label: str, site: str, levels: np.ndarray) -> None:
-        """Count one image, (H, W) as `read_levels` gives it."""
-        low, high = float(levels.min()), float(levels.max())
-        if low == high:
+        """Count one image, (H, W) or (H, W, 3) as `read_levels` gives it."""
+        high = float(levels.max())
+        if (levels == levels[:1, :1]).all():
             self.constant.append(name)
         if high > 0:
             bits = 0 if levels.dtype.kind == "f" else 8 * levels.dtype.itemsize

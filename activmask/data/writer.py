@@ -1,6 +1,6 @@
 """Write a data set, whole or not at all, in constant memory.
 
-Shapes: H x W pixels. The same records give the same bytes.
+Shapes: C channels, H x W pixels. The same records give the same bytes.
 """
 
 import json
@@ -15,7 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from activmask.data.dataset import CARD_FILE, COLUMNS, FORMAT_VERSION, NATIVE, PLANTED, TABLE_FILE, find_gap
+from activmask.data.dataset import (
+    CARD_FILE,
+    CHANNELS_ENTRY,
+    COLUMNS,
+    FORMAT_VERSION,
+    NATIVE,
+    PLANTED,
+    TABLE_FILE,
+    find_gap,
+)
 from activmask.data.files.png import encode_binary_png, encode_png
 from activmask.data.files.tables import format_sheet, format_table
 from activmask.data.mask_shares import MaskShares, ShareTally
@@ -51,7 +60,7 @@ class Record:
     name: str
     """File name without a suffix: ASCII letters, digits, '.', '_' and '-'."""
     image: np.ndarray
-    """uint8, uint16 or bool (H, W)."""
+    """uint8, uint16 or bool (H, W), or in colour uint8 (H, W, 3)."""
     mask: np.ndarray | None
     """bool (H, W), True inside the region of interest; None for no mask."""
     label: int
@@ -85,6 +94,8 @@ class Summary:
     height: int
     width: int
     bit_depth: int
+    channels: int = 1
+    """C of the images: 1 of grey ones, 3 of those in colour."""
     mask_shares: MaskShares | None = None
     """Of the image, inside the masks; None where nobody asked."""
 
@@ -194,7 +205,7 @@ def _write_images(
         if found != expected:
             raise DataError(
                 f"image {record.name!r} is {_shown(*found)}, but the first is {_shown(*expected)}; "
-                "give all images one size and depth"
+                "give all images one size and depth, and all or none of them colours"
             )
         if record.name.casefold() in taken:
             raise DataError(
@@ -210,7 +221,7 @@ def _write_images(
 
 
 def _shown(shape: tuple[int, ...], depth: int) -> str:
-    return f"{shape[0]} x {shape[1]} px of {depth} bits"
+    return f"{shape[0]} x {shape[1]} px of {depth} bits{' in colour' if len(shape) == 3 else ''}"
 
 
 def _check_record(record: Record) -> None:
@@ -235,15 +246,18 @@ def _check_record(record: Record) -> None:
 
 def _check_pixels(record: Record) -> None:
     image, mask = record.image, record.mask
-    if image.ndim != 2 or not image.size or image.dtype not in (np.bool_, np.uint8, np.uint16):
+    grey = image.ndim == 2 and image.dtype in (np.bool_, np.uint8, np.uint16)
+    coloured = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+    if not (grey or coloured) or not image.size:
         raise DataError(
-            f"image {record.name!r} must be uint8, uint16 or bool (H, W)",
+            f"image {record.name!r} must be uint8, uint16 or bool (H, W), or uint8 (H, W, 3)",
             found=f"{image.dtype} {image.shape}",
         )
+    sides = image.shape[:2]
     for what, one in (("mask", mask), ("shortcut mask", record.shortcut)):
-        if one is not None and (one.shape != image.shape or one.dtype != np.bool_):
+        if one is not None and (one.shape != sides or one.dtype != np.bool_):
             raise DataError(
-                f"the {what} of {record.name!r} must be bool {image.shape}", found=f"{one.dtype} {one.shape}"
+                f"the {what} of {record.name!r} must be bool {sides}", found=f"{one.dtype} {one.shape}"
             )
     twin = record.twin
     if twin is not None and (twin.shape, twin.dtype) != (image.shape, image.dtype):
@@ -339,7 +353,8 @@ def _summary(
             counts[split] = classes
     masks = sum(1 for row in rows if row["mask_file_name"])
     shares = None if covered is None else covered.result()
-    return Summary(root, len(rows), masks, counts, size[0], size[1], depth, shares)
+    channels = size[2] if len(size) == 3 else 1
+    return Summary(root, len(rows), masks, counts, size[0], size[1], depth, channels, shares)
 
 
 def _card(card: dict[str, Any], summary: Summary) -> bytes:
@@ -352,6 +367,8 @@ def _card(card: dict[str, Any], summary: Summary) -> bytes:
         "bit_depth": summary.bit_depth,
         "counts": summary.counts,
     }
+    if summary.channels > 1:
+        facts[CHANNELS_ENTRY] = summary.channels
     if summary.mask_shares is not None:
         facts["mask_shares"] = summary.mask_shares.to_json()
     return (json.dumps({**card, **facts}, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from activmask.data.samples import Samples
 from activmask.evaluation.participants import MaskCount, Participants, participants, why_no_audit
 from activmask.evaluation.predictions_table import Predicted
-from activmask.evaluation.scores import accuracy, auc, chance_distance, check_finite
+from activmask.evaluation.scores import accuracy, auc, chance_over_subjects, check_finite
 from activmask.evaluation.sides import Verdict
 from activmask.evaluation.verdict import verdict
 from activmask.kernels.masked_shuffle import masked_shuffle
@@ -49,7 +49,8 @@ class Audit:
     mask_area_auc: float | None
     """AUC of the mask's area as a score: how much the size of the ROI alone tells."""
     chance_distance: float | None
-    """An AUC no further than this from 0.5 counts as chance (95 %)."""
+    """An AUC no further than this from 0.5 counts as chance (95 %); where each subject is of one class, of
+    subjects in place of images."""
     verdict: Verdict | None
     """The rows in words."""
     mask_counts: tuple[MaskCount, ...] = ()
@@ -92,7 +93,9 @@ def audit_and_predictions(
         "ROI shuffled": predict(model, masked_shuffle(images, ~roi, generator)),
     }
     rows = tuple(_row(name, one, labels) for name, one in {"full": logits[part.rows], **shuffled}.items())
-    area, chance = _area_auc(roi, labels, classes), chance_distance(labels, classes)
+    area = _area_auc(roi, labels, classes)
+    subjects = [samples.subjects[row] for row in part.rows.tolist()]
+    chance = chance_over_subjects(labels.numpy(), subjects, classes)
     outside = images[~roi.expand_as(images)]
     found = Audit(
         n=len(part),

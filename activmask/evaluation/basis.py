@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 from activmask.data.dataset import CARD_FILE, TABLE_FILE, Dataset
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import CheckpointError, DataError
+from activmask.models.library_names import library_of
+from activmask.models.own_code import is_own_code
 from activmask.runs.checkpoint import Description, read_description
 from activmask.runs.folder import METRICS_FILE, RUN_FILE, SPLITS_FILE, seed_of
 from activmask.runs.manifest import file_content
@@ -42,7 +44,8 @@ def basis_of(
         reading: what was read for other checkpoints.
 
     Returns:
-        None where nobody can say: outside of a seed's folder, of a run of an earlier version, or of data
+        None where nobody can say: outside of a seed's folder, of a run of an earlier version, of a network
+        that a user's own code makes, or of data
         that are gone or broken.
     """
     if seed_of(path.parent) is None or not common:
@@ -51,8 +54,13 @@ def basis_of(
         description = read_description(path, read_told(path))
         if not (description.split_sha256 and description.recipe):
             return None
+        model = description.config.network.model
+        if is_own_code(model):
+            # Nobody knows what its code imports.
+            return None
         basis = {
             **common,
+            **({"timm": version("timm")} if library_of(model)[0] == "timm" else {}),
             "file": f"{path.parent.name}/{path.name}",
             "checkpoint_sha256": _sha256(path),
             "beside": {name: _sha256(path.parent / name) for name in _BESIDE},
@@ -60,7 +68,7 @@ def basis_of(
             "accept_recipe": accept_recipe,
             **_of_data(path, description, data, reading),
         }
-    except (CheckpointError, DataError, OSError):
+    except (CheckpointError, DataError, OSError, PackageNotFoundError):
         # Whatever it is, the evaluation itself will say it better.
         return None
     return description, basis

@@ -40,6 +40,7 @@ def evaluate_checkpoint(
     split: str = "test",
     accept_recipe: bool = False,
     device: torch.device | str = "cpu",
+    code: Sequence[Path] = (),
 ) -> Evaluated:
     """Evaluate one checkpoint; arguments and errors are those of `evaluate_checkpoints`, which gives errors.
 
@@ -50,7 +51,7 @@ def evaluate_checkpoint(
             was made for.
     """
     [found] = evaluate_checkpoints(
-        [path], data=data, split=split, accept_recipe=accept_recipe, device=device
+        [path], data=data, split=split, accept_recipe=accept_recipe, device=device, code=code
     ).values()
     if not isinstance(found, Evaluated):
         raise found
@@ -65,6 +66,7 @@ def evaluate_checkpoints(
     accept_recipe: bool = False,
     device: torch.device | str = "cpu",
     predictions: bool = False,
+    code: Sequence[Path] = (),
     progress: ItemsDone | None = None,
 ) -> dict[Path, Outcome]:
     """Evaluate checkpoints on a split as their runs wrote it down, or on another data set.
@@ -81,6 +83,7 @@ def evaluate_checkpoints(
         accept_recipe: evaluate on images that were prepared otherwise than the run's.
         device: where to compute.
         predictions: whether they are asked for, too; they are not kept, so that all is measured anew.
+        code: Python files that may run, as in `load_checkpoint`.
         progress: is told how many have been evaluated, and of how many.
 
     Returns:
@@ -93,7 +96,9 @@ def evaluate_checkpoints(
         raise UsageError(f"there is no split '{split}'; {nearest(split, SPLITS)}")
     if accept_recipe and data is None:
         raise UsageError("accept_recipe has no effect on a run's own data; leave it off, or name other data")
-    asked = _Asked(data=data, split=split, accept_recipe=accept_recipe, device=torch.device(device))
+    asked = _Asked(
+        data=data, split=split, accept_recipe=accept_recipe, device=torch.device(device), code=tuple(code)
+    )
     reading, common = Reading(), common_basis(asked.device)
     bases: Bases = {
         path: basis_of(
@@ -142,6 +147,7 @@ class _Asked:
     split: str
     accept_recipe: bool
     device: torch.device
+    code: tuple[Path, ...]
 
 
 def _images(path: Path, bases: Bases) -> tuple[str, ...]:
@@ -165,7 +171,7 @@ def _kept(path: Path, known: tuple[Description, Basis] | None, data: str | None)
 
 def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
     data, split, device = asked.data, asked.split, asked.device
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(path, code=asked.code)
     stored, notes = split_for(checkpoint, data, split, accept_recipe=asked.accept_recipe, reading=reading)
     config = checkpoint.config
     samples = split_as_judged(stored, config.view, config.objectives, seed=checkpoint.seed, split=split)

@@ -3,6 +3,7 @@
 Shapes: N images, K classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -208,3 +209,22 @@ def chance_distance(labels: Tensor, classes: int) -> float:
         deviations.append(((total + 1) / (12 * m * (total - m))) ** 0.5)
     z = float(norm.ppf((1 + CONFIDENCE) / 2))
     return min(0.5, z * float(np.mean(deviations)))
+
+
+def chance_over_subjects(
+    labels: NDArray[np.int64], subjects: Sequence[str] | NDArray[np.object_], classes: int
+) -> float:
+    """`chance_distance` of images some of which show the same subject.
+
+    Where each subject is of one class, its images count as one: they may all be ranked alike.
+
+    Args:
+        labels: int64 (N,), every class present.
+        subjects: (N,), whom each image shows.
+        classes: K.
+    """
+    names = np.asarray(subjects, dtype=object).astype(str)
+    _, first, numbers = np.unique(names, return_index=True, return_inverse=True)
+    of_subjects = labels[first]
+    pure = bool((of_subjects[numbers] == labels).all())
+    return chance_distance(torch.from_numpy(of_subjects if pure else labels), classes)

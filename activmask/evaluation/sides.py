@@ -4,8 +4,14 @@ Only the distance from 0.5 counts: an AUC near 0 carries as much information as 
 whose correlation is reversed, a model that follows the shortcut scores 0.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from scipy.special import ndtr, ndtri
+
+from activmask.evaluation.paired import holm
+from activmask.evaluation.scores import CONFIDENCE
 
 Finding = Literal[
     "reads the region of interest",
@@ -62,29 +68,64 @@ class Area:
         return max(abs(self.low - 0.5), abs(self.high - 0.5))
 
     def informs(self, chance_distance: float) -> bool:
-        """Whether it is told from chance, by its interval too where there is one."""
+        """Whether it alone is told from chance, by its interval too where there is one."""
         return self.distance > chance_distance and self.least > 0
 
+    def p(self, chance_distance: float) -> float:
+        """Of its distance from 0.5, two-sided: the larger of what chance and its interval give.
 
-def finding_of_sides(
-    full: Area, without_background: Area, without_roi: Area, chance_distance: float
-) -> Finding:
+        Both as normal distributions have it whose 95 % are the chance distance and the part of the interval
+        that points to 0.5, so that it lies below 0.05 exactly where the AUC `informs`.
+        """
+        if self.distance == 0:
+            return 1.0
+        reaches = [chance_distance]
+        if self.low is not None and self.high is not None:
+            reaches.append(self.auc - self.low if self.auc > 0.5 else self.high - self.auc)
+        z = float(ndtri((1 + CONFIDENCE) / 2))
+        return max(
+            (2 * float(ndtr(-z * self.distance / reach)) for reach in reaches if reach > 0), default=0.0
+        )
+
+
+class ToldSides(NamedTuple):
+    """Which of the scores that a verdict rests on are told from chance."""
+
+    full: bool
+    without_background: bool
+    without_roi: bool
+
+
+def told_from_chance(areas: Sequence[Area], chance_distance: float) -> list[bool]:
+    """Which of several AUCs are told from chance, so that any is by chance in at most 5 % of cases.
+
+    Each by itself would be in 5 %, and a model that reads nothing would be found to read something by one
+    of three in 14 %. So p values are adjusted (Holm 1979, doi:10.2307/4615733), which asks nothing of how
+    the AUCs go together.
+
+    Args:
+        areas: all those of which one alone would be a finding.
+        chance_distance: an AUC no further than this from 0.5 counts as chance, of one by itself.
+    """
+    return [p < 1 - CONFIDENCE for p in holm([area.p(chance_distance) for area in areas])]
+
+
+def finding_of_sides(told: ToldSides, without_background: Area, without_roi: Area) -> Finding:
     """Which side of the masks is read, from what is left with the other one destroyed.
 
     Args:
-        full: of the images as they are.
+        told: which are told from chance.
         without_background: with everything outside the masks destroyed.
         without_roi: with everything inside them destroyed.
-        chance_distance: an AUC no further than this from 0.5 counts as chance.
     """
-    match without_background.informs(chance_distance), without_roi.informs(chance_distance):
+    match told.without_background, told.without_roi:
         case True, True:
             return _larger_part(without_background, without_roi)
         case False, True:
             return "reads the background"
         case True, False:
             return "reads the region of interest"
-    return "needs both together" if full.informs(chance_distance) else "cannot be told"
+    return "needs both together" if told.full else "cannot be told"
 
 
 def _larger_part(roi: Area, background: Area) -> Finding:

@@ -1,6 +1,13 @@
 """The shortcut audit in words: what the scores of shuffled images say about where the model looks."""
 
-from activmask.evaluation.sides import Area, Finding, Verdict, finding_of_sides
+from activmask.evaluation.sides import (
+    Area,
+    Finding,
+    ToldSides,
+    Verdict,
+    finding_of_sides,
+    told_from_chance,
+)
 
 _REVERSED = (
     "The AUC on full images is below 0.5: the model ranks the classes the wrong way round, as it does when "
@@ -21,7 +28,8 @@ def verdict(
 
     An AUC near 0 carries as much information as one near 1: on a test set whose correlation is
     reversed, a model that follows the shortcut scores 0. So only the distance from 0.5 counts, and
-    its side is compared between the full and the shuffled images.
+    its side is compared between the full and the shuffled images. The three are tested together
+    (`told_from_chance`).
 
     Shuffled pixels still show how large the region of interest is. Where the score survives a
     shuffled background whole, and with the region shuffled no more is left than its area alone
@@ -32,21 +40,21 @@ def verdict(
         background_shuffled: AUC with everything outside the masks shuffled.
         roi_shuffled: AUC with everything inside the masks shuffled.
         mask_area: AUC of the masks' areas as a score.
-        chance_distance: an AUC no further than this from 0.5 counts as chance.
+        chance_distance: an AUC no further than this from 0.5 counts as chance, of one by itself.
         blank_background: whether all pixels outside the masks have one value, as where images are
             masked, so that there is nothing to read.
     """
     if blank_background:
         return _of_the_inside(full, roi_shuffled, mask_area, chance_distance)
-    finding = finding_of_sides(Area(full), Area(background_shuffled), Area(roi_shuffled), chance_distance)
-    size_explains = _informs(roi_shuffled, chance_distance) and _explains(
-        mask_area, roi_shuffled, chance_distance
-    )
+    areas = [Area(auc) for auc in (full, background_shuffled, roi_shuffled)]
+    told = ToldSides(*told_from_chance(areas, chance_distance))
+    finding = finding_of_sides(told, *areas[1:])
+    size_explains = told.without_roi and _explains(mask_area, roi_shuffled, chance_distance)
     if size_explains and _needs_no_background(full, background_shuffled, chance_distance):
         finding = "reads the region of interest or its size"
     sentences = [_finding_sentence(finding, full, background_shuffled, roi_shuffled, mask_area)]
-    if _informs(full, chance_distance):
-        sentences += _side_sentences(full, background_shuffled, roi_shuffled, chance_distance)
+    if told.full:
+        sentences += _side_sentences(full, background_shuffled, roi_shuffled, told)
     elif finding != "cannot be told":
         sentences.append(
             f"On full images its AUC is at chance ({full:.2f}): there the two sides of the mask hide what "
@@ -59,14 +67,15 @@ def verdict(
 
 def _of_the_inside(full: float, roi_shuffled: float, mask_area: float, chance_distance: float) -> Verdict:
     """The verdict on images of which the masks show all that there is."""
-    if not (_informs(full, chance_distance) or _informs(roi_shuffled, chance_distance)):
+    told = told_from_chance([Area(full), Area(roi_shuffled)], chance_distance)
+    if not any(told):
         return Verdict("cannot be told", (_finding_sentence("cannot be told", full, full, full, mask_area),))
     sentences = [
         "The model reads the region of interest, its place or its size: outside the masks all pixels have "
         f"one value, so there is no background to read (full images {full:.2f}, with the region of interest "
         f"shuffled {roi_shuffled:.2f})."
     ]
-    sentences += [_REVERSED] if _informs(full, chance_distance) and full < 0.5 else []
+    sentences += [_REVERSED] if told[0] and full < 0.5 else []
     sentences += [_area_caution(mask_area)] if _informs(mask_area, chance_distance) else []
     return Verdict("reads the region of interest", tuple(sentences))
 
@@ -85,7 +94,10 @@ def _explains(mask_area: float, roi_shuffled: float, chance_distance: float) -> 
 
 
 def _needs_no_background(full: float, background_shuffled: float, chance_distance: float) -> bool:
-    """Whether the score survives a shuffled background whole, up to chance."""
+    """Whether the score survives a shuffled background whole, up to chance.
+
+    By themselves, not as one of several: it takes a finding back that another score has made.
+    """
     told = _informs(background_shuffled, chance_distance) and _informs(full, chance_distance)
     return told and abs(full - background_shuffled) <= chance_distance
 
@@ -157,13 +169,16 @@ def _area_caution(mask_area: float) -> str:
 
 
 def _side_sentences(
-    full: float, background_shuffled: float, roi_shuffled: float, chance_distance: float
+    full: float, background_shuffled: float, roi_shuffled: float, told: ToldSides
 ) -> list[str]:
     sentences = []
     if full < 0.5:
         sentences.append(_REVERSED)
-    for auc, what in ((background_shuffled, "background"), (roi_shuffled, "region of interest")):
-        if _informs(auc, chance_distance) and (auc > 0.5) != (full > 0.5):
+    for auc, informs, what in (
+        (background_shuffled, told.without_background, "background"),
+        (roi_shuffled, told.without_roi, "region of interest"),
+    ):
+        if informs and (auc > 0.5) != (full > 0.5):
             sentences.append(
                 f"Shuffling the {what} turns the ranking round ({full:.2f} to {auc:.2f}): on full images "
                 f"the {what} outvotes the rest."

@@ -53,8 +53,9 @@ def set_up_arithmetic(device: torch.device, *, precision: str, threads: int = 0)
     if precision == "tf32" and device.type != "cuda":
         raise UsageError(f"precision tf32 exists on CUDA only, and this run computes on {device.type}")
     if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        # What autocast does not narrow, as the judging of an epoch, need be no finer than what it does.
+        torch.backends.cuda.matmul.allow_tf32 = precision != "fp32"
+        torch.backends.cudnn.allow_tf32 = precision != "fp32"
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

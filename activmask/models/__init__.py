@@ -4,7 +4,11 @@ Everything that depends on which networks there are is derived from the table be
 defaults, run names, labels, and what is built.
 """
 
+from activmask.models.library_entries import of_library
+from activmask.models.library_names import is_of_library
 from activmask.models.model import Model
+from activmask.models.own_code import is_own_code
+from activmask.models.own_entries import of_own_code
 from activmask.models.paper_networks import PAPER_NETWORKS
 from activmask.models.torchvision_entries import RESNET18, RESNET34, of_torchvision
 
@@ -13,11 +17,15 @@ MODELS: dict[str, Model] = {**PAPER_NETWORKS, "resnet18": RESNET18, "resnet34": 
 
 
 def find_model(name: str) -> Model:
-    """What is true of a network; a name that is not in the table is taken for torchvision's.
+    """What is true of a network; a name that is not in the table is a function's or a library's.
 
     `check_model` tells whether there is such a network.
     """
-    return MODELS.get(name) or of_torchvision(name)
+    if name in MODELS:
+        return MODELS[name]
+    if is_own_code(name):
+        return of_own_code(name)
+    return of_library(name) if is_of_library(name) else of_torchvision(name)
 
 
 def with_decoder() -> list[str]:

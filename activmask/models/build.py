@@ -7,8 +7,10 @@ from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.machine.memory import is_out_of_memory, memory_bytes
 from activmask.models import MODELS, find_model, with_any_width
+from activmask.models.library_names import is_of_library
 from activmask.models.model import USUAL_WIDTH
 from activmask.models.output import ModelOutput
+from activmask.models.own_code import check_own_code, is_own_code
 from activmask.models.settings import Network
 from activmask.models.taps import Tapped
 
@@ -16,7 +18,13 @@ from activmask.models.taps import Tapped
 def check_model(wanted: Network) -> None:
     """Raise a UsageError for a model or width that does not exist, before any data is read."""
     name = wanted.model
-    if name not in MODELS:
+    if is_own_code(name):
+        check_own_code(name)
+    elif is_of_library(name):
+        from activmask.models.library_networks import check_library
+
+        check_library(name)
+    elif name not in MODELS:
         # Torchvision is asked last: loading it takes seconds.
         from activmask.models.torchvision_models import torchvision_names
 

@@ -44,6 +44,10 @@ class Model:
     """Where it is published."""
     label: str = ""
     """What tables call it; empty for its name."""
+    folder: str = ""
+    """What the folders of its runs call it; empty for its name."""
+    foreign: bool = False
+    """Whether code that others wrote may do anything in a pass, so that none is recorded and replayed."""
     decoder: bool = False
     """Whether it reconstructs its images; it does so by the preset's weight if nobody says."""
     batch_norm: bool = False

@@ -1,7 +1,11 @@
-"""The classification loss that every run has (paper sec. 4)."""
+"""The classification loss that every run has (paper sec. 4).
+
+Shapes: B images, K classes.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,8 +15,39 @@ CLASSIFY = "classify"
 """The name of its term."""
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """The mean cross-entropy of logits (B, K) against classes (B,) (paper sec. 4)."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Classify:
+    """The form of the cross-entropy; the paper's where nothing is said."""
+
+    weights: Tensor | None = None
+    """(K,), that of each class."""
+    smoothing: float = 0.0
+    """The share of each label that is spread over all classes (Szegedy et al. 2016, sec. 7), below 1."""
+
+
+PLAIN = Classify()
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, how: Classify = PLAIN, batch: Tensor | None = None
+) -> Tensor:
+    """The mean cross-entropy of logits (B, K) against classes (B,) (paper sec. 4).
+
+    With weights it is the sum of the images' weighted losses over the sum of their weights.
+
+    Args:
+        logits: of the images.
+        labels: int64 (B,).
+        how: its form.
+        batch: the classes of the whole batch of which these images are a part; the mean over parts, each
+            counted by its images, is then that over the batch.
+    """
     from torch.nn import functional as F
 
-    return F.cross_entropy(logits, labels)
+    if how.weights is None:
+        return F.cross_entropy(logits, labels, label_smoothing=how.smoothing)
+    total = F.cross_entropy(
+        logits, labels, weight=how.weights, label_smoothing=how.smoothing, reduction="sum"
+    )
+    whole = labels if batch is None else batch
+    return total / (how.weights[whole].sum() * (len(labels) / len(whole)))

@@ -5,6 +5,7 @@ Shapes: B images, K classes, C channels, H x W pixels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -37,7 +38,8 @@ class GradmaskSettings:
     )
     gradmask_target: Target = setting(
         "contrast",
-        "Differentiate |y1 - y0| or the positive class's |y1|.",
+        "Differentiate the contrast, |y1 - y0|, of more classes that of the true one against the best other; "
+        "or the positive class's |y1|.",
         form=True,
         in_name=str,
         in_label=str,
@@ -45,39 +47,59 @@ class GradmaskSettings:
 
 
 def gradmask(
-    logits: Tensor, images: Tensor, masks: Tensor, *, norm: Norm, target: Target = "contrast"
+    logits: Tensor,
+    images: Tensor,
+    masks: Tensor,
+    *,
+    norm: Norm,
+    target: Target = "contrast",
+    labels: Tensor | None = None,
 ) -> Tensor:
     """The size of the input gradient outside the mask (Simpson et al. 2019b; paper Eq. 2).
 
     Args:
-        logits: (B, 2), computed from `images`.
+        logits: (B, K), computed from `images`.
         images: (B, C, H, W), requiring gradients.
         masks: bool (B, 1, H, W), True inside the region of interest.
         norm: `l2`, one Euclidean norm per image, averaged over the batch; or `l1`, the absolute
             values summed over the whole batch, as the authors ran it.
-        target: differentiate |y1 - y0| (`contrast`) or |y1| (`positive`).
+        target: differentiate the `contrast` of classes or |y1| (`positive`), see `decision`.
+        labels: int64 (B,), which the contrast of more than two classes needs.
 
     Returns:
         A scalar, at least 0, that can itself be differentiated.
 
     Raises:
-        UsageError: `contrast` asked of other than two classes.
+        UsageError: the contrast of a single class, or of more than two without labels.
     """
-    return gradient_size(outside_gradient(decision(logits, target), images, masks), norm)
+    return gradient_size(outside_gradient(decision(logits, target, labels), images, masks), norm)
 
 
-def decision(logits: Tensor, target: Target = "contrast") -> Tensor:
-    """What gradmask differentiates of each image, (B,), given its logits (B, 2).
+def decision(logits: Tensor, target: Target = "contrast", labels: Tensor | None = None) -> Tensor:
+    """What gradmask differentiates of each image, (B,), given its logits (B, K).
+
+    The contrast is |y1 - y0| (paper Eq. 2); with more classes, that of the true class t against the
+    best other, |y_t - max over k != t of y_k|, which for two classes is the same.
+
+    Args:
+        logits: (B, K).
+        target: the contrast, or the positive class's |y1|.
+        labels: int64 (B,), which the contrast of more than two classes needs.
 
     Raises:
-        UsageError: `contrast` asked of other than two classes.
+        UsageError: the contrast of a single class, or of more than two without labels.
     """
-    if target == "contrast" and logits.shape[1] != 2:
+    if target == "positive":
+        return logits[:, 1].abs()
+    if logits.shape[1] == 2:
+        return (logits[:, 1] - logits[:, 0]).abs()
+    if labels is None or logits.shape[1] < 2:
         raise UsageError(
-            f"gradmask's contrast needs two classes, found {logits.shape[1]}; use gradmask_target positive"
+            f"gradmask's contrast needs two classes, or more and the labels; found {logits.shape[1]}"
         )
-    score = logits[:, 1] - logits[:, 0] if target == "contrast" else logits[:, 1]
-    return score.abs()
+    true = labels[:, None]
+    others = logits.scatter(1, true, -math.inf)
+    return (logits.gather(1, true)[:, 0] - others.max(dim=1).values).abs()
 
 
 def gradient_size(outside: Tensor, norm: Norm) -> Tensor:
@@ -95,7 +117,7 @@ GRADMASK = Objective(
     switches={"gradmask": Needs(masks=True, surroundings=True, second_derivative=True)},
     label=lambda _: "Gradmask",
     source="Simpson et al. 2019, arXiv 1904.07478; paper Eq. 2",
-    score=lambda settings, logits: decision(logits, settings.gradmask_target),
+    score=lambda settings, logits, labels: decision(logits, settings.gradmask_target, labels),
     term=lambda settings, step: gradient_size(step.outside["gradmask"], settings.gradmask_norm),
     sums=lambda settings: settings.gradmask_norm == "l1",
 )

@@ -138,8 +138,8 @@ class Objective(Generic[S]):
     """What the network sees of images and their shuffled copies (B, C, H, W), given masks (B, 1, H, W)."""
     shows_always: Callable[[S], bool] = lambda _: False
     """Whether evaluation shows the same as training."""
-    score: Callable[[S, Tensor], Tensor] | None = None
-    """What of each image, (B,), given its logits (B, K), has the input gradient that the term reads."""
+    score: Callable[[S, Tensor, Tensor], Tensor] | None = None
+    """What of each image, (B,), from logits (B, K) and labels, has the gradient that the term reads."""
     term: Callable[[S, Step], Tensor] | None = None
     """A scalar to minimise, before its weight."""
     sums: Callable[[S], bool] = lambda _: False

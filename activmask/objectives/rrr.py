@@ -55,6 +55,6 @@ RRR = Objective(
     switches={"rrr": Needs(masks=True, surroundings=True, second_derivative=True)},
     label=lambda _: "RRR",
     source="Ross et al. 2017, arXiv 1703.03717, Eq. 1",
-    score=lambda _, logits: _log_probabilities(logits),
+    score=lambda _, logits, __: _log_probabilities(logits),
     term=lambda _, step: _squared(step.outside["rrr"]),
 )

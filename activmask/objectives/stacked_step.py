@@ -18,6 +18,7 @@ from activmask.kernels.masked_shuffle import masked_shuffles
 from activmask.models.output import ModelOutput
 from activmask.models.stacked.network import Leaves, Stack, forward, leaves
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, shown, switched_on, weighed
+from activmask.objectives.classification import PLAIN, Classify
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Step
 from activmask.objectives.seed_wise_losses import SeedWiseLosses
@@ -52,6 +53,7 @@ def stacked_step_terms(
     masks: Tensor,
     labels: Tensor,
     generators: Sequence[torch.Generator],
+    classify: Classify = PLAIN,
 ) -> StackedTerms:
     """What `step.step_terms` gives each seed, from as few operations as one seed takes.
 
@@ -62,6 +64,7 @@ def stacked_step_terms(
         masks: bool (R, B, 1, H, W), True inside the (dilated) region of interest.
         labels: int64 (R, B).
         generators: one a seed, which draws what it would draw for the seed alone.
+        classify: the form of the cross-entropy, without weights.
     """
     asked = needs(chosen)
     for one, settings in switched_on(chosen):
@@ -83,24 +86,26 @@ def stacked_step_terms(
         "masks": masks,
         "labels": labels,
         "output": _wide(output),
-        "outside": _outside(chosen, _float(output.logits), seen, masks),
+        "outside": _outside(chosen, _float(output.logits), labels, seen, masks),
     }
     if other is not None:
         parts["other"] = _wide(other)
 
     def terms(parts: dict[str, Any]) -> dict[str, Tensor]:
-        return terms_of(chosen, _step(**parts))
+        return terms_of(chosen, _step(**parts), classify)
 
     with SeedWiseLosses():
         return StackedTerms(terms=torch.vmap(terms)(parts), passes=tuple(passes))
 
 
-def _outside(chosen: Chosen, logits: Tensor, seen: Tensor, masks: Tensor) -> dict[str, Tensor]:
+def _outside(
+    chosen: Chosen, logits: Tensor, labels: Tensor, seen: Tensor, masks: Tensor
+) -> dict[str, Tensor]:
     """`Step.outside` of all seeds; one backward pass serves them, as their scores are added up."""
     found = {}
     for one, settings in weighed(chosen):
         if one.score:
-            scores = torch.vmap(partial(one.score, settings))(logits)
+            scores = torch.vmap(partial(one.score, settings))(logits, labels)
             found[one.name] = outside_gradient(scores, seen, masks)
     return found
 

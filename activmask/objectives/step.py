@@ -20,7 +20,7 @@ from activmask.objectives.chosen import (
     term_names,
     weighed,
 )
-from activmask.objectives.classification import CLASSIFY, cross_entropy
+from activmask.objectives.classification import CLASSIFY, PLAIN, Classify, cross_entropy
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Step
 
@@ -51,6 +51,7 @@ def step_terms(
     generator: torch.Generator,
     discriminator: nn.Module | None = None,
     part: slice = _ALL,
+    classify: Classify = PLAIN,
 ) -> StepTerms:
     """Run the passes that the objectives ask for and weigh their terms.
 
@@ -67,19 +68,21 @@ def step_terms(
         discriminator: where an objective needs one.
         part: of the batch that is computed here; what is drawn is drawn for the whole of it, so
             that it does not depend on who computes which part.
+        classify: the form of the cross-entropy.
     """
     asked = needs(chosen)
     for one, settings in switched_on(chosen):
         images = one.alter(settings, images, generator) if one.alter else images
     shuffled = masked_shuffle(images, masks, generator) if asked.shuffled else images
-    images, shuffled, masks, labels = images[part], shuffled[part], masks[part], labels[part]
+    batch, labels = labels, labels[part]
+    images, shuffled, masks = images[part], shuffled[part], masks[part]
     other = model(shuffled, reconstruct=False) if asked.other_pass else None
     seen = shown(chosen, images, shuffled, masks)
     if asked.second_derivative:
         seen = seen.detach().requires_grad_()
     output: ModelOutput = model(seen, reconstruct=asked.decoder)
     gradients = {
-        one.name: outside_gradient(one.score(settings, output.logits), seen, masks)
+        one.name: outside_gradient(one.score(settings, output.logits, labels), seen, masks)
         for one, settings in weighed(chosen)
         if one.score
     }
@@ -95,12 +98,17 @@ def step_terms(
         outside=gradients,
         pair=_pair(chosen, output, other),
     )
-    return StepTerms(terms_of(chosen, step), step.pair)
+    return StepTerms(terms_of(chosen, step, classify, batch), step.pair)
 
 
-def terms_of(chosen: Chosen, step: Step) -> dict[str, Tensor]:
-    """The weighted terms of a step whose passes are over, by name, the classification's first."""
-    terms = {CLASSIFY: cross_entropy(step.output.logits, step.labels)}
+def terms_of(
+    chosen: Chosen, step: Step, classify: Classify = PLAIN, batch: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The weighted terms of a step whose passes are over, by name, the classification's first.
+
+    `batch` holds the labels of the whole batch, where the step is a part of it.
+    """
+    terms = {CLASSIFY: cross_entropy(step.output.logits, step.labels, classify, batch)}
     return terms | {
         one.name: one.weight(settings) * one.term(settings, step)
         for one, settings in weighed(chosen)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from activmask.ground.errors import CheckpointError, UsageError
+from activmask.models.returned import sum_to_one
 from activmask.predictors.predictor import Predictor
 from activmask.predictors.preprocessing import Preprocessing
-from activmask.predictors.reading import Kind, Reading, check_kind, sum_to_one
+from activmask.predictors.reading import Kind, Reading, check_kind
 from activmask.runs.checkpoint import Checkpoint
 
 _NAMES_SHOWN = 5

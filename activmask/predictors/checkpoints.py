@@ -1,25 +1,30 @@
 """A checkpoint of this package as a predictor."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
+from activmask.models.foreign_code import counted
 from activmask.models.inference import classifier
+from activmask.models.weights import refuse_pickled
 from activmask.predictors.asked import Asked, FoundPredictor
-from activmask.predictors.foreign_code import counted
 from activmask.predictors.passes import images_at_once, in_passes
 from activmask.predictors.predictor import Predictor
 from activmask.predictors.preprocessing import Preprocessing
-from activmask.predictors.weights import refuse_pickled
 from activmask.runs.checkpoint import Checkpoint, load_checkpoint
 from activmask.runs.checkpoint_paths import search_checkpoints
 from activmask.runs.tensor_file import has_header
 
 
-def own_checkpoint(path: Path) -> Checkpoint:
+def own_checkpoint(path: Path, code: Sequence[str | Path] = ()) -> Checkpoint:
     """The checkpoint of this package that a file is, or the one that a folder holds, its best.
+
+    Args:
+        path: of the file or folder.
+        code: as in `load_checkpoint`.
 
     Raises:
         CheckpointError: there is none, or several, or the file is another program's.
@@ -38,7 +43,7 @@ def own_checkpoint(path: Path) -> Checkpoint:
             path=path,
             advice=f"give one of them, such as {found[0]}",
         )
-    return load_checkpoint(found[0])
+    return load_checkpoint(found[0], code=code)
 
 
 def of_checkpoint(

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from activmask.ground.errors import DataError, UsageError
 from activmask.machine.device import choose_device
+from activmask.models.user_code import network_of
+from activmask.models.weights import PICKLED, load_weights
 from activmask.predictors.asked import Asked, FoundPredictor
 from activmask.predictors.checkpoints import of_checkpoint, own_checkpoint
 from activmask.predictors.libraries import LIBRARIES, library_network, with_library_values
@@ -18,9 +20,8 @@ from activmask.predictors.onnx_files import of_onnx
 from activmask.predictors.predictions_only import of_callable
 from activmask.predictors.preprocessing import Preprocessing
 from activmask.predictors.reading import Kind
-from activmask.predictors.user_code import network_of
-from activmask.predictors.weights import PICKLED, load_weights, read_weights
 from activmask.runs.checkpoint import Checkpoint
+from activmask.runs.weights_file import read_weights
 
 WAYS = (
     "a run's folder, a checkpoint, file.py:function, package.module:function, torchvision:NAME, timm:NAME or "
@@ -43,6 +44,7 @@ def find_predictor(
     multi_label: bool = False,
     class_outputs: Sequence[int] | None = None,
     device: str = "cpu",
+    code: Sequence[str | Path] = (),
 ) -> FoundPredictor:
     """Find a classifier, try it on some of the images it is to judge, and say what was guessed.
 
@@ -65,6 +67,7 @@ def find_predictor(
         class_outputs: which outputs stand for the labels 0, 1, ...; left out, there has to be one for each.
             A single output stands for two classes.
         device: `auto`, `cpu`, `cuda` or `mps`; networks of torch alone compute elsewhere than on the CPU.
+        code: Python files that may run for a checkpoint of this package, as in `load_checkpoint`.
 
     Raises:
         UsageError: nothing is called so, or what is said contradicts itself or the classifier.
@@ -80,7 +83,7 @@ def find_predictor(
     )
     sample, place = _sample(images), choose_device(device)
     if isinstance(what, str | Path):
-        return _by_name(str(what), weights, sample, asked, place)
+        return _by_name(str(what), weights, sample, asked, place, code)
     if weights is not None:
         raise UsageError(
             "weights are for a network that is given by a name or a function; load them yourself"
@@ -106,7 +109,12 @@ def _name(function: Callable[..., Any]) -> str:
 
 
 def _by_name(
-    what: str, weights: str | Path | None, images: Tensor, asked: Asked, device: torch.device
+    what: str,
+    weights: str | Path | None,
+    images: Tensor,
+    asked: Asked,
+    device: torch.device,
+    code: Sequence[str | Path],
 ) -> FoundPredictor:
     before, colon, after = what.rpartition(":")
     library, _, network = what.partition(":")
@@ -132,7 +140,7 @@ def _by_name(
         raise UsageError(f"{what} is a file of code", advice=f"name its function: {what}:FUNCTION")
     if not path.exists() and path.suffix.lower() not in PICKLED:
         raise UsageError(f"there is no classifier '{what}'", advice=f"give {WAYS}")
-    return of_checkpoint(own_checkpoint(path), images, asked, device)
+    return of_checkpoint(own_checkpoint(path, code), images, asked, device)
 
 
 def _sample(images: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from activmask.models.returned import of_two_classes
 from activmask.models.taps import Tapped
 from activmask.predictors.predictor import Predictor
-from activmask.predictors.reading import of_two_classes
 
 
 def label_predictor(predictor: Predictor, label: int) -> Predictor:

@@ -5,7 +5,6 @@ Shapes: C channels, K classes.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +14,15 @@ import torch
 from torch import nn
 
 from activmask.ground.errors import UsageError
-from activmask.ground.nearest import nearest
-from activmask.models.torchvision_models import give_first_convolution, torchvision_names
-from activmask.predictors.foreign_code import failures_told
+from activmask.models.foreign_code import failures_told
+from activmask.models.library_names import IMAGENET
+from activmask.models.library_networks import check_library, timm_library
+from activmask.models.torchvision_models import give_first_convolution
+from activmask.models.weights import channels_in, load_weights, outputs_in
 from activmask.predictors.preprocessing import Preprocessing
-from activmask.predictors.weights import channels_in, load_weights, outputs_in, read_weights
-
-IMAGENET = "imagenet"
-"""Stands for the weights that a library has of its own."""
+from activmask.runs.weights_file import read_weights
 
 _USUAL_OUTPUTS = 1000
-_SUGGESTED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +62,9 @@ def library_network(library: str, name: str, weights: str | Path | None) -> Name
 def _of_torchvision(name: str, weights: Path | None) -> Named:
     from torchvision.models import get_model, get_model_weights
 
-    known = torchvision_names()
-    if name not in known:
-        raise UsageError(f"torchvision has no classifier '{name}'; {nearest(name, known)}")
-    called, own = f"torchvision:{name}", get_model_weights(name)
+    called = f"torchvision:{name}"
+    check_library(called)
+    own = get_model_weights(name)
     usual = own.DEFAULT.transforms() if len(own) else None
     how = Preprocessing()
     if usual is not None:
@@ -94,14 +90,8 @@ def _of_torchvision(name: str, weights: Path | None) -> Named:
 
 
 def _of_timm(name: str, weights: Path | None) -> Named:
-    try:
-        import timm
-    except ImportError as error:
-        raise UsageError("timm is not installed", advice="install activmask[timm]") from error
-    if not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models(), n=_SUGGESTED, cutoff=0)
-        raise UsageError(f"timm has no model '{name}'; the nearest are {', '.join(close)}")
-    called = f"timm:{name}"
+    called, timm = f"timm:{name}", timm_library()
+    check_library(called)
     if weights is None:
         if not timm.models.is_model_pretrained(name):
             raise UsageError(f"{called} has no weights of its own; give a safetensors file")

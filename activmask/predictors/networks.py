@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from activmask.kernels.torch_private import watch
+from activmask.models.foreign_code import failures_told, first_line, sides_in_words
 from activmask.models.inference import classifier
+from activmask.models.returned import scores_in
 from activmask.models.taps import Tapped
 from activmask.predictors.asked import Asked, FoundPredictor, read_as
 from activmask.predictors.checks import behaviour_notes
-from activmask.predictors.foreign_code import failures_told, first_line, sides_in_words
 from activmask.predictors.passes import images_at_once, in_passes
 from activmask.predictors.predictor import Predictor
 from activmask.predictors.preprocessing import Preprocessing, prepared_by
-from activmask.predictors.reading import scores_in
 
 _ADVICE = "say how images are prepared for it: channels, size, mean and std, or a function"
 

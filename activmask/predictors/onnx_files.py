@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from activmask.ground.errors import PATH, CheckpointError, UsageError
+from activmask.models.foreign_code import counted, failures_told
 from activmask.predictors.asked import Asked, FoundPredictor
-from activmask.predictors.foreign_code import counted, failures_told
 from activmask.predictors.predictions_only import of_function
 from activmask.predictors.preprocessing import Preprocessing
 

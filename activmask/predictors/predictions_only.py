@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from activmask.ground.errors import CheckpointError
+from activmask.models.foreign_code import failures_told, sides_in_words
+from activmask.models.returned import scores_in
 from activmask.predictors.asked import Asked, FoundPredictor, read_as
 from activmask.predictors.checks import behaviour_notes
-from activmask.predictors.foreign_code import failures_told, sides_in_words
 from activmask.predictors.passes import images_at_once, in_passes
 from activmask.predictors.predictor import Predictor
 from activmask.predictors.preprocessing import prepared_by
-from activmask.predictors.reading import scores_in
 
 
 def of_function(

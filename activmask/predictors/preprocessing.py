@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activmask.ground.errors import CheckpointError, UsageError
-from activmask.predictors.foreign_code import counted, failures_told, sides_in_words
+from activmask.models.foreign_code import counted, failures_told, sides_in_words
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Grey of red, green and blue, ITU-R BT.601, as Pillow and torchvision make it."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -100,6 +101,7 @@ def gather(
     unreadable: Sequence[Unreadable] = (),
     device: torch.device | str = "cpu",
     command: str = "",
+    code: Sequence[Path] = (),
 ) -> Contents:
     """Tabulate and draw everything that the runs hold.
 
@@ -108,6 +110,7 @@ def gather(
         unreadable: what is in no run, because it cannot be read.
         device: where networks are asked where they look.
         command: what made the report; empty leaves that part out.
+        code: Python files that may run, as in `load_checkpoint`.
 
     Raises:
         CheckpointError: a run folder is damaged.
@@ -121,7 +124,7 @@ def gather(
     doses = _doses(measured)
     tables, measured_tables = _experiment_tables(data_sets), _measured_tables(data_sets)
     training = _training_charts(data_sets)
-    attention, problems = _attention_charts(data_sets, device)
+    attention, problems = _attention_charts(data_sets, device, code)
     parts = (
         Part(name="what", title="What was run", facts=account(summary)),
         Part(name="reading", title="How to read it", paragraphs=HOW_TO_READ),
@@ -189,7 +192,7 @@ def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:
 
 
 def _attention_charts(
-    data_sets: Sequence[_DataSet], device: torch.device | str
+    data_sets: Sequence[_DataSet], device: torch.device | str, code: Sequence[Path]
 ) -> tuple[list[Chart], tuple[str, ...]]:
     """The charts, and in sentences why others could not be drawn."""
     measured = [(one.stem, one.measured) for one in data_sets]
@@ -197,7 +200,7 @@ def _attention_charts(
     charts = [chart for draw in draws for chart in _charts(draw, measured)]
     problems = [problem for one in data_sets for found in one.measured for problem in found.problems]
     for one in data_sets:
-        for draw in (partial(saliency_grid, device=device), site_means):
+        for draw in (partial(saliency_grid, device=device, code=code), site_means):
             try:
                 charts += _charts(draw, [(one.stem, one.runs)])
             except (DataError, CheckpointError) as error:

@@ -21,11 +21,12 @@ WHAT = "report"
 
 def write_report(
     runs: Sequence[Run],
-    out: Path,
+    out: str | Path,
     *,
     device: torch.device | str = "cpu",
     overwrite: bool = False,
     command: str = "",
+    code: Sequence[str | Path] = (),
     unreadable: Sequence[Unreadable] = (),
     lost: Callable[[Unreadable], None] | None = None,
     progress: ItemsDone | None = None,
@@ -40,6 +41,7 @@ def write_report(
         overwrite: also replace a report that does not say that it is one. A folder that holds
             anything else is never replaced.
         command: what the page names as its origin; empty leaves that out.
+        code: Python files that may run, as in `load_checkpoint`.
         unreadable: what `search_runs` found beside them; the page names it.
         lost: is told of each network that turns out unreadable; the page names it too.
         progress: is told how many of the networks have been measured, and of how many.
@@ -53,14 +55,15 @@ def write_report(
         InUse: another process is writing a report there.
         DataError: the folder cannot be written.
     """
+    out, files = Path(out), [*map(Path, code)]
     with claimed_folder(out, WHAT, lambda: check_target(out, WHAT, MAKER, overwrite=overwrite)):
         if not finished(runs):
             raise UsageError(
                 f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
                 "resume their training"
             )
-        measured = measure_all(runs, device=device, progress=progress)
-        contents = gather(measured, unreadable=unreadable, device=device, command=command)
+        measured = measure_all(runs, device=device, code=files, progress=progress)
+        contents = gather(measured, unreadable=unreadable, device=device, command=command, code=files)
         write_page(contents.page, contents.files, real(out), WHAT)
     if lost is not None:
         for one in measured:

@@ -1,7 +1,7 @@
 """Checkpoints: safetensors with the run's description in the header, and nothing pickled."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from activmask.data.recipe import Recipe
 from activmask.ground.errors import PATH, ActivmaskError, CheckpointError
 from activmask.machine.memory import is_out_of_memory
 from activmask.models.build import build_model, load_plain_weights, plain_weights
+from activmask.models.own_code import code_digest, code_of, is_own_code
+from activmask.models.settings import Network
 from activmask.runs.checkpoint_format import FORMAT
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.entries import ALWAYS, DESCRIPTION
@@ -23,7 +25,7 @@ from activmask.runs.folder import (
     read_written,
     seed_of,
 )
-from activmask.runs.identity import other_run
+from activmask.runs.identity import CODE, other_run
 from activmask.runs.making import written_config
 from activmask.runs.tensor_file import check_tensors, not_readable, read_tensors, write_tensors
 from activmask.runs.written_values import what_is_wrong
@@ -59,10 +61,13 @@ class Description:
     """A digest of the files, labels, subjects and sites of each split; empty from earlier versions."""
     run_sha256: str = ""
     """Which run it is of, see `identity.run_digest`; empty from earlier versions."""
+    built_from: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of what the network was built from besides this program: `code` is the user's file."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` reads back."""
-        return {**vars(self), "config": flat(self.config), "format": FORMAT}
+        said = {name: value for name, value in vars(self).items() if name != "built_from" or value}
+        return {**said, "config": flat(self.config), "format": FORMAT}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Description":
@@ -99,21 +104,28 @@ def save_checkpoint(path: Path, weights: dict[str, Tensor], description: Descrip
     write_tensors(path, weights, description.to_json())
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: str | Path, *, code: Sequence[str | Path] = ()) -> Checkpoint:
     """Read a checkpoint and build its network.
+
+    Args:
+        path: of the file.
+        code: Python files that may run: one of them made the network, where a user's own function did.
+            It is known by its digest, wherever it lies now. No other code runs.
 
     Raises:
         CheckpointError: the file is missing, damaged or edited, no checkpoint of this program, or, in a
-            seed's folder, not that seed's of that run.
+            seed's folder, not that seed's of that run; or the code that made its network is not among `code`.
         MemoryError: there is too little for the network, or torch's RuntimeError of that.
     """
+    path = Path(path)
     file = read_tensors(path)
     description = read_description(path, file.told)
     _check_place(path, description)
+    network = _with_code(path, description, code)
     try:
         _check_sizes(description, file.tensors)
         model = build_model(
-            description.config.network,
+            network,
             channels=description.channels,
             classes=description.classes,
             image_size=description.image_size,
@@ -127,6 +139,32 @@ def load_checkpoint(path: Path) -> Checkpoint:
     check_tensors(path, file.tensors, plain_weights(model), "the weights of the network that it describes")
     load_plain_weights(model, file.tensors)
     return Checkpoint(path=path, model=model.eval(), **vars(description))
+
+
+def _with_code(path: Path, description: Description, code: Sequence[str | Path]) -> Network:
+    """The network that is to be built, made by one of the files that may run if by any code at all.
+
+    Raises:
+        CheckpointError: it takes code that is not among them.
+    """
+    wanted = description.config.network
+    if not is_own_code(wanted.model):
+        return wanted
+    file, function = code_of(wanted.model)
+    for named in map(Path, code):
+        if code_digest(named) == description.built_from.get(CODE):
+            return replace(wanted, model=f"{named}:{function}")
+    if code:
+        raise CheckpointError(
+            f"the network of {PATH} was made by another {file.name} than that which is named as code",
+            path=path,
+            advice="name the file as it was when the network was trained; it is known by its digest",
+        )
+    raise CheckpointError(
+        f"the network of {PATH} is made by {wanted.model}, and code runs only where you name it",
+        path=path,
+        advice=f"name that file as code, if you trust it: {file}",
+    )
 
 
 def read_description(path: Path, told: object) -> Description:
@@ -167,6 +205,8 @@ def _check_place(path: Path, description: Description) -> None:
 def _check_sizes(description: Description, tensors: Mapping[str, Tensor]) -> None:
     """Refuse numbers that no tensor bears out before a network of that size takes the memory."""
     sides = {side for tensor in tensors.values() for side in tensor.shape}
+    if is_own_code(description.config.network.model):
+        return  # Its code decides what its tensors are like.
     for what in ("classes", "channels"):
         if getattr(description, what) not in sides:
             raise ValueError(f"no tensor has its {getattr(description, what)} {what}")

@@ -40,6 +40,7 @@ DESCRIPTION = {
     "recipe": is_mapping,
     "split_sha256": mapping_to(is_sha256, SPLITS),
     "run_sha256": is_sha256_or_empty,
+    "built_from": mapping_to(is_sha256),
 }
 """And what earlier versions did not write yet."""
 

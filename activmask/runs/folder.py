@@ -125,6 +125,8 @@ class Written:
     """Images of each split."""
     run_sha256: str = ""
     """Which run it is, see `identity.run_digest`; empty from earlier versions."""
+    built_from: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of what the network was built from besides the program."""
 
 
 def read_written(folder: Path) -> Written | None:
@@ -145,6 +147,7 @@ def read_written(folder: Path) -> Written | None:
             split_sha256=found.get("split_sha256", {}),
             image_counts=found.get("images", {}),
             run_sha256=found.get("run_sha256", ""),
+            built_from=found.get("built_from", {}),
         )
     except ActivmaskError as error:
         raise _damaged(path, str(error)) from error

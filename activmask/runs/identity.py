@@ -4,10 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from activmask.data.settings import Source
 from activmask.ground.settings import declared
+from activmask.models.library_names import IMAGENET
+from activmask.models.own_code import code_digest, code_of, is_own_code
+from activmask.models.settings import Network
 from activmask.objectives.chosen import shown_always
 from activmask.runs.description import Machine, RunConfig, flat
 from activmask.runs.names import baseline
@@ -63,7 +67,37 @@ def changed_settings(one: RunConfig, other: RunConfig) -> list[str]:
     return [name for name in before if name not in MAY_CHANGE and before[name] != after.get(name)]
 
 
-def run_digest(config: RunConfig, seed: int, split_sha256: Mapping[str, str]) -> str:
+CODE = "code"
+"""What the digest of the user's file that made a network stands under."""
+
+WEIGHTS = "weights"
+"""The same of the file of weights that it started from."""
+
+
+def built_from(network: Network) -> dict[str, str]:
+    """SHA-256 of the files that a network is built from besides this program, by what they are.
+
+    Raises:
+        UsageError: one cannot be read.
+    """
+    return {what: code_digest(file) for what, file in _files(network).items()}
+
+
+def _files(network: Network) -> dict[str, Path]:
+    """The files that a network is built from, by what they are."""
+    found = {CODE: code_of(network.model)[0]} if is_own_code(network.model) else {}
+    return found | ({WEIGHTS: Path(network.weights)} if network.weights not in {"", IMAGENET} else {})
+
+
+def changed_files(before: Mapping[str, str], now: Mapping[str, str], network: Network) -> str:
+    """A clause on the first file that is no longer what a network was built from; empty if all are."""
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return f"{_files(network)[changed[0]]} is no longer what it was" if changed else ""
+
+
+def run_digest(
+    config: RunConfig, seed: int, split_sha256: Mapping[str, str], built_from: Mapping[str, str]
+) -> str:
     """What one seed's run is known by from its first epoch on: SHA-256 of settings, seed and splits.
 
     Settings that a resumed run may change are left out, and so is the place of the data. A later version
@@ -72,7 +106,8 @@ def run_digest(config: RunConfig, seed: int, split_sha256: Mapping[str, str]) ->
     settings = {
         name: value for name, value in flat(config).items() if name not in MAY_CHANGE and name != "data"
     }
-    identity = {"settings": settings, "seed": seed, "splits": dict(split_sha256)}
+    identity: dict[str, object] = {"settings": settings, "seed": seed, "splits": dict(split_sha256)}
+    identity |= {"built_from": dict(built_from)} if built_from else {}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

@@ -12,6 +12,7 @@ from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest
 from activmask.ground.settings import check_value
 from activmask.models import find_model, with_decoder
+from activmask.models.library_names import IMAGENET, is_of_library
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, needs, switched_on, that_need
@@ -97,6 +98,11 @@ def check_values(settings: dict[str, Any]) -> None:
 def _contradictions(config: RunConfig) -> Iterator[str]:
     """What is wrong with settings that cannot go together, a sentence each."""
     parse_ratio(config.source.split_ratio)
+    if config.network.weights == IMAGENET and not is_of_library(config.network.model):
+        yield (
+            f"weights imagenet are those of torchvision:NAME and timm:NAME, networks as their library builds "
+            f"them, and {config.network.model} is none; give such a name, or a safetensors file"
+        )
     if config.training.lr == 0:
         yield "lr is 0: nothing would be learned; give a positive learning rate"
     for one in OBJECTIVES.values():

@@ -15,8 +15,8 @@ from activmask.runs.description import RunConfig, all_settings, changed, default
 
 def run_name(config: RunConfig) -> str:
     """A readable folder name made of what sets the run apart, for example `synthetic-resnet18-actdiff10`."""
-    model = config.network.model
-    if config.network.width != usual_width(model, config.preset):
+    model = find_model(config.network.model).folder or config.network.model
+    if config.network.width != usual_width(config.network.model, config.preset):
         model += f"w{config.network.width}"
     unusual = _unusual(config)
     of_objectives = sorted(settings_of_objectives(), key=lambda known: get_origin(known.kind) is not Literal)

@@ -115,7 +115,7 @@ class FoundRuns:
         return sum(len(run.metrics) + len(run.unfinished) for run in self.runs) + len(self.unreadable)
 
 
-def find_runs(places: Sequence[Path]) -> list[Run]:
+def find_runs(places: Sequence[str | Path]) -> list[Run]:
     """All experiments under some folders, in the order of their paths.
 
     Args:
@@ -125,7 +125,7 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
         DataError: a place does not exist, or none of them holds a run.
         CheckpointError: a seed cannot be read; all of them are named.
     """
-    found = search_runs(places)
+    found = search_runs([*map(Path, places)])
     if found.unreadable:
         advice = "restore or train them anew, or ask search_runs, which gives them beside the others"
         raise refusal(found.unreadable, found.seeds, advice)

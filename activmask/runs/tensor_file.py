@@ -59,9 +59,19 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
     """Write tensors and what they are, whole or not at all; `told` is JSON, its strings in plain Unicode."""
-    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    held = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     sealed = {**told, _SEAL: _seal(told, tensors_digest(held))}
     write_whole(path, save(held, {_KEY: json.dumps(sealed)}))
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors each in memory of its own, as the format asks for; layers may share one weight."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        found[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return found
 
 
 def read_tensors(path: Path) -> TensorFile:

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,18 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
 
 def format_config(config: RunConfig, seeds: Sequence[int]) -> str:
     """The complete description as TOML that `read_config` reads back to the same run."""
+    return as_toml({"seeds": format_seeds(seeds), **flat(config)})
+
+
+def as_toml(table: Mapping[str, Any]) -> str:
+    """A table as TOML that holds no character that is not seen.
+
+    Raises:
+        UsageError: a text in it holds bytes that are no text.
+    """
     import tomli_w
 
-    text = tomli_w.dumps({"seeds": format_seeds(seeds), **flat(config)})
+    text = tomli_w.dumps(table)
     return "".join(char if char == "\n" or is_seen(char) else _escaped(char) for char in text)
 
 

@@ -1,6 +1,6 @@
 """What a checkpoint decides about images, and where it looks.
 
-Shapes: N images, H x W pixels of the network's size, K classes.
+Shapes: N images, C channels, H x W pixels of the network's size, K classes.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from activmask.data.samples import as_picture
 from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
 from activmask.models.taps import device_of
@@ -32,7 +33,7 @@ class Explanation:
     path: Path
     """The image file."""
     image: Floats
-    """(H, W) in [0, 1], as the network saw it."""
+    """(H, W) in [0, 1], or (H, W, 3) in colour, as the network saw it."""
     mask: NDArray[np.bool_] | None
     """(H, W), dilated as in training, or None."""
     method: str
@@ -40,11 +41,11 @@ class Explanation:
     target: int
     """The class whose score was attributed."""
     attribution: Floats
-    """(H, W), at least 0."""
+    """(H, W), at least 0; one for all channels, see `activmask.saliency.attribution.attribute`."""
     probabilities: Floats
     """(K,), softmax of the logits."""
     reconstruction: Floats | None
-    """(H, W), from a network that was trained to reconstruct."""
+    """Like the image, from a network that was trained to reconstruct."""
     layer: str | None = None
     """The feature map that the method looked at, in words; None where it looks at none."""
     class_names: tuple[str, ...] = ()
@@ -126,13 +127,13 @@ def explain(
     return [
         Explanation(
             path=path,
-            image=inputs.images[i, 0].numpy(),
+            image=as_picture(inputs.images[i]),
             mask=_mask(inputs, i),
             method=method,
             target=int(probabilities[i].argmax()) if target is None else target,
             attribution=maps[i].numpy(),
             probabilities=probabilities[i].numpy(),
-            reconstruction=None if reconstructions is None else reconstructions[i, 0].numpy(),
+            reconstruction=None if reconstructions is None else as_picture(reconstructions[i]),
             layer=None if feature_map is None else str(feature_map),
             class_names=names,
             label=inputs.labels[i] if inputs.labels else None,
@@ -149,7 +150,7 @@ def _mask(inputs: Inputs, i: int) -> NDArray[np.bool_] | None:
 
 
 def _outputs(checkpoint: Checkpoint, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Probabilities (N, K) and, from a network trained to reconstruct, images (N, 1, H, W) in [0, 1]."""
+    """Probabilities (N, K) and, from a network trained to reconstruct, images (N, C, H, W) in [0, 1]."""
     device = device_of(model)
     with torch.no_grad():
         outputs = [model(part.to(device)) for part in torch.split(images, images_per_pass(images, device))]

@@ -1,6 +1,6 @@
 """The images and masks to explain, read from files and made as the network sees them.
 
-Shapes: N images, H x W pixels of the network's size.
+Shapes: N images, C channels, H x W pixels of the network's size.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from activmask.data.dataset import REQUIRED, TABLE_FILE, native_sides
-from activmask.data.files.images import SUFFIXES
+from activmask.data.files.images import CHANNELS, SUFFIXES, channels_first
 from activmask.data.files.tables import CsvRow, read_table
 from activmask.data.masks import circle
 from activmask.data.raw_files import Preparing, Sides
@@ -43,7 +43,7 @@ class Inputs:
     paths: tuple[Path, ...]
     """The image files."""
     images: Tensor
-    """float32 (N, 1, H, W) in [0, 1]."""
+    """float32 (N, C, H, W) in [0, 1]."""
     masks: Tensor | None
     """bool (N, H, W), dilated as in training, all True of an image without one; None without masks."""
     has_mask: tuple[bool, ...] = ()
@@ -155,15 +155,15 @@ def read_inputs(
     Raises:
         DataError: an image or mask is unreadable, of another size, or nothing that the network's data
             set was made of; or a mask is missing.
-        CheckpointError: a network of other than one channel.
+        CheckpointError: a network of other than 1 or 3 channels.
         UsageError: one mask file for several images, a slice of what is not NIfTI, or NIfTI
             without one.
     """
     _check_slice(paths, slice_number)
-    if checkpoint.channels != 1:
+    if checkpoint.channels not in CHANNELS:
         raise CheckpointError(
             f"the checkpoint's network takes {checkpoint.channels} channels, but image files are read as "
-            "one grey channel; give a checkpoint of grey images"
+            "one grey channel, or as red, green and blue; give a checkpoint of such images"
         )
     if mask is not None and not mask.is_dir() and len(paths) > 1:
         raise UsageError(
@@ -192,7 +192,7 @@ def read_inputs(
     labels = [images_known[path].label_among(names) if path in images_known else None for path in read]
     return Inputs(
         paths=tuple(read),
-        images=torch.stack(images) if images else torch.zeros(0, 1, side, side),
+        images=torch.stack(images) if images else torch.zeros(0, checkpoint.channels, side, side),
         masks=torch.stack([whole if one is None else one for one in masks]) if any(has_mask) else None,
         has_mask=() if len(set(has_mask)) < 2 else has_mask,
         labels=() if set(labels) <= {None} else tuple(labels),
@@ -263,7 +263,7 @@ def _read_one(
     slice_number: int | None,
     tables: _Tables,
 ) -> tuple[Tensor, Tensor | None]:
-    """Image (1, H, W) and mask (H, W) as the network sees them."""
+    """Image (C, H, W) and mask (H, W) as the network sees them."""
     mask_file = _mask_of(path, mask) if mask is not None and mask.is_dir() else mask
     raw = read_as_stored(how, path, mask_file, slice_number)
     inside = None if raw.inside is None else torch.from_numpy(np.ascontiguousarray(raw.inside))
@@ -298,9 +298,9 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path, tables: _
 
 
 def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None, native: Sides | None) -> Samples:
-    mask = torch.ones(pixels.shape, dtype=torch.bool) if inside is None else inside
+    mask = torch.ones(pixels.shape[:2], dtype=torch.bool) if inside is None else inside
     return Samples(
-        images=torch.from_numpy(np.ascontiguousarray(pixels))[None, None],
+        images=torch.from_numpy(np.ascontiguousarray(channels_first(pixels)))[None],
         masks=mask[None, None],
         has_mask=torch.tensor([inside is not None]),
         labels=torch.zeros(1, dtype=torch.int64),

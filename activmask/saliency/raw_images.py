@@ -30,6 +30,7 @@ def preparing(checkpoint: Checkpoint, recipe: Recipe) -> Preparing:
         source=guessed if told is None else told,
         preset=preset,
         network_size=checkpoint.image_size,
+        channels=checkpoint.channels,
         crops=checkpoint.config.view.image_size > 0,
         margin=by_preset.margin,
     )
@@ -68,7 +69,8 @@ def read_as_stored(how: Preparing, path: Path, mask: Path | None, number: int | 
     size = None if known else image_size(path)
     if size in {(how.side, how.side), (how.network_size, how.network_size)}:
         return _read_stored(how, path, mask)
-    reader = known or own
+    mine = own is not None and own.takes is not None and own.takes(how, path)
+    reader = own if mine else known or own
     raw = reader.read(how, path, mask, number) if reader and reader.read else None
     if raw is None:
         raise _wrong_size(how, path, size or image_size(path))
@@ -92,7 +94,7 @@ def _read_stored(how: Preparing, path: Path, mask: Path | None) -> RawImage:
     own = own_source(how)
     values = own.stored_range(how, path) if own and own.stored_range else FULL_RANGE
     pixels = as_shares(path, read_levels(path, colour=how.colour), values)
-    inside = None if mask is None else read_raw_mask(how, mask, path, pixels.shape)
+    inside = None if mask is None else read_raw_mask(how, mask, path, pixels.shape[:2])
     return RawImage(pixels=pixels, inside=inside)
 
 

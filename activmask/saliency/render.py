@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from numpy.typing import NDArray
 
+from activmask.data.files.images import LUMA
 from activmask.ground.shown import shown
 from activmask.saliency.choices import HEAT, ColourMap
 from activmask.saliency.explain import Explanation, Floats
@@ -31,22 +32,28 @@ _IMAGE_BELOW, _MOST_HEAT = 0.7, 0.8
 
 
 def blend(image: Floats, marked: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """An image (H, W) in [0, 1] with its marked pixels in orange, (H, W, 3) in [0, 1]."""
-    grey = np.repeat(0.15 + 0.7 * image[..., None], 3, axis=2)
-    return np.asarray(np.where(marked[..., None], 0.2 * grey + 0.8 * np.array(to_rgb(_TOP_COLOUR)), grey))
+    """An image (H, W) or (H, W, 3) in [0, 1] with its marked pixels in orange, (H, W, 3) in [0, 1].
+
+    Only grey lies under the marks, so that the colours of a photograph are not taken for them.
+    """
+    grey = image if image.ndim == 2 else image @ LUMA
+    faint = np.repeat(0.15 + 0.7 * grey[..., None], 3, axis=2)
+    return np.asarray(np.where(marked[..., None], 0.2 * faint + 0.8 * np.array(to_rgb(_TOP_COLOUR)), faint))
 
 
 def heat_over(image: Floats, attribution: Floats, colours: ColourMap = HEAT) -> NDArray[np.float64]:
     """A heat map blended over its image, (H, W, 3) in [0, 1]: the higher the value, the less of the image.
 
-    The image is dimmed, so that heat is seen on white too.
+    The image is dimmed, so that heat is seen on white too, and grey, so that its colours are not taken for
+    heat.
 
     Args:
         image: (H, W), or (H, W, 3) in colour, in [0, 1].
         attribution: (H, W), at least 0.
         colours: of the map.
     """
-    below = np.broadcast_to(image if image.ndim == 3 else image[..., None], (*image.shape[:2], 3))
+    grey = image if image.ndim == 2 else image @ LUMA
+    below = np.repeat(grey[..., None], 3, axis=2)
     level = np.clip(attribution / scale_of(attribution), 0, 1)
     share = _MOST_HEAT * level[..., None]
     return np.asarray((1 - share) * _IMAGE_BELOW * below + share * mpl.colormaps[colours](level)[..., :3])
@@ -63,7 +70,7 @@ def draw(explanation: Explanation, *, top: float = TOP_SHARE, colours: ColourMap
     _draw_over(axes[2], explanation, colours)
     _draw_overlay(axes[3], explanation, top)
     if explanation.reconstruction is not None:
-        _show_grey(axes[4], explanation.reconstruction)
+        _show(axes[4], explanation.reconstruction)
         axes[4].set_title("reconstruction", fontsize=10)
     return figure
 
@@ -113,7 +120,7 @@ def _drawable(text: str) -> str:
 
 
 def _draw_input(axes: Axes, explanation: Explanation) -> None:
-    _show_grey(axes, explanation.image)
+    _show(axes, explanation.image)
     outline(axes, explanation.mask)
     axes.set_title("input" if explanation.mask is None else "input, mask as in training", fontsize=10)
 
@@ -158,7 +165,8 @@ def scale_of(attribution: Floats) -> float:
     return high or highest or 1.0
 
 
-def _show_grey(axes: Axes, image: Floats) -> None:
+def _show(axes: Axes, image: Floats) -> None:
+    # The colours and limits are of grey images; matplotlib draws those in colour as they are.
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     _clear(axes)
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from activmask.data.arrays import HeldImages, held_images
 from activmask.data.dataset import read_dataset
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import ARRAYS, IN_MEMORY, Source
+from activmask.data.sources.presets import presets
 from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
 from activmask.ground.refusals import refusals_under
 from activmask.machine.device import choose_device, set_up_arithmetic
@@ -28,10 +30,11 @@ from activmask.runs.folder import (
     read_written_config,
     seed_folder,
 )
-from activmask.runs.identity import changed_settings, changes_in_words
+from activmask.runs.identity import built_from, changed_files, changed_settings, changes_in_words
 from activmask.runs.manifest import read_entries
 from activmask.runs.names import run_name
-from activmask.training.feed.origin import absolute
+from activmask.training.feed.origin import absolute, origin_of_arrays
+from activmask.training.feed.sources import held_splits
 from activmask.training.feed.trained_data import of_seed, own_table
 from activmask.training.replicas.replica import Replica, new_replica
 from activmask.training.replicas.state import restore_state
@@ -56,8 +59,9 @@ class SeedResult:
 def train(
     config: RunConfig,
     seeds: Sequence[int] = (0,),
-    out: Path | None = None,
+    out: str | Path | None = None,
     *,
+    data: Sequence[Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     in_sweep: bool = False,
@@ -74,6 +78,9 @@ def train(
         config: what to train.
         seeds: one replica each; a replica's result does not depend on the others.
         out: the run's folder; `runs/<readable name>` by default.
+        data: arrays in place of a data set's folder: images, masks, labels, subjects and, if they are told,
+            splits, see `held_images`. Without splits they are drawn by subject where the description does
+            not say otherwise.
         resume: continue unfinished seeds from their last saved epoch.
         overwrite: start anew where there already is a run.
         in_sweep: the sweep that holds the folder above `out` asks for it; nobody else may train there.
@@ -89,11 +96,29 @@ def train(
     Returns:
         One result per seed; none in a process that does not write.
     """
-    out = out or Path("runs") / run_name(config)
+    held = None if data is None else held_images(data)
+    if held is not None:
+        config = _of_arrays(config, held)
+    out = Path(out) if out else Path("runs") / run_name(config)
     world = read_world()
     claims = claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext()
     with refusals_under(out), claims:
-        return _train(config, seeds, out, world, resume, overwrite, progress or Silent())
+        return _train(config, seeds, out, world, resume, overwrite, progress or Silent(), held)
+
+
+def _of_arrays(config: RunConfig, held: HeldImages) -> RunConfig:
+    """The description of a run on images that the caller holds.
+
+    Raises:
+        UsageError: it names other data.
+    """
+    source = config.source
+    usual = presets()[config.preset].settings.get("data", Source().data)
+    if source.data not in {usual, ARRAYS}:
+        raise UsageError(f"data are given as arrays, and the description names {source.data}; leave one out")
+    if source.split_policy == "given" and held.splits is None:
+        source = replace(source, split_policy="subject")
+    return replace(config, source=replace(source, data=ARRAYS))
 
 
 def _train(
@@ -104,19 +129,20 @@ def _train(
     resume: bool,
     overwrite: bool,
     told: Watcher,
+    held: HeldImages | None,
 ) -> list[SeedResult]:
     if config.training.sync_batchnorm and world.size == 1:
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
     check_model(config.network)
     device = choose_device(config.machine.device)
     set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
-    finished = {} if overwrite else finished_seeds(config, seeds, out, mend=resume)
+    finished = {} if overwrite else finished_seeds(config, seeds, out, mend=resume, held=held)
     waiting = [seed for seed in seeds if seed not in finished]
     if not overwrite:
         _refuse_unfinished(waiting, out, resume=resume)
     with joined(world, device):
         check_all_agree(len(finished), device, world)
-        replicas = [_open_replica(config, seed, out, device, resume, world, told) for seed in waiting]
+        replicas = [_open_replica(config, seed, out, device, resume, world, told, held) for seed in waiting]
         if world.writes:
             for replica in replicas:
                 open_folder(replica)
@@ -141,7 +167,12 @@ def _tell(replicas: Sequence[Replica], progress: Watcher) -> None:
 
 
 def finished_seeds(
-    config: RunConfig, seeds: Sequence[int], out: Path, *, mend: bool = False
+    config: RunConfig,
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    mend: bool = False,
+    held: HeldImages | None = None,
 ) -> dict[int, SeedResult]:
     """What `train` would leave as it is: the seeds under `out` that have a result for as many epochs.
 
@@ -150,13 +181,14 @@ def finished_seeds(
         seeds: of the run.
         out: the run's folder.
         mend: take a seed whose files are damaged or missing for unfinished, where it has a state.
+        held: the images, where the caller has them in memory.
 
     Raises:
         UsageError: a seed finished under other settings, or on other data than lies there now.
         CheckpointError: a seed's files are damaged or missing.
     """
     found = {}
-    check_data = _data_check(config, out)
+    check_data = _data_check(config, out, held)
     for seed in seeds:
         folder = seed_folder(out, seed)
         try:
@@ -164,6 +196,8 @@ def finished_seeds(
             if metrics is None:
                 continue
             written = read_written_config(folder)
+            begun = read_written(folder)
+            assert begun is not None
         except CheckpointError:
             if mend and (folder / STATE_FILE).exists():
                 continue
@@ -171,6 +205,12 @@ def finished_seeds(
         # Data is known by its digest, wherever it lies and however its place is spelled.
         if other := [name for name in changed_settings(written, config) if name != "data"]:
             raise _other_settings(folder, written, config, other)
+        if files := changed_files(begun.built_from, built_from(config.network), config.network):
+            raise UsageError(
+                f"{PATH} holds a finished run of another network ({files})",
+                path=folder,
+                advice="use another out folder or overwrite it",
+            )
         check_data(seed)
         if written.training.epochs >= config.training.epochs:
             found[seed] = SeedResult(seed=seed, folder=folder, metrics=metrics, trained=False)
@@ -193,7 +233,7 @@ def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: 
     )
 
 
-def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
+def _data_check(config: RunConfig, out: Path, held: HeldImages | None) -> Callable[[int], None]:
     """A function that refuses finished seeds of other data; all of them share one reading."""
     place = Path(config.source.data)
     dataset = cache(lambda: read_dataset(place))
@@ -203,6 +243,15 @@ def _data_check(config: RunConfig, out: Path) -> Callable[[int], None]:
         folder = seed_folder(out, seed)
         written = read_written(folder)
         if written is None or config.source.data == IN_MEMORY == written.config.source.data:
+            return
+        if held is not None and written.config.source.data == ARRAYS:
+            splits = held_splits(held, config.source, config.view, config.objectives, seed)
+            if origin_of_arrays(splits, held).digests != written.split_sha256:
+                raise UsageError(
+                    f"{PATH} holds a finished run on other arrays",
+                    path=folder,
+                    advice="use another out folder or overwrite it",
+                )
             return
         if (
             not written.split_sha256
@@ -255,11 +304,12 @@ def _open_replica(
     resume: bool,
     world: World,
     progress: Watcher,
+    held: HeldImages | None,
 ) -> Replica:
     folder = seed_folder(out, seed)
     going_on = resume and (folder / STATE_FILE).exists()
     written = read_entries(folder) if going_on else ()
-    replica = new_replica(config, seed, folder, device, world, written=written)
+    replica = new_replica(config, seed, folder, device, world, written=written, held=held)
     if going_on:
         for note in restore_state(replica, written):
             progress.note(note)

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 import torchvision
 
+from activmask.data.settings import IN_MEMORY
 from activmask.ground.files import write_json, write_whole
 from activmask.ground.refusals import make_folder
 from activmask.models.build import load_plain_weights
+from activmask.models.library_names import library_of
 from activmask.runs.checkpoint import save_checkpoint, snapshot
 from activmask.runs.clearing import clear
 from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE
@@ -34,7 +36,7 @@ def open_folder(replica: Replica) -> None:
     else:
         for at_the_end in (METRICS_FILE, LAST_FILE):
             (folder / at_the_end).unlink(missing_ok=True)
-    if replica.origin.path:
+    if replica.config.source.data != IN_MEMORY:
         write_whole(folder / SPLITS_FILE, format_entries(replica.origin.entries))
     else:
         (folder / SPLITS_FILE).unlink(missing_ok=True)
@@ -60,6 +62,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
+            **({"timm": version("timm")} if library_of(replica.config.network.model)[0] == "timm" else {}),
         },
     }
 

@@ -22,7 +22,7 @@ from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import subject_resamples
 from activmask.evaluation.participants import MaskCount, Participants, participants, why_no_audit
 from activmask.evaluation.resampled import Counts, Floats, counted, ends, resampled_auc, resampled_mean
-from activmask.evaluation.scores import AucKind, chance_distance, macro_auc
+from activmask.evaluation.scores import AucKind, chance_over_subjects, macro_auc
 from activmask.evaluation.sides import Verdict
 from activmask.ground.progress import ItemsDone
 
@@ -214,7 +214,7 @@ def judged(answers: Mapping[str, Sequence[Answers]], those: Judged, *, classes: 
     scores = {name: _scored(answers[name], truth, counts) for name in (one.name for one in CONDITIONS)}
     rows = tuple(_row(name, scores[name], scores[FULL]) for name in scores)
     baseline = mask_baseline(those.masks, truth, those.subjects, counts, classes=classes, seed=those.seed)
-    chance, subjects = chance_of(truth, those.subjects, classes), len(set(those.subjects))
+    chance, subjects = chance_over_subjects(truth, those.subjects, classes), len(set(those.subjects))
     return dataclasses.replace(
         _unscored(those, classes, None),
         rows=rows,
@@ -242,17 +242,6 @@ def _unscored(those: Judged, classes: int, reason: str | None) -> Conditions:
         seed=those.seed,
         blur_px=those.blur_px,
     )
-
-
-def chance_of(truth: NDArray[np.int64], subjects: NDArray[np.object_], classes: int) -> float:
-    """How far from 0.5 chance takes an AUC, in 95 % of cases.
-
-    Where each subject is of one class, its images count as one: they may all be ranked alike.
-    """
-    _, first, numbers = np.unique(subjects.astype(str), return_index=True, return_inverse=True)
-    of_subjects = truth[first]
-    pure = bool((of_subjects[numbers] == truth).all())
-    return chance_distance(torch.from_numpy(of_subjects if pure else truth), classes)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from activmask.data.files.images import to_stored
 from activmask.data.files.png import encode_binary_png, encode_png
 from activmask.data.files.tables import format_table
 from activmask.data.recipe import class_names
-from activmask.data.samples import Samples
+from activmask.data.samples import Samples, as_picture
 from activmask.data.settings import View
 from activmask.data.view import with_dilated_masks
 from activmask.evaluation.map_targets import SplitChoice, of_split, targets_of
@@ -71,7 +71,8 @@ def export(
 ) -> Exported:
     """Write every condition of a data set's images, with a manifest that names each picture.
 
-    Pictures are grey PNG files without any text: of 8 bits where all images fit into them, else of 16.
+    Pictures are PNG files without any text, in colour where the data set is: of 8 bits where all images fit
+    into them, else of 16.
 
     Args:
         data: the data set's folder.
@@ -159,8 +160,8 @@ def _write_pictures(
         own = folder / folder_of(version.condition, version.draw)
         own.mkdir()
         for places in batches(part, samples):
-            stored = to_stored(version.images(places)[:, 0].numpy(), bits)
-            for place, pixels in zip(places.tolist(), stored, strict=True):
+            for place, image in zip(places.tolist(), version.images(places), strict=True):
+                pixels = to_stored(as_picture(image), bits)
                 (own / names[place]).write_bytes(encode_png(np.ascontiguousarray(pixels)))
             written += len(places)
             if done is not None:

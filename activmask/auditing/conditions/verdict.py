@@ -11,11 +11,21 @@ from typing import Literal
 from activmask.auditing.conditions.mask_baseline import MaskBaseline
 from activmask.auditing.conditions.rows import ConditionRow, Estimate
 from activmask.evaluation.map_results import FEW
-from activmask.evaluation.sides import Area, Finding, Verdict, finding_of_sides
+from activmask.evaluation.sides import (
+    Area,
+    Finding,
+    ToldSides,
+    Verdict,
+    finding_of_sides,
+    told_from_chance,
+)
 
 FEWEST = 8
-"""Subjects below which nothing is claimed: chance alone ranks four and four perfectly, or perfectly wrong,
-in 1 case of 35, but three and three in 1 of 10."""
+"""Subjects below which nothing is claimed of one score: chance alone ranks four and four perfectly, or
+perfectly wrong, in 1 case of 35, but three and three in 1 of 10."""
+
+FEWEST_JUDGED = 10
+"""Subjects below which there is no finding, which is had of three scores: five and five in 1 of 126."""
 
 Left = Literal["beyond the masks", "as the masks", "chance"]
 """What one side alone tells: more than its masks do, no more than they, or nothing."""
@@ -49,23 +59,25 @@ def verdict(
     """Judge from which side of the masks the information comes.
 
     A side is read where the images that show it alone tell the classes from chance, and better than the
-    masks do by themselves; both intervals must carry it.
+    masks do by themselves; both intervals must carry it. What the two sides and the full images tell is
+    tested together (`told_from_chance`), so that of a model that reads nothing something is found in at
+    most 5 % of cases.
 
     Args:
         rows: of all conditions.
         baseline: what the masks tell by themselves.
         subjects: how many the intervals are of.
-        chance_distance: an AUC no further than this from 0.5 counts as chance.
+        chance_distance: an AUC no further than this from 0.5 counts as chance, of one by itself.
         blank_background: whether all pixels outside the masks have one value, as where images are masked,
             so that there is nothing to read.
     """
-    if subjects < FEWEST:
+    if subjects < FEWEST_JUDGED:
         few = f"{subjects} subject{'s' * (subjects != 1)}"
         return Verdict(
             "cannot be told",
             (
-                f"The images are of {few}, too few to tell anything from chance (at least {FEWEST}), so the "
-                "scores stand without a verdict.",
+                f"The images are of {few}, too few to tell anything from chance (at least {FEWEST_JUDGED}), "
+                "so the scores stand without a verdict.",
             ),
         )
     aucs = {row.condition: row.auc.area() for row in rows}
@@ -73,15 +85,16 @@ def verdict(
     masks = _strongest(baseline).area()
     # The inside shows its size by its own pixels, which its blank shape need not: nothing bounds what that
     # tells but the masks. The background has it from that shape, which the blank background shows as well.
+    tested = (full, roi) if blank_background else (full, roi, background)
+    told = ToldSides(*told_from_chance(tested, chance_distance), *[False] * blank_background)
+    most = masks.most if masks.informs(chance_distance) else 0.0
     lefts = [
-        _left(side, most, masks, chance_distance)
-        for side, most in ((roi, masks.most), (background, min(masks.most, roi.most)))
+        _left(roi, most, told=told.without_background),
+        _left(background, min(most, roi.most), told=told.without_roi),
     ]
-    if blank_background:
-        lefts[1] = "chance"
-    finding = _finding(full, roi, background, lefts, chance_distance)
-    sentences = [_finding_sentence(finding, aucs, lefts, masks, blank_background=blank_background)]
-    sentences += _rankings(finding, aucs, lefts, chance_distance, blank_background=blank_background)
+    finding = _finding(told, roi, background, lefts)
+    sentences = [_finding_sentence(finding, aucs, lefts, masks, chance_distance, blank=blank_background)]
+    sentences += _rankings(finding, aucs, lefts, told, blank_background=blank_background)
     sentences += [] if blank_background else _survivals(aucs, masks, chance_distance)
     sentences += _changes(rows, blank_background=blank_background)
     sentences += _cautions(baseline, masks, subjects, chance_distance)
@@ -93,20 +106,17 @@ def _strongest(baseline: MaskBaseline) -> Estimate:
     return max(known, key=lambda one: one.area().distance)
 
 
-def _left(side: Area, most: float, masks: Area, chance_distance: float) -> Left:
-    """What one side alone tells, where the masks that it shows tell at most so much, from 0.5."""
-    if not side.informs(chance_distance):
+def _left(side: Area, most: float, *, told: bool) -> Left:
+    """What one side alone tells, where the masks that it shows tell at most so much (0 is nothing)."""
+    if not told:
         return "chance"
-    explained = masks.informs(chance_distance) and side.least <= most
-    return "as the masks" if explained else "beyond the masks"
+    return "as the masks" if side.least <= most else "beyond the masks"
 
 
-def _finding(
-    full: Area, roi: Area, background: Area, lefts: Sequence[Left], chance_distance: float
-) -> Finding:
+def _finding(told: ToldSides, roi: Area, background: Area, lefts: Sequence[Left]) -> Finding:
     match lefts[0], lefts[1]:
         case "beyond the masks", "beyond the masks":
-            return finding_of_sides(full, roi, background, chance_distance)
+            return finding_of_sides(told, roi, background)
         case "beyond the masks", _:
             return "reads the region of interest"
         case _, "beyond the masks":
@@ -115,17 +125,23 @@ def _finding(
             return "reads the region of interest or its size"
         case _, "as the masks":
             return "cannot be told"
-    return "needs both together" if full.informs(chance_distance) else "cannot be told"
+    return "needs both together" if told.full else "cannot be told"
 
 
 def _finding_sentence(
-    finding: Finding, aucs: dict[str, Area], lefts: Sequence[Left], masks: Area, *, blank_background: bool
+    finding: Finding,
+    aucs: dict[str, Area],
+    lefts: Sequence[Left],
+    masks: Area,
+    chance_distance: float,
+    *,
+    blank: bool,
 ) -> str:
     roi, background = (
-        f"{_told(aucs[name])}{_weighed(left, masks)}"
+        f"{_told(aucs[name])}{_weighed(left, masks, alone=aucs[name].informs(chance_distance))}"
         for name, left in zip(("inside only", "outside only"), lefts, strict=True)
     )
-    if blank_background:
+    if blank:
         of_background = "outside the masks all pixels have one value, so there is no background to read"
     else:
         of_background = f"with the region of interest blank {background}"
@@ -140,11 +156,11 @@ def _finding_sentence(
     )
 
 
-def _weighed(left: Left, masks: Area) -> str:
+def _weighed(left: Left, masks: Area, *, alone: bool) -> str:
     return {
         "beyond the masks": "",
         "as the masks": f", where no more is sure than the masks' size and place tell, {_told(masks)}",
-        "chance": ", not told from chance",
+        "chance": ", not told from chance" + ", as several are tested together" * alone,
     }[left]
 
 
@@ -152,12 +168,12 @@ def _rankings(
     finding: Finding,
     aucs: dict[str, Area],
     lefts: Sequence[Left],
-    chance_distance: float,
+    told: ToldSides,
     *,
     blank_background: bool,
 ) -> list[str]:
     full = aucs["full"]
-    if not full.informs(chance_distance):
+    if not told.full:
         hidden = (
             f"On full images its AUC is not told from chance ({_told(full)}), so there the two sides may "
             "hide what either tells alone."

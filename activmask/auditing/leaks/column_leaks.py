@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from activmask.auditing.leaks.columns import Kinds
-from activmask.auditing.leaks.probe import Features, Question, Told, answered, one_hot, question
+from activmask.auditing.leaks.probe import Features, Question, answered, one_hot, question
+from activmask.auditing.leaks.told import Told
 from activmask.data.samples import Samples
 from activmask.ground.listed import listed
 from activmask.ground.shown import shown

@@ -3,8 +3,9 @@
 Shapes: N images, n of them that probes see.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,14 @@ from activmask.auditing.leaks.columns import Kinds, LeftOut, kinds
 from activmask.auditing.leaks.crossing import Crossing, crossing
 from activmask.auditing.leaks.last_features import last_features
 from activmask.auditing.leaks.pictures import border, border_px, thumbnail, thumbnail_px
-from activmask.auditing.leaks.probe import CHANCE, Features, Question, Told, answered, question
+from activmask.auditing.leaks.probe import Features, Question, answered, question
+from activmask.auditing.leaks.told import CHANCE, Told, judged_together
 from activmask.data.balanced_draw import balanced_draw
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import Rows
 from activmask.evaluation.resampled import ends, resampled_auc
+from activmask.evaluation.sides import Area
 from activmask.ground.shown import shown
 from activmask.predictors.predictor import Predictor
 
@@ -111,7 +114,7 @@ def find_leaks(
     sources: dict[str, Features | str] = {as_thumbnail: small}
     if predictor is not None:
         sources[FEATURES] = last_features(predictor.module, seen.images, seed=seed)
-    return Leaks(
+    found = Leaks(
         images=len(samples),
         probed=len(rows),
         border_px=wide,
@@ -129,6 +132,29 @@ def find_leaks(
         left_out=left_out,
         crossing=crossing(samples, splits),
     )
+    return _together(found)
+
+
+def _together(found: Leaks) -> Leaks:
+    """The same, each that was asked judged as one of all."""
+    judged = iter(judged_together(found.every))
+    return replace(
+        found,
+        label=_as_many(judged, found.label),
+        columns=tuple(
+            replace(
+                column,
+                label=next(judged),
+                encoded=_as_many(judged, column.encoded),
+                within=_as_many(judged, column.within),
+            )
+            for column in found.columns
+        ),
+    )
+
+
+def _as_many(judged: Iterator[Told], those: Sequence[Told]) -> tuple[Told, ...]:
+    return tuple(islice(judged, len(those)))
 
 
 def _of_rows(column: Kinds, rows: Rows) -> Kinds:
@@ -166,6 +192,7 @@ def _of_presence(asked: Question | str, seen: Samples) -> Told:
         low=low,
         high=high,
         chance_distance=found.chance_distance if beyond else None,
+        p=Area(found.auc, low, high).p(found.chance_distance) if beyond else None,
     )
 
 

@@ -4,8 +4,7 @@ Shapes: N images, n of them that take part, D features, K values of what is aske
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 
+from activmask.auditing.leaks.told import CHANCE, Told
 from activmask.evaluation.bootstrap import Rows, subject_resamples
 from activmask.evaluation.resampled import Counts, counted, ends, resampled_auc
 from activmask.evaluation.scores import CONFIDENCE, macro_auc
-
-CHANCE = 0.5
-"""The AUC of a probe that knows nothing."""
 
 FOLDS = 5
 FEWEST_IMAGES = 10
@@ -58,51 +55,6 @@ class Question:
     """Which of the n to learn from and which to test on; nobody is in both."""
     counts: Counts | None
     """How often each draw by subject holds each of the n; None of fewer than two subjects."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """How well something tells something else."""
-
-    what: str
-    """What is told: `label`, or a column of the metadata. Foreign text."""
-    source: str
-    """What tells it, such as `thumbnail of 16 px`. Foreign text where it is a column."""
-    within: str = ""
-    """The class that all images have; empty where they are of all classes. Foreign text."""
-    n: int = 0
-    """Images that take part."""
-    subjects: int = 0
-    values: tuple[str, ...] = ()
-    """The K values that are told apart."""
-    auc: float | None = None
-    """ROC AUC, of more than two values the mean of one against the rest; None where there is a reason."""
-    low: float | None = None
-    """Lower end of the 95 % interval, a bootstrap over subjects."""
-    high: float | None = None
-    chance: float = CHANCE
-    chance_distance: float | None = None
-    """An AUC no further than this from chance is had of answers dealt out anew, too (95 %). None where the
-    interval holds chance, as nothing is claimed then, and where there is no AUC."""
-    reason: str = ""
-    """Why there is no AUC; empty where there is one."""
-
-    @property
-    def tells(self) -> bool:
-        """Whether interval and AUC lie beyond chance."""
-        if self.auc is None or self.chance_distance is None:
-            return False
-        return abs(self.auc - self.chance) > self.chance_distance
-
-    @property
-    def numbers(self) -> str:
-        """The AUC with its interval and chance, in words; of one that there is."""
-        interval = "" if self.low is None else f" ({self.low:.2f} to {self.high:.2f})"
-        return f"AUC {self.auc:.2f}{interval}, {self.chance:.2f} by chance"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, with `tells` beside them."""
-        return {**asdict(self), "values": list(self.values), "tells": self.tells}
 
 
 def question(values: Sequence[str], subjects: Sequence[str], rows: Rows, *, seed: int) -> Question | str:
@@ -208,6 +160,7 @@ def answered(
     [scores] = out_of_fold(asked.truth[None], asked.folds, own, classes=classes)
     auc = _auc(scores, asked.truth)
     low, high = interval(scores, auc, asked)
+    chance = learning_chance(asked, own, seed=seed) if low is not None and low > CHANCE else None
     return Told(
         what=what,
         source=source,
@@ -218,19 +171,42 @@ def answered(
         auc=auc,
         low=low,
         high=high,
-        chance_distance=learning_chance(asked, own, seed=seed) if low is not None and low > CHANCE else None,
+        chance_distance=None if chance is None else chance.distance,
+        p=None if chance is None else chance.p(auc),
     )
 
 
-def learning_chance(asked: Question, features: Features, *, seed: int) -> float:
-    """How far above 0.5 the AUC of a probe must lie to be told from one that has nothing to learn (95 %).
+@dataclass(frozen=True, kw_only=True)
+class LearningChance:
+    """What a probe scores that has nothing to learn."""
+
+    mean: float
+    """Of its AUCs, less 0.5."""
+    spread: float
+    """SD of the next one around this mean, which is itself one of `PERMUTED`."""
+
+    @property
+    def distance(self) -> float:
+        """How far above 0.5 an AUC must lie to be told from it (95 %), in [0, 0.5]."""
+        reach = float(student.ppf((1 + CONFIDENCE) / 2, PERMUTED - 1))
+        return float(np.clip(self.mean + reach * self.spread, 0, CHANCE))
+
+    def p(self, auc: float) -> float:
+        """Of an AUC so far above its mean, two-sided."""
+        beyond = auc - CHANCE - self.mean
+        if self.spread == 0:
+            return float(beyond <= 0)
+        return min(1.0, 2 * float(student.sf(beyond / self.spread, PERMUTED - 1)))
+
+
+def learning_chance(asked: Question, features: Features, *, seed: int) -> LearningChance:
+    """What the AUC of a probe is when there is nothing to learn.
 
     A probe learns from all folds but one, so its scores are no independent draws: with few images and
     many features its AUC spreads wider around 0.5 than that of a fixed score, and than the bootstrap
     of fixed scores says. So answers are dealt out anew, each subject's together but in any order among
-    its images, and learned again; the distance is the upper end of the interval that holds the next such
-    AUC, as Student's t has it of `PERMUTED`. Of many images some are taken, and the spread is scaled to
-    all.
+    its images, and learned again; the next such AUC lies where Student's t of `PERMUTED` has it. Of many
+    images some are taken, and the spread is scaled to all.
 
     Args:
         asked: the question of n images.
@@ -255,8 +231,7 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> float:
     learned = out_of_fold(dealt, folds, features[some], classes=len(asked.values))
     areas = [_auc(scores, truth) for scores, truth in zip(learned, dealt, strict=True)]
     spread = float(np.std(areas, ddof=1)) * (len(some) / n) ** 0.5
-    reach = float(student.ppf((1 + CONFIDENCE) / 2, PERMUTED - 1)) * (1 + 1 / PERMUTED) ** 0.5
-    return float(np.clip(np.mean(areas) - CHANCE + reach * spread, 0, CHANCE))
+    return LearningChance(mean=float(np.mean(areas)) - CHANCE, spread=spread * (1 + 1 / PERMUTED) ** 0.5)
 
 
 def interval(scores: Floats, auc: float, asked: Question) -> tuple[float | None, float | None]:

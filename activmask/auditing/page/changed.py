@@ -15,6 +15,7 @@ from activmask.auditing.clinic.curves import one_against_rest
 from activmask.auditing.conditions.conditions import taking_part
 from activmask.auditing.conditions.versions import FULL
 from activmask.auditing.looks.explained import explainable, maps_of, why_no_map
+from activmask.data.samples import as_picture
 from activmask.saliency.methods import USUAL_METHOD
 
 DESTROYED = "outside shuffled"
@@ -72,7 +73,7 @@ def most_changed(audited: Audited, count: int) -> tuple[Changed, ...]:
             true=audited.material.class_names[int(samples.labels[row])],
             full=float(full[place]),
             destroyed=float(destroyed[place]),
-            image=_picture(images[k]),
+            image=as_picture(_smaller(images[k]).clamp(0, 1)),
             mask=_smaller(masks[k].float())[0].numpy() > 0.5,
             method=method,
             attribution=None if maps is None else _smaller(maps[k][None])[0].numpy(),
@@ -104,12 +105,6 @@ def _maps(audited: Audited, images: Tensor, logits: Tensor, labels: Tensor, meth
         return None
     network, scores = explainable(predictor, logits)
     return maps_of(network, scores, images, method=method, targets=labels, sign="absolute", seed=audited.seed)
-
-
-def _picture(image: Tensor) -> NDArray[np.float32]:
-    small = _smaller(image)
-    colours = small.permute(1, 2, 0) if len(small) == 3 else small.mean(dim=0)
-    return np.asarray(colours.clamp(0, 1).numpy())
 
 
 def _smaller(values: Tensor) -> Tensor:

@@ -149,7 +149,7 @@ def _what(audited: Audited) -> Part:
     split = "all images" if audited.split == "all" else f"the {audited.split} split"
     facts = [
         Fact(title="Model", lines=(audited.predictor.name,)),
-        Fact(title="Data", lines=(f"{material.source}, {split}",)),
+        Fact(title="Data", lines=(*filter(None, [material.title]), f"{material.source}, {split}")),
         Fact(
             title="Images",
             lines=(f"{len(material)} of {len(set(material.samples.subjects))} subjects",),

@@ -14,6 +14,10 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from activmask.data.files.foreign import foreign
 from activmask.data.files.limits import MAX_PIXELS
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.listed import listed
+
+_SPELT = {"WEBP": "WebP"}
+"""As their makers write them, where Pillow does not."""
 
 SIDEWAYS = (5, 6, 7, 8)
 """Orientations by which height and width change places."""
@@ -88,7 +92,7 @@ def _begins_with_the_photograph(image: Image.Image) -> bool:
 def _unidentified(path: Path, formats: tuple[str, ...]) -> DataError:
     found = foreign(path, formats)
     return DataError(
-        f"{PATH} is not a {', '.join(formats[:-1])} or {formats[-1]} image",
+        f"{PATH} is not a {listed([_SPELT.get(name, name) for name in formats], 'or')} image",
         path=path,
         found=found.what,
         advice=found.advice,
@@ -117,9 +121,12 @@ def _too_large(path: Path) -> DataError:
 def _check_depth(path: Path, image: Image.Image) -> None:
     """Refuse 16-bit channels beside others, which Pillow would cut to 8 bits without a word."""
     stored = str([tile[3] for tile in getattr(image, "tile", [])])
-    if ";16" in stored and not image.mode.startswith("I"):
+    # A BMP file of 16 bits has them for all three channels together.
+    if ";16" in stored and image.format != "BMP" and not image.mode.startswith("I"):
         raise DataError(
-            f"{PATH} has several channels of 16 bits", path=path, advice="save it as a grey image of 16 bits"
+            f"{PATH} has several channels of 16 bits",
+            path=path,
+            advice="save it in colour with 8 bits a channel, or as a grey image of 16 bits",
         )
     if image.mode == "I" and image.format != "PNG":
         raise DataError(

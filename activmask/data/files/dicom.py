@@ -1,12 +1,15 @@
-"""Grey images from DICOM files.
+"""Grey images and masks from DICOM files.
 
 Shapes: H x W pixels. What a header says of the patient stays in it: messages name the file alone.
 Steps from stored values to grey values: DICOM PS3.3, C.11.1 (modality LUT) and C.11.2 (VOI LUT).
 """
 
+import hashlib
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydicom import Dataset, dcmread
@@ -16,6 +19,8 @@ from pydicom.pixels.utils import pixel_array
 
 from activmask.data.files.dicom_header import check_header, listed_name, padding_of
 from activmask.ground.errors import PATH, DataError
+
+Found = TypeVar("Found")
 
 _PREAMBLE = 128
 _MAGIC = b"DICM"
@@ -30,6 +35,20 @@ _EXTRA_SYNTAXES = {
     "1.2.840.10008.1.2.4.202",  # HTJ2K lossless, RPCL
     "1.2.840.10008.1.2.4.203",  # HTJ2K
 }
+_DEFERRED = 1024
+"""Bytes from which on an element stays on disk where only the header is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomFacts:
+    """What a file's header says, without a word of it: what names a visit or a patient is a digest."""
+
+    size: tuple[int, int]
+    """(height, width) in px."""
+    study: bytes
+    """Files of one visit share it; empty where the header does not say."""
+    patient: bytes
+    """Files that give one number to their patient share it; empty where the header gives none."""
 
 
 def is_dicom(path: Path) -> bool:
@@ -60,6 +79,60 @@ def read_dicom(path: Path) -> np.ndarray:
     Raises:
         DataError: not a readable DICOM file, or one without a single grey frame of finite values.
     """
+
+    def grey(dataset: Dataset) -> np.ndarray:
+        check_header(path, dataset)
+        stored: np.ndarray = pixel_array(dataset)
+        padding = padding_of(path, dataset, stored)
+        values = _grey_values(dataset, stored)
+        inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+        return _scaled(path, values, padding, inverted=inverted)
+
+    return _asked(path, grey)
+
+
+def read_dicom_mask(path: Path) -> np.ndarray:
+    """Read the pixels of a mask as they are stored, without rescale or window, which are for the eye.
+
+    Returns:
+        integers (H, W); of a file of 1 bit, 0 and 1.
+
+    Raises:
+        DataError: as `read_dicom`, or a mask in which 0 is white.
+    """
+
+    def stored(dataset: Dataset) -> np.ndarray:
+        check_header(path, dataset, mask=True)
+        return np.asarray(pixel_array(dataset))
+
+    return _asked(path, stored)
+
+
+def dicom_facts(path: Path, *, mask: bool = False) -> DicomFacts:
+    """What the header alone says of an image, or of a mask.
+
+    Raises:
+        DataError: as `read_dicom` and `read_dicom_mask`, but for what only the pixels tell.
+    """
+
+    def facts(dataset: Dataset) -> DicomFacts:
+        check_header(path, dataset, mask=mask)
+        return DicomFacts(
+            size=(int(dataset.Rows), int(dataset.Columns)),
+            study=_digest(dataset, "StudyInstanceUID"),
+            patient=_digest(dataset, "PatientID"),
+        )
+
+    return _asked(path, facts, header_only=True)
+
+
+def _digest(dataset: Dataset, keyword: str) -> bytes:
+    text = str(dataset.get(keyword) or "").strip()
+    return hashlib.blake2b(text.encode(), digest_size=16).digest() if text else b""
+
+
+def _asked(path: Path, ask: Callable[[Dataset], Found], *, header_only: bool = False) -> Found:
+    """What is asked of an opened file; whatever fails is told without a word of its header."""
     if not is_dicom(path):
         raise DataError(
             f"{PATH} is not a DICOM file: it lacks the DICM mark at byte 128",
@@ -71,13 +144,8 @@ def read_dicom(path: Path) -> np.ndarray:
         with warnings.catch_warnings():
             # Warnings of pydicom quote header values.
             warnings.simplefilter("ignore")
-            dataset = dcmread(path)
-            check_header(path, dataset)
-            stored: np.ndarray = pixel_array(dataset)
-            padding = padding_of(path, dataset, stored)
-            values = _grey_values(dataset, stored)
-            inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
-            return _scaled(path, values, padding, inverted=inverted)
+            dataset = dcmread(path, defer_size=_DEFERRED if header_only else None)
+            return ask(dataset)
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001 - raised again, without its text

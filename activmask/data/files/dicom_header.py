@@ -22,8 +22,8 @@ _LEAST_WIDTHS = {"LINEAR": 1.0, "LINEAR_EXACT": np.nextafter(0, 1), "SIGMOID": n
 """The smallest WindowWidth that each VOILUTFunction can be computed with."""
 
 
-def check_header(path: Path, dataset: Dataset) -> None:
-    """Refuse what `read_dicom` does not read, and settle what a header may leave open.
+def check_header(path: Path, dataset: Dataset, *, mask: bool = False) -> None:
+    """Refuse what `read_dicom`, or `read_dicom_mask`, does not read, and settle what may be left open.
 
     Of `dataset`, the photometric interpretation is brought to capitals, and an empty rescale or
     window is removed, since an empty attribute says as little as a missing one.
@@ -54,7 +54,13 @@ def check_header(path: Path, dataset: Dataset) -> None:
             advice="export it as grey",
         )
     _settle_photometric(path, dataset)
-    if _number(path, dataset, "BitsAllocated") == 1:
+    if mask and dataset.PhotometricInterpretation == "MONOCHROME1":
+        raise DataError(
+            f"{PATH} is MONOCHROME1, in which 0 is white, so it is not plain what is inside",
+            path=path,
+            advice="export it as MONOCHROME2 or as PNG",
+        )
+    if not mask and _number(path, dataset, "BitsAllocated") == 1:
         raise DataError(
             f"{PATH} has 1 bit per pixel, so it is a mask",
             path=path,
@@ -71,8 +77,9 @@ def check_header(path: Path, dataset: Dataset) -> None:
         )
     if height * width > MAX_PIXELS:
         raise DataError(f"{PATH} claims more than {MAX_PIXELS:,} pixels", path=path, advice="make it smaller")
-    _settle_rescale(path, dataset)
-    _settle_window(path, dataset)
+    if not mask:
+        _settle_rescale(path, dataset)
+        _settle_window(path, dataset)
 
 
 def _kind(dataset: Dataset) -> str:

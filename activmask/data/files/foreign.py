@@ -35,7 +35,13 @@ _STARTS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x5c\x01\x00\x00", "a NIfTI volume", "export its slices as PNG"),
     (b"{\\rtf", "a text document", _AGAIN),
 )
-_MAGIC = {"PNG": (b"\x89PNG",), "JPEG": (b"\xff\xd8",), "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")}
+_MAGIC = {
+    "PNG": (b"\x89PNG",),
+    "JPEG": (b"\xff\xd8",),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "WEBP": (b"RIFF",),
+    "BMP": (b"BM",),
+}
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body")
 _ISO_IMAGES = {
     b"heic": "a HEIC image",

@@ -1,4 +1,4 @@
-"""Grey images and masks from PNG, JPEG and TIFF files.
+"""Images, grey or in colour, and masks from PNG, JPEG, TIFF, WebP and BMP files.
 
 Shapes: H x W pixels.
 """
@@ -26,49 +26,123 @@ from activmask.data.files.mask_values import MaskReading, StoredMask, inside, is
 from activmask.data.files.png import upright_png_size
 from activmask.ground.errors import PATH, DataError
 
-Colour = Literal["refuse", "convert"]
+Colour = Literal["refuse", "grey", "keep"]
+"""What becomes of a picture in colour: it is refused, becomes its luma, or keeps its three channels."""
+
+CHANNELS = (1, 3)
+"""Of images as they are stored: grey, or red, green and blue."""
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue (ITU-R BT.601)."""
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 """Of the files that folders are searched for."""
 
-_FORMATS = ("PNG", "JPEG", "TIFF")
-# JPEG leaves small values around every edge, all of which would count as inside.
-_MASK_FORMATS = ("PNG", "TIFF")
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
+# JPEG and WebP leave small values around every edge, all of which would count as inside.
+_MASK_FORMATS = ("PNG", "TIFF", "BMP")
 
 
 def read_grey(path: Path, *, colour: Colour = "refuse") -> np.ndarray:
     """Read a grey image of 1, 8 or 16 bits, or of floats in [0, 1].
 
     An opaque alpha channel is dropped; three equal channels are grey. Other colours are refused,
-    or converted to their ITU-R BT.601 luma.
+    or become their ITU-R BT.601 luma where `colour` is "grey".
 
     Returns:
         float32 (H, W) in [0, 1]: the stored value over the largest its depth can hold.
 
     Raises:
-        DataError: not a readable PNG, JPEG or TIFF, or an image this function refuses.
+        DataError: not a readable picture of these formats, or an image this function refuses.
     """
     levels = read_levels(path, colour=colour)
     return levels if levels.dtype.kind == "f" else from_stored(levels)
 
 
 def read_levels(path: Path, *, colour: Colour = "refuse") -> np.ndarray:
-    """Read a grey image as `read_grey` does, and leave its values as they are stored.
+    """Read a grey image as `read_grey` does, or one in colour, and leave its values as they are stored.
 
     Returns:
-        uint8 or uint16 (H, W); float32 (H, W) in [0, 1] where the file stores floats or a colour was
-        converted.
+        uint8 or uint16 (H, W); float32 (H, W) in [0, 1] where the file stores floats or a colour became
+        its luma; uint8 (H, W, 3), of a grey image too, where colours are kept.
 
     Raises:
-        DataError: as `read_grey`.
+        DataError: as `read_grey` and `read_colours`.
     """
+    if colour == "keep":
+        return read_colours(path)
     pixels = read_pixels(path, _FORMATS)
     if pixels.ndim == 3:
         pixels = _without_colour(path, pixels, colour)
     return _checked_floats(path, pixels) if pixels.dtype.kind == "f" else pixels
+
+
+def read_colours(path: Path) -> np.ndarray:
+    """Read an image in colour: red, green and blue as they are stored, of 8 bits each.
+
+    A palette is looked up, an opaque alpha channel dropped, and a grey image of 8 bits has three equal
+    channels. Colour profiles that a file carries are not applied.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        DataError: not a readable file, transparent, of other than 8 bits a channel, or in printer's colours.
+    """
+    with failures_named(path, _FORMATS), decoded(path, _FORMATS) as (image, _):
+        if image.mode == "CMYK":
+            raise DataError(
+                f"{PATH} is in printer's colours (CMYK), which are none of a screen without a profile",
+                path=path,
+                advice="save it as RGB",
+            )
+        pixels = _as_array(path, image)
+    if pixels.dtype != np.uint8:
+        raise DataError(
+            f"{PATH} is grey with more than 8 bits, but images in colour have 8 a channel",
+            path=path,
+            advice="save it with 8 bits, or make all images grey",
+        )
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+
+
+def has_colours(path: Path) -> bool:
+    """Whether a picture shows any colour; of what is grey by its header, no pixel is read.
+
+    Raises:
+        DataError: as `read_pixels`.
+    """
+    with failures_named(path, _FORMATS), opened(path, _FORMATS) as image:
+        if image.mode in {"1", "L", "F"} or image.mode.startswith("I"):
+            return False
+    pixels = read_pixels(path, _FORMATS)
+    return pixels.ndim == 3 and not is_grey(pixels)
+
+
+def is_grey(pixels: np.ndarray) -> bool:
+    """Whether red, green and blue of (H, W, 3) are equal in every pixel."""
+    return bool((pixels == pixels[:, :, :1]).all())
+
+
+def read_stored(path: Path, channels: int) -> np.ndarray:
+    """Read an image of a data set.
+
+    Args:
+        path: its file.
+        channels: C, 1 of a data set of grey images and 3 of one in colour.
+
+    Returns:
+        float32 (C, H, W) in [0, 1].
+
+    Raises:
+        DataError: as `read_grey` or `read_colours`.
+    """
+    return read_grey(path)[None] if channels == 1 else channels_first(from_stored(read_colours(path)))
+
+
+def channels_first(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W) or (H, W, 3) as (C, H, W), its values as they are."""
+    return picture[None] if picture.ndim == 2 else np.ascontiguousarray(np.moveaxis(picture, 2, 0))
 
 
 def from_stored(pixels: np.ndarray) -> np.ndarray:
@@ -88,7 +162,7 @@ def check_side(size: int) -> None:
 
 
 def read_mask(path: Path, reading: MaskReading | None = None) -> np.ndarray:
-    """Read a mask from a PNG or TIFF file; JPEG, which blurs edges, only where a threshold is given.
+    """Read a mask from a PNG, TIFF or BMP file; JPEG and WebP, which blur edges, only with a threshold.
 
     Args:
         path: the file.
@@ -98,10 +172,10 @@ def read_mask(path: Path, reading: MaskReading | None = None) -> np.ndarray:
         bool (H, W), True inside.
 
     Raises:
-        DataError: not a readable PNG or TIFF.
+        DataError: not a readable PNG, TIFF or BMP.
     """
     reading = reading or MaskReading()
-    return inside(read_stored_mask(path, jpeg=reading.threshold is not None), reading)
+    return inside(read_stored_mask(path, blurred=reading.threshold is not None), reading)
 
 
 def read_plain_mask(path: Path) -> np.ndarray:
@@ -127,14 +201,23 @@ def read_plain_mask(path: Path) -> np.ndarray:
     return inside(mask, MaskReading())
 
 
-def read_stored_mask(path: Path, *, jpeg: bool = False) -> StoredMask:
-    """Read a mask's pixels as its file stores them.
+def read_stored_mask(path: Path, *, blurred: bool = False) -> StoredMask:
+    """Read a mask's pixels as its file stores them; also those of a DICOM file, known by its content.
 
     Raises:
-        DataError: not a readable PNG or TIFF (or JPEG), transparent, or floats that are not finite.
+        DataError: not a readable PNG, TIFF or BMP (or a kind that blurs), transparent, or floats that are
+            not finite.
     """
     with faults_of_masks():
-        return _read_stored_mask(path, _FORMATS if jpeg else _MASK_FORMATS)
+        formats = _FORMATS if blurred else _MASK_FORMATS
+        with failures_named(path, formats):
+            if path.suffix.lower() not in SUFFIXES and path.is_file():
+                # pydicom takes long to load.
+                from activmask.data.files.dicom import is_dicom, read_dicom_mask
+
+                if is_dicom(path):
+                    return StoredMask(kind="grey", values=read_dicom_mask(path))
+        return _read_stored_mask(path, formats)
 
 
 @contextmanager
@@ -159,7 +242,7 @@ def _read_stored_mask(path: Path, formats: tuple[str, ...]) -> StoredMask:
         )
     if pixels.ndim == 2:
         return StoredMask(kind="grey", values=_inverted(pixels) if white_is_zero else pixels)
-    if (pixels == pixels[:, :, :1]).all():
+    if is_grey(pixels):
         return StoredMask(kind="grey", values=np.ascontiguousarray(pixels[:, :, 0]))
     return StoredMask(kind="colour", values=_packed(pixels))
 
@@ -184,7 +267,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """The (height, width) of an image in px, from its header alone.
 
     Raises:
-        DataError: not a readable PNG, JPEG or TIFF, or larger than `MAX_PIXELS`.
+        DataError: not a readable picture, or larger than `MAX_PIXELS`.
     """
     with failures_named(path, _FORMATS):
         check_file(path)
@@ -202,7 +285,7 @@ def bit_depth(path: Path) -> Literal[8, 16]:
     """The bits a pixel needs when the image is stored as PNG, from its header alone.
 
     Raises:
-        DataError: not a readable PNG, JPEG or TIFF.
+        DataError: not a readable picture.
     """
     with failures_named(path, _FORMATS), opened(path, _FORMATS) as image:
         return 16 if image.mode.startswith(("I", "F")) else 8
@@ -238,7 +321,9 @@ def _as_array(path: Path, image: Image.Image) -> np.ndarray:
 def _without_alpha(path: Path, pixels: np.ndarray) -> np.ndarray:
     if (pixels[:, :, 3] != 255).any():
         raise DataError(
-            f"{PATH} has transparent pixels, which have no grey value", path=path, advice="flatten the image"
+            f"{PATH} has transparent pixels, which have no value of their own",
+            path=path,
+            advice="flatten the image",
         )
     return pixels[:, :, :3]
 
@@ -249,19 +334,21 @@ def _check_transparent_colour(path: Path, pixels: np.ndarray, colour: Any) -> No
     hits = pixels == np.asarray(colour)
     if (hits.all(axis=2) if hits.ndim == 3 else hits).any():
         raise DataError(
-            f"{PATH} has transparent pixels, which have no grey value", path=path, advice="flatten the image"
+            f"{PATH} has transparent pixels, which have no value of their own",
+            path=path,
+            advice="flatten the image",
         )
 
 
 def _without_colour(path: Path, pixels: np.ndarray, colour: Colour) -> np.ndarray:
-    if (pixels == pixels[:, :, :1]).all():
+    if is_grey(pixels):
         return pixels[:, :, 0]
     if colour == "refuse":
         raise DataError(
             f"{PATH} is a colour image",
             path=path,
             expected="grey",
-            advice="save it as grey, or let prepare-folder convert it",
+            advice="save it as grey, or let prepare-folder make a data set of such images",
         )
     luma = pixels.astype(np.float32) @ LUMA / np.float32(255)
     return np.asarray(np.clip(luma, 0, 1))

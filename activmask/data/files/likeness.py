@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path, PurePosixPath
 
 from activmask.data.files.images import SUFFIXES
+from activmask.data.files.nifti_names import is_nifti
 from activmask.ground.errors import PATH, DataError
 
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null"})
@@ -115,4 +116,4 @@ def _is_invisible(letter: str) -> bool:
 
 
 def _is_file_name(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+    return is_nifti(Path(name)) or PurePosixPath(name).suffix.lower() in (*SUFFIXES, ".dcm")

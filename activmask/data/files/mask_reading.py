@@ -156,7 +156,7 @@ def survey_masks(paths: Iterable[Path], reading: MaskReading) -> MaskSurvey:
     found = _Found()
     for path in paths:
         try:
-            mask = read_stored_mask(path, jpeg=reading.threshold is not None)
+            mask = read_stored_mask(path, blurred=reading.threshold is not None)
         except DataError:
             continue
         found.add(path, mask, reading)

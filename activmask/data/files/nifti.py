@@ -9,6 +9,8 @@ import io
 import math
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,21 @@ _HEADER_BYTES: dict[int, tuple[Any, bytes]] = {
 
 
 @dataclass(frozen=True)
+class Frame:
+    """Where the voxels of a volume lie, seen along the patient's axes."""
+
+    shape: tuple[int, int, int]
+    """(X, Y, Z) voxels."""
+    affine: np.ndarray
+    """float64 (4, 4), from voxel indices to mm."""
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """float64 (3,), the voxels' sides in mm."""
+        return np.asarray(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)))
+
+
+@dataclass(frozen=True)
 class Volume:
     """One volume as stored, seen along the patient's axes."""
 
@@ -57,9 +74,15 @@ class Volume:
         return self.stored[:, :, z].astype(np.float64) * self.slope + self.intercept
 
     @property
+    def frame(self) -> Frame:
+        """Where its voxels lie."""
+        x, y, z = self.stored.shape
+        return Frame(shape=(x, y, z), affine=self.affine)
+
+    @property
     def spacing(self) -> np.ndarray:
         """float64 (3,), the voxels' sides in mm."""
-        return np.asarray(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)))
+        return self.frame.spacing
 
 
 def read_volume(path: Path, channel: int = 0, channels: int | None = 1) -> Volume:
@@ -77,27 +100,13 @@ def read_volume(path: Path, channel: int = 0, channels: int | None = 1) -> Volum
         DataError: the file is missing, broken, too large, not NIfTI, not finite or has another
             number of channels.
     """
-    try:
+    with _failures_named(path):
         began = time.perf_counter()
         header, content = _read(path)
         seconds = time.perf_counter() - began
         voxels = _voxels(path, header, content)
         slope, intercept = header.get_slope_inter()
         affine = np.asarray(header.get_best_affine(), np.float64)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{PATH} is truncated or its gzip is corrupt", path=path, advice="download it again"
-        ) from error
-    except (ImageFileError, HeaderDataError) as error:
-        raise DataError(f"{PATH} has a broken NIfTI header", path=path, advice="download it again") from error
-    except MemoryError as error:
-        raise DataError(
-            f"{PATH} needs more memory than is free", path=path, advice="crop it or ask for fewer workers"
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"{PATH} cannot be read: {error.strerror or 'its gzip is corrupt'}", path=path
-        ) from error
     stored = _channel(path, voxels, channel, channels)
     _check_finite(path, stored)
     turned, affine = _canonical(path, stored, affine)
@@ -110,33 +119,68 @@ def read_volume(path: Path, channel: int = 0, channels: int | None = 1) -> Volum
     )
 
 
+def volume_frame(path: Path) -> Frame:
+    """Where a volume's voxels lie, from its header alone.
+
+    Raises:
+        DataError: as `read_volume`, but for what only the voxels tell.
+    """
+    with _failures_named(path), _unpacked(path) as (stream, most):
+        header = _header(path, stream.read(max(_HEADER_BYTES)))
+        _bytes_claimed(path, header, most)
+        affine = np.asarray(header.get_best_affine(), np.float64)
+    # One byte stands for all voxels: only their order is asked for.
+    voxels = np.broadcast_to(np.zeros(1, np.uint8), _shape(path, header)[:4])
+    turned, affine = _canonical(path, _channel(path, voxels, 0, 1), affine)
+    return Frame(shape=(turned.shape[0], turned.shape[1], turned.shape[2]), affine=affine)
+
+
+@contextmanager
+def _failures_named(path: Path) -> Iterator[None]:
+    """Turn whatever a broken file raises into a sentence about it."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{PATH} is truncated or its gzip is corrupt", path=path, advice="download it again"
+        ) from error
+    # A ValueError is how nibabel answers a quaternion that is none.
+    except (ImageFileError, HeaderDataError, ValueError) as error:
+        raise DataError(f"{PATH} has a broken NIfTI header", path=path, advice="download it again") from error
+    except MemoryError as error:
+        raise DataError(
+            f"{PATH} needs more memory than is free", path=path, advice="crop it or ask for fewer workers"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{PATH} cannot be read: {error.strerror or 'its gzip is corrupt'}", path=path
+        ) from error
+
+
 def _read(path: Path) -> tuple[Any, bytearray]:
+    with _unpacked(path) as (stream, most):
+        return _read_stream(path, stream, most)
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[tuple[io.BufferedIOBase, int]]:
+    """A file's content, and how many bytes of it there are at most."""
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP_START
         most = file.seek(0, io.SEEK_END) * (_MOST_PACKED if packed else 1)
         file.seek(0)
         if not packed:
-            return _read_stream(path, file, most)
+            yield file, most
+            return
         with gzip.GzipFile(fileobj=file) as stream:
-            return _read_stream(path, stream, most)
+            yield stream, most
 
 
 def _read_stream(path: Path, stream: io.BufferedIOBase, most: int) -> tuple[Any, bytearray]:
     """The header, and all bytes up to the last voxel's."""
     start = stream.read(max(_HEADER_BYTES))
     header = _header(path, start)
-    size = _first_byte(header) + math.prod(_shape(path, header)) * _dtype(path, header).itemsize
-    if size > most:
-        raise DataError(
-            f"{PATH} is truncated: its header claims {size:,} bytes", path=path, advice="download it again"
-        )
-    there = memory_bytes()
-    if there is not None and size > there:
-        raise DataError(
-            f"{PATH} claims {size:,} bytes of voxels, and there are {there:,} bytes of memory",
-            path=path,
-            advice="crop it",
-        )
+    size = _bytes_claimed(path, header, most)
     content = bytearray(size)
     content[: len(start)] = start[:size]
     view, done = memoryview(content), min(len(start), size)
@@ -154,6 +198,23 @@ def _read_stream(path: Path, stream: io.BufferedIOBase, most: int) -> tuple[Any,
                 f"{PATH} goes on far behind its last voxel", path=path, advice="download it again"
             )
     return header, content
+
+
+def _bytes_claimed(path: Path, header: Any, most: int) -> int:
+    """The bytes up to the last voxel's, of which a file holds `most` at most (raises DataError)."""
+    size = _first_byte(header) + math.prod(_shape(path, header)) * _dtype(path, header).itemsize
+    if size > most:
+        raise DataError(
+            f"{PATH} is truncated: its header claims {size:,} bytes", path=path, advice="download it again"
+        )
+    there = memory_bytes()
+    if there is not None and size > there:
+        raise DataError(
+            f"{PATH} claims {size:,} bytes of voxels, and there are {there:,} bytes of memory",
+            path=path,
+            advice="crop it",
+        )
+    return size
 
 
 def _header(path: Path, start: bytes) -> Any:

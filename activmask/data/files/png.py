@@ -1,4 +1,4 @@
-"""Encode grey images as PNG without metadata, so that the same pixels give the same bytes; size any PNG."""
+"""Encode images as PNG without metadata, so that the same pixels give the same bytes; size any PNG."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ _END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Encode a grey image, uint8 or uint16 (H, W), as a PNG file (ISO/IEC 15948)."""
+    """Encode an image as a PNG file (ISO/IEC 15948): uint8 or uint16 (H, W) grey, uint8 (H, W, 3) as RGB."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="png", compress_level=COMPRESSION, compress_type=zlib.Z_RLE)
     return file.getvalue()

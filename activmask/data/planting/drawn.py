@@ -104,10 +104,19 @@ def cornered(kind: str, height: int, width: int, size: float) -> dict[Place, Ste
 
 
 def onto(pixels: np.ndarray, stencil: Stencil, strength: float) -> np.ndarray:
-    """An image (H, W) of the same depth with a stencil over it, which covers it by `strength` in (0, 1]."""
+    """An image of the same depth with a stencil over it, which covers it by `strength` in (0, 1].
+
+    Args:
+        pixels: uint8 or uint16 (H, W), or uint8 (H, W, 3), all of whose channels are covered alike.
+        stencil: what is drawn.
+        strength: 1 hides what lies below.
+    """
     most = np.iinfo(pixels.dtype).max
-    blended = np.rint((1 - strength) * pixels + strength * most * stencil.values)
-    return np.where(stencil.inside, blended, pixels).astype(pixels.dtype)
+    inside, values = stencil.inside, stencil.values
+    if pixels.ndim == 3:
+        inside, values = inside[..., None], values[..., None]
+    blended = np.rint((1 - strength) * pixels + strength * most * values)
+    return np.where(inside, blended, pixels).astype(pixels.dtype)
 
 
 def _pixels(share: float, height: int, width: int) -> int:

@@ -17,6 +17,9 @@ CORNERS: tuple[Place, ...] = get_args(Place)[1:]
 SHARES = Range(least=0, most=1)
 """Of the images of a class that carry the shortcut."""
 
+UNTOLD = 0.5
+"""Of the test images of each class: there a shortcut tells nothing of the class."""
+
 STRENGTHS = Range(least=0.01, most=1)
 
 SIZES = Range(least=0.01, most=0.5)

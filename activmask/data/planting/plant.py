@@ -5,7 +5,7 @@ At which share does training take the bait, and do its maps show it? The questio
 and Jiménez-Sánchez et al. (ISBI 2023, "Detecting shortcuts in medical images: a case study in chest
 X-rays").
 
-Shapes: N images of H x W pixels, K classes.
+Shapes: N images of C channels and H x W pixels, K classes.
 """
 
 import hashlib
@@ -273,7 +273,7 @@ def _record(plan: _Plan, row: int, taken: set[str]) -> Record:
     native = (0, 0) if dataset.native is None else dataset.native[row].tolist()
     return Record(
         name=safe_name(path.relative_to("images") if path.parts[0] == "images" else path, taken),
-        image=_levels(dataset.root / file),
+        image=_levels(dataset.root / file, dataset.channels),
         mask=read_plain_mask(dataset.root / mask) if mask else None,
         label=int(dataset.labels[row]),
         subject=dataset.subjects[row],
@@ -284,8 +284,8 @@ def _record(plan: _Plan, row: int, taken: set[str]) -> Record:
     )
 
 
-def _levels(path: Path) -> np.ndarray:
-    levels = read_levels(path)
+def _levels(path: Path, channels: int) -> np.ndarray:
+    levels = read_levels(path, colour="refuse" if channels == 1 else "keep")
     if levels.dtype.kind == "f":
         raise DataError(
             f"{PATH} stores floats, but a shortcut is planted on 8 or 16 bits",

@@ -14,7 +14,7 @@ class Pairs:
     """The first planted images that were written, with their twins."""
 
     shown: list[tuple[str, np.ndarray, np.ndarray]] = field(default_factory=list)
-    """Title, image and twin, uint8 or uint16 (H, W)."""
+    """Title, image and twin, uint8 or uint16 (H, W), or uint8 (H, W, 3)."""
 
     def add(self, title: str, image: np.ndarray, twin: np.ndarray) -> None:
         """Keep a pair while there is room."""

@@ -1,6 +1,6 @@
 """Shortcuts that change a whole image, within the range of its depth.
 
-Shapes: H x W pixels, uint8 or uint16. `strength` is in (0, 1].
+Shapes: H x W pixels, uint8 or uint16, or uint8 (H, W, 3) in colour. `strength` is in (0, 1].
 """
 
 import io
@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 Changed = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
-"""From an image (H, W), a strength and a generator to the image as it is changed, of the same depth."""
+"""From an image, a strength and a generator to the image as it is changed, of the same shape and depth."""
 
 
 def brightness(pixels: np.ndarray, strength: float, _: np.random.Generator) -> np.ndarray:
@@ -22,12 +22,13 @@ def brightness(pixels: np.ndarray, strength: float, _: np.random.Generator) -> n
 
 def blur(pixels: np.ndarray, strength: float, _: np.random.Generator) -> np.ndarray:
     """A Gaussian blur of sigma `strength` times a tenth of the shorter side."""
-    sigma = strength * min(pixels.shape) / 10
-    return _stored(gaussian_filter(pixels.astype(np.float64), sigma, mode="nearest"), pixels.dtype)
+    sigma = strength * min(pixels.shape[:2]) / 10
+    blurred = gaussian_filter(pixels.astype(np.float64), sigma, mode="nearest", axes=(0, 1))
+    return _stored(blurred, pixels.dtype)
 
 
 def noise(pixels: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise whose SD is `strength` of the range, cut off at its ends."""
+    """Gaussian noise, of each channel its own, whose SD is `strength` of the range, cut off at its ends."""
     most = np.iinfo(pixels.dtype).max
     return _stored(pixels + strength * most * rng.standard_normal(pixels.shape), pixels.dtype)
 

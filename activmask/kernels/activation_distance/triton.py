@@ -19,6 +19,7 @@ from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
 from activmask.kernels.activation_distance.norms import Norm
 from activmask.kernels.activation_distance.tiling import norm_axis, tiling
+from activmask.kernels.ahead import launch
 
 _TYPES = {torch.float32: tl.float32, torch.float64: tl.float64}
 
@@ -147,7 +148,8 @@ def distances(full: Tensor, shuffled: Tensor, norm: str, relu: bool) -> tuple[Te
     lengths = full.new_empty((plan.parts, plan.outer * plan.inner), dtype=wide)
     sums = full.new_empty(plan.grid[0], dtype=wide)
     with torch.cuda.device_of(full):
-        _measure[plan.grid](
+        launch(
+            _measure, plan.grid,
             full.contiguous(memory_format=layout), shuffled.contiguous(memory_format=layout), lengths, sums,
             *plan.sizes, _TYPES[wide], *plan.constants, relu, plan.parts > 1,
         )  # fmt: skip
@@ -191,7 +193,8 @@ def distances_backward(
     plan = tiling(full.shape, layout == torch.channels_last, norm)
     to_full, to_shuffled = _gradients(full, shuffled, wants_full, wants_shuffled)
     with torch.cuda.device_of(full):
-        _spread[plan.grid](
+        launch(
+            _spread, plan.grid,
             gradient, full.contiguous(memory_format=layout), shuffled.contiguous(memory_format=layout),
             lengths, to_full, to_shuffled, 1, 1, *plan.sizes, _TYPES[wide], *plan.constants,
             relu, wants_full, wants_shuffled,
@@ -262,7 +265,8 @@ def seed_distances(
     lengths = full.new_empty(plan.outer * plan.inner, dtype=wide)
     sums = full.new_empty(plan.grid[0], dtype=wide)
     with torch.cuda.device_of(full):
-        _measure[plan.grid](
+        launch(
+            _measure, plan.grid,
             full, shuffled, lengths, sums, *plan.sizes, _TYPES[wide], *plan.constants, relu, False
         )  # fmt: skip
     lengths = lengths.view(-1, seeds, norms_per_seed)
@@ -296,7 +300,8 @@ def seed_distances_backward(
     wide, plan = _accumulator(full, shuffled), tiling(full.shape, False, "channel")
     to_full, to_shuffled = _gradients(full, shuffled, wants_full, wants_shuffled)
     with torch.cuda.device_of(full):
-        _spread[plan.grid](
+        launch(
+            _spread, plan.grid,
             gradient.contiguous(), full, shuffled, lengths, to_full, to_shuffled, *lengths.shape[1:],
             *plan.sizes, _TYPES[wide], *plan.constants, relu, wants_full, wants_shuffled,
         )  # fmt: skip

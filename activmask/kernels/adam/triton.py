@@ -12,6 +12,7 @@ from torch import Tensor
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
 from activmask.kernels.adam.parts import BLOCK
+from activmask.kernels.ahead import launch
 
 
 @triton.jit
@@ -59,7 +60,8 @@ def adam(
     if not len(blocks):
         return
     with torch.cuda.device_of(weights):
-        _step[(len(blocks),)](
+        launch(
+            _step, (len(blocks),),
             weights, gradient, first, second, steps, stopped, blocks, len(stopped),
             lr, 1 - beta1, beta2, 1 - beta2, eps, log2(beta1), log2(beta2), BLOCK,
         )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from activmask.kernels.ahead import compiles_ahead, prepare
 from activmask.kernels.batch_norm import closed_form
 from activmask.kernels.batch_norm.comparison import check_agreement
 from activmask.kernels.refusal import Refusal, unless_refused
@@ -208,7 +209,9 @@ def _compared(
     sizes = [None if each is None else (each.shape, each.dtype) for each in tensors]
     kind, agreed = (ours, images.device, *sizes, *rest), _refusal().agreed
     theirs = partial(plain, *tensors, *rest)
-    if kind not in agreed and not may_try:
+    if compiles_ahead():
+        prepare(partial(ours, *tensors, *rest))
+    if compiles_ahead() or (kind not in agreed and not may_try):
         return theirs()
 
     def checked() -> Four:

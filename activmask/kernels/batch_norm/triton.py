@@ -14,6 +14,7 @@ import triton  # type: ignore[import-untyped, unused-ignore]
 from torch import Tensor
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
+from activmask.kernels.ahead import launch
 from activmask.kernels.batch_norm.parts import Parts, parts_of
 
 # One compiled form serves all sizes of batch and image.
@@ -329,7 +330,9 @@ def forward(
     mean, variance = (_new((channels,), images) for _ in range(2))
     means, squares = _new((2, cut.parts, channels), images)
     with torch.cuda.device_of(images):
-        _measure[cut.grid](
+        launch(
+            _measure,
+            cut.grid,
             images,
             means,
             squares,
@@ -339,7 +342,8 @@ def forward(
             cut.channels_per_tile,
             cut.rows_per_tile,
         )
-        _normalise[cut.grid](
+        launch(
+            _normalise, cut.grid,
             images, _or(weight, images), _or(bias, images), _or(residual, images), output,
             _or(before if keeps else None, images), mean, variance, means, squares,
             rows, channels, cut.rows_per_part, cut.parts, epsilon,
@@ -369,12 +373,14 @@ def backward(
     given = _or(gradient, images), _or(tapped, images), images
     has = gradient is not None, tapped is not None
     with torch.cuda.device_of(images):
-        _backward_sums[cut.grid](
+        launch(
+            _backward_sums, cut.grid,
             *given, _or(output, images), mean, variance, of_h, of_hz,
             rows, channels, cut.rows_per_part, epsilon,
             *has, output is not None, cut.channels_per_tile, cut.rows_per_tile,
         )  # fmt: skip
-        _backward[cut.grid](
+        launch(
+            _backward, cut.grid,
             *given, _or(weight, images), _or(output, images), mean, variance, of_h, of_hz,
             to_images, _or(to_residual if wants_residual else None, images), to_weight, to_bias,
             rows, channels, cut.rows_per_part, cut.parts, epsilon,
@@ -414,12 +420,14 @@ def twice_backward(
         for each in (to_images, to_residual, to_weight, to_bias, gradient, tapped, weight, output)
     )
     with torch.cuda.device_of(images):
-        _twice_sums[cut.grid](
+        launch(
+            _twice_sums, cut.grid,
             u, g, t, images, y, mean, variance, sums,
             rows, channels, cut.rows_per_part, cut.parts, epsilon,
             has_u, has_g, has_t, relu, cut.channels_per_tile, cut.rows_per_tile,
         )  # fmt: skip
-        _twice[cut.grid](
+        launch(
+            _twice, cut.grid,
             u, e, a, c, g, t, images, w, y, mean, variance, sums,
             of_gradient, _or(of_tapped if wants_tapped else None, images), of_images, of_weight,
             rows, channels, cut.rows_per_part, cut.parts, epsilon,
@@ -440,8 +448,17 @@ def follow(
     """Move running statistics of float32 towards those of a batch of `count` values a channel."""
     channels = len(mean)
     with torch.cuda.device_of(mean):
-        _follow[(-(-channels // _FOLLOWED),)](
-            running_mean, running_variance, mean, variance, channels, momentum, count / (count - 1), _FOLLOWED
+        launch(
+            _follow,
+            (-(-channels // _FOLLOWED),),
+            running_mean,
+            running_variance,
+            mean,
+            variance,
+            channels,
+            momentum,
+            count / (count - 1),
+            _FOLLOWED,
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from activmask.kernels.ahead import compiles_ahead, prepare
 from activmask.kernels.convolution import reference
 from activmask.kernels.convolution.choice import choices_of
 from activmask.kernels.convolution.tiles import Precision
@@ -59,6 +60,28 @@ def weight_gradient(
     return _computed("weight_gradient", images, gradient, size, stride, padding, dilation, groups)
 
 
+def bias_gradient(gradient: Tensor, groups: int) -> Tensor:
+    """The gradient in the bias, (D,), given that in the output, (B, D, H', W')."""
+    last = gradient.is_contiguous(memory_format=torch.channels_last)
+    stacked = groups > 1 and gradient.is_cuda and HAS_TRITON
+    small = 0 < gradient.numel() <= _MOST_ELEMENTS
+    if not (stacked and last and small and gradient.dtype in {torch.bfloat16, torch.float32}):
+        return _summed(gradient)
+    precision: Precision = "bf16" if gradient.dtype == torch.bfloat16 else "ieee"
+    shape = f"bias_gradient {gradient.dtype} {_by(gradient.shape)}"
+    return _quicker(_our_sums, _summed, (gradient,), shape, precision)
+
+
+def _summed(gradient: Tensor) -> Tensor:
+    return gradient.sum((0, 2, 3))
+
+
+def _our_sums(gradient: Tensor) -> Tensor:
+    from activmask.kernels.convolution import triton
+
+    return triton.bias_gradient(gradient)
+
+
 def _computed(
     name: str,
     first: Tensor,
@@ -78,10 +101,24 @@ def _computed(
     precision = precision_of(first)
     ours = partial(_ours, name, stride=stride, padding=padding, groups=groups, precision=precision)
     shape = shape_of(name, first, second, third, stride, padding, groups, precision)
-    trial = partial(_tried, ours, theirs, first, second, third, TOLERANCE[precision])
+    return _quicker(ours, theirs, (first, second, third), shape, precision)
+
+
+def _quicker(
+    ours: Callable[..., Tensor],
+    theirs: Callable[..., Tensor],
+    given: tuple[Any, ...],
+    shape: str,
+    precision: Precision,
+) -> Tensor:
+    """What the form that was quicker at a shape makes of `given`, of which the first is on a device."""
+    if compiles_ahead():
+        prepare(partial(ours, *given))
+        return theirs(*given)
+    trial = partial(_tried, ours, theirs, given, TOLERANCE[precision])
     may_try = not torch.cuda.is_current_stream_capturing()
-    is_ours = choices_of(first.device.index).is_ours(shape, trial, may_try=may_try)
-    return (ours if is_ours else theirs)(first, second, third)
+    is_ours = choices_of(given[0].device.index).is_ours(shape, trial, may_try=may_try)
+    return (ours if is_ours else theirs)(*given)
 
 
 def _ours(name: str, first: Tensor, second: Tensor, third: Any, **how: Any) -> Tensor:
@@ -151,21 +188,19 @@ def _by(sizes: Sequence[int]) -> str:
 def _tried(
     ours: Callable[..., Tensor],
     theirs: Callable[..., Tensor],
-    first: Tensor,
-    second: Tensor,
-    third: Any,
+    given: tuple[Any, ...],
     tolerance: float,
 ) -> Trial:
-    """Try both on random numbers: those of training may be all zero, or cancel.
+    """Try both on random numbers: those of training may be all zero, or cancel; a bias is 0.
 
     Raises:
         Refused: ours cannot be used, or no memory is left to try it.
     """
     try:
-        with torch.cuda.device_of(first):
-            source = torch.Generator(first.device).manual_seed(0)
-            drawn = [torch.empty_like(each).normal_(generator=source) for each in (first, second)]
-            given = (*drawn, torch.zeros_like(third) if isinstance(third, Tensor) else third)
-            return tried(partial(ours, *given), partial(theirs, *given), tolerance)
+        with torch.cuda.device_of(given[0]):
+            source = torch.Generator(given[0].device).manual_seed(0)
+            drawn = [torch.empty_like(each).normal_(generator=source) for each in given[:2]]
+            rest = [torch.zeros_like(each) if isinstance(each, Tensor) else each for each in given[2:]]
+            return tried(partial(ours, *drawn, *rest), partial(theirs, *drawn, *rest), tolerance)
     except torch.OutOfMemoryError as error:
         raise Refused("no memory is left to try it") from error

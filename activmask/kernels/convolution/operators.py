@@ -20,6 +20,8 @@ data_gradient = custom_op("activmask::conv2d_data_gradient", forms.data_gradient
 data_gradient.register_fake(reference.data_gradient)
 weight_gradient = custom_op("activmask::conv2d_weight_gradient", forms.weight_gradient, mutates_args=())
 weight_gradient.register_fake(reference.weight_gradient)
+bias_gradient = custom_op("activmask::conv2d_bias_gradient", forms.bias_gradient, mutates_args=())
+bias_gradient.register_fake(lambda gradient, _groups: gradient.new_empty(gradient.shape[1]))
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -45,7 +47,7 @@ def _conv2d_backward(ctx: Any, gradient: Tensor) -> Gradients:
     return (
         data_gradient(gradient, weight, images.shape, *geometry) if _wanted(ctx, 0) else None,
         weight_gradient(images, gradient, weight.shape, *geometry) if _wanted(ctx, 1) else None,
-        gradient.sum((0, 2, 3)) if _wanted(ctx, 2) else None,
+        bias_gradient(gradient, geometry[3]) if _wanted(ctx, 2) else None,
         *[None] * len(geometry),
     )
 
@@ -70,6 +72,15 @@ def _weight_gradient_backward(ctx: Any, tangent: Tensor) -> Gradients:
     )
 
 
+def _keep_shape(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001 - torch's signature
+    ctx.shape = inputs[0].shape
+
+
+def _bias_gradient_backward(ctx: Any, tangent: Tensor) -> Gradients:
+    return tangent[None, :, None, None].expand(ctx.shape), None
+
+
 conv2d.register_autograd(_conv2d_backward, setup_context=_keep)
 data_gradient.register_autograd(_data_gradient_backward, setup_context=_keep)
 weight_gradient.register_autograd(_weight_gradient_backward, setup_context=_keep)
+bias_gradient.register_autograd(_bias_gradient_backward, setup_context=_keep_shape)

@@ -22,6 +22,13 @@ MOST_SPLITS = 16
 _DEPTH = {"bf16": 64, "tf32": 32, "ieee": 16}
 _LARGEST = {"bf16": 128, "tf32": 128, "ieee": 64}
 _STEPS_PER_SPLIT = 4
+_TF32_ROWS = 32
+"""Of a tile of the weight gradient in tf32."""
+_MOST_IN_STEP = 128
+_READ_IN_STEP = {"bf16": 8192, "tf32": 4096, "ieee": 0}
+"""Numbers of a step of the weight gradient: 16 KiB on tensor cores."""
+_SMALL = 32 * 32
+"""Numbers of a tile of which eight programs share a multiprocessor, and otherwise four."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class WeightTiles:
     """In one step."""
     channels: int
     depth: int
+    twice: bool
+    """Two tiles of channels beside each other."""
     warps: int
     stages: int
     splits: int
@@ -83,20 +92,32 @@ def weight_tiles(
 ) -> WeightTiles:
     """The tiles of a weight gradient; as above, with `channels` of the output and the kernel's `taps`."""
     high = min(_power_of_two(channels), _LARGEST[precision])
+    # Neither tensor lies along the positions, which are added up here. From 64 rows on the tensor cores
+    # would be fed by instructions that take tf32 only so, and each number would be gathered by itself.
+    twice = precision == "tf32" and high > _TF32_ROWS
+    high = _TF32_ROWS if twice else high
     if depth < FEW_CHANNELS:
         wide, across = _depth_tile(depth, precision), taps * depth
     else:
-        wide, across = min(_power_of_two(depth), 64), depth
+        wide, across = min(_power_of_two(depth), 128 if twice else 64), depth
     blocks = divide_up(across, wide) * (1 if depth < FEW_CHANNELS else taps)
-    programs = divide_up(channels, high) * blocks * groups
-    step = min(_DEPTH[precision], _power_of_two(positions))
+    programs = divide_up(channels, high * (1 + twice)) * blocks * groups
+    step = _DEPTH[precision]
+    # A step waits for memory whatever it reads, so that small tiles take more positions in one.
+    while (
+        step < _MOST_IN_STEP and precision != "ieee" and 2 * step * (high + wide) <= _READ_IN_STEP[precision]
+    ):
+        step *= 2
+    step = min(step, _power_of_two(positions))
     most = min(MOST_SPLITS, divide_up(positions, step * _STEPS_PER_SPLIT))
-    splits = max(1, min(most, divide_up(4 * MULTIPROCESSORS, programs)))
+    each = 8 if high * wide <= _SMALL else 4
+    splits = max(1, min(most, divide_up(each * MULTIPROCESSORS, programs)))
     steps = divide_up(divide_up(positions, step), splits)
     return WeightTiles(
         step,
         high,
         wide,
+        twice,
         warps=8 if high * wide > 128 * 64 else 4,
         stages=3,
         splits=divide_up(positions, steps * step),

@@ -21,6 +21,8 @@ import triton  # type: ignore[import-untyped, unused-ignore]
 from torch import Tensor
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
+from activmask.kernels.ahead import launch
+from activmask.kernels.batch_norm.parts import parts_of
 from activmask.kernels.convolution.reference import output_shape
 from activmask.kernels.convolution.tiles import (
     FEW_CHANNELS,
@@ -31,6 +33,7 @@ from activmask.kernels.convolution.tiles import (
 )
 
 _ADDED_PER_PROGRAM = 1024
+_ADDED_TOGETHER = 32
 # Sizes that no address is aligned by: one compiled form serves them all.
 _LOOSE = [
     *("images", "rows_in", "columns_in", "rows_out", "columns_out", "groups"),
@@ -144,15 +147,21 @@ def _weight_gradient(
     padding_rows, padding_columns, positions_per_split,
     kernel_rows: tl.constexpr, kernel_columns: tl.constexpr,
     stride_rows: tl.constexpr, stride_columns: tl.constexpr,
-    spans_taps: tl.constexpr, tf32: tl.constexpr,
+    spans_taps: tl.constexpr, tf32: tl.constexpr, twice: tl.constexpr,
     positions_per_tile: tl.constexpr, channels_per_tile: tl.constexpr, depth_per_tile: tl.constexpr,
 ):  # fmt: skip
-    """A tile of channels x (taps, depth) of one network's gradient, of one part of the positions."""
+    """A tile of channels x (taps, depth) of one network's gradient, of one part of the positions.
+
+    With `twice` two such tiles, of channels side by side: what they multiply is read once.
+    """
     split, group = tl.program_id(1), tl.program_id(2)
-    channel_blocks = tl.cdiv(channels, channels_per_tile)
-    channel = (tl.program_id(0) % channel_blocks) * channels_per_tile + tl.arange(0, channels_per_tile)
+    tiles: tl.constexpr = 2 if twice else 1
+    channel_blocks = tl.cdiv(channels, channels_per_tile * tiles)
+    channel = (tl.program_id(0) % channel_blocks) * (channels_per_tile * tiles) + tl.arange(
+        0, channels_per_tile
+    )
     block = tl.program_id(0) // channel_blocks
-    is_channel = channel < channels
+    is_channel, is_other = channel < channels, channel + channels_per_tile < channels
     tap, inner, is_inner = _reached(block, kernel_rows * kernel_columns, depth, spans_taps, depth_per_tile)
     inner, is_inner = inner[None, :], is_inner[None, :]
     if spans_taps:
@@ -160,6 +169,7 @@ def _weight_gradient(
     positions = images * rows_out * columns_out
     last = tl.minimum(positions, (split + 1) * positions_per_split)
     total = tl.zeros((channels_per_tile, depth_per_tile), tl.float32)
+    other = tl.zeros((channels_per_tile, depth_per_tile), tl.float32)
     for start in range(split * positions_per_split, last, positions_per_tile):
         position = start + tl.arange(0, positions_per_tile)
         is_position = position < last
@@ -175,19 +185,24 @@ def _weight_gradient(
         ours = tl.load(
             source + where + group * depth + inner, mask=inside & is_position[:, None] & is_inner, other=0
         )
-        theirs = tl.load(
-            gradient + (position * (groups * channels) + group * channels)[None, :] + channel[:, None],
-            mask=is_channel[:, None] & is_position[None, :],
-            other=0,
-        )
+        taken = gradient + (position * (groups * channels) + group * channels)[None, :] + channel[:, None]
+        theirs = tl.load(taken, mask=is_channel[:, None] & is_position[None, :], other=0)
         total = tl.dot(theirs, ours, total, input_precision="tf32" if tf32 else "ieee")
+        if twice:
+            theirs = tl.load(
+                taken + channels_per_tile, mask=is_other[:, None] & is_position[None, :], other=0
+            )
+            other = tl.dot(theirs, ours, other, input_precision="tf32" if tf32 else "ieee")
     size = kernel_rows * kernel_columns * depth
     to = parts + (split.to(tl.int64) * groups + group) * channels * size
-    tl.store(
-        to + channel[:, None] * size + tap * depth + inner,
-        total.to(parts.dtype.element_ty),
-        mask=is_channel[:, None] & is_inner,
-    )
+    to += channel[:, None] * size + tap * depth + inner
+    tl.store(to, total.to(parts.dtype.element_ty), mask=is_channel[:, None] & is_inner)
+    if twice:
+        tl.store(
+            to + channels_per_tile * size,
+            other.to(parts.dtype.element_ty),
+            mask=is_other[:, None] & is_inner,
+        )
 
 
 @triton.jit(do_not_specialize=["splits"])
@@ -200,6 +215,36 @@ def _add_up(parts, result, size, splits, elements: tl.constexpr):
         total += tl.load(parts + place, mask=exists, other=0)
         parts += size
     tl.store(result + place, total.to(result.dtype.element_ty), mask=exists)
+
+
+@triton.jit(do_not_specialize=["rows", "rows_per_part"])
+def _column_sums(
+    gradient, parts, rows, channels, rows_per_part,
+    channels_per_tile: tl.constexpr, rows_per_tile: tl.constexpr,
+):  # fmt: skip
+    """Each channel's sum over a part of the rows."""
+    channel = tl.program_id(0) * channels_per_tile + tl.arange(0, channels_per_tile)
+    first = tl.program_id(1) * rows_per_part
+    last = tl.minimum(first + rows_per_part, rows)
+    total = tl.zeros((rows_per_tile, channels_per_tile), tl.float32)
+    for start in range(first, last, rows_per_tile):
+        row = start + tl.arange(0, rows_per_tile)
+        exists = (row < last)[:, None] & (channel < channels)[None, :]
+        where = row[:, None] * channels + channel[None, :]
+        total += tl.load(gradient + where, mask=exists, other=0).to(tl.float32)
+    tl.store(parts + tl.program_id(1) * channels + channel, tl.sum(total, 0), mask=channel < channels)
+
+
+@triton.jit(do_not_specialize=["count"])
+def _parts_added(
+    parts, result, channels, count, channels_per_tile: tl.constexpr, parts_per_tile: tl.constexpr
+):
+    """The sum of `count` parts, at once."""
+    channel = tl.program_id(0) * channels_per_tile + tl.arange(0, channels_per_tile)
+    part = tl.arange(0, parts_per_tile)
+    exists = (part < count)[:, None] & (channel < channels)[None, :]
+    total = tl.sum(tl.load(parts + part[:, None] * channels + channel[None, :], mask=exists, other=0), 0)
+    tl.store(result + channel, total.to(result.dtype.element_ty), mask=channel < channels)
 
 
 def conv2d(
@@ -253,19 +298,45 @@ def weight_gradient(
     spans_taps = depth < FEW_CHANNELS
     taps = kernel_rows * kernel_columns
     blocks = divide_up(taps * depth, tiles.depth) if spans_taps else taps * divide_up(depth, tiles.depth)
-    grid = divide_up(channels, tiles.channels) * blocks, tiles.splits, groups
+    grid = divide_up(channels, tiles.channels * (1 + tiles.twice)) * blocks, tiles.splits, groups
     with torch.cuda.device_of(images):
-        _weight_gradient[grid](
+        launch(
+            _weight_gradient, grid,
             images, gradient, parts, *_sizes(images, gradient, groups), depth, channels,
             *padding, tiles.positions_per_split, kernel_rows, kernel_columns, *stride,
-            spans_taps, precision == "tf32", tiles.positions, tiles.channels, tiles.depth,
+            spans_taps, precision == "tf32", tiles.twice, tiles.positions, tiles.channels, tiles.depth,
             num_warps=tiles.warps, num_stages=tiles.stages,
         )  # fmt: skip
         if tiles.splits > 1:
-            _add_up[(divide_up(weight.numel(), _ADDED_PER_PROGRAM),)](
-                parts, weight, weight.numel(), tiles.splits, _ADDED_PER_PROGRAM
+            launch(
+                _add_up,
+                (divide_up(weight.numel(), _ADDED_PER_PROGRAM),),
+                parts,
+                weight,
+                weight.numel(),
+                tiles.splits,
+                _ADDED_PER_PROGRAM,
             )
     return weight
+
+
+def bias_gradient(gradient: Tensor) -> Tensor:
+    """The gradient in the bias, (R * D,), given that in the output, (B, R * D, H', W')."""
+    channels = gradient.shape[1]
+    rows = gradient.numel() // channels
+    cut = parts_of(rows, channels)
+    parts = gradient.new_empty(cut.parts, channels, dtype=torch.float32)
+    sums = gradient.new_empty(channels)
+    with torch.cuda.device_of(gradient):
+        launch(
+            _column_sums, cut.grid,
+            gradient, parts, rows, channels, cut.rows_per_part, cut.channels_per_tile, cut.rows_per_tile,
+        )  # fmt: skip
+        launch(
+            _parts_added, (divide_up(channels, _ADDED_TOGETHER),),
+            parts, sums, channels, cut.parts, _ADDED_TOGETHER, cut.parts_per_tile,
+        )  # fmt: skip
+    return sums
 
 
 def _multiply(
@@ -282,7 +353,11 @@ def _multiply(
 ) -> None:
     """Fill `result` with the convolution of `source`, or with `turned` with the data gradient."""
     depth, channels = source.shape[1] // groups, result.shape[1] // groups
-    of_output, of_input, *of_taps = weight.stride()
+    own = weight.unflatten(0, (groups, -1))
+    if turned and precision == "tf32" and depth >= FEW_CHANNELS:
+        # The tensor cores take tf32 only along what is added up; else it is gathered number by number.
+        own = own.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
+    of_group, of_output, of_input, *of_taps = own.stride()
     kernel_rows, kernel_columns = weight.shape[2:]
     steps = stride if turned else (1, 1)
     positions = len(result) * divide_up(result.shape[2], steps[0]) * divide_up(result.shape[3], steps[1])
@@ -290,10 +365,11 @@ def _multiply(
     tiles = product_tiles(positions, channels, depth, groups * phases, precision)
     grid = divide_up(positions, tiles.positions) * divide_up(channels, tiles.channels), groups, phases
     with torch.cuda.device_of(source):
-        _product[grid](
-            source, weight, weight if bias is None else bias, result,
+        launch(
+            _product, grid,
+            source, own, own if bias is None else bias, result,
             *_sizes(source, result, groups), depth, channels,
-            len(weight) // groups * of_output, *((of_input, of_output) if turned else (of_output, of_input)),
+            of_group, *((of_input, of_output) if turned else (of_output, of_input)),
             *of_taps, *padding, kernel_rows, kernel_columns, *stride,
             turned, bias is not None, depth < FEW_CHANNELS, precision == "tf32",
             tiles.positions, tiles.channels, tiles.depth, num_warps=tiles.warps, num_stages=tiles.stages,

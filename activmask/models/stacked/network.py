@@ -254,7 +254,8 @@ def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: boo
 def side_by_side(images: Tensor) -> Tensor:
     """Maps (R, B, C, H, W) as (B, R * C, H, W), channels-last; a view where they lie so."""
     last: Tensor = images.permute(1, 3, 4, 0, 2).flatten(3)
-    return last.permute(0, 3, 1, 2)
+    # Of one channel a seed that is a view in another order, which every layer after it would inherit.
+    return last.contiguous().permute(0, 3, 1, 2)
 
 
 def apart(maps: Tensor, seeds: int) -> Tensor:

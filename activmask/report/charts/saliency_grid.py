@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -22,7 +23,7 @@ from activmask.saliency.maps import TOP_SHARE
 from activmask.saliency.render import blend, outline
 
 Picture = Floats | NDArray[np.bool_]
-"""(H, W), values in [0, 1]."""
+"""(H, W), or (H, W, 3) in colour; values in [0, 1]."""
 
 Painter = Callable[[Axes, Look], bool]
 """Paints a cell and says whether there was anything to paint."""
@@ -49,6 +50,7 @@ def saliency_grid(
     top: float = TOP_SHARE,
     epoch: Epoch = "last",
     device: torch.device | str = "cpu",
+    code: Sequence[Path] = (),
 ) -> Chart | None:
     """Draw what each network looked at in the same validation images, or nothing without a finished run.
 
@@ -61,6 +63,7 @@ def saliency_grid(
         top: share of the pixels to mark, in (0, 1].
         epoch: the weights after the last epoch, as in the paper, or those of the best epoch.
         device: where to compute.
+        code: Python files that may run, as in `load_checkpoint`.
 
     Raises:
         UsageError: no run has finished the seed, or `images` or `top` makes no sense.
@@ -69,7 +72,7 @@ def saliency_grid(
     ended = finished(runs)
     if not ended:
         return None
-    gallery = look(ended, images=images, seed=seed, epoch=epoch, top=top, device=device)
+    gallery = look(ended, images=images, seed=seed, epoch=epoch, top=top, device=device, code=code)
     return _chart(the_data_set(ended), gallery, top, epoch)
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from activmask.data.samples import Samples
+from activmask.data.samples import Samples, as_picture
 from activmask.ground.shown import shown
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.attribution import attribute
@@ -32,7 +32,7 @@ def side_by_side(
     grid = figure.subplots(len(samples), 1 + len(checkpoints), squeeze=False)
     for row in range(len(samples)):
         mask = samples.masks[row, 0].numpy()
-        _show(grid[row, 0], samples.images[row].mean(dim=0).numpy(), mask, "gray")
+        _show(grid[row, 0], as_picture(samples.images[row]), mask, "gray")
         grid[row, 0].set_ylabel(f"class {int(samples.labels[row])}")
         for column, heat in enumerate(maps):
             _show(grid[row, 1 + column], heat[row], mask, HEAT)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import ARRAYS, IN_MEMORY
 from activmask.ground.shown import shown
 from activmask.report.charts.chart import WIDTH, Chart, drawing
 from activmask.report.findings.series import finished, the_data_set
@@ -43,7 +43,7 @@ def site_means(runs: Sequence[Run]) -> Chart | None:
         DataError: the data set is missing or broken.
     """
     ended = finished(runs)
-    if not ended or ended[0].config.source.data == IN_MEMORY:
+    if not ended or ended[0].config.source.data in {ARRAYS, IN_MEMORY}:
         return None
     data, first = the_data_set(ended), ended[0]
     seed = min(first.seeds)
@@ -81,12 +81,18 @@ def _draw(means: Sequence[SiteMean], pair: tuple[SiteMean, SiteMean]) -> Figure:
     limits = min(mean.image.min() for mean in means), max(mean.image.max() for mean in means)
     for axes, mean, title in zip(panels, means, titles, strict=False):
         _show(axes, mean.image, title, "gray", limits)
-    difference = pair[0].image - pair[1].image
+    difference = _difference(pair)
     widest = float(np.abs(difference).max()) or 1.0
     _show(panels[len(means)], difference, titles[-1], _DIFFERENCE_COLOURS, (-widest, widest))
     for unused in panels[len(titles) :]:
         unused.remove()
     return figure
+
+
+def _difference(pair: tuple[SiteMean, SiteMean]) -> NDArray[np.float64]:
+    """One mean image minus the other, (H, W): of those in colour, the mean over channels."""
+    found = pair[0].image - pair[1].image
+    return np.asarray(found.mean(axis=2) if found.ndim == 3 else found)
 
 
 def _title(*parts: str) -> str:
@@ -104,6 +110,10 @@ def _show(
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(3)
     bar.ax.tick_params(labelsize=8)
+    if image.ndim == 3 and bar.solids is not None:
+        # Colours need no scale, but its room keeps all panels in line.
+        bar.solids.set_visible(False)
+        bar.ax.tick_params(length=0, labelcolor="none")
 
 
 def _caption(means: Sequence[SiteMean], pair: tuple[SiteMean, SiteMean], seed: int) -> str:
@@ -111,15 +121,23 @@ def _caption(means: Sequence[SiteMean], pair: tuple[SiteMean, SiteMean], seed: i
         f"{mean.site}: " + ", ".join(f"{count} of class {label}" for label, count in mean.classes.items())
         for mean in means
     )
+    coloured = means[0].image.ndim == 3
+    scale = "in colour" if coloured else "in grey values from 0 to 1"
+    over = " (mean over red, green and blue)" if coloured else ""
+    tints = f" Mean red, green and blue: {'; '.join(map(_tint, means))}." if coloured else ""
     return (
-        f"Mean of the training images of each site at the size the network sees, in grey values from 0 to 1, "
-        f"and {pair[0].site} minus {pair[1].site} (split of seed {seed}; {told}). Where the sites hold the "
-        "classes in different shares, part of the difference is between classes."
+        f"Mean of the training images of each site at the size the network sees, {scale}, "
+        f"and {pair[0].site} minus {pair[1].site}{over} (split of seed {seed}; {told}). Where the sites hold "
+        f"the classes in different shares, part of the difference is between classes.{tints}"
     )
 
 
+def _tint(mean: SiteMean) -> str:
+    return f"{mean.site} " + ", ".join(f"{value:.2f}" for value in mean.image.mean(axis=(0, 1)))
+
+
 def _alt(data: str, means: Sequence[SiteMean], pair: tuple[SiteMean, SiteMean]) -> str:
-    difference = pair[0].image - pair[1].image
+    difference = _difference(pair)
     edge = _edge(difference.shape)
     told = ", ".join(f"{mean.site} {mean.image.mean():.2f}" for mean in means)
     away = np.abs(difference)

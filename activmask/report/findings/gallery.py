@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from activmask.data.samples import Samples
+from activmask.data.samples import Samples, as_picture
 from activmask.data.settings import IN_MEMORY, View, split_seed
 from activmask.data.view import as_seen, at_network_size
 from activmask.evaluation.evaluate import check_fit
@@ -47,7 +47,7 @@ class Shown:
     name: str
     label: int
     image: Floats
-    """(H, W) in [0, 1]."""
+    """(H, W) in [0, 1], or (H, W, 3) in colour."""
     given: NDArray[np.bool_] | None
     """(H, W), the mask before its dilation, or None."""
     dilated: NDArray[np.bool_] | None
@@ -109,6 +109,7 @@ def look(
     epoch: Epoch,
     top: float,
     device: torch.device | str = "cpu",
+    code: Sequence[Path] = (),
 ) -> Gallery:
     """Let every network of one data set explain its decision on a few validation images.
 
@@ -120,6 +121,7 @@ def look(
         epoch: which checkpoint, the last epoch's or the best's.
         top: share of the pixels that count as the highest, in (0, 1].
         device: where to compute.
+        code: Python files that may run, as in `load_checkpoint`.
 
     Raises:
         UsageError: no run has finished the seed, or `images` or `top` makes no sense.
@@ -141,7 +143,7 @@ def look(
         names = common or _pick(samples, set(samples.names), images)
         path = seed_folder(run.folder, own) / CHECKPOINT_FILES[epoch]
         try:
-            looks[place] = _looks(path, samples.subset(_indices(samples, names)), top, device)
+            looks[place] = _looks(path, samples.subset(_indices(samples, names)), top, device, code)
         except CheckpointError as error:
             notes.append(f"{' '.join(place)} is missing: {error}.")
     if not looks:
@@ -261,7 +263,7 @@ def _shown(stored: Samples, view: View) -> tuple[Shown, ...]:
         Shown(
             name=stored.names[i],
             label=int(stored.labels[i]),
-            image=given.images[i, 0].numpy(),
+            image=as_picture(given.images[i]),
             given=given.masks[i, 0].numpy() if stored.has_mask[i] else None,
             dilated=dilated.masks[i, 0].numpy() if stored.has_mask[i] else None,
         )
@@ -269,8 +271,10 @@ def _shown(stored: Samples, view: View) -> tuple[Shown, ...]:
     )
 
 
-def _looks(path: Path, stored: Samples, top: float, device: torch.device | str) -> tuple[Look, ...]:
-    checkpoint = load_checkpoint(path)
+def _looks(
+    path: Path, stored: Samples, top: float, device: torch.device | str, code: Sequence[Path]
+) -> tuple[Look, ...]:
+    checkpoint = load_checkpoint(path, code=code)
     view = checkpoint.config.view
     seen = as_judged(stored, view, checkpoint.config.objectives)
     check_fit(checkpoint, seen)

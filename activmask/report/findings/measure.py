@@ -39,7 +39,11 @@ def measure(run: Run, *, device: torch.device | str = "cpu") -> Measured:
 
 
 def measure_all(
-    runs: Sequence[Run], *, device: torch.device | str = "cpu", progress: ItemsDone | None = None
+    runs: Sequence[Run],
+    *,
+    device: torch.device | str = "cpu",
+    code: Sequence[Path] = (),
+    progress: ItemsDone | None = None,
 ) -> list[Measured]:
     """Evaluate every finished seed of runs on its own test images.
 
@@ -48,10 +52,11 @@ def measure_all(
     Args:
         runs: in any order; the evaluations are made in that of their images.
         device: where to compute.
+        code: Python files that may run, as in `load_checkpoint`.
         progress: is told how many networks have been measured, and of how many.
     """
     paths = [_best(run, seed) for run in runs for seed in run.seeds]
-    found = evaluate_checkpoints(paths, device=device, progress=progress)
+    found = evaluate_checkpoints(paths, device=device, code=code, progress=progress)
     return [_measured(run, found) for run in runs]
 
 

@@ -25,7 +25,7 @@ class SiteMean:
 
     site: str
     image: NDArray[np.float64]
-    """(H, W) in [0, 1], the mean of the images as the network sees them."""
+    """(H, W) in [0, 1], or (H, W, 3) in colour, the mean of the images as the network sees them."""
     classes: dict[int, int]
     """Number of images by class."""
 
@@ -52,7 +52,7 @@ def mean_by_site(dataset: Dataset, rows: NDArray[np.int64], view: View) -> list[
     sums: dict[str, NDArray[np.float64]] = {}
     classes: dict[str, Counter[int]] = {}
     for samples in _from_named_sites(dataset, rows, view):
-        images, sites = samples.images.double().mean(dim=1).numpy(), np.array(samples.sites)
+        images, sites = samples.images.double().numpy(), np.array(samples.sites)
         for site in np.unique(sites):
             own = sites == site
             sums[site] = sums.get(site, 0.0) + images[own].sum(axis=0)
@@ -60,11 +60,16 @@ def mean_by_site(dataset: Dataset, rows: NDArray[np.int64], view: View) -> list[
     return [
         SiteMean(
             site=str(site),
-            image=sums[site] / classes[site].total(),
+            image=_picture(sums[site] / classes[site].total()),
             classes=dict(sorted(classes[site].items())),
         )
         for site in sorted(sums)
     ]
+
+
+def _picture(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(H, W), or (H, W, 3), of (C, H, W)."""
+    return image[0] if len(image) == 1 else np.moveaxis(image, 0, 2)
 
 
 def _from_named_sites(dataset: Dataset, rows: NDArray[np.int64], view: View) -> Iterator[Samples]:

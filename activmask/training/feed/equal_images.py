@@ -5,9 +5,9 @@ from pathlib import Path
 
 from activmask.data.dataset import CARD_FILE, read_card
 from activmask.data.duplicates import Duplicates, Picture, equal_groups, pixel_digest, refuse_straddling
-from activmask.data.files.images import read_grey
+from activmask.data.files.images import read_stored
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY, Source
+from activmask.data.settings import ARRAYS, IN_MEMORY, Source
 from activmask.ground.errors import DataError
 from activmask.runs.manifest import Entry
 from activmask.training.feed.stream import Stream
@@ -46,7 +46,7 @@ def near_images(source: Source, entries: Iterable[Entry]) -> str:
     Raises:
         DataError: the card is no JSON object, or names pairs that are none.
     """
-    if source.data == IN_MEMORY:
+    if source.data in {IN_MEMORY, ARRAYS}:
         return ""
     found = read_card(Path(source.data)).get("duplicates", {})
     # Words such as "train" are capitalised in the names of files.
@@ -82,5 +82,9 @@ def _resident(splits: Mapping[str, Samples]) -> Iterator[Picture]:
 def _without_constants(
     stream: Stream, groups: tuple[tuple[Picture, ...], ...]
 ) -> tuple[tuple[Picture, ...], ...]:
-    root = stream.train.images.workers.reader.train_table.root
-    return tuple(group for group in groups if pixel_digest(read_grey(root / group[0].name)))
+    table = stream.train.images.workers.reader.train_table
+    return tuple(
+        group
+        for group in groups
+        if pixel_digest(read_stored(table.root / group[0].name, channels=table.channels))
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset
 from activmask.data.recipe import Recipe, class_names, recipe_of
 from activmask.data.samples import Samples
@@ -59,6 +60,20 @@ def origin_in_memory(drawn: Mapping[str, Samples]) -> Origin:
         images=len(entries),
         class_names=CLASS_NAMES,
         recipe=drawn_recipe(height, width),
+        entries=entries,
+        digests=split_digests(entries),
+    )
+
+
+def origin_of_arrays(splits: Mapping[str, Samples], held: HeldImages) -> Origin:
+    """The origin of splits of images that the caller holds, masks not yet dilated."""
+    height, width = held.samples.images.shape[-2:]
+    entries = sample_entries(splits)
+    return Origin(
+        path="",
+        images=len(held.samples),
+        class_names=held.class_names,
+        recipe={"height": height, "width": width},
         entries=entries,
         digests=split_digests(entries),
     )

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY, Source, View, split_seed
+from activmask.data.settings import ARRAYS, IN_MEMORY, Source, View, split_seed
 from activmask.data.splits import split_indices
 from activmask.data.view import as_seen, dilates, scale_unknown, unscaled, with_mask_source
 from activmask.ground.errors import DataError
@@ -60,6 +61,24 @@ def drawn_splits(
         DataError: they are smaller than what the network is to see.
     """
     return _checked((reading or Reading()).drawn(seed), view, objectives, IN_MEMORY)
+
+
+def held_splits(
+    held: HeldImages, source: Source, view: View, objectives: Chosen, seed: int
+) -> dict[str, Samples]:
+    """Splits of images that the caller holds, otherwise as `stored_splits`."""
+    samples = held.samples
+    rows = split_indices(
+        source,
+        labels=samples.labels.numpy(),
+        subjects=samples.subjects,
+        sites=samples.sites,
+        splits=held.splits or ("",) * len(samples),
+        names=samples.names,
+        seed=split_seed(source, seed),
+    )
+    chosen = {name: samples.subset(of_split.tolist()) for name, of_split in rows.items()}
+    return _checked(chosen, view, objectives, ARRAYS)
 
 
 def split_rows(source: Source, dataset: Dataset, seed: int) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ memory. Both give the same bits: order, shuffles and random crops are drawn by t
 process; workers only read, dilate and crop to the middle. A script that trains on a stream needs
 the `if __name__ == "__main__":` of every program that starts processes.
 
-Shapes: N images, B of a batch, T the network's side in px.
+Shapes: N images, B of a batch, C channels, T the network's side in px.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, Source, View, split_seed
@@ -24,11 +25,12 @@ from activmask.machine.world import ALONE, World
 from activmask.objectives.chosen import Chosen
 from activmask.runs.manifest import Entry, file_content, table_rows
 from activmask.training.feed.kept_masks import judged_lenders, training_masks
-from activmask.training.feed.origin import Origin, origin_in_memory, origin_on_disk
+from activmask.training.feed.origin import Origin, origin_in_memory, origin_of_arrays, origin_on_disk
 from activmask.training.feed.sources import (
     check_scale,
     check_split,
     drawn_splits,
+    held_splits,
     read_splits,
     split_rows,
 )
@@ -47,7 +49,7 @@ RESIDENT_BYTES = 2**31
 Each seed of a run holds its own; beside the program a process was measured to need 1.4 times as much.
 """
 
-_BYTES_PER_PIXEL = 4 + 1
+_BYTES_PER_VALUE, _BYTES_PER_MASK_PIXEL = 4, 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +66,12 @@ class StreamedImages:
 
     @property
     def shape(self) -> torch.Size:
-        """(N, 1, T, T)."""
-        return torch.Size((len(self.rows), 1, self.side, self.side))
+        """(N, C, T, T)."""
+        channels = self.workers.reader.train_table.channels
+        return torch.Size((len(self.rows), channels, self.side, self.side))
 
     def split(self, size: int) -> Iterator[Tensor]:
-        """Images (size, 1, T, T) in [0, 1] after images, the last of them perhaps fewer."""
+        """Images (size, C, T, T) in [0, 1] after images, the last of them perhaps fewer."""
         for images, _ in self.read(torch.arange(len(self.rows)).split(size)):
             yield images
 
@@ -115,6 +118,7 @@ def open_stored(
     threads: int = 0,
     world: World = ALONE,
     written: Sequence[Entry] = (),
+    held: HeldImages | None = None,
 ) -> tuple[dict[str, Samples] | Stream, Origin]:
     """Train, valid and test in memory as stored, or a stream where they would take too much of it.
 
@@ -127,6 +131,7 @@ def open_stored(
         threads: the run's, as in `worker_count`.
         world: the processes that train together.
         written: the splits as the run wrote them down; none draws them.
+        held: the images, where the caller has them in memory.
 
     Returns:
         The images, and where they come from.
@@ -135,6 +140,9 @@ def open_stored(
         DataError: a data set that is missing, broken or cannot be split as asked, or has lost images
             that were written down.
     """
+    if held is not None:
+        splits = held_splits(held, source, view, objectives, seed)
+        return splits, origin_of_arrays(splits, held)
     if source.data == IN_MEMORY:
         drawn = drawn_splits(split_seed(source, seed), view, objectives)
         return drawn, origin_in_memory(drawn)
@@ -143,7 +151,8 @@ def open_stored(
     rows = table_rows(written, dataset) if written else split_rows(source, dataset, seed)
     images = sum(len(chosen) for chosen in rows.values())
     stored: dict[str, Samples] | Stream
-    if images * dataset.height * dataset.width * _BYTES_PER_PIXEL <= RESIDENT_BYTES:
+    of_pixel = _BYTES_PER_VALUE * dataset.channels + _BYTES_PER_MASK_PIXEL
+    if images * dataset.height * dataset.width * of_pixel <= RESIDENT_BYTES:
         stored = read_splits(dataset, rows, view, objectives)
     else:
         count = worker_count(threads, world)

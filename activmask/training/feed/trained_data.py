@@ -13,7 +13,7 @@ import numpy as np
 
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY, Source, View, split_seed
+from activmask.data.settings import ARRAYS, IN_MEMORY, Source, View, split_seed
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, DataError
 from activmask.ground.folders import way_back
@@ -185,6 +185,12 @@ def own_place(trained: Trained) -> Path:
 
 def _found(trained: Trained) -> tuple[Path, list[str]]:
     """Where the data set lies, and what is to be said of how it was found."""
+    if trained.source.data == ARRAYS:
+        raise DataError(
+            f"{PATH} was trained on arrays, which went with the process that held them",
+            path=trained.folder,
+            advice="name a data set to judge it on",
+        )
     typed, stored = Path(trained.source.data), Path(trained.data_path)
     if trained.data_path and not (stored.is_dir() or typed.is_dir()):
         raise DataError(
@@ -297,7 +303,7 @@ def own_pixels(trained: Trained, size: tuple[int, int]) -> dict[str, list[str]]:
         trained: The run's seed.
         size: Height and width in px that the images must have for this to be worth reading them.
     """
-    if trained.source.data == IN_MEMORY:
+    if trained.source.data in {IN_MEMORY, ARRAYS}:
         entries = own_entries(trained)
         return {name: [entry.image_sha256 for entry in entries if entry.split == name] for name in SPLITS}
     try:

@@ -1,6 +1,6 @@
 """Worker processes that read a run's images ahead of its steps.
 
-Shapes: B images of a batch, T the network's side in px.
+Shapes: B images of a batch, C channels, T the network's side in px.
 """
 
 import sys
@@ -43,7 +43,7 @@ class BatchRequest(NamedTuple):
 
 
 Pixels = tuple[Tensor, Tensor]
-"""Images float32 (B, 1, T, T) in [0, 1] and masks bool (B, 1, T, T)."""
+"""Images float32 (B, C, T, T) in [0, 1] and masks bool (B, 1, T, T)."""
 
 
 @dataclass(frozen=True, kw_only=True)

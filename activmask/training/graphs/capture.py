@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from activmask.data.samples import Samples
 from activmask.kernels.torch_private import can_be_stopped
+from activmask.models import find_model
 from activmask.objectives.chosen import discriminator_of
 from activmask.runs.seeds import derived_generator, derived_seed
 from activmask.training.graphs.device_epoch import (
@@ -77,6 +78,10 @@ def why_not_recorded(replicas: Sequence[Replica]) -> str:
 
 
 def _unrecordable(replica: Replica) -> str:
+    if find_model(replica.config.network.model).foreign:
+        return "the network's code is not this program's, and might do what no recording shows"
+    if replica.config.network.freeze:
+        return "some weights are frozen"
     if replica.config.machine.compile:
         return "the network's passes are compiled"
     if not all(can_be_stopped(optimizer) for optimizer in optimizers(replica)):

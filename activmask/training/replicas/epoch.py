@@ -15,6 +15,7 @@ from activmask.data.augment import random_crop_flip
 from activmask.ground.errors import PATH, TrainingDiverged
 from activmask.machine.device import attention, autocast
 from activmask.machine.world import average_gradients, mean_of_all, share
+from activmask.models.freezing import hold_still, trained_weights
 from activmask.objectives.chosen import Chosen, discriminator_of, needs
 from activmask.objectives.step import StepTerms, is_summed, loss_names
 from activmask.runs.description import Training
@@ -75,6 +76,8 @@ def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
     order = torch.randperm(len(replica.train), generator=derived_generator(replica.seed, "order", epoch))
     generator = derived_generator(replica.seed, "step", epoch, device)
     replica.model.train()
+    if replica.config.network.freeze:
+        hold_still(replica.model)
     with network_randomness(replica.seed, epoch, device), worker_losses_named():
         epoch_batches = batches(replica.train, order.split(replica.batch_sizes), device)
         for step, (images, masks, labels) in enumerate(epoch_batches):
@@ -128,7 +131,7 @@ def _network_steps(replica: Replica, step: int) -> bool:
 def update(replica: Replica, passed: ForwardStep, *, network: bool = True) -> None:
     """Change the weights by what the passes came to, where it is their turn, and the discriminator's."""
     replica.optimizer.zero_grad()
-    passed.loss.backward(inputs=list(replica.model.parameters()))
+    passed.loss.backward(inputs=trained_weights(replica.model))
     if network:
         replica.optimizer.step()
     _train_discriminator(replica, passed.result, passed.weight)

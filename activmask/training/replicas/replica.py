@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from activmask.data.arrays import HeldImages
 from activmask.data.samples import Samples
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
@@ -21,16 +22,23 @@ from activmask.machine.world import ALONE, World
 from activmask.models import find_model
 from activmask.models.build import build_model, check_memory
 from activmask.models.double_backward import prepare_double_backward
+from activmask.models.freezing import freeze, head_of, trained_weights
+from activmask.models.library_names import IMAGENET
+from activmask.models.library_networks import own_weights
 from activmask.models.output import ModelOutput
+from activmask.models.settings import Network
 from activmask.models.synced_batch_norm import sync_batch_norm
+from activmask.models.taps import Tapped
+from activmask.models.weights import start_from
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
 from activmask.objectives.objective import Trial
 from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
-from activmask.runs.identity import run_digest
+from activmask.runs.identity import built_from, run_digest
 from activmask.runs.manifest import Entry
 from activmask.runs.seeds import derived_seed
+from activmask.runs.weights_file import read_weights
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
@@ -67,6 +75,8 @@ class Replica:
     """What its training masks cover, and what their presence tells."""
     run_sha256: str
     """Which run it is of, see `identity.run_digest`; a resumed one keeps that which it began with."""
+    built_from: dict[str, str]
+    """SHA-256 of what its network was built from besides this program."""
     note: str = ""
     """What is worth knowing about the data; often empty."""
     world: World = ALONE
@@ -99,6 +109,7 @@ class Replica:
             recipe=self.origin.recipe,
             split_sha256=self.origin.digests,
             run_sha256=self.run_sha256,
+            built_from=self.built_from,
         )
 
 
@@ -115,6 +126,7 @@ def new_replica(
     world: World = ALONE,
     *,
     written: Sequence[Entry] = (),
+    held: HeldImages | None = None,
 ) -> Replica:
     """Draw one seed's data and initial weights, the same in every process of the world.
 
@@ -125,12 +137,14 @@ def new_replica(
         device: where to compute.
         world: the processes that train it together.
         written: the splits as an interrupted run wrote them down; none draws them.
+        held: the images, where the caller has them in memory.
 
     Raises:
         DataError: the data set is missing, broken or cannot be split as asked.
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
-    train, seen, origin, note = _data(config, seed, device, world, written)
+    files = built_from(config.network)
+    train, seen, origin, note = _data(config, seed, device, world, written, held)
     facts = mask_facts(train, config.view, config.objectives)
     check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
@@ -144,6 +158,7 @@ def new_replica(
         seed=derived_seed(seed, "weights"),
     )
     image = channels, size, size
+    fitted = (*(model.notes if isinstance(model, Tapped) else ()), *_started(config.network, model, image))
     blank = _check_taps(model, config.network.model, config.objectives, image)
     _check_twice_differentiable(model, config.network.model, config.objectives, image)
     second = _discriminator(config.objectives, blank, seed)
@@ -178,10 +193,28 @@ def new_replica(
         splits=seen,
         origin=origin,
         mask_facts=facts,
-        run_sha256=run_digest(config, seed, origin.digests),
-        note="; ".join(filter(None, (note, merged))),
+        run_sha256=run_digest(config, seed, origin.digests, files),
+        built_from=files,
+        note="; ".join(filter(None, (note, *fitted, merged))),
         world=world,
     )
+
+
+def _started(network: Network, model: nn.Module, image: tuple[int, int, int]) -> list[str]:
+    """Have a network start from the weights that are wanted, some of them frozen; clauses on both."""
+    notes: list[str] = []
+    if network.weights:
+        known = network.weights == IMAGENET
+        weights = own_weights(network.model) if known else read_weights(Path(network.weights))
+        notes += start_from(
+            model.network if isinstance(model, Tapped) else model,
+            weights,
+            Path(network.weights),
+            network.model,
+            head=head_of(model, image),
+            channels=image[0],
+        )
+    return [*notes, freeze(model, network.freeze, image)] if network.freeze else notes
 
 
 def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> nn.Module | None:
@@ -201,7 +234,12 @@ def _second_adam(objectives: Chosen, second: nn.Module | None) -> torch.optim.Ad
 
 
 def _data(
-    config: RunConfig, seed: int, device: torch.device, world: World, written: Sequence[Entry]
+    config: RunConfig,
+    seed: int,
+    device: torch.device,
+    world: World,
+    written: Sequence[Entry],
+    held: HeldImages | None,
 ) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
     """What the replica trains on, what it is judged on, where both come from, and a note."""
     source, view, objectives = config.source, config.view, config.objectives
@@ -214,9 +252,17 @@ def _data(
         threads=config.machine.threads,
         world=world,
         written=written,
+        held=held,
     )
     note = "; ".join(
-        filter(None, (equal_images(source, stored, origin.entries), near_images(source, origin.entries)))
+        filter(
+            None,
+            (
+                *(() if held is None else held.notes),
+                equal_images(source, stored, origin.entries),
+                near_images(source, origin.entries),
+            ),
+        )
     )
     if isinstance(stored, Stream):
         return stored.train, {**stored.splits}, origin, note
@@ -234,7 +280,8 @@ def _objective(
     forward = torch.compile(model) if config.machine.compile else model
     if world.size == 1:
         return partial(step_terms, config.objectives, forward, discriminator=discriminator)
-    unused = find_model(config.network.model).decoder and not needs(config.objectives).decoder
+    known = find_model(config.network.model)
+    unused = known.foreign or (known.decoder and not needs(config.objectives).decoder)
     return DistributedDataParallel(
         _Objective(config.objectives, forward, discriminator), find_unused_parameters=unused
     )
@@ -304,9 +351,9 @@ def _check_twice_differentiable(
         with attention(second_derivative=True):
             logits = model(images, reconstruct=False).logits
         (gradient,) = torch.autograd.grad(logits.square().sum(), images, create_graph=True)
-        torch.autograd.grad(gradient.square().sum(), list(model.parameters()), allow_unused=True)
+        torch.autograd.grad(gradient.square().sum(), trained_weights(model), allow_unused=True)
     except RuntimeError as error:
-        if "derivative" not in str(error):
+        if "derivative" not in str(error) and not find_model(name).foreign:
             raise
         raise UsageError(
             f"{' and '.join(that_need(objectives, 'second_derivative'))} cannot be had without second "

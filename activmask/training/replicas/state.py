@@ -19,7 +19,7 @@ from activmask.ground.listed import listed
 from activmask.models.build import load_plain_weights, plain_weights
 from activmask.runs.checkpoint import Description, read_description, save_checkpoint, snapshot
 from activmask.runs.folder import BEST_FILE, STATE_FILE
-from activmask.runs.identity import changed_settings, changes_in_words, other_run
+from activmask.runs.identity import changed_files, changed_settings, changes_in_words, other_run
 from activmask.runs.manifest import Entry, what_changed
 from activmask.runs.tensor_file import (
     STATES_DESCRIPTION,
@@ -159,6 +159,12 @@ def _check_same_run(replica: Replica, written: Description) -> None:
             f"{PATH} holds a run with other settings ({listed})",
             path=replica.folder,
             advice="use another out folder",
+        )
+    if files := changed_files(written.built_from, replica.built_from, replica.config.network):
+        raise UsageError(
+            f"{PATH} holds a run of another network ({files})",
+            path=replica.folder,
+            advice="restore it, or use another out folder",
         )
 
 

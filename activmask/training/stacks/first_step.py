@@ -7,12 +7,14 @@ training in wrong numbers.
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor
 
 from activmask.data.samples import Samples
+from activmask.kernels.ahead import compiled_ahead
+from activmask.machine.device import cores
 from activmask.models.stacked.network import gradients, mode
 from activmask.runs.description import Precision
 from activmask.runs.seeds import derived_seed
@@ -20,6 +22,7 @@ from activmask.training.replicas.epoch import forward_step
 from activmask.training.replicas.replica import Replica
 from activmask.training.stacks.device_step import forward
 from activmask.training.stacks.group import Group
+from activmask.training.stacks.judging import logits_of
 
 MOST_APART: dict[Precision, float] = {"fp32": 0.02, "tf32": 0.5, "bf16": 0.5}
 """By which share of its length a parameter's gradient, or a running statistic, may differ: sums in another
@@ -29,6 +32,23 @@ and by up to 0.24 in tf32."""
 
 _LEAST = 0.02
 """Gradients shorter than this share of the longest are held to it: they are small differences."""
+
+
+def compile_kernels(group: Group) -> None:
+    """Have the kernels of all steps and of the judging compiled, at once; nothing else comes of it.
+
+    For that the passes are run in the forms that need no compiling.
+    """
+    count = len(group.replicas[0].train)
+    rows = torch.arange(len(group.replicas), device=group.order.device)[:, None] * count
+    # Whatever fails in another form than training's is no reason not to train.
+    with _restored(group), suppress(RuntimeError), compiled_ahead(cores()):
+        for size in sorted(set(group.replicas[0].batch_sizes)):
+            with mode(group.stacked, training=True):
+                passed = forward(group, rows + torch.arange(size, device=rows.device))
+            gradients(group.stacked, passed.losses, passed.passes)
+        for split in group.splits.values():
+            logits_of(group, split)
 
 
 def why_another_step(group: Group) -> str:

@@ -39,8 +39,8 @@ def _keep(best: Tensor, now: Tensor, layout: Layout, improved: Tensor) -> None:
         kept.view(shape).copy_(torch.where(improved[:, None], own.view(shape), kept.view(shape)))
 
 
-def _scores(group: Group, split: JudgedTogether) -> SplitScores:
-    """Each (R,)."""
+def logits_of(group: Group, split: JudgedTogether) -> Tensor:
+    """What all seeds' networks say of a split, float32 (R, V, K)."""
     size = evaluation_batch(split.images[0])
     with torch.no_grad(), mode(group.stacked, training=False):
         weights = leaves(group.stacked)
@@ -48,7 +48,13 @@ def _scores(group: Group, split: JudgedTogether) -> SplitScores:
             forward(group.stacked, weights, images, reconstruct=False).logits.float()
             for images in split.images.split(size, dim=1)
         ]
-        logits = torch.cat(parts, dim=1)
+        return torch.cat(parts, dim=1)
+
+
+def _scores(group: Group, split: JudgedTogether) -> SplitScores:
+    """Each (R,)."""
+    with torch.no_grad():
+        logits = logits_of(group, split)
         accuracy = (logits.argmax(dim=2) == split.labels).double().mean(dim=1)
         wide, shape = logits.double(), split.labels.shape
         losses = F.cross_entropy(wide.flatten(0, 1), split.labels.flatten(), reduction="none").view(shape)

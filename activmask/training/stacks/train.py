@@ -18,7 +18,7 @@ from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.state import lay_moments_out
 from activmask.training.replicas.watcher import Watcher
 from activmask.training.stacks.capture import StackedEpoch, launch, record_stacked, unrecorded
-from activmask.training.stacks.first_step import why_another_step
+from activmask.training.stacks.first_step import compile_kernels, why_another_step
 from activmask.training.stacks.group import Group, new_group, why_not_grouped
 
 
@@ -57,6 +57,8 @@ def _train_group(replicas: Sequence[Replica], until: int, progress: Watcher) -> 
         if obstacle := why_not_grouped(replicas):
             return obstacle
         group = new_group(replicas)
+        if group.order.is_cuda:
+            compile_kernels(group)
         if obstacle := why_another_step(group):
             return obstacle
         with _undone_if_refused(group):

@@ -3,25 +3,32 @@
 Only file headers are read here.
 """
 
-import re
-import unicodedata
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from activmask.data.dataset import COLUMNS, free_columns, means_a_file
 from activmask.data.file_names import safe_name
-from activmask.data.files.images import SUFFIXES, bit_depth, faults_of_masks, image_size
-from activmask.data.files.likeness import is_missing, refuse_likenesses
+from activmask.data.files.images import faults_of_masks
+from activmask.data.files.likeness import is_missing, refuse_like_columns, refuse_likenesses
+from activmask.data.files.nifti_names import is_nifti, volume_name
 from activmask.data.files.tables import CsvRow, read_table, relative_path
 from activmask.data.skipped import reason
+from activmask.data.sources.folder.classes import canonical
+from activmask.data.sources.folder.kinds import DICOM_SUFFIX, Header, Kind, header_of, kind_of
+from activmask.data.sources.folder.mask_names import composed, existing, mask_finder
+from activmask.data.sources.folder.slice_rows import SLICE, check_slices, listed_slices, whole_volumes
+from activmask.data.sources.folder.studies import with_one_subject_a_study
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, DataError
-from activmask.ground.walking import walked
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
+if TYPE_CHECKING:
+    from activmask.data.files.nifti import Frame
+
+_LONGEST = 90
+"""Of a volume's name, so that the number of a slice finds room behind it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class Item:
     image: Path
     mask: Path | None
     label: str
+    """Empty where the mask tells it."""
     subject: str
     site: str
     split: str
@@ -44,6 +52,19 @@ class Item:
     """8 or 16."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """What else the table says of it."""
+    kind: Kind = "picture"
+    slice_number: int | None = None
+    """Of a volume, from the patient's feet, counted from 0; None of a file of one image."""
+    study: bytes = b""
+    """Files of one DICOM study share it; empty where nothing says."""
+    patient: bytes = b""
+    """Likewise for what the files call their patient."""
+
+    @property
+    def called(self) -> str:
+        """What messages call it."""
+        number = self.slice_number
+        return self.file_name if number is None else f"{self.file_name} slice {number}"
 
 
 @dataclass(frozen=True)
@@ -55,37 +76,77 @@ class Plan:
     """(file name, reason)"""
     left_out: tuple[str, ...]
     """Columns of the table that a data set cannot keep."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of whom the images show."""
 
 
-def plan_items(images: Path, labels: Path, masks: Path | None) -> Plan:
-    """Look up every row of a table of labels.
+def plan_items(images: Path, labels: Path, masks: Path | None, *, label_from_mask: bool = False) -> Plan:
+    """Look up every row of a table of labels; of a volume each slice that a row asks for is an item.
 
     Raises:
-        DataError: the table is broken, or no mask belongs to any image.
+        DataError: the table is broken or contradicts itself, asks for a slice that is not there, or no
+            mask belongs to any image.
     """
-    rows = read_table(labels, ("file_name", "label"), COLUMNS)
+    rows = read_table(labels, ("file_name",) if label_from_mask else ("file_name", "label"), COLUMNS)
+    if label_from_mask and "label" in rows[0].cells:
+        raise DataError(
+            f"{PATH} has a column label, but the masks are to tell the labels",
+            path=labels,
+            advice="call the column otherwise or let it tell them",
+        )
     _check_splits(labels, rows)
     _check_names(labels, rows)
-    find_mask = _mask_finder(rows, images, masks)
+    volumes = any(is_nifti(Path(row["file_name"])) for row in rows)
+    if volumes:
+        refuse_like_columns(labels, rows[0].cells, (SLICE,))
+        check_slices(labels, rows)
+    find_mask = mask_finder(rows, images, masks)
+    names = free_columns(rows[0].cells)
+    look = _Look(
+        labels,
+        images,
+        tuple([*names, SLICE] if volumes and SLICE not in names else names),
+        label_from_mask,
+        cache(_frame),
+    )
     items: list[Item] = []
-    skipped: list[tuple[str, str]] = []
-    seen: dict[PurePosixPath, int] = {}
-    taken: set[str] = set()
+    skipped: dict[tuple[str, str], None] = {}
+    seen: dict[tuple[PurePosixPath, int | None], int] = {}
     for row in rows:
         try:
             path = _first_mention(row, seen)
-            items.append(_item(row, path, images, find_mask(row, path), taken))
+            items += _items(row, path, find_mask(row, path), look)
         except DataError as error:
-            skipped.append((row["file_name"], reason(error, (images, masks))))
+            if error.row is not None:
+                raise
+            # Many rows may be of one broken volume.
+            skipped[row["file_name"], reason(error, (images, masks))] = None
+    alike, notes = with_one_subject_a_study(labels, items, named="subject" in rows[0].cells)
     left_out = tuple(name for name in rows[0].cells if name not in COLUMNS and means_a_file(name))
-    return Plan(tuple(items), tuple(skipped), left_out)
+    labelled = () if label_from_mask else whole_volumes(rows)
+    return Plan(tuple(alike), tuple(skipped), left_out, (*notes, *labelled))
 
 
-def number_classes(labels: set[str]) -> dict[str, int]:
-    """Number labels 0, 1, ... in order: by value where all are numbers, else by name."""
-    numbers = all(_NUMBER.fullmatch(label) for label in labels)
-    ordered = sorted(labels, key=float) if numbers else sorted(labels)
-    return {label: number for number, label in enumerate(ordered)}
+@dataclass(frozen=True)
+class _Look:
+    """Where and how the rows of a table are looked up."""
+
+    table: Path
+    images: Path
+    columns: tuple[str, ...]
+    """Further ones, which are kept."""
+    label_from_mask: bool
+    frame: Callable[[Path], "Frame"]
+    """The shape and place of a volume, read once."""
+    taken: set[str] = field(default_factory=set)
+    """Names of items."""
+
+
+def _frame(path: Path) -> "Frame":
+    # nibabel takes long to load.
+    from activmask.data.files.nifti import volume_frame
+
+    return volume_frame(path)
 
 
 def _check_splits(labels: Path, rows: Sequence[CsvRow]) -> None:
@@ -108,22 +169,65 @@ def _check_names(labels: Path, rows: Sequence[CsvRow]) -> None:
                 row=row.number,
                 advice="call the class something else, or leave the cell empty",
             )
-    known = [(row.number, _canonical(row["label"])) for row in rows if not is_missing(row["label"])]
+    known = [(row.number, canonical(row["label"])) for row in rows if not is_missing(row["label"])]
     refuse_likenesses(labels, "label", known)
     for column in ("subject", "site"):
         refuse_likenesses(labels, column, ((row.number, row[column]) for row in rows))
+    # Files without the ending of an image stand in for subjects too.
+    unnamed = ((row.number, row["file_name"]) for row in rows if not row["subject"])
+    refuse_likenesses(labels, "file_name", unnamed)
 
 
-def _first_mention(row: CsvRow, seen: dict[PurePosixPath, int]) -> PurePosixPath:
+def _first_mention(row: CsvRow, seen: dict[tuple[PurePosixPath, int | None], int]) -> PurePosixPath:
     path = relative_path(row["file_name"])
-    first = seen.setdefault(_composed(path), row.number)
+    one = is_nifti(Path(path)) and not is_missing(row[SLICE])
+    first = seen.setdefault((composed(path), int(row[SLICE]) if one else None), row.number)
     if first != row.number:
-        raise DataError(f"the image is listed already in row {first}")
+        raise DataError(f"the {'slice' if one else 'image'} is listed already in row {first}")
     return path
 
 
-def _item(row: CsvRow, path: PurePosixPath, images: Path, mask: Path | None, taken: set[str]) -> Item:
-    if is_missing(row["label"]):
+def _items(row: CsvRow, path: PurePosixPath, mask: Path | None, look: _Look) -> list[Item]:
+    _check_cells(row, mask, look)
+    image = existing(look.images, path)
+    if kind_of(image) == "NIfTI":
+        return _slices(row, path, image, mask, look)
+    header = header_of(image)
+    if mask is not None:
+        _check_mask(mask, header)
+    # What follows the last dot of a name such as 1.2.840.10008 is no ending.
+    ends = header.kind == "picture" or path.suffix.lower() == DICOM_SUFFIX
+    return [
+        Item(
+            file_name=row["file_name"],
+            name=safe_name(path if ends else _with_ending(path), look.taken),
+            image=image,
+            mask=mask,
+            size=header.size,
+            bit_depth=header.bit_depth,
+            columns={name: row[name] for name in look.columns},
+            kind=header.kind,
+            study=header.study,
+            patient=header.patient,
+            **_told(row, look),
+        )
+    ]
+
+
+def _told(row: CsvRow, look: _Look) -> dict[str, Any]:
+    """What a row says of the image itself."""
+    return {
+        "label": "" if look.label_from_mask else canonical(row["label"]),
+        "subject": row["subject"] or row["file_name"],
+        "site": row["site"],
+        "split": row["split"],
+    }
+
+
+def _check_cells(row: CsvRow, mask: Path | None, look: _Look) -> None:
+    if look.label_from_mask and mask is None:
+        raise DataError("it has no mask, which is to tell its label")
+    if not look.label_from_mask and is_missing(row["label"]):
         raise DataError(f"the label is {_shown(row['label'])}")
     if "subject" in row.cells and (is_missing(row["subject"]) or row["subject"].casefold() == "none"):
         raise DataError(f"the subject is {_shown(row['subject'])}; fill it in or remove the column")
@@ -131,100 +235,63 @@ def _item(row: CsvRow, path: PurePosixPath, images: Path, mask: Path | None, tak
         raise DataError(
             f"the site is {_shown(row['site'])}; leave the cell empty, or call the site otherwise"
         )
-    image = _existing(images, path)
-    size, depth = image_size(image), bit_depth(image)
+
+
+def _slices(row: CsvRow, path: PurePosixPath, image: Path, mask: Path | None, look: _Look) -> list[Item]:
+    """The slices of a volume that a row asks for, from its header and its label volume's."""
+    frame = look.frame(image)
     if mask is not None:
-        _check_mask(mask, size)
-    return Item(
-        file_name=row["file_name"],
-        name=safe_name(path, taken),
-        image=image,
-        mask=mask,
-        label=_canonical(row["label"]),
-        subject=row["subject"] or row["file_name"],
-        site=row["site"],
-        split=row["split"],
-        size=size,
-        bit_depth=depth,
-        columns={name: row[name] for name in free_columns(row.cells)},
-    )
+        _check_label_volume(mask, frame, look)
+    width, height, depth = frame.shape
+    # Cut first, so that the number stays.
+    stem = str(path.with_name(volume_name(Path(path)) or path.name))[:_LONGEST]
+    return [
+        Item(
+            file_name=row["file_name"],
+            name=safe_name(_with_ending(PurePosixPath(f"{stem}-z{z:03d}")), look.taken),
+            image=image,
+            mask=mask,
+            size=(height, width),
+            bit_depth=16,
+            columns={name: str(z) if name == SLICE else row[name] for name in look.columns},
+            kind="NIfTI",
+            slice_number=z,
+            **_told(row, look),
+        )
+        for z in listed_slices(look.table, row, depth)
+    ]
 
 
-def _check_mask(mask: Path, size: tuple[int, int]) -> None:
+def _check_label_volume(mask: Path, image: "Frame", look: _Look) -> None:
+    from activmask.data.files.volume_slices import check_place
+
+    if kind_of(mask) != "NIfTI":
+        raise DataError(
+            f"the mask {PATH} is no NIfTI volume, but its image is one",
+            path=mask,
+            advice="give a label volume of the same voxels",
+        )
     with faults_of_masks():
-        found = image_size(mask)
-    if found != size:
+        check_place(mask, look.frame(mask), image)
+
+
+def _with_ending(path: PurePosixPath) -> PurePosixPath:
+    """A path that loses nothing of its name when its ending is cut off."""
+    return path.with_name(f"{path.name}.png")
+
+
+def _check_mask(mask: Path, image: Header) -> None:
+    if kind_of(mask) == "NIfTI":
+        raise DataError(
+            f"the mask {PATH} is a NIfTI volume, but its image is none",
+            path=mask,
+            advice="give a picture or a DICOM file of the image's size",
+        )
+    with faults_of_masks():
+        found = header_of(mask, mask=True)
+    if found.size != image.size:
         raise DataError(f"the mask {PATH} is of another size than its image", path=mask)
 
 
 def _shown(cell: str) -> str:
     return f"{cell!r}, a missing value" if cell else "empty"
-
-
-def _existing(folder: Path, path: PurePosixPath) -> Path:
-    """The file of that name, by whichever of Unicode's two ways to write its accents."""
-    if str(path).isascii():
-        return folder / path
-    forms = (str(path), *(unicodedata.normalize(form, str(path)) for form in ("NFC", "NFD")))
-    return next((folder / form for form in forms if _is_file(folder / form)), folder / path)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # A name too long for this file system.
-        return False
-
-
-def _composed(path: PurePosixPath) -> PurePosixPath:
-    return PurePosixPath(unicodedata.normalize("NFC", str(path)))
-
-
-def _canonical(label: str) -> str:
-    """Whole numbers in one spelling, so that 1 and 01 are one class."""
-    return str(int(label)) if _INTEGER.fullmatch(label) else label
-
-
-def _mask_finder(
-    rows: Sequence[CsvRow], images: Path, masks: Path | None
-) -> Callable[[CsvRow, PurePosixPath], Path | None]:
-    """A function from a row and its image's path to the mask, or None."""
-    if "mask_file_name" in rows[0].cells:
-        folder = masks or images
-        return lambda row, _: _named_mask(folder, row["mask_file_name"])
-    if masks is None:
-        return lambda _row, _path: None
-    by_stem = _files_by_stem(masks)
-    stems = {
-        _composed(PurePosixPath(row["file_name"])).with_suffix("")
-        for row in rows
-        if PurePosixPath(row["file_name"]).name
-    }
-    if not stems & by_stem.keys():
-        raise DataError(
-            f"no image has a mask of its name in {PATH}; expected for example {min(stems)}.png",
-            path=masks,
-            advice="rename the masks or name them in a column mask_file_name",
-        )
-    return lambda _, path: _only_mask(by_stem, path)
-
-
-def _named_mask(folder: Path, name: str) -> Path | None:
-    return None if is_missing(name) else _existing(folder, relative_path(name))
-
-
-def _files_by_stem(masks: Path) -> dict[PurePosixPath, list[Path]]:
-    found: dict[PurePosixPath, list[Path]] = defaultdict(list)
-    paths = [folder / name for folder, _, names in walked(masks) for name in names]
-    for path in sorted(paths):
-        if path.suffix.lower() in SUFFIXES:
-            found[_composed(PurePosixPath(path.relative_to(masks).as_posix())).with_suffix("")].append(path)
-    return found
-
-
-def _only_mask(by_stem: dict[PurePosixPath, list[Path]], path: PurePosixPath) -> Path | None:
-    candidates = by_stem.get(_composed(path).with_suffix(""), [])
-    if len(candidates) > 1:
-        first, second = candidates[:2]
-        raise DataError(f"two masks have its name: {PATH} and {second.name}", path=first, advice="keep one")
-    return candidates[0] if candidates else None

@@ -1,6 +1,6 @@
 """A data set from anybody's folder of images, a table of labels and a folder of masks.
 
-Shapes: H x W pixels.
+Shapes: H x W pixels of an original, S px the side of what it is resized to.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,30 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from skimage import transform
-
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
-from activmask.data.files.images import (
-    Colour,
-    bit_depth,
-    check_side,
-    image_size,
-    read_levels,
-    read_mask,
-    read_plain_mask,
-    to_stored,
-)
-from activmask.data.files.intensities import FULL_RANGE, Intensity, as_shares
+from activmask.data.files.images import Colour
+from activmask.data.files.intensities import FULL_RANGE, Intensity
 from activmask.data.files.mask_reading import MaskSurvey, survey_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.settings import View
 from activmask.data.skipped import reason
-from activmask.data.sources.folder.plan import Item, number_classes, plan_items
-from activmask.data.used_ranges import UsedRanges, check_ranges, constant_images
+from activmask.data.sources.folder.classes import ABSENT, PRESENT, number_classes
+from activmask.data.sources.folder.colours import check_intensity_of, chosen_colour
+from activmask.data.sources.folder.fitting import USUAL_FIT, Fit, check_fit
+from activmask.data.sources.folder.items import Job, Seen, as_record, nothing_seen
+from activmask.data.sources.folder.originals import by_volume, columns_note, dicom_note, formats, named
+from activmask.data.sources.folder.plan import Item, plan_items
+from activmask.data.sources.folder.requests import (
+    check_intensity,
+    check_one_size,
+    check_request,
+    check_volumes,
+)
+from activmask.data.sources.folder.volumes import VolumeReader, VolumeRules, Window
+from activmask.data.used_ranges import check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
 from activmask.ground.errors import PATH, DataError, UsageError
-from activmask.ground.places import real
 from activmask.ground.progress import ItemsDone
 
 
@@ -47,24 +46,17 @@ class FolderSummary:
     empty_masks: int
     """Masks without a pixel inside; their images are stored as having no mask."""
     notes: tuple[str, ...]
-    """Sentences on what the images' values may give away."""
+    """Sentences on what the images' values, colours and shapes may give away."""
+    colours: str
+    """How many pictures showed colours, and what became of them, as a sentence."""
+    fitted: str
+    """How pictures that are not square became so, as a sentence; empty where none did."""
     masks: MaskSurvey
     """Which values the masks hold, and how they were read."""
+    volumes: str
+    """Which values the label volumes hold and how they were read, as a sentence; empty without any."""
     duplicates: Duplicates
     """Pictures that occur under several subjects."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    """How images are stored, and where they come from."""
-
-    folders: tuple[Path | None, ...]
-    size: int | None
-    bit_depth: int
-    colour: Colour
-    intensity: Intensity
-    reading: MaskReading | None
-    """Of the masks; None takes a mask that is plain and refuses any other."""
 
 
 class _ClassLostError(Exception):
@@ -72,15 +64,22 @@ class _ClassLostError(Exception):
 
 
 def prepare_folder(
-    images: Path,
-    labels: Path,
-    out: Path,
+    images: str | Path,
+    labels: str | Path,
+    out: str | Path,
     *,
-    masks: Path | None = None,
+    masks: str | Path | None = None,
     size: int | None = None,
-    colour: Colour = "refuse",
+    fit: Fit | None = None,
+    colour: Colour | None = None,
     intensity: Literal["image"] | int | None = None,
     mask_reading: MaskReading | None = None,
+    mask_labels: tuple[int, ...] = (),
+    window: Window | None = None,
+    label_from_mask: bool = False,
+    positive: str | None = None,
+    name: str = "",
+    title: str = "",
     allow_duplicates: bool = False,
     overwrite: bool = False,
     progress: ItemsDone | None = None,
@@ -92,22 +91,34 @@ def prepare_folder(
     in the card too.
 
     Args:
-        images: Folder of PNG, JPEG or TIFF images.
+        images: Folder of PNG, JPEG, TIFF, WebP, BMP or DICOM images, or of NIfTI volumes, whose axial
+            slices become images, see `VolumeReader`.
         labels: CSV table with the columns file_name and label; mask_file_name, subject, site and
             split may follow, and further columns, such as sex or scanner, which are kept as they are.
-            Labels are whole numbers or names, numbered in sorted order.
+            Labels are whole numbers or names, numbered in sorted order. A row without a `slice` asks for
+            all slices of its volume, a row with one for that slice.
         out: The data set's folder.
-        masks: Folder of PNG or TIFF masks. Without a column mask_file_name, a mask belongs to the
-            image of the same relative path, whatever the suffixes; with that column, its names
-            are relative to this folder, or to `images` if there is none.
+        masks: Folder of PNG, TIFF, BMP or DICOM masks, and of label volumes for volumes. Without a
+            column mask_file_name, a mask belongs to the image of the same relative path, whatever the
+            suffixes; with that column, its names are relative to this folder, or to `images` if there
+            is none.
         size: Resize images (anti-aliased) and masks (nearest neighbour) to this side in px.
-        colour: Whether to refuse colour images or convert them to grey.
+        fit: How pictures that are not square fill that side, see `Fit`; left out, `pad`.
+        colour: What becomes of pictures in colour, see `Colour`. Left out, they keep their three channels,
+            and grey pictures beside them get three equal ones; where none shows colours all are grey.
         intensity: The largest value that images of 16 bits can have, 4095 for 12 bits; or `image`,
             which takes every image from its own minimum to its own maximum. Left out, it is 65,535,
             and images whose used parts of their ranges are a factor of four apart, by class, site or
             depth, are refused.
         mask_reading: Which stored values of the masks are inside. Left out, what is not 0, if all masks
             hold 0 and one other value.
+        mask_labels: Values of label volumes that are inside; none for all above 0.
+        window: Values of volumes that become 0 and 1; left out, the 0.5 and 99.5 percentiles of each.
+        label_from_mask: Take an image with something inside its mask as `present`, one with nothing as
+            `absent`, and one without a mask not at all; the table then has no column label.
+        positive: Of two labels the one that becomes class 1; left out, the later in order.
+        name: What tables call the data set, kept in its card.
+        title: What headings call it, likewise.
         allow_duplicates: Take equal pixels in two of the given splits, which are refused otherwise.
         overwrite: Replace a data set that lies at `out`.
         progress: Called with the number of items done and their total.
@@ -118,27 +129,38 @@ def prepare_folder(
             cannot make a data set.
         UsageError: the arguments make no sense together.
     """
-    _check_request(images, labels, out, masks, size)
-    _check_intensity(intensity)
-    plan = plan_items(images, labels, masks)
-    items, skipped = list(plan.items), list(plan.skipped)
+    images, labels, out = Path(images), Path(labels), Path(out)
+    masks = None if masks is None else Path(masks)
+    check_request(images, labels, out, masks, size)
+    check_intensity(intensity)
+    plan = plan_items(images, labels, masks, label_from_mask=label_from_mask)
+    items, skipped = by_volume(plan.items), list(plan.skipped)
+    rules = VolumeRules(size=size, window=window, labels=mask_labels)
+    check_volumes(items, rules)
+    check_fit(items, size, fit)
     if size is None:
-        _check_one_size(items)
+        check_one_size(items)
     if allow_duplicates and not any(item.split for item in items):
         raise UsageError(
             f"allow_duplicates has no effect: {PATH} gives no splits", path=labels, advice="leave it out"
         )
-    survey = survey_given([item.mask for item in items], mask_reading)
+    colour = chosen_colour(items, colour)
+    check_intensity_of(colour, intensity)
+    survey = survey_given([item.mask for item in items if item.slice_number is None], mask_reading)
     depth = 16 if any(item.bit_depth == 16 for item in items) or intensity == "image" else 8
     range_ = FULL_RANGE if intensity is None else intensity
-    job = _Job((images, masks), size, depth, colour, range_, survey.reading)
+    lost: set[str] = set()
     while True:
-        classes = _classes(labels, items, skipped)
+        reader = VolumeReader(rules)
+        job = Job((images, masks), size, depth, colour, range_, fit or USUAL_FIT, survey.reading, reader)
+        classes = _classes(labels, items, skipped, positive, label_from_mask=label_from_mask)
         card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
         card |= {"intensity": job.intensity}
         card |= {"mask_reading": survey.card()} if survey.files else {}
-        used, finder = UsedRanges(), DuplicateFinder()
-        records = _checked(_records(items, classes, job, skipped, used, progress), used, intensity, card)
+        card |= named(name, title) | formats(items, rules)
+        seen, finder = nothing_seen(job), DuplicateFinder()
+        records = _records(items, classes, job, skipped, lost, seen, progress)
+        records = _checked(records, seen, intensity, card, reader)
         try:
             written = write_dataset(
                 out,
@@ -150,15 +172,19 @@ def prepare_folder(
             )
         except _ClassLostError:
             # The remaining classes have to be numbered anew.
-            items = _sound(items, skipped)
+            items = [item for item in items if item.name not in lost]
             continue
-        given = sum(item.mask is not None for item in _sound(items, skipped))
+        given = sum(item.mask is not None for item in items if item.name not in lost)
         notes = tuple(
             note
             for note in (
-                check_ranges(used, intensity),
-                constant_images(used.constant),
-                _columns_note(plan.left_out),
+                check_ranges(seen.used, intensity),
+                constant_images(seen.used.constant),
+                seen.colours.leak(),
+                seen.fitted.leak(),
+                *plan.notes,
+                dicom_note(items),
+                columns_note(plan.left_out),
             )
             if note
         )
@@ -168,57 +194,23 @@ def prepare_folder(
             skipped=tuple(skipped),
             empty_masks=given - written.masks,
             notes=notes,
+            colours=seen.colours.sentence(),
+            fitted=seen.fitted.sentence(),
             masks=survey,
+            volumes=reader.sentence(),
             duplicates=finder.result,
         )
 
 
-def _columns_note(left_out: Sequence[str]) -> str:
-    if not left_out:
-        return ""
-    return (
-        f"the table's {', '.join(map(repr, left_out))} is not kept, as a column of that name means a "
-        "picture to programs that read data sets; call it otherwise to keep it"
-    )
-
-
-def _check_request(images: Path, labels: Path, out: Path, masks: Path | None, size: int | None) -> None:
-    for folder in (images, masks):
-        if folder is not None and not folder.is_dir():
-            raise DataError(
-                f"the folder {PATH} does not exist", path=folder, advice="name an existing folder of images"
-            )
-    for source in (images, labels, masks):
-        if source is not None and real(source).is_relative_to(real(out)):
-            raise UsageError(
-                f"{PATH} lies in {out}, which would be replaced", path=source, advice="choose another place"
-            )
-    if size is not None:
-        check_side(size)
-
-
-def _check_intensity(intensity: Literal["image"] | int | None) -> None:
-    if intensity in {None, "image"} or (isinstance(intensity, int) and 1 <= intensity <= FULL_RANGE):
-        return
-    raise UsageError(
-        f"intensity must be image, or the largest value of 16-bit images, from 1 to {FULL_RANGE}",
-        found=intensity,
-    )
-
-
-def _check_one_size(items: Sequence[Item]) -> None:
-    for item in items:
-        if item.size != items[0].size:
-            raise DataError(
-                f"{PATH} is {item.size[0]} x {item.size[1]} px, but {items[0].image} is "
-                f"{items[0].size[0]} x {items[0].size[1]} px",
-                path=item.image,
-                advice="give a size to resize all images to",
-            )
-
-
-def _classes(labels: Path, items: Sequence[Item], skipped: Sequence[tuple[str, str]]) -> dict[str, int]:
-    found = {item.label for item in items}
+def _classes(
+    labels: Path,
+    items: Sequence[Item],
+    skipped: Sequence[tuple[str, str]],
+    positive: str | None,
+    *,
+    label_from_mask: bool,
+) -> dict[str, int]:
+    found = {ABSENT, PRESENT} if label_from_mask and items else {item.label for item in items}
     if len(found) < 2:
         why = f"; {len(skipped)} were skipped, the first because {skipped[0][1]}" if skipped else ""
         classes = f"of one class, {min(found)!r}" if found else "at all"
@@ -226,122 +218,60 @@ def _classes(labels: Path, items: Sequence[Item], skipped: Sequence[tuple[str, s
             f"{PATH} leaves {len(items)} images {classes}, but a data set needs two classes{why}",
             path=labels,
         )
-    return number_classes(found)
-
-
-def _sound(items: Sequence[Item], skipped: Sequence[tuple[str, str]]) -> list[Item]:
-    broken = {name for name, _ in skipped}
-    return [item for item in items if item.file_name not in broken]
+    return number_classes(found, positive)
 
 
 def _records(
     items: Sequence[Item],
     classes: dict[str, int],
-    job: _Job,
+    job: Job,
     skipped: list[tuple[str, str]],
-    used: UsedRanges,
+    lost: set[str],
+    seen: Seen,
     progress: ItemsDone | None,
 ) -> Iterator[Record]:
-    """Read one image at a time; what cannot be read is appended to `skipped`."""
-    seen: set[str] = set()
+    """Read one image at a time; what cannot be read is appended to `skipped`, its name to `lost`."""
+    present: set[int] = set()
     for done, item in enumerate(items, 1):
         try:
-            record = _record(item, classes[item.label], job, used)
+            record = as_record(item, classes, job, seen)
         except DataError as error:
-            skipped.append((item.file_name, reason(error, job.folders)))
+            lost.add(item.name)
+            whole = (item.image, item.mask) in job.volumes.failed
+            told = (item.file_name if whole else item.called, reason(error, job.folders))
+            # The slices of a broken volume say it once.
+            if not whole or told not in skipped:
+                skipped.append(told)
         else:
-            seen.add(item.label)
+            present.add(record.label)
             yield record
         if progress is not None:
             progress(done, len(items))
-    if seen != classes.keys():
+    if len(present) == len(classes):
+        return
+    if any(item.label for item in items):
         raise _ClassLostError
+    found = [label for label, number in classes.items() if number in present]
+    raise DataError(
+        f"the masks leave {f'images of one class, {found[0]!r}' if found else 'no image at all'}, but a data "
+        "set needs two classes"
+        + (f"; {len(skipped)} were skipped, the first because {skipped[0][1]}" if skipped else "")
+    )
 
 
 def _checked(
-    records: Iterator[Record], used: UsedRanges, intensity: Intensity | None, card: dict[str, Any]
+    records: Iterator[Record],
+    seen: Seen,
+    intensity: Intensity | None,
+    card: dict[str, Any],
+    volumes: VolumeReader,
 ) -> Iterator[Record]:
-    """The records; what their images' ranges come to is checked and told to the card at the end."""
+    """The records; what images and label volumes came to is checked and told to the card at the end."""
     yield from records
-    check_ranges(used, intensity)
-    card["ranges"] = used.rows()
-    card["constant_images"] = used.constant
-
-
-def _record(item: Item, label: int, job: _Job, used: UsedRanges) -> Record:
-    levels = read_levels(item.image, colour=job.colour)
-    image = as_shares(item.image, levels, job.intensity)
-    mask = None if item.mask is None else _mask(item.mask, job.reading)
-    if mask is not None and mask.shape != image.shape:
-        raise DataError(f"the mask {PATH} is of another size than its image", path=item.mask)
-    if mask is not None and not mask.any():
-        mask = None
-    if job.size is not None and image.shape != (job.size, job.size):
-        image = _resized_image(image, job.size)
-        mask = None if mask is None else _resized_mask(item, mask, job.size)
-    pixels = to_stored(image, job.bit_depth)
-    used.add(item.file_name, item.label, item.site, levels)
-    return Record(item.name, pixels, mask, label, item.subject, item.site, item.split, columns=item.columns)
-
-
-def _mask(path: Path, reading: MaskReading | None) -> np.ndarray:
-    return read_plain_mask(path) if reading is None else read_mask(path, reading)
-
-
-def _resized_image(image: np.ndarray, size: int) -> np.ndarray:
-    resized = transform.resize(image, (size, size), order=1, anti_aliasing=True)
-    return np.asarray(np.clip(resized, 0, 1))
-
-
-def _resized_mask(item: Item, mask: np.ndarray, size: int) -> np.ndarray:
-    resized = np.asarray(transform.resize(mask, (size, size), order=0))
-    if not resized.any():
-        raise DataError(
-            f"the region in the mask {PATH} vanishes at {size} px",
-            path=item.mask,
-            advice="choose a larger size",
-        )
-    return resized
-
-
-def as_prepared(
-    image: Path,
-    mask: Path | None,
-    *,
-    size: int,
-    bits: int,
-    colour: Colour,
-    intensity: Intensity,
-    reading: MaskReading | None,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """One image and its mask with the very pixels that `prepare_folder` would have stored.
-
-    Args:
-        image: a PNG, JPEG or TIFF file.
-        mask: of the same size, or None.
-        size: side in px that the data set was resized to.
-        bits: 8 or 16, those of the data set.
-        colour: whether the data set refused colour images.
-        intensity: the range that its values were taken from.
-        reading: which values of its masks are inside.
-
-    Returns:
-        uint8 or uint16 (S, S), and bool (S, S) or None; an empty mask is none.
-
-    Raises:
-        DataError: a file is broken, of another size than its image, or vanishes at that size.
-    """
-    item = Item(
-        file_name=image.name,
-        name=image.stem,
-        image=image,
-        mask=mask,
-        label="",
-        subject="",
-        site="",
-        split="",
-        size=image_size(image),
-        bit_depth=bit_depth(image),
-    )
-    record = _record(item, 0, _Job((), size, bits, colour, intensity, reading), UsedRanges())
-    return record.image, record.mask
+    check_ranges(seen.used, intensity)
+    volumes.check()
+    if volumes.files:
+        card["mask_labels"] = volumes.card()
+    card["ranges"] = seen.used.rows()
+    card["constant_images"] = seen.used.constant
+    card |= seen.fitted.card()

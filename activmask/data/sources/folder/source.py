@@ -12,10 +12,16 @@ if TYPE_CHECKING:
     from activmask.data.raw_files import Preparing, RawImage
 
 
-def _read(how: Preparing, path: Path, mask: Path | None, _number: int | None) -> RawImage | None:
+def _read(how: Preparing, path: Path, mask: Path | None, number: int | None) -> RawImage | None:
     from activmask.data.sources.folder.raw import read_original
 
-    return read_original(how, path, mask)
+    return read_original(how, path, mask, number)
+
+
+def _takes(how: Preparing, path: Path) -> bool:
+    from activmask.data.sources.folder.raw import takes
+
+    return takes(how, path)
 
 
 def _stored_range(how: Preparing, path: Path) -> Intensity:
@@ -24,4 +30,10 @@ def _stored_range(how: Preparing, path: Path) -> Intensity:
     return stored_range(how, path)
 
 
-FOLDER = DataSource(command="prepare-folder", images="plain pictures", read=_read, stored_range=_stored_range)
+FOLDER = DataSource(
+    command="prepare-folder",
+    images="plain pictures",
+    takes=_takes,
+    read=_read,
+    stored_range=_stored_range,
+)

@@ -15,11 +15,12 @@ from activmask.data.dilation import NATIVE_UNIT, dilation_radius
 from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.files.images import check_side
 from activmask.data.files.limits import SIGMAS, STORED
+from activmask.data.files.volume_slices import ORIENTATION, PERCENTILES
 from activmask.data.skipped import reason
 from activmask.data.sources.msd.archive import is_archive, unpacked
 from activmask.data.sources.msd.cases import Case, Task, chosen_values, read_task
 from activmask.data.sources.msd.organs import CT_WINDOW, ORGANS
-from activmask.data.sources.msd.volume import ORIENTATION, PERCENTILES, SliceRules, Slices, cut
+from activmask.data.sources.msd.volume import SliceRules, Slices, cut
 from activmask.data.writer import Record, Summary, claimed_dataset, write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.limits import NUMBERS

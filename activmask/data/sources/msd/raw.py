@@ -12,20 +12,21 @@ import numpy as np
 from activmask.data.files.images import bit_depth, from_stored
 from activmask.data.files.intensities import FULL_RANGE, Intensity
 from activmask.data.files.nifti import Volume, read_volume
-from activmask.data.raw_files import Preparing, RawImage, read_raw_mask
-from activmask.data.recipe import Recipe
-from activmask.data.sources.msd.cases import MAX_LABEL, Case
-from activmask.data.sources.msd.naming import CHANNEL, is_nifti
-from activmask.data.sources.msd.organs import CROP_MARGIN, ORGANS
-from activmask.data.sources.msd.volume import (
-    SliceRules,
-    check_pair,
+from activmask.data.files.nifti_names import CHANNEL, is_nifti
+from activmask.data.files.volume_slices import (
+    check_place,
+    check_sides,
     native_sides,
     organ_voxels,
     percentile_window,
     resized_image,
     resized_mask,
 )
+from activmask.data.raw_files import Preparing, RawImage, read_raw_mask
+from activmask.data.recipe import Recipe
+from activmask.data.sources.msd.cases import MAX_LABEL
+from activmask.data.sources.msd.organs import CROP_MARGIN, ORGANS
+from activmask.data.sources.msd.volume import SliceRules
 from activmask.ground.errors import PATH, DataError, UsageError
 
 
@@ -149,13 +150,16 @@ def read_nifti_slice(
     if not 0 <= number < slices:
         raise UsageError(f"the slice must be from 0 to {slices - 1} in {PATH}", path=path, found=number)
     organ = None if label is None else read_volume(label)
-    check_pair(Case(path.name, path, label or path, 0), image, organ or image)
+    if organ is not None and label is not None:
+        check_place(label, organ.frame, image.frame)
+    check_sides(path, image.frame)
     window = stored.window or percentile_window(path, image)
     scaled = from_stored(resized_image(image, number, window, stored.size))
     if organ is None or label is None:
         return scaled, None, native_sides(image)
     plane = replace(organ, stored=organ.stored[:, :, number : number + 1])
-    inside = organ_voxels(label, plane, _rules(label, plane, stored))[:, :, 0]
+    rules = _rules(label, plane, stored)
+    inside = organ_voxels(label, plane, rules.organ, rules.declared)[:, :, 0]
     if inside.sum() <= 1:
         return scaled, np.zeros((stored.size, stored.size), np.bool_), native_sides(image)
     return scaled, resized_mask(inside, image.spacing, stored.size), native_sides(image)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from activmask.data.files.nifti_names import SUFFIXES, case_name, volume_name
 from activmask.data.source import DataSource, PresetValues
-from activmask.data.sources.msd.naming import SUFFIXES, case_name, volume_name
 from activmask.data.sources.msd.organs import CROP_MARGIN, ORGANS
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from activmask.ground.progress import ItemsDone
 
 def make_synthetic(
     spec: SyntheticSpec,
-    out: Path,
+    out: str | Path,
     *,
     overwrite: bool = False,
     progress: ItemsDone | None = None,
@@ -38,6 +38,7 @@ def make_synthetic(
         UsageError: an impossible spec.
         DataError: `out` cannot be written.
     """
+    out = Path(out)
     splits = draw_synthetic(spec)
     distinct = {name: split.distinct for name, split in splits.items()}
     card = {

@@ -18,6 +18,12 @@ def _is_dicom(path: Path) -> bool:
     return path.is_file() and is_dicom(path)
 
 
+def _stems(path: Path) -> tuple[str, ...]:
+    # Archives name files by numbers such as 1.2.840.10008, of which the last is no ending.
+    names = (path.stem,) if path.suffix.lower() == ".dcm" else (path.name, path.stem)
+    return tuple(dict.fromkeys(names))
+
+
 def _read(how: Preparing, path: Path, mask: Path | None, _number: int | None) -> RawImage:
     from activmask.data.sources.xray.raw import read_original
 
@@ -50,6 +56,7 @@ XRAY = DataSource(
         )
     },
     suffixes=(".dcm",),
+    stems=_stems,
     known_by_content=_is_dicom,
     read=_read,
     stored_range=_stored_range,

@@ -14,7 +14,7 @@ from torch import nn
 from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.places import real
-from activmask.predictors.foreign_code import failures_told
+from activmask.models.foreign_code import failures_told
 
 
 def network_of(where: str, function: str) -> nn.Module:
@@ -25,7 +25,7 @@ def network_of(where: str, function: str) -> nn.Module:
     """
     name = f"{where}:{function}"
     made = user_function(where, function)
-    with _looked_in(_folder(where)), failures_told(name, "when it is called without arguments"):
+    with looked_in(folder_of(where)), failures_told(name, "when it is called without arguments"):
         network = made()
     if not isinstance(network, nn.Module):
         raise CheckpointError(
@@ -52,7 +52,7 @@ def user_function(where: str, function: str) -> Callable[..., Any]:
     file = Path(where) if _is_file(where) else None
     if file is not None and not file.is_file():
         raise DataError(f"there is no file {PATH}", path=file)
-    with _looked_in(_folder(where)), failures_told(f"{where}:{function}", "to be imported"):
+    with looked_in(folder_of(where)), failures_told(f"{where}:{function}", "to be imported"):
         module = _by_name(where) if file is None else _from_file(file)
     found = getattr(module, function, None)
     if not callable(found):
@@ -66,7 +66,8 @@ def _is_file(where: str) -> bool:
     return where.endswith(".py")
 
 
-def _folder(where: str) -> Path:
+def folder_of(where: str) -> Path:
+    """Where Python looks for what code imports: beside its file, or below the working folder."""
     return real(Path(where)).parent if _is_file(where) else Path.cwd()
 
 
@@ -75,10 +76,10 @@ def _from_file(file: Path) -> ModuleType:
     name = f"activmask_user_code_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Dataclasses and the like look for the module they are defined in.
-    spec.loader.exec_module(module)
+    # Not by the loader, which may take what it once compiled for a file of the same second and length.
+    exec(compile(file.read_bytes(), str(file), "exec"), vars(module))  # noqa: S102 - the user named it
     return module
 
 
@@ -96,7 +97,7 @@ def _by_name(where: str) -> ModuleType:
 
 
 @contextmanager
-def _looked_in(folder: Path) -> Iterator[None]:
+def looked_in(folder: Path) -> Iterator[None]:
     """Python looks for modules in a folder too, first, as it does for a script's own."""
     sys.path.insert(0, str(folder))
     try:

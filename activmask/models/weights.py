@@ -1,4 +1,4 @@
-"""Weights that others saved: safetensors files, read strictly.
+"""Weights that others saved, taken over strictly.
 
 Shapes: C channels, K classes.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from activmask.ground.errors import PATH, CheckpointError
-from activmask.runs.tensor_file import read_safetensors
+from activmask.models.fitting import first_convolution, fitted_kernel
 
 PICKLED = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".tar")
 """How files end that can run code when they are read."""
@@ -35,16 +35,50 @@ def refuse_pickled(path: Path) -> None:
     )
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+def start_from(
+    network: nn.Module, weights: Mapping[str, Tensor], path: Path, whose: str, *, head: str, channels: int
+) -> list[str]:
+    """Have a network start from weights that were trained elsewhere, in place.
+
+    The kernel of its first convolution is summed over colours, or shared out to them, where its images have
+    other channels. The last layer is taken over where it has as many outputs, and stays as it was drawn
+    otherwise; the second classifiers that some networks have in training are left out. Everything else must
+    be there, and nothing more.
+
+    Args:
+        network: is changed in place.
+        weights: by name, as in `load_weights`.
+        path: of the file that they were read from, or what stands for it.
+        whose: what the network is called.
+        head: the name of its last layer.
+        channels: C of the images.
+
+    Returns:
+        Clauses on what was taken over and what was not.
 
     Raises:
-        CheckpointError: it is missing, damaged or pickled.
+        CheckpointError: names or shapes are others.
     """
-    refuse_pickled(path)
-    if not path.is_file():
-        raise CheckpointError(f"there is no file of weights {PATH}", path=path)
-    return read_safetensors(path)[0]
+    expected = network.state_dict()
+    named, notes = _without_prefix(weights, expected)
+    second = [name for name in named if name not in expected and "aux" in name.lower()]
+    taken = {name: tensor for name, tensor in named.items() if name not in second}
+    first = f"{first_convolution(network)[0]}.weight"
+    kernel = taken.get(first)
+    if kernel is not None and kernel.ndim == 4 and {kernel.shape[1], channels} == {1, 3}:
+        taken[first] = fitted_kernel(kernel, channels)
+        how = "summed to one" if channels == 1 else "shared out to three"
+        notes.append(f"{first} of {kernel.shape[1]} channels is {how}")
+    of_head = [name for name in expected if f"{name}.".startswith(f"{head}.")]
+    other = [name for name in of_head if name not in taken or taken[name].shape != expected[name].shape]
+    if other:
+        taken |= {name: expected[name] for name in of_head}
+    load_weights(network, taken, path, whose)
+    left = [*(of_head if other else []), *second]
+    count = len(named) - len([name for name in left if name in named])
+    whole = f"{count} of the {len(named)} tensors of {path} are taken over"
+    drawn = f"the last layer {head} is new" if other else f"the last layer {head} among them"
+    return [f"{whole}, {drawn}{f'; not taken: {_some(left)}' if left else ''}", *notes]
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, whose: str) -> list[str]:

@@ -1,0 +1,234 @@
+"""Images, masks and labels from arrays, NumPy's or torch's, with all that is known of them checked.
+
+Shapes: N images, C channels, H x W pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from activmask.data.files.likeness import is_missing
+from activmask.data.samples import Samples
+from activmask.data.splits import SPLITS
+from activmask.data.subjects import find_straddler
+from activmask.ground.errors import DataError, UsageError
+
+_LARGEST = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+_TWELVE_BITS = 4095
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldImages:
+    """A data set in memory."""
+
+    samples: Samples
+    """All images."""
+    splits: tuple[str, ...] | None
+    """(N,) train, valid or test, where that is told."""
+    class_names: tuple[str, ...]
+    """Of classes 0, 1, ...; empty where labels are numbers."""
+    notes: tuple[str, ...]
+    """Sentences on what was done to their values."""
+
+
+def held_images(data: Sequence[Any]) -> HeldImages:
+    """A data set of arrays.
+
+    Args:
+        data: images, masks, labels, subjects and, if they are told, splits, NumPy or torch. Images
+            (N, C, H, W) or (N, H, W), uint8, uint16 or bool, which are divided by their type's largest value,
+            or floats in [0, 1]; masks (N, H, W) of True or 1 inside, None where there is none;
+            labels (N,) whole numbers or texts; subjects (N,), whom each image shows; splits (N,) train, valid
+            or test.
+
+    Raises:
+        UsageError: they do not fit each other.
+        DataError: values that no image, mask or label can have.
+    """
+    if not isinstance(data, tuple | list) or not 4 <= len(data) <= 5:
+        found = f"{len(data)} of them" if isinstance(data, tuple | list) else f"a {type(data).__name__}"
+        raise UsageError("data must be (images, masks, labels, subjects), perhaps with splits", found=found)
+    images, masks, labels, subjects, *told = data
+    pixels, notes = images_in(images)
+    n, _, height, width = pixels.shape
+    regions, has_mask = masks_in(masks, n, (height, width))
+    truth = as_array(labels)
+    if truth.shape != (n,):
+        raise UsageError(f"there must be a label for each of {n} images", found=tuple(truth.shape))
+    numbers, names = classes_in(truth, None)
+    if subjects is None:
+        raise UsageError(
+            "data must say whom each image shows, so that nobody's images fall in two splits",
+            advice="give subjects; range(len(images)) where each image shows somebody else",
+        )
+    people = texts_in("subjects", subjects, n)
+    samples = Samples(
+        images=pixels,
+        masks=regions,
+        has_mask=has_mask,
+        labels=numbers,
+        subjects=people,
+        sites=("",) * n,
+        names=tuple(f"{k:0{len(str(n))}d}" for k in range(n)),
+    )
+    return HeldImages(
+        samples=samples,
+        splits=splits_in(told[0] if told else None, n, people),
+        class_names=() if truth.dtype.kind in "biuf" else names,
+        notes=tuple(notes),
+    )
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """NumPy's form of an array or a tensor."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def images_in(images: Any) -> tuple[Tensor, list[str]]:
+    """Images float32 (N, C, H, W) in [0, 1], and what was done to their values.
+
+    Raises:
+        UsageError: they have another shape.
+        DataError: they have values that no image can have.
+    """
+    values = as_array(images)
+    if values.ndim == 3:
+        values = values[:, None]
+    if values.ndim != 4 or 0 in values.shape:
+        last = " (channels come second)" if values.ndim == 4 else ""
+        raise UsageError(
+            f"images must be (N, C, H, W) or (N, H, W){last}", found=f"an array {tuple(values.shape)}"
+        )
+    if values.shape[-1] in {1, 3} and values.shape[1] not in {1, 3}:
+        raise UsageError(
+            "images must have their channels second, (N, C, H, W)",
+            found=tuple(values.shape),
+            advice="transpose them: images.transpose(0, 3, 1, 2)",
+        )
+    if values.dtype.kind == "f":
+        return _unit(values), []
+    if values.dtype not in _LARGEST:
+        raise DataError(
+            "images must be uint8, uint16, bool or floats in [0, 1]",
+            found=str(values.dtype),
+            advice="divide them by the largest value that they can have",
+        )
+    largest, top = _LARGEST[values.dtype], int(values.max())
+    notes = []
+    if values.dtype != np.bool_:
+        notes.append(f"Images of {values.dtype} were divided by {largest:,}; their largest value is {top:,}.")
+    if values.dtype == np.uint16 and top <= _TWELVE_BITS:
+        notes.append("Their values would fit 12 bits: if they are of 12 bits, give images / 4095.")
+    return torch.from_numpy((values / np.float32(largest)).astype(np.float32)), notes
+
+
+def _unit(values: NDArray[Any]) -> Tensor:
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 1):
+        raise DataError(
+            "images of floats must lie in [0, 1]",
+            found=f"{low:g} to {high:g}",
+            advice="divide them by the largest value that they can have, and let preprocess do the rest",
+        )
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+
+
+def masks_in(masks: Any, n: int, sides: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Masks bool (N, 1, H, W), all True where there is none, and which images have one, bool (N,).
+
+    Raises:
+        UsageError: they are not as many or as large as the images.
+        DataError: they hold other values than 0 and 1.
+    """
+    regions, has_mask = torch.ones(n, 1, *sides, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
+    if masks is None:
+        return regions, has_mask
+    if len(masks) != n:
+        raise UsageError(f"there must be a mask, or None, for each of {n} images", found=len(masks))
+    for k, mask in enumerate(masks):
+        if mask is None:
+            continue
+        values = as_array(mask)
+        values = values[0] if values.ndim == 3 and len(values) == 1 else values
+        if values.shape != sides:
+            raise UsageError(
+                f"the mask of image {k} must be as large as its image", expected=sides, found=values.shape
+            )
+        if not np.isin(values, (0, 1)).all():
+            raise DataError(
+                f"the mask of image {k} must hold True or 1 inside and False or 0 outside, and nothing else"
+            )
+        regions[k, 0], has_mask[k] = torch.from_numpy(values.astype(np.bool_)), True
+    return regions, has_mask
+
+
+def texts_in(what: str, values: Sequence[object] | None, n: int) -> tuple[str, ...]:
+    """(N,) as texts; empty without values (raises UsageError where they are not so many)."""
+    if values is None:
+        return ()
+    found = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
+    if len(found) != n:
+        raise UsageError(f"there must be one value of {what} for each of {n} images", found=len(found))
+    return tuple("" if value is None else str(value) for value in found)
+
+
+def known_texts(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Texts, those empty that stand for what is not known."""
+    return tuple("" if is_missing(text) else text for text in texts)
+
+
+def splits_in(values: Sequence[str] | None, n: int, subjects: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The split of each image, if they are told.
+
+    Raises:
+        UsageError: one is none.
+        DataError: somebody's images fall in two.
+    """
+    splits = texts_in("splits", values, n)
+    if not splits:
+        return None
+    wrong = sorted(set(splits) - set(SPLITS))
+    if wrong:
+        raise UsageError("a split must be train, valid or test", found=repr(wrong[0]))
+    pair = find_straddler(subjects, splits) if subjects else None
+    if pair is not None:
+        i, j = pair
+        raise DataError(
+            f"subject {subjects[j]!r} is in {splits[j]} and in {splits[i]}; nobody's images may fall in two "
+            "splits"
+        )
+    return splits
+
+
+def classes_in(labels: NDArray[Any], names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:
+    """Class numbers, int64 (N,), and what they are called (raises UsageError or DataError)."""
+    if labels.dtype.kind == "f":
+        if not (labels == np.round(labels)).all():
+            raise DataError("labels must be whole numbers or texts", found=str(labels.dtype))
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind in "biu":
+        return _numbered(labels.astype(np.int64), names)
+    texts = [str(label) for label in labels.tolist()]
+    known = list(names) if names is not None else sorted(set(texts))
+    foreign = sorted(set(texts) - set(known))
+    if foreign:
+        raise UsageError(
+            f"the label {foreign[0]!r} is none of the classes", expected=", ".join(map(repr, known))
+        )
+    number = {name: k for k, name in enumerate(known)}
+    return torch.tensor([number[text] for text in texts]), tuple(known)
+
+
+def _numbered(labels: NDArray[np.int64], names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:
+    classes = int(labels.max()) + 1 if names is None else len(names)
+    if labels.min() < 0 or labels.max() >= classes:
+        raise UsageError(
+            f"labels must be 0 to {max(classes, 1) - 1}", found=f"{labels.min()} to {labels.max()}"
+        )
+    known = tuple(str(k) for k in range(max(classes, 2))) if names is None else tuple(names)
+    return torch.from_numpy(labels), known

@@ -1,0 +1,57 @@
+"""What a card and a note say of the originals that a table lists, and in which order they are read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from activmask.data.recipe import MOST_LETTERS
+from activmask.data.sources.folder.plan import Item
+from activmask.data.sources.folder.volumes import VolumeRules
+from activmask.ground.errors import UsageError
+
+
+def by_volume(items: Sequence[Item]) -> list[Item]:
+    """The items, slices of one volume beside each other, so that it is read once."""
+    first: dict[object, int] = {}
+    for number, item in enumerate(items):
+        first.setdefault(_source(item), number)
+    return sorted(items, key=lambda item: first[_source(item)])
+
+
+def _source(item: Item) -> object:
+    return item.name if item.slice_number is None else (item.image, item.mask)
+
+
+def formats(items: Sequence[Item], rules: VolumeRules) -> dict[str, Any]:
+    """What a card says of originals that are no pictures; nothing where all are."""
+    found = sorted({item.kind for item in items} - {"picture"})
+    return ({"formats": found} if found else {}) | (rules.card() if "NIfTI" in found else {})
+
+
+def dicom_note(items: Sequence[Item]) -> str:
+    """How DICOM files became images, as a sentence; empty without one."""
+    count = sum(item.kind == "DICOM" for item in items)
+    if not count:
+        return ""
+    who = "1 DICOM file is" if count == 1 else f"{count} DICOM files are"
+    return (
+        f"{who} shown as by a viewer (rescale, first window, MONOCHROME1 inverted) and scaled each from its "
+        "own range, so values such as HU do not compare between them"
+    )
+
+
+def columns_note(left_out: Sequence[str]) -> str:
+    """Which columns of the table are not kept, as a sentence; empty where all are."""
+    if not left_out:
+        return ""
+    return (
+        f"the table's {', '.join(map(repr, left_out))} is not kept, as a column of that name means a "
+        "picture to programs that read data sets; call it otherwise to keep it"
+    )
+
+
+def named(name: str, title: str) -> dict[str, str]:
+    """What a card says of the data set's own name; nothing where it has none."""
+    for what, text in (("name", name), ("title", title)):
+        if len(text) > MOST_LETTERS:
+            raise UsageError(f"the {what} must have at most {MOST_LETTERS} letters", found=len(text))
+    return ({"name": name} if name else {}) | ({"title": title} if title else {})

@@ -1,0 +1,85 @@
+"""Kernels are compiled before they are needed, each once, and launched as ever afterwards."""
+
+from types import SimpleNamespace
+
+import torch
+
+from activmask.kernels.ahead import compiled_ahead, compiles_ahead, launch, prepare
+from activmask.kernels.convolution import forms, reference
+
+
+class Kernel:
+    """As Triton's are called."""
+
+    def __init__(self, constants: tuple[str, ...] = (), names: str = "tensor size") -> None:
+        self.params = [
+            SimpleNamespace(is_constexpr=name in constants, do_not_specialize=False) for name in names.split()
+        ]
+        self.compiled, self.launched, self.loaded = [], [], []
+
+    def warmup(self, *arguments, grid, **options):
+        self.compiled.append((arguments, grid, options))
+        return self
+
+    @property
+    def run(self):
+        self.loaded.append(self.compiled[-1])
+
+    def __getitem__(self, grid):
+        return lambda *arguments, **options: self.launched.append((arguments, grid, options))
+
+
+def test_what_is_compiled_ahead_is_compiled_once_and_not_launched():
+    kernel, tensor = Kernel(), torch.zeros(4)
+    with compiled_ahead(2):
+        assert compiles_ahead()
+        for size in (32, 48, 7, 9, 1):
+            launch(kernel, [3], tensor, size, num_warps=4)
+        launch(kernel, [3], tensor, 16, num_warps=8)
+        launch(kernel, [3], tensor.double(), 16, num_warps=8)
+    assert not compiles_ahead()
+    # Sizes that are divisible by 16, those that are not, and 1; other options and types.
+    sizes = sorted((size, options["num_warps"]) for (_, size), _, options in kernel.compiled)
+    assert sizes == [(1, 4), (7, 4), (16, 8), (16, 8), (32, 4)]
+    assert {type(given) for (given, _), _, _ in kernel.compiled} == {torch.dtype}
+    assert len(kernel.loaded) == 5
+    assert not kernel.launched
+
+
+def test_a_constant_is_compiled_for_each_of_its_values():
+    kernel = Kernel(constants=("size",))
+    with compiled_ahead(2):
+        for size in (32, 48):
+            launch(kernel, (1,), torch.zeros(4), size)
+    assert len(kernel.compiled) == 2
+
+
+def test_afterwards_kernels_are_launched():
+    kernel, tensor = Kernel(), torch.zeros(4)
+    launch(kernel, [3, 2], tensor, 32, num_warps=4)
+    assert kernel.launched == [((tensor, 32), (3, 2), {"num_warps": 4})]
+    assert not kernel.compiled
+
+
+def test_what_cannot_be_compiled_is_told_by_its_launch_alone():
+    class Refused(Kernel):
+        def warmup(self, *_arguments, **_options):
+            raise RuntimeError("no such instruction")
+
+    with compiled_ahead(1):
+        launch(Refused(), (1,), torch.zeros(4), 1)
+        prepare(lambda: 1 / 0)
+
+
+def test_a_convolution_is_computed_by_the_library_meanwhile(monkeypatch):
+    asked = []
+    monkeypatch.setattr(forms, "prepare", asked.append)
+    monkeypatch.setattr(forms, "HAS_TRITON", True)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True, raising=False)
+    images = torch.rand(2, 4, 5, 5).to(memory_format=torch.channels_last)
+    weight = torch.rand(6, 2, 3, 3)
+    how = (1, 1), (1, 1), (1, 1), 2
+    with compiled_ahead(1):
+        found = forms.conv2d(images, weight, None, *how)
+    assert torch.equal(found, reference.conv2d(images, weight, None, *how))
+    assert len(asked) == 1

@@ -1,0 +1,75 @@
+"""How often something is found where there is nothing to find: scores drawn without regard to labels."""
+
+import numpy as np
+import pytest
+import torch
+
+from activmask.auditing.conditions.mask_baseline import MaskBaseline
+from activmask.auditing.conditions.rows import ConditionRow, Estimate
+from activmask.auditing.conditions.verdict import verdict
+from activmask.auditing.conditions.versions import CONDITIONS
+from activmask.evaluation.bootstrap import subject_resamples
+from activmask.evaluation.resampled import counted, ends, resampled_auc
+from activmask.evaluation.scores import chance_distance, chance_over_subjects, macro_auc
+from activmask.evaluation.verdict import verdict as verdict_of_shuffles
+
+AUDITS, SUBJECTS = 400, 20
+
+MOST = 31
+"""Of 400 in which something is found, where it is in 5 %: more are had in 1 of 200 such series."""
+
+JUDGING = ("full", "inside only", "outside only")
+
+
+def _rows(found):
+    return [
+        ConditionRow(
+            condition=one.name,
+            draws=1,
+            auc=found.get(one.name, found["full"]),
+            auc_spread=None,
+            auc_change=None,
+            accuracy=None,
+            accuracy_change=None,
+        )
+        for one in CONDITIONS
+    ]
+
+
+@pytest.mark.process
+def test_a_model_that_reads_nothing_is_found_to_read_something_in_five_percent():
+    truth = np.arange(SUBJECTS) % 2
+    subjects = np.array([f"p{i}" for i in range(SUBJECTS)], dtype=object)
+    counts = counted(subject_resamples(truth, subjects, seed=0), SUBJECTS)
+    chance = chance_distance(torch.from_numpy(truth), 2)
+    masks = MaskBaseline(area=Estimate(value=0.5, low=0.4, high=0.6), place=None)
+    rng = np.random.default_rng(0)
+    uncorrected, by_intervals, by_chance = 0, 0, 0
+    for _ in range(AUDITS):
+        found = {}
+        for name in JUDGING:
+            score = rng.standard_normal(SUBJECTS)
+            values = np.stack([-score, score], axis=1)
+            auc = macro_auc(values, truth)
+            low, high = ends(resampled_auc(values, truth, counts), auc)
+            found[name] = Estimate(value=auc, low=low, high=high)
+        aucs = [found[name].value for name in JUDGING]
+        audited = verdict(_rows(found), masks, subjects=SUBJECTS, chance_distance=chance)
+        evaluated = verdict_of_shuffles(*aucs, mask_area=0.5, chance_distance=chance)
+        uncorrected += any(one.area().informs(chance) for one in found.values())
+        by_intervals += audited.finding != "cannot be told"
+        by_chance += evaluated.finding != "cannot be told"
+    assert uncorrected > 40
+    assert by_intervals <= MOST
+    assert by_chance <= MOST
+
+
+def test_images_of_one_subject_that_are_ranked_alike_are_no_evidence_of_each_other():
+    rng, subjects, each = np.random.default_rng(0), 20, 6
+    whose = [f"p{i}" for i in range(subjects) for _ in range(each)]
+    truth = np.arange(subjects).repeat(each) % 2
+    chance = chance_over_subjects(truth, whose, 2)
+    scores = rng.standard_normal((AUDITS, subjects)).repeat(each, axis=1)
+    distances = np.array([abs(macro_auc(np.stack([-one, one], axis=1), truth) - 0.5) for one in scores])
+    assert (distances > chance).sum() <= MOST
+    assert (distances > chance_distance(torch.from_numpy(truth), 2)).sum() > AUDITS / 3
