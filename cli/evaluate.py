@@ -9,6 +9,7 @@ from activmask.runs.description import Device
 from activmask.runs.selection import Epoch
 
 from .code_option import Code
+from .completion import among
 from .console import err, failures_as_sentences, others_talk_aside, write
 from .progress import counting
 from .table_file import check_table_place, write_table
@@ -39,6 +40,7 @@ def evaluate(
         typer.Option(
             help="train, valid or test: of a run's own data as it was written down in training, of other "
             "data by its own column (without one, all of it is test).",
+            autocompletion=among(lambda: ("train", "valid", "test")),
             rich_help_panel="Data",
         ),
     ] = "test",

@@ -13,6 +13,7 @@ from activmask.saliency.choices import HEAT, AskedSplit, ColourMap
 from activmask.saliency.methods import METHODS, USUAL_METHOD
 
 from .code_option import Code
+from .completion import among
 from .console import err, failures_as_sentences, others_talk_aside, write
 from .late import with_help
 from .progress import waiting
@@ -63,9 +64,7 @@ def saliency(
     ] = None,
     method: Annotated[
         str,
-        typer.Option(
-            rich_help_panel="What to explain",
-        ),
+        typer.Option(autocompletion=among(lambda: METHODS), rich_help_panel="What to explain"),
     ] = USUAL_METHOD,
     target: Annotated[
         int | None,

@@ -9,6 +9,7 @@ from activmask.experiments.grid import FURTHER, NAMED
 from activmask.ground.limits import COUNTS, PROCESSES
 from activmask.runs.description import Device
 
+from .completion import among
 from .console import TRAINING_FAILED, err, failures_as_sentences, out, write
 from .ranges import number
 from .shell import command_line
@@ -25,7 +26,11 @@ _MACHINE = "Machine"
 
 def sweep(
     grid: Annotated[
-        str, typer.Argument(help=f"{', '.join((*NAMED, *FURTHER))}, or a TOML file of your own.")
+        str,
+        typer.Argument(
+            help=f"{', '.join((*NAMED, *FURTHER))}, or a TOML file of your own.",
+            autocompletion=among(lambda: (*NAMED, *FURTHER)),
+        ),
     ],
     *,
     seeds: Annotated[

