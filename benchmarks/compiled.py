@@ -85,7 +85,7 @@ def convolution_launches(layer: Layer, precision: str) -> list[tuple[str, Launch
         named += [(words if k == 0 else f"{words}, adding up", launch) for k, launch in enumerate(launches)]
     with recorded(form) as launches:
         form.bias_gradient(gradient)
-    return named + [(launch.kernel.__name__.strip("_").replace("_", " "), launch) for launch in launches]
+    return named + list(zip(("bias gradient", "bias gradient, adding up"), launches, strict=True))
 
 
 def normalisation_launches(channels: int, size: int, precision: str) -> list[tuple[str, Launch]]:

@@ -23,6 +23,11 @@ from activmask.training.graphs.replay import collect, run_ahead
 from activmask.training.replicas.epoch import epoch_row, train_epoch
 from activmask.training.replicas.replica import Replica, new_replica
 from activmask.training.replicas.watcher import Silent
+from activmask.training.stacks.capture import StackedEpoch, launch, record_stacked, unrecorded
+from activmask.training.stacks.first_step import compile_kernels, why_another_step
+from activmask.training.stacks.group import new_group, why_not_grouped
+from activmask.training.stacks.train import collect as stacked_collect
+from activmask.training.stacks.train import stacks_on, wait_for
 from benchmarks.figure import Effort
 from benchmarks.floors import copy_work, epoch_flops, matrix_work, network
 from benchmarks.good_eager import good_epoch, new_good_eager
@@ -92,7 +97,7 @@ def own_data(effort: Effort) -> Iterator[dict[str, Any]]:
 def ours(config: RunConfig, effort: Effort, replicas: int = 1) -> Contestant:
     """Images a second of whole epochs of so many seeds, as `train` runs and scores them."""
     own = _replicas(config, effort, replicas)
-    work = _step_by_step(own) if why_not_recorded(own) else _replayed(own)
+    work = _step_by_step(own) if why_not_recorded(own) else _stacked(own) or _replayed(own)
 
     def epochs() -> float:
         set_up_arithmetic(effort.device, precision=config.training.precision)
@@ -103,6 +108,35 @@ def ours(config: RunConfig, effort: Effort, replicas: int = 1) -> Contestant:
 
 def _step_by_step(replicas: list[Replica]) -> Callable[[], float]:
     return lambda: float(sum(_our_epoch(replica) for replica in replicas))
+
+
+def _stacked(replicas: list[Replica]) -> Callable[[], float] | None:
+    """As on CUDA where seeds can be one network: likewise; None where they cannot."""
+    if len(replicas) == 1 or not stacks_on(replicas[0].device) or why_not_grouped(replicas):
+        return None
+    group = new_group(replicas)
+    try:
+        compile_kernels(group)
+        if why_another_step(group):
+            return None
+        first = unrecorded(group)
+        _launched(first, 1)
+        recording = record_stacked(group)
+    except RuntimeError:
+        return None
+
+    def work() -> float:
+        _launched(recording, AHEAD)
+        return float(AHEAD * sum(len(replica.train) for replica in replicas))
+
+    return work
+
+
+def _launched(epoch: StackedEpoch, count: int) -> None:
+    for _ in range(count):
+        launch(epoch)
+    wait_for(epoch)
+    stacked_collect(epoch, 1.0, Silent())
 
 
 def _replayed(replicas: list[Replica]) -> Callable[[], float]:

@@ -241,6 +241,7 @@ def audit(
                 told=told,
             )
         _print(audited, as_json=as_json)
+        _note_order(audited, model, class_outputs)
         if predictions is not None:
             write_table(predictions, predictions_sheet(audited), "table of predictions")
             err.print(f"wrote {predictions}")
@@ -272,6 +273,23 @@ def _print(audited: "Audited", *, as_json: bool) -> None:
     from .audit_tables import print_audit
 
     print_audit(audited)
+
+
+def _note_order(audited: "Audited", model: str, class_outputs: str | None) -> None:
+    """Say how to name the other order of classes, where the AUC of two lies surely below chance."""
+    from activmask.auditing.audit import own_checkpoint
+
+    if audited.labels or len(audited.material.class_names) != 2 or class_outputs is not None:
+        return
+    auc: Any = audited.clinic.questions[0].auc if audited.clinic is not None else None
+    if audited.conditions is not None and audited.conditions.rows:
+        auc = audited.conditions.rows[0].auc
+    if auc is None or auc.high is None or auc.high >= 0.5 or own_checkpoint(model) is not None:
+        return
+    err.print(
+        f"note: the AUC of {auc.value:.2f} (95 % {auc.low:.2f} to {auc.high:.2f}) lies below chance: where "
+        "the model numbers the two classes the other way round, --class-outputs 1,0 says so"
+    )
 
 
 def _write(audited: "Audited", folder: Path) -> None:

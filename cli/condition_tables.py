@@ -68,12 +68,15 @@ def _between(one: "Estimate", form: str = ".3f") -> str:
 def _baseline(found: "Conditions") -> list[str]:
     if found.baseline is None:
         return []
-    area, place = found.baseline.area, found.baseline.place
-    told = "not available" if place is None else f"{place.value:.3f} (95 % {_between(place)})"
+    area = found.baseline.area
+    place, outline = (
+        "not available" if one is None else f"{one.value:.3f} (95 % {_between(one)})"
+        for one in (found.baseline.place, found.baseline.outline)
+    )
     return [
         f"SD: over {found.draws} draws; blurred: sigma {found.blur_px:g} px; 95 %: bootstrap of subjects.",
         f"The masks alone, without an image: AUC of their area {area.value:.3f} (95 % {_between(area)}), of "
-        f"area and place {told}.",
+        f"area and place {place}, of their outlines {outline}.",
     ]
 
 

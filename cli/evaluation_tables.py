@@ -22,6 +22,10 @@ def print_tables(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable
     """Print scores, sites, the audit with its verdicts, where networks look, what a shortcut adds."""
     spreads = across_seeds(evaluated, unreadable)
     print_table(_scores(evaluated, spreads))
+    for positive, negative in dict.fromkeys(
+        (one.class_names[1], one.class_names[0]) for one in evaluated if len(one.class_names) == 2
+    ):
+        out.print(f"An AUC above 0.5 ranks {positive!r} (class 1) above {negative!r} (class 0).")
     if any(one.evaluation.sites for one in evaluated):
         print_table(_sites(evaluated))
     if any(one.evaluation.audit.rows for one in evaluated):

@@ -32,7 +32,7 @@ def print_duplicates(found: "Duplicates") -> None:
 
 
 def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, object] | None = None) -> None:
-    """The command that trains on the data set, or why there is none yet.
+    """The command that audits with the data set, and the one that trains on it, or why there is none yet.
 
     Args:
         data: the data set's folder; a command's usual place needs no flag.
@@ -43,6 +43,8 @@ def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, obj
     from activmask.training.readiness import refusal
 
     settings = {**before, "data": str(data), **(after or {})}
+    audit = command_line("activmask", "audit", "--data", data, "--model", "net.py:make")
+    out.print(f"to audit a classifier that you have: {audit}")
     refused = refusal(make_config(**settings))
     if refused is not None:
         out.print(f"training cannot begin with these images: {refused}")

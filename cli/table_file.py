@@ -13,15 +13,18 @@ def check_table_place(path: Path, flag: str, data: Path | None = None) -> None:
 
     Raises:
         UsageError: it is a folder, lies in none, is no .csv or the data set's own.
+        DataError: the file system refuses.
     """
     from activmask.data.dataset import TABLE_FILE
     from activmask.ground.errors import PATH, UsageError
+    from activmask.ground.folders import check_writable
     from activmask.ground.places import real
 
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"{PATH} cannot be written: give {flag} a file in a folder that exists", path=path)
     if path.suffix.lower() != ".csv" or (data is not None and real(path) == real(data / TABLE_FILE)):
         raise UsageError(f"{PATH} cannot be the table: give {flag} another file, .csv", path=path)
+    check_writable(path, "table")
 
 
 def write_table(path: Path, content: bytes, what: str) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from activmask.kernels.adam import parts_of, reference
 from activmask.kernels.adam import triton as form
+from activmask.kernels.adam.forms import check_agreement
 
 pytestmark = pytest.mark.process  # Triton compiles by other programs.
 
@@ -58,3 +59,15 @@ def test_a_stopped_seed_stays_to_the_bit_and_the_others_do_not_know_of_it(poison
         three = (each[index].split(CHUNKS) for each in (before, going, halted))
         for part, (was, goes, now) in enumerate(zip(*three, strict=True)):
             assert torch.equal(now, was if part % SEEDS == 1 else goes)
+
+
+def test_compared_with_the_reference_it_agrees_and_a_wrong_form_does_not():
+    device = torch.device(DEVICE)
+    check_agreement(form.adam, device)
+
+    def wrong(weights: Tensor, *rest) -> None:
+        form.adam(weights, *rest)
+        weights[-1] += 1e-3
+
+    with pytest.raises(ArithmeticError, match="differ"):
+        check_agreement(wrong, device)

@@ -51,6 +51,7 @@ CASES = {
     "head": Case(networks=1, inside=20, outside=1, kernel=(1, 1), padding=(0, 0)),
     "uneven": Case(inside=4, outside=18, stride=(2, 1), padding=(0, 1)),
     "many channels out": Case(inside=17, outside=50, size=(4, 3), kernel=(1, 2), padding=(0, 1)),
+    "weight turned round": Case(inside=5, outside=32, size=(5, 4), kernel=(2, 3), stride=(2, 1)),
     "stride above the kernel": Case(inside=16, outside=3, kernel=(2, 1), stride=(3, 2), padding=(0, 0)),
     "no pixels of a phase": Case(inside=16, outside=2, size=(1, 4), stride=(2, 2)),
 }  # fmt: skip
@@ -142,7 +143,11 @@ def test_all_three_equal_float64(name):
 
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
 @pytest.mark.parametrize(
-    "name", ["few channels", "many channels", "stem", "stride that leaves a rest", "many channels out"]
+    "name",
+    [
+        *("few channels", "many channels", "stem", "stride that leaves a rest", "many channels out"),
+        "weight turned round",
+    ],
 )
 def test_other_products_equal_float64_as_far_as_they_round(name, precision):
     check(CASES[name], precision)

@@ -43,6 +43,12 @@ def halved(images):
 """
 READS = """
 from audited_models import ReadsTheCorner as make
+
+class Turned(make):
+    def forward(self, images):
+        return super().forward(images).flip(1)
+
+turned = Turned
 """
 CLASSES = {"class_names": ("healthy", "ill")}
 QUICK = ("--without", "leaks", "--without", "looks", "--draws", 1)
@@ -51,7 +57,8 @@ QUICK = ("--without", "leaks", "--without", "looks", "--draws", 1)
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     root = write_folder(tmp_path_factory.mktemp("audit"))
-    told("prepare-folder", "images", "--masks", "masks", "--labels", "labels.csv", "--out", "own", cwd=root)
+    command = ("prepare-folder", "images", "--masks", "masks", "--labels", "labels.csv", "--out", "own")
+    assert "activmask audit --data own --model net.py:make\n" in told(*command, cwd=root).stdout
     (root / "net.py").write_text(NET)
     (root / "reads.py").write_text(READS)
     save_file(ReadsTheCorner().state_dict(), root / "reads.safetensors")
@@ -158,6 +165,19 @@ def test_a_checkpoint_of_ours_is_audited_on_the_data_it_is_told(place):
     assert other.name in refused.stderr
 
 
+def test_an_auc_below_chance_names_the_flag_that_turns_the_classes_round(place):
+    command = ("audit", "--data", "own", "--model", "reads.py:turned", "--weights", "reads.safetensors")
+    turned = told(*command, "--json", *QUICK, cwd=place)
+    assert json.loads(turned.stdout)["conditions"]["rows"][0]["auc"]["value"] == 0
+    note = (
+        "lies below chance: where the model numbers the two classes the other way round, --class-outputs 1,0"
+    )
+    assert note in " ".join(turned.stderr.split())
+    right = told(*command, "--class-outputs", "1,0", "--json", *QUICK, cwd=place)
+    assert json.loads(right.stdout)["conditions"]["rows"][0]["auc"]["value"] == 1
+    assert "below chance" not in right.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -171,6 +191,13 @@ def test_a_checkpoint_of_ours_is_audited_on_the_data_it_is_told(place):
         (("--data", "own", "--model", "net.py:make", "--preprocess", "x"), 2, "file.py:function"),
         (("--data", "own", "--model", "net.py:make", "--without", "lokks"), 2, "no part 'lokks'"),
         (("--data", "own", "--model", "net.py:make", "--report", "images"), 2, "not a page of an audit"),
+        (("--data", "own", "--model", "net.py:make", "--report", "labels.csv/page"), 3, "page of an audit"),
+        (("--data", "own", "--model", "net.py:make", "--report", "x" * 300), 3, "name too long"),
+        (
+            ("--data", "own", "--model", "net.py:make", "--predictions", f"{'x' * 300}.csv"),
+            3,
+            "name too long",
+        ),
         (("--data", "own", "export"), 2, "stands before the command export"),
     ],
 )
@@ -178,6 +205,8 @@ def test_wrong_words_get_one_sentence(place, arguments, code, said):
     result = told("audit", *arguments, cwd=place, code=code)
     assert said in " ".join((result.stderr + result.stdout).split())
     assert "Traceback" not in result.stderr
+    # Refused before anything was computed, so nothing was found.
+    assert "Verdict" not in result.stdout
 
 
 def test_help_and_the_commands_beside_it(place):

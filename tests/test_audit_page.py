@@ -116,3 +116,31 @@ def test_it_never_scrolls_sideways(browser, page, width, dark):
     emulate(browser, width=width, dark=dark)
     wide, inner = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
     assert wide <= inner == width
+
+
+LAST_CELLS = """
+return [...document.querySelectorAll("table")].map(table => {
+    const box = table.closest(".scroll");
+    box.scrollLeft = box.scrollWidth;
+    const row = table.tBodies[0].rows[0], edge = box.getBoundingClientRect();
+    const first = row.cells[0].getBoundingClientRect();
+    const last = row.cells[row.cells.length - 1].getBoundingClientRect();
+    return {
+        wide: box.scrollWidth > box.clientWidth,
+        scrolled: box.scrollLeft > 0,
+        inside: edge.left >= 0 && edge.right <= innerWidth,
+        whole: last.left >= first.right - 1 && last.right <= edge.right + 1,
+    };
+});
+"""
+
+
+def test_on_a_telephone_wide_tables_scroll_in_their_box_to_the_whole_last_column(browser, page):
+    browser.get(page.as_uri())
+    emulate(browser, width=400)
+    tables = browser.execute_script(LAST_CELLS)
+    assert sum(one["wide"] for one in tables) >= 2
+    for one in tables:
+        assert one["inside"]
+        assert one["scrolled"] == one["wide"]
+        assert one["whole"]

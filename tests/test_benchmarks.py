@@ -14,7 +14,7 @@ from activmask.kernels.activation_distance import reference
 from activmask.models.output import ModelOutput
 from activmask.objectives.step import step_terms
 from activmask.runs.making import make_config
-from benchmarks import good_eager, paper_loop, speed
+from benchmarks import good_eager, paper_loop, speed, training_contestants
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.command import run
 from benchmarks.figure import Effort, Figure
@@ -204,6 +204,17 @@ def test_the_plain_loop_collects_memory_every_step_unless_told_not_to(collect, t
     assert paper_loop.paper_epoch(loop) == 48
     assert len(calls) == times
     assert not any(torch.equal(a, b) for a, b in zip(before, loop.model.parameters(), strict=True))
+
+
+def test_seeds_that_can_be_one_network_are_clocked_as_one(crosses, monkeypatch):
+    config = make_config(data=str(crosses), model="cnn", width=2, batch_size=16, device="cpu")
+    replicas = training_contestants._replicas(config, Effort(device=torch.device("cpu")), 2)
+    assert training_contestants._stacked(replicas) is None
+    monkeypatch.setattr(training_contestants, "stacks_on", lambda _device: True)
+    work = training_contestants._stacked(replicas)
+    images = training_contestants.AHEAD * sum(len(replica.train) for replica in replicas)
+    assert work() == images
+    assert [replica.next_epoch for replica in replicas] == [1 + training_contestants.AHEAD] * 2
 
 
 def test_images_drawn_one_by_one_are_countable():

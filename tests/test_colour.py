@@ -17,8 +17,10 @@ from activmask.data.dataset import load_samples, read_dataset
 from activmask.data.duplicates import pixel_digest
 from activmask.data.files.images import has_colours, read_colours
 from activmask.data.files.tables import read_table
+from activmask.data.planting.limits import USUAL
 from activmask.data.planting.plant import plant
 from activmask.data.planting.planting import Planting
+from activmask.data.planting.whole import WHOLE
 from activmask.data.recipe import recipe_differences, recipe_of
 from activmask.data.samples import as_picture
 from activmask.data.settings import View
@@ -245,6 +247,10 @@ def test_shortcuts_are_planted_in_colour(photos, tmp_path, shortcut):
         inside = np.asarray(Image.open(dataset.root / dataset.shortcut_mask_file_names[row])) > 0
         assert np.ptp(image[inside], axis=-1).max() == 0
         assert np.array_equal(image[~inside], twin[~inside])
+    if shortcut in {"brightness", "blur"}:
+        change, strength = WHOLE[shortcut], USUAL[shortcut].strength
+        alone = [change(twin[..., k], strength, np.random.default_rng()) for k in range(3)]
+        np.testing.assert_array_equal(image, np.dstack(alone))
     assert (image != twin).any()
 
 

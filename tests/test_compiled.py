@@ -29,7 +29,10 @@ def test_convolutions_multiply_on_tensor_cores_and_spill_nothing(layer, precisio
     for name, launch in convolution_launches(layer, precision):
         found = compiled(launch)
         assert found.spilled == 0, name
-        assert found.products == ("fma" if name.endswith("adding up") else products), name
+        adds = name.endswith("adding up") or name.startswith("bias")
+        # What lies across the positions is taken by older instructions: the newer would take it one by one.
+        across = precision == "tf32" and name == "weight gradient"
+        assert found.products == ("fma" if adds else "mma" if across else products), name
         assert found.registers <= 255
         assert found.shared <= 227 * 1024
 
@@ -42,8 +45,9 @@ def test_normalisation_spills_nothing():
 
 def test_each_operator_launches_one_kernel_and_one_more_where_positions_are_split():
     names = [name for name, _ in convolution_launches(COMMON, "bf16")]
-    assert names == ["conv2d", "data gradient", "weight gradient", "weight gradient, adding up"]
-    assert len(convolution_launches(Layer(512, 512, 4), "bf16")) == 3
+    sums = [each for name in ("weight gradient", "bias gradient") for each in (name, f"{name}, adding up")]
+    assert names == ["conv2d", "data gradient", *sums]
+    assert len(convolution_launches(Layer(512, 512, 4), "bf16")) == 5
     names = [name for name, _ in normalisation_launches(64, 28, "bf16")]
     assert names == ["measure", "normalise", "backward sums", "backward", "twice sums", "twice", "follow"]
 

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from tiny_checkpoints import samples_of
 
 from activmask.auditing.conditions.conditions import conditions
-from activmask.auditing.conditions.mask_baseline import features, mask_baseline
+from activmask.auditing.conditions.mask_baseline import features, mask_baseline, outlines
 from activmask.auditing.conditions.versions import CONDITIONS
 from activmask.evaluation.bootstrap import subject_resamples
 from activmask.evaluation.resampled import counted, ends, resampled_auc, resampled_mean
@@ -256,3 +256,52 @@ def test_one_subject_of_a_class_leaves_no_place():
     found = baseline_of(masks_at([0, 1, 2, 3, 4, 5]), truth, list("abcddd"))
     assert found.place is None
     assert found.area.value == 0.5
+
+
+THIRDS = {0: ["010", "111", "010"], 1: ["101", "010", "101"]}
+"""A plus and a cross of five blocks each: of one area, centroid and bounding box."""
+
+
+def with_outlines(n=40, block=3):
+    """Grey of one value in masks of either shape, anywhere on noise: samples, by label."""
+    rng = np.random.default_rng(0)
+    images, masks = rng.random((n, 1, 24, 24), dtype=np.float32) / 2, np.zeros((n, 1, 24, 24), bool)
+    for k in range(n):
+        shape = np.array([[int(one) for one in row] for row in THIRDS[k % 2]], bool)
+        down, right = rng.integers(1, 24 - 3 * block, 2)
+        masks[k, 0, down : down + 3 * block, right : right + 3 * block] = np.kron(
+            shape, np.ones((block, block), bool)
+        )
+    images[masks] = 0.9
+    return torch.from_numpy(images), torch.from_numpy(masks), torch.arange(n) % 2
+
+
+def corner_of_what_is_flat(images):
+    """Whether the corner of the box of what is flat, and of another value than the picture's, is filled."""
+    same = (images == images.roll(1, 2)) & (images == images.roll(1, 3)) & (images != images[..., :1, :1])
+    filled = []
+    for flat in same[:, 0]:
+        down, right = (flat.any(dim=axis).nonzero().flatten() for axis in (1, 0))
+        filled.append(float(flat[down[0], right[0]]) if len(down) else 0.0)
+    score = torch.tensor(filled)
+    return torch.stack([-score, score], dim=1)
+
+
+def test_a_model_that_reads_outlines_is_not_said_to_read_the_background():
+    images, masks, labels = with_outlines()
+    found, _ = conditions(corner_of_what_is_flat, samples_of(images, masks, labels.tolist()), classes=2)
+    assert abs(found.baseline.place.value - 0.5) < 0.2
+    assert found.baseline.outline.value > 0.95
+    assert found.row("outside only").auc.value == found.row("inside only").auc.value == 1
+    assert found.verdict.finding == "reads the region of interest"
+    assert "no more is sure than the masks' outlines tell" in found.verdict.sentences[0]
+
+
+def test_outlines_by_hand():
+    masks = torch.zeros(2, 1, 40, 40, dtype=torch.bool)
+    masks[0, 0, 3:35, 5:21] = True
+    masks[1, 0, :32, :32] = torch.ones(32, 32, dtype=torch.bool).tril(-16) | torch.eye(32, dtype=torch.bool)
+    first, second = outlines(masks)
+    assert (first == 1).all()
+    assert second.reshape(16, 16)[0].tolist() == [0.5, *[0] * 15]
+    assert second.reshape(16, 16)[-1].tolist() == [*[1] * 7, 0.75, *[0] * 7, 0.5]

@@ -37,11 +37,25 @@ def rows_of(aucs, width=WIDTH):
 
 
 def judged(
-    full, roi, background, masks=0.5, *, width=WIDTH, masks_width=WIDTH, subjects=100, blank=False, **others
+    full,
+    roi,
+    background,
+    masks=0.5,
+    *,
+    width=WIDTH,
+    masks_width=WIDTH,
+    subjects=100,
+    blank=False,
+    outline=None,
+    **others,
 ):
     aucs = {"full": full, "inside only": roi, "outside only": background}
     aucs |= {name.replace("_", " "): value for name, value in others.items()}
-    baseline = MaskBaseline(area=estimate(0.5), place=estimate(masks, masks_width))
+    baseline = MaskBaseline(
+        area=estimate(0.5),
+        place=estimate(masks, masks_width),
+        outline=None if outline is None else estimate(outline),
+    )
     return verdict(
         rows_of(aucs, width), baseline, subjects=subjects, chance_distance=0.1, blank_background=blank
     )
@@ -225,7 +239,7 @@ def test_several_scores_by_hand():
 
 def test_a_ranking_that_the_masks_may_turn_round_is_not_laid_on_a_side():
     [turned] = [one for one in judged(0.90, 0.90, 0.15, 0.9).sentences if "turned round" in one]
-    assert turned.endswith("(0.90 to 0.15), as the masks' size and place may do by themselves.")
+    assert turned.endswith("(0.90 to 0.15), as the masks by themselves may do.")
     [turned] = [one for one in judged(0.90, 0.90, 0.02, 0.8).sentences if "turned round" in one]
     assert turned.endswith("on full images the region of interest outvotes the rest.")
 
@@ -235,3 +249,21 @@ def test_what_shuffling_leaves_may_be_the_outlines_of_masks_that_tell_the_class(
     assert any("tell the class, the masks' outlines stand out more, or blank" in one for one in told)
     told = judged(0.99, 0.99, 0.80, 0.5, inside_shuffled=0.98).sentences
     assert any("of the region of interest tell the class, or blank" in one for one in told)
+
+
+@pytest.mark.parametrize(
+    ("roi", "background", "outline", "finding"),
+    [
+        (0.95, 0.90, 0.95, "reads the region of interest"),
+        (0.95, 0.95, 0.70, "reads both"),
+        # With the background blank outlines show, too, and tell nothing.
+        (0.50, 0.90, 0.95, "reads the background"),
+        # The outline belongs to the region.
+        (0.90, 0.50, 0.95, "reads the region of interest"),
+    ],
+)
+def test_what_outlines_tell_is_not_laid_on_the_background(roi, background, outline, finding):
+    found = judged(0.95, roi, background, outline=outline)
+    assert found.finding == finding
+    said = any("A blank region still shows its outline" in one for one in found.sentences)
+    assert said == ("background" in finding or finding == "reads both")

@@ -162,6 +162,19 @@ def test_a_form_that_fails_is_refused_with_its_words():
         tried(failing, lambda: torch.ones(4), 0.01, timer=lambda _: 1.0)
 
 
+def test_where_the_library_refuses_ours_is_the_quicker_if_it_agrees_with_torch_without_it():
+    def theirs() -> torch.Tensor:
+        if torch.backends.cudnn.enabled:
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED")
+        return torch.ones(4)
+
+    trial = tried(lambda: torch.ones(4), theirs, 0.01, timer=lambda _: 3.0)
+    assert trial.ours == 3.0 < trial.theirs
+    assert torch.backends.cudnn.enabled
+    with pytest.raises(Refused, match="differs"):
+        tried(lambda: torch.zeros(4), theirs, 0.01, timer=lambda _: 3.0)
+
+
 def test_both_forms_are_timed():
     one, other = torch.ones(4), torch.ones(4)
     times = {one.data_ptr(): 3.0, other.data_ptr(): 5.0}

@@ -14,6 +14,7 @@ from msd_files import AFFINE, SHAPE, organ, save, voxels
 from user_folder import Folder, grey
 
 from activmask.data.dataset import load_samples
+from activmask.data.files.mask_values import MaskReading
 from activmask.data.files.nifti import read_volume, volume_frame
 from activmask.data.files.volume_slices import percentile_window, resized_image, resized_mask, upright_image
 from activmask.ground.errors import ActivmaskError, DataError, UsageError
@@ -260,6 +261,7 @@ def test_the_label_of_nnunets_channel_has_the_name_of_its_case(folder):
     [
         ({"window": (5.0, 5.0)}, "must rise from a low to a high value"),
         ({"mask_labels": (0, 1)}, "mask_labels must be from 1 to 65,535"),
+        ({"mask_reading": MaskReading(values=(1.0,))}, "all masks are label volumes"),
         ({"masks": None, "mask_labels": (1,)}, "mask_labels has no effect: no NIfTI volume has a mask"),
     ],
 )

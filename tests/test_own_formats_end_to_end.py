@@ -12,6 +12,8 @@ from in_process import told
 from PIL import Image
 from pydicom.uid import generate_uid
 
+from activmask.ground.errors import DataError
+
 pytestmark = pytest.mark.process
 
 SIDE = 16
@@ -76,6 +78,7 @@ def test_dicom_scans_are_evaluated_explained_and_audited_by_name(scans):
     assert card["classes"] == {"normal": 0, "abnormal": 1}
     printed = told("evaluate", "run", "--device", "cpu", "--predictions", "said.csv", cwd=scans).output
     assert "Scores, test split of chest" in printed
+    assert "An AUC above 0.5 ranks 'abnormal' (class 1) above 'normal' (class 0)." in printed
     with (scans / "said.csv").open() as file:
         assert {"score normal", "score abnormal"} <= set(next(csv.reader(file)))
     checkpoint = "run/seed-0/best.safetensors"
@@ -181,6 +184,13 @@ def test_a_slice_of_an_original_is_seen_as_it_was_stored(volumes):
     assert seen.masks is not None
     # Dilated, as training dilates it.
     assert (seen.masks[0] >= stored.masks[0, 0]).all()
+    label = nibabel.load(volumes / "labels" / "v2.nii.gz")
+    moved = volumes / "moved.nii.gz"
+    nibabel.save(
+        nibabel.Nifti1Image(np.asarray(label.dataobj), label.affine + np.diag([0.5, 0, 0, 0])), moved
+    )
+    with pytest.raises(DataError, match="lies elsewhere in the patient than its image"):
+        read_inputs(checkpoint, [volumes / "images" / "v2.nii.gz"], moved, slice_number=4)
     refused = told(
         *("saliency", "run/seed-0/best.safetensors", "images/v1.nii.gz", "--slice", 6, "--out", "x.png"),
         cwd=volumes,

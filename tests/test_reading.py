@@ -182,6 +182,8 @@ def test_chosen_outputs_have_to_be_there_and_to_fit():
     assert reading.columns == (2, 0)
     assert "2 is 'a', 0 is 'b'" in notes[1]
     assert "among the 2 outputs that were chosen of 3" in notes[2]
+    with pytest.raises(UsageError, match="net has the outputs 0 to 0; found class output 1"):
+        read([[-1.0]], multi_label=True, class_outputs=(1, 0))
     with pytest.raises(UsageError, match="net has the outputs 0 to 1; found class output 2"):
         read([[-1.0, 2.0]], class_outputs=(2, 0))
     with pytest.raises(UsageError, match="different numbers, from 0 on; found 1, 1"):
@@ -193,3 +195,12 @@ def test_chosen_outputs_have_to_be_there_and_to_fit():
 def test_an_unknown_word_for_outputs_suggests_the_nearest():
     with pytest.raises(UsageError, match="outputs cannot be 'logit'; did you mean 'logits'"):
         Asked(class_names=(), outputs="logit")
+
+
+def test_one_output_may_speak_for_either_of_two_classes():
+    straight, _ = read([[-1.0], [3.0]], outputs="logits")
+    turned, notes = read([[-1.0], [3.0]], outputs="logits", class_outputs=(1, 0))
+    returned = torch.tensor([[-1.0], [3.0]])
+    assert straight.logits(returned, 2).tolist() == [[0.5, -0.5], [-1.5, 1.5]]
+    assert turned.logits(returned, 2).tolist() == [[-0.5, 0.5], [1.5, -1.5]]
+    assert any("speaks for class 0, 'a'" in note for note in notes)

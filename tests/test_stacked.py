@@ -40,17 +40,19 @@ STACKED = {
 }
 
 
-def networks(model: str, width: int = 4, side: int = SIDE, seeds: int = SEEDS) -> list[nn.Module]:
+def networks(
+    model: str, width: int = 4, side: int = SIDE, seeds: int = SEEDS, channels: int = 1
+) -> list[nn.Module]:
     wanted = Network(model=model, width=width)
     return [
-        build_model(wanted, channels=1, classes=2, image_size=side, seed=seed).double()
+        build_model(wanted, channels=channels, classes=2, image_size=side, seed=seed).double()
         for seed in range(seeds)
     ]
 
 
-def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def batch(channels: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     source = torch.Generator().manual_seed(3)
-    images = torch.rand(SEEDS, BATCH, 1, SIDE, SIDE, generator=source, dtype=torch.float64)
+    images = torch.rand(SEEDS, BATCH, channels, SIDE, SIDE, generator=source, dtype=torch.float64)
     masks = torch.rand(SEEDS, BATCH, 1, SIDE, SIDE, generator=source) < 0.3
     return images, masks, torch.randint(2, (SEEDS, BATCH), generator=source)
 
@@ -60,23 +62,28 @@ def assert_close(one: torch.Tensor, other: torch.Tensor) -> None:
 
 
 CASES = [
-    *[(name, settings.get("model", "cnn")) for name, settings in STACKED.items()],
-    *[(name, "resnet18") for name in ("plain", "both", "rrr", "gradmask l1", "actdiff detached", "cutout")],
-    *[(name, "unet") for name in ("reconstruct", "both")],
+    *[(name, settings.get("model", "cnn"), 1) for name, settings in STACKED.items()],
+    *[
+        (name, "resnet18", 1)
+        for name in ("plain", "both", "rrr", "gradmask l1", "actdiff detached", "cutout")
+    ],
+    *[(name, "unet", 1) for name in ("reconstruct", "both")],
+    ("both", "resnet18", 3),
+    ("reconstruct masked", "unet", 3),
 ]
 
 
-@pytest.mark.parametrize(("name", "model"), CASES)
-def test_terms_gradients_and_statistics_are_those_of_each_network_alone(name, model):
+@pytest.mark.parametrize(("name", "model", "channels"), CASES)
+def test_terms_gradients_and_statistics_are_those_of_each_network_alone(name, model, channels):
     settings = {"width": 4, **STACKED[name], "model": model}
     chosen = make_config(data="synthetic", **settings).objectives
-    alone = networks(model)
+    alone = networks(model, channels=channels)
     if needs(chosen).second_derivative:
         for network in alone:
             prepare_double_backward(network)
     tied = deepcopy(alone)
     stacked = stack(tied)
-    images, masks, labels = batch()
+    images, masks, labels = batch(channels)
     draws = [derived_generator(seed, "step") for seed in range(SEEDS)]
     step = stacked_step_terms(chosen, stacked, images, masks, labels, draws)
     found = gradients(stacked, step.losses.sum(), step.passes)
@@ -222,7 +229,7 @@ def test_a_network_lives_on_as_a_view_of_the_stack():
         stacked.weights.zero_()
     assert all(not parameter.any() for network in nets for parameter in network.parameters())
     images = torch.rand(SEEDS, BATCH, 1, SIDE, SIDE, dtype=torch.float64)
-    forward(stacked, leaves(stacked), images)
+    forward(stacked, *leaves(stacked), images)
     counts = [t for name, t in plain_weights(nets[1]).items() if name.endswith("num_batches_tracked")]
     assert len(counts) == 20
     assert all(count == 1 for count in counts)
@@ -235,7 +242,7 @@ def test_evaluation_is_that_of_each_network_and_changes_nothing():
     images = torch.rand(SEEDS, BATCH, 1, SIDE, SIDE, dtype=torch.float64)
     before = stacked.statistics.clone()
     with mode(stacked, training=False), torch.no_grad():
-        logits = forward(stacked, leaves(stacked), images, reconstruct=False).logits
+        logits = forward(stacked, *leaves(stacked), images, reconstruct=False).logits
     assert stacked.template.training
     assert torch.equal(stacked.statistics, before)
     for network, own, ours in zip(alone, images, logits, strict=True):

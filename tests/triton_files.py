@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from benchmarks.hopper import compile_kernel
 ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """Of the plugins that a machine may have, one that warns would end the child, where warnings are errors."""
 WHERE = {} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}
+BESIDE = ("-p", "xdist.plugin", "-n", str(min(8, os.cpu_count() or 1)))
+"""On a device a case waits for its kernels to be compiled, which is a program's work on one core."""
+if not torch.cuda.is_available() or find_spec("xdist") is None:
+    BESIDE = ()
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +34,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def run_cases(path: Path) -> None:
     """Run the tests of one file and fail with what they print."""
-    run = python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(path))
+    run = python("-m", "pytest", "-q", "-p", "no:cacheprovider", *BESIDE, str(path))
     assert run.returncode == 0, run.stdout + run.stderr
 
 

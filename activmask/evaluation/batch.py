@@ -187,6 +187,7 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
         data=place,
         split=split,
         evaluation=evaluation,
+        class_names=checkpoint.class_names,
         removal=None
         if pairs is None
         else removal(checkpoint.model.to(device).eval(), samples, pairs, seed=checkpoint.seed),

@@ -35,6 +35,8 @@ class Evaluated:
     split: str
     """`train`, `valid` or `test`."""
     evaluation: Evaluation
+    class_names: tuple[str, ...] = ()
+    """Of the network's classes 0, 1, ...; empty where its data set named none. Foreign text."""
     mask_presence: Presence | None = None
     """How well a mask's presence tells the class in training, where that looked at masks."""
     mask_notes: tuple[str, ...] = ()
@@ -117,6 +119,7 @@ def from_kept(found: Any, path: Path, description: Description, *, data: str, sp
         epoch=description.epoch,
         data=data,
         split=split,
+        class_names=description.class_names,
         **{name: getattr(kept, name) for name in _names() if name != "spelled"},
     )
 

@@ -36,6 +36,27 @@ def way_back(target: Path) -> str | None:
     return None
 
 
+def check_writable(target: Path, what: str) -> None:
+    """Refuse a place where nothing can be written, before what is to lie there is computed.
+
+    A hidden folder is made beside it, or in the nearest folder above that exists, and removed.
+
+    Args:
+        target: a file or a folder; it need not exist.
+        what: it is called in the error.
+
+    Raises:
+        DataError: the file system refuses.
+    """
+    above = next((one for one in target.absolute().parents if one.exists()), target.absolute().parent)
+    tried = hidden_beside(target if above == target.absolute().parent else above / target.name, "partial")
+    try:
+        tried.mkdir()
+        tried.rmdir()
+    except OSError as error:
+        raise refused(error, target, called=what) from error
+
+
 @contextmanager
 def claimed_folder(target: Path, what: str, check: Callable[[], None]) -> Iterator[Claim]:
     """Claim a folder that is to be made or replaced, and mend what a killed process left of that.

@@ -59,6 +59,7 @@ def setting(
     in_name: InWords | None = None,
     in_label: InWords | None = None,
     bare: str | None = None,
+    unsaid: bool = False,
 ) -> Any:
     """A field of a settings dataclass.
 
@@ -75,6 +76,8 @@ def setting(
             give the same words. Weights of objectives are in the name by themselves.
         in_label: its part of a method's label, likewise.
         bare: what its flag means without a value, where it may stand so.
+        unsaid: whether a run's files and digest leave it out where it is at its default: runs that do not use
+            it then are described, and known, as before there was such a setting.
     """
     metadata = {
         "text": text,
@@ -86,6 +89,7 @@ def setting(
         "in_name": in_name,
         "in_label": in_label,
         "bare": bare,
+        "unsaid": unsaid,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -108,6 +112,7 @@ class Setting:
     in_name: InWords | None
     in_label: InWords | None
     bare: str | None
+    unsaid: bool
 
     @property
     def help(self) -> str:

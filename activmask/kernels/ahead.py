@@ -4,7 +4,7 @@ Compiling is what a first training waits for longest, and it is a program's work
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -76,7 +76,11 @@ def launch(kernel: Any, grid: Sequence[int], *arguments: Any, **options: int) ->
             device = torch.cuda.current_device() if torch.cuda.is_available() else -1
             # A type instead of a tensor keeps no memory, and stands for an aligned one.
             given = [_typed(each) for each in arguments]
+            is_first = not state.begun
             state.begun[key] = executor.submit(_compile, kernel, tuple(grid), given, options, device)
+            if is_first:
+                # It sets up Triton's driver, which threads would do in each other's way.
+                wait([state.begun[key]])
 
 
 def _compile(

@@ -49,10 +49,12 @@ class Network:
         "library of torchvision:NAME or timm:NAME has. Grey images take the sum of its first kernel over "
         "colours; a last layer of other classes is new.",
         in_name=lambda what: f"{Path(what).stem}-weights",
+        unsaid=True,
     )
     freeze: str = setting(
         "",
         "Weights that stay as they are: 'backbone' for all but the last layer, or parts such as "
         "conv1,layer1; their batch normalisations keep their statistics.",
         in_name=lambda what: f"frozen-{what.replace(',', '+').replace(' ', '')}",
+        unsaid=True,
     )

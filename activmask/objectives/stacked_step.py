@@ -72,7 +72,7 @@ def stacked_step_terms(
             drawn = zip(images, generators, strict=True)
             images = torch.stack([one.alter(settings, own, generator) for own, generator in drawn])
     shuffled = masked_shuffles(images, masks, generators) if asked.shuffled else images
-    passes = [leaves(stacked) for _ in range(1 + asked.other_pass)]
+    passes = leaves(stacked, 1 + asked.other_pass)
     other = forward(stacked, passes[1], shuffled, reconstruct=False) if asked.other_pass else None
     flat = (part.flatten(0, 1) for part in (images, shuffled, masks))
     seen = shown(chosen, *flat).view_as(images)

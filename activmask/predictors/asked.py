@@ -80,7 +80,10 @@ def read_as(name: str, scores: Tensor, asked: Asked, *, of_network: bool) -> tup
         pairs = ", ".join(f"{at} is '{one}'" for at, one in zip(columns, asked.class_names, strict=True))
         notes.append(f"Outputs are matched with the data's classes by their number alone: {pairs}.")
     if outputs == 1 and classes == 2 and not asked.multi_label:
-        notes.append(f"Its one output speaks for class 1, '{asked.class_names[1]}', where it is high.")
+        spoken = 1 if chosen is None else chosen.index(1)
+        notes.append(
+            f"Its one output speaks for class {spoken}, '{asked.class_names[spoken]}', where it is high."
+        )
     if chosen is not None and not asked.multi_label and 1 < len(chosen) < outputs:
         notes.append(
             f"Probabilities are those among the {len(chosen)} outputs that were chosen of {outputs}, the "
@@ -92,7 +95,8 @@ def read_as(name: str, scores: Tensor, asked: Asked, *, of_network: bool) -> tup
 def _check_number(name: str, outputs: int, asked: Asked) -> None:
     classes, chosen = len(asked.class_names), asked.class_outputs
     if chosen is not None:
-        if max(chosen) >= outputs:
+        there = 2 if outputs == 1 and classes == 2 and not asked.multi_label else outputs
+        if max(chosen) >= there:
             raise UsageError(
                 f"{name} has the outputs 0 to {outputs - 1}", found=f"class output {max(chosen)}"
             )

@@ -26,7 +26,8 @@ class Reading:
     kind: Kind
     multi_label: bool
     columns: tuple[int, ...] | None = None
-    """Which outputs stand for the classes 0, 1, ... of the data; None for all in their order."""
+    """Which outputs stand for the classes 0, 1, ... of the data; None for all in their order. One output that
+    tells two classes apart counts as two of them: 1 is the class that it speaks for, 0 the other."""
 
     def logits(self, returned: object, images: int) -> Tensor:
         """Logits (B, K) of what a classifier returned for B images (raises as `scores_in`)."""
@@ -35,14 +36,16 @@ class Reading:
         alone = scores.shape[1] == 1 or self.multi_label
         if self.kind == "probabilities":
             _check_probabilities(scores, alone)
-        if self.columns is not None:
-            scores = scores[:, list(self.columns)]
+        columns = None if self.columns is None else list(self.columns)
+        of_two = scores.shape[1] == 1 and columns is not None and sorted(columns) == [0, 1]
+        if columns is not None and not of_two:
+            scores = scores[:, columns]
         if self.kind == "probabilities":
             scores = _log_odds(scores) if alone else scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
-        single = scores.shape[1] == 1
-        if single and not self.multi_label:
-            return of_two_classes(scores)
-        return scores
+        if scores.shape[1] > 1 or self.multi_label:
+            return scores
+        both = of_two_classes(scores)
+        return both[:, columns] if of_two else both
 
 
 def check_kind(kind: str | None) -> None:

@@ -15,7 +15,7 @@ from activmask.models.build import build_model, load_plain_weights, plain_weight
 from activmask.models.own_code import code_digest, code_of, is_own_code
 from activmask.models.settings import Network
 from activmask.runs.checkpoint_format import FORMAT
-from activmask.runs.description import RunConfig, flat
+from activmask.runs.description import RunConfig, written
 from activmask.runs.entries import ALWAYS, DESCRIPTION
 from activmask.runs.folder import (
     BEST_FILE,
@@ -67,7 +67,7 @@ class Description:
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` reads back."""
         said = {name: value for name, value in vars(self).items() if name != "built_from" or value}
-        return {**said, "config": flat(self.config), "format": FORMAT}
+        return {**said, "config": written(self.config), "format": FORMAT}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Description":

@@ -1,6 +1,6 @@
 """What describes a run: one frozen object composed of the settings of those who read them.
 
-It is flat for flags, TOML and JSON alone, see `flat` and `compose`.
+It is flat for flags, TOML and JSON alone, see `flat`, `written` and `compose`.
 """
 
 from collections.abc import Mapping
@@ -116,7 +116,7 @@ def _all_settings(listed: tuple[Objective[Any], ...]) -> tuple[Mapping[str, Sett
 
 
 def flat(config: RunConfig) -> dict[str, Any]:
-    """Every setting of a run with its value, as JSON and TOML hold them."""
+    """Every setting of a run with its value."""
     # A description made before an objective was listed lacks that one's settings.
     chosen = [one.of(config.objectives) for one in OBJECTIVES.values()]
     values: dict[str, Any] = {"preset": config.preset}
@@ -126,8 +126,18 @@ def flat(config: RunConfig) -> dict[str, Any]:
     return values
 
 
+def written(config: RunConfig) -> dict[str, Any]:
+    """A run's settings as JSON and TOML hold them: all but those that go `unsaid` at their defaults."""
+    known = all_settings()
+    return {
+        name: value
+        for name, value in flat(config).items()
+        if not (known[name].unsaid and value == known[name].default)
+    }
+
+
 def compose(values: Mapping[str, Any]) -> RunConfig:
-    """The inverse of `flat`; what is not there has its default. Values are not checked."""
+    """The inverse of `flat` and of `written`; what is not there has its default. Values are not checked."""
     chosen = tuple(filled(one.settings, values) for one in OBJECTIVES.values())
     parts: dict[str, Any] = {name: filled(part, values) for name, part, _ in _PARTS if part is not tuple}
     return RunConfig(**vars(filled(Preset, values)), **parts, objectives=chosen)

@@ -10,7 +10,7 @@ from activmask.ground.errors import PATH, ConfigError, UsageError
 from activmask.ground.limits import RUN_SEEDS
 from activmask.ground.shown import is_seen
 from activmask.ground.texts import decoded_text
-from activmask.runs.description import RunConfig, flat
+from activmask.runs.description import RunConfig, written
 from activmask.runs.making import check_values
 
 LONGEST_RANGE = 10_000
@@ -39,7 +39,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
 
 def format_config(config: RunConfig, seeds: Sequence[int]) -> str:
     """The complete description as TOML that `read_config` reads back to the same run."""
-    return as_toml({"seeds": format_seeds(seeds), **flat(config)})
+    return as_toml({"seeds": format_seeds(seeds), **written(config)})
 
 
 def as_toml(table: Mapping[str, Any]) -> str:

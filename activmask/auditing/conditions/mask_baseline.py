@@ -1,4 +1,4 @@
-"""How well the masks predict the labels by where and how large they are, without any image.
+"""How well the masks predict the labels by where and how large they are, and by outline, without any image.
 
 Shapes: n masks of H x W pixels, K classes, R draws of the bootstrap.
 """
@@ -8,12 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from activmask.auditing.conditions.rows import Estimate
 from activmask.evaluation.resampled import Counts, Floats, ends, resampled_auc
 from activmask.evaluation.scores import macro_auc
 
 FOLDS = 5
+
+OUTLINE_CELLS = 16
+
+_OUTLINE_PENALTY = 0.01
+"""C of its regression, of which there are more features than images, often."""
 
 _DIGITS = 9
 """To which the folds' predictions are rounded: equal masks are equal predictions, whatever a solver's end."""
@@ -29,6 +35,9 @@ class MaskBaseline:
     place: Estimate | None
     """Of area, centroid and bounding box together, by a logistic regression that is judged on subjects
     that it was not fitted to; None where a class is of fewer than two subjects."""
+    outline: Estimate | None = None
+    """Of the outline, likewise: the mask within its bounding box, as cells of `OUTLINE_CELLS` rows and
+    columns. A blank region still shows it, whoever made the images around it."""
 
 
 def mask_baseline(
@@ -52,9 +61,13 @@ def mask_baseline(
     """
     found = features(masks)
     place = _held_out(found, truth, subjects, classes=classes, seed=seed)
+    outline = _held_out(
+        outlines(masks), truth, subjects, classes=classes, seed=seed, penalty=_OUTLINE_PENALTY
+    )
     return MaskBaseline(
         area=_area(found[:, 0], truth, counts, classes),
         place=None if place is None else _score(place, truth, counts),
+        outline=None if outline is None else _score(outline, truth, counts),
     )
 
 
@@ -70,6 +83,19 @@ def features(masks: Tensor) -> Floats:
     right = columns @ np.arange(width) / area / width
     box = [_ends(rows > 0) / height, _ends(columns > 0) / width]
     return np.column_stack([area / (height * width), down, right, *box])
+
+
+def outlines(masks: Tensor) -> Floats:
+    """(n, cells): the share of each cell of a mask's bounding box that lies inside, in [0, 1].
+
+    Of masks bool (n, 1, H, W) that have an inside.
+    """
+    found = np.empty((len(masks), OUTLINE_CELLS**2))
+    for cells, mask in zip(found, masks[:, 0], strict=True):
+        down, right = (mask.any(dim=axis).nonzero().flatten() for axis in (1, 0))
+        box = mask[down[0] : down[-1] + 1, right[0] : right[-1] + 1]
+        cells[:] = adaptive_avg_pool2d(box[None].float(), OUTLINE_CELLS).flatten().numpy()
+    return found
 
 
 def _ends(there: NDArray[np.bool_]) -> Floats:
@@ -92,7 +118,13 @@ def _score(values: Floats, truth: NDArray[np.int64], counts: Counts | None) -> E
 
 
 def _held_out(
-    found: Floats, truth: NDArray[np.int64], subjects: NDArray[np.object_], *, classes: int, seed: int
+    found: Floats,
+    truth: NDArray[np.int64],
+    subjects: NDArray[np.object_],
+    *,
+    classes: int,
+    seed: int,
+    penalty: float = 1.0,
 ) -> Floats | None:
     """Predictions (n, K) of each subject's images by a regression fitted to the other subjects."""
     from sklearn.linear_model import LogisticRegression
@@ -110,6 +142,7 @@ def _held_out(
         if len(np.unique(truth[fitted])) < classes:
             return None
         # Balanced, as otherwise a class that is rarer in the fit is commoner in what it is judged on.
-        model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
+        regression = LogisticRegression(C=penalty, class_weight="balanced", max_iter=1000)
+        model = make_pipeline(StandardScaler(), regression)
         predictions[held] = model.fit(found[fitted], truth[fitted]).predict_proba(found[held])
     return np.round(predictions, _DIGITS)

@@ -84,18 +84,26 @@ def verdict(
     full, roi, background = (aucs[name] for name in ("full", "inside only", "outside only"))
     masks = _strongest(baseline).area()
     # The inside shows its size by its own pixels, which its blank shape need not: nothing bounds what that
-    # tells but the masks. The background has it from that shape, which the blank background shows as well.
+    # tells but the masks. The background has it from that shape, which the blank background shows as well,
+    # and with it the outline, which belongs to the region: of the inside it takes nothing back.
     tested = (full, roi) if blank_background else (full, roi, background)
     told = ToldSides(*told_from_chance(tested, chance_distance), *[False] * blank_background)
-    most = masks.most if masks.informs(chance_distance) else 0.0
+    shape = _larger(masks, None if baseline.outline is None else baseline.outline.area())
     lefts = [
-        _left(roi, most, told=told.without_background),
-        _left(background, min(most, roi.most), told=told.without_roi),
+        _left(roi, masks.most if masks.informs(chance_distance) else 0.0, told=told.without_background),
+        _left(
+            background,
+            min(shape.most if shape.informs(chance_distance) else 0.0, roi.most),
+            told=told.without_roi,
+        ),
     ]
     finding = _finding(told, roi, background, lefts)
-    sentences = [_finding_sentence(finding, aucs, lefts, masks, chance_distance, blank=blank_background)]
+    sentences = [
+        _finding_sentence(finding, aucs, lefts, (masks, shape), chance_distance, blank=blank_background)
+    ]
     sentences += _rankings(finding, aucs, lefts, told, blank_background=blank_background)
     sentences += [] if blank_background else _survivals(aucs, masks, chance_distance)
+    sentences += _of_outline(baseline.outline, lefts)
     sentences += _changes(rows, blank_background=blank_background)
     sentences += _cautions(baseline, masks, subjects, chance_distance)
     return Verdict(finding, tuple(sentences))
@@ -104,6 +112,10 @@ def verdict(
 def _strongest(baseline: MaskBaseline) -> Estimate:
     known = [one for one in (baseline.area, baseline.place) if one is not None]
     return max(known, key=lambda one: one.area().distance)
+
+
+def _larger(one: Area, other: Area | None) -> Area:
+    return one if other is None or one.distance >= other.distance else other
 
 
 def _left(side: Area, most: float, *, told: bool) -> Left:
@@ -132,14 +144,20 @@ def _finding_sentence(
     finding: Finding,
     aucs: dict[str, Area],
     lefts: Sequence[Left],
-    masks: Area,
+    masks: tuple[Area, Area],
     chance_distance: float,
     *,
     blank: bool,
 ) -> str:
     roi, background = (
-        f"{_told(aucs[name])}{_weighed(left, masks, alone=aucs[name].informs(chance_distance))}"
-        for name, left in zip(("inside only", "outside only"), lefts, strict=True)
+        f"{_told(aucs[name])}{_weighed(left, own, what, alone=aucs[name].informs(chance_distance))}"
+        for name, left, own, what in zip(
+            ("inside only", "outside only"),
+            lefts,
+            masks,
+            ("size and place", "outlines" if masks[0] != masks[1] else "size and place"),
+            strict=True,
+        )
     )
     if blank:
         of_background = "outside the masks all pixels have one value, so there is no background to read"
@@ -156,10 +174,10 @@ def _finding_sentence(
     )
 
 
-def _weighed(left: Left, masks: Area, *, alone: bool) -> str:
+def _weighed(left: Left, masks: Area, what: str, *, alone: bool) -> str:
     return {
         "beyond the masks": "",
-        "as the masks": f", where no more is sure than the masks' size and place tell, {_told(masks)}",
+        "as the masks": f", where no more is sure than the masks' {what} tell, {_told(masks)}",
         "chance": ", not told from chance" + ", as several are tested together" * alone,
     }[left]
 
@@ -194,7 +212,7 @@ def _rankings(
         found.append(
             f"{turned}: on full images the {gone} outvotes the rest."
             if told_by == "beyond the masks"
-            else f"{turned}, as the masks' size and place may do by themselves."
+            else f"{turned}, as the masks by themselves may do."
         )
     return found
 
@@ -211,6 +229,16 @@ def _survivals(aucs: dict[str, Area], masks: Area, chance_distance: float) -> li
                 f"of the {gone} tell the class, {outlines} blank ones are too unlike what it was trained on."
             )
     return found
+
+
+def _of_outline(outline: Estimate | None, lefts: Sequence[Left]) -> list[str]:
+    """What a blank region still shows, beside a background that is said to be read."""
+    if outline is None or lefts[1] != "beyond the masks":
+        return []
+    return [
+        "A blank region still shows its outline, by which a linear probe of the masks tells the class with "
+        f"an AUC of {_told(outline.area())}; detail finer than 16 by 16 cells of it is not accounted for."
+    ]
 
 
 def _changes(rows: Sequence[ConditionRow], *, blank_background: bool) -> list[str]:

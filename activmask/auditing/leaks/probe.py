@@ -205,8 +205,9 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> Learni
     A probe learns from all folds but one, so its scores are no independent draws: with few images and
     many features its AUC spreads wider around 0.5 than that of a fixed score, and than the bootstrap
     of fixed scores says. So answers are dealt out anew, each subject's together but in any order among
-    its images, and learned again; the next such AUC lies where Student's t of `PERMUTED` has it. Of many
-    images some are taken, and the spread is scaled to all.
+    its images, and learned again, in folds that are as equal of the dealt answers as those of the question
+    are of its own: unequal ones would press the AUC below 0.5. The next such AUC lies
+    where Student's t of `PERMUTED` has it. Of many images some are taken, and the spread is scaled to all.
 
     Args:
         asked: the question of n images.
@@ -215,12 +216,7 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> Learni
     """
     rng, within, n = np.random.default_rng(seed), np.random.default_rng([seed, 1]), len(asked.truth)
     some = np.sort(rng.permutation(n)[:_PERMUTED_IMAGES])
-    whose, place = asked.whose[some], np.full(n, -1)
-    place[some] = np.arange(len(some))
-    folds = [
-        (place[learnt][place[learnt] >= 0], place[tested][place[tested] >= 0])
-        for learnt, tested in asked.folds
-    ]
+    whose = asked.whose[some]
     dealt = np.empty((PERMUTED, len(some)), np.int64)
     for one in dealt:
         order = rng.permutation(n)[whose]
@@ -228,10 +224,25 @@ def learning_chance(asked: Question, features: Features, *, seed: int) -> Learni
         # another subject changes no answer.
         drawn = np.lexsort((within.random(len(some)), order))
         one[np.argsort(whose, kind="stable")] = asked.truth[some][drawn]
-    learned = out_of_fold(dealt, folds, features[some], classes=len(asked.values))
-    areas = [_auc(scores, truth) for scores, truth in zip(learned, dealt, strict=True)]
+    areas = []
+    for one in dealt:
+        [scores] = out_of_fold(one[None], _folds(one, whose, rng), features[some], classes=len(asked.values))
+        areas.append(_auc(scores, one))
     spread = float(np.std(areas, ddof=1)) * (len(some) / n) ** 0.5
     return LearningChance(mean=float(np.mean(areas)) - CHANCE, spread=spread * (1 + 1 / PERMUTED) ** 0.5)
+
+
+def _folds(
+    truth: NDArray[np.int64], whose: NDArray[np.int64], rng: np.random.Generator
+) -> list[tuple[Rows, Rows]]:
+    """`FOLDS` folds of subjects, as equal as can be of what most of a subject's images are."""
+    subjects, numbers = np.unique(whose, return_inverse=True)
+    votes = np.zeros((len(subjects), int(truth.max()) + 1), np.int64)
+    np.add.at(votes, (numbers, truth), 1)
+    order = np.lexsort((rng.random(len(subjects)), votes.argmax(axis=1)))
+    fold = np.empty(len(subjects), np.int64)
+    fold[order] = np.arange(len(subjects)) % FOLDS
+    return [(np.flatnonzero(fold[numbers] != k), np.flatnonzero(fold[numbers] == k)) for k in range(FOLDS)]
 
 
 def interval(scores: Floats, auc: float, asked: Question) -> tuple[float | None, float | None]:

@@ -58,8 +58,8 @@ def conditions_chart(found: Conditions) -> Chart | None:
             f"{found.auc_kind} of {found.n} images of {found.subjects} subjects with one side of their "
             "masks destroyed; the bars are 95 % intervals over subjects, the dotted line is chance. Grey: "
             "images as they are. Blue squares: the outside is destroyed, so what is left comes from inside "
-            "the masks. Red triangles: the inside is destroyed. Green diamonds: the masks' area, or area and "
-            "place, without any image."
+            "the masks. Red triangles: the inside is destroyed. Green diamonds: the masks' area, area and "
+            "place, or outlines, without any image."
         ),
         alt="; ".join(f"{name}: {_in_words(estimate)}" for name, estimate, _ in rows) + ".",
         figure=figure,
@@ -73,6 +73,8 @@ def _rows(found: Conditions) -> list[tuple[str, Estimate, Style]]:
         rows.append(("masks' area alone", found.baseline.area, _MASKS))
         if found.baseline.place is not None:
             rows.append(("masks' area and place", found.baseline.place, _MASKS))
+        if found.baseline.outline is not None:
+            rows.append(("masks' outlines", found.baseline.outline, _MASKS))
     return rows
 
 

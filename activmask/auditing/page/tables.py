@@ -34,7 +34,13 @@ def conditions_table(found: Conditions) -> Table:
         for row in found.rows
     ]
     masks = found.baseline
-    alone = {} if masks is None else {"masks' area alone": masks.area, "masks' area and place": masks.place}
+    alone = {}
+    if masks is not None:
+        alone = {
+            "masks' area alone": masks.area,
+            "masks' area and place": masks.place,
+            "masks' outlines": masks.outline,
+        }
     rows += [
         _row(name, [Cell(), _estimate(one), Cell(), Cell(), Cell()]) for name, one in alone.items() if one
     ]

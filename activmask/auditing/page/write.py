@@ -5,7 +5,7 @@ from pathlib import Path
 from activmask.auditing.audited import Audited
 from activmask.auditing.page.contents import MAKER, NUMBERS_FILE, PREDICTIONS_FILE, gather
 from activmask.auditing.predictions import predictions_sheet
-from activmask.ground.folders import claimed_folder
+from activmask.ground.folders import check_writable, claimed_folder
 from activmask.ground.places import real
 from activmask.ground.shown import json_text
 from activmask.report.page.folder import PAGE_FILE, check_target, write_page
@@ -14,8 +14,14 @@ WHAT = "page of an audit"
 
 
 def check_place(out: Path, *, overwrite: bool = False) -> None:
-    """Refuse a folder that holds something the page of an audit must not replace (raises UsageError)."""
+    """Refuse a place that cannot be written, or that holds what the page of an audit must not replace.
+
+    Raises:
+        UsageError: the place is taken.
+        DataError: it cannot be written.
+    """
     check_target(out, WHAT, MAKER, more=(NUMBERS_FILE, PREDICTIONS_FILE), overwrite=overwrite)
+    check_writable(out, WHAT)
 
 
 def write_audit(audited: Audited, out: Path, *, command: str = "", overwrite: bool = False) -> Path:

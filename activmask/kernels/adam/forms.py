@@ -4,6 +4,8 @@ Shapes: N numbers of P parts, R seeds, K blocks.
 """
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
 
@@ -11,18 +13,33 @@ import torch
 from torch import Tensor
 
 from activmask.kernels.adam import reference
-from activmask.kernels.adam.parts import Parts
+from activmask.kernels.adam.parts import Parts, parts_of
 from activmask.kernels.refusal import Refusal, unless_refused
 
 NOTES = logging.getLogger(__name__)
 """Where is told, once, that Triton's form cannot be used."""
 
+_COMPARED = 3, 1030, 2500
+"""Sizes of parts on which the two are compared: less than a block, and several."""
+
 HAS_TRITON = find_spec("triton") is not None
 
 
+MOST_APART = 1e-5
+"""Between two forms, of the largest number: far above rounding, far below any mistake."""
+
+
+@dataclass
+class _Refusal(Refusal):
+    form: str = "Triton's Adam"
+    notes: logging.Logger = NOTES
+    agreed: set[torch.device] = field(default_factory=set)
+    """Devices on which its numbers were found equal to torch's."""
+
+
 @cache
-def _refusal() -> Refusal:
-    return Refusal("Triton's Adam", NOTES)
+def _refusal() -> _Refusal:
+    return _Refusal()
 
 
 def adam(
@@ -81,13 +98,45 @@ def _adam(
     def ours() -> None:
         from activmask.kernels.adam import triton
 
+        if weights.device not in agreed:
+            check_agreement(triton.adam, weights.device)
+            agreed.add(weights.device)
         triton.adam(*given, blocks, *settings)
 
-    plain = partial(reference.adam, *given, sizes, *settings)
-    if weights.is_cuda and HAS_TRITON:
+    plain, agreed = partial(reference.adam, *given, sizes, *settings), _refusal().agreed
+    # What a graph is to hold cannot be read, and so not be compared first.
+    if (
+        weights.is_cuda
+        and HAS_TRITON
+        and (weights.device in agreed or not torch.cuda.is_current_stream_capturing())
+    ):
         unless_refused(ours, plain, _refusal())
     else:
         plain()
+
+
+def check_agreement(ours: Callable[..., None], device: torch.device) -> None:
+    """Compare a form that takes the blocks of parts with the reference in double precision.
+
+    Raises:
+        ArithmeticError: they differ.
+    """
+    sizes = [size for size in _COMPARED for _ in range(2)]
+    parts, source = parts_of(sizes, device), torch.Generator(device).manual_seed(0)
+    weights, gradient, first, second = (
+        torch.randn(sum(sizes), generator=source, device=device) for _ in range(4)
+    )
+    steps, stopped = torch.full((len(sizes),), 3.0, device=device), torch.tensor([0.0, 1.0], device=device)
+    found = [weights, gradient, first, second.square(), steps]
+    exact = weights, gradient, first, second, steps = [each.double() for each in found]
+    settings = 0.01, 0.9, 0.999, 1e-8
+    ours(*found, stopped, parts.blocks, *settings)
+    reference.adam(weights, gradient, first, second, steps, stopped.double(), parts.sizes, *settings)
+    apart = max(
+        float((own - right).abs().max() / right.abs().max()) for own, right in zip(found, exact, strict=True)
+    )
+    if not apart <= MOST_APART:
+        raise ArithmeticError(f"its numbers differ from torch's by {apart:.1g} of the largest")
 
 
 @_adam.register_fake

@@ -99,7 +99,8 @@ def weight_tiles(
     if depth < FEW_CHANNELS:
         wide, across = _depth_tile(depth, precision), taps * depth
     else:
-        wide, across = min(_power_of_two(depth), 128 if twice else 64), depth
+        # A tile of many rows or columns reads each number for more products.
+        wide, across = min(_power_of_two(depth), 128 if twice or high == _LARGEST["bf16"] else 64), depth
     blocks = divide_up(across, wide) * (1 if depth < FEW_CHANNELS else taps)
     programs = divide_up(channels, high * (1 + twice)) * blocks * groups
     step = _DEPTH[precision]

@@ -9,6 +9,8 @@ from torch import Tensor
 
 ROUNDS = 3
 CALLS = 5
+FOR_EVER = 1e9
+"""Microseconds."""
 _BUSY = 2**26
 _BUSY_PASSES = 16
 """Over so many numbers: some 2 ms, in any precision of products, which autocast may narrow meanwhile."""
@@ -34,6 +36,8 @@ def tried(
 ) -> Trial:
     """Run both, compare what they compute, and take their times.
 
+    Where theirs is refused, it is compared with as torch computes it without cuDNN, and takes for ever.
+
     Args:
         ours: our form.
         theirs: the form that counts as right.
@@ -44,7 +48,7 @@ def tried(
         Refused: ours raised an error, or computes something else.
     """
     timer = timer or microseconds
-    right = theirs()
+    right, refused = _right(theirs)
     try:
         found = ours()
         if found.is_cuda:
@@ -55,7 +59,18 @@ def tried(
     distance = float((found.float() - right.float()).norm()) / max(float(right.float().norm()), 1e-30)
     if not distance <= tolerance:
         raise Refused(f"its result differs from the library's by {distance:.1g} of that one's norm")
-    return Trial(timer(ours), timer(theirs))
+    return Trial(timer(ours), FOR_EVER if refused else timer(theirs))
+
+
+def _right(theirs: Callable[[], Tensor]) -> tuple[Tensor, bool]:
+    """What theirs computes, and whether cuDNN refuses it."""
+    try:
+        return theirs(), False
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        with torch.backends.cudnn.flags(enabled=False):
+            return theirs(), True
 
 
 def microseconds(call: Callable[[], Tensor]) -> float:

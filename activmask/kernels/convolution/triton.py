@@ -34,6 +34,8 @@ from activmask.kernels.convolution.tiles import (
 
 _ADDED_PER_PROGRAM = 1024
 _ADDED_TOGETHER = 32
+_READ_TOGETHER = 16
+"""Of numbers by which a size divides, as Triton has to know to read several at once."""
 # Sizes that no address is aligned by: one compiled form serves them all.
 _LOOSE = [
     *("images", "rows_in", "columns_in", "rows_out", "columns_out", "groups"),
@@ -354,7 +356,7 @@ def _multiply(
     """Fill `result` with the convolution of `source`, or with `turned` with the data gradient."""
     depth, channels = source.shape[1] // groups, result.shape[1] // groups
     own = weight.unflatten(0, (groups, -1))
-    if turned and precision == "tf32" and depth >= FEW_CHANNELS:
+    if turned and precision == "tf32" and depth % _READ_TOGETHER == 0 and depth > FEW_CHANNELS:
         # The tensor cores take tf32 only along what is added up; else it is gathered number by number.
         own = own.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
     of_group, of_output, of_input, *of_taps = own.stride()

@@ -156,10 +156,10 @@ Leaves = dict[str, Tensor]
 """What one pass's gradients are of: each parameter of all seeds by name, a view of the stack's weights."""
 
 
-def leaves(stacked: Stack) -> Leaves:
-    """The weights for one pass; under autocast what products take is narrowed, in one launch.
+def leaves(stacked: Stack, passes: int = 1) -> list[Leaves]:
+    """The weights for so many passes; under autocast what products take is narrowed, in one launch.
 
-    Every pass has its own, so that their gradients can be added up in one launch.
+    Every pass has its own, so that their gradients can be added up in one launch; they lie in one place.
     """
     products, others = stacked.weights.split([stacked.products, len(stacked.weights) - stacked.products])
     kind = stacked.weights.device.type
@@ -167,8 +167,11 @@ def leaves(stacked: Stack) -> Leaves:
         products = products.to(torch.get_autocast_dtype(kind))
     count = stacked.layout.count(stacked.products)
     sizes = stacked.layout.sizes
-    found = stacked.layout.of_all([*products.split(sizes[:count]), *others.split(sizes[count:])])
-    return {name: weight.requires_grad_() for name, weight in found.items()}
+    parts = [*products.split(sizes[:count]), *others.split(sizes[count:])]
+    return [
+        {name: weight.requires_grad_() for name, weight in stacked.layout.of_all(parts).items()}
+        for _ in range(passes)
+    ]
 
 
 def gradients(stacked: Stack, loss: Tensor, passes: Sequence[Leaves]) -> dict[str, Tensor]:

@@ -81,7 +81,7 @@ def _run(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
 def _run_stacked(networks: Sequence[nn.Module], images: Tensor) -> list[dict[str, Tensor]]:
     stacked = stack(networks)
-    weights = leaves(stacked)
+    [weights] = leaves(stacked)
     output = forward(stacked, weights, images)
     found = [
         {name: value[seed] for name, value in _returned(output).items()} for seed in range(stacked.seeds)

@@ -22,14 +22,9 @@ from activmask.machine.world import ALONE, World
 from activmask.models import find_model
 from activmask.models.build import build_model, check_memory
 from activmask.models.double_backward import prepare_double_backward
-from activmask.models.freezing import freeze, head_of, trained_weights
-from activmask.models.library_names import IMAGENET
-from activmask.models.library_networks import own_weights
+from activmask.models.freezing import trained_weights
 from activmask.models.output import ModelOutput
-from activmask.models.settings import Network
 from activmask.models.synced_batch_norm import sync_batch_norm
-from activmask.models.taps import Tapped
-from activmask.models.weights import start_from
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
 from activmask.objectives.objective import Trial
 from activmask.objectives.step import StepTerms, step_terms
@@ -38,7 +33,6 @@ from activmask.runs.description import RunConfig
 from activmask.runs.identity import built_from, run_digest
 from activmask.runs.manifest import Entry
 from activmask.runs.seeds import derived_seed
-from activmask.runs.weights_file import read_weights
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
@@ -46,6 +40,7 @@ from activmask.training.feed.origin import Origin
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
 from activmask.training.replicas.batch_sizes import Learners, batch_sizes
+from activmask.training.replicas.started import started
 
 
 @dataclass(kw_only=True)
@@ -158,7 +153,7 @@ def new_replica(
         seed=derived_seed(seed, "weights"),
     )
     image = channels, size, size
-    fitted = (*(model.notes if isinstance(model, Tapped) else ()), *_started(config.network, model, image))
+    fitted = started(config.network, model, image)
     blank = _check_taps(model, config.network.model, config.objectives, image)
     _check_twice_differentiable(model, config.network.model, config.objectives, image)
     second = _discriminator(config.objectives, blank, seed)
@@ -198,23 +193,6 @@ def new_replica(
         note="; ".join(filter(None, (note, *fitted, merged))),
         world=world,
     )
-
-
-def _started(network: Network, model: nn.Module, image: tuple[int, int, int]) -> list[str]:
-    """Have a network start from the weights that are wanted, some of them frozen; clauses on both."""
-    notes: list[str] = []
-    if network.weights:
-        known = network.weights == IMAGENET
-        weights = own_weights(network.model) if known else read_weights(Path(network.weights))
-        notes += start_from(
-            model.network if isinstance(model, Tapped) else model,
-            weights,
-            Path(network.weights),
-            network.model,
-            head=head_of(model, image),
-            channels=image[0],
-        )
-    return [*notes, freeze(model, network.freeze, image)] if network.freeze else notes
 
 
 def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> nn.Module | None:

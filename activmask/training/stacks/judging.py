@@ -43,7 +43,7 @@ def logits_of(group: Group, split: JudgedTogether) -> Tensor:
     """What all seeds' networks say of a split, float32 (R, V, K)."""
     size = evaluation_batch(split.images[0])
     with torch.no_grad(), mode(group.stacked, training=False):
-        weights = leaves(group.stacked)
+        [weights] = leaves(group.stacked)
         parts = [
             forward(group.stacked, weights, images, reconstruct=False).logits.float()
             for images in split.images.split(size, dim=1)

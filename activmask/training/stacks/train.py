@@ -102,7 +102,7 @@ def _run(epoch: StackedEpoch, clock: _Clock, *, until: int, progress: Watcher) -
         _launch_and_collect(epoch, clock, until, progress)
     finally:
         # After an interrupt the device still writes to what would be given back.
-        _wait_for(epoch)
+        wait_for(epoch)
 
 
 def _launch_and_collect(epoch: StackedEpoch, clock: _Clock, until: int, progress: Watcher) -> None:
@@ -111,9 +111,9 @@ def _launch_and_collect(epoch: StackedEpoch, clock: _Clock, until: int, progress
         start, count = perf_counter(), min(ahead, left)
         for _ in range(count):
             launch(epoch)
-        _wait_for(epoch)
+        wait_for(epoch)
         seconds = (perf_counter() - start) / count
-        failures = _collect(epoch, seconds, progress)
+        failures = collect(epoch, seconds, progress)
         due = bool(failures) or perf_counter() - clock.saved > SECONDS_BETWEEN_SAVES
         for replica in replicas:
             if replica.seed not in failures and (due or replica.next_epoch >= until):
@@ -124,7 +124,7 @@ def _launch_and_collect(epoch: StackedEpoch, clock: _Clock, until: int, progress
         ahead = min(MOST_AHEAD, max(1, int(SECONDS_AHEAD / seconds)))
 
 
-def _wait_for(epoch: StackedEpoch) -> None:
+def wait_for(epoch: StackedEpoch) -> None:
     """Until the device has done everything that was launched."""
     device = epoch.group.order.device
     if epoch.recorder.stream is not None:
@@ -133,8 +133,14 @@ def _wait_for(epoch: StackedEpoch) -> None:
         torch.cuda.current_stream(device).synchronize()
 
 
-def _collect(epoch: StackedEpoch, seconds: float, progress: Watcher) -> dict[int, TrainingDiverged]:
-    """Note the epochs that were launched and are over; of each seed that failed, what was wrong first."""
+def collect(epoch: StackedEpoch, seconds: float, progress: Watcher) -> dict[int, TrainingDiverged]:
+    """Note the epochs that were launched and are over; of each seed that failed, what was wrong first.
+
+    Args:
+        epoch: see `wait_for`.
+        seconds: that each took.
+        progress: hears of them.
+    """
     values, verdicts = epoch.values[: epoch.launched].cpu(), epoch.verdicts[: epoch.launched].cpu()
     epoch.launched = 0
     failures: dict[int, TrainingDiverged] = {}

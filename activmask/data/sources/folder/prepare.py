@@ -136,7 +136,7 @@ def prepare_folder(
     plan = plan_items(images, labels, masks, label_from_mask=label_from_mask)
     items, skipped = by_volume(plan.items), list(plan.skipped)
     rules = VolumeRules(size=size, window=window, labels=mask_labels)
-    check_volumes(items, rules)
+    check_volumes(items, rules, mask_reading)
     check_fit(items, size, fit)
     if size is None:
         check_one_size(items)

@@ -7,6 +7,7 @@ from typing import Literal
 from activmask.data.files.images import check_side
 from activmask.data.files.intensities import FULL_RANGE
 from activmask.data.files.limits import STORED
+from activmask.data.files.mask_values import MaskReading
 from activmask.data.sources.folder.plan import Item
 from activmask.data.sources.folder.volumes import MAX_LABEL, VolumeRules
 from activmask.ground.errors import PATH, DataError, UsageError
@@ -51,8 +52,18 @@ def check_one_size(items: Sequence[Item]) -> None:
             )
 
 
-def check_volumes(items: Sequence[Item], rules: VolumeRules) -> None:
-    """Refuse what is asked of volumes where there are none (raises UsageError)."""
+def check_volumes(items: Sequence[Item], rules: VolumeRules, reading: MaskReading | None) -> None:
+    """Refuse what is asked of volumes where there are none, or of pictures where there are only volumes.
+
+    Raises:
+        UsageError: says what has no effect, or makes no sense.
+    """
+    masked = {item.kind for item in items if item.mask is not None}
+    if masked == {"NIfTI"} and reading not in {None, MaskReading()}:
+        raise UsageError(
+            "mask_values, mask_threshold and mask_invert have no effect: all masks are label volumes",
+            advice="say which of their labels are inside by mask_labels",
+        )
     volumes = [item for item in items if item.slice_number is not None]
     if rules.window is not None and not volumes:
         raise UsageError("the window has no effect: no image is a NIfTI volume", advice="leave it out")
