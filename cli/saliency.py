@@ -47,7 +47,7 @@ def saliency(
     images: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="PNG, JPEG, TIFF or DICOM files, NIfTI volumes, folders of either, or data sets; each image "
+            help="PNG, JPEG, TIFF, WebP, BMP or DICOM files, NIfTI volumes, folders or data sets; each image "
             "is prepared as the network's data set was, or refused. Left out, the network's own test images.",
             show_default=False,
         ),
