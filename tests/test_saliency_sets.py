@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import nibabel
@@ -146,6 +148,18 @@ def test_folders_of_volumes(tmp_path):
         named_images([write_image(tmp_path / "d/e.png").parent], volumes=True)
     with pytest.raises(UsageError, match="a split is of data sets"):
         named_images([tmp_path], "test")
+
+
+@pytest.mark.process
+def test_a_picture_is_explained_without_what_only_other_files_and_networks_need(network, tmp_path):
+    image = write_image(tmp_path / "a.png")
+    code = (
+        "import sys; from activmask_cli.app import app; "
+        f"app(['saliency', {str(network)!r}, {str(image)!r}, '--json'], standalone_mode=False); "
+        "print(*[m for m in ('torchvision', 'pydicom', 'nibabel', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
 
 
 def test_a_link_to_an_image_of_a_data_set_is_none_of_it(scans, tmp_path):
