@@ -15,6 +15,7 @@ from torch import Tensor
 from activmask.data.samples import Samples
 from activmask.kernels.ahead import compiled_ahead
 from activmask.machine.device import cores
+from activmask.models.stacked.alone import alone
 from activmask.models.stacked.network import gradients, mode
 from activmask.runs.description import Precision
 from activmask.runs.seeds import derived_seed
@@ -70,13 +71,13 @@ def why_another_step(group: Group) -> str:
         moved = _statistics(group)
     for seed, replica in enumerate(group.replicas):
         with _restored(group):
-            loss, alone = _alone(replica, size, group.generators[seed])
+            loss, own = _alone(replica, size, group.generators[seed])
             moved_alone = _statistics(group)[seed]
         parts = {
             name: group.stacked.layout.of_seed(name, gradient, seed) for name, gradient in together.items()
         }
         apart = max(
-            _apart(alone, parts),
+            _apart(own, parts),
             _apart(moved_alone, moved[seed]),
             _share(passed.losses[seed].detach(), loss),
         )
@@ -112,9 +113,11 @@ def _alone(replica: Replica, size: int, generator: torch.Generator) -> tuple[Ten
     train = replica.train
     assert isinstance(train, Samples)
     replica.model.train()
-    passed = forward_step(replica, train.images[:size], train.masks[:size], train.labels[:size], generator)
     names = [name for name, _ in replica.model.named_parameters()]
-    found = torch.autograd.grad(passed.loss, list(replica.model.parameters()), allow_unused=True)
+    with alone(replica.model):
+        images, masks, labels = (part[:size] for part in (train.images, train.masks, train.labels))
+        passed = forward_step(replica, images, masks, labels, generator)
+        found = torch.autograd.grad(passed.loss, list(replica.model.parameters()), allow_unused=True)
     given = {name: own for name, own in zip(names, found, strict=True) if own is not None}
     return passed.loss.detach(), given
 

@@ -11,6 +11,7 @@ from time import perf_counter
 import torch
 
 from activmask.ground.errors import TrainingDiverged
+from activmask.models.stacked.alone import live_alone
 from activmask.training.graphs.capture import MOST_AHEAD
 from activmask.training.graphs.replay import SECONDS_AHEAD, SECONDS_BETWEEN_SAVES, note_epoch
 from activmask.training.replicas.advance import save
@@ -45,7 +46,12 @@ def train_stacked(replicas: Sequence[Replica], epochs: int, progress: Watcher) -
         first = min(replica.next_epoch for replica in going)
         behind = [replica for replica in going if replica.next_epoch == first]
         until = min((replica.next_epoch for replica in going if replica not in behind), default=epochs)
-        if obstacle := _train_group(behind, until, progress):
+        try:
+            obstacle = _train_group(behind, until, progress)
+        finally:
+            for replica in behind:
+                live_alone(replica.model)
+        if obstacle:
             return obstacle
     return ""
 
