@@ -34,6 +34,7 @@ MISTAKES = {
         BAD_DATA,
         (
             "train --config none.toml",
+            "train --data synthetic --model none.py:make",
             "evaluate none.safetensors",
             "audit --data set --model none.py:make",
             "audit --data set --model none.onnx",
