@@ -279,15 +279,12 @@ def _note_order(audited: "Audited", model: str, class_outputs: str | None) -> No
     """Say how to name the other order of classes, where the AUC of two lies surely below chance."""
     from activmask.auditing.audit import own_checkpoint
 
-    if audited.labels or len(audited.material.class_names) != 2 or class_outputs is not None:
+    auc = audited.below_chance
+    if auc is None or class_outputs is not None or own_checkpoint(model) is not None:
         return
-    auc: Any = audited.clinic.questions[0].auc if audited.clinic is not None else None
-    if audited.conditions is not None and audited.conditions.rows:
-        auc = audited.conditions.rows[0].auc
-    if auc is None or auc.high is None or auc.high >= 0.5 or own_checkpoint(model) is not None:
-        return
+    interval = "" if auc.low is None else f" (95 % {auc.low:.2f} to {auc.high:.2f})"
     err.print(
-        f"note: the AUC of {auc.value:.2f} (95 % {auc.low:.2f} to {auc.high:.2f}) lies below chance: where "
+        f"note: the AUC of {auc.auc:.2f}{interval} lies below chance: where "
         "the model numbers the two classes the other way round, --class-outputs 1,0 says so"
     )
 

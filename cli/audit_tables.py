@@ -26,7 +26,7 @@ def print_audit(audited: "Audited") -> None:
     people = len(set(material.samples.subjects))
     out.print(
         out.render_str(about + audited.predictor.name, style="bold"),
-        f"on {split} of {material.source}: {len(material)} images of {people} subjects",
+        f"on {split} of {material.source}: {len(material)} images of {people} subject{'s' * (people != 1)}",
     )
     _print_parts(audited)
 

@@ -31,9 +31,20 @@ OBJECTIVES: dict[str, dict[str, object]] = {
     "classify shuffled": {"classify_shuffled": True},
     "cutout": {"cutout": 9},
     "crop and flip": {"augment": "crop-flip", "image_size": 24, "actdiff": 1.0},
+    "changed by words": {"augment": "flips,rotate,crop,intensity", "image_size": 24, "actdiff": 1.0},
     "share of masks": {"actdiff": 1.0, "masks": 0.5},
     "batch norm": {"model": "resnet18", "actdiff": 1.0},
     "batch norm twice": {"model": "resnet18", "gradmask": 1.0},
+    "practice": {
+        "optimizer": "adamw",
+        "schedule": "cosine",
+        "warmup": 1,
+        "clip": 0.05,
+        "ema": 0.8,
+        "label_smoothing": 0.1,
+        "class_balance": "weights",
+    },
+    "drawn alike": {"class_balance": "sampling", "patience": 2, "warmup": 1},
     "dropout": {"model": "mobilenet_v3_small", "width": 64},
 }
 """By name; on a small convolutional network with a cross-entropy where nothing else is said."""

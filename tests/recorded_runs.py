@@ -16,6 +16,8 @@ MORE: dict[str, dict[str, object]] = {
     "classify shuffled": {"model": "ae", "cutout": 9, "select": "loss"},
     "classify masked everywhere": {"precision": "bf16"},
     "crop and flip": {},
+    "practice": {"model": "resnet18"},
+    "drawn alike": {"lr": 1e-2},
 }
 RECORDED = [pytest.param({**OBJECTIVES[name], **more}, id=name) for name, more in MORE.items()]
 """Together they take every path of a step."""

@@ -157,3 +157,12 @@ def test_images_of_one_class_cannot_be_audited():
     images, masks, _ = tagged()
     with pytest.raises(DataError, match="of one class"):
         am.audit(ReadsTheCorner(), images, masks, [1] * N, class_names=["well", "ill"])
+
+
+@pytest.mark.process
+def test_an_auc_is_below_chance_only_where_there_are_enough_to_tell():
+    short = {"class_outputs": (1, 0), "without": ["leaks", "looks", "clinic"]}
+    assert audited(**short).below_chance.auc == 0
+    assert audited(**{**short, "without": ["leaks", "looks", "conditions"]}).below_chance.auc == 0
+    assert audited(**short, subjects=["a", "b"] * (N // 2)).below_chance is None
+    assert audited(without=["leaks", "looks", "clinic"]).below_chance is None

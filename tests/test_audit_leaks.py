@@ -161,6 +161,14 @@ def test_a_probe_with_nothing_to_learn_spreads_wider_than_a_fixed_score():
     assert constant == pytest.approx(0, abs=0.15)
 
 
+@pytest.mark.process
+def test_answers_dealt_out_anew_are_learned_in_folds_that_are_equal_of_them():
+    """In folds of unequal answers the mean of such an AUC lay 0.15 below 0.5, and too much told."""
+    features = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    means = [learning_chance(asked(halves(40)), features, seed=seed).mean for seed in range(4)]
+    assert np.mean(means) == pytest.approx(0, abs=0.08)
+
+
 def test_a_leak_is_told_where_every_subject_has_one_image_of_either_class():
     features = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
     features[:, 0] += 6 * halves(80)

@@ -248,3 +248,11 @@ def test_the_contrast_of_two_classes_is_that_of_more_where_the_others_are_out_of
     more = torch.cat([logits, torch.full((BATCH, 1), -1e3, dtype=torch.float64)], dim=1)
     labels = torch.tensor([0, 1, 0])
     assert torch.equal(decision(more, "contrast", labels), decision(logits))
+
+
+def test_the_contrast_of_more_classes_is_the_same_for_several_seeds_at_once():
+    logits = torch.randn(2, BATCH, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    labels = torch.stack([THREE, THREE.flip(0)])
+    together = torch.vmap(lambda own, its: decision(own, "contrast", its))
+    expected = torch.stack([decision(own, "contrast", its) for own, its in zip(logits, labels, strict=True)])
+    assert torch.equal(together(logits, labels), expected)

@@ -36,7 +36,9 @@ SEEDS, BATCH, SIDE = 3, 4, 12
 STACKED = {
     name: settings
     for name, settings in OBJECTIVES.items()
-    if name not in {"dropout", "crop and flip", "share of masks"} and "adversarial" not in settings
+    if name not in {"dropout", "practice", "drawn alike"}
+    and not {"augment", "masks"} & settings.keys()
+    and "adversarial" not in settings
 }
 
 

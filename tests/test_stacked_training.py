@@ -34,6 +34,7 @@ KINDS = {
     "decoder": {"model": "unet", "recon_masked": True, "select": "accuracy", "batch_size": 10},
     "unused decoder": {"model": "unet", "recon": 0.0, "rrr": 1.0},
     "cut and cropped": {"cutout": 9, "augment": "crop-flip", "image_size": 24, "select": "loss"},
+    "smooth and drawn alike": {"label_smoothing": 0.2, "class_balance": "sampling", "gradmask": 1.0},
     "narrow": {"precision": "bf16", "actdiff": 1.0},
 }
 

@@ -39,9 +39,12 @@ RUNS = {
     "plain": {"eval_train": True},
     "share of masks": {**OBJECTIVES["share of masks"], "batch_size": 20},
     "crop and flip": OBJECTIVES["crop and flip"],
+    "changed by words": OBJECTIVES["changed by words"],
     "middle": {**OBJECTIVES["gradmask"], "image_size": 24},
     "classify masked everywhere": OBJECTIVES["classify masked everywhere"],
     "circle": {**OBJECTIVES["share of masks"], "mask": "circle", "mask_blur": 0.0},
+    "practice": OBJECTIVES["practice"],
+    "drawn alike": OBJECTIVES["drawn alike"],
     "dropout": OBJECTIVES["dropout"],
 }
 

@@ -44,6 +44,9 @@ RESUMED = (
     "classify shuffled",
     "cutout",
     "share of masks",
+    "practice",
+    "changed by words",
+    "drawn alike",
     "dropout",
 )
 

@@ -180,12 +180,12 @@ def program(data: Path, out: Path, epochs: int, *more: str) -> list[str]:
 
 
 @pytest.mark.process
-def test_torchrun_trains_one_network_and_one_process_speaks(crosses, tmp_path):
-    done = subprocess.run(
-        command(crosses, tmp_path / "run", 2), env=ENVIRONMENT, capture_output=True, text=True, check=True
-    )
+def test_torchrun_trains_one_network_and_one_process_speaks_and_ends_all_by_its_patience(crosses, tmp_path):
+    asked = command(crosses, tmp_path / "run", 40, "--patience", "1")
+    done = subprocess.run(asked, env=ENVIRONMENT, capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout.count("Best epoch") == 1
-    assert done.stderr.count("2/2 epochs") == 1
+    assert done.stderr.count("1/40 epochs") == 1
+    assert done.stderr.count("seed 0 ends early: after") == 1
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["seed-0"]
     assert '"processes": 2' in (tmp_path / "run/seed-0/run.json").read_text()
 

@@ -15,6 +15,8 @@ from activmask.auditing.leaks.leaks import Leaks
 from activmask.auditing.looks.looks import Looks
 from activmask.auditing.material import Material
 from activmask.auditing.shortcut import Shortcut
+from activmask.evaluation.scores import chance_over_subjects
+from activmask.evaluation.sides import Area
 from activmask.predictors.predictor import Predictor
 
 
@@ -47,6 +49,26 @@ class Audited:
     """(N, K) of the images as they are; None beside `labels`."""
     answers: Mapping[str, Tensor] = field(default_factory=dict)
     """Of each condition logits (draws, n, K) of those who take part, by its name."""
+
+    @property
+    def below_chance(self) -> Area | None:
+        """The AUC of two classes where it lies surely below 0.5, as where outputs have another order."""
+        auc = self._auc
+        if self.labels or len(self.material.class_names) != 2 or auc is None or auc.auc >= 0.5:
+            return None
+        samples = self.material.samples
+        chance = chance_over_subjects(samples.labels.numpy(), samples.subjects, 2)
+        return auc if auc.informs(chance) else None
+
+    @property
+    def _auc(self) -> Area | None:
+        """Of full images; None where nobody asked."""
+        if self.conditions is not None and self.conditions.rows:
+            return self.conditions.rows[0].auc.area()
+        score = None if self.clinic is None else self.clinic.questions[0].auc
+        if score is None or score.value is None:
+            return None
+        return Area(score.value, score.low, score.high)
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers, strings and None, ready for `json.dumps`; no picture and no logit."""

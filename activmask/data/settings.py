@@ -7,10 +7,15 @@ from typing import Literal
 from activmask.data.files.limits import SIDES, SIGMAS
 from activmask.ground.errors import UsageError
 from activmask.ground.limits import LARGEST_SEED, MOST_COUNT
+from activmask.ground.listed import listed
 from activmask.ground.settings import setting
 
 SplitPolicy = Literal["given", "subject", "site-correlated"]
 EvaluateView = Literal["whole", "centre"]
+
+CROP_FLIP = "crop-flip"
+AUGMENTATIONS = ("crop", "flips", "rotate", "intensity")
+"""In the order in which they are made."""
 
 IN_MEMORY = "synthetic"
 """The data name that draws the benchmark from the seed instead of reading a folder."""
@@ -67,8 +72,11 @@ class View:
         least=0,
         most=SIDES.most,
     )
-    augment: Literal["none", "crop-flip"] = setting(
-        "none", "Random crops to the image size and flips in training, alike for image and mask."
+    augment: str = setting(
+        "none",
+        "Changes by chance in training, alike for image and mask: none; crop-flip, random crops to the image "
+        "size and flips; or any of flips, rotate (by up to 10 degrees), crop (to 70-100 % of the area, "
+        "resized) and intensity (brightness and contrast by up to 20 %), with commas between.",
     )
     evaluate_view: EvaluateView = setting(
         "centre",
@@ -102,6 +110,28 @@ class View:
         in_name="{}-masks".format,
         in_label="{} masks".format,
     )
+
+
+def augmentations(view: View) -> tuple[str, ...]:
+    """The changes of `transforms.transformed` that training makes, in their order; none under `crop-flip`.
+
+    Raises:
+        UsageError: a word that is none, or one that is given twice.
+    """
+    if view.augment in {"none", CROP_FLIP}:
+        return ()
+    words = [word.strip() for word in view.augment.split(",")]
+    if not set(words) <= set(AUGMENTATIONS) or len(set(words)) < len(words):
+        raise UsageError(
+            f"augment must be none, {CROP_FLIP}, or {listed(AUGMENTATIONS, 'or')}, commas between several",
+            found=repr(view.augment),
+        )
+    return tuple(word for word in AUGMENTATIONS if word in words)
+
+
+def takes_crops(view: View) -> bool:
+    """Whether training cuts what it sees out of the stored images, by chance."""
+    return view.augment == CROP_FLIP or "crop" in augmentations(view)
 
 
 def draws_images(source: Source) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from activmask.experiments.jobs import Job, progress_of, with_threads
+from activmask.experiments.jobs import Job, is_finished, progress_of, with_threads
 from activmask.machine.device import choose_device, set_up_arithmetic
 from activmask.models.build import check_model
 from activmask.training.replicas.epoch import step_count, training_steps
@@ -16,8 +16,8 @@ _STEPS = 3
 
 
 def epochs_left(job: Job) -> int:
-    """Epochs that a job still has to train, of all its seeds together."""
-    return len(job.seeds) * job.config.training.epochs - progress_of(job).epochs
+    """Epochs that a job still has to train at most, of all its seeds together; patience may need fewer."""
+    return 0 if is_finished(job) else len(job.seeds) * job.config.training.epochs - progress_of(job).epochs
 
 
 def seconds_per_epoch(job: Job, *, threads: int = 1) -> float:

@@ -18,6 +18,7 @@ from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, usual_settings
 from activmask.objectives.objective import Objective
+from activmask.runs.optimisation import Optimisation
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -76,6 +77,7 @@ class RunConfig:
     objectives: Chosen = field(default_factory=usual_settings)
     """The settings of every objective in the order of `OBJECTIVES`, those that are off too."""
     training: Training = field(default_factory=Training)
+    optimisation: Optimisation = field(default_factory=Optimisation)
     machine: Machine = field(default_factory=Machine)
 
     def __getitem__(self, name: str) -> Any:
@@ -89,6 +91,7 @@ _PARTS: tuple[tuple[str, type, str], ...] = (
     ("network", Network, "Model"),
     ("objectives", tuple, "Objective"),
     ("training", Training, "Training"),
+    ("optimisation", Optimisation, "Optimisation"),
     ("machine", Machine, "Machine"),
 )
 """The parts of a run: attribute, class and the panel of the help that its flags stand in."""

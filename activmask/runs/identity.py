@@ -13,8 +13,9 @@ from activmask.models.library_names import IMAGENET
 from activmask.models.own_code import code_digest, code_of, is_own_code
 from activmask.models.settings import Network
 from activmask.objectives.chosen import shown_always
-from activmask.runs.description import Machine, RunConfig, flat
+from activmask.runs.description import Machine, RunConfig, flat, written
 from activmask.runs.names import baseline
+from activmask.runs.optimisation import spans_all_epochs
 
 OF_NO_EXPERIMENT = ("duplicates", *declared(Machine))
 """Settings that change no result by more than rounding.
@@ -22,8 +23,10 @@ OF_NO_EXPERIMENT = ("duplicates", *declared(Machine))
 Whether equal pictures in two splits are refused is one of them, as the pictures are known by their digests.
 """
 
-MAY_CHANGE = ("epochs", *OF_NO_EXPERIMENT)
-"""Settings a resumed run may change: they do not alter what was computed so far."""
+
+def may_change(config: RunConfig) -> tuple[str, ...]:
+    """Settings a resumed run may change: they do not alter what was computed so far."""
+    return OF_NO_EXPERIMENT if spans_all_epochs(config.optimisation) else ("epochs", *OF_NO_EXPERIMENT)
 
 
 def experiment(config: RunConfig) -> RunConfig:
@@ -64,7 +67,8 @@ def on_other_images(config: RunConfig) -> bool:
 def changed_settings(one: RunConfig, other: RunConfig) -> list[str]:
     """The settings in which two runs differ, without those that a resumed run may change."""
     before, after = flat(one), flat(other)
-    return [name for name in before if name not in MAY_CHANGE and before[name] != after.get(name)]
+    allowed = may_change(one)
+    return [name for name in before if name not in allowed and before[name] != after.get(name)]
 
 
 CODE = "code"
@@ -103,9 +107,8 @@ def run_digest(
     Settings that a resumed run may change are left out, and so is the place of the data. A later version
     may have more settings, so nobody draws it anew for a run that has it: a resumed one keeps its own.
     """
-    settings = {
-        name: value for name, value in flat(config).items() if name not in MAY_CHANGE and name != "data"
-    }
+    left_out = {*may_change(config), "data"}
+    settings = {name: value for name, value in written(config).items() if name not in left_out}
     identity: dict[str, object] = {"settings": settings, "seed": seed, "splits": dict(split_sha256)}
     identity |= {"built_from": dict(built_from)} if built_from else {}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

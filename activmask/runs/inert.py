@@ -79,6 +79,10 @@ _ACTS_WHERE: Mapping[str, tuple[Acts, Text]] = {
         lambda config: find_model(config.network.model).batch_norm,
         _without_batch_norm,
     ),
+    "weight_decay": (
+        lambda config: config.optimisation.optimizer == "adamw",
+        "on adam, which shrinks no weights; choose optimizer adamw",
+    ),
 }
 """What each setting needs in order to act, as a test of the whole run and in words after "has no effect".
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from activmask.data.settings import parse_ratio
+from activmask.data.settings import CROP_FLIP, augmentations, parse_ratio
 from activmask.data.sources.presets import presets
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
@@ -18,6 +18,7 @@ from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, needs, switched_on, that_need
 from activmask.runs.description import RunConfig, all_settings, changed, compose, flat, usual_width
 from activmask.runs.inert import without_effect
+from activmask.runs.optimisation import contradictions
 
 
 def make_config(**settings: Any) -> RunConfig:
@@ -98,6 +99,7 @@ def check_values(settings: dict[str, Any]) -> None:
 def _contradictions(config: RunConfig) -> Iterator[str]:
     """What is wrong with settings that cannot go together, a sentence each."""
     parse_ratio(config.source.split_ratio)
+    augmentations(config.view)
     if config.network.weights == IMAGENET and not is_of_library(config.network.model):
         yield (
             f"weights imagenet are those of torchvision:NAME and timm:NAME, networks as their library builds "
@@ -105,6 +107,7 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
         )
     if config.training.lr == 0:
         yield "lr is 0: nothing would be learned; give a positive learning rate"
+    yield from contradictions(config.optimisation, config.training.epochs)
     for one in OBJECTIVES.values():
         yield from one.refused(one.of(config.objectives))
     yield from _surroundings(config.objectives)
@@ -123,7 +126,7 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
             f"compile cannot differentiate twice, which {_all_that_need('second_derivative')} need; leave "
             "compile off"
         )
-    if config.view.augment == "crop-flip" and config.view.image_size == 0:
+    if config.view.augment == CROP_FLIP and config.view.image_size == 0:
         yield "augment crop-flip needs image_size, the side in px to crop to"
 
 

@@ -20,6 +20,7 @@ from activmask.runs.selection import RULE
 from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.replicas.advance import write_what_follows
 from activmask.training.replicas.epoch import split_scores
+from activmask.training.replicas.patience import why_ended
 from activmask.training.replicas.replica import Replica
 
 
@@ -70,19 +71,27 @@ def _run_description(replica: Replica) -> dict[str, Any]:
 def finish(replica: Replica) -> dict[str, Any]:
     """Write what a seed's folder lacks after the last epoch; returns its metrics, which come last."""
     last = replica.next_epoch - 1
-    save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.model), replica.description(last))
+    save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.judged), replica.description(last))
     of_last = _all_scores(replica, last)
-    load_plain_weights(replica.model, replica.best_weights)
+    load_plain_weights(replica.judged, replica.best_weights)
     of_best = of_last if replica.best_epoch == last else _all_scores(replica, replica.best_epoch)
     metrics = {
         "seed": replica.seed,
         "best_epoch": replica.best_epoch,
         "epochs": last + 1,
+        **_ending(replica),
         **of_best,
         "last": of_last,
     }
     write_json(replica.folder / METRICS_FILE, metrics)
     return metrics
+
+
+def _ending(replica: Replica) -> dict[str, str]:
+    """Why a seed ended, where it need not have trained all its epochs."""
+    if not replica.config.optimisation.patience:
+        return {}
+    return {"ended": why_ended(replica) or "after all epochs"}
 
 
 def _all_scores(replica: Replica, epoch: int) -> dict[str, dict[str, float]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from activmask.training.graphs.capture import record, why_not_recorded
 from activmask.training.graphs.replay import train_recorded
-from activmask.training.replicas.advance import advance
+from activmask.training.replicas.advance import advance, is_over
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.watcher import Watcher
 from activmask.training.stacks.train import stacks_on, train_stacked
@@ -17,7 +17,7 @@ def train_together(replicas: Sequence[Replica], epochs: int, progress: Watcher) 
         TrainingDiverged: a loss is NaN or infinite; the last good state is kept.
         PeerLost: another of torchrun's processes ended; likewise.
     """
-    going = [replica for replica in replicas if replica.next_epoch < epochs]
+    going = [replica for replica in replicas if not is_over(replica, epochs)]
     if not going:
         return
     if obstacle := why_not_recorded(going):
@@ -27,7 +27,7 @@ def train_together(replicas: Sequence[Replica], epochs: int, progress: Watcher) 
         return
     for epoch in range(epochs):
         for replica in going:
-            if replica.next_epoch == epoch:
+            if replica.next_epoch == epoch and not replica.ended:
                 advance(replica, progress)
 
 
@@ -42,11 +42,11 @@ def _train_as_one(replicas: Sequence[Replica], epochs: int, progress: Watcher) -
 
 def _train_recorded(replicas: Sequence[Replica], epochs: int, progress: Watcher) -> bool:
     """Record the replicas' epochs and train; False where that could not be done, and nothing is lost."""
-    replicas = [replica for replica in replicas if replica.next_epoch < epochs]
+    replicas = [replica for replica in replicas if not is_over(replica, epochs)]
     for replica in replicas:
         advance(replica, progress)
     try:
-        recordings = [record(replica) for replica in replicas if replica.next_epoch < epochs]
+        recordings = [record(replica) for replica in replicas if not is_over(replica, epochs)]
     except RuntimeError as error:
         _say(f"CUDA refused ({str(error).splitlines()[0]})", progress)
         return False

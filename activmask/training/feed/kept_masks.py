@@ -11,7 +11,7 @@ from torch import Tensor
 
 from activmask.data.masks import keep_share, lenders
 from activmask.data.samples import Samples
-from activmask.data.settings import View
+from activmask.data.settings import View, takes_crops
 from activmask.data.splits import SPLITS
 from activmask.data.view import at_network_size, with_dilated_masks
 from activmask.ground.errors import DataError
@@ -42,7 +42,7 @@ def with_kept_masks(samples: Samples, view: View, kept: Tensor) -> Samples:
     """`to_train_on` for any part of the training samples, given which of them keep their mask, bool (N,)."""
     dilated = with_dilated_masks(samples, view)
     some = replace(dilated, masks=dilated.masks | ~kept[:, None, None, None], has_mask=kept)
-    return at_network_size(some, view) if view.augment == "none" else some
+    return some if takes_crops(view) else at_network_size(some, view)
 
 
 def training_masks(

@@ -20,7 +20,7 @@ from torch import Tensor
 from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY, Source, View, split_seed
+from activmask.data.settings import IN_MEMORY, Source, View, split_seed, takes_crops
 from activmask.machine.world import ALONE, World
 from activmask.objectives.chosen import Chosen
 from activmask.runs.manifest import Entry, file_content, table_rows
@@ -207,7 +207,7 @@ def open_stream(
         return StreamedSamples(images=images, labels=labels[own], has_mask=seen[own])
 
     return Stream(
-        train=streamed(of_train, True, middle if view.augment == "none" else dataset.width),
+        train=streamed(of_train, True, dataset.width if takes_crops(view) else middle),
         splits={name: streamed(own, False, middle) for name, own in chosen.items()},
     )
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from activmask.data.samples import Samples
+from activmask.data.settings import augmentations
 from activmask.kernels.torch_private import can_be_stopped
 from activmask.models import find_model
 from activmask.objectives.chosen import discriminator_of
@@ -31,7 +32,7 @@ from activmask.training.graphs.device_epoch import (
     take_steps,
 )
 from activmask.training.graphs.epoch_verdict import new_verdict
-from activmask.training.replicas.epoch import judged_splits
+from activmask.training.replicas.epoch import judged_splits, order_of, rates_of
 from activmask.training.replicas.replica import Replica
 
 SEGMENT_STEPS = 32
@@ -78,17 +79,23 @@ def why_not_recorded(replicas: Sequence[Replica]) -> str:
 
 
 def _unrecordable(replica: Replica) -> str:
-    if find_model(replica.config.network.model).foreign:
-        return "the network's code is not this program's, and might do what no recording shows"
-    if replica.config.network.freeze:
-        return "some weights are frozen"
-    if replica.config.machine.compile:
-        return "the network's passes are compiled"
+    return next(_obstacles(replica), "")
+
+
+def _obstacles(replica: Replica) -> Iterator[str]:
+    config = replica.config
+    if find_model(config.network.model).foreign:
+        yield "the network's code is not this program's, and might do what no recording shows"
+    if config.network.freeze:
+        yield "some weights are frozen"
+    if config.machine.compile:
+        yield "the network's passes are compiled"
+    if augmentations(config.view):
+        yield f"augment {config.view.augment} is drawn on the host"
     if not all(can_be_stopped(optimizer) for optimizer in optimizers(replica)):
-        return "this version of torch has no optimizer that its device can stop"
-    if (found := discriminator_of(replica.config.objectives)) and found[0].takes_turns(found[1]):
-        return "the discriminator takes steps of its own"
-    return ""
+        yield "this version of torch has no optimizer that its device can stop"
+    if (found := discriminator_of(config.objectives)) and found[0].takes_turns(found[1]):
+        yield "the discriminator takes steps of its own"
 
 
 def draws_at_random(model: nn.Module, images: Tensor) -> bool:
@@ -216,16 +223,19 @@ def launch(recording: Recording) -> None:
     """Queue one more epoch; returns before the device has done it."""
     replica = recording.replica
     epoch = replica.next_epoch + recording.launched
-    order = torch.randperm(len(replica.train), generator=derived_generator(replica.seed, "order", epoch))
+    order, rates = order_of(replica, epoch), torch.tensor(rates_of(replica, epoch))
     result = recording.results[recording.launched]
     recording.generator.manual_seed(derived_seed(replica.seed, "step", epoch))
     if recording.stream is not None:
-        order = order.pin_memory()
+        order, rates = order.pin_memory(), rates.pin_memory()
     with on(recording.stream):
-        waiting = order.to(replica.device, non_blocking=True)
+        waiting, next_rates = (part.to(replica.device, non_blocking=True) for part in (order, rates))
         for segment, run in recording.segments:
             picked, waiting = waiting.tensor_split([len(segment.picked)])
             segment.picked.copy_(picked)
+            if segment.rates is not None:
+                own, next_rates = next_rates.tensor_split([len(segment.rates)])
+                segment.rates.copy_(own)
             run()
             values, result = result.tensor_split([segment.values.numel()])
             values.copy_(segment.values.flatten())

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from activmask.data.samples import Samples
 from activmask.models.build import plain_weights
 from activmask.objectives.step import loss_names
+from activmask.runs.optimisation import changes_rate
 from activmask.runs.selection import MARGIN
 from activmask.training.graphs.epoch_verdict import SplitScores, pack_verdict
 from activmask.training.replicas.epoch import forward_step, update
+from activmask.training.replicas.optimizer import set_rate
 from activmask.training.replicas.predictions import evaluation_batch, mean_cross_entropy
 from activmask.training.replicas.replica import Replica, class_count
 
@@ -33,6 +35,8 @@ class Segment:
     """int64 (sum of sizes,), which training images; to be written before it runs."""
     values: Tensor
     """float32 (S, 1 + T), each step's loss and weighted terms, as the run left them."""
+    rates: Tensor | None
+    """float32 (S,), each step's learning rate, to be written too; None where it never changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,7 @@ def new_segment(replica: Replica, sizes: tuple[int, ...]) -> Segment:
         sizes=sizes,
         picked=torch.zeros(sum(sizes), dtype=torch.int64, device=device),
         values=torch.zeros(len(sizes), 1 + len(loss_names(replica.config.objectives)), device=device),
+        rates=torch.zeros(len(sizes), device=device) if changes_rate(replica.config.optimisation) else None,
     )
 
 
@@ -97,7 +102,7 @@ def take_steps(replica: Replica, segment: Segment, health: Health, generator: to
 
     Args:
         replica: its samples are in memory on the device, and it has taken a step before.
-        segment: which images; its `values` are written.
+        segment: which images, and how large its steps are; its `values` are written.
         health: is updated.
         generator: draws shuffles, cutouts and crops.
     """
@@ -110,6 +115,8 @@ def take_steps(replica: Replica, segment: Segment, health: Health, generator: to
             passed = forward_step(replica, *batch, generator)
             segment.values[step].copy_(passed.values)
             health.stopped.copy_(torch.maximum(health.stopped, (~passed.values[0].isfinite()).float()))
+            if segment.rates is not None:
+                set_rate(replica.optimizer, segment.rates[step])
             update(replica, passed)
 
 
@@ -133,7 +140,7 @@ def optimizers(replica: Replica) -> list[torch.optim.Adam]:
 
 
 def judge_epoch(replica: Replica, splits: dict[str, Judged], health: Health, verdict: Tensor) -> None:
-    """Score the weights as they are, and keep them in the replica's `best_weights` if none were better.
+    """Score the judged weights as they are; they become the `best_weights` if none were better before.
 
     Args:
         replica: its `best_weights` are tensors to be written into.
@@ -141,12 +148,12 @@ def judge_epoch(replica: Replica, splits: dict[str, Judged], health: Health, ver
         health: is updated.
         verdict: from `new_verdict`, is written.
     """
-    scores = {name: _scores(replica.model, split) for name, split in splits.items()}
+    scores = {name: _scores(replica.judged, split) for name, split in splits.items()}
     valid, select = scores["valid"], replica.config.training.select
     merit = {"auc": valid.auc, "accuracy": valid.accuracy, "loss": -valid.loss}[select]
     improved = (merit > health.best + MARGIN[select]) & valid.finite.bool() & (health.stopped == 0)
     health.best.copy_(torch.where(improved, merit, health.best))
-    for name, tensor in plain_weights(replica.model).items():
+    for name, tensor in plain_weights(replica.judged).items():
         best = replica.best_weights[name]
         best.copy_(torch.where(improved, tensor, best))
     pack_verdict(verdict, improved, scores)

@@ -9,7 +9,7 @@ from torch import Tensor
 from activmask.ground.errors import TrainingDiverged
 from activmask.training.graphs.capture import MOST_AHEAD, Recording, launch, values_and_verdict
 from activmask.training.graphs.epoch_verdict import unpack_verdict
-from activmask.training.replicas.advance import keep_row, save
+from activmask.training.replicas.advance import is_over, keep_row, save, tell_if_ended
 from activmask.training.replicas.epoch import (
     diverged,
     history_row,
@@ -18,6 +18,7 @@ from activmask.training.replicas.epoch import (
     mean_losses,
     step_count,
 )
+from activmask.training.replicas.patience import epochs_left, has_ended
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.watcher import Watcher
 
@@ -46,14 +47,17 @@ def train_recorded(recordings: Sequence[Recording], epochs: int, progress: Watch
 
 def _train(recordings: Sequence[Recording], epochs: int, progress: Watcher) -> None:
     ahead, saved = 1, perf_counter()
-    while going := [each for each in recordings if each.replica.next_epoch < epochs]:
+    while going := [each for each in recordings if not is_over(each.replica, epochs)]:
         seconds = run_ahead(going, ahead, epochs)
         failures = {each.replica.seed: collect(each, seconds, progress) for each in going}
         failed = any(failures.values())
         due = failed or perf_counter() - saved > SECONDS_BETWEEN_SAVES
         for replica in (each.replica for each in going):
-            if not failures[replica.seed] and (due or replica.next_epoch >= epochs):
+            if failures[replica.seed]:
+                continue
+            if due or is_over(replica, epochs):
                 save(replica)
+            tell_if_ended(replica, progress)
         for failure in failures.values():
             if failure:
                 raise failure
@@ -62,11 +66,15 @@ def _train(recordings: Sequence[Recording], epochs: int, progress: Watcher) -> N
 
 
 def run_ahead(recordings: Sequence[Recording], ahead: int, epochs: int) -> float:
-    """Launch so many epochs of each and wait for them; the seconds that one epoch of all took."""
+    """Launch so many epochs of each and wait for them; the seconds that one epoch of all took.
+
+    None is launched that a replica's patience, as far as it is known, may not reach.
+    """
     start = perf_counter()
     for _ in range(ahead):
         for recording in recordings:
-            if recording.replica.next_epoch + recording.launched < epochs:
+            replica, ahead_of_it = recording.replica, recording.launched
+            if replica.next_epoch + ahead_of_it < epochs and ahead_of_it != epochs_left(replica):
                 launch(recording)
     done = max(recording.launched for recording in recordings)
     wait_for(recordings)
@@ -122,6 +130,7 @@ def note_epoch(
     steps = step_count(replica)
     progress.step(replica.seed, replica.next_epoch, steps, steps)
     keep_row(replica, row, is_best=is_best)
+    replica.ended = has_ended(replica)
     progress.epoch(replica.seed, row)
     return None
 

@@ -5,11 +5,15 @@ import io
 from time import perf_counter
 from typing import Any
 
+import torch
+
 from activmask.ground.files import write_whole
+from activmask.machine.world import mean_of_all
 from activmask.runs.checkpoint import snapshot
 from activmask.runs.folder import HISTORY_FILE
 from activmask.runs.selection import is_better, merit
 from activmask.training.replicas.epoch import epoch_row, train_epoch
+from activmask.training.replicas.patience import has_ended, why_ended
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.state import save_best, save_state
 from activmask.training.replicas.watcher import Watcher
@@ -26,18 +30,42 @@ def advance(replica: Replica, progress: Watcher) -> None:
     losses = train_epoch(replica, lambda done, total: progress.step(replica.seed, epoch, done, total))
     if not replica.world.writes:
         replica.next_epoch += 1
+        replica.ended = _all_hear(replica, ended=False)
         return
     row = epoch_row(replica, losses, perf_counter() - start)
     is_best = is_better(row, replica.best_score, replica.config.training.select)
     if is_best:
-        replica.best_weights = snapshot(replica.model)
+        replica.best_weights = snapshot(replica.judged)
     keep_row(replica, row, is_best=is_best)
     save(replica)
     progress.epoch(replica.seed, row)
+    replica.ended = _all_hear(replica, ended=has_ended(replica))
+    tell_if_ended(replica, progress)
+
+
+def is_over(replica: Replica, epochs: int) -> bool:
+    """Whether nothing is left to train of so many epochs."""
+    return replica.ended or replica.next_epoch >= epochs
+
+
+def _all_hear(replica: Replica, *, ended: bool) -> bool:
+    """What the process that writes says, in each of those that train together."""
+    if not replica.config.optimisation.patience:
+        return False
+    said = torch.tensor(float(ended), device=replica.device)
+    return bool(mean_of_all(said, replica.world) > 0)
+
+
+def tell_if_ended(replica: Replica, progress: Watcher) -> None:
+    """Say why a seed ended before its epochs did."""
+    if why := why_ended(replica):
+        progress.note(f"seed {replica.seed} ends early: {why}")
 
 
 def keep_row(replica: Replica, row: dict[str, Any], *, is_best: bool) -> None:
     """Note an epoch that ended; its weights, if they are the best, are kept by the caller."""
+    if replica.config.optimisation.patience:
+        row["epochs_since_best"] = 0 if is_best else replica.next_epoch - replica.best_epoch
     replica.history.append(row)
     if is_best:
         replica.best_epoch, replica.best_score = (

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from activmask.data.augment import random_crop_flip
+from activmask.data.settings import CROP_FLIP, augmentations
+from activmask.data.transforms import stays_upright, transformed
 from activmask.ground.errors import PATH, TrainingDiverged
 from activmask.machine.device import attention, autocast
 from activmask.machine.world import average_gradients, mean_of_all, share
@@ -20,8 +22,10 @@ from activmask.objectives.chosen import Chosen, discriminator_of, needs
 from activmask.objectives.step import StepTerms, is_summed, loss_names
 from activmask.runs.description import Training
 from activmask.runs.seeds import derived_generator, network_randomness
+from activmask.training.feed.class_balance import epoch_order
 from activmask.training.feed.stream import batches
 from activmask.training.feed.workers import worker_losses_named
+from activmask.training.replicas.optimizer import learning_rates, move_average, set_rate
 from activmask.training.replicas.predictions import Scores, predict, score
 from activmask.training.replicas.replica import Replica
 
@@ -73,7 +77,7 @@ def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
         The step's loss and weighted terms, detached, (1 + number of terms,), and its number of images.
     """
     epoch, device = replica.next_epoch, replica.device
-    order = torch.randperm(len(replica.train), generator=derived_generator(replica.seed, "order", epoch))
+    order, rates = order_of(replica, epoch), rates_of(replica, epoch)
     generator = derived_generator(replica.seed, "step", epoch, device)
     replica.model.train()
     if replica.config.network.freeze:
@@ -84,8 +88,22 @@ def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
             passed = forward_step(replica, images, masks, labels, generator)
             if not torch.isfinite(passed.values[0]):
                 raise diverged(replica, step, passed.values)
+            if rates:
+                set_rate(replica.optimizer, rates[step])
             update(replica, passed, network=_network_steps(replica, step))
             yield passed.values, len(labels)
+
+
+def order_of(replica: Replica, epoch: int) -> Tensor:
+    """The training images of an epoch in their order, int64 (N,) on the CPU."""
+    generator = derived_generator(replica.seed, "order", epoch)
+    return epoch_order(len(replica.train), replica.chance, generator)
+
+
+def rates_of(replica: Replica, epoch: int) -> list[float]:
+    """The learning rate of each step of an epoch; empty where it never changes."""
+    training, how = replica.config.training, replica.config.optimisation
+    return learning_rates(how, training.lr, epoch=epoch, epochs=training.epochs, steps=step_count(replica))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +123,7 @@ def forward_step(
     replica: Replica, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator
 ) -> ForwardStep:
     """The passes of one step over a batch as stored, augmented here; reads nothing back from the device."""
-    if replica.config.view.augment == "crop-flip":
-        images, masks = random_crop_flip(images, masks, replica.config.view.image_size, generator)
+    images, masks = _augmented(replica, images, masks, generator)
     part = share(len(images), replica.world)
     twice = needs(replica.config.objectives).second_derivative
     with (
@@ -117,6 +134,19 @@ def forward_step(
     weight = (part.stop - part.start) * replica.world.size / len(images)
     loss, values = _over_all(replica, result, weight)
     return ForwardStep(result=result, loss=loss, values=values, weight=weight)
+
+
+def _augmented(
+    replica: Replica, images: Tensor, masks: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A batch changed by chance as its run asks for."""
+    view = replica.config.view
+    if view.augment == CROP_FLIP:
+        return random_crop_flip(images, masks, view.image_size, generator)
+    if not (names := augmentations(view)):
+        return images, masks
+    size, upright = view.image_size or images.shape[-1], stays_upright(replica.origin.recipe)
+    return transformed(images, masks, names, size, generator, upright=upright)
 
 
 def _network_steps(replica: Replica, step: int) -> bool:
@@ -132,8 +162,13 @@ def update(replica: Replica, passed: ForwardStep, *, network: bool = True) -> No
     """Change the weights by what the passes came to, where it is their turn, and the discriminator's."""
     replica.optimizer.zero_grad()
     passed.loss.backward(inputs=trained_weights(replica.model))
+    how = replica.config.optimisation
     if network:
+        if how.clip:
+            nn.utils.clip_grad_norm_(replica.model.parameters(), how.clip)
         replica.optimizer.step()
+        if replica.average is not None:
+            move_average(replica.average, replica.model, how)
     _train_discriminator(replica, passed.result, passed.weight)
 
 
@@ -198,13 +233,13 @@ def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dic
 
 
 def split_scores(replica: Replica, split: str, epoch: int) -> Scores:
-    """What the network as it is, after `epoch`, scores on a split.
+    """What the judged network as it is, after `epoch`, scores on a split.
 
     Raises:
         TrainingDiverged: its logits are not finite.
     """
     samples = replica.splits[split]
-    logits = predict(replica.model, samples.images)
+    logits = predict(replica.judged, samples.images)
     if not torch.isfinite(logits).all():
         raise logits_diverged(replica, split, epoch)
     return score(logits, samples.labels)
@@ -225,12 +260,15 @@ def history_row(
 ) -> dict[str, Any]:
     """The history's row of the replica's next epoch from what it came to.
 
-    The cross-entropy is in it where it selects the best epoch.
+    The cross-entropy is in it where it selects the best epoch, the last step's learning rate where that
+    changes.
     """
     row: dict[str, Any] = {"epoch": replica.next_epoch, "loss": losses["loss"]}
     row |= {f"loss_{name}": value for name, value in losses.items() if name != "loss"}
     for split, of_split in scores.items():
         row |= {f"{split}_auc": of_split.auc, f"{split}_accuracy": of_split.accuracy}
         row |= {f"{split}_loss": of_split.loss} if replica.config.training.select == "loss" else {}
+    if rates := rates_of(replica, replica.next_epoch):
+        row["lr"] = rates[-1]
     row |= {"seconds": round(seconds, 4), "images_per_second": round(len(replica.train) / seconds, 1)}
     return row

@@ -6,16 +6,16 @@ Shapes: N images, C channels, H x W pixels.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from activmask.data.arrays import HeldImages
 from activmask.data.samples import Samples
+from activmask.data.settings import augmentations
+from activmask.data.transforms import stays_upright
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
 from activmask.machine.world import ALONE, World
@@ -27,12 +27,14 @@ from activmask.models.output import ModelOutput
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
 from activmask.objectives.objective import Trial
-from activmask.objectives.step import StepTerms, step_terms
+from activmask.objectives.step import StepTerms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig
 from activmask.runs.identity import built_from, run_digest
 from activmask.runs.manifest import Entry
+from activmask.runs.optimisation import OFF
 from activmask.runs.seeds import derived_seed
+from activmask.training.feed.class_balance import chances
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
@@ -40,7 +42,9 @@ from activmask.training.feed.origin import Origin
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
 from activmask.training.replicas.batch_sizes import Learners, batch_sizes
+from activmask.training.replicas.optimizer import new_average, new_optimizer
 from activmask.training.replicas.started import started
+from activmask.training.replicas.step_objective import form_of_classify, step_objective
 
 
 @dataclass(kw_only=True)
@@ -68,6 +72,10 @@ class Replica:
     """Where the images of all splits come from, and by what they are known again."""
     mask_facts: MaskFacts
     """What its training masks cover, and what their presence tells."""
+    average: nn.Module | None = None
+    """The network with the running mean of its weights, where one is kept."""
+    chance: Tensor | None = None
+    """By what each image is drawn, float64 (N,) on the CPU; None where an epoch sees each once."""
     run_sha256: str
     """Which run it is of, see `identity.run_digest`; a resumed one keeps that which it began with."""
     built_from: dict[str, str]
@@ -86,6 +94,13 @@ class Replica:
     best_sha256: str = ""
     """Of the best weights, once they were saved, see `tensor_file.tensors_digest`."""
     history: list[dict[str, Any]] = field(default_factory=list)
+    ended: bool = False
+    """Whether its patience is at an end, before its epochs are."""
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network by which epochs are scored, and whose weights are kept."""
+        return self.model if self.average is None else self.average
 
     def description(self, epoch: int) -> Description:
         """What a checkpoint of this replica after `epoch` says of itself."""
@@ -173,14 +188,17 @@ def new_replica(
     if needs(config.objectives).second_derivative and device.type == "cuda":
         prepare_double_backward(model)
     second = None if second is None else second.to(device)
+    how, labels, data = config.optimisation, train.labels, config.source.data
     return Replica(
         config=config,
         seed=seed,
         folder=folder,
         device=device,
         model=model,
-        objective=_objective(config, model, second, world),
-        optimizer=_adam(model, config.training.lr),
+        objective=step_objective(config, model, second, world, form_of_classify(config, labels, classes)),
+        optimizer=new_optimizer(model, config.training.lr, how),
+        average=new_average(model, how),
+        chance=chances(labels, classes, data) if how.class_balance == "sampling" else None,
         discriminator=second,
         discriminator_optimizer=_second_adam(config.objectives, second),
         train=train,
@@ -190,9 +208,15 @@ def new_replica(
         mask_facts=facts,
         run_sha256=run_digest(config, seed, origin.digests, files),
         built_from=files,
-        note="; ".join(filter(None, (note, *fitted, merged))),
+        note="; ".join(filter(None, (note, *fitted, merged, _note_on_flips(config, origin)))),
         world=world,
     )
+
+
+def _note_on_flips(config: RunConfig, origin: Origin) -> str:
+    if "flips" in augmentations(config.view) and stays_upright(origin.recipe):
+        return "augment flips mirrors left and right alone: the data set's chest X-rays stay upright"
+    return ""
 
 
 def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> nn.Module | None:
@@ -208,7 +232,7 @@ def _discriminator(objectives: Chosen, blank: ModelOutput | None, seed: int) -> 
 
 def _second_adam(objectives: Chosen, second: nn.Module | None) -> torch.optim.Adam | None:
     found = discriminator_of(objectives)
-    return None if found is None or second is None else _adam(second, found[0].lr(found[1]))
+    return None if found is None or second is None else new_optimizer(second, found[0].lr(found[1]), OFF)
 
 
 def _data(
@@ -252,53 +276,10 @@ def _data(
     return _on_device(train, device), seen, origin, note
 
 
-def _objective(
-    config: RunConfig, model: nn.Module, discriminator: nn.Module | None, world: World
-) -> Callable[..., StepTerms]:
-    forward = torch.compile(model) if config.machine.compile else model
-    if world.size == 1:
-        return partial(step_terms, config.objectives, forward, discriminator=discriminator)
-    known = find_model(config.network.model)
-    unused = known.foreign or (known.decoder and not needs(config.objectives).decoder)
-    return DistributedDataParallel(
-        _Objective(config.objectives, forward, discriminator), find_unused_parameters=unused
-    )
-
-
-class _Objective(nn.Module):
-    """All passes of a step as one module, so that gradients are averaged once, after the last."""
-
-    def __init__(
-        self, chosen: Chosen, model: Callable[..., ModelOutput], discriminator: nn.Module | None
-    ) -> None:
-        super().__init__()
-        self.chosen, self.model = chosen, model
-        # In a tuple the discriminator is no part of this module: it has an optimizer of its own.
-        self.discriminator = (discriminator,)
-
-    def forward(
-        self, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator, part: slice
-    ) -> StepTerms:
-        return step_terms(
-            self.chosen,
-            self.model,
-            images,
-            masks,
-            labels,
-            generator,
-            discriminator=self.discriminator[0],
-            part=part,
-        )
-
-
 def _placed(model: nn.Module, device: torch.device) -> nn.Module:
     """On the device; on CUDA in the memory format that its tensor cores compute convolutions in."""
     model = model.to(device)
     return model.to(memory_format=torch.channels_last) if device.type == "cuda" else model
-
-
-def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
-    return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
 
 
 def _check_taps(

@@ -41,16 +41,20 @@ from activmask.training.replicas.kept_state import (
     read_state,
     section,
 )
+from activmask.training.replicas.patience import has_ended
 from activmask.training.replicas.replica import Replica
 
 _DISCRIMINATOR, _ITS_OPTIMIZER = "judge", "judge_optimizer"
 """In the file: an older word, which all versions read."""
+_AVERAGE = "average"
 
 
 def save_state(replica: Replica) -> None:
     """Write the state after the epoch that just ended; `save_best` is to follow where they are new."""
     tensors = {f"model.{name}": tensor for name, tensor in plain_weights(replica.model).items()}
     tensors |= _optimizer_tensors("optimizer", replica.optimizer)
+    if replica.average is not None:
+        tensors |= {f"{_AVERAGE}.{name}": tensor for name, tensor in plain_weights(replica.average).items()}
     if replica.discriminator is not None and replica.discriminator_optimizer is not None:
         of_discriminator = replica.discriminator.state_dict()
         tensors |= {f"{_DISCRIMINATOR}.{name}": tensor for name, tensor in of_discriminator.items()}
@@ -99,10 +103,19 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
     check_discriminator_fits(state, replica, _DISCRIMINATOR, _ITS_OPTIMIZER)
     second = replica.discriminator is not None
     check_sections(
-        state, ("model", "optimizer", "best", *((_DISCRIMINATOR, _ITS_OPTIMIZER) if second else ()))
+        state,
+        (
+            *("model", "optimizer", "best"),
+            *((_DISCRIMINATOR, _ITS_OPTIMIZER) if second else ()),
+            *((_AVERAGE,) if replica.average is not None else ()),
+        ),
     )
     load_plain_weights(replica.model, section(state.tensors, "model"))
     _restore_optimizer(replica.optimizer, section(state.tensors, "optimizer"))
+    if replica.average is not None:
+        mean = section(state.tensors, _AVERAGE)
+        check_tensors(state.path, mean, plain_weights(replica.average), "this run's averaged weights")
+        load_plain_weights(replica.average, mean)
     if replica.discriminator is not None and replica.discriminator_optimizer is not None:
         replica.discriminator.load_state_dict(section(state.tensors, _DISCRIMINATOR))
         _restore_optimizer(replica.discriminator_optimizer, section(state.tensors, _ITS_OPTIMIZER))
@@ -110,6 +123,7 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
     replica.next_epoch = state.description.epoch + 1
     replica.best_epoch, replica.best_score = state.best_epoch, state.best_score
     replica.history = state.history
+    replica.ended = has_ended(replica)
     if replica.world.writes:
         _restore_best(replica, state)
     return notes
@@ -119,7 +133,7 @@ def _restore_best(replica: Replica, state: KeptState) -> None:
     """Take the best weights from the state, or from the file that it names."""
     own, kept = replica.best_epoch == state.description.epoch, section(state.tensors, "best")
     if own:
-        weights = snapshot(replica.model)
+        weights = snapshot(replica.judged)
     elif kept:
         check_tensors(state.path, kept, plain_weights(replica.model), "this run's best weights")
         weights = kept

@@ -11,8 +11,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from activmask.runs.seeds import derived_generator, derived_seed
+from activmask.runs.seeds import derived_seed
 from activmask.training.graphs.capture import MOST_AHEAD, Recorder, capturable, new_recorder, on, recorded
+from activmask.training.replicas.epoch import order_of
 from activmask.training.stacks.device_step import take_step
 from activmask.training.stacks.group import Group
 from activmask.training.stacks.judging import judge
@@ -91,8 +92,5 @@ def launch(epoch: StackedEpoch) -> None:
 
 def _order(group: Group, seed: int, ahead: int) -> Tensor:
     """A seed's training images in the order of an epoch, counted among those of all."""
-    replica, count = group.replicas[seed], group.order.shape[1]
-    drawn = torch.randperm(
-        count, generator=derived_generator(replica.seed, "order", replica.next_epoch + ahead)
-    )
-    return drawn + seed * count
+    replica = group.replicas[seed]
+    return order_of(replica, replica.next_epoch + ahead) + seed * group.order.shape[1]

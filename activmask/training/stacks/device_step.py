@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from activmask.data.augment import random_crop_flip
+from activmask.data.settings import CROP_FLIP
 from activmask.machine.device import autocast
 from activmask.models.stacked.network import gradients, mode
+from activmask.objectives.classification import Classify
 from activmask.objectives.stacked_step import StackedTerms, stacked_step_terms
 from activmask.training.stacks.group import Group
 from activmask.training.stacks.optimizer import take_optimizer_step
@@ -41,9 +43,17 @@ def forward(group: Group, picked: Tensor) -> StackedTerms:
     """A step's passes over images of each seed, int64 (R, B), counted among all; nothing is read back."""
     config = group.replicas[0].config
     images, masks, labels = group.images[picked], group.masks[picked], group.labels[picked]
-    if config.view.augment == "crop-flip":
+    if config.view.augment == CROP_FLIP:
         size, pairs = config.view.image_size, zip(images, masks, group.generators, strict=True)
         cropped = [random_crop_flip(own, its, size, generator) for own, its, generator in pairs]
         images, masks = (torch.stack(part) for part in zip(*cropped, strict=True))
     with autocast(config.training.precision, images.device):
-        return stacked_step_terms(config.objectives, group.stacked, images, masks, labels, group.generators)
+        return stacked_step_terms(
+            config.objectives,
+            group.stacked,
+            images,
+            masks,
+            labels,
+            group.generators,
+            Classify(smoothing=config.optimisation.label_smoothing),
+        )

@@ -11,11 +11,15 @@ import torch
 from torch import Tensor
 
 from activmask.data.samples import Samples
+from activmask.data.settings import augmentations
+from activmask.ground.listed import listed
 from activmask.models.build import load_plain_weights, plain_weights
 from activmask.models.stacked.network import Stack, stack
 from activmask.models.stacked.trial import why_not_stacked
 from activmask.objectives.stacked_step import why_no_stacked_step
 from activmask.objectives.step import loss_names
+from activmask.runs.description import RunConfig
+from activmask.runs.optimisation import changes_rate
 from activmask.training.graphs.epoch_verdict import new_verdict
 from activmask.training.replicas.epoch import judged_splits, step_count
 from activmask.training.replicas.replica import Replica, class_count
@@ -79,7 +83,7 @@ def why_not_grouped(replicas: Sequence[Replica]) -> str:
         replicas: of one run, their images in memory.
     """
     first = replicas[0]
-    if clause := why_no_stacked_step(first.config.objectives):
+    if clause := why_no_stacked_step(first.config.objectives) or _of_each_seed(first.config):
         return clause
     if any(_sizes(replica) != _sizes(first) for replica in replicas):
         return "the seeds' splits are of different sizes"
@@ -89,6 +93,23 @@ def why_not_grouped(replicas: Sequence[Replica]) -> str:
     if len(images) < _TRIED // 2:
         return "there are too few validation images to try it with"
     return why_not_stacked([replica.model for replica in replicas], images)
+
+
+def _of_each_seed(config: RunConfig) -> str:
+    """What a seed's own training does that the stack's does not; empty where there is nothing."""
+    how = config.optimisation
+    asked = {
+        "adamw": how.optimizer == "adamw",
+        "a learning rate that changes": changes_rate(how),
+        "clip": how.clip,
+        "ema": how.ema,
+        "class_balance weights": how.class_balance == "weights",
+        "patience": how.patience,
+        "augment by words": augmentations(config.view),
+    }
+    if names := [name for name, on in asked.items() if on]:
+        return f"{listed(names)} {'is' if len(names) == 1 else 'are'} each seed's own"
+    return ""
 
 
 def _sizes(replica: Replica) -> object:

@@ -1,0 +1,78 @@
+"""What a step of a replica computes: its objectives' terms, in one process or in its share of several."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from activmask.machine.world import World
+from activmask.models import find_model
+from activmask.models.output import ModelOutput
+from activmask.objectives.chosen import Chosen, needs
+from activmask.objectives.classification import Classify
+from activmask.objectives.step import StepTerms, step_terms
+from activmask.runs.description import RunConfig
+from activmask.training.feed.class_balance import class_weights
+
+
+def form_of_classify(config: RunConfig, labels: Tensor, classes: int) -> Classify:
+    """The form of the cross-entropy that a run's settings ask for, given its training labels (N,)."""
+    how = config.optimisation
+    weights = None
+    if how.class_balance == "weights":
+        weights = class_weights(labels, classes, config.source.data).to(labels.device)
+    return Classify(weights=weights, smoothing=how.label_smoothing)
+
+
+def step_objective(
+    config: RunConfig,
+    model: nn.Module,
+    discriminator: nn.Module | None,
+    world: World,
+    form: Classify,
+) -> Callable[..., StepTerms]:
+    """A function of images, masks, labels, a generator and the part that is computed here; see `step_terms`.
+
+    Where several processes share the steps, it averages their gradients as they are computed.
+    """
+    forward = torch.compile(model) if config.machine.compile else model
+    if world.size == 1:
+        return partial(step_terms, config.objectives, forward, discriminator=discriminator, classify=form)
+    known = find_model(config.network.model)
+    unused = known.foreign or (known.decoder and not needs(config.objectives).decoder)
+    return DistributedDataParallel(
+        _Objective(config.objectives, forward, discriminator, form), find_unused_parameters=unused
+    )
+
+
+class _Objective(nn.Module):
+    """All passes of a step as one module, so that gradients are averaged once, after the last."""
+
+    def __init__(
+        self,
+        chosen: Chosen,
+        model: Callable[..., ModelOutput],
+        discriminator: nn.Module | None,
+        classify: Classify,
+    ) -> None:
+        super().__init__()
+        self.chosen, self.model, self.classify = chosen, model, classify
+        # In a tuple the discriminator is no part of this module: it has an optimizer of its own.
+        self.discriminator = (discriminator,)
+
+    def forward(
+        self, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator, part: slice
+    ) -> StepTerms:
+        return step_terms(
+            self.chosen,
+            self.model,
+            images,
+            masks,
+            labels,
+            generator,
+            discriminator=self.discriminator[0],
+            part=part,
+            classify=self.classify,
+        )
