@@ -65,7 +65,7 @@ def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, obj
         )
     if data == Path(Source.data):
         del settings["data"]
-    out.print(f"next: {command_line('activmask', 'train', *setting_words(settings))}")
+    out.print(f"next: {command_line('activmask', 'train', *setting_words(settings))}", soft_wrap=True)
 
 
 def print_mask_shares(shares: "MaskShares | None") -> None:

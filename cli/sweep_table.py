@@ -1,6 +1,7 @@
 """What a sweep shows: its plan, and its cells while they run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.live import Live
@@ -31,6 +32,7 @@ class SweepTable:
         """Nothing is shown before the first call of `show`."""
         self._title = title
         self._told: dict[str, str] = {}
+        self._pace = Pace()
         self._live = Live(console=err, auto_refresh=False, transient=True) if err.is_terminal else None
 
     def __enter__(self) -> "SweepTable":
@@ -46,14 +48,52 @@ class SweepTable:
 
     def show(self, cells: Sequence["CellState"]) -> None:
         """Show how the cells stand now."""
+        left = self._pace.left(cells)
         if self._live is not None:
-            self._live.update(_live_table(self._title, cells, err.height - _ROWS_AROUND), refresh=True)
+            self._live.update(_live_table(self._title, cells, err.height - _ROWS_AROUND, left), refresh=True)
             return
         for state in cells:
             line = _line(state)
             if self._told.get(state.job.name, "queued") != line:
-                err.print(f"{state.job.title}: {line}")
+                err.print(f"{state.job.title}: {line}{_so_far(cells, left) if line == 'done' else ''}")
                 self._told[state.job.name] = line
+
+
+class Pace:
+    """How long a sweep will still take, by the epochs that were trained since it began."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        """By a clock in seconds."""
+        self._now = now
+        self._begun: tuple[float, int] | None = None
+
+    def left(self, cells: Sequence["CellState"]) -> float | None:
+        """Seconds, as if all epochs took equally long; None before one is over, and at the end."""
+        done = sum(_epochs_done(state) for state in cells)
+        missing = sum(_epochs(state) for state in cells if state.status in {"queued", "running"})
+        missing -= sum(_epochs_done(state) for state in cells if state.status in {"queued", "running"})
+        if self._begun is None:
+            self._begun = self._now(), done
+        start, before = self._begun
+        if done <= before or not missing:
+            return None
+        return missing * (self._now() - start) / (done - before)
+
+
+def _epochs(state: "CellState") -> int:
+    return state.job.config.training.epochs * len(state.job.seeds)
+
+
+def _epochs_done(state: "CellState") -> int:
+    from activmask.experiments.jobs import progress_of
+
+    return _epochs(state) if state.status == "done" else progress_of(state.job).epochs
+
+
+def _so_far(cells: Sequence["CellState"], left: float | None) -> str:
+    done = sum(state.status == "done" for state in cells)
+    more = "" if left is None else f", about {_duration(left)} left"
+    return f", {done} of {len(cells)}{more}"
 
 
 def _line(state: "CellState") -> str:
@@ -65,10 +105,15 @@ def _line(state: "CellState") -> str:
     return state.status
 
 
-def _live_table(title: str, cells: Sequence["CellState"], height: int) -> Table:
+def _live_table(title: str, cells: Sequence["CellState"], height: int, left: float | None) -> Table:
     done = sum(state.status == "done" for state in cells)
+    more = "" if left is None else f", about {_duration(left)} left"
     table = result_table(
-        f"{title}: {done} of {len(cells)} done", "cell", "status", "epochs of all seeds", "valid AUC, latest"
+        f"{title}: {done} of {len(cells)} done{more}",
+        "cell",
+        "status",
+        "epochs of all seeds",
+        "valid AUC, latest",
     )
     order = ["running", "failed", "queued", "done"]
     shown = list(cells)
@@ -86,7 +131,7 @@ def _cells(state: "CellState") -> tuple[str, str, str]:
 
     if state.status == "queued":
         return ("failed once" if state.failures else "queued", "", "")
-    total = state.job.config.training.epochs * len(state.job.seeds)
+    total = _epochs(state)
     if state.status == "done":
         return "done before" if state.found else "done", f"{total}/{total}", ""
     progress = progress_of(state.job)

@@ -57,6 +57,9 @@ def train(
             rich_help_panel=_RUN,
         ),
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the scores as JSON.", rich_help_panel=_RUN)
+    ] = False,
     **settings: Any,
 ) -> None:
     """Train a classifier whose attribution is controlled, and score its best and its last epoch.
@@ -69,7 +72,7 @@ def train(
 
         config, chosen = _resolve(config_file, seeds, given_settings(settings))
         target = _target(name, folder, config)
-        _check_flags(resume, overwrite)
+        _check_flags(resume, overwrite, dry_run, as_json)
         if dry_run:
             check_model(config.network)
             text = format_config(config, chosen)
@@ -80,6 +83,9 @@ def train(
         with others_talk_aside():
             results = _run(config, chosen, target, caller, resume=resume, overwrite=overwrite)
     if not results:
+        return
+    if as_json:
+        _write_json(results)
         return
     print_results(results, config.training.select)
     _print_next(results, config.training.select, target)
@@ -120,8 +126,11 @@ def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
     return folder or Path("runs") / (name or run_name(config))
 
 
-def _check_flags(resume: bool, overwrite: bool) -> None:
+def _check_flags(resume: bool, overwrite: bool, dry_run: bool, as_json: bool) -> None:
     from activmask.ground.errors import UsageError
+
+    if dry_run and as_json:
+        raise UsageError("--json prints scores, and --dry-run trains nothing; give one of them")
 
     if resume and overwrite:
         raise UsageError("--resume continues a run and --overwrite discards it; give one of them")
@@ -181,6 +190,17 @@ def _note_same_images(config: "RunConfig") -> None:
     )
 
 
+def _write_json(results: list["SeedResult"]) -> None:
+    """What `metrics.json` of each seed holds, whose epochs count from 0."""
+    from activmask.ground.shown import json_text
+
+    seeds = [
+        {"folder": str(result.folder), "trained": result.trained, "metrics": dict(result.metrics)}
+        for result in results
+    ]
+    write(f"{json_text({'seeds': seeds})}\n")
+
+
 def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     """The scores at the best epoch and at the last, as mean ± SD where there are several seeds."""
     from activmask.data.splits import SPLITS
@@ -188,7 +208,7 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     from activmask.runs.folder import last_scores
     from activmask.runs.selection import SELECTED_BY
 
-    best = [float(result.metrics["best_epoch"]) for result in results]
+    best = [result.metrics["best_epoch"] + 1.0 for result in results]
     lasts = [last_scores(result.folder, result.metrics) for result in results]
     seeds = "" if len(results) == 1 else f", {len(results)} seeds"
     columns = [f"{what}, {epoch}" for epoch in ("best", "last") for what in ("AUC", "accuracy")]
@@ -214,8 +234,8 @@ def _print_next(results: list["SeedResult"], select: "SelectBy", target: Path) -
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
-    out.print(f"the best epoch, counted from 0, is the {RULE[select]}")
-    out.print(f"next: {command_line('activmask', 'evaluate', target)}")
+    out.print(f"the best epoch is the {RULE[select]}")
+    out.print(f"next: {command_line('activmask', 'evaluate', target)}", soft_wrap=True)
 
 
 def _spread(values: list[float], digits: int) -> str:

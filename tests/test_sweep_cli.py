@@ -1,6 +1,7 @@
 """`activmask sweep` as a user runs it: killed, resumed, wrong, planned."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -79,6 +80,11 @@ def test_killed_at_any_moment_and_started_again_equals_the_straight_one(place):
     stamp = finished.stat().st_mtime_ns
     assert not (place / "killed" / "actdiff" / "seed-1" / "metrics.json").exists()
     again = told("sweep", "own.toml", "--out", "killed", cwd=place)
+    found = json.loads(told("sweep", "own.toml", "--out", "killed", "--json", cwd=place).stdout)["cells"]
+    assert [(one["cell"], one["status"], one["done_before"]) for one in found] == [
+        ("Classify", "done", True),
+        ("Actdiff", "done", True),
+    ]
     assert "2 of 2 cells are done (1 of them was before), 0 failed" in again.stdout
     assert finished.stat().st_mtime_ns == stamp
     for cell in ("classify", "actdiff"):

@@ -59,10 +59,10 @@ def test_a_finished_run_of_an_older_version_says_what_it_lacks(crosses, tmp_path
 
 def test_the_help_says_where_a_default_depends_on_the_network():
     known = all_settings()
-    assert _default(known["actdiff_norm"]) == "row; channel for cnn/ae/unet"
-    assert _default(known["actdiff_at"]) == "pre; post for cnn/ae/unet"
-    assert _default(known["width"]) == "16 for cnn, ae, unet (64 in liver/cardiac/pancreas/xray), else 64"
-    assert _default(known["recon"]) == "10 for ae, unet (1 in liver/cardiac/pancreas/xray), else 0"
+    assert _default(known["actdiff_norm"]) == "row; channel for cnn, ae, unet"
+    assert _default(known["actdiff_at"]) == "pre; post for cnn, ae, unet"
+    assert _default(known["width"]) == "16 for cnn, ae, unet (64 in liver, cardiac, pancreas, xray), else 64"
+    assert _default(known["recon"]) == "10 for ae, unet (1 in liver, cardiac, pancreas, xray), else 0"
     assert _default(known["select"]) == "auc"
 
 

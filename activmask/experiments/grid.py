@@ -37,7 +37,7 @@ from typing import Any
 
 from activmask.experiments.forms import form_of, form_settings, form_title, forms
 from activmask.experiments.printed import Printed, printed_values
-from activmask.ground.errors import PATH, UsageError
+from activmask.ground.errors import PATH, ConfigError, UsageError
 from activmask.ground.folder_names import check_folder_name, is_folder_name
 from activmask.ground.nearest import nearest
 from activmask.ground.texts import decoded_text
@@ -121,7 +121,8 @@ def read_grid(which: str) -> Grid:
         which: a name in `NAMED` or `FURTHER`, or a path ending in `.toml`.
 
     Raises:
-        UsageError: there is no such grid, or the file is not one.
+        UsageError: there is no such grid, or what the file says makes none.
+        ConfigError: the file is missing, or no TOML.
     """
     path = Path(which)
     known = (*NAMED, *FURTHER)
@@ -134,14 +135,14 @@ def read_grid(which: str) -> Grid:
     try:
         return _parse(tomllib.loads(text), which)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{PATH} is not TOML ({error})", path=which, advice="mend the file") from error
+        raise ConfigError(f"{PATH} is not TOML ({error})", path=which, advice="mend the file") from error
 
 
 def _read_text(path: Path) -> str:
     try:
         return decoded_text(path)
     except (OSError, ValueError) as error:
-        raise UsageError(
+        raise ConfigError(
             f"the grid {PATH} cannot be read ({error})", path=path, advice="give a TOML file"
         ) from error
 

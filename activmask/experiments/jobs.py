@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from activmask.data.dataset import read_dataset
+from activmask.data.settings import IN_MEMORY, Source
 from activmask.experiments.grid import Cell
 from activmask.ground.errors import ActivmaskError, CheckpointError, UsageError
 from activmask.runs.description import RunConfig, changed
@@ -31,6 +33,22 @@ class Job:
     """Its run folder."""
     caller: Caller | None = None
     """By whose command, see `train`."""
+
+
+def check_data(jobs: Sequence[Job]) -> None:
+    """Refuse jobs of which some are not finished and none has its data on this machine.
+
+    Where some have, the others fail by themselves.
+
+    Raises:
+        DataError: the first data set's folder does not exist.
+    """
+    if all(_missing(job.config.source) for job in jobs) and not all(map(is_finished, jobs)):
+        read_dataset(Path(jobs[0].config.source.data))
+
+
+def _missing(source: Source) -> bool:
+    return source.data != IN_MEMORY and not Path(source.data).is_dir()
 
 
 @dataclass(frozen=True, kw_only=True)

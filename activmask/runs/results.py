@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from activmask.ground.errors import PATH, UsageError
+from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.places import real
 from activmask.runs.description import RunConfig
 from activmask.runs.distinctions import distinctions
@@ -127,7 +127,7 @@ def find_runs(places: Sequence[str | Path]) -> list[Run]:
         places: run folders, or folders that hold run folders at any depth.
 
     Raises:
-        UsageError: a place does not exist, or none of them holds a run.
+        DataError: a place does not exist, or none of them holds a run.
         CheckpointError: a seed cannot be read; all of them are named.
     """
     found = search_runs([*map(Path, places)])
@@ -141,7 +141,7 @@ def search_runs(places: Sequence[Path]) -> FoundRuns:
     """As `find_runs`, with what cannot be read beside the runs instead of an error.
 
     Raises:
-        UsageError: a place does not exist, or none of them holds a run.
+        DataError: a place does not exist, or none of them holds a run.
     """
     found: dict[Path, list[Path]] = {}
     spelling: dict[Path, Path] = {}
@@ -155,18 +155,18 @@ def search_runs(places: Sequence[Path]) -> FoundRuns:
                 found.setdefault(seed.parent, []).append(seed)
     if not found and not lost:
         listed = ", ".join(str(place) for place in places)
-        raise UsageError(f"there is no run under {listed}; train one first, or give another folder")
+        raise DataError(f"there is no run under {listed}; train one first, or give another folder")
     runs = [run for folder in sorted(found) for run in _runs_of(folder, found[folder], lost)]
     return FoundRuns(runs=runs, unreadable=tuple({real(one.folder): one for one in lost}.values()))
 
 
 def _check_place(place: Path) -> None:
     if not place.exists():
-        raise UsageError(
+        raise DataError(
             f"there is no folder {PATH}", path=place, advice="give a folder of runs, such as runs/"
         )
     if not place.is_dir():
-        raise UsageError(f"{PATH} is a file, not a folder", path=place, advice="give its run's folder")
+        raise DataError(f"{PATH} is a file, not a folder", path=place, advice="give its run's folder")
 
 
 @dataclass(kw_only=True)
