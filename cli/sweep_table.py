@@ -92,7 +92,7 @@ def _epochs_done(state: "CellState") -> int:
 
 def _so_far(cells: Sequence["CellState"], left: float | None) -> str:
     done = sum(state.status == "done" for state in cells)
-    more = "" if left is None else f", about {_duration(left)} left"
+    more = "" if left is None else f", about {duration(left)} left"
     return f", {done} of {len(cells)}{more}"
 
 
@@ -107,7 +107,7 @@ def _line(state: "CellState") -> str:
 
 def _live_table(title: str, cells: Sequence["CellState"], height: int, left: float | None) -> Table:
     done = sum(state.status == "done" for state in cells)
-    more = "" if left is None else f", about {_duration(left)} left"
+    more = "" if left is None else f", about {duration(left)} left"
     table = result_table(
         f"{title}: {done} of {len(cells)} done{more}",
         "cell",
