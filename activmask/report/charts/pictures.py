@@ -14,8 +14,8 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from activmask.evaluation.answers import Pick
+from activmask.saliency.choices import HEAT
 from activmask.saliency.explain import Floats
-from activmask.saliency.render import HEAT
 
 _SIDE = 112
 """Of a picture, in px, at least: small images are shown in whole multiples, so that pixels stay squares."""
