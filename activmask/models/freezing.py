@@ -5,7 +5,6 @@ Shapes: C channels, H x W pixels.
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from activmask.ground.errors import UsageError
 from activmask.models.fitting import last_layer
@@ -13,6 +12,8 @@ from activmask.models.taps import Tapped
 
 BACKBONE = "backbone"
 """Stands for everything but the last layer."""
+_BATCH = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
+_NORMS = (*_BATCH, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 
 def head_of(model: nn.Module, image: tuple[int, int, int]) -> str:
@@ -98,7 +99,7 @@ def _still(network: nn.Module) -> list[nn.Module]:
     found: list[nn.Module] = []
     for parent in network.modules():
         for module in parent.children():
-            if not isinstance(module, _NormBase) or module.running_mean is None:
+            if not isinstance(module, _NORMS) or module.running_mean is None:
                 continue
             own = [*module.parameters(recurse=False)] or [*parent.parameters()]
             if own and not any(weight.requires_grad for weight in own):
