@@ -110,11 +110,38 @@ def test_labels_that_are_texts_name_the_classes(arrays):
         (lambda a: (a[0] / 255 * 2, a[1], a[2], a[3]), "must lie in \\[0, 1\\]"),
         (lambda a: (a[0], a[1], a[2][:5], a[3]), "a label for each of 48 images"),
         (lambda a: (*a[:3], ["one"] * 48, a[4]), "in two splits"),
+        (lambda a: ([a[0][0], a[0][1][:5]] * 24, *a[1:]), "entries of one shape"),
+        (lambda a: (a[0], 5, *a[2:]), "a mask, or None, for each of 48 images; found a int"),
+        (lambda a: (*a[:3], 5), "one value of subjects for each of 48 images; found 5"),
+        (lambda a: (*a[:2], a[2] + 1, *a[3:]), "without a gap, but no image has 0; found 1, 2"),
+        (lambda a: (*a[:2], a[2] * 5, *a[3:]), "no image has 1; found 0, 5"),
+        (lambda a: (*a[:2], [None, "ill", "well"] * 16, *a[3:]), "16 of 48 labels are missing values"),
+        (lambda a: (*a[:2], [float("nan"), "ill"] * 24, *a[3:]), "24 of 48 labels are missing values"),
+        (lambda a: (*a[:2], [float("inf"), 1.0] * 24, *a[3:]), "whole numbers or texts"),
+        (lambda a: (*a[:3], [None, *a[3][1:]]), "1 of 48 images have no subject, the first image 0"),
+        (lambda a: (*a[:3], [float("nan"), *a[3][1:]]), "1 of 48 images have no subject"),
+        (lambda a: (*a[:3], ["Ann", "ann ", *a[3][2:]]), "differ in case, spaces .* 'Ann' and 'ann '"),
     ],
 )
 def test_arrays_that_cannot_be_trained_on_are_refused(arrays, tmp_path, change, why):
     with pytest.raises((UsageError, DataError), match=why):
         am.train(make_config(**SMALL), out=tmp_path / "run", data=change(arrays))
+
+
+def test_tensors_of_any_type_and_lists_of_them_are_the_arrays_that_they_hold(arrays):
+    from activmask.data.arrays import held_images
+
+    images, masks, labels, subjects, _ = arrays
+    shares = torch.from_numpy(images) / 255
+    expected = shares.bfloat16().float()
+    given = shares.bfloat16(), torch.from_numpy(masks).bfloat16(), torch.from_numpy(labels).float(), subjects
+    held = held_images(given).samples
+    assert torch.equal(held.images[:, 0], expected)
+    assert torch.equal(held.masks[:, 0], torch.from_numpy(masks))
+    assert torch.equal(held.labels, torch.from_numpy(labels))
+    learned = held_images(([one.requires_grad_() for one in shares], masks, labels, subjects)).samples
+    assert torch.equal(learned.images[:, 0], shares)
+    assert not learned.images.requires_grad
 
 
 def test_a_description_that_names_other_data_is_refused(arrays, tmp_path):

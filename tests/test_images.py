@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -300,3 +301,10 @@ def check_readers(path: Path, data: bytes) -> None:
 def test_every_truncation_is_a_data_error_or_reads(tmp_path, data):
     for length in range(0, len(data), 7):
         check_readers(tmp_path / "cut.png", data[:length])
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32])
+def test_signed_integers_are_never_read_as_unsigned_ones(tmp_path, kind):
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[-1, 5], [7, 9]], kind), photometric="minisblack")
+    with pytest.raises(DataError, match="holds signed or 32-bit integers"):
+        read_grey(tmp_path / "a.tif")

@@ -21,6 +21,7 @@ from activmask.data.sources.synthetic.prepare import make_synthetic
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.models.build import build_model
 from activmask.models.settings import Network
+from activmask.models.weights import start_from
 from activmask.runs.making import make_config
 from activmask.runs.names import model_name, run_name
 
@@ -167,9 +168,10 @@ def test_a_changed_file_is_no_longer_the_runs(place, trained):
 @pytest.mark.process
 @pytest.mark.parametrize("settings", [one for one in OBJECTIVES.values() if "model" not in one], ids=str)
 def test_every_objective_trains_it(place, tmp_path, settings):
+    epochs = 2 if "warmup" in settings else 1
     with chdir(place):
         config = make_config(
-            data="d", model="net.py:one_logit", epochs=1, device="cpu", threads=1, **settings
+            data="d", model="net.py:one_logit", epochs=epochs, device="cpu", threads=1, **settings
         )
         [found] = am.train(config, out=tmp_path / "run")
     assert 0 <= found.metrics["test"]["auc"] <= 1
@@ -195,6 +197,30 @@ def test_summed_colours_answer_as_repeated_grey_does(place):
     images = torch.rand(2, 1, 16, 16)
     first = colour.network[0](images.repeat(1, 3, 1, 1))
     torch.testing.assert_close(grey.network[0](images), first)
+
+
+def test_a_network_that_repeats_grey_itself_is_left_as_it_is_and_starts_from_its_weights(tmp_path):
+    file = code(
+        tmp_path,
+        """
+        from torch import nn
+        class Repeats(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            def forward(self, images):
+                return self.layers(images.expand(-1, 3, -1, -1))
+        make = Repeats
+        """,
+    )
+    model = built(file, "make")
+    assert model.notes == ()
+    weights = {name: torch.rand_like(tensor) for name, tensor in model.network.state_dict().items()}
+    notes = start_from(model.network, weights, tmp_path / "w", "it", head="layers.0")
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.network.state_dict().items())
+    assert notes == [
+        f"2 of the 2 tensors of {tmp_path / 'w'} are taken over, the last layer layers.0 among them"
+    ]
 
 
 def test_a_network_that_writes_to_its_images_gets_copies(tmp_path):
@@ -247,6 +273,15 @@ def test_weights_that_layers_share_are_saved_and_read(place, tmp_path):
     assert model[3].weight is model[2].weight
 
 
+def _scores(returned: str, more: str = "") -> str:
+    """Code of a network of one layer that returns something else than its scores."""
+    return (
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        f"        self.one = nn.Linear(256, 2)\n{more}"
+        f"    def forward(self, x): return {returned}\nmake = Net"
+    )
+
+
 REFUSED = {
     "has lazy layers": "def make(): return nn.Sequential(nn.Flatten(), nn.LazyLinear(2))",
     "returns the same network, or weights of it": "NET = nn.Linear(256, 2)\ndef make(): return NET",
@@ -272,6 +307,20 @@ REFUSED = {
         "        self.one = nn.Linear(256, 2)\n"
         "    def forward(self, x):\n        y = self.one(x.flatten(1))\n"
         "        return __import__('torch').cat([y, y], 1)\nmake = Twice"
+    ),
+    "not finite before it has learned": _scores("self.one(x.flatten(1)) / 0"),
+    "have no gradients": _scores("self.one(x.flatten(1)).detach()"),
+    "answers the same images otherwise when it is asked again": _scores(
+        "nn.functional.dropout(self.one(x.flatten(1)), 0.5)"
+    ),
+    "answers an image otherwise beside other images": (
+        "def make(): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), "
+        "nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 2))"
+    ),
+    "remembers more of its training than is saved": _scores(
+        "self.one(x.flatten(1) - self.moved(x))",
+        "    mean = 0.0\n    def moved(self, x):\n        if self.training: self.mean += x.mean().item()\n"
+        "        return self.mean\n",
     ),
 }
 

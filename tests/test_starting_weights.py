@@ -8,6 +8,7 @@ import torch
 import torchvision
 from in_process import told
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import activmask as am
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
@@ -17,6 +18,7 @@ from activmask.models.build import build_model
 from activmask.models.freezing import freeze, hold_still
 from activmask.models.library_networks import own_weights
 from activmask.models.settings import Network
+from activmask.models.taps import Tapped
 from activmask.models.weights import start_from
 from activmask.runs.making import make_config
 from activmask.runs.names import model_name, run_name
@@ -68,7 +70,7 @@ def test_a_densenet_starts_from_the_librarys_own_weights_all_but_the_last_layer_
     assert f"{count} of the {len(weights)} tensors of imagenet are taken over, the last layer " in note
     assert "the last layer classifier is new; not taken: classifier.weight, classifier.bias" in note
     assert "features.conv0.weight of 3 channels is summed to one" in note
-    assert "121 batch normalisations among them keep their statistics" in note
+    assert "121 normalisations among them keep their statistics" in note
     held = load_file(place / "dense/seed-0/last.safetensors")
     torch.testing.assert_close(
         held["features.conv0.weight"], weights["features.conv0.weight"].sum(1, keepdim=True)
@@ -116,7 +118,7 @@ def test_what_is_taken_over_and_what_is_not(imagenet, name):
     [head] = [found for begins, found in BITS.items() if name.startswith(begins)]
     network = built(f"torchvision:{name}").network
     drawn = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    notes = start_from(network, own_weights(f"torchvision:{name}"), name, name, head=head, channels=1)
+    notes = start_from(network, own_weights(f"torchvision:{name}"), name, name, head=head)
     first = next(key for key, tensor in weights.items() if tensor.ndim == 4)
     for key, tensor in network.state_dict().items():
         if key.startswith(f"{head}."):
@@ -131,7 +133,7 @@ def test_what_is_taken_over_and_what_is_not(imagenet, name):
 def test_a_last_layer_of_as_many_classes_is_taken_over():
     network, other = built("resnet18").network, built("resnet18")
     other.network.fc.bias.data.fill_(3)
-    notes = start_from(network, other.network.state_dict(), "w", "resnet18", head="fc", channels=1)
+    notes = start_from(network, other.network.state_dict(), "w", "resnet18", head="fc")
     assert (network.fc.bias == 3).all()
     assert "the last layer fc among them" in notes[0]
 
@@ -144,7 +146,6 @@ def test_weights_of_another_network_are_refused_by_name_and_shape(place):
             place / "w.safetensors",
             "resnet18",
             head="fc",
-            channels=1,
         )
 
 
@@ -171,7 +172,7 @@ def test_a_network_that_its_library_lacks_is_refused(model, why):
 
 def test_frozen_parts_neither_learn_nor_change_their_statistics():
     model = built("resnet18")
-    assert "weights are frozen, and 5 batch normalisations" in freeze(model, "conv1,bn1,layer1", IMAGE)
+    assert "weights are frozen, and 5 normalisations" in freeze(model, "conv1,bn1,layer1", IMAGE)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     model.train()
     hold_still(model)
@@ -183,6 +184,23 @@ def test_frozen_parts_neither_learn_nor_change_their_statistics():
     same = {name for name in before if torch.equal(before[name], after[name])}
     frozen = {name for name in before if name.split(".")[0] in {"conv1", "bn1", "layer1"}}
     assert same == frozen
+
+
+def test_every_normalisation_that_is_frozen_keeps_its_statistics():
+    model = Tapped(
+        nn.Sequential(
+            nn.Sequential(nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4, affine=True, track_running_stats=True)),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, 2),
+        )
+    )
+    assert "1 normalisation among them keeps its statistics" in freeze(model, "backbone", (1, 16, 16))
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    model.train()
+    hold_still(model)
+    model(torch.rand(4, 1, 16, 16))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.network.state_dict().items())
 
 
 def test_the_backbone_of_the_papers_own_networks_is_all_but_its_head():

@@ -3,7 +3,7 @@
 Shapes: N images, C channels, H x W pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from activmask.data.files.likeness import is_missing
+from activmask.data.files.likeness import is_missing, names_alike
 from activmask.data.samples import Samples
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
@@ -20,6 +20,7 @@ from activmask.ground.errors import DataError, UsageError
 
 _LARGEST = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 _TWELVE_BITS = 4095
+_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +62,14 @@ def held_images(data: Sequence[Any]) -> HeldImages:
     if truth.shape != (n,):
         raise UsageError(f"there must be a label for each of {n} images", found=tuple(truth.shape))
     numbers, names = classes_in(truth, None)
+    _refuse_gaps(numbers)
     if subjects is None:
         raise UsageError(
             "data must say whom each image shows, so that nobody's images fall in two splits",
             advice="give subjects; range(len(images)) where each image shows somebody else",
         )
     people = texts_in("subjects", subjects, n)
+    _refuse_unknown(people)
     samples = Samples(
         images=pixels,
         masks=regions,
@@ -84,9 +87,52 @@ def held_images(data: Sequence[Any]) -> HeldImages:
     )
 
 
+def _refuse_gaps(labels: Tensor) -> None:
+    """Refuse class numbers that no image has; labels (N,) as from `classes_in`."""
+    counts = torch.bincount(labels, minlength=1)
+    missing = (counts == 0).nonzero().flatten().tolist()
+    if missing:
+        found = (counts > 0).nonzero().flatten().tolist()
+        raise UsageError(
+            f"labels must be 0, 1, ... without a gap, but no image has {missing[0]}",
+            found=", ".join(map(str, found[:_SHOWN])) + ", ..." * (len(found) > _SHOWN),
+            advice="number the classes anew, or give their names as texts",
+        )
+
+
+def _refuse_unknown(subjects: tuple[str, ...]) -> None:
+    """Refuse subjects of whom nobody knows who they are, and names that a reader would take for one."""
+    unknown = [k for k, one in enumerate(subjects) if is_missing(one) or one.casefold() == "none"]
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} of {len(subjects)} images have no subject, the first image {unknown[0]}, so "
+            "that nothing keeps one person's images in one split",
+            advice="give each a subject, or leave those images out",
+        )
+    if alike := names_alike(subjects):
+        raise DataError(
+            "subjects differ in case, spaces or the form of numbers alone",
+            found=" and ".join(map(repr, alike[0])),
+            advice="write who is one in one way, and who is not in ways that differ more",
+        )
+
+
 def as_array(values: Any) -> NDArray[Any]:
-    """NumPy's form of an array or a tensor."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    """NumPy's form of an array, a tensor, or a list of them.
+
+    Raises:
+        UsageError: the list is of unequal shapes.
+    """
+    if isinstance(values, Tensor):
+        held = values.detach().cpu()
+        # NumPy has no bfloat16.
+        return (held.float() if held.dtype == torch.bfloat16 else held).numpy()
+    if isinstance(values, tuple | list) and any(isinstance(one, Tensor) for one in values):
+        values = [as_array(one) for one in values]
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise UsageError("what is given as a list must have entries of one shape") from error
 
 
 def images_in(images: Any) -> tuple[Tensor, list[str]]:
@@ -148,8 +194,9 @@ def masks_in(masks: Any, n: int, sides: tuple[int, int]) -> tuple[Tensor, Tensor
     regions, has_mask = torch.ones(n, 1, *sides, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
     if masks is None:
         return regions, has_mask
-    if len(masks) != n:
-        raise UsageError(f"there must be a mask, or None, for each of {n} images", found=len(masks))
+    count = len(masks) if hasattr(masks, "__len__") else f"a {type(masks).__name__}"
+    if count != n:
+        raise UsageError(f"there must be a mask, or None, for each of {n} images", found=count)
     for k, mask in enumerate(masks):
         if mask is None:
             continue
@@ -171,7 +218,10 @@ def texts_in(what: str, values: Sequence[object] | None, n: int) -> tuple[str, .
     """(N,) as texts; empty without values (raises UsageError where they are not so many)."""
     if values is None:
         return ()
-    found = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
+    found = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
+    if not isinstance(found, Iterable):
+        raise UsageError(f"there must be one value of {what} for each of {n} images", found=repr(found))
+    found = list(found)
     if len(found) != n:
         raise UsageError(f"there must be one value of {what} for each of {n} images", found=len(found))
     return tuple("" if value is None else str(value) for value in found)
@@ -208,12 +258,19 @@ def splits_in(values: Sequence[str] | None, n: int, subjects: tuple[str, ...]) -
 def classes_in(labels: NDArray[Any], names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:
     """Class numbers, int64 (N,), and what they are called (raises UsageError or DataError)."""
     if labels.dtype.kind == "f":
-        if not (labels == np.round(labels)).all():
+        if not (np.isfinite(labels) & (labels == np.round(labels))).all():
             raise DataError("labels must be whole numbers or texts", found=str(labels.dtype))
         labels = labels.astype(np.int64)
     if labels.dtype.kind in "biu":
         return _numbered(labels.astype(np.int64), names)
-    texts = [str(label) for label in labels.tolist()]
+    texts = ["" if label is None else str(label) for label in labels.tolist()]
+    unknown = [k for k, text in enumerate(texts) if is_missing(text) and text not in (names or ())]
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} of {len(texts)} labels are missing values, the first that of image {unknown[0]}",
+            found=repr(texts[unknown[0]]),
+            advice="leave those images out, or call their class otherwise",
+        )
     known = list(names) if names is not None else sorted(set(texts))
     foreign = sorted(set(texts) - set(known))
     if foreign:

@@ -1,4 +1,4 @@
-"""Weights that stay as they are in training, and the batch normalisations that keep their statistics.
+"""Weights that stay as they are in training, and the normalisations that keep their statistics.
 
 Shapes: C channels, H x W pixels.
 """
@@ -12,7 +12,8 @@ from activmask.models.taps import Tapped
 
 BACKBONE = "backbone"
 """Stands for everything but the last layer."""
-_BATCH_NORMS = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
+_BATCH = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
+_NORMS = (*_BATCH, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 
 def head_of(model: nn.Module, image: tuple[int, int, int]) -> str:
@@ -70,12 +71,13 @@ def freeze(model: nn.Module, what: str, image: tuple[int, int, int]) -> str:
         weights[name].requires_grad_(False)
     counts = [sum(weights[name].numel() for name in names) for names in (chosen, weights)]
     still = len(_still(network))
-    told = f", and {still} batch normalisations among them keep their statistics" if still else ""
+    keep = "normalisation among them keeps its" if still == 1 else "normalisations among them keep their"
+    told = f", and {still} {keep} statistics" if still else ""
     return f"{counts[0]:,} of {counts[1]:,} weights are frozen{told}"
 
 
 def hold_still(model: nn.Module) -> None:
-    """Put batch normalisations whose weights are frozen back into evaluation mode."""
+    """Put normalisations whose weights are frozen back into evaluation mode."""
     for module in _still(model):
         module.eval()
 
@@ -90,11 +92,14 @@ def _within(name: str, part: str) -> bool:
 
 
 def _still(network: nn.Module) -> list[nn.Module]:
-    """Batch normalisations without a weight that learns; of those without any, where nothing beside does."""
+    """Normalisations with running statistics and no weight that learns.
+
+    One that has no weights at all counts by what lies beside it.
+    """
     found: list[nn.Module] = []
     for parent in network.modules():
         for module in parent.children():
-            if not isinstance(module, _BATCH_NORMS):
+            if not isinstance(module, _NORMS) or module.running_mean is None:
                 continue
             own = [*module.parameters(recurse=False)] or [*parent.parameters()]
             if own and not any(weight.requires_grad for weight in own):

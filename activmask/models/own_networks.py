@@ -18,6 +18,7 @@ from activmask.models.fitting import fit_channels, last_layer, replace_head
 from activmask.models.foreign_code import failures_told, sides_in_words
 from activmask.models.own_code import code_of
 from activmask.models.returned import of_two_classes, scores_in, sum_to_one
+from activmask.models.steadiness import refuse_unsteady
 from activmask.models.taps import Tapped
 from activmask.models.user_code import folder_of, looked_in, user_function
 
@@ -39,7 +40,8 @@ def own_network(name: str, *, channels: int, classes: int, image_size: int) -> T
     """The network that the function `file.py:function` makes; its code runs.
 
     The function may take `channels`, `classes` and `image_size`, whichever it names. A network that was not
-    told them is fitted: its first convolution gets the channels of the images, its last layer an output of
+    told them is fitted: its first convolution gets the channels of the images where it does not take them as
+    they are, as one that repeats grey to three channels itself does; its last layer an output of
     each class. One output is taken for the logit of class 1 of two.
 
     Args:
@@ -59,16 +61,17 @@ def own_network(name: str, *, channels: int, classes: int, image_size: int) -> T
     facts = {"channels": channels, "classes": classes, "image_size": image_size}
     make, told = _called(name, user_function(str(file), function), facts)
     network, notes = _made(name, make)
-    if "channels" not in told:
-        notes += fit_channels(network, channels, name)
     images = torch.rand(
         (_TRIED, channels, image_size, image_size), generator=torch.Generator().manual_seed(0)
     )
+    if "channels" not in told and not _takes(name, network, images):
+        notes += fit_channels(network, channels, name)
     scores, keeps = _scores(name, network, images)
     if not _fits(scores, classes):
         notes += _with_head(name, network, images, scores.shape[1], classes, told=set(told))
         scores, keeps = _scores(name, network, images)
     _refuse_probabilities(name, network, images, scores)
+    refuse_unsteady(name, network, images)
     if scores.shape[1] == 1:
         notes.append(f"the one output of {name} is taken for the logit of class 1")
     model = Tapped(network, before=None if keeps else Copied(), after=logits_of, notes=tuple(notes))
@@ -188,6 +191,16 @@ def _scores(name: str, network: nn.Module, images: Tensor) -> tuple[Tensor, bool
             found=tuple(found[0].shape),
         )
     return found[1], keeps
+
+
+def _takes(name: str, network: nn.Module, images: Tensor) -> bool:
+    """Whether a network takes images of these channels as it is."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), failures_told(name, "to be tried"):
+            deepcopy(network).eval()(images.clone())
+    except CheckpointError:
+        return False
+    return True
 
 
 def _with_head(

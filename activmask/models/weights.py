@@ -36,11 +36,11 @@ def refuse_pickled(path: Path) -> None:
 
 
 def start_from(
-    network: nn.Module, weights: Mapping[str, Tensor], path: Path, whose: str, *, head: str, channels: int
+    network: nn.Module, weights: Mapping[str, Tensor], path: Path, whose: str, *, head: str
 ) -> list[str]:
     """Have a network start from weights that were trained elsewhere, in place.
 
-    The kernel of its first convolution is summed over colours, or shared out to them, where its images have
+    The kernel of its first convolution is summed over colours, or shared out to them, where its own takes
     other channels. The last layer is taken over where it has as many outputs, and stays as it was drawn
     otherwise; the second classifiers that some networks have in training are left out. Everything else must
     be there, and nothing more.
@@ -51,7 +51,6 @@ def start_from(
         path: of the file that they were read from, or what stands for it.
         whose: what the network is called.
         head: the name of its last layer.
-        channels: C of the images.
 
     Returns:
         Clauses on what was taken over and what was not.
@@ -65,6 +64,7 @@ def start_from(
     taken = {name: tensor for name, tensor in named.items() if name not in second}
     first = f"{first_convolution(network)[0]}.weight"
     kernel = taken.get(first)
+    channels = expected[first].shape[1] if kernel is not None else 0
     if kernel is not None and kernel.ndim == 4 and {kernel.shape[1], channels} == {1, 3}:
         taken[first] = fitted_kernel(kernel, channels)
         how = "summed to one" if channels == 1 else "shared out to three"

@@ -25,6 +25,7 @@ SIDEWAYS = (5, 6, 7, 8)
 _MP_ENTRIES = 0xB002
 _IMAGE_WIDTH, _IMAGE_LENGTH, _PHOTOMETRIC = 256, 257, 262
 _WHITE_IS_ZERO = 0
+_SAMPLE_FORMAT, _SIGNED = 339, 2
 _TELLING = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 """Where Pillow keeps the orientation of a PNG, whose search takes a tenth of reading a small one."""
 
@@ -128,7 +129,10 @@ def _check_depth(path: Path, image: Image.Image) -> None:
             path=path,
             advice="save it in colour with 8 bits a channel, or as a grey image of 16 bits",
         )
-    if image.mode == "I" and image.format != "PNG":
+    tags: Any = getattr(image, "tag_v2", {})
+    # Pillow takes signed integers of 8 bits for unsigned ones.
+    signed = _SIGNED in tags.get(_SAMPLE_FORMAT, ())
+    if signed or (image.mode == "I" and image.format != "PNG"):
         raise DataError(
             f"{PATH} holds signed or 32-bit integers", path=path, advice="save it as a grey image of 16 bits"
         )

@@ -58,6 +58,15 @@ def likeness(text: str) -> str:
     return _LEADING_ZEROS.sub("", folded)
 
 
+def names_alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ only in ways a reader would overlook; those of image files are left out."""
+    alike: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        if not _is_file_name(name):
+            alike.setdefault(likeness(name), []).append(name)
+    return [group for group in alike.values() if len(group) > 1]
+
+
 def refuse_likenesses(table: Path, column: str, cells: Iterable[tuple[int, str]]) -> None:
     """Refuse names of a column that differ only in ways a reader would overlook.
 
@@ -74,11 +83,7 @@ def refuse_likenesses(table: Path, column: str, cells: Iterable[tuple[int, str]]
     rows: dict[str, int] = {}
     for number, name in cells:
         rows.setdefault(name, number)
-    alike: dict[str, list[str]] = {}
-    for name in rows:
-        if not _is_file_name(name):
-            alike.setdefault(likeness(name), []).append(name)
-    groups = [names for names in alike.values() if len(names) > 1]
+    groups = names_alike(rows)
     if not groups:
         return
     listed = "; ".join(" and ".join(f"{n!a} (row {rows[n]})" for n in names) for names in groups[:_SHOWN])

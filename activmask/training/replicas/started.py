@@ -37,6 +37,5 @@ def started(wanted: Network, model: nn.Module, image: tuple[int, int, int]) -> l
             Path(wanted.weights),
             wanted.model,
             head=head_of(model, image),
-            channels=image[0],
         )
     return [*notes, freeze(model, wanted.freeze, image)] if wanted.freeze else notes
