@@ -30,9 +30,11 @@ OBJECTIVES: dict[str, dict[str, object]] = {
     "classify masked everywhere": {"classify_masked": "all"},
     "classify shuffled": {"classify_shuffled": True},
     "cutout": {"cutout": 9},
+    "cutout inside": {"cutout_inside": 9, "cutout_outside": 5},
     "crop and flip": {"augment": "crop-flip", "image_size": 24, "actdiff": 1.0},
     "changed by words": {"augment": "flips,rotate,crop,intensity", "image_size": 24, "actdiff": 1.0},
     "share of masks": {"actdiff": 1.0, "masks": 0.5},
+    "other masks": {"actdiff": 1.0, "train_masks": "other", "mask_shift": 0.2, "mask_grow": 0.1},
     "batch norm": {"model": "resnet18", "actdiff": 1.0},
     "batch norm twice": {"model": "resnet18", "gradmask": 1.0},
     "practice": {

@@ -10,7 +10,10 @@ from torch import Tensor
 
 from activmask.objectives.classification import cross_entropy
 from activmask.objectives.classify_masked import keep_inside
-from activmask.objectives.cutout import cutout
+from activmask.objectives.cutout import cutout, cutout_within
+from activmask.runs.description import written
+from activmask.runs.making import make_config
+from activmask.runs.names import baseline, method_name, run_name
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -106,3 +109,36 @@ def test_cutout_draws_from_its_generator_alone_and_afresh():
     assert torch.equal(first, cutout(images, 3, generator(3)))
     assert not torch.equal(first, second)
     assert len({cut_rectangle(image) for image in first}) > 1
+
+
+@given(side=st.integers(1, 9), share=st.floats(0, 1), seed=st.integers(0, 1000))
+def test_cutout_within_a_region_leaves_all_else_alone(side, share, seed):
+    regions = torch.rand((3, 1, 6, 7), generator=generator(seed)) < share
+    cut = cutout_within(torch.ones(3, 2, 6, 7), side, regions, generator(seed + 1)) == 0
+    assert not (cut & ~regions).any()
+    for image, region in zip(cut, regions, strict=True):
+        assert torch.equal(image[0], image[1])
+        assert bool(image.any()) == bool(region.any())
+        if image.any():
+            top, bottom, left, right = cut_rectangle(1.0 - image.float())
+            within = region[0, top : bottom + 1, left : right + 1]
+            assert torch.equal(image[0, top : bottom + 1, left : right + 1], within)
+            assert max(bottom - top, right - left) < side
+
+
+def test_the_centre_of_a_cutout_within_a_region_is_uniform_over_it():
+    region = torch.zeros(1, 1, 5, 5, dtype=torch.bool)
+    region[0, 0, [0, 1, 1, 3, 4], [4, 0, 2, 3, 4]] = True
+    draws = 5_000
+    cut = cutout_within(torch.ones(draws, 1, 5, 5), 1, region.expand(draws, 1, 5, 5), generator(4)) == 0
+    assert (cut.flatten(1).sum(dim=1) == 1).all()
+    assert chisquare(cut.sum(dim=0)[region[0]].tolist()).pvalue > 1e-3
+
+
+def test_cutouts_inside_and_outside_are_named_and_described_where_they_are_on():
+
+    both = make_config(cutout_inside=9, cutout_outside=5)
+    assert method_name(both) == "Cutout 9 inside & Cutout 5 outside"
+    assert run_name(both).endswith("-cutout_inside9-cutout_outside5")
+    assert baseline(both) == make_config()
+    assert not {"cutout_inside", "cutout_outside"} & written(make_config(cutout=9)).keys()

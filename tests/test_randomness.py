@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 def test_every_seed_purpose_and_epoch_has_a_seed_of_its_own():
     drawn = [derived_seed(*key) for key in product(range(20), get_args(Purpose), range(20))]
-    assert len(set(drawn)) == len(drawn) == 20 * 8 * 20
+    assert len(set(drawn)) == len(drawn) == 20 * 9 * 20
     assert all(0 <= seed < 2**63 for seed in drawn)
     high_bits = sum(seed >> 62 for seed in drawn) / len(drawn)
     assert high_bits == pytest.approx(0.5, abs=4 * 0.5 / len(drawn) ** 0.5)

@@ -1,7 +1,7 @@
 """The settings of a run's images: where they come from, and what the network sees of them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from activmask.data.files.limits import SIDES, SIGMAS
@@ -12,6 +12,7 @@ from activmask.ground.settings import setting
 
 SplitPolicy = Literal["given", "subject", "site-correlated"]
 EvaluateView = Literal["whole", "centre"]
+TrainMasks = Literal["given", "random", "other"]
 
 CROP_FLIP = "crop-flip"
 AUGMENTATIONS = ("crop", "flips", "rotate", "intensity")
@@ -110,6 +111,42 @@ class View:
         in_name="{}-masks".format,
         in_label="{} masks".format,
     )
+    train_masks: TrainMasks = setting(
+        "given",
+        "Masks that training looks at, evaluation never: those of the data; each rolled to a random place, "
+        "its area the same to the pixel; or each the mask of another training image.",
+        method=True,
+        in_name=lambda which: f"train-masks-{which}",
+        in_label=lambda which: "masks at random places" if which == "random" else "masks of other images",
+        unsaid=True,
+    )
+    mask_shift: float = setting(
+        0.0,
+        "Moves each mask that training looks at by this part of the image's side in a random direction; what "
+        "leaves the image comes in again at the opposite edge.",
+        least=0,
+        most=0.5,
+        method=True,
+        in_name=lambda part: f"shifted{part:g}",
+        in_label=lambda part: f"masks shifted by {100 * part:g}%",
+        unsaid=True,
+    )
+    mask_grow: float = setting(
+        0.0,
+        "Grows each mask that training looks at by this part of the image's side, beyond mask_blur; negative "
+        "shrinks it.",
+        least=-0.5,
+        most=0.5,
+        method=True,
+        in_name=lambda part: f"{'grown' if part > 0 else 'shrunk'}{abs(part):g}",
+        in_label=lambda part: f"masks {'grown' if part > 0 else 'shrunk'} by {100 * abs(part):g}%",
+        unsaid=True,
+    )
+
+
+def with_given_masks(view: View) -> View:
+    """The same view, but training looks at the masks that the data set gives."""
+    return replace(view, train_masks=View.train_masks, mask_shift=View.mask_shift, mask_grow=View.mask_grow)
 
 
 def augmentations(view: View) -> tuple[str, ...]:

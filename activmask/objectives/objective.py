@@ -132,8 +132,8 @@ class Objective(Generic[S]):
     """What is wrong with settings that contradict each other, a sentence each."""
     fits: Callable[[S, Trial], None] = lambda _, __: None
     """Raises a UsageError if the network cannot be trained so."""
-    alter: Callable[[S, Tensor, torch.Generator], Tensor] | None = None
-    """The training images (B, C, H, W) changed by chance, before anything else is done with them."""
+    alter: Callable[[S, Tensor, Tensor, torch.Generator], Tensor] | None = None
+    """The training images (B, C, H, W), given masks (B, 1, H, W), changed by chance before anything else."""
     show: Callable[[S, Tensor, Tensor, Tensor], Tensor] | None = None
     """What the network sees of images and their shuffled copies (B, C, H, W), given masks (B, 1, H, W)."""
     shows_always: Callable[[S], bool] = lambda _: False

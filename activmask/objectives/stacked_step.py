@@ -69,8 +69,8 @@ def stacked_step_terms(
     asked = needs(chosen)
     for one, settings in switched_on(chosen):
         if one.alter:
-            drawn = zip(images, generators, strict=True)
-            images = torch.stack([one.alter(settings, own, generator) for own, generator in drawn])
+            drawn = zip(images, masks, generators, strict=True)
+            images = torch.stack([one.alter(settings, *own) for own in drawn])
     shuffled = masked_shuffles(images, masks, generators) if asked.shuffled else images
     passes = leaves(stacked, 1 + asked.other_pass)
     other = forward(stacked, passes[1], shuffled, reconstruct=False) if asked.other_pass else None

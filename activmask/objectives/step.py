@@ -72,7 +72,7 @@ def step_terms(
     """
     asked = needs(chosen)
     for one, settings in switched_on(chosen):
-        images = one.alter(settings, images, generator) if one.alter else images
+        images = one.alter(settings, images, masks, generator) if one.alter else images
     shuffled = masked_shuffle(images, masks, generator) if asked.shuffled else images
     batch, labels = labels, labels[part]
     images, shuffled, masks = images[part], shuffled[part], masks[part]

@@ -71,6 +71,21 @@ _ACTS_WHERE: Mapping[str, tuple[Acts, Text]] = {
         lambda config: needs(config.objectives).masks and config.view.mask == "file",
         "unless an objective of this run looks at masks from files: with circles every image has a mask",
     ),
+    "train_masks": (
+        lambda config: (
+            needs(config.objectives).masks
+            and not (config.view.mask == "circle" and config.view.train_masks == "other")
+        ),
+        "unless an objective of this run looks at masks, nor is any image's circle other than its own",
+    ),
+    "mask_shift": (
+        lambda config: needs(config.objectives).masks and config.view.train_masks != "random",
+        "unless an objective of this run looks at masks, nor on train_masks random, which lie anywhere",
+    ),
+    "mask_grow": (
+        lambda config: needs(config.objectives).masks,
+        ": no objective of this run looks at masks",
+    ),
     "head": (
         lambda config: config.network.head in find_model(config.network.model).heads,
         "on networks other than ResNets; leave it at pooled",

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from activmask.data.settings import CROP_FLIP, augmentations, parse_ratio
+from activmask.data.settings import CROP_FLIP, augmentations, parse_ratio, with_given_masks
 from activmask.data.sources.presets import presets
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
@@ -15,7 +15,7 @@ from activmask.models import find_model, with_decoder
 from activmask.models.library_names import IMAGENET, is_of_library
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
-from activmask.objectives.chosen import Chosen, needs, switched_on, that_need
+from activmask.objectives.chosen import Chosen, needs, shown_always, switched_on, that_need
 from activmask.runs.description import RunConfig, all_settings, changed, compose, flat, usual_width
 from activmask.runs.inert import without_effect
 from activmask.runs.optimisation import contradictions
@@ -126,8 +126,18 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
             f"compile cannot differentiate twice, which {_all_that_need('second_derivative')} need; leave "
             "compile off"
         )
+    yield from _controls(config)
     if config.view.augment == CROP_FLIP and config.view.image_size == 0:
         yield "augment crop-flip needs image_size, the side in px to crop to"
+
+
+def _controls(config: RunConfig) -> Iterator[str]:
+    """What is wrong where training looks at other masks than evaluation."""
+    if with_given_masks(config.view) != config.view and shown_always(config.objectives):
+        yield (
+            "classify_masked all would cut the images of evaluation by masks that train_masks, mask_shift "
+            "and mask_grow never change; choose classify_masked train"
+        )
 
 
 def _surroundings(chosen: Chosen) -> Iterator[str]:

@@ -11,7 +11,9 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-Purpose = Literal["weights", "discriminator", "masks", "order", "step", "network", "evaluation", "lending"]
+Purpose = Literal[
+    "weights", "discriminator", "masks", "order", "step", "network", "evaluation", "lending", "places"
+]
 # A purpose counts by its place here, so that new ones come last.
 _PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 

@@ -14,8 +14,9 @@ from activmask.data.augment import centre_crop
 from activmask.data.dilation import NATIVE_UNIT, STORED_UNIT
 from activmask.data.mask_shares import Presence, Shares, shares
 from activmask.data.masks import presence
+from activmask.data.other_masks import Overlap, overlap
 from activmask.data.samples import Samples
-from activmask.data.settings import View
+from activmask.data.settings import View, with_given_masks
 from activmask.data.view import dilates
 from activmask.ground.errors import DataError
 from activmask.objectives.chosen import Chosen, needs, that_need
@@ -39,20 +40,24 @@ class MaskFacts:
     """What having a mask tells of the class."""
     unit: str
     """What the blur's sigma counts."""
+    overlap: Overlap | None = None
+    """Of the masks that training looks at with those of the data, in the same px; None if they are those."""
 
     def to_json(self) -> dict[str, Any]:
         """The entries of a run's description."""
         covered = None if self.shares is None else {**self.shares.to_json(), "images": self.images}
-        return {"mask_shares": covered, PRESENCE: vars(self.presence)}
+        overlap = {} if self.overlap is None else {"mask_overlap": self.overlap.to_json()}
+        return {"mask_shares": covered, **overlap, PRESENCE: vars(self.presence)}
 
 
-def mask_facts(train: AnySamples, view: View, objectives: Chosen) -> MaskFacts:
-    """Measure the masks that training sees; a stream is read once for it.
+def mask_facts(train: AnySamples, view: View, objectives: Chosen, given: Samples | None = None) -> MaskFacts:
+    """Measure the masks that training sees; a stream is read once for it, and again beside those of the data.
 
     Args:
         train: the training images, as training sees them.
         view: where the middle of them is what the network sees.
         objectives: without one that looks at masks, those of a stream stay unread.
+        given: the same images with the masks of the data, where training looks at others; a stream has both.
 
     Raises:
         DataError: a file of a stream is broken.
@@ -63,6 +68,7 @@ def mask_facts(train: AnySamples, view: View, objectives: Chosen) -> MaskFacts:
         shares=_shares(train, view) if looked_at else None,
         presence=presence(train.labels.cpu(), train.has_mask),
         unit=_unit(train),
+        overlap=_overlap(train, given, view),
     )
 
 
@@ -80,6 +86,32 @@ def _shares(train: AnySamples, view: View) -> Shares:
             area = seen.shape[-2] * seen.shape[-1]
             inside.append(seen.flatten(1).sum(dim=1).cpu())
     return shares(torch.cat(inside)[train.has_mask].numpy(), area)
+
+
+def _overlap(train: AnySamples, given: Samples | None, view: View) -> Overlap | None:
+    if with_given_masks(view) == view:
+        return None
+    inside: list[Tensor] = []
+    common: list[Tensor] = []
+    area = 0
+    with worker_losses_named():
+        for pair in _beside_given(train, given):
+            both = [centre_crop(one, view.image_size) if view.image_size else one for one in pair]
+            ours, theirs = (one.cpu().flatten(1) for one in both)
+            area = ours.shape[1]
+            inside.append(torch.stack([ours.sum(dim=1), theirs.sum(dim=1)], dim=1))
+            common.append((ours & theirs).sum(dim=1))
+    kept = train.has_mask.cpu()
+    return overlap(torch.cat(inside)[kept].numpy(), torch.cat(common)[kept].numpy(), area)
+
+
+def _beside_given(train: AnySamples, given: Samples | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Masks as training sees them, and those of the data, bool (n, 1, S, S) each, after such pairs."""
+    if isinstance(train, Samples):
+        assert given is not None
+        yield from zip(train.masks.split(_TOGETHER), given.masks.split(_TOGETHER), strict=True)
+        return
+    yield from train.images.masks_beside_given(_TOGETHER)
 
 
 def _masks(train: AnySamples) -> Iterator[Tensor]:
@@ -113,7 +145,26 @@ def mask_notes(facts: MaskFacts, view: View, objectives: Chosen) -> list[str]:
     """What somebody who trains with these masks should know, a sentence each."""
     if not needs(objectives).masks:
         return []
-    return [*_cover_notes(facts, view, objectives), *_presence_notes(facts, objectives)]
+    return [
+        *_overlap_notes(facts, objectives),
+        *_cover_notes(facts, view, objectives),
+        *_presence_notes(facts, objectives),
+    ]
+
+
+def _overlap_notes(facts: MaskFacts, objectives: Chosen) -> Iterator[str]:
+    found = facts.overlap
+    if found is None:
+        return
+    if found.mean_iou is None or found.chance_iou is None:
+        yield f"{_looking(objectives)} looks at other masks than those of the data, and all of them are empty"
+        return
+    yield (
+        f"the masks that {_looking(objectives)} looks at in training have an intersection over union of "
+        f"{found.mean_iou:.2f} with those of the data, mean over {found.masks} images "
+        f"({found.chance_iou:.2f} for masks of these areas at random places); evaluation takes those of the "
+        "data"
+    )
 
 
 def _cover_notes(facts: MaskFacts, view: View, objectives: Chosen) -> Iterator[str]:

@@ -10,7 +10,7 @@ Shapes: N images, B of a batch, C channels, T the network's side in px.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,16 @@ from torch import Tensor
 from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY, Source, View, split_seed, takes_crops
+from activmask.data.settings import IN_MEMORY, Source, View, split_seed, takes_crops, with_given_masks
 from activmask.machine.world import ALONE, World
 from activmask.objectives.chosen import Chosen
 from activmask.runs.manifest import Entry, file_content, table_rows
-from activmask.training.feed.kept_masks import judged_lenders, training_masks
+from activmask.training.feed.kept_masks import (
+    check_distances,
+    judged_lenders,
+    training_masks,
+    training_moves,
+)
 from activmask.training.feed.origin import Origin, origin_in_memory, origin_of_arrays, origin_on_disk
 from activmask.training.feed.sources import (
     check_scale,
@@ -78,6 +83,17 @@ class StreamedImages:
     def read(self, order: Sequence[Tensor]) -> Iterator[Pixels]:
         """Images and masks of batches, each int64 (B,) of the numbers 0 to N - 1."""
         return self.workers.read(BatchRequest(self.training, self.rows[picked].tolist()) for picked in order)
+
+    def masks_beside_given(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Masks (size, 1, T, T) as training sees them, and those of the data set beside them."""
+        pixels = self.workers.read(
+            BatchRequest(self.training, rows.tolist(), given)
+            for rows in self.rows.split(size)
+            for given in (False, True)
+        )
+        # One pass answers both, as another must not begin before it has ended.
+        for (_, seen), (_, given) in zip(pixels, pixels, strict=True):
+            yield seen, given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,14 +206,31 @@ def open_stream(
     stored, data = (dataset.height, dataset.width), str(dataset.root)
     for name, own in chosen.items():
         check_split(name, stored, labels[own], has_mask[own], view, objectives, data)
-    kept, of_train = has_mask.clone(), chosen["train"]
-    in_training, in_judging = torch.arange(len(dataset)), torch.arange(len(dataset))
-    kept[of_train], shown = training_masks(labels[of_train], has_mask[of_train], view, seed, data)
-    in_training[of_train] = of_train[shown]
+    of_train, in_judging = chosen["train"], torch.arange(len(dataset))
+    check_distances(view, dataset.width, data)
+
+    def to_train(seen: View) -> tuple[Tensor, Tensor]:
+        """Which rows of the table have a mask in training, and of which row each shows it."""
+        kept, rows = has_mask.clone(), torch.arange(len(dataset))
+        kept[of_train], shown = training_masks(labels[of_train], has_mask[of_train], seen, seed, data)
+        rows[of_train] = of_train[shown]
+        return kept, rows
+
+    kept, in_training = to_train(view)
     for name, own in chosen.items():
         lenders = judged_lenders(has_mask[own], view, objectives, seed=seed, split=name)
         in_judging[own] = own if lenders is None else own[lenders]
     reader = new_reader(dataset, view, objectives, kept=kept, in_training=in_training, in_judging=in_judging)
+    plain = with_given_masks(view)
+    if plain != view:
+        moves, of_training = None, training_moves(len(of_train), view, seed)
+        if of_training is not None:
+            moves = torch.zeros(len(dataset), 2, dtype=torch.float64).index_put((of_train,), of_training)
+        kept_given, in_given = to_train(plain)
+        given = new_reader(
+            dataset, plain, objectives, kept=kept_given, in_training=in_given, in_judging=in_judging
+        )
+        reader = replace(reader, moves=moves, given=given)
     workers = new_workers(reader, device, count)
     middle = view.image_size or dataset.width
 

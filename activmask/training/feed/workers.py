@@ -40,6 +40,8 @@ class BatchRequest(NamedTuple):
     """As training sees it, not evaluation."""
     rows: list[int]
     """Of the data set's table."""
+    given: bool = False
+    """With the masks of the data set, where training looks at others."""
 
 
 Pixels = tuple[Tensor, Tensor]
@@ -58,6 +60,10 @@ class Reader(data.Dataset[Pixels | ActivmaskError]):
     """The data set without the masks that evaluation does not look at."""
     kept: Tensor
     """bool, one for each row of the table."""
+    moves: Tensor | None = None
+    """By which parts of the image training's masks move, float64, two for each row; None if they stay."""
+    given: "Reader | None" = None
+    """What reads the masks of the data set, where training looks at others."""
 
     def __getitem__(self, request: BatchRequest) -> Pixels | ActivmaskError:
         """The batch, or what is wrong with the user's files: raised, it would lose its sentence."""
@@ -68,11 +74,15 @@ class Reader(data.Dataset[Pixels | ActivmaskError]):
         return samples.images.contiguous(), samples.masks.contiguous()
 
     def _samples(self, request: BatchRequest) -> Samples:
+        if request.given:
+            assert self.given is not None
+            return self.given._samples(request._replace(given=False))
         table = self.train_table if request.training else self.seen_table
         loaded = load_samples(table, request.rows)
         stored = with_run_masks(loaded, self.view, self.objectives, str(table.root))
         if request.training:
-            return with_kept_masks(stored, self.view, self.kept[request.rows])
+            moves = None if self.moves is None else self.moves[request.rows]
+            return with_kept_masks(stored, self.view, self.kept[request.rows], moves)
         return as_judged(stored, self.view, self.objectives)
 
 

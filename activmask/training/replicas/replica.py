@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from activmask.data.arrays import HeldImages
 from activmask.data.samples import Samples
-from activmask.data.settings import augmentations
+from activmask.data.settings import augmentations, with_given_masks
 from activmask.data.transforms import stays_upright
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
@@ -154,8 +154,8 @@ def new_replica(
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
     files = built_from(config.network)
-    train, seen, origin, note = _data(config, seed, device, world, written, held)
-    facts = mask_facts(train, config.view, config.objectives)
+    train, seen, origin, note, given = _data(config, seed, device, world, written, held)
+    facts = mask_facts(train, config.view, config.objectives, given)
     check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
     classes = class_count(seen)
@@ -264,8 +264,11 @@ def _data(
     world: World,
     written: Sequence[Entry],
     held: HeldImages | None,
-) -> tuple[AnySamples, dict[str, AnySamples], Origin, str]:
-    """What the replica trains on, what it is judged on, where both come from, and a note."""
+) -> tuple[AnySamples, dict[str, AnySamples], Origin, str, Samples | None]:
+    """What the replica trains on, what it is judged on, where both come from, and a note.
+
+    Where it trains in memory on other masks than the data's, the same with those of the data come last.
+    """
     source, view, objectives = config.source, config.view, config.objectives
     stored, origin = open_stored(
         source,
@@ -289,13 +292,15 @@ def _data(
         )
     )
     if isinstance(stored, Stream):
-        return stored.train, {**stored.splits}, origin, note
+        return stored.train, {**stored.splits}, origin, note, None
+    plain = with_given_masks(view)
+    given = None if plain == view else to_train_on(stored["train"], plain, seed, source.data)
     train = to_train_on(stored["train"], view, seed, source.data)
     seen: dict[str, AnySamples] = {
         name: split_as_judged(samples, view, objectives, seed=seed, split=name)
         for name, samples in stored.items()
     }
-    return _on_device(train, device), seen, origin, note
+    return _on_device(train, device), seen, origin, note, given
 
 
 def _placed(model: nn.Module, device: torch.device) -> nn.Module:
