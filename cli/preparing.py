@@ -43,7 +43,9 @@ def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, obj
     from activmask.training.readiness import refusal
 
     settings = {**before, "data": str(data), **(after or {})}
-    audit = command_line("activmask", "audit", "--data", data, "--model", "net.py:make")
+    audit = command_line(
+        "activmask", "audit", "--data", data, "--model", "net.py:make", "--weights", "net.safetensors"
+    )
     out.print(f"to audit a classifier that you have: {audit}")
     refused = refusal(make_config(**settings))
     if refused is not None:

@@ -73,7 +73,7 @@ def train(
     if not results:
         return
     print_results(results, config.training.select)
-    _print_next(results, config.training.select, target)
+    _print_next(results, config, target)
 
 
 def _resolve(
@@ -174,13 +174,16 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
         out.print(f"an older version did not store all last scores of {seed} {', '.join(lacking)}")
 
 
-def _print_next(results: list["SeedResult"], select: "SelectBy", target: Path) -> None:
+def _print_next(results: list["SeedResult"], config: "RunConfig", target: Path) -> None:
+    from activmask.models.own_code import code_of, is_own_code
     from activmask.runs.selection import RULE
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
-    out.print(f"the best epoch, counted from 0, is the {RULE[select]}")
-    out.print(f"next: {command_line('activmask', 'evaluate', target)}")
+    out.print(f"the best epoch, counted from 0, is the {RULE[config.training.select]}")
+    name = config.network.model
+    code = ("--code", code_of(name)[0]) if is_own_code(name) else ()
+    out.print(f"next: {command_line('activmask', 'evaluate', target, *code)}")
 
 
 def _spread(values: list[float], digits: int) -> str:

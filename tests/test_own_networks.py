@@ -85,6 +85,7 @@ def test_it_trains_under_actdiff_and_what_was_fitted_is_told(trained):
     assert "the first convolution of net.py:make, 0, took 3 channels, whose weights are summed to one" in note
     assert "the last layer of net.py:make, 8, had 10 outputs and is a new one of 2" in note
     assert "own code talks" not in said.stdout
+    assert said.stdout.endswith("next: activmask evaluate run --code net.py\n")
     history = (run / "seed-0" / "history.csv").read_text().splitlines()
     assert "loss_actdiff" in history[0]
     assert len(history) == 3
@@ -118,6 +119,7 @@ def test_its_checkpoints_run_code_only_where_it_is_named_and_the_same(place, tra
     best = run / "seed-0" / "best.safetensors"
     refused = told("evaluate", best, cwd=place, code=3)
     assert "is made by net.py:make, and code runs only where you name it" in refused.stderr
+    assert "if you trust it: --code net.py" in refused.stderr
     assert "own code talks" not in refused.output
     scored = told("evaluate", best, "--code", "net.py", "--json", cwd=place)
     assert json.loads(scored.stdout)  # What the code prints is not in it.
