@@ -83,4 +83,6 @@ def _print_summary(found: "Exported") -> None:
     out.print("Next, predict every file that its manifest.csv names, and write a table such as")
     out.print("    file,score")
     out.print("    full/scan7.png,0.83")
-    out.print(f"then: {command_line('activmask', 'audit', 'score', found.root, 'predictions.csv')}")
+    out.print(
+        f"then: {command_line('activmask', 'audit', 'score', found.root, 'predictions.csv')}", soft_wrap=True
+    )

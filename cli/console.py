@@ -8,6 +8,7 @@ looks are given as `style`.
 """
 
 import logging
+import re
 import signal
 import sys
 import warnings
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.protocol import is_renderable
 from rich.text import Text
@@ -39,13 +41,36 @@ class PlainConsole(Console):
         super().__init__(markup=False, emoji=False, highlight=False, soft_wrap=True, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print texts, and what knows how it is drawn."""
-        super().print(*(one if is_renderable(one) else str(one) for one in objects), **options)
+        """Print texts, and what knows how it is drawn.
+
+        In a terminal sentences break between words, never within one; `soft_wrap` keeps a line whole that
+        is to be copied, such as a command.
+        """
+        drawn = [one if is_renderable(one) else str(one) for one in objects]
+        texts = all(isinstance(one, str | Text) for one in drawn)
+        if not (drawn and texts and self.is_terminal and options.keys() <= {"style"}):
+            super().print(*drawn, **options)
+            return
+        whole = Text(" ").join(one if isinstance(one, Text) else self.render_str(one) for one in drawn)
+        for line in whole.divide(_between_words(whole.plain, self.width)):
+            line.rstrip()
+            super().print(line, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """A text, in characters that the terminal has; cells and titles of tables come by here too."""
         plain = {"markup": False, "emoji": False, "highlight": False, "highlighter": None}
         return super().render_str(readable(shown(text), self.encoding), **{**options, **plain})
+
+
+def _between_words(text: str, width: int) -> list[int]:
+    """Where a text is broken into lines of a width; a word that is longer stays whole."""
+    breaks, used = [], 0
+    for word in re.finditer(r"\s*\S+\s*", text):
+        if used and used + cell_len(word.group().rstrip()) > width:
+            breaks.append(word.start())
+            used = 0
+        used += cell_len(word.group())
+    return breaks
 
 
 out = PlainConsole()

@@ -65,7 +65,7 @@ def demo(
 
 def _run(context: typer.Context, words: list[str]) -> None:
     err.print()
-    err.print(f"$ {command_line('activmask', *words)}", style="bold")
+    err.print(f"$ {command_line('activmask', *words)}", style="bold", soft_wrap=True)
     status = context.find_root().command.main(words, "activmask", standalone_mode=False)
     if status:
         raise typer.Exit(status)

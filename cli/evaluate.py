@@ -9,8 +9,9 @@ from activmask.runs.description import Device
 from activmask.runs.selection import Epoch
 
 from .code_option import Code
+from .completion import among
 from .console import err, failures_as_sentences, others_talk_aside, write
-from .progress import waiting
+from .progress import counting
 from .table_file import check_table_place, write_table
 from .unreadable import SkipUnreadable, tell_unreadable
 
@@ -39,6 +40,7 @@ def evaluate(
         typer.Option(
             help="train, valid or test: of a run's own data as it was written down in training, of other "
             "data by its own column (without one, all of it is test).",
+            autocompletion=among(lambda: ("train", "valid", "test")),
             rich_help_panel="Data",
         ),
     ] = "test",
@@ -93,7 +95,7 @@ def evaluate(
         paths = list(dict.fromkeys(path for one in found for path in one.paths))
         lost = {one.folder: one for several in found for one in several.unreadable}
         asked = len(paths) + len(lost)
-        with waiting("evaluating") as told, others_talk_aside():
+        with counting("evaluating networks") as progress, others_talk_aside():
             outcomes = evaluate_checkpoints(
                 paths,
                 data=data,
@@ -102,7 +104,7 @@ def evaluate(
                 device=place,
                 predictions=predictions is not None,
                 code=code or (),
-                progress=lambda done, total: told(f"evaluating {min(done + 1, total)} of {total}"),
+                progress=progress,
             )
         evaluated = [one for one in outcomes.values() if isinstance(one, Evaluated)]
         for path, error in outcomes.items():

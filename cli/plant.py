@@ -175,8 +175,8 @@ def _plant_each(
     write_dose_grid(grid, asked.shortcut, sets)
     out.print(f"a grid over these {len(sets)} sets: {grid}")
     runs = Path("runs") / folder.name
-    out.print(f"next: {command_line('activmask', 'sweep', grid, '--out', runs)}")
-    out.print(f"then: {command_line('activmask', 'report', runs)}")
+    out.print(f"next: {command_line('activmask', 'sweep', grid, '--out', runs)}", soft_wrap=True)
+    out.print(f"then: {command_line('activmask', 'report', runs)}", soft_wrap=True)
 
 
 def _print_summary(planted: "Planted", shortcut: str, folder: Path) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from activmask.data.settings import Source
 
 from .console import out
+from .durations import duration
 from .shell import command_line
 from .tables import print_table, result_table
+from .train_words import setting_words
 
 if TYPE_CHECKING:
     from activmask.data.duplicates import Duplicates
@@ -34,12 +36,15 @@ def print_duplicates(found: "Duplicates") -> None:
 def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, object] | None = None) -> None:
     """The command that audits with the data set, and the one that trains on it, or why there is none yet.
 
+    That trains within minutes; what the whole training would cost is said before it.
+
     Args:
         data: the data set's folder; a command's usual place needs no flag.
         before: settings of `train` whose flags stand before the folder's.
         after: those behind it.
     """
     from activmask.runs.making import make_config
+    from activmask.training.cost import quick_form
     from activmask.training.readiness import refusal
 
     settings = {**before, "data": str(data), **(after or {})}
@@ -47,22 +52,22 @@ def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, obj
         "activmask", "audit", "--data", data, "--model", "net.py:make", "--weights", "net.safetensors"
     )
     out.print(f"to audit a classifier that you have: {audit}")
-    refused = refusal(make_config(**settings))
+    config = make_config(**settings)
+    refused = refusal(config)
     if refused is not None:
         out.print(f"training cannot begin with these images: {refused}")
         return
+    quick = quick_form(config)
+    if quick.settings:
+        settings |= quick.settings
+        out.print(
+            f"the next command is a quick form: without {' '.join(setting_words(quick.settings))} it trains "
+            f"{config.training.epochs} epochs, about {duration(quick.seconds)} a seed on two CPU cores, far "
+            "less on a GPU"
+        )
     if data == Path(Source.data):
         del settings["data"]
-    flags = [word for name, value in settings.items() for word in (_flag(name), _word(value))]
-    out.print(f"next: {command_line('activmask', 'train', *flags)}")
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _word(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    out.print(f"next: {command_line('activmask', 'train', *setting_words(settings))}", soft_wrap=True)
 
 
 def print_mask_shares(shares: "MaskShares | None") -> None:

@@ -15,7 +15,6 @@ from rich.progress import (
 )
 
 from activmask.ground.progress import ItemsDone
-from activmask.ground.shown import shown
 
 from .console import err
 
@@ -43,7 +42,7 @@ def counting(what: str) -> Iterator[ItemsDone | None]:
 
 
 class TrainingProgress:
-    """What `train` tells of its steps and epochs, as one bar or as a line per epoch."""
+    """What `train` tells of its steps and epochs: a line per epoch, in a terminal a bar below."""
 
     def __init__(self, seeds: int, epochs: int) -> None:
         """For `seeds` replicas of `epochs` epochs each."""
@@ -81,25 +80,22 @@ class TrainingProgress:
             return
         if self._bar.tasks[0].total is None:
             self._bar.update(self._task, total=(self._runs - epoch * self._seeds) * total)
-        self._bar.update(self._task, completed=self._finished * total + done)
-        if epoch == 0 and self._finished == 0:
-            self._bar.update(self._task, description=f"0/{self._epochs} epochs seed {seed}")
+        now = f"{self._who(seed)}epoch {epoch + 1} of {self._epochs}"
+        self._bar.update(self._task, completed=self._finished * total + done, description=now)
 
     def epoch(self, seed: int, row: dict[str, Any]) -> None:
-        """Show the epoch's losses and scores."""
+        """Print the epoch's losses and scores."""
         self._finished += 1
-        line = _epoch_line(seed if self._seeds > 1 else None, row, self._epochs)
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=shown(line))
-        else:
-            err.print(line)
+        err.print(f"{self._who(seed)}{_epoch_line(row, self._epochs)}")
 
     def note(self, sentence: str) -> None:
         """Print it above the bar."""
         err.print(sentence)
 
+    def _who(self, seed: int) -> str:
+        return f"seed {seed} " if self._seeds > 1 else ""
 
-def _epoch_line(seed: int | None, row: dict[str, Any], epochs: int) -> str:
+
+def _epoch_line(row: dict[str, Any], epochs: int) -> str:
     losses = " ".join(f"{name[5:]} {row[name]:.3g}" for name in row if name.startswith("loss_"))
-    who = "" if seed is None else f"seed {seed} "
-    return f"{who}{row['epoch'] + 1}/{epochs} epochs {losses} valid AUC {row['valid_auc']:.3f}"
+    return f"{row['epoch'] + 1}/{epochs} epochs {losses} valid AUC {row['valid_auc']:.3f}"

@@ -12,6 +12,7 @@ from .code_option import Code
 from .console import err, failures_as_sentences, others_talk_aside, out
 from .progress import counting
 from .shell import command_line
+from .train_words import train_command
 from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ def report(
             rich_help_panel="Output",
         ),
     ] = Path("report"),
+    title: Annotated[
+        str,
+        typer.Option(help="Of the page.", rich_help_panel="Output", show_default="activmask report"),
+    ] = "",
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -69,7 +74,9 @@ def report(
                 folder,
                 device=choose_device(device),
                 overwrite=overwrite,
-                command=_command(places, folder, device, skip_unreadable, code or []),
+                command=_command(places, folder, title, device, skip_unreadable, code or []),
+                command_of=lambda run: train_command(run, run.folder.with_name(f"{run.folder.name}-again")),
+                title=title,
                 code=code or (),
                 unreadable=found.unreadable,
                 lost=lost.append,
@@ -84,8 +91,11 @@ def report(
         err.print(f"open it in a browser: {real(page).as_uri()} (--open does so next time)")
 
 
-def _command(places: list[Path], folder: Path, device: str, skip_unreadable: bool, code: list[Path]) -> str:
-    where = ["--device", device] if device != "auto" else []
+def _command(
+    places: list[Path], folder: Path, title: str, device: str, skip_unreadable: bool, code: list[Path]
+) -> str:
+    where = ["--title", title] if title else []
+    where += ["--device", device] if device != "auto" else []
     where += ["--skip-unreadable"] if skip_unreadable else []
     where += [str(word) for file in code for word in ("--code", file)]
     return command_line("activmask", "report", *places, "--out", folder, *where)

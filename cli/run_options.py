@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from typer.core import TyperCommand
@@ -15,6 +15,7 @@ from activmask.ground.settings import Setting
 from activmask.models import MODELS, with_decoder
 from activmask.runs.description import all_settings, panels
 
+from .completion import among
 from .late import Late, plain_help
 from .ranges import number
 
@@ -58,13 +59,25 @@ def _option(known: Setting, panel: str) -> inspect.Parameter:
     make = partial(number, known.range) if known.kind in {int, float} else typer.Option
     option = make(
         f"{flag}/--no-{flag[2:]}" if known.kind is bool else flag,
-        help=plain_help(known.help),
+        help=plain_help(_help(known)),
         rich_help_panel=panel,
         show_default=_default(known),
+        autocompletion=among(lambda: MODELS) if known.name == "model" else None,
+        # Spelled out they would take the place of flags and texts in a terminal of 80 columns.
+        metavar="<word>" if _words(known) else "<num>" if known.kind is float else None,
     )
     kind: Any = Literal[tuple(known.choices())] if known.choices else known.kind
     annotation = Annotated[kind | None, option]
     return inspect.Parameter(known.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _help(known: Setting) -> str:
+    return f"{known.help} One of: {', '.join(_words(known))}." if _words(known) else known.help
+
+
+def _words(known: Setting) -> tuple[str, ...]:
+    """What it may be, where that is a choice of words."""
+    return tuple(known.choices()) if known.choices else tuple(map(str, get_args(known.kind)))
 
 
 def _flag(known: Setting) -> str:
@@ -90,7 +103,7 @@ def _default(known: Setting) -> str:
     for model, entry in MODELS.items():
         if name in entry.defaults:
             by_value.setdefault(f"{_shown(entry.defaults[name])} for", []).append(model)
-    others = ", ".join(f"{value} {'/'.join(where)}" for value, where in by_value.items())
+    others = ", ".join(f"{value} {', '.join(where)}" for value, where in by_value.items())
     return f"{_shown(default)}; {others}" if others else _shown(default)
 
 
@@ -101,7 +114,7 @@ def _by_preset(value: Callable[[PresetValues], float], models: list[str]) -> str
     for preset, shown in others:
         if shown != first[1]:
             by_value.setdefault(shown, []).append(preset)
-    told = "; ".join(f"{shown} in {'/'.join(names)}" for shown, names in by_value.items())
+    told = "; ".join(f"{shown} in {', '.join(names)}" for shown, names in by_value.items())
     return f"{first[1]} for {', '.join(models)}{f' ({told})' if told else ''}"
 
 

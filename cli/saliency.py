@@ -9,10 +9,12 @@ from rich.table import Table
 from activmask.ground.limits import NUMBERS, PERCENT
 from activmask.ground.listed import listed
 from activmask.runs.description import Device
+from activmask.saliency.choices import HEAT, AskedSplit, ColourMap
 from activmask.saliency.methods import METHODS, USUAL_METHOD
 
 from .code_option import Code
-from .console import err, failures_as_sentences, others_talk_aside
+from .completion import among
+from .console import err, failures_as_sentences, others_talk_aside, write
 from .late import with_help
 from .progress import waiting
 from .ranges import number
@@ -20,7 +22,11 @@ from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.ground.errors import ActivmaskError
+    from activmask.runs.checkpoint import Checkpoint
     from activmask.saliency.explain import Explanation
+
+FEW = 12
+"""Up to so many images have a row and a picture each; of more, all are in the sheet and the table alone."""
 
 
 def _that_look_at_one() -> str:
@@ -39,18 +45,26 @@ def saliency(
         Path, typer.Argument(help="A checkpoint that train wrote, such as runs/demo/seed-0/best.safetensors.")
     ],
     images: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
-            help="PNG, JPEG, TIFF or DICOM files, folders whose images are all explained, or NIfTI volumes; "
-            "each is prepared as the network's data set was, or refused."
+            help="PNG, JPEG, TIFF, WebP, BMP or DICOM files, NIfTI volumes, folders or data sets; each image "
+            "is prepared as the network's data set was, or refused. Left out, the network's own test images.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     *,
+    split: Annotated[
+        AskedSplit | None,
+        typer.Option(
+            help="Only this split of data sets; without images, of the network's own data, as training "
+            "wrote it down.",
+            rich_help_panel="What to explain",
+            show_default="test of its own data, else all",
+        ),
+    ] = None,
     method: Annotated[
         str,
-        typer.Option(
-            rich_help_panel="What to explain",
-        ),
+        typer.Option(autocompletion=among(lambda: METHODS), rich_help_panel="What to explain"),
     ] = USUAL_METHOD,
     target: Annotated[
         int | None,
@@ -74,7 +88,7 @@ def saliency(
         typer.Option(
             help="The image's mask (of a volume, its labels), or a folder of masks named as the images.",
             rich_help_panel="What to explain",
-            show_default=False,
+            show_default="that of the data set which an image lies in",
         ),
     ] = None,
     slice_number: Annotated[
@@ -96,15 +110,27 @@ def saliency(
             rich_help_panel="What to write",
         ),
     ] = 10.0,
+    colours: Annotated[
+        ColourMap,
+        typer.Option("--map", help="Colours of the map.", rich_help_panel="What to write"),
+    ] = HEAT,
     to: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="Picture file (one image) or folder; left out, img.saliency.png next to each image.",
+            help="Picture file (one image) or folder; never inside a data set.",
             rich_help_panel="What to write",
-            show_default=False,
+            show_default="img.saliency.png next to one image, saliency/ of several",
         ),
     ] = None,
+    each: Annotated[
+        bool,
+        typer.Option(
+            "--each",
+            help=f"Also write a picture of each image; up to {FEW} have theirs anyway.",
+            rich_help_panel="What to write",
+        ),
+    ] = False,
     raw: Annotated[
         Path | None,
         typer.Option(
@@ -114,76 +140,162 @@ def saliency(
             show_default=False,
         ),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of tables.", rich_help_panel="What to write")
+    ] = False,
     device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel="Machine")] = "auto",
     code: Code = None,
 ) -> None:
     """Draw where a trained network looks, and print what it decides.
 
-    Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png --mask scan-mask.png
+    Of several images it writes a contact sheet and a table, and sums them up in one row.
+
+    Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png
     """
-    broken: list[ActivmaskError] = []
+    broken: list[tuple[Path, ActivmaskError]] = []
     with failures_as_sentences(), waiting("explaining"), others_talk_aside():
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint import load_checkpoint
+        from activmask.saliency.asked import named_images, own_images
         from activmask.saliency.explain import explain
-        from activmask.saliency.inputs import image_files, read_inputs
-        from activmask.saliency.pictures import check_raw_path, picture_paths, write_pictures, write_raw
-        from activmask.training.feed.known_recipe import known_classes
+        from activmask.saliency.inputs import read_inputs
+        from activmask.saliency.known_images import known_images
+        from activmask.saliency.pictures import (
+            check_raw_path,
+            check_top,
+            picture_paths,
+            sheet_folder,
+            write_pictures,
+            write_raw,
+            write_sheet,
+        )
 
         place = choose_device(device)
-        files = image_files(images)
-        places = dict(zip(files, picture_paths(files, to, slice_number=slice_number), strict=True))
+        check_top(top / 100)
+        notes: tuple[str, ...] = ()
+        if images:
+            files = named_images(images, split, volumes=slice_number is not None)
+            loaded = load_checkpoint(checkpoint, code=code or ())
+        else:
+            loaded = load_checkpoint(checkpoint, code=code or ())
+            files, notes = own_images(loaded, split or "test")
+        several = len(files) > 1
+        folder = sheet_folder(files, to) if several else None
+        drawn = files if each or len(files) <= FEW else []
+        places = dict(zip(drawn, picture_paths(drawn, folder or to, slice_number=slice_number), strict=True))
         if raw is not None:
             check_raw_path(raw, files)
-        loaded = load_checkpoint(checkpoint, code=code or ())
-        failed = None if len(files) == 1 else broken.append
-        inputs = read_inputs(loaded, files, mask, slice_number=slice_number, failed=failed)
+        inputs = read_inputs(
+            loaded,
+            files,
+            mask,
+            slice_number=slice_number,
+            known=known_images(files),
+            failed=(lambda path, error: broken.append((path, error))) if several else None,
+        )
         if not inputs.paths:
             _end(broken, of=len(files))
         explanations = explain(loaded, inputs, method=method, target=target, layer=layer, device=place)
-        pictures = [places[path] for path in inputs.paths]
-        write_pictures(explanations, pictures, top=top / 100)
+        pictured = [one for one in explanations if one.path in places]
+        written = [places[one.path] for one in pictured]
+        write_pictures(pictured, written, top=top / 100, colours=colours)
+        lost = [(str(path), str(error)) for path, error in broken]
+        if folder is not None:
+            written += write_sheet(explanations, folder, title=str(checkpoint), lost=lost, colours=colours)
         if raw is not None:
             write_raw(explanations, raw, files)
-        names = known_classes(loaded)
-    for note in inputs.notes:
+            written.append(raw)
+    for note in (*notes, *inputs.notes):
         err.print(f"note: {note}")
-    print_table(_table(explanations, names))
-    written = pictures if raw is None else [*pictures, raw]
-    err.print("wrote", *written, sep="\n")
+    _print(loaded, explanations, lost, written, as_json=as_json)
+    _say_written(written)
     with failures_as_sentences():
         _end(broken, of=len(files))
 
 
-def _end(broken: "list[ActivmaskError]", *, of: int) -> None:
+def _end(broken: "list[tuple[Path, ActivmaskError]]", *, of: int) -> None:
     """Name the images that could not be explained, if any, and raise that there are some."""
     if not broken:
         return
     from activmask.ground.errors import DataError
 
-    for error in broken:
+    for _, error in broken[:FEW]:
         err.print(f"unreadable: {error}")
+    if len(broken) > FEW:
+        err.print(f"unreadable: {len(broken) - FEW} more")
     raise DataError(f"{len(broken)} of {of} images cannot be explained", advice="replace or leave them out")
 
 
-def _table(explanations: "list[Explanation]", names: tuple[str, ...]) -> Table:
+def _print(
+    checkpoint: "Checkpoint",
+    explanations: "list[Explanation]",
+    lost: list[tuple[str, str]],
+    written: list[Path],
+    *,
+    as_json: bool,
+) -> None:
+    from activmask.saliency.told import to_json
+
+    if as_json:
+        from activmask.ground.shown import json_text
+
+        told = {
+            "checkpoint": str(checkpoint.path),
+            **to_json(explanations, lost),
+            "files": [str(path) for path in written],
+        }
+        write(f"{json_text(told)}\n")
+        return
+    if len(explanations) <= FEW:
+        print_table(_table(explanations))
+    if len(explanations) > 1:
+        print_table(_summary(explanations))
+
+
+def _say_written(written: list[Path]) -> None:
+    # The sheet and the table come last, and tell of all others.
+    shown = written if len(written) <= FEW + 3 else written[-3:]
+    more = [f"and {len(written) - len(shown)} more"] if len(shown) < len(written) else []
+    err.print("wrote", *shown, *more, sep="\n")
+
+
+def _table(explanations: "list[Explanation]") -> Table:
     layers = {
         f"{explanation.method} at {explanation.layer}" for explanation in explanations if explanation.layer
     }
     table = result_table("".join(layers), "image", "predicted", "probability", "inside mask", "by chance")
-    for explanation in explanations:
+    for one in explanations:
         table.add_row(
-            str(explanation.path),
-            _class(explanation.predicted, names),
-            f"{explanation.probabilities[explanation.predicted]:.3f}",
-            _percent(explanation.share_inside),
-            _percent(explanation.chance_inside),
+            str(one.path) if one.slice_number is None else f"{one.path}, slice {one.slice_number}",
+            _class(one, one.predicted),
+            f"{one.probabilities[one.predicted]:.3f}",
+            _percent(one.share_inside),
+            _percent(one.chance_inside),
         )
     return table
 
 
-def _class(number: int, names: tuple[str, ...]) -> str:
-    return f"class {number} ({names[number]})" if names else f"class {number}"
+def _summary(explanations: "list[Explanation]") -> Table:
+    from activmask.saliency.told import summarise
+
+    told = summarise(explanations)
+    table = result_table("", "images", "right", "with mask", "inside mask", "by chance")
+    for name in told.predicted:
+        table.add_column(f"as {name}", justify="right")
+    spread = "" if told.inside_sd is None else f" ± {told.inside_sd:.1%}"
+    table.add_row(
+        str(told.images),
+        f"{told.right} of {told.labelled}" if told.labelled else "-",
+        str(told.masked),
+        f"{_percent(told.inside)}{spread}",
+        _percent(told.chance),
+        *map(str, told.predicted.values()),
+    )
+    return table
+
+
+def _class(one: "Explanation", number: int) -> str:
+    return f"class {number} ({one.called(number)})" if one.class_names else one.called(number)
 
 
 def _percent(share: float | None) -> str:

@@ -9,7 +9,9 @@ from activmask.experiments.grid import FURTHER, NAMED
 from activmask.ground.limits import COUNTS, PROCESSES
 from activmask.runs.description import Device
 
-from .console import TRAINING_FAILED, err, failures_as_sentences, out
+from .caller import this_caller
+from .completion import among
+from .console import TRAINING_FAILED, err, failures_as_sentences, out, write
 from .ranges import number
 from .shell import command_line
 from .sweep_table import SweepTable, print_plan
@@ -25,7 +27,11 @@ _MACHINE = "Machine"
 
 def sweep(
     grid: Annotated[
-        str, typer.Argument(help=f"{', '.join((*NAMED, *FURTHER))}, or a TOML file of your own.")
+        str,
+        typer.Argument(
+            help=f"{', '.join((*NAMED, *FURTHER))}, or a TOML file of your own.",
+            autocompletion=among(lambda: (*NAMED, *FURTHER)),
+        ),
     ],
     *,
     seeds: Annotated[
@@ -93,9 +99,13 @@ def sweep(
         bool,
         typer.Option(
             "--dry-run",
-            help="Print cells, runs and an estimate of the time, and stop.",
+            help="Try every cell, print cells, runs and an estimate of the time, and stop.",
             rich_help_panel="Output",
         ),
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print how it ended as JSON.", rich_help_panel="Output"),
     ] = False,
     device: Annotated[
         Device | None,
@@ -133,20 +143,36 @@ def sweep(
     """
     with failures_as_sentences():
         from activmask.experiments.grid import read_grid
-        from activmask.experiments.jobs import make_jobs
+        from activmask.experiments.jobs import check_data, make_jobs
+        from activmask.ground.errors import UsageError
 
         chosen = read_grid(grid)
         given = _settings(settings or [], epochs=epochs, device=device)
         cells = _cells(chosen, {"model": models, "method": methods, "form": forms}, data, given)
         place = folder or Path("runs") / chosen.name
-        jobs = make_jobs(cells, _seeds(seeds, chosen.seeds), place)
+        jobs = make_jobs(
+            cells,
+            _seeds(seeds, chosen.seeds),
+            place,
+            caller=None if dry_run else this_caller(),
+            own_titles=grid not in {*NAMED, *FURTHER},
+        )
+        if dry_run and as_json:
+            raise UsageError("--json tells how a sweep ended, and --dry-run begins none; give one of them")
         if dry_run:
-            print_plan(chosen.title, jobs, _slots(max_parallel, jobs))
+            could = print_plan(chosen.title, jobs, _slots(max_parallel, jobs))
             _say(chosen.note)
+            if not could:
+                raise typer.Exit(TRAINING_FAILED)
             return
+        if engine == "local":
+            check_data(jobs)
         _say(chosen.note)
         states = _run(chosen.title, jobs, _engine(engine, address, max_parallel, jobs), place)
-    _conclude(states, place)
+    if as_json:
+        _write_json(states)
+    else:
+        _conclude(states, place)
     if any(state.status == "failed" for state in states):
         raise typer.Exit(TRAINING_FAILED)
 
@@ -234,6 +260,23 @@ def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["
         raise
 
 
+def _write_json(states: list["CellState"]) -> None:
+    from activmask.ground.shown import json_text
+
+    cells = [
+        {
+            "cell": state.job.title,
+            "folder": str(state.job.folder),
+            "seeds": list(state.job.seeds),
+            "status": state.status,
+            "done_before": state.found,
+            "error": state.error or None,
+        }
+        for state in states
+    ]
+    write(f"{json_text({'cells': cells})}\n")
+
+
 def _conclude(states: list["CellState"], place: Path) -> None:
     for state in states:
         if state.status == "failed":
@@ -244,5 +287,5 @@ def _conclude(states: list["CellState"], place: Path) -> None:
     already = f" ({found} of them {'was' if found == 1 else 'were'} before)" if found else ""
     out.print(f"{len(states) - failed} of {len(states)} cells are done{already}, {failed} failed")
     if failed < len(states):
-        out.print(f"next: {command_line('activmask', 'table', place)}")
-        out.print(f"      {command_line('activmask', 'report', place, '--out', 'report')}")
+        out.print(f"next: {command_line('activmask', 'table', place)}", soft_wrap=True)
+        out.print(f"      {command_line('activmask', 'report', place, '--out', 'report')}", soft_wrap=True)

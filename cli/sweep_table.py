@@ -1,20 +1,26 @@
 """What a sweep shows: its plan, and its cells while they run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.live import Live
 from rich.table import Table
 
 from .console import err, out
+from .durations import duration
 from .progress import waiting
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.experiments.jobs import Job
     from activmask.experiments.sweep import CellState
+    from activmask.ground.errors import ActivmaskError
 
 _COLOURS = {"queued": "dim", "running": "cyan", "done": "green", "failed": "bold red"}
+_MOST_NAMED = 3
+"""Cells of one problem that are named; more are counted."""
+
 _ROWS_AROUND = 6
 """Lines of the terminal that the live table leaves to its own frame and to the prompt."""
 
@@ -26,6 +32,7 @@ class SweepTable:
         """Nothing is shown before the first call of `show`."""
         self._title = title
         self._told: dict[str, str] = {}
+        self._pace = Pace()
         self._live = Live(console=err, auto_refresh=False, transient=True) if err.is_terminal else None
 
     def __enter__(self) -> "SweepTable":
@@ -41,14 +48,52 @@ class SweepTable:
 
     def show(self, cells: Sequence["CellState"]) -> None:
         """Show how the cells stand now."""
+        left = self._pace.left(cells)
         if self._live is not None:
-            self._live.update(_live_table(self._title, cells, err.height - _ROWS_AROUND), refresh=True)
+            self._live.update(_live_table(self._title, cells, err.height - _ROWS_AROUND, left), refresh=True)
             return
         for state in cells:
             line = _line(state)
             if self._told.get(state.job.name, "queued") != line:
-                err.print(f"{state.job.title}: {line}")
+                err.print(f"{state.job.title}: {line}{_so_far(cells, left) if line == 'done' else ''}")
                 self._told[state.job.name] = line
+
+
+class Pace:
+    """How long a sweep will still take, by the epochs that were trained since it began."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        """By a clock in seconds."""
+        self._now = now
+        self._begun: tuple[float, int] | None = None
+
+    def left(self, cells: Sequence["CellState"]) -> float | None:
+        """Seconds, as if all epochs took equally long; None before one is over, and at the end."""
+        done = sum(_epochs_done(state) for state in cells)
+        missing = sum(_epochs(state) for state in cells if state.status in {"queued", "running"})
+        missing -= sum(_epochs_done(state) for state in cells if state.status in {"queued", "running"})
+        if self._begun is None:
+            self._begun = self._now(), done
+        start, before = self._begun
+        if done <= before or not missing:
+            return None
+        return missing * (self._now() - start) / (done - before)
+
+
+def _epochs(state: "CellState") -> int:
+    return state.job.config.training.epochs * len(state.job.seeds)
+
+
+def _epochs_done(state: "CellState") -> int:
+    from activmask.experiments.jobs import progress_of
+
+    return _epochs(state) if state.status == "done" else progress_of(state.job).epochs
+
+
+def _so_far(cells: Sequence["CellState"], left: float | None) -> str:
+    done = sum(state.status == "done" for state in cells)
+    more = "" if left is None else f", about {duration(left)} left"
+    return f", {done} of {len(cells)}{more}"
 
 
 def _line(state: "CellState") -> str:
@@ -60,10 +105,15 @@ def _line(state: "CellState") -> str:
     return state.status
 
 
-def _live_table(title: str, cells: Sequence["CellState"], height: int) -> Table:
+def _live_table(title: str, cells: Sequence["CellState"], height: int, left: float | None) -> Table:
     done = sum(state.status == "done" for state in cells)
+    more = "" if left is None else f", about {duration(left)} left"
     table = result_table(
-        f"{title}: {done} of {len(cells)} done", "cell", "status", "epochs of all seeds", "valid AUC, latest"
+        f"{title}: {done} of {len(cells)} done{more}",
+        "cell",
+        "status",
+        "epochs of all seeds",
+        "valid AUC, latest",
     )
     order = ["running", "failed", "queued", "done"]
     shown = list(cells)
@@ -81,7 +131,7 @@ def _cells(state: "CellState") -> tuple[str, str, str]:
 
     if state.status == "queued":
         return ("failed once" if state.failures else "queued", "", "")
-    total = state.job.config.training.epochs * len(state.job.seeds)
+    total = _epochs(state)
     if state.status == "done":
         return "done before" if state.found else "done", f"{total}/{total}", ""
     progress = progress_of(state.job)
@@ -89,18 +139,27 @@ def _cells(state: "CellState") -> tuple[str, str, str]:
     return state.status, f"{progress.epochs}/{total}", score
 
 
-def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
-    """Print the cells, how many runs they are, and how long they would take on this machine."""
+def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> bool:
+    """Print the cells, how many runs they are, and how long they would take on this machine.
+
+    Returns:
+        Whether all of them could be trained, as soon as their data are there.
+    """
     from activmask.machine.device import cores
     from activmask.runs.selection import selected_by
+    from activmask.training.readiness import waits_for_data
 
     table = result_table(title, "cell", "seeds", "epochs", "left", "seconds per epoch", "time")
-    times, problems = [0.0], []
+    times: list[float] = [0.0]
+    problems: dict[str, list[str]] = {}
+    could = True
     threads = max(1, cores() // parallel)
     for number, job in enumerate(jobs, 1):
         with waiting(f"measuring {number} of {len(jobs)}"):
             left, seconds, problem = _estimate(job, threads)
-        problems += [problem] if problem else []
+        if problem is not None:
+            problems.setdefault(str(problem), []).append(job.title)
+            could = could and waits_for_data(job.config, problem)
         times.append(left * (seconds or 0))
         table.add_row(
             job.title,
@@ -108,35 +167,33 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> None:
             str(job.config.training.epochs),
             str(left),
             "" if seconds is None else f"{seconds:.2f}",
-            "" if seconds is None else _duration(times[-1]),
+            "" if seconds is None else duration(times[-1]),
         )
     print_table(table)
-    for problem in dict.fromkeys(problems):
-        err.print(f"not measured: {problem}")
+    for sentence, cells in problems.items():
+        err.print(f"not measured: {sentence} ({_named(cells)})")
     runs = sum(len(job.seeds) for job in jobs)
-    total = _duration(max(sum(times) / parallel, *times))
+    total = duration(max(sum(times) / parallel, *times))
     out.print(f"the best epoch is selected by {selected_by(job.config.training.select for job in jobs)}")
     out.print(
         f"{len(jobs)} cells, {runs} runs; about {total} with {parallel} at once on this machine, "
         "scaled up from a few steps of each cell measured alone, saving not counted"
         + ("; cells that could not be measured are not in it" if problems else "")
     )
+    return could
 
 
-def _estimate(job: "Job", threads: int) -> tuple[int, float | None, str]:
+def _named(cells: Sequence[str]) -> str:
+    more = f" and {len(cells) - _MOST_NAMED} more" if len(cells) > _MOST_NAMED else ""
+    return f"{', '.join(cells[:_MOST_NAMED])}{more}"
+
+
+def _estimate(job: "Job", threads: int) -> tuple[int, float | None, "ActivmaskError | None"]:
     from activmask.experiments.estimate import epochs_left, seconds_per_epoch
     from activmask.ground.errors import ActivmaskError
 
     left = epochs_left(job)
     try:
-        return left, seconds_per_epoch(job, threads=threads), ""
+        return left, seconds_per_epoch(job, threads=threads), None
     except ActivmaskError as error:
-        return left, None, str(error)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+        return left, None, error

@@ -29,6 +29,9 @@ def table(
             rich_help_panel="Output",
         ),
     ] = "rich",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The same as --format json.", rich_help_panel="Output")
+    ] = False,
     out_file: Annotated[
         Path | None,
         typer.Option(
@@ -51,17 +54,26 @@ def table(
         from activmask.report.findings.summary import summarise
         from activmask.runs.results import search_runs
 
+        chosen = _chosen(format_, as_json=as_json)
         found = search_runs(places)
         tell_unreadable(found.unreadable, found.seeds, skip=skip_unreadable)
         summary = summarise(found.runs, found.unreadable)
-        if format_ == "rich" and out_file is None:
+        if chosen == "rich" and out_file is None:
             print_summary(summary, out)
             return
-        text = _as_text(summary, format_)
+        text = _as_text(summary, chosen)
         if out_file is None:
             write(text)
         else:
             _write(out_file, text)
+
+
+def _chosen(format_: Format, *, as_json: bool) -> Format:
+    from activmask.ground.errors import UsageError
+
+    if as_json and format_ not in {"rich", "json"}:
+        raise UsageError(f"--json and --format {format_} ask for two formats; give one of them")
+    return "json" if as_json else format_
 
 
 def print_summary(summary: "Summary", console: "Console") -> None:

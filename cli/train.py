@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .caller import this_caller
 from .console import err, failures_as_sentences, others_talk_aside, out, write
 from .run_options import given_settings, with_run_options
 from .shell import command_line
@@ -12,6 +13,7 @@ from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.runs.description import RunConfig, SelectBy
+    from activmask.runs.sittings import Caller
     from activmask.training.run import SeedResult
 
 _RUN = "Run"
@@ -49,7 +51,14 @@ def train(
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print the resolved run as TOML and stop.", rich_help_panel=_RUN),
+        typer.Option(
+            "--dry-run",
+            help="Try whether it could begin, print the resolved run as TOML and stop.",
+            rich_help_panel=_RUN,
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the scores as JSON.", rich_help_panel=_RUN)
     ] = False,
     **settings: Any,
 ) -> None:
@@ -63,14 +72,20 @@ def train(
 
         config, chosen = _resolve(config_file, seeds, given_settings(settings))
         target = _target(name, folder, config)
-        _check_flags(resume, overwrite)
+        _check_flags(resume, overwrite, dry_run, as_json)
         if dry_run:
             check_model(config.network)
-            write(format_config(config, chosen))
+            text = format_config(config, chosen)
+            _rehearse(config, chosen)
+            write(text)
             return
+        caller = this_caller(name or "")
         with others_talk_aside():
-            results = _run(config, chosen, target, resume=resume, overwrite=overwrite)
+            results = _run(config, chosen, target, caller, resume=resume, overwrite=overwrite)
     if not results:
+        return
+    if as_json:
+        _write_json(results)
         return
     print_results(results, config.training.select)
     _print_next(results, config, target)
@@ -87,6 +102,18 @@ def _resolve(
     return make_config(**{**from_file, **settings}), chosen
 
 
+def _rehearse(config: "RunConfig", seeds: tuple[int, ...]) -> None:
+    """Refuse now what training would refuse later (raises ActivmaskError)."""
+    from activmask.training.readiness import refusal_of_seeds, waits_for_data
+
+    refused = refusal_of_seeds(config, seeds)
+    if refused is None:
+        return
+    if not waits_for_data(config, refused):
+        raise refused
+    err.print(f"note: {config.source.data} is not there yet, so nothing was tried on its images")
+
+
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
     from activmask.ground.errors import UsageError
     from activmask.ground.folder_names import check_folder_name
@@ -99,15 +126,24 @@ def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
     return folder or Path("runs") / (name or run_name(config))
 
 
-def _check_flags(resume: bool, overwrite: bool) -> None:
+def _check_flags(resume: bool, overwrite: bool, dry_run: bool, as_json: bool) -> None:
     from activmask.ground.errors import UsageError
+
+    if dry_run and as_json:
+        raise UsageError("--json prints scores, and --dry-run trains nothing; give one of them")
 
     if resume and overwrite:
         raise UsageError("--resume continues a run and --overwrite discards it; give one of them")
 
 
 def _run(
-    config: "RunConfig", seeds: tuple[int, ...], target: Path, *, resume: bool, overwrite: bool
+    config: "RunConfig",
+    seeds: tuple[int, ...],
+    target: Path,
+    caller: "Caller",
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> list["SeedResult"]:
     from activmask.machine.world import read_world
     from activmask.report.findings.words import count
@@ -116,14 +152,22 @@ def _run(
     from .progress import TrainingProgress
 
     if not read_world().writes:
-        return train_run(config, seeds, target, resume=resume, overwrite=overwrite)
+        return train_run(config, seeds, target, resume=resume, overwrite=overwrite, caller=caller)
     epochs = count(config.training.epochs, "epoch")
     err.print(f"{config.network.model}, {epochs}, into {target}")
     if len(seeds) > 1:
         _note_same_images(config)
     try:
         with TrainingProgress(len(seeds), config.training.epochs) as progress:
-            return train_run(config, seeds, target, resume=resume, overwrite=overwrite, progress=progress)
+            return train_run(
+                config,
+                seeds,
+                target,
+                resume=resume,
+                overwrite=overwrite,
+                caller=caller,
+                progress=progress,
+            )
     except KeyboardInterrupt:
         err.print("stopped; the same command with --resume continues from the last saved epoch")
         raise
@@ -146,6 +190,17 @@ def _note_same_images(config: "RunConfig") -> None:
     )
 
 
+def _write_json(results: list["SeedResult"]) -> None:
+    """What `metrics.json` of each seed holds, whose epochs count from 0."""
+    from activmask.ground.shown import json_text
+
+    seeds = [
+        {"folder": str(result.folder), "trained": result.trained, "metrics": dict(result.metrics)}
+        for result in results
+    ]
+    write(f"{json_text({'seeds': seeds})}\n")
+
+
 def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     """The scores at the best epoch and at the last, as mean ± SD where there are several seeds."""
     from activmask.data.splits import SPLITS
@@ -153,7 +208,7 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     from activmask.runs.folder import last_scores
     from activmask.runs.selection import SELECTED_BY
 
-    best = [float(result.metrics["best_epoch"]) for result in results]
+    best = [result.metrics["best_epoch"] + 1.0 for result in results]
     lasts = [last_scores(result.folder, result.metrics) for result in results]
     seeds = "" if len(results) == 1 else f", {len(results)} seeds"
     columns = [f"{what}, {epoch}" for epoch in ("best", "last") for what in ("AUC", "accuracy")]
@@ -180,10 +235,10 @@ def _print_next(results: list["SeedResult"], config: "RunConfig", target: Path) 
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
-    out.print(f"the best epoch, counted from 0, is the {RULE[config.training.select]}")
+    out.print(f"the best epoch is the {RULE[config.training.select]}")
     name = config.network.model
     code = ("--code", code_of(name)[0]) if is_own_code(name) else ()
-    out.print(f"next: {command_line('activmask', 'evaluate', target, *code)}")
+    out.print(f"next: {command_line('activmask', 'evaluate', target, *code)}", soft_wrap=True)
 
 
 def _spread(values: list[float], digits: int) -> str:

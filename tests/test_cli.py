@@ -93,14 +93,15 @@ def test_the_stages_chain_in_a_shell_script(tmp_path):
     activmask train {" ".join(QUICK)} --epochs 2 --actdiff 1 --seeds 0-1 --out runs/penalty
     activmask evaluate runs/penalty --json > scores.json
     activmask saliency runs/penalty/seed-0/best.safetensors data/synthetic/images/Test-000000.png \
-        --mask data/synthetic/masks/Test-000000.png
+        --json > map.json
     """
     subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True, text=True
     )
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores
-    assert (tmp_path / "data/synthetic/images/Test-000000.saliency.png").stat().st_size > 1000
+    assert (tmp_path / "Test-000000.saliency.png").stat().st_size > 1000
+    assert json.loads((tmp_path / "map.json").read_text())["images"][0]["inside_mask"] > 0
     for seed in (0, 1):
         names = {path.name for path in (tmp_path / f"runs/penalty/seed-{seed}").iterdir()}
         assert names == {
@@ -212,6 +213,13 @@ def test_a_finished_run_says_so(crosses, tmp_path):
     command = ("train", *QUICK, "--data", crosses, "--epochs", 1, "--out", tmp_path / "run")
     told(*command, cwd=tmp_path)
     assert "finished already" in told(*command, cwd=tmp_path).stdout
+    (seed,) = json.loads(told(*command, "--json", cwd=tmp_path).stdout)["seeds"]
+    assert seed == {
+        "folder": str(tmp_path / "run/seed-0"),
+        "trained": False,
+        "metrics": json.loads((tmp_path / "run/seed-0/metrics.json").read_text()),
+    }
+    assert "give one of them" in told(*command, "--json", "--dry-run", cwd=tmp_path, code=2).stderr
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,14 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from activmask.auditing.clinic.calibration import bin_numbers, calibration, ece
+from activmask.auditing.clinic.calibration import calibration, ece
 from activmask.auditing.clinic.clinic import clinic
-from activmask.auditing.clinic.curves import (
-    auc,
-    average_precision,
-    one_against_rest,
-    precision_recall,
-    resampled_precision,
-    roc,
-)
+from activmask.auditing.clinic.curves import auc, average_precision, resampled_precision
 from activmask.auditing.clinic.decisions import rates
 from activmask.auditing.clinic.groups import _in_quarters
 from activmask.auditing.clinic.score import scored
 from activmask.auditing.clinic.threshold import Wish, find_threshold
+from activmask.evaluation.curves import bin_numbers, one_against_rest, precision_recall, roc
 from activmask.ground.errors import CheckpointError, UsageError
 
 TRUE = np.array([False, False, True, True])

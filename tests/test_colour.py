@@ -181,7 +181,7 @@ def test_a_shuffle_moves_whole_pixels_as_numpy_would():
 
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "dropout"])
 def test_every_objective_takes_three_channels(photos, tmp_path, name):
-    settings = {"split_policy": "given", "batch_size": 6, **OBJECTIVES[name]}
+    settings = {"split_policy": "given", "batch_size": 6, "epochs": 2, **OBJECTIVES[name]}
     replica = new_replica(tiny_config(data=str(photos), **settings), 0, tmp_path, torch.device("cpu"))
     assert replica.description(0).channels == 3
     values, _ = next(training_steps(replica))

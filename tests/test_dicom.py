@@ -11,7 +11,8 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import JPEGLosslessSV1
 
-from activmask.data.files.dicom import is_dicom, read_dicom
+from activmask.data.files.dicom import read_dicom
+from activmask.data.files.dicom_mark import is_dicom
 from activmask.ground.errors import DataError
 
 SHIPPED_FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"

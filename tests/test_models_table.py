@@ -59,7 +59,7 @@ def test_the_help_lists_it_with_what_is_true_of_it(tmp_path):
     assert "resnet18, resnet34 (torchvision), toy (a toy), or any other torchvision classifier." in text
     assert "unet, resnet18, resnet34 and toy)" in text
     assert "layer for toy" in text
-    assert "liver/cardiac/pancreas/xray), 6 for toy, else 64" in text
+    assert "liver, cardiac, pancreas, xray), 6 for toy, else 64" in text
 
 
 def test_it_is_known_by_its_name():

@@ -2,11 +2,16 @@
 
 import shlex
 
+import numpy as np
 import pytest
 from in_process import told
+from msd_files import Decathlon, organ
 from user_folder import Folder, grey, half
 
 from activmask.data.splits import SPLITS
+from activmask.runs.making import make_config
+from activmask.training import cost
+from activmask.training.cost import image_operations, quick_form
 
 
 def next_steps(said: str) -> list[str]:
@@ -92,3 +97,104 @@ def test_after_a_folder_of_few_images(tmp_path, images):
     said = prepared(tmp_path, [f"{k}.png,{k % 2}" for k in range(images)])
     assert not next_steps(said)
     assert "training cannot begin with these images: " in said
+
+
+@pytest.mark.process
+def test_after_slices_of_computed_tomography(tmp_path):
+    task = Decathlon(tmp_path / "Task06_Lung").described(name="Lung")
+    for k in range(5):
+        task.case(f"lung_{k}", label=organ())
+    made = told("prepare-msd", "Task06_Lung", "--size", 28, "--out", "my slices", cwd=tmp_path)
+    assert "--split-policy subject" in next_steps(made.stdout)[0]
+    assert follow(made.stdout, tmp_path) == 2
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("size", [(), ("--size", 32)])
+def test_after_images_that_are_not_square(tmp_path, size):
+    folder = Folder(tmp_path)
+    names = [f"{split}{label}" for split in SPLITS for label in (0, 1)]
+    for k, name in enumerate(names):
+        folder.image(f"{name}.png", np.full((40, 28), 20 * k, np.uint8))
+    folder.table("file_name,label,split", *(f"{name}.png,{name[-1]},{name[:-1]}" for name in names))
+    given = ["images", "--labels", "labels.csv", "--out", "out", *size]
+    said = told("prepare-folder", *given, cwd=tmp_path).stdout
+    square = "but training needs square ones"
+    assert follow(said, tmp_path) == 2 or (not size and square in " ".join(said.split()))
+
+
+GRID = """
+name = "tiny"
+[base]
+data = "crosses"
+model = "cnn"
+width = 4
+epochs = 1
+device = "cpu"
+threads = 1
+[axes.method]
+"plain" = {}
+"""
+
+
+@pytest.mark.process
+def test_after_a_sweep_both_its_steps(tmp_path):
+    told(
+        "make-synthetic", "--n", 4, "--valid", 4, "--test", 4, "--size", 32, "--out", "crosses", cwd=tmp_path
+    )
+    (tmp_path / "grid.toml").write_text(GRID)
+    said = told("sweep", "grid.toml", "--out", "my runs", cwd=tmp_path).stdout
+    steps = [line.removeprefix("next:").strip() for line in said.splitlines() if " activmask " in line]
+    assert [step.split()[1] for step in steps] == ["table", "report"]
+    for step in steps:
+        told(*shlex.split(step)[1:], cwd=tmp_path)
+    assert "plain" in (tmp_path / "report/index.html").read_text()
+
+
+@pytest.mark.process
+def test_a_hint_is_quick_and_says_what_the_whole_would_cost(tmp_path):
+    made = told(
+        "make-synthetic", "--n", 64, "--valid", 4, "--test", 4, "--out", "crosses", cwd=tmp_path
+    ).stdout
+    [step] = next_steps(made)
+    assert step == "train --model resnet18 --actdiff 10 --data crosses --epochs 20"
+    assert "without --epochs 20 it trains 500 epochs, about 29 min a seed" in " ".join(made.split())
+
+
+def test_operations_are_those_of_the_layers():
+    """A convolution of 3 x 3 px: 2 x 9 operations a pair of channels and px, thrice with its derivatives."""
+    plain = make_config(model="cnn", width=4)
+    one = image_operations(plain, 1, 32, 2)
+    sides, widths = (32, 16, 8, 4), (1, 4, 8, 16, 32)
+    per_block = [
+        2 * 9 * side**2 * (before * after + after * after)
+        for side, before, after in zip(sides, widths, widths[1:], strict=False)
+    ]
+    # Nobody asks for the derivative by the image, and the head is a matrix of 2 x 512.
+    expected = 3 * sum(per_block) - 2 * 9 * 32**2 * 4 + 3 * 2 * 2 * 512
+    assert one == pytest.approx(expected, rel=0.01)
+    assert image_operations(make_config(model="cnn", width=4, actdiff=1.0), 1, 32, 2) == 2 * one
+    assert image_operations(make_config(model="cnn", width=4, gradmask=1.0), 1, 32, 2) == 3 * one
+
+
+@pytest.mark.parametrize(
+    ("seconds", "settings"),
+    [
+        (0.2, {}),
+        (1.0, {"epochs": 20}),
+        (20.0, {"epochs": 20, "width": 16}),
+        (4000.0, {"epochs": 2, "width": 16}),
+    ],
+)
+def test_a_quick_form_has_as_many_epochs_as_fit(tmp_path, monkeypatch, seconds, settings):
+    told("make-synthetic", "--n", 4, "--valid", 4, "--test", 4, "--out", "crosses", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def operations(config, *_):
+        narrow = 1 / 80 if config.network.width == 16 else 1
+        return seconds * narrow * cost.PER_SECOND / 4
+
+    monkeypatch.setattr(cost, "image_operations", operations)
+    found = quick_form(make_config(data="crosses"))
+    assert found.settings == settings
+    assert found.seconds == pytest.approx(500 * seconds)

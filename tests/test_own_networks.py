@@ -18,7 +18,7 @@ from objective_settings import OBJECTIVES
 import activmask as am
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
-from activmask.ground.errors import CheckpointError, UsageError
+from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.models.build import build_model
 from activmask.models.settings import Network
 from activmask.runs.making import make_config
@@ -330,7 +330,7 @@ def test_functional_activations_are_no_taps_and_actdiff_says_so(place, tmp_path)
 def test_names_hold_neither_path_nor_colon_and_a_missing_file_is_told(tmp_path):
     config = make_config(data="synthetic", model="nets/own.py:make", actdiff=2.0)
     assert run_name(config) == "synthetic-own.make-actdiff2"
-    with pytest.raises(UsageError, match=r"there is no file .*own\.py"):
+    with pytest.raises(DataError, match=r"there is no file .*own\.py"):
         am.train(config, out=tmp_path / "run")
     with pytest.raises(UsageError, match="name its function"):
         built(tmp_path / "net.py", "")

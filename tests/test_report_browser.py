@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from browser_pages import CHROMIUM, DRIVER, asked_for, emulate, open_browser, own_tab
+from browser_pages import CHROMIUM, DRIVER, asked_for, drawn, emulate, open_browser, own_tab
 from report_runs import train_runs
 
 from activmask.report.write import write_report
@@ -85,9 +85,12 @@ def test_a_page_that_asked_for_something_would_be_seen(browser, tmp_path, asking
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_page_never_scrolls_sideways(opened, width, dark):
     emulate(opened, width=width, dark=dark)
+    opened.execute_script("document.querySelectorAll('details').forEach((one) => { one.open = true })")
     wide, inner = opened.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
     assert wide <= inner == width
-    cut = """return [...document.querySelectorAll("h1, h2, h3, p, dd, li, figcaption, form")]
+    cut = """return [...document.querySelectorAll(
+            "h1, h2, h3, p, dd, li, figcaption, form, summary, img, svg[role=img]")]
+        .filter((one) => !one.closest(".scroll"))
         .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
         .map((one) => one.textContent)"""
     assert opened.execute_script(cut) == []
@@ -133,6 +136,9 @@ def test_rows_can_be_filtered_by_words_model_and_method(opened):
     words = all_of(opened, "input[name=words]")[0]
     words.send_keys("cnn GRAD")
     assert shown() == ["CNN Gradmask"]
+    assert [one.text for one in all_of(opened, "details.run") if one.is_displayed()] == [
+        "Synthetic: CNN Gradmask form as written"
+    ]
     total = len(all_of(opened, "tr[data-model]"))
     assert f"of {total} rows" in all_of(opened, "output")[0].text
     all_of(opened, "button[type=reset]")[0].click()
@@ -161,6 +167,42 @@ def test_the_theme_follows_the_system_and_the_button_turns_it(opened, dark):
     assert button.get_attribute("aria-pressed") == str(not dark).lower()
     button.click()
     assert opened.execute_script(ground) == before
+
+
+def test_a_row_opens_all_about_its_run(opened):
+    link = all_of(opened, f"{SCORES} tbody th a")[1]
+    folded = all_of(opened, "details.run")
+    assert [one.get_attribute("open") for one in folded] == [None] * 3
+    assert not any(one.is_displayed() for one in all_of(opened, ".opened"))
+    link.click()
+    drawn(opened)
+    assert [one.get_attribute("open") for one in folded] == [None, "true", None]
+    assert "Actdiff" in folded[1].text
+    inside = opened.execute_script("return arguments[0].getBoundingClientRect().top", folded[1])
+    assert -200 < inside < 900
+    images = all_of(opened, "details[open] img")
+    assert len(images) >= 8
+    assert all(opened.execute_script("return arguments[0].naturalWidth", one) >= 112 for one in images)
+    said = opened.execute_script(
+        "return [...document.querySelectorAll('details[open] svg title')].map((one) => one.textContent)"
+    )
+    assert any(one.startswith("seed 1: highest 0.") for one in said)
+    all_of(opened, "details[open] details summary")[0].click()
+    assert "batch_size = 16" in folded[1].text
+    # Once more by its address alone, as from a bookmark.
+    opened.refresh()
+    assert [one.get_attribute("open") for one in all_of(opened, "details.run")] == [None, "true", None]
+
+
+def test_values_stand_on_the_marks_of_charts(opened):
+    said = opened.execute_script(
+        "return [...document.querySelectorAll('figure svg use title')].map((one) => one.textContent)"
+    )
+    assert any(one.startswith("CNN Actdiff: test AUC 0.") or "inside the mask" in one for one in said)
+    lines = opened.execute_script(
+        "return [...document.querySelectorAll('figure svg g > title')].map((one) => one.textContent)"
+    )
+    assert any(one.startswith("Actdiff highest 0.") or "highest" in one for one in lines)
 
 
 def is_dark(colour):

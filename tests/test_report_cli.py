@@ -50,13 +50,13 @@ def test_failures_are_one_sentence_with_their_exit_code(trained, tmp_path):
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "thesis.tex").write_text("years of work")
-    for arguments, message in (
-        ([tmp_path / "nowhere"], "there is no folder"),
-        ([taken], "there is no run under"),
-        ([trained, "--out", taken, "--overwrite"], "is not a report (it holds 'thesis.tex')"),
+    for arguments, code, message in (
+        ([tmp_path / "nowhere"], 3, "there is no folder"),
+        ([taken], 3, "there is no run under"),
+        ([trained, "--out", taken, "--overwrite"], 2, "is not a report (it holds 'thesis.tex')"),
     ):
         result = run(*arguments, "--device", "cpu")
-        assert result.exit_code == 2, result.output
+        assert result.exit_code == code, result.output
         assert result.stderr.startswith("error: ")
         assert message in result.stderr.replace("\n", "")
         assert result.stdout == ""

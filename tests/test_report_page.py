@@ -5,23 +5,30 @@ import csv
 import hashlib
 import json
 import re
+import shlex
+from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from report_runs import train_runs
+from activmask_cli.train_words import train_command
+from in_process import told
+from report_runs import METHODS, train_runs
 from summary_runs import write_run
 
 from activmask.report import write
+from activmask.report.charts.pictures import Picture
 from activmask.report.findings.account import Fact
 from activmask.report.findings.summary import summarise
-from activmask.report.page.html import Page, PageTable, Part, classes, render
+from activmask.report.page.html import Drawing, Opening, Page, PageTable, Part, classes, render
 from activmask.report.tables.experiment_tables import forms_table
 from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.report.write import write_report
 from activmask.runs.results import find_runs
+from activmask.runs.sittings import Caller, sitting, sittings_to_json
+from activmask.runs.toml_file import format_config
 
 HOSTILE = "<script>alert('&')</script>\"'"
 VOID = {"meta", "link", "input", "br", "img"}
@@ -56,10 +63,28 @@ def runs_folder(tmp_path_factory):
     return train_runs(tmp_path_factory.mktemp("report"))
 
 
+def record(run: Path) -> None:
+    """Say of a run who trained it; the others say nothing, as from earlier versions."""
+    known = {"commit": "ab" * 20, "changed": False, "title": "mine"}
+    caller = Caller(command="activmask sweep g.toml", folder="/secret", **known)
+    for seed in (0, 1):
+        path = run / f"seed-{seed}" / "run.json"
+        sat = [sitting(caller, now=datetime(2026, 2, 1, 8, seed, tzinfo=UTC), host="secret-node")]
+        path.write_text(json.dumps(json.loads(path.read_text()) | sittings_to_json(sat)))
+
+
 @pytest.fixture(scope="module")
 def folder(runs_folder):
     out = runs_folder.parent / "page"
-    write_report(find_runs([runs_folder]), out, command="activmask report 'my runs'")
+    record(runs_folder / "actdiff")
+    write_report(
+        find_runs([runs_folder]),
+        out,
+        command="activmask report 'my runs'",
+        command_of=lambda run: train_command(run, Path("again")),
+        title="Which penalty?",
+        now=datetime(2026, 3, 1, 13, 5, tzinfo=timezone(timedelta(hours=1))),
+    )
     return out
 
 
@@ -82,8 +107,23 @@ def small_page(**changes) -> Page:
         rows=(Row(title=HOSTILE, detail=HOSTILE, model="m", method=HOSTILE, cells=(cell,)),),
         notes=(HOSTILE,),
     )
+    opening = Opening(
+        name="run-1",
+        title=HOSTILE,
+        detail=HOSTILE,
+        model="m",
+        method=HOSTILE,
+        facts=(Fact(title=HOSTILE, lines=(HOSTILE,)),),
+        command=HOSTILE,
+        settings=HOSTILE,
+        tables=(PageTable(name="u", table=table),),
+        drawings=(Drawing(title=HOSTILE, svg="<svg></svg>"),),
+        pictures=(Picture(src="data:,", width=1, height=1, title=HOSTILE, lines=(HOSTILE,)),),
+        pictured=HOSTILE,
+    )
     part = Part(
         name="p",
+        openings=(opening,),
         title=HOSTILE,
         paragraphs=(HOSTILE,),
         problems=(HOSTILE,),
@@ -134,7 +174,7 @@ def test_every_link_is_an_anchor_or_a_file_that_is_there(document, folder):
     ids = {attributes["id"] for _, attributes in document.elements if "id" in attributes}
     paths = set()
     for tag, attributes in document.elements:
-        assert "src" not in attributes
+        assert (attributes.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
         target = attributes.get("href") or attributes.get("xlink:href") or ""
         if target.startswith("#"):
             assert target[1:] in ids, target
@@ -151,7 +191,7 @@ def test_every_link_is_an_anchor_or_a_file_that_is_there(document, folder):
 def test_the_page_is_well_formed_and_named_for_those_who_hear_it(document, text):
     assert document.open == []
     assert document.all("html")[0]["lang"] == "en"
-    assert "<title>activmask report" in text
+    assert "<title>Which penalty?</title>" in text
     ids = [attributes["id"] for _, attributes in document.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     for _, attributes in document.elements:
@@ -162,14 +202,17 @@ def test_the_page_is_well_formed_and_named_for_those_who_hear_it(document, text)
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
     drawings = [one for one in document.all("svg") if one.get("role") == "img"]
-    assert len(drawings) == len(document.all("figure")) >= 4
+    small = [one for _, one in document.elements if one.get("class") == "small"]
+    assert len(drawings) == len(document.all("figure")) + len(small)
+    assert len(document.all("figure")) >= 4
+    assert len(small) == 4 * len(METHODS)
     assert all(len(one["aria-label"]) > 60 for one in drawings)
 
 
 def table_rows(text: str, name: str) -> list[list[str]]:
     table = f'<table class="sortable" aria-labelledby="table-{name}">'
     body = re.search(rf"{table}.*?<tbody>(.*?)</tbody>", text, re.DOTALL).group(1)
-    rows = body.split("<tr ")[1:]
+    rows = re.split("<tr[ >]", body)[1:]
     strip = re.compile(r"<small>.*?</small>|<[^>]*>")
     return [[strip.sub("", cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row)] for row in rows]
 
@@ -235,7 +278,7 @@ def test_every_row_has_as_many_cells_as_the_table_has_columns(text):
         head, body = table.split("</thead>")
         numbers = [int(number) for number in re.findall(r'data-column="(\d+)"', head)]
         assert sorted(numbers) == list(range(len(numbers)))
-        for row in body.split("</tbody>")[0].split("<tr ")[1:]:
+        for row in re.split("<tr[ >]", body.split("</tbody>")[0])[1:]:
             assert len(re.findall(r"<t[dh][ >]", row)) == len(numbers)
 
 
@@ -247,9 +290,60 @@ def test_the_page_says_what_was_run_and_by_which_command(text):
         "None of 2 comparisons with classification alone shows a difference",
         "On Synthetic none could, however large: with 2 seeds",
         "activmask report &#39;my runs&#39;",
+        "2026-03-01 12:05 UTC",
         "epochs 2 (paper 500)",
     ):
         assert expected in text
+
+
+def opened(text: str, title: str) -> str:
+    [found] = [one for one in text.split('<details class="run"')[1:] if f"<summary>Synthetic: {title}" in one]
+    return found.split('<details class="run"')[0]
+
+
+def test_a_row_leads_to_all_about_its_run(text, document):
+    anchors = {one["href"] for one in document.all("a") if (one["href"] or "").startswith("#run-")}
+    assert len(anchors) == len(METHODS)
+    run = opened(text, "CNN Actdiff")
+    assert re.search('<div class="opened" id="run-[0-9a-f]{12}">', run)
+    assert "<small>released form, mine</small>" in run
+    for expected in (
+        "seed 0-1, begun 2026-02-01 08:00 UTC to 2026-02-01 08:01 UTC: activmask sweep g.toml (git ab",
+        "lr = 0.001\n",
+        "Seed by seed",
+        "counts of 2 networks added up",
+    ):
+        assert expected in run, expected
+    assert "not recorded" not in run
+    assert run.count("<img ") == 12
+    assert all(f"<strong>{why}: images/" in run for why in ("best", "worst", "most changed"))
+    assert "seed 0-1: not recorded" in opened(text, "CNN Classify")
+    # The page is for others to see: it names neither the machine nor the folder of who trained.
+    assert "secret" not in text
+
+
+def test_the_command_of_a_run_trains_the_same_run_again(text, runs_folder, tmp_path):
+    command = re.search("<code>(activmask train [^<]*)</code>", opened(text, "CNN Gradmask")).group(1)
+    _, *words = shlex.split(command.replace("&#39;", "'"))
+    [run] = find_runs([runs_folder / "gradmask"])
+    assert words[-4:] == ["--seeds", "0-1", "--out", "again"]
+    assert told(*words, "--dry-run", cwd=tmp_path).stdout == format_config(run.config, (0, 1))
+    assert len(words) < 30
+
+
+def test_numbers_of_a_run_are_those_of_its_seeds(text, runs_folder):
+    run = opened(text, "CNN Actdiff")
+    metrics = [json.loads((runs_folder / f"actdiff/seed-{k}/metrics.json").read_text()) for k in (0, 1)]
+    for seed, row in enumerate(table_rows(run, re.search('table-(seeds-run-[0-9a-f]*)"', run).group(1))):
+        found = metrics[seed]
+        scores = [found[split]["auc"] for split in ("train", "valid", "test")]
+        scores += [found["test"]["accuracy"], found["last"]["test"]["auc"], found["last"]["test"]["accuracy"]]
+        assert row[:8] == [f"seed {seed}", str(found["best_epoch"]), *(f"{score:.3f}" for score in scores)]
+    confusion = table_rows(run, re.search('table-(confusion-run-[0-9a-f]*)"', run).group(1))
+    counts = [[int(cell) for cell in row[1:3]] for row in confusion]
+    assert sum(map(sum, counts)) == 2 * 16
+    right = sum(16 * found["test"]["accuracy"] for found in metrics)
+    assert counts[0][0] + counts[1][1] == pytest.approx(right)
 
 
 def test_text_stands_out_from_every_ground_in_both_themes():

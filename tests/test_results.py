@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from activmask.ground.errors import UsageError
+from activmask.ground.errors import DataError
 from activmask.runs.making import make_config
 from activmask.runs.results import find_runs
 from activmask.training.run import train
@@ -47,7 +47,7 @@ def test_unfinished_seeds_are_told(crosses, tmp_path):
 
 
 def test_nothing_there_is_a_sentence(tmp_path):
-    with pytest.raises(UsageError, match="there is no folder"):
+    with pytest.raises(DataError, match="there is no folder"):
         find_runs([tmp_path / "missing"])
-    with pytest.raises(UsageError, match="there is no run under"):
+    with pytest.raises(DataError, match="there is no run under"):
         find_runs([tmp_path])

@@ -49,9 +49,11 @@ def test_a_folder_with_a_folder_of_masks(tmp_path, checkpoint):
         checkpoint, tmp_path / "images", "--mask", tmp_path / "masks", "--out", tmp_path / "out", "--raw", raw
     )
     assert result.exit_code == 0, result.output
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{k}.saliency.png" for k in range(3)]
+    pictures = [f"{k}.saliency.png" for k in range(3)]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [*pictures, "saliency.csv", "sheet.png"]
     assert np.load(raw, allow_pickle=False).shape == (3, 28, 28)
     assert len([line for line in result.stdout.splitlines() if ".png" in line]) == 3
+    assert len((tmp_path / "out/saliency.csv").read_text().splitlines()) == 1 + 3
 
 
 def test_a_second_run_over_a_folder_leaves_its_pictures_out(tmp_path, checkpoint):
@@ -105,9 +107,11 @@ def test_a_broken_image_does_not_stop_the_others(tmp_path, checkpoint):
     (images / "1.png").write_bytes(b"")
     (images / "3.png").symlink_to(tmp_path / "nowhere.png")
     raw = tmp_path / "raw.npy"
-    result = run(checkpoint, images, "--raw", raw)
+    out = tmp_path / "out"
+    result = run(checkpoint, images, "--raw", raw, "--out", out)
     assert result.exit_code == 3, result.output
-    assert sorted(path.name for path in images.glob("*.saliency.png")) == ["0.saliency.png", "2.saliency.png"]
+    assert sorted(path.name for path in out.glob("*.saliency.png")) == ["0.saliency.png", "2.saliency.png"]
+    assert len((out / "saliency.csv").read_text().splitlines()) == 1 + 4
     said = result.stderr.splitlines()
     assert said[-3].startswith(f"unreadable: {images / '1.png'} ")
     assert said[-2].startswith(f"unreadable: {images / '3.png'} ")
@@ -121,7 +125,7 @@ def test_a_broken_image_does_not_stop_the_others(tmp_path, checkpoint):
 def test_several_broken_images_are_all_named(tmp_path, checkpoint):
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_text("no image")
-    result = run(checkpoint, tmp_path)
+    result = run(checkpoint, tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 3, result.output
     assert [name in result.stderr for name in ("a.png", "b.png")] == [True, True]
     assert result.stdout == ""

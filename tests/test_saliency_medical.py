@@ -293,7 +293,8 @@ def test_dicom_files_from_the_command_line_keep_the_patient_to_themselves(tmp_pa
     result = run(checkpoint, tmp_path / "in", "--out", tmp_path / "out", "--raw", tmp_path / "out" / "r.npy")
     assert result.exit_code == 0, result.output
     written = sorted((tmp_path / "out").iterdir())
-    assert [path.name for path in written] == ["a.saliency.png", "b.saliency.png", "r.npy"]
+    names = [path.name for path in written]
+    assert names == ["a.saliency.png", "b.saliency.png", "r.npy", "saliency.csv", "sheet.png"]
     write_dicom(tmp_path / "in" / "c.dcm", gradient(), NumberOfFrames=2)
     refused = run(checkpoint, tmp_path / "in", "--out", tmp_path / "out")
     assert refused.exit_code != 0

@@ -14,7 +14,9 @@ from activmask.ground.errors import DataError, UsageError
 from activmask.saliency.explain import Explanation
 from activmask.saliency.maps import top_pixels
 from activmask.saliency.pictures import check_raw_path, picture_paths, write_pictures, write_raw
-from activmask.saliency.render import draw, png_bytes
+from activmask.saliency.render import draw, heat_over, png_bytes
+from activmask.saliency.sheet import chosen, draw_sheet
+from activmask.saliency.told import sheet_rows, summarise
 
 
 def explanation(side=28, **changes):
@@ -44,7 +46,7 @@ def texts(figure):
 def test_the_picture_says_what_the_network_said():
     said = texts(draw(explanation()))
     assert "image.png\nclass 1: 0.75, class 0: 0.25" in said
-    assert "contrast of class 1" in said
+    assert 'evidence for or against "class 1"\ncontrast' in said
     assert "inside the mask, by chance 2%" in said
     assert "highest 10 % of pixels" in said
     assert "reconstruction" not in said
@@ -52,10 +54,10 @@ def test_the_picture_says_what_the_network_said():
 
 def test_panels_follow_what_there_is():
     bar = 1
-    assert len(draw(explanation()).axes) == 3 + bar
-    assert len(draw(explanation(reconstruction=np.zeros((28, 28), dtype=np.float32))).axes) == 4 + bar
+    assert len(draw(explanation()).axes) == 4 + bar
+    assert len(draw(explanation(reconstruction=np.zeros((28, 28), dtype=np.float32))).axes) == 5 + bar
     unmasked = draw(explanation(mask=None))
-    assert all(not axes.collections for axes in unmasked.axes[:3])
+    assert all(not axes.collections for axes in unmasked.axes[:4])
     assert "inside the mask" not in texts(unmasked)
 
 
@@ -73,7 +75,7 @@ def test_a_mask_at_the_border_is_closed():
 
 
 def test_pixels_are_drawn_as_squares():
-    for axes in draw(explanation()).axes[:3]:
+    for axes in draw(explanation()).axes[:4]:
         assert axes.get_images()[0].get_interpolation() == "nearest"
 
 
@@ -101,6 +103,55 @@ def test_many_classes_are_cut_short():
     probabilities = np.arange(8, dtype=np.float32) / 28
     assert "class 7: 0.25, class 6: 0.21" in texts(draw(explanation(probabilities=probabilities)))
     assert texts(draw(explanation(probabilities=probabilities))).count("class") == 5 + 1
+
+
+def test_titles_speak_of_classes_by_name_and_of_the_slice():
+    named = explanation(
+        class_names=("normal", "abnormal"), label=0, slice_number=16, path=Path("liver.nii.gz")
+    )
+    said = texts(draw(named))
+    assert "liver.nii.gz, slice 16\nabnormal: 0.75, normal: 0.25 (it is normal)" in said
+    assert 'evidence for or against "abnormal"' in said
+    assert 'evidence for "abnormal"' in texts(draw(replace(named, method="gradcam", layer="layer4")))
+    long = replace(named, class_names=("n" * 200, "$a$" * 90))
+    assert len(max(texts(draw(long)).splitlines(), key=len)) < 110
+
+
+def test_heat_over_an_image_by_hand():
+    image = np.array([[1.0, 0.0]], dtype=np.float32)
+    none, most = heat_over(image, np.array([[0.0, 2.0]], dtype=np.float32), "gray")[0]
+    np.testing.assert_allclose(none, [0.7] * 3, atol=1e-6)
+    np.testing.assert_allclose(most, [0.8] * 3, atol=1e-6)
+    red = heat_over(np.array([[[1.0, 0, 0]]], np.float32), np.zeros((1, 1), np.float32))
+    np.testing.assert_allclose(red, [[[0.7 * 0.299] * 3]], atol=1e-3)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1, 1), (9, 9), (64, 64), (65, 64), (760, 64)])
+def test_a_sheet_shows_so_many_and_says_how_many_there_are(count, shown):
+    assert len(chosen(count)) == shown == len(set(chosen(count)))
+    assert chosen(count)[-1] == count - 1
+    if count in {9, 65}:
+        figure = draw_sheet([explanation(8, mask=None)] * count, "runs/a")
+        assert sum(bool(axes.get_images()) for axes in figure.axes) == shown
+        assert ("9 images" if count == 9 else "64 of 65 images") in figure.get_suptitle()
+
+
+def test_a_summary_by_hand():
+    mask = np.zeros((2, 2), dtype=bool)
+    mask[0] = True
+    one = explanation(2, mask=mask, attribution=np.array([[1, 2], [0, 1]], np.float32), label=1)
+    other = replace(one, attribution=np.array([[1, 0], [1, 0]], np.float32), label=0)
+    told = summarise([one, other, replace(one, mask=None, label=None)])
+    assert (told.images, told.masked, told.labelled, told.right) == (3, 2, 2, 1)
+    assert (told.inside, told.chance) == (pytest.approx(0.625), 0.5)
+    assert told.inside_sd == pytest.approx(0.125 * 2**0.5)
+    assert told.predicted == {"class 1": 3}
+
+
+def test_names_in_the_table_of_a_sheet_are_no_formulas():
+    rows = sheet_rows([explanation(path=Path("=1+1.png"))], [("b.png", "it is empty")]).decode().splitlines()
+    assert rows[1].startswith("'=1+1.png,1,class 1,0.750000,,,class 1,")
+    assert rows[2] == "b.png,,,,,,,,,it is empty"
 
 
 def test_drawing_leaves_matplotlib_as_it_was():

@@ -1,6 +1,7 @@
 """`activmask sweep` as a user runs it: killed, resumed, wrong, planned."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -79,6 +80,11 @@ def test_killed_at_any_moment_and_started_again_equals_the_straight_one(place):
     stamp = finished.stat().st_mtime_ns
     assert not (place / "killed" / "actdiff" / "seed-1" / "metrics.json").exists()
     again = told("sweep", "own.toml", "--out", "killed", cwd=place)
+    found = json.loads(told("sweep", "own.toml", "--out", "killed", "--json", cwd=place).stdout)["cells"]
+    assert [(one["cell"], one["status"], one["done_before"]) for one in found] == [
+        ("Classify", "done", True),
+        ("Actdiff", "done", True),
+    ]
     assert "2 of 2 cells are done (1 of them was before), 0 failed" in again.stdout
     assert finished.stat().st_mtime_ns == stamp
     for cell in ("classify", "actdiff"):
@@ -165,7 +171,7 @@ def test_forms_are_chosen_in_process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     titles: list[str] = []
     monkeypatch.setattr(
-        "activmask_cli.sweep.print_plan", lambda _, jobs, __: titles.extend(j.title for j in jobs)
+        "activmask_cli.sweep.print_plan", lambda _, jobs, __: titles.extend(j.title for j in jobs) or True
     )
     arguments = ["sweep", "table1", "--models", "resnet", "--methods", "classify,actdiff", "--dry-run"]
     for forms in ("released", "written,ours", "all"):
@@ -177,7 +183,7 @@ def test_forms_are_chosen_in_process(tmp_path, monkeypatch):
 
 def test_figure6_says_which_number_of_seeds_it_takes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("activmask_cli.sweep.print_plan", lambda *_: None)
+    monkeypatch.setattr("activmask_cli.sweep.print_plan", lambda *_: True)
     done = CliRunner().invoke(app, ["sweep", "figure6", "--dry-run"])
     assert "5 seeds in its text and 10 in the captions" in done.stderr.replace("\n", " ")
 

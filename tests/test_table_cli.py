@@ -91,14 +91,16 @@ def test_a_file_holds_no_colours_whatever_the_terminal_wants(runs, tmp_path, mon
 def test_places_add_up_and_one_given_twice_counts_once(runs):
     result = run(runs / "base", runs / "ae", runs / "base", "--format", "json")
     assert len(json.loads(result.stdout)["rows"]) == 2
+    assert run(runs / "base", runs / "ae", "--json").stdout == result.stdout
+    assert "give one of them" in run(runs / "base", "--json", "--format", "csv").stderr
 
 
 def test_what_cannot_be_tabulated_or_written_is_one_sentence(runs, tmp_path):
     missing = run(tmp_path / "nothing")
-    assert missing.exit_code == 2
+    assert missing.exit_code == 3
     assert "there is no folder" in missing.stderr
     empty = run(tmp_path)
-    assert empty.exit_code == 2
+    assert empty.exit_code == 3
     assert "there is no run under" in empty.stderr
     for place in (tmp_path, tmp_path / "no" / "table.md"):
         unwritable = run(runs, "--out", place)

@@ -17,6 +17,12 @@ from activmask.runs.tensor_file import read_safetensors
 from activmask.training.run import train
 
 
+@pytest.fixture(autouse=True)
+def outside_of_a_repository(tmp_path, monkeypatch):
+    """Where git is not asked, which would start a process."""
+    monkeypatch.chdir(tmp_path)
+
+
 def table(stdout: str) -> dict[str, list[str]]:
     rows = (re.findall(r"[\w.±-]+", line) for line in stdout.splitlines())
     return {row[0]: row[1:] for row in rows if row and row[0] in {"train", "valid", "test"}}
@@ -53,10 +59,10 @@ def test_a_finished_run_of_an_older_version_says_what_it_lacks(crosses, tmp_path
 
 def test_the_help_says_where_a_default_depends_on_the_network():
     known = all_settings()
-    assert _default(known["actdiff_norm"]) == "row; channel for cnn/ae/unet"
-    assert _default(known["actdiff_at"]) == "pre; post for cnn/ae/unet"
-    assert _default(known["width"]) == "16 for cnn, ae, unet (64 in liver/cardiac/pancreas/xray), else 64"
-    assert _default(known["recon"]) == "10 for ae, unet (1 in liver/cardiac/pancreas/xray), else 0"
+    assert _default(known["actdiff_norm"]) == "row; channel for cnn, ae, unet"
+    assert _default(known["actdiff_at"]) == "pre; post for cnn, ae, unet"
+    assert _default(known["width"]) == "16 for cnn, ae, unet (64 in liver, cardiac, pancreas, xray), else 64"
+    assert _default(known["recon"]) == "10 for ae, unet (1 in liver, cardiac, pancreas, xray), else 0"
     assert _default(known["select"]) == "auc"
 
 

@@ -8,7 +8,7 @@ import torch
 from foreign_networks import CLASSES, pictures, small
 from safetensors.torch import save_file
 
-from activmask.ground.errors import CheckpointError, UsageError
+from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.predictors.find import find_predictor
 
 IMAGES = pictures()
@@ -103,7 +103,7 @@ def test_a_functions_network_takes_weights_from_a_file(code, tmp_path):
 @pytest.mark.parametrize(
     ("what", "kind", "sentence"),
     [
-        ("gone.py:make", UsageError, r"there is no file .*gone\.py"),
+        ("gone.py:make", DataError, r"there is no file .*gone\.py"),
         ("net.py", UsageError, r"is a file of code; name its function: .*net\.py:FUNCTION"),
         ("net.py:mak", UsageError, "has no function 'mak'; did you mean 'make'"),
         ("net.py:CONSTANT", UsageError, "has no function 'CONSTANT'"),

@@ -7,7 +7,6 @@ on its own.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 
 GAUSSIAN_TRUNCATION = 4.0
 """Sigmas after which scikit-image's and SciPy's Gaussian kernels end."""
@@ -46,4 +45,7 @@ def grown(mask: NDArray[np.bool_], sigma: float, native: tuple[int, int] | None 
     height, width = mask.shape
     ((rows, columns),) = stored_radii(sigma, (height, width), np.array([native or mask.shape])).tolist()
     size = (2 * rows + 1, 2 * columns + 1)
+    # The radii alone do without it.
+    from scipy.ndimage import maximum_filter
+
     return np.asarray(maximum_filter(mask, size=size, mode="constant", cval=False))

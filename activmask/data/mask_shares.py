@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import maximum_filter
 
 from activmask.data.dilation import NATIVE_UNIT, STORED_UNIT, stored_radii
 
@@ -95,6 +94,9 @@ def shares(inside: Sequence[int] | np.ndarray, area: int) -> Shares:
 def dilated_masks(masks: np.ndarray, radii: tuple[int, int]) -> np.ndarray:
     """What `masks.dilate` makes of bool (n, H, W) with radii along rows and columns, without torch."""
     size = (1, *(2 * radius + 1 for radius in radii))
+    # Whoever only reads what is told of masks need not wait for it.
+    from scipy.ndimage import maximum_filter
+
     return np.asarray(maximum_filter(masks.view(np.uint8), size=size, mode="constant"), np.bool_)
 
 

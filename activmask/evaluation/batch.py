@@ -9,6 +9,7 @@ import torch
 from activmask.data.settings import View
 from activmask.data.sources.presets import presets
 from activmask.data.splits import SPLITS
+from activmask.evaluation.answers import answers
 from activmask.evaluation.basis import Basis, basis_of, common_basis
 from activmask.evaluation.evaluate import evaluate_and_predict
 from activmask.evaluation.evaluated import Evaluated, from_kept, to_keep
@@ -179,6 +180,7 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
     pairs = planted_pairs(checkpoint, data, stored, split)
     presence, mask_notes = mask_presence(path, config, samples, Path(place))
     evaluation, predictions = evaluate_and_predict(checkpoint, samples, seed=checkpoint.seed, device=device)
+    full, *changed = predictions.conditions
     return Evaluated(
         path=path,
         run=run_folder(path),
@@ -187,6 +189,7 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
         data=place,
         split=split,
         evaluation=evaluation,
+        answers=answers(checkpoint.model, samples, predictions.class_names, full.logits, changed),
         class_names=checkpoint.class_names,
         removal=None
         if pairs is None

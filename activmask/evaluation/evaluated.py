@@ -8,6 +8,7 @@ from typing import Any
 
 from activmask.data.files.tables import format_sheet
 from activmask.data.mask_shares import Presence
+from activmask.evaluation.answers import Answers
 from activmask.evaluation.evaluate import Evaluation
 from activmask.evaluation.predictions_table import Predictions, predictions_header, predictions_lines
 from activmask.evaluation.removal import Removal
@@ -37,6 +38,8 @@ class Evaluated:
     evaluation: Evaluation
     class_names: tuple[str, ...] = ()
     """Of the network's classes 0, 1, ...; empty where its data set named none. Foreign text."""
+    answers: Answers | None = None
+    """What it answered, in short; not part of `evaluate --json`."""
     mask_presence: Presence | None = None
     """How well a mask's presence tells the class in training, where that looked at masks."""
     mask_notes: tuple[str, ...] = ()
@@ -55,6 +58,7 @@ class _Measured:
     """What of it is kept: all but what its place and its checkpoint say."""
 
     evaluation: Evaluation
+    answers: Answers | None
     removal: Removal | None
     mask_presence: Presence | None
     mask_notes: tuple[str, ...]

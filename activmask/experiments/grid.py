@@ -37,12 +37,13 @@ from typing import Any
 
 from activmask.experiments.forms import form_of, form_settings, form_title, forms
 from activmask.experiments.printed import Printed, printed_values
-from activmask.ground.errors import PATH, UsageError
+from activmask.ground.errors import PATH, ConfigError, UsageError
 from activmask.ground.folder_names import check_folder_name, is_folder_name
 from activmask.ground.nearest import nearest
 from activmask.ground.texts import decoded_text
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
+from activmask.runs.names import names
 
 NAMED = ("table1", "table2", "figure5", "figure6")
 """The paper's own grids, which lie in this package."""
@@ -73,6 +74,12 @@ class Cell:
         if not self.form:
             return name
         return f"{name} ({form_title(self.form) if self.form in forms() else self.form})"
+
+    @property
+    def own_title(self) -> str:
+        """What its grid calls it, beyond its data, network and method, for example `weak`; mostly empty."""
+        derived = {slug(name) for name in names(self.config)}
+        return " ".join(label for label in self.labels.values() if slug(label) not in derived)
 
     @property
     def name(self) -> str:
@@ -114,7 +121,8 @@ def read_grid(which: str) -> Grid:
         which: a name in `NAMED` or `FURTHER`, or a path ending in `.toml`.
 
     Raises:
-        UsageError: there is no such grid, or the file is not one.
+        UsageError: there is no such grid, or what the file says makes none.
+        ConfigError: the file is missing, or no TOML.
     """
     path = Path(which)
     known = (*NAMED, *FURTHER)
@@ -127,14 +135,14 @@ def read_grid(which: str) -> Grid:
     try:
         return _parse(tomllib.loads(text), which)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{PATH} is not TOML ({error})", path=which, advice="mend the file") from error
+        raise ConfigError(f"{PATH} is not TOML ({error})", path=which, advice="mend the file") from error
 
 
 def _read_text(path: Path) -> str:
     try:
         return decoded_text(path)
     except (OSError, ValueError) as error:
-        raise UsageError(
+        raise ConfigError(
             f"the grid {PATH} cannot be read ({error})", path=path, advice="give a TOML file"
         ) from error
 

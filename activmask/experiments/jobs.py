@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from activmask.data.dataset import read_dataset
+from activmask.data.settings import IN_MEMORY, Source
 from activmask.experiments.grid import Cell
 from activmask.ground.errors import ActivmaskError, CheckpointError, UsageError
 from activmask.runs.description import RunConfig, changed
 from activmask.runs.folder import HISTORY_FILE, SCORE, read_history, seed_folder
+from activmask.runs.sittings import Caller
 from activmask.training.run import finished_seeds, train
 
 
@@ -28,6 +31,24 @@ class Job:
     seeds: tuple[int, ...]
     folder: Path
     """Its run folder."""
+    caller: Caller | None = None
+    """By whose command, see `train`."""
+
+
+def check_data(jobs: Sequence[Job]) -> None:
+    """Refuse jobs of which some are not finished and none has its data on this machine.
+
+    Where some have, the others fail by themselves.
+
+    Raises:
+        DataError: the first data set's folder does not exist.
+    """
+    if all(_missing(job.config.source) for job in jobs) and not all(map(is_finished, jobs)):
+        read_dataset(Path(jobs[0].config.source.data))
+
+
+def _missing(source: Source) -> bool:
+    return source.data != IN_MEMORY and not Path(source.data).is_dir()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +76,32 @@ class Engine(Protocol):
         """Stop whatever still runs."""
 
 
-def make_jobs(cells: Sequence[Cell], seeds: Sequence[int], out: Path) -> list[Job]:
-    """One job for every cell, its folder under `out`."""
+def make_jobs(
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    caller: Caller | None = None,
+    own_titles: bool = False,
+) -> list[Job]:
+    """One job for every cell, its folder under `out`.
+
+    Args:
+        cells: of a grid.
+        seeds: of each.
+        out: the folder of the run folders.
+        caller: by whose command.
+        own_titles: whether each run is called by the labels that its grid has beyond the usual names.
+    """
     return [
-        Job(name=cell.name, title=cell.title, config=cell.config, seeds=tuple(seeds), folder=out / cell.name)
+        Job(
+            name=cell.name,
+            title=cell.title,
+            config=cell.config,
+            seeds=tuple(seeds),
+            folder=out / cell.name,
+            caller=replace(caller, title=cell.own_title) if caller and own_titles else caller,
+        )
         for cell in cells
     ]
 
@@ -79,7 +122,7 @@ def run_job(job: Job, *, known_as: Path | None = None) -> str:
         Empty when it is done, else why it failed: a sentence, or the traceback of a defect.
     """
     try:
-        train(job.config, job.seeds, job.folder, resume=True, in_sweep=True)
+        train(job.config, job.seeds, job.folder, resume=True, in_sweep=True, caller=job.caller)
     except ActivmaskError as error:
         return str(error.told_from((job.folder,), known_as or job.folder))
     except Exception:  # noqa: BLE001 - one cell's defect must not end the others; it is reported whole

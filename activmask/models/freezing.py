@@ -5,7 +5,6 @@ Shapes: C channels, H x W pixels.
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from activmask.ground.errors import UsageError
 from activmask.models.fitting import last_layer
@@ -13,6 +12,7 @@ from activmask.models.taps import Tapped
 
 BACKBONE = "backbone"
 """Stands for everything but the last layer."""
+_BATCH_NORMS = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 
 def head_of(model: nn.Module, image: tuple[int, int, int]) -> str:
@@ -94,7 +94,7 @@ def _still(network: nn.Module) -> list[nn.Module]:
     found: list[nn.Module] = []
     for parent in network.modules():
         for module in parent.children():
-            if not isinstance(module, _BatchNorm):
+            if not isinstance(module, _BATCH_NORMS):
                 continue
             own = [*module.parameters(recurse=False)] or [*parent.parameters()]
             if own and not any(weight.requires_grad for weight in own):

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from activmask.ground.errors import PATH, UsageError
+from activmask.ground.errors import PATH, DataError, UsageError
 
 _BETWEEN = ".py:"
 
@@ -20,14 +20,14 @@ def code_of(name: str) -> tuple[Path, str]:
 
 
 def check_own_code(name: str) -> None:
-    """Refuse a function that cannot be there, without running anything (raises UsageError)."""
+    """Refuse a function that cannot be there, without running anything (raises UsageError or DataError)."""
     file, function = code_of(name)
     if not function.isidentifier():
         raise UsageError(
             f"{file} is a file of code", found=f"'{function}'", advice=f"name its function: {file}:FUNCTION"
         )
     if not file.is_file():
-        raise UsageError(f"there is no file {PATH}", path=file)
+        raise DataError(f"there is no file {PATH}", path=file)
 
 
 def code_digest(file: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from activmask.ground.errors import PATH, CheckpointError, UsageError
+from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.places import real
 from activmask.models.foreign_code import failures_told
@@ -45,12 +45,13 @@ def user_function(where: str, function: str) -> Callable[..., Any]:
         function: its name in there.
 
     Raises:
-        UsageError: there is no such file, module or function.
+        DataError: there is no such file.
+        UsageError: there is no such module or function.
         CheckpointError: the code fails.
     """
     file = Path(where) if _is_file(where) else None
     if file is not None and not file.is_file():
-        raise UsageError(f"there is no file {PATH}", path=file)
+        raise DataError(f"there is no file {PATH}", path=file)
     with looked_in(folder_of(where)), failures_told(f"{where}:{function}", "to be imported"):
         module = _by_name(where) if file is None else _from_file(file)
     found = getattr(module, function, None)

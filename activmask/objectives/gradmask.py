@@ -95,7 +95,7 @@ def decision(logits: Tensor, target: Target = "contrast", labels: Tensor | None 
         return (logits[:, 1] - logits[:, 0]).abs()
     if labels is None or logits.shape[1] < 2:
         raise UsageError(
-            f"gradmask's contrast needs two classes, or more and the labels; found {logits.shape[1]}"
+            "gradmask's contrast needs two classes, or more and the labels", found=f"{logits.shape[1]}"
         )
     true = labels[:, None]
     others = logits.scatter(1, true, -math.inf)

@@ -1,8 +1,11 @@
 """What a report consists of: the page's parts, and the files that lie beside it."""
 
+import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,20 +22,21 @@ from activmask.report.charts.reliance import auc_against_attribution
 from activmask.report.charts.saliency_grid import saliency_grid
 from activmask.report.charts.site_means import site_means
 from activmask.report.charts.site_scores import site_scores
-from activmask.report.findings.account import account
+from activmask.report.findings.account import Fact, account
 from activmask.report.findings.answer import QUESTION, answer
 from activmask.report.findings.dose import Family, families, sentences
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.stems import stems
 from activmask.report.findings.summary import Summary, summarise
+from activmask.report.openings import CommandOf, openings
 from activmask.report.page.figures import drawn, figures, links
 from activmask.report.page.html import Page, PageTable, Part
 from activmask.report.tables import formats
 from activmask.report.tables.dose_table import dose_csv, dose_table
 from activmask.report.tables.experiment_tables import tables_of
 from activmask.report.tables.latex import latex
-from activmask.report.tables.measured_tables import Pair, audit_table, localisation_table
+from activmask.report.tables.measured_tables import Pair, audit_table, localisation_table, sites_table
 from activmask.report.tables.table import Table
 from activmask.runs.results import Run
 from activmask.runs.seed_folders import Unreadable
@@ -58,6 +62,13 @@ PAIRED = (
     "Each method against classification alone, with the same network, data and seeds: the mean difference in "
     "test AUC, its 95 % interval, and a sign-flip test over seeds, corrected for all comparisons of its "
     "data set by Holm's method."
+)
+
+
+RUN_BY_RUN = (
+    "A run opens its seeds, its settings and the command that trains it anew, who trained it when, its "
+    "curves, what its networks confuse, and images that they did best, worst, or changed their mind about "
+    "most. Curves say their values where the pointer rests on them."
 )
 
 
@@ -101,6 +112,9 @@ def gather(
     unreadable: Sequence[Unreadable] = (),
     device: torch.device | str = "cpu",
     command: str = "",
+    command_of: CommandOf | None = None,
+    title: str = "",
+    now: datetime,
     code: Sequence[Path] = (),
 ) -> Contents:
     """Tabulate and draw everything that the runs hold.
@@ -109,7 +123,10 @@ def gather(
         measured: every run, with the evaluations of its finished seeds.
         unreadable: what is in no run, because it cannot be read.
         device: where networks are asked where they look.
-        command: what made the report; empty leaves that part out.
+        command: what made the report; empty leaves that out.
+        command_of: the command line that trains a run anew; None leaves those out.
+        title: of the page; empty for the usual one.
+        now: when it is made.
         code: Python files that may run, as in `load_checkpoint`.
 
     Raises:
@@ -130,6 +147,7 @@ def gather(
         Part(name="reading", title="How to read it", paragraphs=HOW_TO_READ),
         _scores(tables, summary.notes),
         _differences(tables),
+        _run_by_run(data_sets, command_of),
         Part(name="training", title="How training went", figures=figures(training)),
         Part(
             name="attention",
@@ -139,11 +157,11 @@ def gather(
             figures=figures(attention),
         ),
         _dose_part(doses),
-        Part(name="origin", title="How this page was made", command=command),
+        Part(name="origin", title="How this page was made", facts=_origin(now), command=command),
     )
     page = Page(
         maker=MAKER,
-        title=MAKER,
+        title=title or MAKER,
         question=QUESTION,
         answer=answer(summary, [one for _, one in pairs]),
         parts=tuple(part for part in parts if part.says_something),
@@ -151,6 +169,27 @@ def gather(
     files = _score_files(data_sets, summary) | _measured_files([*measured_tables, *_dose_tables(doses)])
     charts = [*training, *attention, *(one.chart for one in doses)]
     return Contents(page=page, files=files | drawn(charts))
+
+
+def _run_by_run(data_sets: Sequence[_DataSet], command_of: CommandOf | None) -> Part:
+    return Part(
+        name="runs",
+        title="Run by run",
+        paragraphs=(RUN_BY_RUN,),
+        openings=tuple(one for data_set in data_sets for one in openings(data_set.pairs, command_of)),
+    )
+
+
+def _origin(now: datetime) -> tuple[Fact, ...]:
+    versions = {
+        "activmask": version("activmask"),
+        "Python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    return (
+        Fact(title="Date", lines=(f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",)),
+        Fact(title="Versions", lines=(", ".join(f"{name} {number}" for name, number in versions.items()),)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +257,7 @@ def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[PageTable, byt
     """What was measured of the networks, and the same as CSV, quantity by quantity."""
     return [
         (_shown(found.table, one.stem, found.table.kind), found.csv)
-        for tabulate in (audit_table, localisation_table)
+        for tabulate in (audit_table, localisation_table, sites_table)
         for one in data_sets
         if (found := tabulate(one.pairs)) is not None
     ]

@@ -1,6 +1,7 @@
 """Write the report: one folder with a page, its figures and its tables, whole or not at all."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from activmask.ground.progress import ItemsDone
 from activmask.report.contents import MAKER, gather
 from activmask.report.findings.measure import measure_all
 from activmask.report.findings.series import finished
+from activmask.report.openings import CommandOf
 from activmask.report.page.folder import PAGE_FILE, check_target, write_page
 from activmask.runs.results import Run
 from activmask.runs.seed_folders import Unreadable
@@ -26,6 +28,9 @@ def write_report(
     device: torch.device | str = "cpu",
     overwrite: bool = False,
     command: str = "",
+    command_of: CommandOf | None = None,
+    title: str = "",
+    now: datetime | None = None,
     code: Sequence[str | Path] = (),
     unreadable: Sequence[Unreadable] = (),
     lost: Callable[[Unreadable], None] | None = None,
@@ -41,6 +46,9 @@ def write_report(
         overwrite: also replace a report that does not say that it is one. A folder that holds
             anything else is never replaced.
         command: what the page names as its origin; empty leaves that out.
+        command_of: the command line that trains a run anew, for the page; None leaves those out.
+        title: of the page; empty for the usual one.
+        now: when the page is made; None is now.
         code: Python files that may run, as in `load_checkpoint`.
         unreadable: what `search_runs` found beside them; the page names it.
         lost: is told of each network that turns out unreadable; the page names it too.
@@ -63,7 +71,16 @@ def write_report(
                 "resume their training"
             )
         measured = measure_all(runs, device=device, code=files, progress=progress)
-        contents = gather(measured, unreadable=unreadable, device=device, command=command, code=files)
+        contents = gather(
+            measured,
+            unreadable=unreadable,
+            device=device,
+            command=command,
+            command_of=command_of,
+            title=title,
+            code=files,
+            now=now or datetime.now(UTC),
+        )
         write_page(contents.page, contents.files, real(out), WHAT)
     if lost is not None:
         for one in measured:

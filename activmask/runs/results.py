@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from activmask.ground.errors import PATH, UsageError
+from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.places import real
 from activmask.runs.description import RunConfig
 from activmask.runs.distinctions import distinctions
@@ -24,6 +24,7 @@ from activmask.runs.folder import (
 from activmask.runs.identity import alike_elsewhere
 from activmask.runs.manifest import Entry, read_entries
 from activmask.runs.seed_folders import Unreadable, check_files, losses_kept, refusal, seed_folders
+from activmask.runs.sittings import read_sittings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Run:
     """Seeds that belong to it, as far as can be told, and cannot be read."""
     digests: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     """By seed, the digest of each split; a seed of an earlier version has none."""
+    title: str = ""
+    """What its caller called it, beyond what its settings say; mostly empty."""
     apart: str = ""
     """What tells it from a run of the same folder and settings that had other data; mostly empty."""
 
@@ -97,7 +100,9 @@ def saw_same_images(run: Run, other: Run, seed: int) -> bool:
 def told_apart(runs: Sequence[Run]) -> list[str]:
     """For each run, what tells it from other runs of the same names, see `distinctions`."""
     details = distinctions([run.config for run in runs], [run.folder for run in runs])
-    return [", ".join(filter(None, (text, run.apart))) for text, run in zip(details, runs, strict=True)]
+    return [
+        ", ".join(filter(None, (run.title, text, run.apart))) for text, run in zip(details, runs, strict=True)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +127,7 @@ def find_runs(places: Sequence[str | Path]) -> list[Run]:
         places: run folders, or folders that hold run folders at any depth.
 
     Raises:
-        UsageError: a place does not exist, or none of them holds a run.
+        DataError: a place does not exist, or none of them holds a run.
         CheckpointError: a seed cannot be read; all of them are named.
     """
     found = search_runs([*map(Path, places)])
@@ -136,7 +141,7 @@ def search_runs(places: Sequence[Path]) -> FoundRuns:
     """As `find_runs`, with what cannot be read beside the runs instead of an error.
 
     Raises:
-        UsageError: a place does not exist, or none of them holds a run.
+        DataError: a place does not exist, or none of them holds a run.
     """
     found: dict[Path, list[Path]] = {}
     spelling: dict[Path, Path] = {}
@@ -150,18 +155,18 @@ def search_runs(places: Sequence[Path]) -> FoundRuns:
                 found.setdefault(seed.parent, []).append(seed)
     if not found and not lost:
         listed = ", ".join(str(place) for place in places)
-        raise UsageError(f"there is no run under {listed}; train one first, or give another folder")
+        raise DataError(f"there is no run under {listed}; train one first, or give another folder")
     runs = [run for folder in sorted(found) for run in _runs_of(folder, found[folder], lost)]
     return FoundRuns(runs=runs, unreadable=tuple({real(one.folder): one for one in lost}.values()))
 
 
 def _check_place(place: Path) -> None:
     if not place.exists():
-        raise UsageError(
+        raise DataError(
             f"there is no folder {PATH}", path=place, advice="give a folder of runs, such as runs/"
         )
     if not place.is_dir():
-        raise UsageError(f"{PATH} is a file, not a folder", path=place, advice="give its run's folder")
+        raise DataError(f"{PATH} is a file, not a folder", path=place, advice="give its run's folder")
 
 
 @dataclass(kw_only=True)
@@ -248,8 +253,15 @@ def _run(
         unfinished=tuple(seed for seed, found in metrics.items() if found is None),
         unreadable=tuple(sorted([*unread, *unknown])),
         digests={seed: digests[seed] for seed in group.seeds if seed in digests},
+        title=_title(folder, group.seeds),
         apart=apart,
     )
+
+
+def _title(folder: Path, seeds: Sequence[int]) -> str:
+    """What the latest sitting of the first seed calls the run; an earlier version recorded none."""
+    sittings = read_sittings(seed_folder(folder, seeds[0]))
+    return sittings[-1].title if sittings else ""
 
 
 def _read_scores(folder: Path) -> dict[str, Any] | None:

@@ -20,7 +20,8 @@ from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.attribution import attribute, method_layer
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.maps import mass_inside
-from activmask.saliency.methods import USUAL_METHOD
+from activmask.saliency.methods import METHODS, USUAL_METHOD
+from activmask.training.feed.known_recipe import known_classes
 
 Floats = NDArray[np.float32]
 
@@ -47,6 +48,26 @@ class Explanation:
     """Like the image, from a network that was trained to reconstruct."""
     layer: str | None = None
     """The feature map that the method looked at, in words; None where it looks at none."""
+    class_names: tuple[str, ...] = ()
+    """(K,), how the classes are called; empty where that is not known."""
+    label: int | None = None
+    """The class of the image where a data set tells it."""
+    slice_number: int | None = None
+    """Of the volume that the image was cut from."""
+
+    def called(self, number: int) -> str:
+        """What a class is called: its name, or `class 1` where it has none."""
+        return self.class_names[number] if self.class_names else f"class {number}"
+
+    @property
+    def image_name(self) -> str:
+        """What is explained, in words: the file's name and, of a volume, the slice."""
+        return self.path.name if self.slice_number is None else f"{self.path.name}, slice {self.slice_number}"
+
+    @property
+    def evidence(self) -> str:
+        """In words: a positive part shows what speaks for the class, other maps what matters either way."""
+        return "evidence for" if METHODS[self.method].positive else "evidence for or against"
 
     @property
     def predicted(self) -> int:
@@ -102,20 +123,30 @@ def explain(
             "the network's outputs are not finite numbers, so they cannot be explained; the checkpoint's "
             "weights are unusable, train again or take an earlier one"
         )
+    names = known_classes(checkpoint)
     return [
         Explanation(
             path=path,
             image=as_picture(inputs.images[i]),
-            mask=None if inputs.masks is None else inputs.masks[i].numpy(),
+            mask=_mask(inputs, i),
             method=method,
             target=int(probabilities[i].argmax()) if target is None else target,
             attribution=maps[i].numpy(),
             probabilities=probabilities[i].numpy(),
             reconstruction=None if reconstructions is None else as_picture(reconstructions[i]),
             layer=None if feature_map is None else str(feature_map),
+            class_names=names,
+            label=inputs.labels[i] if inputs.labels else None,
+            slice_number=inputs.slice_number,
         )
         for i, path in enumerate(inputs.paths)
     ]
+
+
+def _mask(inputs: Inputs, i: int) -> NDArray[np.bool_] | None:
+    if inputs.masks is None or (inputs.has_mask and not inputs.has_mask[i]):
+        return None
+    return np.asarray(inputs.masks[i].numpy())
 
 
 def _outputs(checkpoint: Checkpoint, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -4,6 +4,7 @@ Shapes: B images, C channels, H x W positions of a feature map, T tokens, K clas
 """
 
 import difflib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from math import isqrt
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
-from torchvision.models import VisionTransformer
 
 from activmask.ground.errors import UsageError
 from activmask.models.taps import Tapped
@@ -160,7 +160,9 @@ def _watched(model: nn.Module, network: nn.Module, image: Tensor) -> tuple[Tenso
 
 def _read_by_the_last_attention(network: nn.Module) -> nn.Module | None:
     """What gives a vision transformer's last attention its tokens, of torchvision's or timm's form."""
-    if isinstance(network, VisionTransformer):
+    # Whoever has such a network has imported torchvision; for others it would take as long as torch itself.
+    torchvision = sys.modules.get("torchvision.models")
+    if torchvision is not None and isinstance(network, torchvision.VisionTransformer):
         layer: nn.Module = list(network.encoder.layers)[-1].ln_1
         return layer
     blocks = getattr(network, "blocks", None)

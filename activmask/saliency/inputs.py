@@ -3,7 +3,7 @@
 Shapes: N images, C channels, H x W pixels of the network's size.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from activmask.data.dataset import REQUIRED, TABLE_FILE, native_sides
 from activmask.data.files.images import CHANNELS, SUFFIXES, channels_first
-from activmask.data.files.tables import read_table
+from activmask.data.files.tables import CsvRow, read_table
 from activmask.data.masks import circle
 from activmask.data.raw_files import Preparing, Sides
 from activmask.data.samples import Samples
@@ -24,12 +24,13 @@ from activmask.ground.listed import listed
 from activmask.ground.places import real
 from activmask.objectives.chosen import shown_always
 from activmask.runs.checkpoint import Checkpoint
+from activmask.saliency.known_images import Known
 from activmask.saliency.raw_images import own_source, preparing, read_as_stored, source_that_knows, stems_of
-from activmask.training.feed.known_recipe import known_recipe
+from activmask.training.feed.known_recipe import known_classes, known_recipe
 from activmask.training.feed.sources import as_judged
 
-Failed = Callable[[ActivmaskError], None]
-"""Is told why a file cannot be explained."""
+Failed = Callable[[Path, ActivmaskError], None]
+"""Is told which file cannot be explained, and why."""
 
 PICTURE_SUFFIX = ".saliency.png"
 """What the pictures of this package are called, so that a folder of images can hold them."""
@@ -44,7 +45,14 @@ class Inputs:
     images: Tensor
     """float32 (N, C, H, W) in [0, 1]."""
     masks: Tensor | None
-    """bool (N, H, W), dilated as in training; None without masks."""
+    """bool (N, H, W), dilated as in training, all True of an image without one; None without masks."""
+    has_mask: tuple[bool, ...] = ()
+    """(N,), whether each image has a mask; empty where all of them have or none has."""
+    labels: tuple[int | None, ...] = ()
+    """(N,), the class of each image as the network numbers them, None where it is not known; empty where
+    none is."""
+    slice_number: int | None = None
+    """Of the volumes that the images were cut from."""
     notes: tuple[str, ...] = ()
     """Sentences on what is not known of how the network's images were made, and on images that it sees
     as it saw none in training."""
@@ -66,8 +74,12 @@ def _is_volume(path: Path) -> bool:
     return known is not None and known.volumes
 
 
-def image_files(paths: Sequence[Path]) -> list[Path]:
+def image_files(paths: Sequence[Path], *, volumes: bool = False) -> list[Path]:
     """Files as they are named, folders as the images directly in them by name.
+
+    Args:
+        paths: files and folders.
+        volumes: whether folders stand for the volumes in them; without images they do so anyway.
 
     Raises:
         DataError: a path that does not exist, or a folder without images.
@@ -75,7 +87,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += _images_in(path)
+            found += _images_in(path, volumes=volumes)
         elif path.exists():
             found.append(path)
         else:
@@ -85,25 +97,27 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _images_in(folder: Path) -> list[Path]:
-    suffixes = _image_suffixes()
-    images = [
+def _images_in(folder: Path, *, volumes: bool) -> list[Path]:
+    files = [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() in suffixes
-        and not path.name.endswith(PICTURE_SUFFIX)
         # macOS leaves a file ._NAME beside each NAME in archives.
-        and not path.name.startswith(".")
+        if not path.name.startswith(".")
+        and not path.name.endswith(PICTURE_SUFFIX)
         # A link that leads nowhere is told as what it is.
         and (path.is_file() or path.is_symlink())
     ]
-    if not images:
+    many = [path for path in files if path.name.lower().endswith(_volume_suffixes())]
+    images = [path for path in files if path.suffix.lower() in _image_suffixes()]
+    found = many if volumes else images or many
+    if not found:
+        suffixes = ", ".join(_volume_suffixes() if volumes else (*_image_suffixes(), *_volume_suffixes()))
         raise DataError(
-            f"{PATH} holds no image: expected files ending in {', '.join(suffixes)}",
+            f"{PATH} holds no {'volume' if volumes else 'image'}: expected files ending in {suffixes}",
             path=folder,
             advice="name the files themselves",
         )
-    return images
+    return found
 
 
 def read_inputs(
@@ -112,6 +126,7 @@ def read_inputs(
     mask: Path | None = None,
     *,
     slice_number: int | None = None,
+    known: Mapping[Path, Known] | None = None,
     failed: Failed | None = None,
 ) -> Inputs:
     """Read images, and their masks if any, as evaluation shows them to the network.
@@ -132,6 +147,8 @@ def read_inputs(
         paths: image files.
         mask: a mask file for a single image, or a folder in which each image's mask has its name.
         slice_number: of the axial slice of NIfTI files, from the patient's feet, counted from 0.
+        known: what data sets say of the images, see `known_images`; their masks are taken where none is
+            given, unless the run's are circles.
         failed: is told of each file that cannot be explained, and the others are read; left out, the
             first one is raised.
 
@@ -154,25 +171,52 @@ def read_inputs(
             path=mask,
             advice="give a folder that holds a mask of each image's name",
         )
-    known = known_recipe(checkpoint)
-    how = preparing(checkpoint, known.recipe)
+    told = known_recipe(checkpoint)
+    how = preparing(checkpoint, told.recipe)
+    images_known = known or {}
+    tables = _Tables()
     read: dict[Path, tuple[Tensor, Tensor | None]] = {}
     for path in paths:
         try:
-            read[path] = _read_one(checkpoint, how, path, mask, slice_number)
+            own = mask if mask is not None else _known_mask(checkpoint, images_known.get(path))
+            read[path] = _read_one(checkpoint, how, path, own, slice_number, tables)
         except (DataError, UsageError) as error:
             if failed is None:
                 raise
-            failed(error)
+            failed(path, error)
     images, masks = [image for image, _ in read.values()], [inside for _, inside in read.values()]
-    inside = [mask for mask in masks if mask is not None]
     side = checkpoint.image_size
+    has_mask = tuple(inside is not None for inside in masks)
+    whole = torch.ones(side, side, dtype=torch.bool)
+    names = known_classes(checkpoint) if images_known else ()
+    labels = [images_known[path].label_among(names) if path in images_known else None for path in read]
     return Inputs(
         paths=tuple(read),
         images=torch.stack(images) if images else torch.zeros(0, checkpoint.channels, side, side),
-        masks=torch.stack(inside) if inside else None,
-        notes=(*known.notes, *(_masking_notes(checkpoint, masks) if masks else ())),
+        masks=torch.stack([whole if one is None else one for one in masks]) if any(has_mask) else None,
+        has_mask=() if len(set(has_mask)) < 2 else has_mask,
+        labels=() if set(labels) <= {None} else tuple(labels),
+        slice_number=slice_number,
+        notes=(*told.notes, *(_masking_notes(checkpoint, masks) if masks else ())),
     )
+
+
+def _known_mask(checkpoint: Checkpoint, known: Known | None) -> Path | None:
+    return None if known is None or checkpoint.config.view.mask == "circle" else known.mask
+
+
+class _Tables:
+    """Tables of data sets that are read once, however many of their images are."""
+
+    def __init__(self) -> None:
+        self._read: dict[Path, dict[str, CsvRow]] = {}
+
+    def row(self, table: Path, name: str) -> CsvRow | None:
+        """The row of a file name; None where there is none, or no table."""
+        if table not in self._read:
+            rows = read_table(table, REQUIRED) if table.is_file() else []
+            self._read[table] = {row["file_name"]: row for row in rows}
+        return self._read[table].get(name)
 
 
 def _masking_notes(checkpoint: Checkpoint, masks: Sequence[Tensor | None]) -> list[str]:
@@ -212,7 +256,12 @@ def _check_slice(paths: Sequence[Path], slice_number: int | None) -> None:
 
 
 def _read_one(
-    checkpoint: Checkpoint, how: Preparing, path: Path, mask: Path | None, slice_number: int | None
+    checkpoint: Checkpoint,
+    how: Preparing,
+    path: Path,
+    mask: Path | None,
+    slice_number: int | None,
+    tables: _Tables,
 ) -> tuple[Tensor, Tensor | None]:
     """Image (C, H, W) and mask (H, W) as the network sees them."""
     mask_file = _mask_of(path, mask) if mask is not None and mask.is_dir() else mask
@@ -223,21 +272,21 @@ def _read_one(
     if inside is None and view.mask == "circle":
         inside = circle(pixels.shape[0])[0]
     if inside is not None and native is None:
-        native = _stored_native(checkpoint, how, path)
+        native = _stored_native(checkpoint, how, path, tables)
     seen = as_judged(_as_samples(path, pixels, inside, native), view, objectives)
     return seen.images[0], None if inside is None else seen.masks[0, 0]
 
 
-def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides | None:
+def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path, tables: _Tables) -> Sides | None:
     """The sides of the slice that the image of a stored one was resized from, by its data set's table."""
     view, source = checkpoint.config.view, own_source(how)
     if not dilates(view) or source is None or not source.native_slices:
         return None
     folder = real(path.parent)
     table, name = folder.parent / TABLE_FILE, f"{folder.name}/{path.name}"
-    rows = read_table(table, REQUIRED) if table.is_file() else []
-    found = [native_sides(table, row) for row in rows if row["file_name"] == name]
-    if not found or found[0] is None:
+    row = tables.row(table, name)
+    native = None if row is None else native_sides(table, row)
+    if native is None:
         raise DataError(
             f"{PATH} does not say of how many px the slice of {path.name} was (native_height and "
             f"native_width), by which mask_blur {view.mask_blur:g} is scaled",
@@ -245,7 +294,7 @@ def _stored_native(checkpoint: Checkpoint, how: Preparing, path: Path) -> Sides 
             advice=f"explain the volume itself with its label, or an image where {source.command} stored "
             "it, or leave the mask out",
         )
-    return found[0]
+    return native
 
 
 def _as_samples(path: Path, pixels: np.ndarray, inside: Tensor | None, native: Sides | None) -> Samples:

@@ -1,4 +1,4 @@
-"""Where pictures and raw maps are written; nothing is written before all of it can be."""
+"""Where pictures, sheets and raw maps are written; nothing is written before all of it can be."""
 
 import io
 from collections.abc import Sequence
@@ -11,16 +11,28 @@ from activmask.ground.errors import PATH, UsageError
 from activmask.ground.files import write_whole
 from activmask.ground.places import real
 from activmask.ground.refusals import make_folder
+from activmask.saliency.choices import HEAT, ColourMap
 from activmask.saliency.explain import Explanation
 from activmask.saliency.inputs import PICTURE_SUFFIX
+from activmask.saliency.known_images import data_set_around, refuse_in_data_set
 from activmask.saliency.raw_images import stems_of
 from activmask.saliency.render import draw, png_bytes
+from activmask.saliency.sheet import draw_sheet
+from activmask.saliency.told import sheet_rows
+
+USUAL_FOLDER = Path("saliency")
+"""Where the sheet and the table of several images go if nobody says, below the working folder."""
+
+SHEET_FILE, TABLE_FILE = "sheet.png", "saliency.csv"
+"""What they are called."""
 
 
 def picture_paths(
     images: Sequence[Path], out: Path | None = None, *, slice_number: int | None = None
 ) -> list[Path]:
     """One picture's path per image: next to it, or where `out` says.
+
+    Of an image in a data set, next to which nothing may lie, it is in the working folder.
 
     Args:
         images: the image files.
@@ -30,7 +42,7 @@ def picture_paths(
 
     Raises:
         UsageError: one file for several images, or two pictures that would be one file, or a
-            picture that would replace an image.
+            picture that would replace an image or lie inside a data set.
     """
     if out is not None and out.suffix.lower() == ".png" and not out.is_dir():
         if len(images) > 1:
@@ -41,9 +53,33 @@ def picture_paths(
             )
         paths = [out]
     else:
-        paths = [(out or image.parent) / f"{_stem(image, slice_number)}{PICTURE_SUFFIX}" for image in images]
+        paths = [
+            (out or _beside(image)) / f"{_stem(image, slice_number)}{PICTURE_SUFFIX}" for image in images
+        ]
     _refuse_collisions(images, paths)
+    refuse_in_data_set(paths)
     return paths
+
+
+def _beside(image: Path) -> Path:
+    return image.parent if data_set_around(image.parent) is None else Path()
+
+
+def sheet_folder(images: Sequence[Path], out: Path | None = None) -> Path:
+    """The folder of the contact sheet and the table of several images: `out`, else `saliency`.
+
+    Raises:
+        UsageError: `out` is a picture's name, or lies inside a data set.
+    """
+    if out is not None and out.suffix.lower() == ".png" and not out.is_dir():
+        raise UsageError(
+            f"{PATH} is one file for the pictures of {len(images)} images",
+            path=out,
+            advice="give a folder to write them to",
+        )
+    folder = out or USUAL_FOLDER
+    refuse_in_data_set([folder / SHEET_FILE])
+    return folder
 
 
 def _stem(image: Path, slice_number: int | None) -> str:
@@ -77,7 +113,8 @@ def raw_is_folder(raw: Path) -> bool:
 
 
 def check_raw_path(raw: Path, images: Sequence[Path]) -> None:
-    """Refuse a raw file that is no `.npy` or would replace an image (raises UsageError)."""
+    """Refuse a raw file that is no `.npy`, replaces an image or lies in a data set (raises UsageError)."""
+    refuse_in_data_set([raw / "map.npy" if raw_is_folder(raw) else raw])
     if raw_is_folder(raw):
         stems = [stems_of(image)[0] for image in images]
         if len(set(stems)) < len(stems):
@@ -98,24 +135,58 @@ def check_raw_path(raw: Path, images: Sequence[Path]) -> None:
         )
 
 
-def write_pictures(explanations: Sequence[Explanation], paths: Sequence[Path], *, top: float) -> None:
+def write_pictures(
+    explanations: Sequence[Explanation], paths: Sequence[Path], *, top: float, colours: ColourMap = HEAT
+) -> None:
     """Draw and write one picture per explanation.
 
     Args:
         explanations: what to draw.
         paths: of the PNG files; their folders are made.
         top: share of the pixels that the overlay marks, in (0, 1].
+        colours: of the maps.
 
     Raises:
         UsageError: `top` is no such share.
         DataError: a file cannot be written.
     """
+    check_top(top)
+    for explanation, path in zip(explanations, paths, strict=True):
+        _write(path, png_bytes(draw(explanation, top=top, colours=colours)))
+
+
+def check_top(top: float) -> None:
+    """Refuse a share of pixels to mark that is not in (0, 1] (raises UsageError)."""
     if not 0 < top <= 1:
         raise UsageError(
             "the pixels to mark must be above 0 % and at most 100 % of all", found=f"{100 * top:g} %"
         )
-    for explanation, path in zip(explanations, paths, strict=True):
-        _write(path, png_bytes(draw(explanation, top=top)))
+
+
+def write_sheet(
+    explanations: Sequence[Explanation],
+    folder: Path,
+    *,
+    title: str,
+    lost: Sequence[tuple[str, str]] = (),
+    colours: ColourMap = HEAT,
+) -> list[Path]:
+    """Write explanations, at least one, as a contact sheet and as a table; returns both files.
+
+    Args:
+        explanations: of one network and method.
+        folder: made if needed.
+        title: of the sheet.
+        lost: files that could not be explained, and why, for the table.
+        colours: of the maps.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    sheet, table = folder / SHEET_FILE, folder / TABLE_FILE
+    _write(sheet, png_bytes(draw_sheet(explanations, title, colours=colours)))
+    _write(table, sheet_rows(explanations, lost))
+    return [sheet, table]
 
 
 def write_raw(explanations: Sequence[Explanation], path: Path, images: Sequence[Path] = ()) -> None:

@@ -7,6 +7,7 @@ Ito (2008) for the mask's outline and the highest attributions.
 
 import io
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -17,16 +18,17 @@ from numpy.typing import NDArray
 
 from activmask.data.files.images import LUMA
 from activmask.ground.shown import shown
+from activmask.saliency.choices import HEAT, ColourMap
 from activmask.saliency.explain import Explanation, Floats
 from activmask.saliency.maps import TOP_SHARE, top_pixels
-
-HEAT = "magma"
-"""The colours of heat maps, as matplotlib names them."""
 
 _MASK_COLOUR, _TOP_COLOUR = "#56B4E9", "#E69F00"
 _PANEL_INCHES, _DPI = 3.0, 150
 _TITLE_CHARACTERS = 60
+_CLASS_CHARACTERS = 24
 _CLASSES_IN_TITLE = 5
+_IMAGE_BELOW, _MOST_HEAT = 0.7, 0.8
+"""How bright the image is where the map lies over it, and how much of a pixel the highest value covers."""
 
 
 def blend(image: Floats, marked: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -39,18 +41,37 @@ def blend(image: Floats, marked: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.asarray(np.where(marked[..., None], 0.2 * faint + 0.8 * np.array(to_rgb(_TOP_COLOUR)), faint))
 
 
-def draw(explanation: Explanation, *, top: float = TOP_SHARE) -> Figure:
-    """Draw input, heat map, overlay of the `top` share of pixels, and the reconstruction if any."""
-    panels = 3 + (explanation.reconstruction is not None)
-    figure = Figure(figsize=(_PANEL_INCHES * panels + 0.6, _PANEL_INCHES + 0.9), layout="constrained")
+def heat_over(image: Floats, attribution: Floats, colours: ColourMap = HEAT) -> NDArray[np.float64]:
+    """A heat map blended over its image, (H, W, 3) in [0, 1]: the higher the value, the less of the image.
+
+    The image is dimmed, so that heat is seen on white too, and grey, so that its colours are not taken for
+    heat.
+
+    Args:
+        image: (H, W), or (H, W, 3) in colour, in [0, 1].
+        attribution: (H, W), at least 0.
+        colours: of the map.
+    """
+    grey = image if image.ndim == 2 else image @ LUMA
+    below = np.repeat(grey[..., None], 3, axis=2)
+    level = np.clip(attribution / scale_of(attribution), 0, 1)
+    share = _MOST_HEAT * level[..., None]
+    return np.asarray((1 - share) * _IMAGE_BELOW * below + share * mpl.colormaps[colours](level)[..., :3])
+
+
+def draw(explanation: Explanation, *, top: float = TOP_SHARE, colours: ColourMap = HEAT) -> Figure:
+    """Draw input, map, map over image, the `top` share of pixels, and the reconstruction if any."""
+    panels = 4 + (explanation.reconstruction is not None)
+    figure = Figure(figsize=(_PANEL_INCHES * panels + 0.6, _PANEL_INCHES + 1.1), layout="constrained")
     axes = figure.subplots(1, panels)
     figure.suptitle(_title(explanation), parse_math=False, fontsize=11)
     _draw_input(axes[0], explanation)
-    _draw_heat(figure, axes[1], explanation)
-    _draw_overlay(axes[2], explanation, top)
+    _draw_heat(figure, axes[1], explanation, colours)
+    _draw_over(axes[2], explanation, colours)
+    _draw_overlay(axes[3], explanation, top)
     if explanation.reconstruction is not None:
-        _show(axes[3], explanation.reconstruction)
-        axes[3].set_title("reconstruction", fontsize=10)
+        _show(axes[4], explanation.reconstruction)
+        axes[4].set_title("reconstruction", fontsize=10)
     return figure
 
 
@@ -65,15 +86,30 @@ def png_bytes(figure: Figure) -> bytes:
 def _title(explanation: Explanation) -> str:
     probabilities = explanation.probabilities
     ranked = np.argsort(-probabilities, kind="stable")[:_CLASSES_IN_TITLE]
-    scores = ", ".join(f"class {k}: {probabilities[k]:.2f}" for k in ranked)
+    scores = ", ".join(f"{_called(explanation, int(k))}: {probabilities[k]:.2f}" for k in ranked)
     more = ", ..." if len(probabilities) > len(ranked) else ""
-    return f"{_drawable(_shortened(shown(explanation.path.name)))}\n{scores}{more}"
+    truth = "" if explanation.label is None else f" (it is {_called(explanation, explanation.label)})"
+    return f"{drawable(explanation.image_name, _TITLE_CHARACTERS)}\n{scores}{more}{truth}"
 
 
-def _shortened(name: str) -> str:
-    if len(name) <= _TITLE_CHARACTERS:
+def _called(explanation: Explanation, number: int) -> str:
+    return drawable(explanation.called(number), _CLASS_CHARACTERS)
+
+
+def drawable(text: str, most: int) -> str:
+    """A text as a picture can hold it: seen, of the font's characters, and shortened in its middle.
+
+    Args:
+        text: any, such as a file's name.
+        most: characters of it.
+    """
+    return _drawable(_shortened(shown(text), most))
+
+
+def _shortened(name: str, most: int) -> str:
+    if len(name) <= most:
         return name
-    half = _TITLE_CHARACTERS // 2
+    half = most // 2
     return f"{name[:half]}...{name[-half:]}"
 
 
@@ -89,19 +125,30 @@ def _draw_input(axes: Axes, explanation: Explanation) -> None:
     axes.set_title("input" if explanation.mask is None else "input, mask as in training", fontsize=10)
 
 
-def _draw_heat(figure: Figure, axes: Axes, explanation: Explanation) -> None:
-    scale = _scale(explanation.attribution)
-    picture = axes.imshow(explanation.attribution / scale, cmap=HEAT, vmin=0, vmax=1, interpolation="nearest")
+def _draw_heat(figure: Figure, axes: Axes, explanation: Explanation, colours: ColourMap) -> None:
+    scale = scale_of(explanation.attribution)
+    picture = axes.imshow(
+        explanation.attribution / scale, cmap=colours, vmin=0, vmax=1, interpolation="nearest"
+    )
     outline(axes, explanation.mask)
     _clear(axes)
     bar = figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02, ticks=[0, 0.5, 1], extend="max")
     bar.ax.tick_params(labelsize=8)
     bar.set_label(f"attribution / {scale:.2g}", fontsize=8)
-    layer = "" if explanation.layer is None else f"\nat {explanation.layer}"
-    axes.set_title(f"{explanation.method} of class {explanation.target}{layer}", fontsize=10)
+    layer = "" if explanation.layer is None else f" at {explanation.layer}"
+    evidence = f'{explanation.evidence} "{_called(explanation, explanation.target)}"'
+    axes.set_title(f"{evidence}\n{explanation.method}{layer}", fontsize=10, parse_math=False)
     share, chance = explanation.share_inside, explanation.chance_inside
     if share is not None and chance is not None:
         axes.set_xlabel(f"{share:.0%} inside the mask, by chance {chance:.0%}", fontsize=9)
+
+
+def _draw_over(axes: Axes, explanation: Explanation, colours: ColourMap) -> None:
+    over = heat_over(explanation.image, explanation.attribution, colours)
+    axes.imshow(over, interpolation="nearest")
+    outline(axes, explanation.mask)
+    _clear(axes)
+    axes.set_title("map over image", fontsize=10)
 
 
 def _draw_overlay(axes: Axes, explanation: Explanation, top: float) -> None:
@@ -112,7 +159,7 @@ def _draw_overlay(axes: Axes, explanation: Explanation, top: float) -> None:
     axes.set_title(f"highest {100 * top:g} % of pixels", fontsize=10)
 
 
-def _scale(attribution: Floats) -> float:
+def scale_of(attribution: Floats) -> float:
     """The value drawn as 1: the 99.5th percentile, so that a single pixel does not darken the rest."""
     high, highest = float(np.quantile(attribution, 0.995)), float(attribution.max())
     return high or highest or 1.0
@@ -129,8 +176,8 @@ def _clear(axes: Axes) -> None:
     axes.set_yticks([])
 
 
-def outline(axes: Axes, mask: NDArray[np.bool_] | None) -> None:
-    """Draw the mask's border along the edges of its pixels."""
+def outline(axes: Axes, mask: NDArray[np.bool_] | None, width: float = 1.4) -> None:
+    """Draw the mask's border along the edges of its pixels, as wide as so many points."""
     if mask is None:
         return
     padded = np.pad(mask, 1)
@@ -139,5 +186,5 @@ def outline(axes: Axes, mask: NDArray[np.bool_] | None) -> None:
     rows, columns = np.nonzero(padded[1:-1, 1:] != padded[1:-1, :-1])
     vertical = [((c - 0.5, r - 0.5), (c - 0.5, r + 0.5)) for r, c in zip(rows, columns, strict=True)]
     axes.add_collection(
-        LineCollection([*horizontal, *vertical], colors=_MASK_COLOUR, linewidths=1.4, capstyle="projecting")
+        LineCollection([*horizontal, *vertical], colors=_MASK_COLOUR, linewidths=width, capstyle="projecting")
     )

@@ -1,41 +1,92 @@
 """Whether a run could begin, found out before anybody is told to start it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from activmask.data.dataset import read_dataset
-from activmask.ground.errors import ActivmaskError
+from activmask.data.dataset import Dataset, load_samples, read_dataset
+from activmask.data.settings import IN_MEMORY
+from activmask.ground.errors import ActivmaskError, DataError
+from activmask.machine.world import ALONE
 from activmask.runs.description import RunConfig
 from activmask.training.feed.sources import check_scale, check_split, split_rows
-from activmask.training.replicas.replica import new_replica
+from activmask.training.replicas.batch_sizes import batch_sizes
+from activmask.training.replicas.replica import new_replica, tried_out
 
 SMALL = 2000
 """Images up to which everything is tried: data sets that lack what training needs are mostly small."""
 
 
 def refusal(config: RunConfig, seed: int = 0) -> ActivmaskError | None:
-    """Why `train` would refuse a run on a data set on disk before its first step; None if it would not.
+    """Why `train` would refuse a run before its first step; None if it would not.
 
-    Of more than `SMALL` images, only the table and its splits are looked at.
+    Of more than `SMALL` images, the table, its splits and one image are looked at, and the networks tried.
     """
     try:
+        if config.source.data == IN_MEMORY:
+            new_replica(config, seed, Path(), torch.device("cpu"))
+            return None
         dataset = read_dataset(Path(config.source.data))
         if len(dataset) <= SMALL:
             new_replica(config, seed, Path(), torch.device("cpu"))
             return None
         check_scale(dataset, config.view, config.objectives)
-        labels, masks = torch.from_numpy(dataset.labels), torch.tensor([*map(bool, dataset.mask_file_names)])
-        for name, rows in split_rows(config.source, dataset, seed).items():
-            check_split(
-                name,
-                (dataset.height, dataset.width),
-                labels[rows],
-                masks[rows],
-                config.view,
-                config.objectives,
-                config.source.data,
-            )
+        images = _check_splits(config, dataset, seed)
+        _try_networks(config, dataset, seed, images)
     except ActivmaskError as error:
         return error
     return None
+
+
+def refusal_of_seeds(config: RunConfig, seeds: Sequence[int]) -> ActivmaskError | None:
+    """As `refusal`, of the first of several seeds; of the others their splits alone are drawn."""
+    first, *others = seeds
+    if (found := refusal(config, first)) is not None or config.source.data == IN_MEMORY:
+        return found
+    try:
+        dataset = read_dataset(Path(config.source.data))
+        for seed in others:
+            _check_splits(config, dataset, seed)
+    except ActivmaskError as error:
+        return error
+    return None
+
+
+def waits_for_data(config: RunConfig, error: ActivmaskError | None) -> bool:
+    """Whether nothing but the data set's folder, of which nothing is there yet, is in the way of a run."""
+    return (
+        isinstance(error, DataError)
+        and config.source.data != IN_MEMORY
+        and not Path(config.source.data).exists()
+    )
+
+
+def _check_splits(config: RunConfig, dataset: Dataset, seed: int) -> int:
+    """Refuse splits that cannot be used; how many images training would have (raises DataError)."""
+    labels, masks = torch.from_numpy(dataset.labels), torch.tensor([*map(bool, dataset.mask_file_names)])
+    found = split_rows(config.source, dataset, seed)
+    for name, rows in found.items():
+        check_split(
+            name,
+            (dataset.height, dataset.width),
+            labels[rows],
+            masks[rows],
+            config.view,
+            config.objectives,
+            config.source.data,
+        )
+    return len(found["train"])
+
+
+def _try_networks(config: RunConfig, dataset: Dataset, seed: int, images: int) -> None:
+    """Refuse networks that do not fit the images, or batches that they cannot learn from."""
+    channels = load_samples(dataset, [0]).images.shape[1]
+    learners, _ = tried_out(
+        config,
+        seed,
+        channels=channels,
+        classes=1 + int(dataset.labels.max()),
+        size=config.view.image_size or dataset.width,
+    )
+    batch_sizes(images, config.training.batch_size, learners, ALONE)

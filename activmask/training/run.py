@@ -33,6 +33,7 @@ from activmask.runs.folder import (
 from activmask.runs.identity import built_from, changed_files, changed_settings, changes_in_words
 from activmask.runs.manifest import read_entries
 from activmask.runs.names import run_name
+from activmask.runs.sittings import Caller
 from activmask.training.feed.origin import absolute, origin_of_arrays
 from activmask.training.feed.sources import held_splits
 from activmask.training.feed.trained_data import of_seed, own_table
@@ -65,6 +66,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     in_sweep: bool = False,
+    caller: Caller | None = None,
     progress: Watcher | None = None,
 ) -> list[SeedResult]:
     """Train a replica for every seed and write one folder each under `out`.
@@ -84,6 +86,7 @@ def train(
         resume: continue unfinished seeds from their last saved epoch.
         overwrite: start anew where there already is a run.
         in_sweep: the sweep that holds the folder above `out` asks for it; nobody else may train there.
+        caller: by whose command, for `run.json`; None leaves out when and where, too.
         progress: is told of every step and epoch.
 
     Raises:
@@ -103,7 +106,7 @@ def train(
     world = read_world()
     claims = claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext()
     with refusals_under(out), claims:
-        return _train(config, seeds, out, world, resume, overwrite, progress or Silent(), held)
+        return _train(config, seeds, out, world, resume, overwrite, caller, progress or Silent(), held)
 
 
 def _of_arrays(config: RunConfig, held: HeldImages) -> RunConfig:
@@ -128,6 +131,7 @@ def _train(
     world: World,
     resume: bool,
     overwrite: bool,
+    caller: Caller | None,
     told: Watcher,
     held: HeldImages | None,
 ) -> list[SeedResult]:
@@ -145,7 +149,7 @@ def _train(
         replicas = [_open_replica(config, seed, out, device, resume, world, told, held) for seed in waiting]
         if world.writes:
             for replica in replicas:
-                open_folder(replica)
+                open_folder(replica, caller)
             _tell(replicas, told)
         train_together(replicas, config.training.epochs, told)
         if not world.writes:

@@ -1,6 +1,7 @@
 """The files of a seed's folder before its first epoch and after its last, in the order of `folder.FILES`."""
 
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -17,6 +18,7 @@ from activmask.runs.clearing import clear
 from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE
 from activmask.runs.manifest import format_entries
 from activmask.runs.selection import RULE
+from activmask.runs.sittings import Caller, Sitting, read_sittings, sitting, sittings_to_json
 from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.replicas.advance import write_what_follows
 from activmask.training.replicas.epoch import split_scores
@@ -24,13 +26,18 @@ from activmask.training.replicas.patience import why_ended
 from activmask.training.replicas.replica import Replica
 
 
-def open_folder(replica: Replica) -> None:
+def open_folder(replica: Replica, caller: Caller | None = None) -> None:
     """Make a seed's folder ready to be trained into, such that a death at any instant loses nothing.
 
     A new run's folder is empty before its description is written; one that goes on lacks what is written
     at the end alone, and has again whatever its state can tell.
+
+    Args:
+        replica: of the seed.
+        caller: who asks for its training, for the description; None leaves that out.
     """
     folder = replica.folder
+    before = read_sittings(folder) if replica.next_epoch > 0 else ()
     if replica.next_epoch == 0:
         clear(folder)
         make_folder(folder)
@@ -41,9 +48,14 @@ def open_folder(replica: Replica) -> None:
         write_whole(folder / SPLITS_FILE, format_entries(replica.origin.entries))
     else:
         (folder / SPLITS_FILE).unlink(missing_ok=True)
-    write_json(folder / RUN_FILE, _run_description(replica))
+    sittings = (*before, *_begun(caller))
+    write_json(folder / RUN_FILE, {**_run_description(replica), **sittings_to_json(sittings)})
     if replica.next_epoch > 0:
         write_what_follows(replica)
+
+
+def _begun(caller: Caller | None) -> tuple[Sitting, ...]:
+    return () if caller is None else (sitting(caller, now=datetime.now(UTC), host=platform.node()),)
 
 
 def _run_description(replica: Replica) -> dict[str, Any]:

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss
 
 from activmask.auditing.clinic.score import Score, Truth, scored, shares_of
+from activmask.evaluation.curves import BINS, bin_numbers
 from activmask.evaluation.resampled import Counts, Floats, resampled_mean
-
-BINS = 10
-"""Bins of equal width from 0 to 1 in which predicted and observed are compared."""
 
 _SIMULATIONS = 200
 
@@ -90,11 +88,6 @@ def calibration(probabilities: Floats, positive: Truth, counts: Counts | None, *
             for k in np.unique(bins).tolist()
         ),
     )
-
-
-def bin_numbers(probabilities: Floats) -> NDArray[np.int64]:
-    """The bin of each probability (N,), from 0; a probability of 1 lies in the last."""
-    return np.minimum((probabilities * BINS).astype(np.int64), BINS - 1)
 
 
 def ece(probabilities: Floats, positive: Truth, bins: NDArray[np.int64], counts: Counts) -> Floats:

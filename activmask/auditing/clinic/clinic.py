@@ -13,18 +13,12 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from activmask.auditing.clinic.calibration import Calibration, calibration
-from activmask.auditing.clinic.curves import (
-    Curve,
-    auc,
-    average_precision,
-    one_against_rest,
-    precision_recall,
-    roc,
-)
+from activmask.auditing.clinic.curves import auc, average_precision
 from activmask.auditing.clinic.decisions import Classes, Rates, accuracy, rates
 from activmask.auditing.clinic.groups import Column, Judged, by_column
 from activmask.auditing.clinic.score import Score, draws
 from activmask.auditing.clinic.threshold import Threshold, Wish, find_threshold
+from activmask.evaluation.curves import Curve, one_against_rest, precision_recall, roc
 from activmask.evaluation.resampled import Counts, Floats
 from activmask.evaluation.scores import check_finite
 

@@ -1,47 +1,15 @@
-"""How a score tells one class from the rest: curves, and the areas under them.
+"""How a score tells one class from the rest: the areas under its curves.
 
 Shapes: N images, R draws of a bootstrap, counts (R, N): how often each draw holds each image.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
+from sklearn.metrics import average_precision_score
 
 from activmask.auditing.clinic.score import Score, Truth, scored
 from activmask.evaluation.resampled import Counts, Floats, resampled_auc
 from activmask.evaluation.scores import macro_auc
-
-
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """The corners of a curve."""
-
-    x: tuple[float, ...]
-    """In [0, 1]: 1 - specificity of a ROC curve, recall (sensitivity) of a precision-recall curve."""
-    y: tuple[float, ...]
-    """In [0, 1]: sensitivity, or precision (positive predictive value)."""
-
-
-def one_against_rest(logits: Floats, k: int) -> Floats:
-    """The log odds (N,) of class k by logits (N, K): of two classes the contrast, and never saturated."""
-    others = np.delete(logits, k, axis=1)
-    top = others.max(axis=1)
-    rest: Floats = top + np.log(np.exp(others - top[:, None]).sum(axis=1))
-    return logits[:, k] - rest
-
-
-def roc(scores: Floats, positive: Truth) -> Curve:
-    """The ROC curve of scores (N,) for the truth, bool (N,), which holds both classes."""
-    false_alarms, found, _ = roc_curve(positive, scores)
-    return Curve(x=tuple(false_alarms.tolist()), y=tuple(found.tolist()))
-
-
-def precision_recall(scores: Floats, positive: Truth) -> Curve:
-    """The precision-recall curve of scores (N,) for the truth, bool (N,), from recall 0 to 1."""
-    precision, recall, _ = precision_recall_curve(positive, scores, drop_intermediate=True)
-    return Curve(x=tuple(recall[::-1].tolist()), y=tuple(precision[::-1].tolist()))
 
 
 def auc(values: Floats, labels: NDArray[np.int64], counts: Counts | None) -> Score:

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from activmask.auditing.audited import Audited
-from activmask.auditing.clinic.curves import one_against_rest
 from activmask.auditing.conditions.conditions import taking_part
 from activmask.auditing.conditions.versions import FULL
 from activmask.auditing.looks.explained import explainable, maps_of, why_no_map
 from activmask.data.samples import as_picture
+from activmask.evaluation.curves import one_against_rest
 from activmask.saliency.methods import USUAL_METHOD
 
 DESTROYED = "outside shuffled"

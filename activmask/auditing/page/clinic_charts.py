@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from activmask.auditing.clinic.clinic import Clinic, Question
-from activmask.auditing.clinic.curves import Curve
 from activmask.auditing.clinic.score import Score
+from activmask.evaluation.curves import Curve
 from activmask.report.charts.chart import MUTED, PALETTE, WIDTH, Chart, Dash, Style, drawing
+from activmask.report.charts.hover import says
 from activmask.report.charts.panels import legend_below
 
 _HEIGHT = 3.1
@@ -72,7 +73,7 @@ def reliability_chart(found: Clinic) -> Chart | None:
             style = styles[one.name]
             bins = [(each.predicted, each.observed) for each in one.calibration.bins]
             values = [score.value or 0.0 for _, score in bins]
-            axes.errorbar(
+            drawn = axes.errorbar(
                 [predicted for predicted, _ in bins],
                 values,
                 yerr=[
@@ -85,6 +86,7 @@ def reliability_chart(found: Clinic) -> Chart | None:
                 elinewidth=1.2,
                 zorder=3,
             )
+            says(drawn.lines[0], [f"{x:.2f} predicted, {in_words(score)} true" for x, score in bins])
         _square(axes)
         axes.set(xlabel="mean predicted probability", ylabel="how often it is true")
         if len(asked) > 1:
@@ -130,9 +132,10 @@ def _draw(
 ) -> None:
     for one in asked:
         curve, style = curve_of(one), styles[one.name]
-        axes.plot(
+        [line] = axes.plot(
             curve.x, curve.y, color=style.colour, linestyle=style.dash, drawstyle=f"steps-{where}", zorder=3
         )
+        says(line, one.name)
     _square(axes)
 
 

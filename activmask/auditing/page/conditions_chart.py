@@ -17,6 +17,7 @@ from activmask.report.charts.chart import (
     chance_line,
     drawing,
 )
+from activmask.report.charts.hover import says
 
 _SIDES = {
     None: Style(GREY, "o", "-"),
@@ -87,7 +88,7 @@ def _mark(axes: Axes, y: int, estimate: Estimate, style: Style) -> None:
     if estimate.low is not None and estimate.high is not None:
         # A percentile interval need not hold its estimate.
         reach = [[max(0.0, estimate.value - estimate.low)], [max(0.0, estimate.high - estimate.value)]]
-    axes.errorbar(
+    drawn = axes.errorbar(
         estimate.value,
         y,
         xerr=reach,
@@ -98,6 +99,7 @@ def _mark(axes: Axes, y: int, estimate: Estimate, style: Style) -> None:
         elinewidth=1.8,
         zorder=3,
     )
+    says(drawn.lines[0], [_in_words(estimate)])
 
 
 def _in_words(estimate: Estimate) -> str:

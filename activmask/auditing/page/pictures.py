@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 
 from activmask.auditing.page.changed import Changed
 from activmask.report.charts.chart import MUTED, Chart, drawing
-from activmask.saliency.render import HEAT, outline
+from activmask.saliency.choices import HEAT
+from activmask.saliency.render import outline
 
 _PANEL, _TITLE = 2.4, 0.35
 """Inches of a panel, and of the words above it."""

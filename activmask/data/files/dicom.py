@@ -18,12 +18,11 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
 from activmask.data.files.dicom_header import check_header, listed_name, padding_of
+from activmask.data.files.dicom_mark import is_dicom
 from activmask.ground.errors import PATH, DataError
 
 Found = TypeVar("Found")
 
-_PREAMBLE = 128
-_MAGIC = b"DICM"
 _EXTRA_PLUGIN = "pylibjpeg"
 _EXTRA_SYNTAXES = {
     "1.2.840.10008.1.2.4.51",  # JPEG extended, 12 bits
@@ -49,21 +48,6 @@ class DicomFacts:
     """Files of one visit share it; empty where the header does not say."""
     patient: bytes
     """Files that give one number to their patient share it; empty where the header gives none."""
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM files do (PS3.10, 7.1), whatever its name.
-
-    Raises:
-        DataError: the file cannot be opened.
-    """
-    try:
-        with path.open("rb") as file:
-            return file.read(_PREAMBLE + len(_MAGIC))[_PREAMBLE:] == _MAGIC
-    except OSError as error:
-        raise DataError(
-            f"{PATH} cannot be read ({error.strerror})", path=path, advice="check the file"
-        ) from error
 
 
 def read_dicom(path: Path) -> np.ndarray:

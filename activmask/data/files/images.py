@@ -213,7 +213,8 @@ def read_stored_mask(path: Path, *, blurred: bool = False) -> StoredMask:
         with failures_named(path, formats):
             if path.suffix.lower() not in SUFFIXES and path.is_file():
                 # pydicom takes long to load.
-                from activmask.data.files.dicom import is_dicom, read_dicom_mask
+                from activmask.data.files.dicom import read_dicom_mask
+                from activmask.data.files.dicom_mark import is_dicom
 
                 if is_dicom(path):
                     return StoredMask(kind="grey", values=read_dicom_mask(path))

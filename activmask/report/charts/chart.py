@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from activmask.ground.shown import shown
+from activmask.report.charts.hover import with_titles
 from activmask.report.findings.series import papers_methods
 
 INK = "#1b1c1e"
@@ -104,7 +105,7 @@ class Chart:
         metadata = {"Date": None, "Creator": None, "Title": shown(self.title)}
         with _settled(self.figure):
             self.figure.savefig(file, format="svg", facecolor="white", metadata=metadata)
-        return file.getvalue()
+        return with_titles(file.getvalue())
 
 
 Dash = Literal["-", "--", "-.", ":"] | tuple[float, tuple[float, ...]]

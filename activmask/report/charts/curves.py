@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from activmask.report.charts.chart import Chart, Style, chance_line, drawing, series_styles
+from activmask.report.charts.hover import says
 from activmask.report.charts.panels import legend_below, panels
 from activmask.report.findings.series import (
     finished,
@@ -87,7 +88,7 @@ def _panel(axes: Axes, curves: list[Curve], styles: dict[str, Style]) -> None:
     for curve in curves:
         style, mean = styles[curve.name], curve.scores.mean(axis=0)
         epochs = np.arange(len(mean))
-        axes.plot(
+        [line] = axes.plot(
             epochs,
             mean,
             color=style.colour,
@@ -97,6 +98,7 @@ def _panel(axes: Axes, curves: list[Curve], styles: dict[str, Style]) -> None:
             linewidth=1.7,
             label=curve.name,
         )
+        says(line, _in_words(curve))
         if len(curve.scores) > 1:
             sd = curve.scores.std(axis=0, ddof=1)
             axes.fill_between(epochs, mean - sd, mean + sd, color=style.colour, alpha=0.13, linewidth=0)

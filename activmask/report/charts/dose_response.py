@@ -11,6 +11,7 @@ from activmask.evaluation.removal import Change
 from activmask.evaluation.spread import Spread, spread
 from activmask.ground.shown import shown
 from activmask.report.charts.chart import WIDTH, Chart, Style, chance_line, drawing, series_styles
+from activmask.report.charts.hover import says
 from activmask.report.charts.panels import legend_below
 from activmask.report.findings.dose import Family, Line, Point
 from activmask.report.findings.words import count, signed
@@ -94,7 +95,7 @@ def _range(family: Family) -> float:
 def _draw(axes: Axes, line: Line, quantity: Quantity, style: Style, offset: float) -> None:
     found = [(point, one) for point in line.points if (one := mean_of(point, quantity)) is not None]
     xs = [point.dose.share + offset for point, _ in found]
-    axes.plot(
+    [drawn] = axes.plot(
         xs,
         [one.mean for _, one in found],
         color=style.colour,
@@ -102,6 +103,7 @@ def _draw(axes: Axes, line: Line, quantity: Quantity, style: Style, offset: floa
         linestyle=style.dash,
         zorder=3,
     )
+    says(drawn, [f"{line.name}, {point.dose.share:g}: {_in_words(one, quantity)}" for point, one in found])
     for x, (point, one) in zip(xs, found, strict=True):
         ends = reach(point, quantity)
         sd = one.sd or 0.0

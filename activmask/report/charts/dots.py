@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from activmask.evaluation.spread import Spread
 from activmask.report.charts.chart import INK, WIDTH, Style
+from activmask.report.charts.hover import says
 
 LABEL_WIDTH = 22
 """Characters of a row's label before it goes on in a second line."""
@@ -65,10 +66,14 @@ def dot_panels(
 
 
 def dots(axes: Axes, y: float, values: Sequence[float], spread: Spread, style: Style) -> None:
-    """One row: small points for the seeds, a bar of one SD to either side of the mean's marker."""
+    """One row: small points for the seeds, a bar of one SD to either side of the mean's marker.
+
+    Each says its value where the pointer rests on it.
+    """
     colour = style.colour
-    axes.plot(values, np.full(len(values), y), ".", color=colour, alpha=0.45, markersize=5, zorder=2)
-    axes.errorbar(
+    seeds = axes.plot(values, np.full(len(values), y), ".", color=colour, alpha=0.45, markersize=5, zorder=2)
+    says(seeds[0], [f"{value:.3f}" for value in values])
+    mean = axes.errorbar(
         spread.mean,
         y,
         xerr=spread.sd,
@@ -79,6 +84,7 @@ def dots(axes: Axes, y: float, values: Sequence[float], spread: Spread, style: S
         elinewidth=1.6,
         zorder=3,
     )
+    says(mean.lines[0], [in_words(spread, 3)])
 
 
 def printed_mark(axes: Axes, y: float, value: float) -> None:

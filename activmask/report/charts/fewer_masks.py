@@ -11,6 +11,7 @@ from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.grid import read_grid
 from activmask.report.charts.chart import WIDTH, Chart, Style, chance_line, drawing, series_styles
 from activmask.report.charts.dots import in_words
+from activmask.report.charts.hover import says
 from activmask.report.charts.panels import legend_below
 from activmask.report.findings.mask_lines import Line, mask_lines
 from activmask.report.findings.series import finished, in_order, the_data_set
@@ -80,7 +81,7 @@ def _panel(axes: Axes, lines: Sequence[Line], styles: dict[str, Style], quantity
     for i, line in enumerate(lines):
         found = [_spread(run, quantity) for run in line.runs]
         style = styles[line.name]
-        axes.errorbar(
+        drawn = axes.errorbar(
             [run.config.view.masks + DODGE * (i - (len(lines) - 1) / 2) for run in line.runs],
             [one.mean for one in found],
             yerr=[one.sd or 0.0 for one in found],
@@ -89,6 +90,13 @@ def _panel(axes: Axes, lines: Sequence[Line], styles: dict[str, Style], quantity
             linestyle=style.dash,
             capsize=2,
             label=line.name,
+        )
+        says(
+            drawn.lines[0],
+            [
+                f"{line.name}, {run.config.view.masks:.0%} of masks: {in_words(one, quantity.places)}"
+                for run, one in zip(line.runs, found, strict=True)
+            ],
         )
 
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from activmask.report.charts.chart import MUTED, WIDTH, Chart, Style, chance_line, drawing, series_styles
+from activmask.report.charts.hover import says
 from activmask.report.charts.panels import legend_below
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.reliance import RESAMPLES, Correlation, Point, comparable_points, correlation
@@ -65,7 +66,7 @@ def _scatter(axes: Axes, points: list[Point], styles: dict[str, Style]) -> None:
     )
     for method, style in styles.items():
         group = [point for point in points if point.method == method]
-        axes.plot(
+        [marks] = axes.plot(
             [point.inside for point in group],
             [point.auc for point in group],
             linestyle="none",
@@ -76,9 +77,14 @@ def _scatter(axes: Axes, points: list[Point], styles: dict[str, Style]) -> None:
             markeredgewidth=0,
             label=method,
         )
+        says(marks, [_point_in_words(point) for point in group])
     axes.set_xlabel("share of the attribution inside the mask")
     axes.set_ylabel("test AUC")
     axes.set_ylim(-0.03, 1.03)
+
+
+def _point_in_words(point: Point) -> str:
+    return f"{point.model} {point.method}: test AUC {point.auc:.3f}, inside the mask {point.inside:.3f}"
 
 
 def _in_words(found: Correlation) -> str:

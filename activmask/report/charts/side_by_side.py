@@ -11,8 +11,9 @@ from activmask.data.samples import Samples, as_picture
 from activmask.ground.shown import shown
 from activmask.runs.checkpoint import Checkpoint
 from activmask.saliency.attribution import attribute
+from activmask.saliency.choices import HEAT
 from activmask.saliency.methods import USUAL_METHOD
-from activmask.saliency.render import HEAT, outline
+from activmask.saliency.render import outline
 
 
 def side_by_side(

@@ -1,5 +1,7 @@
 """One experiment: its scores over seeds, beside what the paper printed and against its baseline."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +12,7 @@ from activmask.experiments.outcomes import Outcomes, decoded, outcomes
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.report.findings.baselines import Comparison, PFloor, p_floor
+from activmask.runs.description import flat
 from activmask.runs.entries import MEASURES
 from activmask.runs.names import names
 from activmask.runs.results import Run
@@ -73,6 +76,12 @@ class Experiment:
         """For people, for example `ResNet Actdiff`."""
         name = f"{self.model} {self.method}"
         return f"{name} ({self.distinction})" if self.distinction else name
+
+    @property
+    def anchor(self) -> str:
+        """Of a page, by which its row is known; no two experiments have the same."""
+        whole = json.dumps([flat(self.run.config), str(self.run.folder), self.run.apart], sort_keys=True)
+        return f"run-{hashlib.sha256(whole.encode(errors='surrogatepass')).hexdigest()[:12]}"
 
     @property
     def details(self) -> str:

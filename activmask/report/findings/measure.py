@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from activmask.evaluation.answers import Answers
 from activmask.evaluation.batch import Outcome, evaluate_checkpoints
 from activmask.evaluation.evaluate import Evaluation
 from activmask.evaluation.evaluated import Evaluated
@@ -25,6 +26,8 @@ class Measured:
     run: Run
     evaluations: dict[int, Evaluation]
     """By finished seed; lacks those that could not be evaluated."""
+    answers: Mapping[int, Answers] = field(default_factory=dict)
+    """By seed, what each network answered, in short."""
     removals: Mapping[int, Removal] = field(default_factory=dict)
     """By seed, what a planted shortcut adds to its scores; of data that carry one."""
     problems: tuple[str, ...] = ()
@@ -66,6 +69,7 @@ def _best(run: Run, seed: int) -> Path:
 
 def _measured(run: Run, found: Mapping[Path, Outcome]) -> Measured:
     evaluations: dict[int, Evaluation] = {}
+    answers: dict[int, Answers] = {}
     removals: dict[int, Removal] = {}
     problems: list[str] = []
     unreadable: list[Unreadable] = []
@@ -74,6 +78,8 @@ def _measured(run: Run, found: Mapping[Path, Outcome]) -> Measured:
         one = found[path]
         if isinstance(one, Evaluated):
             evaluations[seed] = one.evaluation
+            if one.answers is not None:
+                answers[seed] = one.answers
             if one.removal is not None:
                 removals[seed] = one.removal
             problems += one.notes
@@ -84,6 +90,7 @@ def _measured(run: Run, found: Mapping[Path, Outcome]) -> Measured:
     return Measured(
         run=run,
         evaluations=evaluations,
+        answers=answers,
         removals=removals,
         problems=tuple(dict.fromkeys(problems)),
         unreadable=tuple(unreadable),

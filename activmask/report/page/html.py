@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from activmask.ground.shown import shown
+from activmask.report.charts.pictures import Picture
 from activmask.report.findings.account import Fact
 from activmask.report.tables.table import Row, Table
 
@@ -59,6 +60,38 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A small chart."""
+
+    title: str
+    svg: str
+    """An `<svg>` element of our own making with its label, inserted as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """All about one run, folded until it is asked for."""
+
+    name: str
+    """Its anchor, see `Row.opens`."""
+    title: str
+    detail: str
+    model: str
+    method: str
+    """By both of which it is filtered, with its rows."""
+    facts: tuple[Fact, ...]
+    command: str
+    """That trains it anew; empty where nobody says."""
+    settings: str
+    """All of them, as TOML."""
+    tables: tuple[PageTable, ...]
+    drawings: tuple[Drawing, ...]
+    pictures: tuple[Picture, ...]
+    pictured: str
+    """What the pictures are, or why there are none; may be empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """A section of the page; what is empty is left out."""
 
@@ -75,6 +108,7 @@ class Part:
     """Whether the controls that filter all tables stand here."""
     tables: tuple[PageTable, ...] = ()
     notes: tuple[str, ...] = ()
+    openings: tuple[Opening, ...] = ()
     figures: tuple[Figure, ...] = ()
     command: str = ""
 
@@ -82,7 +116,16 @@ class Part:
     def says_something(self) -> bool:
         """Whether there is anything in it."""
         return any(
-            (self.paragraphs, self.problems, self.facts, self.files, self.tables, self.figures, self.command)
+            (
+                self.paragraphs,
+                self.problems,
+                self.facts,
+                self.files,
+                self.tables,
+                self.openings,
+                self.figures,
+                self.command,
+            )
         )
 
 
@@ -101,12 +144,17 @@ class Page:
     @property
     def models(self) -> list[str]:
         """Of all rows, in their order."""
-        return list(dict.fromkeys(row.model for row in self._rows()))
+        return list(dict.fromkeys(row.model for row in self._rows() if row.model))
 
     @property
     def methods(self) -> list[str]:
         """Of all rows, in their order."""
-        return list(dict.fromkeys(row.method for row in self._rows()))
+        return list(dict.fromkeys(row.method for row in self._rows() if row.method))
+
+    @property
+    def opened(self) -> set[str]:
+        """The anchors of what can be opened."""
+        return {one.name for part in self.parts for one in part.openings}
 
     def _rows(self) -> list[Row]:
         return [row for part in self.parts for shown in part.tables for row in shown.table.rows]

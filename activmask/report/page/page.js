@@ -53,20 +53,21 @@ function offerSorting(table) {
 }
 
 function offerFilter(form) {
-  const rows = [...document.querySelectorAll("tr[data-model]")];
+  const rows = [...document.querySelectorAll("tr[data-model], details[data-model]")];
   const { words, model, method, shown } = form.elements;
   const apply = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of rows) {
-      const text = row.textContent.toLowerCase();
+      const text = (row.querySelector("summary") ?? row).textContent.toLowerCase();
       row.hidden = !(
         wanted.every((word) => text.includes(word)) &&
         ["", row.dataset.model].includes(model.value) &&
         ["", row.dataset.method].includes(method.value)
       );
     }
-    const left = rows.filter((row) => !row.hidden).length;
-    shown.value = left === rows.length ? "" : `${left} of ${rows.length} rows in the tables below`;
+    const all = rows.filter((row) => row.localName === "tr");
+    const left = all.filter((row) => !row.hidden).length;
+    shown.value = left === all.length ? "" : `${left} of ${all.length} rows in the tables below`;
   };
   // Not every browser sends `input` for a choice from a list.
   for (const event of ["input", "change"]) form.addEventListener(event, apply);
@@ -76,6 +77,16 @@ function offerFilter(form) {
   apply();
 }
 
+// Browsers open what a link leads into; older ones leave it folded.
+function openTarget() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
+  for (let one = target.closest("details"); one; one = one.parentElement.closest("details")) one.open = true;
+  target.scrollIntoView();
+}
+
 offerThemes();
+addEventListener("hashchange", openTarget);
+openTarget();
 document.querySelectorAll("table.sortable").forEach(offerSorting);
 document.querySelectorAll("form.filter").forEach(offerFilter);

@@ -102,6 +102,7 @@ def experiment_row(one: Experiment, cells: Sequence[Cell]) -> Row:
         model=one.model,
         method=one.method,
         cells=tuple(cells),
+        opens=one.anchor,
     )
 
 

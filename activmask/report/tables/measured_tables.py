@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 from activmask.data.files.tables import format_sheet
 from activmask.evaluation.audit import audited
-from activmask.evaluation.evaluate import Evaluation
+from activmask.evaluation.evaluate import Evaluation, SiteScores
 from activmask.evaluation.spread import spread
+from activmask.ground.shown import shown
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.tables.experiment_tables import EXPERIMENT, experiment_row, spread_cell
-from activmask.report.tables.table import Cell, Column, Table
+from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.runs.selection import selected_by
 
 FINDING = Column(title="Finding", numeric=False)
@@ -66,6 +67,60 @@ def localisation_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
     table = _table("localisation", "attribution inside the mask", found, _localised, findings=False)
     table = replace(table, notes=(_chance(found),))
     return MeasuredTable(table=table, csv=_csv(found, _localised, {"chance": _chances}))
+
+
+def sites_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
+    """What the networks of one data set score at each site.
+
+    Args:
+        pairs: every experiment with what was measured of it.
+
+    Returns:
+        None where no data set names sites.
+    """
+    found = _holding(pairs, _at_sites)
+    if not found:
+        return None
+    data = found[0][0].data
+    table = Table(
+        kind="sites",
+        title=f"{data}, test scores by site",
+        columns=(
+            EXPERIMENT,
+            Column(title="Site", numeric=False),
+            *(Column(title=title) for title in ("Networks", "Images", "AUC", "Accuracy")),
+        ),
+        rows=tuple(row for pair in found for row in _site_rows(*pair)),
+        notes=(
+            "No AUC stands where a site lacks a class. Chance is 0.5, from which an AUC of few images strays "
+            f"far. {_epoch(found)}",
+        ),
+    )
+    return MeasuredTable(table=table, csv=_csv(found, _at_sites, {}))
+
+
+def _at_sites(evaluation: Evaluation) -> dict[str, float]:
+    aucs = {f"AUC at {one.site}": one.auc for one in evaluation.sites if one.auc is not None}
+    return aucs | {f"accuracy at {one.site}": one.accuracy for one in evaluation.sites}
+
+
+def _site_rows(row: Experiment, one: Measured) -> Iterator[Row]:
+    by_site: dict[str, list[SiteScores]] = {}
+    for evaluation in one.evaluations.values():
+        for site in evaluation.sites:
+            by_site.setdefault(site.site, []).append(site)
+    for name, scores in sorted(by_site.items()):
+        networks, images = str(len(scores)), {score.n for score in scores}
+        yield experiment_row(
+            row,
+            [
+                Cell(text=name, key=shown(name)),
+                Cell(text=networks, key=networks),
+                Cell(text=" to ".join(map(str, sorted({min(images), max(images)}))), key=str(min(images))),
+                spread_cell(spread([score.auc for score in scores])),
+                spread_cell(spread([score.accuracy for score in scores])),
+            ],
+        )
 
 
 def _audited(evaluation: Evaluation) -> dict[str, float]:

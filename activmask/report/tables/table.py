@@ -71,10 +71,13 @@ class Row:
 
     title: str
     model: str
+    """By which it can be filtered; empty where it cannot."""
     method: str
     cells: tuple[Cell, ...]
     detail: str = ""
     """What is said less loudly beside the title."""
+    opens: str = ""
+    """The anchor of what a page says of it further down; empty where it says nothing."""
 
     @property
     def full_title(self) -> str:

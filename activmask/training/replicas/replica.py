@@ -159,26 +159,8 @@ def new_replica(
     check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
     classes = class_count(seen)
-    check_memory(config.network, channels=channels, classes=classes, image_size=size)
-    model = build_model(
-        config.network,
-        channels=channels,
-        classes=classes,
-        image_size=size,
-        seed=derived_seed(seed, "weights"),
-    )
-    image = channels, size, size
-    fitted = started(config.network, model, image)
-    blank = _check_taps(model, config.network.model, config.objectives, image)
-    _check_twice_differentiable(model, config.network.model, config.objectives, image)
-    second = _discriminator(config.objectives, blank, seed)
-    learners = Learners(
-        name=config.network.model,
-        objectives=config.objectives,
-        model=model,
-        discriminator=second,
-        image=image,
-    )
+    learners, fitted = tried_out(config, seed, channels=channels, classes=classes, size=size)
+    model, second = learners.model, learners.discriminator
     synced = config.training.sync_batchnorm
     sizes, merged = batch_sizes(len(train), config.training.batch_size, learners, world, synced=synced)
     if synced and sync_batch_norm(model) == 0:
@@ -211,6 +193,46 @@ def new_replica(
         note="; ".join(filter(None, (note, *fitted, merged, _note_on_flips(config, origin)))),
         world=world,
     )
+
+
+def tried_out(
+    config: RunConfig, seed: int, *, channels: int, classes: int, size: int
+) -> tuple[Learners, tuple[str, ...]]:
+    """The networks of a run as they begin, on the CPU, after all that could be refused of them without data.
+
+    Clauses on how the network was fitted to the run come beside them.
+
+    Args:
+        config: the run's description.
+        seed: of the initial weights.
+        channels: C of the images.
+        classes: K.
+        size: their side in px.
+
+    Raises:
+        UsageError: the model or the chosen layers do not exist, or do not fit the images or the memory.
+    """
+    check_memory(config.network, channels=channels, classes=classes, image_size=size)
+    model = build_model(
+        config.network,
+        channels=channels,
+        classes=classes,
+        image_size=size,
+        seed=derived_seed(seed, "weights"),
+    )
+    image = channels, size, size
+    fitted = started(config.network, model, image)
+    blank = _check_taps(model, config.network.model, config.objectives, image)
+    _check_twice_differentiable(model, config.network.model, config.objectives, image)
+    second = _discriminator(config.objectives, blank, seed)
+    learners = Learners(
+        name=config.network.model,
+        objectives=config.objectives,
+        model=model,
+        discriminator=second,
+        image=image,
+    )
+    return learners, tuple(fitted)
 
 
 def _note_on_flips(config: RunConfig, origin: Origin) -> str:

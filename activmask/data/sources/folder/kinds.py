@@ -64,7 +64,7 @@ def _is_dicom(path: Path) -> bool:
     except OSError:  # A name too long for this file system.
         return False
     # pydicom takes long to load.
-    from activmask.data.files.dicom import is_dicom
+    from activmask.data.files.dicom_mark import is_dicom
 
     try:
         return is_dicom(path)

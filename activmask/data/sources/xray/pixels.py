@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from activmask.data.files.dicom import is_dicom, read_dicom
+from activmask.data.files.dicom import read_dicom
+from activmask.data.files.dicom_mark import is_dicom
 from activmask.data.files.images import read_levels, read_mask, read_plain_mask
 from activmask.data.files.intensities import Intensity, as_shares
 from activmask.data.files.mask_values import MaskReading

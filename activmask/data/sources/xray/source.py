@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _is_dicom(path: Path) -> bool:
-    from activmask.data.files.dicom import is_dicom
+    from activmask.data.files.dicom_mark import is_dicom
 
     return path.is_file() and is_dicom(path)
 

@@ -1,0 +1,144 @@
+"""What a row of the report opens: a run's seeds, settings and command, its curves, and some of its images."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from activmask.data.samples import Samples, as_picture
+from activmask.evaluation.answers import Answers, Pick
+from activmask.ground.errors import ActivmaskError
+from activmask.report.charts.pictures import Picture, picture
+from activmask.report.charts.run_charts import answer_charts, history_charts
+from activmask.report.charts.small_chart import SmallChart, small_svg
+from activmask.report.findings.account import Fact
+from activmask.report.findings.experiment import Experiment
+from activmask.report.findings.measure import Measured
+from activmask.report.findings.series import grouped
+from activmask.report.page.html import Drawing, Opening, PageTable
+from activmask.report.tables.run_tables import confusion_table, seeds_table
+from activmask.runs.folder import seed_folder
+from activmask.runs.results import Run
+from activmask.runs.sittings import Sitting, read_sittings
+from activmask.runs.toml_file import format_config, format_seeds
+from activmask.training.feed.reading import Reading
+from activmask.training.feed.sources import split_as_judged
+from activmask.training.feed.trained_data import of_seed, own_split
+
+Pair = tuple[Experiment, Measured]
+CommandOf = Callable[[Run], str]
+"""The command line that trains a run anew; the library knows no flags."""
+
+NOT_RECORDED = "not recorded (by an earlier version, or from Python without a caller)"
+
+
+def openings(pairs: Sequence[Pair], command_of: CommandOf | None = None) -> tuple[Opening, ...]:
+    """What the rows of one data set open.
+
+    Args:
+        pairs: every experiment with what was measured of it.
+        command_of: how a run is trained anew; None leaves that out.
+    """
+    reading = Reading()
+    return tuple(_opening(row, one, command_of, reading) for row, one in pairs)
+
+
+def _opening(row: Experiment, one: Measured, command_of: CommandOf | None, reading: Reading) -> Opening:
+    run = row.run
+    pictures, problem = _pictures(one, reading)
+    charts = [*history_charts(run.histories()), *answer_charts(one.answers)]
+    confusion = confusion_table(one.answers)
+    sittings = {seed: read_sittings(seed_folder(run.folder, seed)) for seed in _all_seeds(run)}
+    return Opening(
+        name=row.anchor,
+        title=f"{row.data}: {row.model} {row.method}",
+        detail=row.details,
+        model=row.model,
+        method=row.method,
+        facts=_facts(run, sittings),
+        command="" if command_of is None else command_of(run),
+        settings=_settings(run),
+        tables=tuple(
+            PageTable(name=f"{table.kind}-{row.anchor}", table=table)
+            for table in (seeds_table(run, sittings), confusion)
+            if table is not None
+        ),
+        drawings=tuple(map(_drawing, charts)),
+        pictures=pictures,
+        pictured=_pictured(one) if pictures else problem,
+    )
+
+
+def _all_seeds(run: Run) -> tuple[int, ...]:
+    return tuple(sorted({*run.seeds, *run.unfinished}))
+
+
+def _facts(run: Run, sittings: Mapping[int, tuple[Sitting, ...]]) -> tuple[Fact, ...]:
+    by_origin = grouped(
+        [(seed, one) for seed, found in sittings.items() for one in found], lambda pair: _origin(pair[1])
+    )
+    lines = []
+    for origin, pairs in by_origin.items():
+        began = sorted(one.began_in_words for _, one in pairs)
+        when = began[0] if began[0] == began[-1] else f"{began[0]} to {began[-1]}"
+        lines.append(f"seed {format_seeds(sorted({seed for seed, _ in pairs}))}, begun {when}: {origin}")
+    silent = [seed for seed, found in sittings.items() if not found]
+    if silent:
+        lines.append(f"seed {format_seeds(silent)}: {NOT_RECORDED}")
+    facts = {
+        "Folder": (str(run.folder),),
+        "Called": (run.title,) if run.title else (),
+        "Trained by": tuple(lines),
+    }
+    return tuple(Fact(title=title, lines=said) for title, said in facts.items() if said)
+
+
+def _origin(one: Sitting) -> str:
+    at = f" (git {one.revision})" if one.revision else " (no git revision)"
+    return f"{one.command or 'from Python'}{at}"
+
+
+def _settings(run: Run) -> str:
+    try:
+        return format_config(run.config, _all_seeds(run))
+    except ActivmaskError as error:
+        return str(error)
+
+
+def _drawing(chart: SmallChart) -> Drawing:
+    return Drawing(title=chart.title, svg=small_svg(chart))
+
+
+def _pictured(one: Measured) -> str:
+    """What the images of a network are."""
+    seed = min(one.answers)
+    return (
+        f"Of the test images, those to whose own class the network of seed {seed} gives the highest odds "
+        "(best) and the lowest (worst), and those whose probability changes most when the background is "
+        "shuffled. Left the image, right where the network looks (absolute input gradient of the contrast, "
+        "brightest at its own maximum); the blue line is the dilated mask."
+    )
+
+
+def _pictures(one: Measured, reading: Reading) -> tuple[tuple[Picture, ...], str]:
+    """The images of the lowest seed's network, or a sentence on why they cannot be shown."""
+    if not one.answers:
+        return (), ""
+    seed = min(one.answers)
+    try:
+        samples = _as_seen(one.run, seed, one.answers[seed], reading)
+    except ActivmaskError as error:
+        return (), f"Its images cannot be shown: {error}."
+    return tuple(_picture(pick, samples, one.answers[seed]) for pick in one.answers[seed].picks), ""
+
+
+def _as_seen(run: Run, seed: int, found: Answers, reading: Reading) -> Samples:
+    """The picked test images as the network sees them."""
+    trained = of_seed(run.folder, seed, run.config)
+    stored, _ = own_split(trained, "test", reading)
+    files = {pick.file for pick in found.picks}
+    chosen = stored.subset([i for i, name in enumerate(stored.names) if name in files])
+    return split_as_judged(chosen, run.config.view, run.config.objectives, seed=seed, split="test")
+
+
+def _picture(pick: Pick, samples: Samples, found: Answers) -> Picture:
+    i = samples.names.index(pick.file)
+    mask = samples.masks[i, 0].numpy() if bool(samples.has_mask[i]) else None
+    return picture(pick, as_picture(samples.images[i]), mask, found.class_names)
