@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .caller import this_caller
+from .code_option import code_words
 from .console import err, failures_as_sentences, others_talk_aside, out, write
 from .run_options import given_settings, with_run_options
 from .shell import command_line
@@ -230,15 +231,13 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
 
 
 def _print_next(results: list["SeedResult"], config: "RunConfig", target: Path) -> None:
-    from activmask.models.own_code import code_of, is_own_code
     from activmask.runs.selection import RULE
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
     out.print(f"the best epoch is the {RULE[config.training.select]}")
-    name = config.network.model
-    code = ("--code", code_of(name)[0]) if is_own_code(name) else ()
-    out.print(f"next: {command_line('activmask', 'evaluate', target, *code)}", soft_wrap=True)
+    evaluate = command_line("activmask", "evaluate", target, *code_words(config.network.model))
+    out.print(f"next: {evaluate}", soft_wrap=True)
 
 
 def _spread(values: list[float], digits: int) -> str:

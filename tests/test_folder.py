@@ -95,9 +95,7 @@ def test_resizing_averages_images_and_picks_masks(folder):
 
 def test_sizes_that_differ_need_a_size(folder):
     folder.image("b.tif", grey(1, 9))
-    with pytest.raises(
-        DataError, match=r"b\.tif is 9 x 9 px, but .*a\.png is 8 x 8 px; give a size \(--size"
-    ):
+    with pytest.raises(DataError, match=r"b\.tif is 9 x 9 px, but .*a\.png is 8 x 8 px; give a size"):
         folder.prepare()
     assert not folder.out.exists()
 

@@ -119,7 +119,6 @@ def test_its_checkpoints_run_code_only_where_it_is_named_and_the_same(place, tra
     best = run / "seed-0" / "best.safetensors"
     refused = told("evaluate", best, cwd=place, code=3)
     assert "is made by net.py:make, and code runs only where you name it" in refused.stderr
-    assert "if you trust it: --code net.py" in refused.stderr
     assert "own code talks" not in refused.output
     scored = told("evaluate", best, "--code", "net.py", "--json", cwd=place)
     assert json.loads(scored.stdout)  # What the code prints is not in it.

@@ -163,7 +163,7 @@ def _with_code(path: Path, description: Description, code: Sequence[str | Path])
     raise CheckpointError(
         f"the network of {PATH} is made by {wanted.model}, and code runs only where you name it",
         path=path,
-        advice=f"name that file, if you trust it: --code {file}, or code= in Python",
+        advice=f"name that file as code, if you trust it: {file}",
     )
 
 

@@ -48,7 +48,7 @@ def check_one_size(items: Sequence[Item]) -> None:
                 f"{PATH} is {item.size[0]} x {item.size[1]} px, but {items[0].image} is "
                 f"{items[0].size[0]} x {items[0].size[1]} px",
                 path=item.image,
-                advice="give a size (--size) to resize all images to",
+                advice="give a size to resize all images to",
             )
 
 
