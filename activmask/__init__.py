@@ -17,7 +17,11 @@ name once, from images to numbers:
     except am.ActivmaskError as error:
         print(error)  # resnet18 has no decoder, so it cannot reconstruct; ...
     config: am.RunConfig = am.make_config(data="crosses", model="cnn", actdiff=1.0, epochs=1)
-    [result] = am.train(config, seeds=[0], out=Path("run"))
+    class Diary(am.Callback):  # told of every step and epoch, and whatever else its methods are for
+        def epoch(self, seed: int, row: dict[str, float]) -> None:
+            print(row["epoch"], row["valid_auc"])
+
+    [result] = am.train(config, seeds=[0], out=Path("run"), progress=Diary())
 
     checkpoint = am.load_checkpoint(result.folder / "best.safetensors")
     test: am.Samples = am.load_splits(config, seed=0)["test"]
@@ -63,12 +67,14 @@ if TYPE_CHECKING:
     from activmask.runs.results import find_runs as find_runs
     from activmask.saliency.attribution import attribute as attribute
     from activmask.training.feed.sources import load_splits as load_splits
+    from activmask.training.replicas.watcher import Callback as Callback
     from activmask.training.run import train as train
 
 __version__ = "0.1.0"
 
 _HOME = {
     "ActivmaskError": "activmask.ground.errors",
+    "Callback": "activmask.training.replicas.watcher",
     "Preprocessing": "activmask.predictors.preprocessing",
     "RunConfig": "activmask.runs.description",
     "Samples": "activmask.data.samples",

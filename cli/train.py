@@ -1,7 +1,7 @@
 """`activmask train`: one experiment, for one or several seeds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,8 @@ from .tables import print_table, result_table
 if TYPE_CHECKING:
     from activmask.runs.description import RunConfig, SelectBy
     from activmask.runs.sittings import Caller
+    from activmask.tracking.tracker import Tracked
+    from activmask.training.replicas.watcher import Callback, Watcher
     from activmask.training.run import SeedResult
 
 _RUN = "Run"
@@ -50,6 +52,20 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew where there is a run.", rich_help_panel=_RUN)
     ] = False,
+    track: Annotated[
+        Literal["tensorboard", "mlflow"] | None,
+        typer.Option(
+            help="Tracker that is told of the run while it trains.", rich_help_panel=_RUN, show_default="none"
+        ),
+    ] = None,
+    track_images: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Every how many epochs it gets pictures of saliency; 0 is never.",
+            rich_help_panel=_RUN,
+        ),
+    ] = 0,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -74,6 +90,7 @@ def train(
         config, chosen = _resolve(config_file, seeds, given_settings(settings))
         target = _target(name, folder, config)
         _check_flags(resume, overwrite, dry_run, as_json)
+        trackers = _trackers(track, track_images, overwrite)
         if dry_run:
             check_model(config.network)
             text = format_config(config, chosen)
@@ -82,7 +99,7 @@ def train(
             return
         caller = this_caller(name or "")
         with others_talk_aside():
-            results = _run(config, chosen, target, caller, resume=resume, overwrite=overwrite)
+            results = _run(config, chosen, target, caller, trackers, resume=resume, overwrite=overwrite)
     if not results:
         return
     if as_json:
@@ -137,11 +154,24 @@ def _check_flags(resume: bool, overwrite: bool, dry_run: bool, as_json: bool) ->
         raise UsageError("--resume continues a run and --overwrite discards it; give one of them")
 
 
+def _trackers(track: "Tracked | None", images: int, overwrite: bool) -> tuple["Callback", ...]:
+    from activmask.ground.errors import UsageError
+
+    if track is None:
+        if images:
+            raise UsageError("--track-images has no effect without --track")
+        return ()
+    from activmask.tracking.tracker import tracker
+
+    return (tracker(track, images=images, anew=overwrite),)
+
+
 def _run(
     config: "RunConfig",
     seeds: tuple[int, ...],
     target: Path,
     caller: "Caller",
+    trackers: tuple["Callback", ...],
     *,
     resume: bool,
     overwrite: bool,
@@ -159,7 +189,8 @@ def _run(
     if len(seeds) > 1:
         _note_same_images(config)
     try:
-        with TrainingProgress(len(seeds), config.training.epochs) as progress:
+        with TrainingProgress(len(seeds), config.training.epochs) as bar:
+            told: list[Watcher] = [bar, *trackers]
             return train_run(
                 config,
                 seeds,
@@ -167,7 +198,7 @@ def _run(
                 resume=resume,
                 overwrite=overwrite,
                 caller=caller,
-                progress=progress,
+                progress=told,
             )
     except KeyboardInterrupt:
         err.print("stopped; the same command with --resume continues from the last saved epoch")

@@ -37,7 +37,7 @@ FLOORS = (
     ("training",),
     ("predictors",),
     ("saliency",),
-    ("evaluation",),
+    ("evaluation", "tracking"),
     ("auditing.clinic", "auditing.conditions", "auditing.leaks", "auditing.looks"),
     ("auditing",),
     ("experiments",),

@@ -39,7 +39,7 @@ from activmask.training.feed.sources import held_splits
 from activmask.training.feed.trained_data import of_seed, own_table
 from activmask.training.replicas.replica import Replica, new_replica
 from activmask.training.replicas.state import restore_state
-from activmask.training.replicas.watcher import Silent, Watcher
+from activmask.training.replicas.watcher import Everyone, Watcher, failures_of_watchers, watchers_of
 from activmask.training.seed_files import finish, notes_on_masks, open_folder
 from activmask.training.together import train_together
 
@@ -67,7 +67,7 @@ def train(
     overwrite: bool = False,
     in_sweep: bool = False,
     caller: Caller | None = None,
-    progress: Watcher | None = None,
+    progress: Watcher | Sequence[Watcher] | None = None,
 ) -> list[SeedResult]:
     """Train a replica for every seed and write one folder each under `out`.
 
@@ -87,7 +87,8 @@ def train(
         overwrite: start anew where there already is a run.
         in_sweep: the sweep that holds the folder above `out` asks for it; nobody else may train there.
         caller: by whose command, for `run.json`; None leaves out when and where, too.
-        progress: is told of every step and epoch.
+        progress: who is told of every step and epoch, one or several, each a `Callback` or whatever else
+            has those three methods. What one raises ends training and is raised here; what was saved resumes.
 
     Raises:
         InUse: another process trains one of the seeds, or a sweep holds `out`.
@@ -105,8 +106,9 @@ def train(
     out = Path(out) if out else Path("runs") / run_name(config)
     world = read_world()
     claims = claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext()
-    with refusals_under(out), claims:
-        return _train(config, seeds, out, world, resume, overwrite, caller, progress or Silent(), held)
+    told = Everyone(watchers_of(progress))
+    with refusals_under(out), claims, failures_of_watchers():
+        return _train(config, seeds, out, world, resume, overwrite, caller, told, held)
 
 
 def _of_arrays(config: RunConfig, held: HeldImages) -> RunConfig:
@@ -132,7 +134,7 @@ def _train(
     resume: bool,
     overwrite: bool,
     caller: Caller | None,
-    told: Watcher,
+    told: Everyone,
     held: HeldImages | None,
 ) -> list[SeedResult]:
     if config.training.sync_batchnorm and world.size == 1:
@@ -151,15 +153,17 @@ def _train(
             for replica in replicas:
                 open_folder(replica, caller)
             _tell(replicas, told)
+            for replica in replicas:
+                told.start(replica)
         train_together(replicas, config.training.epochs, told)
         if not world.writes:
             return []
-        results = {replica.seed: _result(replica) for replica in replicas} | finished
+        results = {replica.seed: _result(replica, told) for replica in replicas} | finished
     return [results[seed] for seed in seeds]
 
 
-def _result(replica: Replica) -> SeedResult:
-    return SeedResult(seed=replica.seed, folder=replica.folder, metrics=finish(replica), trained=True)
+def _result(replica: Replica, told: Everyone) -> SeedResult:
+    return SeedResult(seed=replica.seed, folder=replica.folder, metrics=finish(replica, told), trained=True)
 
 
 def _tell(replicas: Sequence[Replica], progress: Watcher) -> None:

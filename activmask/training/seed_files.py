@@ -24,6 +24,7 @@ from activmask.training.replicas.advance import write_what_follows
 from activmask.training.replicas.epoch import split_scores
 from activmask.training.replicas.patience import why_ended
 from activmask.training.replicas.replica import Replica
+from activmask.training.replicas.watcher import Callback
 
 
 def open_folder(replica: Replica, caller: Caller | None = None) -> None:
@@ -80,7 +81,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
     }
 
 
-def finish(replica: Replica) -> dict[str, Any]:
+def finish(replica: Replica, told: Callback) -> dict[str, Any]:
     """Write what a seed's folder lacks after the last epoch; returns its metrics, which come last."""
     last = replica.next_epoch - 1
     save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.judged), replica.description(last))
@@ -95,6 +96,7 @@ def finish(replica: Replica) -> dict[str, Any]:
         **of_best,
         "last": of_last,
     }
+    told.end(replica, metrics)
     write_json(replica.folder / METRICS_FILE, metrics)
     return metrics
 

@@ -20,7 +20,7 @@ from activmask.training.replicas.epoch import (
 )
 from activmask.training.replicas.patience import epochs_left, has_ended
 from activmask.training.replicas.replica import Replica
-from activmask.training.replicas.watcher import Watcher
+from activmask.training.replicas.watcher import Watcher, tell_saved
 
 SECONDS_AHEAD = 1.0
 """About how long the host leaves the device alone before it reads results."""
@@ -57,6 +57,7 @@ def _train(recordings: Sequence[Recording], epochs: int, progress: Watcher) -> N
                 continue
             if due or is_over(replica, epochs):
                 save(replica)
+                tell_saved(progress, replica)
             tell_if_ended(replica, progress)
         for failure in failures.values():
             if failure:

@@ -16,7 +16,7 @@ from activmask.training.replicas.epoch import epoch_row, train_epoch
 from activmask.training.replicas.patience import has_ended, why_ended
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.state import save_best, save_state
-from activmask.training.replicas.watcher import Watcher
+from activmask.training.replicas.watcher import Watcher, tell_saved
 
 
 def advance(replica: Replica, progress: Watcher) -> None:
@@ -39,6 +39,7 @@ def advance(replica: Replica, progress: Watcher) -> None:
     keep_row(replica, row, is_best=is_best)
     save(replica)
     progress.epoch(replica.seed, row)
+    tell_saved(progress, replica)
     replica.ended = _all_hear(replica, ended=has_ended(replica))
     tell_if_ended(replica, progress)
 

@@ -11,13 +11,13 @@ from time import perf_counter
 import torch
 
 from activmask.ground.errors import TrainingDiverged
-from activmask.models.stacked.alone import live_alone
+from activmask.models.stacked.alone import alone, live_alone
 from activmask.training.graphs.capture import MOST_AHEAD
 from activmask.training.graphs.replay import SECONDS_AHEAD, SECONDS_BETWEEN_SAVES, note_epoch
 from activmask.training.replicas.advance import save
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.state import lay_moments_out
-from activmask.training.replicas.watcher import Watcher
+from activmask.training.replicas.watcher import Watcher, tell_saved
 from activmask.training.stacks.capture import StackedEpoch, launch, record_stacked, unrecorded
 from activmask.training.stacks.first_step import compile_kernels, why_another_step
 from activmask.training.stacks.group import Group, new_group, why_not_grouped
@@ -124,6 +124,8 @@ def _launch_and_collect(epoch: StackedEpoch, clock: _Clock, until: int, progress
         for replica in replicas:
             if replica.seed not in failures and (due or replica.next_epoch >= until):
                 save(replica)
+                with alone(replica.judged):
+                    tell_saved(progress, replica)
         for failure in failures.values():
             raise failure
         clock.saved = perf_counter() if due else clock.saved
