@@ -16,3 +16,10 @@ Code = Annotated[
     ),
 ]
 """None lets no code run."""
+
+
+def code_words(model: str) -> tuple[str | Path, ...]:
+    """What lets the code of a network run, by the network's name; nothing for those that need none."""
+    from activmask.models.own_code import code_of, is_own_code
+
+    return ("--code", code_of(model)[0]) if is_own_code(model) else ()

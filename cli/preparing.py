@@ -48,7 +48,9 @@ def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, obj
     from activmask.training.readiness import refusal
 
     settings = {**before, "data": str(data), **(after or {})}
-    audit = command_line("activmask", "audit", "--data", data, "--model", "net.py:make")
+    audit = command_line(
+        "activmask", "audit", "--data", data, "--model", "net.py:make", "--weights", "net.safetensors"
+    )
     out.print(f"to audit a classifier that you have: {audit}")
     config = make_config(**settings)
     refused = refusal(config)

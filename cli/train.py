@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from .caller import this_caller
+from .code_option import code_words
 from .console import err, failures_as_sentences, others_talk_aside, out, write
 from .run_options import given_settings, with_run_options
 from .shell import command_line
@@ -105,7 +106,7 @@ def train(
         _write_json(results)
         return
     print_results(results, config.training.select)
-    _print_next(results, config.training.select, target)
+    _print_next(results, config, target)
 
 
 def _resolve(
@@ -260,13 +261,14 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
         out.print(f"an older version did not store all last scores of {seed} {', '.join(lacking)}")
 
 
-def _print_next(results: list["SeedResult"], select: "SelectBy", target: Path) -> None:
+def _print_next(results: list["SeedResult"], config: "RunConfig", target: Path) -> None:
     from activmask.runs.selection import RULE
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
-    out.print(f"the best epoch is the {RULE[select]}")
-    out.print(f"next: {command_line('activmask', 'evaluate', target)}", soft_wrap=True)
+    out.print(f"the best epoch is the {RULE[config.training.select]}")
+    evaluate = command_line("activmask", "evaluate", target, *code_words(config.network.model))
+    out.print(f"next: {evaluate}", soft_wrap=True)
 
 
 def _spread(values: list[float], digits: int) -> str:

@@ -58,7 +58,8 @@ QUICK = ("--without", "leaks", "--without", "looks", "--draws", 1)
 def place(tmp_path_factory):
     root = write_folder(tmp_path_factory.mktemp("audit"))
     command = ("prepare-folder", "images", "--masks", "masks", "--labels", "labels.csv", "--out", "own")
-    assert "activmask audit --data own --model net.py:make\n" in told(*command, cwd=root).stdout
+    hint = "activmask audit --data own --model net.py:make --weights net.safetensors\n"
+    assert hint in told(*command, cwd=root).stdout
     (root / "net.py").write_text(NET)
     (root / "reads.py").write_text(READS)
     save_file(ReadsTheCorner().state_dict(), root / "reads.safetensors")

@@ -368,3 +368,12 @@ def test_a_network_that_is_not_wrapped_is_told_how_to_be():
         UsageError, match=r"a Sequential does not say .*am\.find_predictor\(network, images\)"
     ):
         am.attribute(small(), IMAGES, method="contrast")
+
+
+def test_a_function_without_weights_is_judged_as_it_makes_it_and_that_is_said(tmp_path):
+    file = tmp_path / "bare.py"
+    file.write_text(
+        "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 2))\n"
+    )
+    found = find_predictor(f"{file}:make", torch.rand(4, 1, 8, 8))
+    assert any(note.startswith("no weights were given") for note in found.notes)

@@ -124,8 +124,13 @@ def _by_name(
         found = of_network(named.network, images, replace(asked, preprocessing=how), name=what, device=device)
         return replace(found, notes=(*named.notes, *told, *found.notes))
     if colon and after.isidentifier() and not Path(what).exists():
-        made, told = network_of(before, after), []
-        if weights is not None:
+        made = network_of(before, after)
+        if weights is None:
+            # A network that nobody gave its weights looks like any other that has learned nothing.
+            told = [
+                f"no weights were given: it is judged as {what} makes it, untrained unless that loads some"
+            ]
+        else:
             told = load_weights(made, read_weights(Path(weights)), Path(weights), what)
         found = of_network(made, images, asked, name=what, device=device)
         return replace(found, notes=(*told, *found.notes))
