@@ -6,7 +6,7 @@ from pathlib import Path
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
 from activmask.experiments.jobs import Job, progress_of
-from activmask.ground.errors import UsageError
+from activmask.ground.errors import DataError
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.summary import summarise
 from activmask.runs.results import FoundRuns, search_runs
@@ -34,7 +34,7 @@ def comparison(jobs: Sequence[Job], out: Path) -> str:
     """
     try:
         found = search_runs([out])
-    except UsageError:
+    except DataError:
         found = FoundRuns(runs=[])
     experiments = {one.run.folder.name: one for one in summarise(found.runs, found.unreadable).rows}
     rows = [row for job in jobs for row in _rows(job, experiments.get(job.name))]

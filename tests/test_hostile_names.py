@@ -182,8 +182,10 @@ def test_sweep(place, inline_sweeps):
 
 
 def test_a_cell_that_fails(place, inline_sweeps):
+    (place / "bad" / HOSTILE).mkdir(parents=True)
     (place / "bad.toml").write_text(
-        f'[base]\ndata = {json.dumps(HOSTILE)}\n[axes.model]\n"x" = {{ model = "cnn" }}\n', encoding="utf-8"
+        f'[base]\ndata = {json.dumps(f"bad/{HOSTILE}")}\n[axes.model]\n"x" = {{ model = "cnn" }}\n',
+        encoding="utf-8",
     )
     assert "failed twice" in said("sweep", "bad.toml", "--seeds", 1, cwd=place, code=4)
 

@@ -37,6 +37,8 @@ REQUIRED = {
     "plant": ["nowhere", "--shortcut", "tag", "--class", "1", "--share", "0.5"],
 }
 """What else a command needs; nothing comes of it, as what it names is not there, or is a file."""
+WITH = {"--track-images": ["--track", "tensorboard"]}
+"""What an option needs beside it."""
 HOSTILE = ["-1", "1e20", "-1e300", "inf", "nan", str(2**63), "9" * 5000]
 WRITTEN_OTHERWISE = ["١٢", " 1 ", "1_000", "", "1,5", "²"]
 
@@ -93,7 +95,7 @@ def test_the_walk_finds_the_options():
 
 @pytest.mark.parametrize("option", numeric())
 def test_every_option_that_takes_a_number_names_its_range(option, tmp_path):
-    given = *REQUIRED.get(option.command, []), f"{option.flag}={FAR[option.kind]}"
+    given = *REQUIRED.get(option.command, []), *WITH.get(option.flag, []), f"{option.flag}={FAR[option.kind]}"
     shown = told(option.command, *given, cwd=tmp_path, code=2)
     ends = re.search(r"it must be (from -?[0-9][0-9.,e+]* to [0-9][0-9.,e+]*)[;.]", words(shown.stderr))
     assert ends, shown.stderr
@@ -105,7 +107,7 @@ def test_every_option_that_takes_a_number_names_its_range(option, tmp_path):
 @pytest.mark.parametrize("option", numeric())
 def test_no_number_ends_in_a_traceback(option, tmp_path):
     for text in (*HOSTILE, *WRITTEN_OTHERWISE):
-        given = *REQUIRED.get(option.command, []), f"{option.flag}={text}"
+        given = *REQUIRED.get(option.command, []), *WITH.get(option.flag, []), f"{option.flag}={text}"
         with chdir(tmp_path):
             ended = CliRunner().invoke(app, [option.command, *given])
         assert isinstance(ended.exception, SystemExit | None), text

@@ -1,6 +1,7 @@
 """Names of files that data sets of like names must not share."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from chart_runs import chart_run, measured
@@ -48,7 +49,7 @@ def test_data_sets_of_like_names_keep_all_their_files(tmp_path, monkeypatch):
         write_run(tmp_path / f"act-{number}", {0: 0.6}, data=f"data/{name}", actdiff=10.0)
     audit = dict.fromkeys(("full", "background shuffled", "ROI shuffled"), (0.5,))
     some = [measured(run, inside=(0.3,), audit=audit) for run in find_runs([tmp_path])]
-    gathered = gather(some)
+    gathered = gather(some, now=datetime(2026, 3, 1, tzinfo=UTC))
     tables = [table for part in gathered.page.parts for table in part.tables]
     figures = [figure for part in gathered.page.parts for figure in part.figures]
     for shown, of_each in ((tables, 5), (figures, 4)):

@@ -10,7 +10,7 @@ import pytest
 from in_process import told
 from summary_runs import write_run
 
-from activmask.ground.errors import CheckpointError, UsageError
+from activmask.ground.errors import CheckpointError, DataError
 from activmask.runs.folder import CHECKPOINT_FILES
 from activmask.runs.making import make_config
 from activmask.runs.results import find_runs, search_runs
@@ -156,7 +156,7 @@ def test_linked_runs_are_found_once_and_circles_end(tmp_path):
 
 def test_what_is_no_folder_of_runs_is_a_sentence(tmp_path):
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(UsageError, match="is a file, not a folder"):
+    with pytest.raises(DataError, match="is a file, not a folder"):
         find_runs([tmp_path / "notes.txt"])
 
 

@@ -1,4 +1,4 @@
-"""What two folders hold, but for what no two runs share: how long they took, and where they lay."""
+"""What two folders hold, but for what no two runs share: how long they took, when, and where they lay."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-LASTING = ("seconds", "images_per_second", "data_path")
+LASTING = ("seconds", "images_per_second", "data_path", "sittings")
 """Keys of JSON, and columns of tables, that two runs of one command may have of their own."""
 SEAL = "sha256"
 """What a file's own digest stands under in its header; it covers the seconds too, and readers check it."""

@@ -68,21 +68,25 @@ class Reader(data.Dataset[Pixels | ActivmaskError]):
     def __getitem__(self, request: BatchRequest) -> Pixels | ActivmaskError:
         """The batch, or what is wrong with the user's files: raised, it would lose its sentence."""
         try:
-            samples = self._samples(request)
+            samples = self._read(request.rows, training=request.training, given=request.given)
         except ActivmaskError as error:
             return error
         return samples.images.contiguous(), samples.masks.contiguous()
 
-    def _samples(self, request: BatchRequest) -> Samples:
-        if request.given:
+    def _read(self, rows: list[int], *, training: bool, given: bool) -> Samples:
+        if given:
             assert self.given is not None
-            return self.given._samples(request._replace(given=False))
-        table = self.train_table if request.training else self.seen_table
-        loaded = load_samples(table, request.rows)
+            return self.given.samples(rows, training=training)
+        return self.samples(rows, training=training)
+
+    def samples(self, rows: list[int], *, training: bool) -> Samples:
+        """Some rows of the table as training or evaluation sees them; raises what is wrong with the files."""
+        table = self.train_table if training else self.seen_table
+        loaded = load_samples(table, rows)
         stored = with_run_masks(loaded, self.view, self.objectives, str(table.root))
-        if request.training:
-            moves = None if self.moves is None else self.moves[request.rows]
-            return with_kept_masks(stored, self.view, self.kept[request.rows], moves)
+        if training:
+            moves = None if self.moves is None else self.moves[rows]
+            return with_kept_masks(stored, self.view, self.kept[rows], moves)
         return as_judged(stored, self.view, self.objectives)
 
 
