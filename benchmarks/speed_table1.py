@@ -36,7 +36,7 @@ def _whole_table(precision: str, target: float, effort: Effort) -> Figure:
         cells = grid_cells(grid, keep=A_FEW if effort.quick else {}, settings=settings)
         timed = {cell.title: _timed(changed(cell.config, epochs=epochs), seeds) for cell in cells}
     parts = ", ".join(
-        f"{title} {clock.whole():.1f} (start {clock.start:.1f}, {clock.measured} epochs)"
+        f"{title} {clock.whole():.1f} (start {clock.ready:.1f}, {clock.measured} epochs)"
         for title, clock in timed.items()
     )
     return Figure(
@@ -74,7 +74,7 @@ class _Clock(Silent):
             raise _Enough
 
     @property
-    def start(self) -> float:
+    def ready(self) -> float:
         """Seconds until the second epoch of all seeds was over, drawing of the data included."""
         return self._marks[0][1]
 

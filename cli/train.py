@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from activmask.ground.limits import NUMBERS
+
 from .caller import this_caller
 from .code_option import code_words
 from .console import err, failures_as_sentences, others_talk_aside, out, write
+from .ranges import number
 from .run_options import given_settings, with_run_options
 from .shell import command_line
 from .tables import print_table, result_table
@@ -60,8 +63,8 @@ def train(
     ] = None,
     track_images: Annotated[
         int,
-        typer.Option(
-            min=0,
+        number(
+            NUMBERS,
             help="Every how many epochs it gets pictures of saliency; 0 is never.",
             rich_help_panel=_RUN,
         ),

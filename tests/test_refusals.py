@@ -136,7 +136,7 @@ def test_names_that_cannot_be_and_files_in_the_way_are_sentences(crosses, tmp_pa
         ),
         (("train", *QUICK, "--data", crosses, "--out", long), "(File name too long); choose a shorter name"),
         (("sweep", "table1", "--out", "file"), "file cannot be made (File exists); move what is in the way"),
-        (("sweep", "figure5", "--out", "file/in"), "file/in cannot be made (Not a directory)"),
+        (("sweep", "table1", "--out", "file/in"), "file/in cannot be made (Not a directory)"),
         (("sweep", "table1", "--out", long), "(File name too long); choose a shorter name"),
         (("make-synthetic", "--n", 4, "--valid", 4, "--test", 4, "--out", long), "(File name too long)"),
         (("make-synthetic", "--n", 4, "--valid", 4, "--test", 4, "--out", "file/x"), "(Not a directory)"),
