@@ -30,7 +30,7 @@ def test_every_row_and_channel_is_in_one_part(rows, channels):
 @pytest.fixture
 def refusal(monkeypatch):
     """As on a device whose Triton refuses, the refusal forgotten afterwards."""
-    state = forms._Refusal()
+    state = forms._refusal.__wrapped__()
     monkeypatch.setattr(forms, "_refusal", lambda: state)
     monkeypatch.setattr(forms, "takes", lambda *_: True)
     return state

@@ -190,7 +190,7 @@ def test_a_quick_form_has_as_many_epochs_as_fit(tmp_path, monkeypatch, seconds, 
     told("make-synthetic", "--n", 4, "--valid", 4, "--test", 4, "--out", "crosses", cwd=tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    def operations(config, *_):
+    def operations(config, **_):
         narrow = 1 / 80 if config.network.width == 16 else 1
         return seconds * narrow * cost.PER_SECOND / 4
 

@@ -8,7 +8,7 @@ import torch
 from activmask.auditing.material import SITE, Material
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.planting.planting import told_class
-from activmask.data.recipe import class_names, told_name
+from activmask.data.recipe import called_classes, told_name
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY
 from activmask.data.splits import SPLITS
@@ -29,7 +29,7 @@ def material_of_folder(root: Path) -> Material:
     """
     dataset = read_dataset(root)
     samples = load_samples(dataset, range(len(dataset)))
-    classes = class_names(dataset) or _numbers(int(dataset.labels.max()) + 1)
+    classes = called_classes(dataset)
     return Material(
         samples=samples,
         class_names=classes,
@@ -80,7 +80,7 @@ def material_of_checkpoint(
     dataset = None if place == IN_MEMORY else read_dataset(Path(place))
     return Material(
         samples=samples,
-        class_names=checkpoint.class_names or _numbers(checkpoint.classes),
+        class_names=checkpoint.class_names or tuple(map(str, range(checkpoint.classes))),
         columns={} if dataset is None else _columns(dataset, samples),
         splits=tuple(name for name in SPLITS if name in parts for _ in range(len(parts[name]))),
         source=place,
@@ -118,7 +118,3 @@ def _columns(dataset: Dataset, samples: Samples) -> dict[str, tuple[str, ...]]:
     rows = [row[name] for name in samples.names]
     sites = {SITE: samples.sites} if any(samples.sites) else {}
     return {**sites, **{name: tuple(values[k] for k in rows) for name, values in dataset.columns.items()}}
-
-
-def _numbers(classes: int) -> tuple[str, ...]:
-    return tuple(map(str, range(classes)))

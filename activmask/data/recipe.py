@@ -130,6 +130,15 @@ def class_names(dataset: Dataset) -> tuple[str, ...]:
     return names
 
 
+def called_classes(dataset: Dataset) -> tuple[str, ...]:
+    """What to call classes 0, 1, ...: by their names, or by their numbers where the card gives none.
+
+    Raises:
+        DataError: the card contradicts the table or itself.
+    """
+    return class_names(dataset) or tuple(map(str, range(int(dataset.labels.max()) + 1)))
+
+
 def card_class_names(card: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     """The names that a card gives to classes 0, 1, ..., whether by {name: number} or {number: name}.
 

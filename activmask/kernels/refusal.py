@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -19,6 +19,8 @@ class Refusal:
     notes: logging.Logger
     """Where its failure is told, once."""
     happened: bool = False
+    agreed: set[object] = field(default_factory=set)
+    """Devices, or sizes and what is asked of them, of which its results were found equal to torch's."""
 
 
 def unless_refused(ours: Callable[[], Result], plain: Callable[[], Result], refusal: Refusal) -> Result:

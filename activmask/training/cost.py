@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from activmask.data.dataset import load_samples, read_dataset
+from activmask.data.dataset import read_dataset
 from activmask.models import find_model
 from activmask.models.output import ModelOutput
 from activmask.objectives.chosen import needs
 from activmask.runs.description import RunConfig, changed
-from activmask.training.feed.sources import split_rows
+from activmask.training.feed.sources import network_shape, split_rows
 
 PER_SECOND = 100e9
 """Operations that two CPU cores with AVX-512 do in a second in these networks: a ruler, not a promise."""
@@ -45,20 +45,16 @@ def quick_form(config: RunConfig, seed: int = 0) -> Quick:
         DataError: the data set is missing or broken, or cannot be split as asked.
     """
     dataset = read_dataset(Path(config.source.data))
-    image = (
-        load_samples(dataset, [0]).images.shape[1],
-        config.view.image_size or dataset.width,
-        1 + int(dataset.labels.max()),
-    )
+    shape = network_shape(dataset, config.view)
     images = len(split_rows(config.source, dataset, seed)["train"])
-    usual = image_operations(config, *image) * images / PER_SECOND
+    usual = image_operations(config, **shape) * images / PER_SECOND
     whole = usual * config.training.epochs
     if whole <= QUICK_SECONDS:
         return Quick(settings={}, seconds=whole)
     narrow = config.network.width > QUICK_WIDTH and find_model(config.network.model).any_width
     if narrow and usual * _FEW_EPOCHS > QUICK_SECONDS:
         width = {"width": QUICK_WIDTH}
-        epoch = image_operations(changed(config, **width), *image) * images / PER_SECOND
+        epoch = image_operations(changed(config, **width), **shape) * images / PER_SECOND
         return Quick(settings={"epochs": _epochs(config, epoch), **width}, seconds=whole)
     return Quick(settings={"epochs": _epochs(config, usual)}, seconds=whole)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from activmask.data.dataset import Dataset, load_samples, read_dataset
+from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import ActivmaskError, DataError
 from activmask.machine.world import ALONE
 from activmask.runs.description import RunConfig
-from activmask.training.feed.sources import check_scale, check_split, split_rows
+from activmask.training.feed.sources import check_scale, check_split, network_shape, split_rows
 from activmask.training.replicas.batch_sizes import batch_sizes
 from activmask.training.replicas.replica import new_replica, tried_out
 
@@ -81,12 +81,5 @@ def _check_splits(config: RunConfig, dataset: Dataset, seed: int) -> int:
 
 def _try_networks(config: RunConfig, dataset: Dataset, seed: int, images: int) -> None:
     """Refuse networks that do not fit the images, or batches that they cannot learn from."""
-    channels = load_samples(dataset, [0]).images.shape[1]
-    learners, _ = tried_out(
-        config,
-        seed,
-        channels=channels,
-        classes=1 + int(dataset.labels.max()),
-        size=config.view.image_size or dataset.width,
-    )
+    learners, _ = tried_out(config, seed, **network_shape(dataset, config.view))
     batch_sizes(images, config.training.batch_size, learners, ALONE)

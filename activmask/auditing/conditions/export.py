@@ -25,7 +25,7 @@ from activmask.data.file_names import safe_name
 from activmask.data.files.images import to_stored
 from activmask.data.files.png import encode_binary_png, encode_png
 from activmask.data.files.tables import format_table
-from activmask.data.recipe import class_names
+from activmask.data.recipe import called_classes
 from activmask.data.samples import Samples, as_picture
 from activmask.data.settings import View
 from activmask.data.view import with_dilated_masks
@@ -95,7 +95,7 @@ def export(
         rows, chosen = _rows(dataset, split)
         samples = with_dilated_masks(load_samples(dataset, rows), replace(View(), mask_blur=mask_blur))
         part = taking_part(samples, seed)
-        names = class_names(dataset) or tuple(map(str, range(int(dataset.labels.max()) + 1)))
+        names = called_classes(dataset)
         if reason := why_no_audit(samples, part, len(names)):
             raise DataError(f"the images of {PATH} cannot be audited: {reason}", path=data)
         those = those_of(samples, part, draws=draws, seed=seed)

@@ -31,7 +31,7 @@ from activmask.data.planting.planting import (
 from activmask.data.planting.preview import Pairs
 from activmask.data.planting.shares import Dose, choose, doses
 from activmask.data.planting.whole import WHOLE
-from activmask.data.recipe import class_names
+from activmask.data.recipe import called_classes
 from activmask.data.settings import Source, View
 from activmask.data.splits import SPLITS, split_indices
 from activmask.data.writer import Record, Summary, write_dataset
@@ -126,7 +126,7 @@ def plant(
     _check_apart(data, out)
     dataset = read_dataset(data)
     _check_unplanted(dataset)
-    classes = class_names(dataset) or tuple(map(str, range(int(dataset.labels.max()) + 1)))
+    classes = called_classes(dataset)
     number = class_number(planting.of_class, classes)
     splits = _splits(dataset, planting)
     rows = tuple(sorted(splits))

@@ -5,7 +5,6 @@ Shapes: N numbers of P parts, R seeds, K blocks.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
 
@@ -29,17 +28,9 @@ MOST_APART = 1e-5
 """Between two forms, of the largest number: far above rounding, far below any mistake."""
 
 
-@dataclass
-class _Refusal(Refusal):
-    form: str = "Triton's Adam"
-    notes: logging.Logger = NOTES
-    agreed: set[torch.device] = field(default_factory=set)
-    """Devices on which its numbers were found equal to torch's."""
-
-
 @cache
-def _refusal() -> _Refusal:
-    return _Refusal()
+def _refusal() -> Refusal:
+    return Refusal("Triton's Adam", NOTES)
 
 
 def adam(

@@ -5,7 +5,6 @@ Arguments and results are those of the operators.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any
@@ -26,17 +25,9 @@ _MOST_ELEMENTS = 2**31 - 1
 Four = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-@dataclass
-class _Refusal(Refusal):
-    form: str = "Triton's batch normalisation"
-    notes: logging.Logger = NOTES
-    agreed: set[object] = field(default_factory=set)
-    """Sizes, and what is asked of them, of which its results were found equal to torch's."""
-
-
 @cache
-def _refusal() -> _Refusal:
-    return _Refusal()
+def _refusal() -> Refusal:
+    return Refusal("Triton's batch normalisation", NOTES)
 
 
 def forward(

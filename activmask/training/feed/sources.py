@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from activmask.data.arrays import HeldImages
-from activmask.data.dataset import Dataset, read_dataset
+from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.samples import Samples
 from activmask.data.settings import ARRAYS, IN_MEMORY, Source, View, split_seed
 from activmask.data.splits import split_indices
@@ -79,6 +79,19 @@ def held_splits(
     )
     chosen = {name: samples.subset(of_split.tolist()) for name, of_split in rows.items()}
     return _checked(chosen, view, objectives, ARRAYS)
+
+
+def network_shape(dataset: Dataset, view: View) -> dict[str, int]:
+    """What a network for a data set is built for: `channels` and `size` in px of its images, `classes`.
+
+    Raises:
+        DataError: its first image cannot be read.
+    """
+    return {
+        "channels": load_samples(dataset, [0]).images.shape[1],
+        "classes": 1 + int(dataset.labels.max()),
+        "size": view.image_size or dataset.width,
+    }
 
 
 def split_rows(source: Source, dataset: Dataset, seed: int) -> dict[str, np.ndarray]:
