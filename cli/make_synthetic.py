@@ -95,10 +95,10 @@ def make_synthetic(
         )
         with counting("drawing images") as progress:
             summary, distinct = make(spec, folder, overwrite=overwrite, progress=progress)
-        step = next_step(folder, {"model": "resnet18", "actdiff": 10})
-    with talk_aside(as_json):
-        _print_summary(summary, distinct, folder)
-        print_next(step)
+        with talk_aside(as_json):
+            _print_summary(summary, distinct, folder)
+            step = next_step(folder, {"model": "resnet18", "actdiff": 10})
+            print_next(step)
     if as_json:
         write_object({**written_json(summary), "different": distinct, "next": step.to_json()})
 

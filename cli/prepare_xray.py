@@ -195,11 +195,11 @@ def prepare_xray(
             )
         # Of one site alone nothing can correlate with the class, which is the preset's split.
         alone = len({site for site, _ in summary.cells}) == 1
-        step = next_step(data, {"preset": "xray"}, {"split_policy": "subject"} if alone else {})
-    with talk_aside(as_json):
-        _print_eligible(summary.eligible)
-        _print_summary(summary, data, intensity)
-        print_next(step)
+        with talk_aside(as_json):
+            _print_eligible(summary.eligible)
+            _print_summary(summary, data, intensity)
+            step = next_step(data, {"preset": "xray"}, {"split_policy": "subject"} if alone else {})
+            print_next(step)
     if as_json:
         write_object({**_object(summary), "next": step.to_json()})
 
