@@ -1,7 +1,7 @@
 """`activmask report`: one page that shows what a set of runs says."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,12 +10,16 @@ from activmask.runs.description import Device
 
 from .code_option import Code
 from .console import err, failures_as_sentences, others_talk_aside, out
+from .one_object import AsJson, talk_aside, write_object
 from .progress import counting
 from .shell import command_line
 from .train_words import train_command
 from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from activmask.runs.results import Run
     from activmask.runs.seed_folders import Unreadable
 
 
@@ -52,6 +56,7 @@ def report(
     ] = False,
     skip_unreadable: SkipUnreadable = False,
     code: Code = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a page with the tables, curves, audits and saliency maps of runs, beside the paper's.
 
@@ -82,13 +87,26 @@ def report(
                 lost=lost.append,
                 progress=progress,
             )
-    out.print(page)
+    if as_json:
+        write_object(_object(page, found.runs, [*found.unreadable, *lost]))
+    else:
+        out.print(page)
     with failures_as_sentences():
         tell_unreadable(lost, found.seeds, skip=skip_unreadable)
     if open_it:
-        _open(page)
+        with talk_aside(as_json):
+            _open(page)
     else:
         err.print(f"open it in a browser: {real(page).as_uri()} (--open does so next time)")
+
+
+def _object(page: Path, runs: "Sequence[Run]", unreadable: "Sequence[Unreadable]") -> dict[str, Any]:
+    return {
+        "page": str(page),
+        "uri": real(page).as_uri(),
+        "runs": [{"folder": str(run.folder), "seeds": list(run.seeds)} for run in runs],
+        "unreadable": [{"folder": str(one.folder), "why": one.why} for one in unreadable],
+    }
 
 
 def _command(

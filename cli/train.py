@@ -138,13 +138,13 @@ def _rehearse(config: "RunConfig", seeds: tuple[int, ...]) -> None:
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
     from activmask.ground.errors import UsageError
     from activmask.ground.folder_names import check_folder_name
-    from activmask.runs.names import run_name
+    from activmask.runs.usual_folder import RUNS, usual_folder
 
     if name is not None and folder:
         raise UsageError("--name and --out both say where the run goes; give one of them")
     if name is not None:
         check_folder_name(name, "--name", "use --out for a path")
-    return folder or Path("runs") / (name or run_name(config))
+    return folder or (RUNS / name if name else usual_folder(config))
 
 
 def _check_flags(resume: bool, overwrite: bool, dry_run: bool, as_json: bool) -> None:

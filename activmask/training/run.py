@@ -32,8 +32,8 @@ from activmask.runs.folder import (
 )
 from activmask.runs.identity import built_from, changed_files, changed_settings, changes_in_words
 from activmask.runs.manifest import read_entries
-from activmask.runs.names import run_name
 from activmask.runs.sittings import Caller
+from activmask.runs.usual_folder import usual_folder
 from activmask.training.feed.origin import absolute, origin_of_arrays
 from activmask.training.feed.sources import held_splits
 from activmask.training.feed.trained_data import of_seed, own_table
@@ -103,7 +103,7 @@ def train(
     held = None if data is None else held_images(data)
     if held is not None:
         config = _of_arrays(config, held)
-    out = Path(out) if out else Path("runs") / run_name(config)
+    out = Path(out) if out else usual_folder(config)
     world = read_world()
     claims = claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext()
     told = Everyone(watchers_of(progress))

@@ -123,6 +123,10 @@ class Replica:
         )
 
 
+Networks = Callable[..., tuple[Learners, tuple[str, ...]]]
+"""Makes the networks of a run, as `tried_out` does and of the same arguments."""
+
+
 def class_count(splits: Mapping[str, AnySamples]) -> int:
     """The number of classes that labels 0, 1, ... speak of."""
     return 1 + max(int(samples.labels.max()) for samples in splits.values())
@@ -137,6 +141,7 @@ def new_replica(
     *,
     written: Sequence[Entry] = (),
     held: HeldImages | None = None,
+    networks: Networks | None = None,
 ) -> Replica:
     """Draw one seed's data and initial weights, the same in every process of the world.
 
@@ -148,6 +153,7 @@ def new_replica(
         world: the processes that train it together.
         written: the splits as an interrupted run wrote them down; none draws them.
         held: the images, where the caller has them in memory.
+        networks: makes its networks; left out, `tried_out`.
 
     Raises:
         DataError: the data set is missing, broken or cannot be split as asked.
@@ -159,17 +165,19 @@ def new_replica(
     check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
     classes = class_count(seen)
-    learners, fitted = tried_out(config, seed, channels=channels, classes=classes, size=size)
+    learners, fitted = (networks or tried_out)(config, seed, channels=channels, classes=classes, size=size)
     model, second = learners.model, learners.discriminator
     synced = config.training.sync_batchnorm
     sizes, merged = batch_sizes(len(train), config.training.batch_size, learners, world, synced=synced)
     if synced and sync_batch_norm(model) == 0:
         raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
-    model = _placed(model, device)
+    # What has no values has no place either.
+    if learners.with_values is None:
+        model = _placed(model, device)
+        second = None if second is None else second.to(device)
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
     if needs(config.objectives).second_derivative and device.type == "cuda":
         prepare_double_backward(model)
-    second = None if second is None else second.to(device)
     how, labels, data = config.optimisation, train.labels, config.source.data
     return Replica(
         config=config,
