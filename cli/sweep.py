@@ -77,7 +77,7 @@ def sweep(
         bool,
         typer.Option(
             "--quick",
-            help="The grid's form for small machines, such as that of the study: narrow networks, few epochs.",
+            help="The grid's form for small machines, where it has one: narrow networks, few epochs.",
             rich_help_panel=_GRID,
         ),
     ] = False,
@@ -208,8 +208,13 @@ def _quick(grid: "Grid", settings: dict[str, Any]) -> tuple["Grid", dict[str, An
     from activmask.ground.errors import UsageError
 
     if grid.quick is None:
-        raise UsageError(f"{grid.name} has no quick form; leave --quick out, or take fewer --epochs and --seeds")
-    return replace(grid, name=f"{grid.name}-quick", seeds=grid.quick.seeds), {**grid.quick.settings, **settings}
+        raise UsageError(
+            f"{grid.name} has no quick form; leave --quick out, or take fewer --epochs and --seeds"
+        )
+    return replace(grid, name=f"{grid.name}-quick", seeds=grid.quick.seeds), {
+        **grid.quick.settings,
+        **settings,
+    }
 
 
 def _say(note: str) -> None:

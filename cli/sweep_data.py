@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def with_data(grid: "Grid", asked: str | None) -> tuple["Grid", list[str]]:
     """The values of a grid's axis `data` that are asked for, such as `liver=/data/liver,cardiac`.
 
-    A set that the grid makes of a folder of the user's is taken where that folder is given, or the set made of
-    it is there already.
+    A set that the grid makes of a folder of the user's is taken where that folder is given, or where the set
+    made of it is there already.
 
     Returns:
         The grid with the folders that were given, its missing sets made, and the labels that were asked for.
@@ -65,6 +65,6 @@ def _make(grid: "Grid", label: str, source: Path | None) -> None:
         made = make_set(recipe, place, source, progress=progress)
     carry = ", ".join(f"{one.split} {sum(one.planted)} of {sum(one.images)}" for one in made.doses)
     err.print(
-        f"made {label} in {place}: {made.written.images} images, and on some of them a {recipe.planting.shortcut} "
-        f"as a sign of {made.classes[made.number]} ({carry})"
+        f"made {label} in {place}: {made.written.images} images, on some of them a "
+        f"{recipe.planting.shortcut} as a sign of {made.classes[made.number]} ({carry})"
     )

@@ -23,7 +23,9 @@ _ENLARGED, _FRAME = 2, 8
 """Each of the 8 x 8 scanned pixels becomes 2 x 2 px, inside an empty frame of 8 px."""
 
 
-def write_digit_scans(out: Path, *, train: int = 90, valid: int = 42, test: int = 42, seed: int = 0) -> Summary:
+def write_digit_scans(
+    out: Path, *, train: int = 90, valid: int = 42, test: int = 42, seed: int = 0
+) -> Summary:
     """Write the scans, bright ink on black; the same numbers and seed give the same bytes.
 
     Nobody knows who wrote them, so every image is its own subject, and one hand may be in several splits.

@@ -197,7 +197,9 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
         base=_expect(table.get("base", {}), dict, where, "base"),
         axes=axes,
         exclude=tuple(_exclusion(entry, axes, where) for entry in exclude),
-        several={axis: {one: tuple(found) for one, found in values.items()} for axis, values in several.items()},
+        several={
+            axis: {one: tuple(found) for one, found in values.items()} for axis, values in several.items()
+        },
         quick=read_quick(_expect(table.get("quick", {}), dict, where, "quick"), seeds, where),
         sets=_of_data(_expect(table.get("sets", {}), dict, where, "sets"), axes, where),
         open=tuple(_expect(table.get("open", []), list, where, "open")),

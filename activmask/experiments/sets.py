@@ -7,9 +7,9 @@ A grid says so beside the axis whose values name their folders:
     train = 90
     plant = { shortcut = "tag", of_class = "8", share = 0.95, valid_share = 0.95 }
 
-`of` is `crosses` (the synthetic benchmark's, without its box), `digits` (scikit-learn's scans) or `msd` (a task
-of the Medical Segmentation Decathlon, whose folder the user has); further keys are settings of what makes
-these, `plant` those of `Planting`.
+`of` is `crosses` (the synthetic benchmark's, without its box), `digits` (scikit-learn's scans) or `msd` (a
+task of the Medical Segmentation Decathlon, whose folder the user has); further keys are settings of what
+makes these, `plant` those of `Planting`.
 """
 
 from collections.abc import Callable, Mapping
@@ -79,7 +79,9 @@ def read_sets(table: Mapping[str, Any], where: str) -> dict[str, SetRecipe]:
 def _recipe(label: str, entry: dict[str, Any], where: str) -> SetRecipe:
     of, planted = entry.pop("of", ""), entry.pop("plant", {})
     if of not in MAKERS:
-        raise UsageError(f"sets.{label}: images are of {nearest(str(of), MAKERS)}", path=where, found=repr(of))
+        raise UsageError(
+            f"sets.{label}: images are of {nearest(str(of), MAKERS)}", path=where, found=repr(of)
+        )
     known = [one.name for one in fields(Planting)]
     for name in planted:
         if name not in known:

@@ -43,7 +43,9 @@ def _one(label: str, settings: Settings, where: str) -> dict[str, dict[str, Any]
     [name] = lists
     found = {f"{label} {_text(value)}": {**settings, name: value} for value in settings[name]}
     if not found or len(found) < len(settings[name]):
-        raise UsageError(f"{label}: the list of {name} must name each value once, and at least one", path=where)
+        raise UsageError(
+            f"{label}: the list of {name} must name each value once, and at least one", path=where
+        )
     return found
 
 
