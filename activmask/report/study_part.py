@@ -22,8 +22,8 @@ OF_STUDY = "study"
 
 _HOW_TO_READ = (
     "The networks with masks at random places or of other images are controls: their masks are as large, "
-    "and say nothing. Networks of one seed share its images. So a seed of a data set is one observation where "
-    "masks are compared, and for the correlations seeds and ways to train are drawn, not networks."
+    "and say nothing. Networks of one seed share its images. So a seed of a data set is one observation "
+    "where masks are compared, and for the correlations seeds and ways to train are drawn, not networks."
 )
 
 

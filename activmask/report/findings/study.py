@@ -188,6 +188,6 @@ def _modelled(found: Mixed | str) -> str:
     open_ = ", which leaves open whether it changes at all" if found.low <= 0 <= found.high else ""
     return (
         f"In a mixed model of {count(found.networks, 'network')} ({held} held fixed; {_ways(found.arms)}, "
-        f"and seeds within data sets, as random effects) the test AUC changes by {slope} (95 % interval {low} "
-        f"to {high}) for each {STEP:g} more of the attribution beyond chance{open_}.{bound}"
+        f"and seeds within data sets, as random effects) the test AUC changes by {slope} (95 % interval "
+        f"{low} to {high}) for each {STEP:g} more of the attribution beyond chance{open_}.{bound}"
     )
