@@ -125,8 +125,8 @@ def _fitted(score: np.ndarray, fixed: np.ndarray, crossed: Mapping[str, np.ndarr
     names = [[[f"{name} {k}" for k in range(columns.shape[1])]] for name, columns in crossed.items()]
     variances = VCSpec(list(crossed), names, [[columns] for columns in crossed.values()])
     model = MixedLM(score, fixed, groups=np.zeros(len(score)), exog_vc=variances)
-    # Its warnings are of what is told here in its own words: no convergence, or a variance at its bound. There
-    # the usual methods, which follow gradients, often stop early and say so; Powell's (1964) needs none.
+    # Its warnings are of what is told here in its own words: no convergence, or a variance at its bound,
+    # where methods that follow gradients often stop early; Powell's (1964) needs none.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
