@@ -28,6 +28,15 @@ def report(
         list[Path], typer.Argument(help="Run folders, or folders that hold runs at any depth.")
     ],
     *,
+    groups: Annotated[
+        str,
+        typer.Option(
+            help="Score each group of test images too: those of a class with one site, shortcut (planted or "
+            "not), or value of a column of the data set.",
+            rich_help_panel="Data",
+            show_default="what each run said, else a planted shortcut",
+        ),
+    ] = "",
     device: Annotated[
         Device, typer.Option(help="Where networks are evaluated.", rich_help_panel="Machine")
     ] = "auto",
@@ -77,9 +86,10 @@ def report(
             page = write_report(
                 found.runs,
                 folder,
+                groups=groups,
                 device=choose_device(device),
                 overwrite=overwrite,
-                command=_command(places, folder, title, device, skip_unreadable, code or []),
+                command=_command(places, folder, title, groups, device, skip_unreadable, code or []),
                 command_of=lambda run: train_command(run, run.folder.with_name(f"{run.folder.name}-again")),
                 title=title,
                 code=code or (),
@@ -110,9 +120,16 @@ def _object(page: Path, runs: "Sequence[Run]", unreadable: "Sequence[Unreadable]
 
 
 def _command(
-    places: list[Path], folder: Path, title: str, device: str, skip_unreadable: bool, code: list[Path]
+    places: list[Path],
+    folder: Path,
+    title: str,
+    groups: str,
+    device: str,
+    skip_unreadable: bool,
+    code: list[Path],
 ) -> str:
     where = ["--title", title] if title else []
+    where += ["--groups", groups] if groups else []
     where += ["--device", device] if device != "auto" else []
     where += ["--skip-unreadable"] if skip_unreadable else []
     where += [str(word) for file in code for word in ("--code", file)]

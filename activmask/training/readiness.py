@@ -10,6 +10,7 @@ from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import ActivmaskError, DataError
 from activmask.machine.world import ALONE
 from activmask.runs.description import RunConfig
+from activmask.training.feed.group_feed import refuse_training_groups
 from activmask.training.feed.sources import check_scale, check_split, network_shape, split_rows
 from activmask.training.replicas.batch_sizes import batch_sizes
 from activmask.training.replicas.outline import outlined
@@ -77,6 +78,7 @@ def _check_splits(config: RunConfig, dataset: Dataset, seed: int) -> int:
     """Refuse splits that cannot be used; how many images training would have (raises DataError)."""
     labels, masks = torch.from_numpy(dataset.labels), torch.tensor([*map(bool, dataset.mask_file_names)])
     found = split_rows(config.source, dataset, seed)
+    refuse_training_groups(config, dataset, found["train"])
     for name, rows in found.items():
         check_split(
             name,
