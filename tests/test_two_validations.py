@@ -52,7 +52,7 @@ def shares(labels: np.ndarray, sites: tuple[str, ...], rows: np.ndarray) -> dict
     return {kind: kinds.count(kind) / len(kinds) for kind in set(kinds)}
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     policy=st.sampled_from(["given", "subject", "site-correlated"]),
     seed=st.integers(0, 2**31),
@@ -173,6 +173,7 @@ def test_the_benchmark_in_memory_is_held_out_with_its_box_as_in_training():
     assert splits[IID].labels.bincount().tolist() == [50, 50]
 
 
+@pytest.mark.process
 def test_either_split_chooses_and_what_the_other_would_have_is_kept(runs, crosses, tmp_path):
     valid, iid = (read_metrics(runs / on / "seed-0") for on in ("valid", IID))
     assert valid is not None
@@ -206,6 +207,7 @@ def test_either_split_chooses_and_what_the_other_would_have_is_kept(runs, crosse
         assert torch.equal(tensor, files[IID, "best"][name])
 
 
+@pytest.mark.process
 def test_a_run_killed_in_its_last_epoch_goes_on_to_the_same_bits(runs, crosses, tmp_path, monkeypatch):
     config = small(crosses, **TWO)
 
@@ -228,6 +230,7 @@ def test_a_run_killed_in_its_last_epoch_goes_on_to_the_same_bits(runs, crosses, 
     assert not (tmp_path / "run/seed-0" / OTHER_FILE).exists()
 
 
+@pytest.mark.process
 def test_evaluations_tell_which_validation_chose_and_judge_on_either(runs, tmp_path):
     [other] = find_checkpoints(runs / "valid", "other")
     found = evaluate_checkpoint(other, split=IID)
@@ -241,6 +244,7 @@ def test_evaluations_tell_which_validation_chose_and_judge_on_either(runs, tmp_p
     assert as_json["checkpoints"][0]["chosen_by"] == "iid validation AUC"
 
 
+@pytest.mark.process
 def test_tables_set_both_choices_side_by_side(runs):
     found = find_runs([runs])
     summary = summarise(found)
@@ -261,6 +265,7 @@ def test_tables_set_both_choices_side_by_side(runs):
     assert len(lines) == 2
 
 
+@pytest.mark.process
 def test_runs_of_one_validation_have_no_other_checkpoint(crosses, tmp_path):
     train(small(crosses, epochs=1), out=tmp_path / "plain")
     with pytest.raises(CheckpointError, match=r"no checkpoint.*valid_iid have one"):
@@ -268,6 +273,7 @@ def test_runs_of_one_validation_have_no_other_checkpoint(crosses, tmp_path):
     assert choices(find_runs([tmp_path / "plain"])[0]) == {}
 
 
+@pytest.mark.process
 def test_train_says_what_either_validation_chose(crosses, tmp_path):
     said = told(
         *("train", "--data", crosses, "--model", "cnn", "--width", 2, "--epochs", 1, "--device", "cpu"),

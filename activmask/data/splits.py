@@ -5,6 +5,7 @@ Shapes: N images. Nobody's images fall in two splits, and the order of the rows 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from activmask.ground.nearest import nearest
 
 SPLITS = ("train", "valid", "test")
 
-IID = "valid_iid"
+IID: Literal["valid_iid"] = "valid_iid"
 """A second validation split, of the training distribution, where a run holds one out of training."""
 
 EVERY_SPLIT = (*SPLITS, IID)

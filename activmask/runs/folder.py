@@ -69,7 +69,7 @@ EVALUATIONS_FILE = "evaluations.json"
 CHECKPOINT_FILES: dict[Epoch, str] = {"best": BEST_FILE, "last": LAST_FILE}
 """The checkpoints of a seed by the epoch whose weights they hold."""
 
-KEPT_FILES: dict[KeptEpoch, str] = {**CHECKPOINT_FILES, "other": OTHER_FILE}
+KEPT_FILES: dict[KeptEpoch, str] = {"best": BEST_FILE, "last": LAST_FILE, "other": OTHER_FILE}
 """The same with those that a run with two validation splits has besides."""
 
 OF_SOME = (EVALUATIONS_FILE, OTHER_FILE)
