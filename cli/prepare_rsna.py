@@ -10,7 +10,16 @@ from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 
 from .console import out
-from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
+from .one_object import talk_aside, write_object
+from .preparing import (
+    next_step,
+    print_duplicates,
+    print_mask_shares,
+    print_next,
+    print_skipped,
+    skipped_json,
+    written_json,
+)
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
@@ -29,7 +38,7 @@ def check_alone(others: Mapping[str, Any]) -> None:
         )
 
 
-def preview_rsna(folder: Path, negatives: "Negatives", per_cell: int | None) -> None:
+def preview_rsna(folder: Path, negatives: "Negatives", per_cell: int | None, *, as_json: bool) -> None:
     """Print what the rules leave and what would be drawn."""
     from activmask.data.sources.xray.rsna import eligible_rsna
     from activmask.data.sources.xray.sampling import sample
@@ -38,14 +47,17 @@ def preview_rsna(folder: Path, negatives: "Negatives", per_cell: int | None) -> 
 
     with counting("reading headers") as progress:
         found = eligible_rsna(folder, negatives=negatives, progress=progress)
-    _print_eligible(found.eligible)
     images = sample(found.eligible.candidates, per_cell)
     cells = len({(image.site, image.label) for image in images})
-    out.print(f"drawn: {len(images) // cells} of each view and class, {len(images)} images")
-    _print_cut(found.cut)
+    with talk_aside(as_json):
+        _print_eligible(found.eligible)
+        out.print(f"drawn: {len(images) // cells} of each view and class, {len(images)} images")
+        _print_cut(found.cut)
+    if as_json:
+        write_object({**_eligible_json(found.eligible), "boxes_cut": found.cut})
 
 
-def make_rsna(folder: Path, data: Path, **chosen: Any) -> None:
+def make_rsna(folder: Path, data: Path, *, as_json: bool, **chosen: Any) -> None:
     """Make the data set by `prepare_rsna`, with its further arguments, and print what became of it."""
     from activmask.data.sources.xray.rsna import prepare_rsna
 
@@ -53,6 +65,38 @@ def make_rsna(folder: Path, data: Path, **chosen: Any) -> None:
 
     with counting("reading images") as progress:
         summary, cut = prepare_rsna(folder, data, progress=progress, **chosen)
+    before = {"preset": "xray", "mask": "file", "image_size": summary.written.width, "correlation": 0.1}
+    step = next_step(data, before)
+    with talk_aside(as_json):
+        _print_summary(summary, cut, data)
+        print_next(step)
+    if as_json:
+        write_object(
+            {
+                **written_json(summary.written),
+                **_eligible_json(summary.eligible),
+                "cells": [
+                    {
+                        "site": site,
+                        "label": label,
+                        "images": count,
+                        "brightness": summary.brightness[site, label],
+                    }
+                    for (site, label), count in sorted(summary.cells.items())
+                ],
+                "boxes_cut": cut,
+                "replaced": summary.replaced,
+                "skipped": skipped_json(summary.skipped),
+                "next": step.to_json(),
+            }
+        )
+
+
+def _eligible_json(eligible: "Eligible") -> dict[str, Any]:
+    return {"finding": eligible.finding.name, "eligible": [vars(step) for step in eligible.steps]}
+
+
+def _print_summary(summary: "XraySummary", cut: int, data: Path) -> None:
     written = summary.written
     _print_eligible(summary.eligible)
     print_table(_cells(summary))
@@ -73,7 +117,6 @@ def make_rsna(folder: Path, data: Path, **chosen: Any) -> None:
     )
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
-    print_next(data, {"preset": "xray", "mask": "file", "image_size": written.width, "correlation": 0.1})
 
 
 def _print_eligible(eligible: "Eligible") -> None:

@@ -20,6 +20,7 @@ from activmask.objectives.chosen import Chosen, needs, shown_always, switched_on
 from activmask.runs.description import RunConfig, all_settings, changed, compose, flat, usual_width
 from activmask.runs.inert import without_effect
 from activmask.runs.optimisation import contradictions
+from activmask.runs.robustness import group_contradictions
 
 
 def make_config(**settings: Any) -> RunConfig:
@@ -110,6 +111,7 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
         yield "lr is 0: nothing would be learned; give a positive learning rate"
     yield from _validation(config)
     yield from contradictions(config.optimisation, config.training.epochs)
+    yield from group_contradictions(config.robustness, config.optimisation.class_balance)
     for one in OBJECTIVES.values():
         yield from one.refused(one.of(config.objectives))
     yield from _surroundings(config.objectives)

@@ -37,7 +37,7 @@ def advance(replica: Replica, progress: Watcher) -> None:
     is_best = is_better(row, replica.best_score, how.select, how.select_on)
     if is_best:
         replica.best_weights = snapshot(replica.judged)
-    _keep_other(replica, row)
+    keep_other(replica, row)
     keep_row(replica, row, is_best=is_best)
     save(replica)
     progress.epoch(replica.seed, row)
@@ -46,7 +46,7 @@ def advance(replica: Replica, progress: Watcher) -> None:
     tell_if_ended(replica, progress)
 
 
-def _keep_other(replica: Replica, row: dict[str, Any]) -> None:
+def keep_other(replica: Replica, row: dict[str, Any]) -> None:
     """Keep the weights if they are the best so far on the validation split that does not choose."""
     other, select = replica.other, replica.config.training.select
     if other is not None and is_better(row, other.score, select, other.on):

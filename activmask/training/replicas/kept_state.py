@@ -25,6 +25,8 @@ BEST_SHA256 = "best_sha256"
 
 OTHER_EPOCH, OTHER_SCORE = "other_epoch", "other_score"
 """The entries on the best epoch on the validation split that does not choose, of a run with two."""
+GROUPS_SHA256 = "groups_sha256"
+"""The entry that tells of the groups of the training images, where training depends on them."""
 
 _PROGRESS = {
     OTHER_EPOCH: is_count,
@@ -33,6 +35,7 @@ _PROGRESS = {
     "best_score": is_number,
     BEST_SHA256: is_sha256,
     "data_digest": is_text,
+    GROUPS_SHA256: is_sha256,
 }
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -56,6 +59,8 @@ class KeptState:
     other_epoch: int
     """The best on the validation split that does not choose; -1 of a run with one alone."""
     other_score: float
+    groups_sha256: str = ""
+    """Of the groups of the training images; empty where training does not depend on them."""
 
 
 def read_state(path: Path) -> KeptState:
@@ -82,6 +87,7 @@ def read_state(path: Path) -> KeptState:
         tensors=file.tensors,
         other_epoch=told.get(OTHER_EPOCH, -1),
         other_score=told.get(OTHER_SCORE, -math.inf),
+        groups_sha256=told.get(GROUPS_SHA256, ""),
     )
 
 
