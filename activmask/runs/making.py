@@ -7,6 +7,7 @@ from typing import Any
 
 from activmask.data.settings import CROP_FLIP, augmentations, parse_ratio, with_given_masks
 from activmask.data.sources.presets import presets
+from activmask.data.splits import IID
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest
@@ -108,6 +109,7 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
         )
     if config.training.lr == 0:
         yield "lr is 0: nothing would be learned; give a positive learning rate"
+    yield from _validation(config)
     yield from contradictions(config.optimisation, config.training.epochs)
     yield from group_contradictions(config.robustness, config.optimisation.class_balance)
     for one in OBJECTIVES.values():
@@ -131,6 +133,15 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     yield from _controls(config)
     if config.view.augment == CROP_FLIP and config.view.image_size == 0:
         yield "augment crop-flip needs image_size, the side in px to crop to"
+
+
+def _validation(config: RunConfig) -> Iterator[str]:
+    """What is wrong with the validation splits that are asked for."""
+    for name in ("valid_correlation", "test_correlation"):
+        if -1 < config[name] < 0:
+            yield f"{name} must be from 0 to 1, or -1 for 1 - correlation; it is {config[name]:g}"
+    if config.training.select_on == IID and not config.source.valid_iid:
+        yield f"select_on {IID} needs that split; give valid_iid, the share of training subjects to hold out"
 
 
 def _controls(config: RunConfig) -> Iterator[str]:

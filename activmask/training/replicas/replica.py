@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from activmask.data.arrays import HeldImages
 from activmask.data.samples import Samples
 from activmask.data.settings import augmentations, with_given_masks
+from activmask.data.splits import IID
 from activmask.data.transforms import stays_upright
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
@@ -30,11 +31,12 @@ from activmask.objectives.group_losses import GroupWeights
 from activmask.objectives.objective import Trial
 from activmask.objectives.step import StepTerms
 from activmask.runs.checkpoint import Description
-from activmask.runs.description import RunConfig
+from activmask.runs.description import RunConfig, SelectOn
 from activmask.runs.identity import built_from, run_digest
 from activmask.runs.manifest import Entry
 from activmask.runs.optimisation import OFF
 from activmask.runs.seeds import derived_seed
+from activmask.runs.selection import other_split
 from activmask.training.feed.class_balance import chances
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.group_feed import TrainingGroups, training_groups
@@ -48,6 +50,20 @@ from activmask.training.replicas.first_errors import first_errors
 from activmask.training.replicas.optimizer import new_average, new_optimizer
 from activmask.training.replicas.started import started
 from activmask.training.replicas.step_objective import form_of_classify, step_objective
+
+
+@dataclass(kw_only=True)
+class OtherBest:
+    """The best epoch so far on the validation split that does not choose."""
+
+    on: SelectOn
+    """That split."""
+    epoch: int = -1
+    score: float = -math.inf
+    """Its merit."""
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    on_disk: int = -1
+    """The epoch whose weights its file holds."""
 
 
 @dataclass(kw_only=True)
@@ -70,7 +86,7 @@ class Replica:
     batch_sizes: tuple[int, ...]
     """Images of each step of an epoch, over all processes."""
     splits: dict[str, AnySamples]
-    """Train, valid and test as evaluation sees them, on the CPU; or streams of them."""
+    """Train, valid, test and perhaps `valid_iid` as evaluation sees them, on the CPU; or streams of them."""
     origin: Origin
     """Where the images of all splits come from, and by what they are known again."""
     mask_facts: MaskFacts
@@ -102,6 +118,8 @@ class Replica:
     """The epoch whose weights the best file holds."""
     best_sha256: str = ""
     """Of the best weights, once they were saved, see `tensor_file.tensors_digest`."""
+    other: OtherBest | None = None
+    """The best on the validation split that does not choose, where there are two."""
     history: list[dict[str, Any]] = field(default_factory=list)
     ended: bool = False
     """Whether its patience is at an end, before its epochs are."""
@@ -215,6 +233,7 @@ def new_replica(
         splits=seen,
         origin=origin,
         mask_facts=facts,
+        other=OtherBest(on=other_split(config.training.select_on)) if IID in seen else None,
         run_sha256=run_digest(config, seed, origin.digests, files),
         built_from=files,
         note="; ".join(filter(None, (note, *fitted, merged, _note_on_flips(config, origin), *groups.notes))),
