@@ -37,6 +37,7 @@ from activmask.report.study_part import OF_STUDY, study_charts, study_files, stu
 from activmask.report.tables import formats
 from activmask.report.tables.dose_table import dose_csv, dose_table
 from activmask.report.tables.experiment_tables import tables_of
+from activmask.report.tables.group_table import groups_table
 from activmask.report.tables.latex import latex
 from activmask.report.tables.measured_tables import Pair, audit_table, localisation_table, sites_table
 from activmask.report.tables.table import Table
@@ -264,7 +265,7 @@ def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[PageTable, byt
     """What was measured of the networks, and the same as CSV, quantity by quantity."""
     return [
         (_shown(found.table, one.stem, found.table.kind), found.csv)
-        for tabulate in (audit_table, localisation_table, sites_table)
+        for tabulate in (audit_table, localisation_table, sites_table, groups_table)
         for one in data_sets
         if (found := tabulate(one.pairs)) is not None
     ]
