@@ -120,6 +120,21 @@ def test_networks_are_what_their_runs_say():
     assert (random.known, random.score, random.holds) == pytest.approx((0.9, 0.7, 0.36))
 
 
+def test_what_has_no_objective_is_a_method_of_its_own_and_places_make_no_arm():
+    first = ({"upweight_errors_of": f"runs/{name}"} for name in ("crosses", "digits"))
+    runs = [
+        run
+        for name, jtt in zip(("crosses", "digits"), first, strict=True)
+        for run in study_runs(nothing_matters, data=(name,), arms=({}, jtt), seeds=1)
+    ]
+    networks = observed(runs).networks
+    assert [one.method for one in networks[:2]] == [
+        "Classify",
+        "Classify, errors of a first run counted more (JTT)",
+    ]
+    assert networks[1].arm == networks[3].arm != networks[0].arm
+
+
 def test_validation_counts_as_known_only_where_it_is_told_to_be_as_training():
     def known(metric, runs):
         for one in runs:
