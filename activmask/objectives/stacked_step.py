@@ -16,9 +16,26 @@ from torch import Tensor
 
 from activmask.kernels.masked_shuffle import masked_shuffles
 from activmask.models.output import ModelOutput
-from activmask.models.stacked.network import Leaves, Stack, forward, leaves
-from activmask.objectives.chosen import Chosen, discriminator_of, needs, shown, switched_on, weighed
+from activmask.models.stacked.network import (
+    Leaves,
+    Stack,
+    apart,
+    forward,
+    forward_side_by_side,
+    leaves,
+    seed_by_seed,
+)
+from activmask.objectives.chosen import (
+    Chosen,
+    discriminator_of,
+    needs,
+    other_copy,
+    shown,
+    switched_on,
+    weighed,
+)
 from activmask.objectives.classification import PLAIN, Classify
+from activmask.objectives.evidence import head_gradients, hirescam
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Step
 from activmask.objectives.seed_wise_losses import SeedWiseLosses
@@ -72,13 +89,17 @@ def stacked_step_terms(
             drawn = zip(images, masks, generators, strict=True)
             images = torch.stack([one.alter(settings, *own) for own in drawn])
     shuffled = masked_shuffles(images, masks, generators) if asked.shuffled else images
+    copy, make_copy = shuffled, other_copy(chosen)
+    if make_copy:
+        copy = torch.stack([make_copy(*own) for own in zip(images, shuffled, generators, strict=True)])
     passes = leaves(stacked, 1 + asked.other_pass)
-    other = forward(stacked, passes[1], shuffled, reconstruct=False) if asked.other_pass else None
+    other = forward(stacked, passes[1], copy, reconstruct=False) if asked.other_pass else None
     flat = (part.flatten(0, 1) for part in (images, shuffled, masks))
     seen = shown(chosen, *flat).view_as(images)
-    if asked.second_derivative:
+    if asked.second_derivative or asked.evidence:
         seen = seen.detach().requires_grad_()
-    output = forward(stacked, passes[0], seen, reconstruct=asked.decoder)
+    together = forward_side_by_side(stacked, passes[0], seen, reconstruct=asked.decoder)
+    output = seed_by_seed(together, stacked.seeds)
     parts: dict[str, Any] = {
         "images": images,
         "shuffled": shuffled,
@@ -90,6 +111,8 @@ def stacked_step_terms(
     }
     if other is not None:
         parts["other"] = _wide(other)
+    if asked.evidence:
+        parts["evidence"] = _evidence(output, together.features, stacked.seeds)
 
     def terms(parts: dict[str, Any]) -> dict[str, Tensor]:
         return terms_of(chosen, _step(**parts), classify)
@@ -108,6 +131,14 @@ def _outside(
             scores = torch.vmap(partial(one.score, settings))(logits, labels)
             found[one.name] = outside_gradient(scores, seen, masks)
     return found
+
+
+def _evidence(output: ModelOutput, side_by_side: Tensor | None, seeds: int) -> Tensor:
+    """`Step.evidence` of all seeds, (R, B, K, h, w); a backward pass through the heads serves them all."""
+    assert side_by_side is not None
+    assert output.features is not None
+    own = [apart(each, seeds) for each in head_gradients(output.logits, side_by_side)]
+    return torch.stack([hirescam(output.features, each) for each in own], dim=2)
 
 
 def _wide(output: ModelOutput) -> dict[str, Any]:

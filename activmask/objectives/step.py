@@ -15,12 +15,14 @@ from activmask.objectives.chosen import (
     Chosen,
     discriminator_of,
     needs,
+    other_copy,
     shown,
     switched_on,
     term_names,
     weighed,
 )
 from activmask.objectives.classification import CLASSIFY, PLAIN, Classify, cross_entropy
+from activmask.objectives.evidence import evidence
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Step
 
@@ -74,11 +76,13 @@ def step_terms(
     for one, settings in switched_on(chosen):
         images = one.alter(settings, images, masks, generator) if one.alter else images
     shuffled = masked_shuffle(images, masks, generator) if asked.shuffled else images
+    make_copy = other_copy(chosen)
+    copy = make_copy(images, shuffled, generator) if make_copy else shuffled
     batch, labels = labels, labels[part]
     images, shuffled, masks = images[part], shuffled[part], masks[part]
-    other = model(shuffled, reconstruct=False) if asked.other_pass else None
+    other = model(copy[part], reconstruct=False) if asked.other_pass else None
     seen = shown(chosen, images, shuffled, masks)
-    if asked.second_derivative:
+    if asked.second_derivative or asked.evidence:
         seen = seen.detach().requires_grad_()
     output: ModelOutput = model(seen, reconstruct=asked.decoder)
     gradients = {
@@ -97,6 +101,7 @@ def step_terms(
         discriminator=discriminator,
         outside=gradients,
         pair=_pair(chosen, output, other),
+        evidence=_evidence(output) if asked.evidence else None,
     )
     return StepTerms(terms_of(chosen, step, classify, batch), step.pair)
 
@@ -114,6 +119,11 @@ def terms_of(
         for one, settings in weighed(chosen)
         if one.term
     }
+
+
+def _evidence(output: ModelOutput) -> Tensor:
+    assert output.features is not None
+    return evidence(output.logits, output.features)
 
 
 def _pair(chosen: Chosen, output: ModelOutput, other: ModelOutput | None) -> tuple[Tensor, Tensor] | None:

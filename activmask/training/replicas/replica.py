@@ -4,7 +4,7 @@ Shapes: N images, C channels, H x W pixels.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from activmask.data.arrays import HeldImages
 from activmask.data.samples import Samples
-from activmask.data.settings import augmentations, with_given_masks
+from activmask.data.settings import View, augmentations, with_given_masks
 from activmask.data.transforms import stays_upright
-from activmask.ground.errors import UsageError
+from activmask.ground.errors import DataError, UsageError
 from activmask.machine.device import attention
 from activmask.machine.world import ALONE, World
 from activmask.models import find_model
@@ -37,7 +37,7 @@ from activmask.runs.seeds import derived_seed
 from activmask.training.feed.class_balance import chances
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.kept_masks import to_train_on
-from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
+from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts, seen_masks
 from activmask.training.feed.origin import Origin
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
@@ -161,6 +161,7 @@ def new_replica(
     classes = class_count(seen)
     learners, fitted = tried_out(config, seed, channels=channels, classes=classes, size=size)
     model, second = learners.model, learners.discriminator
+    idle = [*_notes_on_effect(learners, train, config.view, config.source.data)]
     synced = config.training.sync_batchnorm
     sizes, merged = batch_sizes(len(train), config.training.batch_size, learners, world, synced=synced)
     if synced and sync_batch_norm(model) == 0:
@@ -190,7 +191,7 @@ def new_replica(
         mask_facts=facts,
         run_sha256=run_digest(config, seed, origin.digests, files),
         built_from=files,
-        note="; ".join(filter(None, (note, *fitted, merged, _note_on_flips(config, origin)))),
+        note="; ".join(filter(None, (note, *fitted, merged, _note_on_flips(config, origin), *idle))),
         world=world,
     )
 
@@ -315,14 +316,47 @@ def _check_taps(
     """A pass over one blank image, once the objectives, if any, were found to fit the network."""
     if not any(switched_on(objectives)):
         return None
-    model.eval()
-    with torch.no_grad():
-        output: ModelOutput = model(torch.zeros(1, *image), reconstruct=False)
-    trial = Trial(model=model, name=name, taps=output.pre_activations, image=image)
+    output = _blank_pass(model, image)
+    trial = _trial(model, name, image, output)
     for one, settings in switched_on(objectives):
         one.fits(settings, trial)
     model.train()
     return output
+
+
+def _trial(model: nn.Module, name: str, image: tuple[int, int, int], blank: ModelOutput) -> Trial:
+    return Trial(model=model, name=name, taps=blank.pre_activations, features=blank.features, image=image)
+
+
+def _blank_pass(model: nn.Module, image: tuple[int, int, int]) -> ModelOutput:
+    """Over one blank image; leaves the network in evaluation mode."""
+    with torch.no_grad():
+        output: ModelOutput = model.eval()(torch.zeros(1, *image), reconstruct=False)
+    return output
+
+
+def _notes_on_effect(learners: Learners, train: AnySamples, view: View, data: str) -> Iterator[str]:
+    """On how many training images objectives do nothing, where a mask with an outside is not enough.
+
+    Raises:
+        DataError: it does nothing on any.
+    """
+    for one, settings in switched_on(learners.objectives):
+        if one.idle is None:
+            continue
+        blank = _blank_pass(learners.model, learners.image)
+        learners.model.train()
+        trial = _trial(learners.model, learners.name, learners.image, blank)
+        idle = torch.cat([one.idle(settings, trial, masks).cpu() for masks in seen_masks(train, view)])
+        told = f"{one.name} does nothing on {int(idle.sum())} of the {len(idle)} training images, where "
+        if idle.all():
+            raise DataError(
+                told + one.idle_where,
+                path=data,
+                advice="choose larger images, a smaller mask_blur, or a network that shrinks images less",
+            )
+        if idle.any():
+            yield told + one.idle_where
 
 
 def _check_twice_differentiable(
