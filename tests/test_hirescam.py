@@ -227,12 +227,15 @@ def test_a_map_is_the_classs_evidence_scaled_up():
     assert not torch.allclose(METHODS["hirescam"].attribute(other), expected)
 
 
-def test_it_trains_and_draws_from_the_command_line(crosses, tmp_path):
+@pytest.mark.process
+def test_priors_and_noise_train_and_a_map_is_drawn_from_the_command_line(crosses, tmp_path):
     flags = ("--model", "cnn", "--width", 2, "--epochs", 1, "--lr", 1e-3, "--device", "cpu", "--threads", 1)
-    told("train", "--data", crosses, *flags, "--hirescam", 2, "--seeds", 0, "--out", "run", cwd=tmp_path)
-    row = (tmp_path / "run/seed-0/history.csv").read_text().splitlines()
-    assert row[0].split(",")[3] == "loss_hirescam"
-    assert float(row[1].split(",")[3]) == pytest.approx(2 * np.log(2), rel=0.05)
+    chosen = ("--hirescam", 2, "--expected-gradients", 1e4, "--noise", "inside")
+    told("train", "--data", crosses, *flags, *chosen, "--out", "run", cwd=tmp_path)
+    names, values = (tmp_path / "run/seed-0/history.csv").read_text().splitlines()
+    row = dict(zip(names.split(","), values.split(","), strict=True))
+    assert float(row["loss_hirescam"]) == pytest.approx(2 * np.log(2), rel=0.05)
+    assert float(row["loss_expected_gradients"]) > 0
     picture = min((crosses / "images").glob("*.png"))
     best = tmp_path / "run/seed-0/best.safetensors"
     shown = told("saliency", best, picture, "--method", "hirescam", "--raw", "raw.npy", cwd=tmp_path)

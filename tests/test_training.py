@@ -38,6 +38,7 @@ RESUMED = (
     "gradmask",
     "reconstruct masked",
     "rrr",
+    "expected gradients",
     "hirescam",
     "adversarial",
     "follow-up in turns",

@@ -11,6 +11,7 @@ from activmask.objectives.adversarial import ADVERSARIAL
 from activmask.objectives.classify_masked import CLASSIFY_MASKED
 from activmask.objectives.classify_shuffled import CLASSIFY_SHUFFLED
 from activmask.objectives.cutout import CUTOUT
+from activmask.objectives.expected_gradients import EXPECTED_GRADIENTS
 from activmask.objectives.gradmask import GRADMASK
 from activmask.objectives.hirescam import HIRESCAM
 from activmask.objectives.noise import NOISE
@@ -23,6 +24,7 @@ OBJECTIVES: dict[str, Objective[Any]] = {
     "gradmask": GRADMASK,
     "rrr": RRR,
     "hirescam": HIRESCAM,
+    "expected_gradients": EXPECTED_GRADIENTS,
     "recon": RECON,
     "adversarial": ADVERSARIAL,
     "classify_masked": CLASSIFY_MASKED,

@@ -74,6 +74,16 @@ def shown_always(chosen: Chosen) -> Chosen:
     return tuple(settings for one, settings in switched_on(chosen) if one.show and one.shows_always(settings))
 
 
+def paths(chosen: Chosen, images: Tensor, generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
+    """What `Objective.path` gives for images (B, C, H, W), by the names of those objectives that have one."""
+    return {one.name: one.path(settings, images, generator) for one, settings in weighed(chosen) if one.path}
+
+
+def with_paths(chosen: Chosen) -> list[str]:
+    """The objectives that take a pass of their own over such points."""
+    return [one.name for one, _ in weighed(chosen) if one.path]
+
+
 def other_copy(chosen: Chosen) -> Callable[[Tensor, Tensor, torch.Generator], Tensor] | None:
     """What makes the copy that the other pass sees, see `Objective.copy`; None for the shuffled one."""
     found = (one.copy(settings) for one, settings in switched_on(chosen))

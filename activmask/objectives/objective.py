@@ -74,7 +74,7 @@ class Step:
     """Where an objective needs one."""
     outside: Mapping[str, Tensor]
     """By the name of an objective that has a `score`, the input gradient of that, 0 inside the masks,
-    (B, C, H, W); it can be differentiated again."""
+    (B, C, H, W), times its path where it has one; it can be differentiated again."""
     pair: tuple[Tensor, Tensor] | None
     """The feature vectors (B, C) of the full and the shuffled images that it is to tell apart."""
     evidence: Tensor | None = None
@@ -157,6 +157,9 @@ class Objective(Generic[S]):
     """Whether evaluation shows the same as training."""
     score: Callable[[S, Tensor, Tensor], Tensor] | None = None
     """What of each image, (B,), from logits (B, K) and labels, has the gradient that the term reads."""
+    path: Callable[[S, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None
+    """Where the score is differentiated, by a pass of its own, instead of at the images (B, C, H, W), and
+    what the gradient there is multiplied by: both likewise, drawn by chance."""
     term: Callable[[S, Step], Tensor] | None = None
     """A scalar to minimise, before its weight."""
     sums: Callable[[S], bool] = lambda _: False

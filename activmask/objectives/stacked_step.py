@@ -30,9 +30,11 @@ from activmask.objectives.chosen import (
     discriminator_of,
     needs,
     other_copy,
+    paths,
     shown,
     switched_on,
     weighed,
+    with_paths,
 )
 from activmask.objectives.classification import PLAIN, Classify
 from activmask.objectives.evidence import head_gradients, hirescam
@@ -92,8 +94,10 @@ def stacked_step_terms(
     copy, make_copy = shuffled, other_copy(chosen)
     if make_copy:
         copy = torch.stack([make_copy(*own) for own in zip(images, shuffled, generators, strict=True)])
-    passes = leaves(stacked, 1 + asked.other_pass)
+    drawn = [paths(chosen, *own) for own in zip(images, generators, strict=True)]
+    passes = leaves(stacked, 1 + asked.other_pass + len(with_paths(chosen)))
     other = forward(stacked, passes[1], copy, reconstruct=False) if asked.other_pass else None
+    gradients = _along_paths(chosen, stacked, passes[1 + asked.other_pass :], drawn, masks, labels)
     flat = (part.flatten(0, 1) for part in (images, shuffled, masks))
     seen = shown(chosen, *flat).view_as(images)
     if asked.second_derivative or asked.evidence:
@@ -107,7 +111,7 @@ def stacked_step_terms(
         "masks": masks,
         "labels": labels,
         "output": _wide(output),
-        "outside": _outside(chosen, _float(output.logits), labels, seen, masks),
+        "outside": gradients | _outside(chosen, _float(output.logits), labels, seen, masks),
     }
     if other is not None:
         parts["other"] = _wide(other)
@@ -121,13 +125,33 @@ def stacked_step_terms(
         return StackedTerms(terms=torch.vmap(terms)(parts), passes=tuple(passes))
 
 
+def _along_paths(
+    chosen: Chosen,
+    stacked: Stack,
+    passes: Sequence[Leaves],
+    drawn: Sequence[dict[str, tuple[Tensor, Tensor]]],
+    masks: Tensor,
+    labels: Tensor,
+) -> dict[str, Tensor]:
+    """`Step.outside` of the objectives that have a path, each by a pass of all seeds."""
+    found: dict[str, Tensor] = {}
+    for one, settings in weighed(chosen):
+        if one.score and one.path:
+            points, path = (torch.stack(part) for part in zip(*(own[one.name] for own in drawn), strict=True))
+            seen = points.detach().requires_grad_()
+            output = forward(stacked, passes[len(found)], seen, reconstruct=False)
+            scores = torch.vmap(partial(one.score, settings))(_float(output.logits), labels)
+            found[one.name] = outside_gradient(scores, seen, masks) * path
+    return found
+
+
 def _outside(
     chosen: Chosen, logits: Tensor, labels: Tensor, seen: Tensor, masks: Tensor
 ) -> dict[str, Tensor]:
     """`Step.outside` of all seeds; one backward pass serves them, as their scores are added up."""
     found = {}
     for one, settings in weighed(chosen):
-        if one.score:
+        if one.score and not one.path:
             scores = torch.vmap(partial(one.score, settings))(logits, labels)
             found[one.name] = outside_gradient(scores, seen, masks)
     return found

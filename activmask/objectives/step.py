@@ -16,6 +16,7 @@ from activmask.objectives.chosen import (
     discriminator_of,
     needs,
     other_copy,
+    paths,
     shown,
     switched_on,
     term_names,
@@ -78,17 +79,19 @@ def step_terms(
     shuffled = masked_shuffle(images, masks, generator) if asked.shuffled else images
     make_copy = other_copy(chosen)
     copy = make_copy(images, shuffled, generator) if make_copy else shuffled
+    drawn = paths(chosen, images, generator)
     batch, labels = labels, labels[part]
     images, shuffled, masks = images[part], shuffled[part], masks[part]
     other = model(copy[part], reconstruct=False) if asked.other_pass else None
+    gradients = _along_paths(chosen, model, drawn, masks, labels, part)
     seen = shown(chosen, images, shuffled, masks)
     if asked.second_derivative or asked.evidence:
         seen = seen.detach().requires_grad_()
     output: ModelOutput = model(seen, reconstruct=asked.decoder)
-    gradients = {
+    gradients |= {
         one.name: outside_gradient(one.score(settings, output.logits, labels), seen, masks)
         for one, settings in weighed(chosen)
-        if one.score
+        if one.score and not one.path
     }
     step = Step(
         images=images,
@@ -119,6 +122,25 @@ def terms_of(
         for one, settings in weighed(chosen)
         if one.term
     }
+
+
+def _along_paths(
+    chosen: Chosen,
+    model: Callable[..., ModelOutput],
+    drawn: dict[str, tuple[Tensor, Tensor]],
+    masks: Tensor,
+    labels: Tensor,
+    part: slice,
+) -> dict[str, Tensor]:
+    """`Step.outside` of the objectives that have a path; those were drawn for the whole batch."""
+    found = {}
+    for one, settings in weighed(chosen):
+        if one.score and one.path:
+            points, path = (each[part] for each in drawn[one.name])
+            seen = points.detach().requires_grad_()
+            logits = model(seen, reconstruct=False).logits
+            found[one.name] = outside_gradient(one.score(settings, logits, labels), seen, masks) * path
+    return found
 
 
 def _evidence(output: ModelOutput) -> Tensor:
