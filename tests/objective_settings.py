@@ -21,6 +21,7 @@ OBJECTIVES: dict[str, dict[str, object]] = {
     "both": {"actdiff": 1.0, "gradmask": 1.0},
     "rrr": {"rrr": 1.0},
     "expected gradients": {"expected_gradients": 1.0},
+    "cdep": {"cdep": 1.0},
     "hirescam": {"hirescam": 1.0},
     "adversarial": {"adversarial": 1.0, "adversarial_steps": 2},
     "follow-up": FOLLOW_UP,

@@ -39,6 +39,7 @@ RESUMED = (
     "reconstruct masked",
     "rrr",
     "expected gradients",
+    "cdep",
     "hirescam",
     "adversarial",
     "follow-up in turns",

@@ -8,6 +8,7 @@ from typing import Any
 
 from activmask.objectives.actdiff import ACTDIFF
 from activmask.objectives.adversarial import ADVERSARIAL
+from activmask.objectives.cdep import CDEP
 from activmask.objectives.classify_masked import CLASSIFY_MASKED
 from activmask.objectives.classify_shuffled import CLASSIFY_SHUFFLED
 from activmask.objectives.cutout import CUTOUT
@@ -25,6 +26,7 @@ OBJECTIVES: dict[str, Objective[Any]] = {
     "rrr": RRR,
     "hirescam": HIRESCAM,
     "expected_gradients": EXPECTED_GRADIENTS,
+    "cdep": CDEP,
     "recon": RECON,
     "adversarial": ADVERSARIAL,
     "classify_masked": CLASSIFY_MASKED,

@@ -40,6 +40,10 @@ class Needs:
     """What each position of the last feature map adds to each class's score, which can be differentiated.
 
     Only the head is differentiated twice; `compile` is refused, as it hides what lies before the head."""
+    decomposed: bool = False
+    """What the pixels inside and outside the mask add to each class's score, by a pass of each seed alone.
+
+    `compile` is refused, as it knows no tensors in two parts."""
     surroundings: bool = False
     """Images with all that lies outside their masks."""
     decoder: bool = False
@@ -79,6 +83,8 @@ class Step:
     """The feature vectors (B, C) of the full and the shuffled images that it is to tell apart."""
     evidence: Tensor | None = None
     """HiResCAM of every class at the last feature map, (B, K, h, w), where an objective needs it."""
+    parts: tuple[Tensor, Tensor] | None = None
+    """What the pixels outside and inside the mask add to the scores, (B, K) each, where one needs them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,9 @@ class StackedTerms:
 
 def why_no_stacked_step(chosen: Chosen) -> str:
     """A clause that says why a step of these objectives cannot be taken for all seeds at once, or nothing."""
-    return "" if discriminator_of(chosen) is None else "each seed trains a discriminator of its own"
+    if discriminator_of(chosen) is not None:
+        return "each seed trains a discriminator of its own"
+    return "each seed's network is decomposed by itself" if needs(chosen).decomposed else ""
 
 
 def stacked_step_terms(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from activmask.kernels.masked_shuffle import masked_shuffle
+from activmask.models.decomposed import decomposed
 from activmask.models.output import ModelOutput
 from activmask.objectives.chosen import (
     Chosen,
@@ -84,6 +85,7 @@ def step_terms(
     images, shuffled, masks = images[part], shuffled[part], masks[part]
     other = model(copy[part], reconstruct=False) if asked.other_pass else None
     gradients = _along_paths(chosen, model, drawn, masks, labels, part)
+    parts = decomposed(model, images, ~masks) if asked.decomposed else None
     seen = shown(chosen, images, shuffled, masks)
     if asked.second_derivative or asked.evidence:
         seen = seen.detach().requires_grad_()
@@ -105,6 +107,7 @@ def step_terms(
         outside=gradients,
         pair=_pair(chosen, output, other),
         evidence=_evidence(output) if asked.evidence else None,
+        parts=parts,
     )
     return StepTerms(terms_of(chosen, step, classify, batch), step.pair)
 

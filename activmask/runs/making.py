@@ -124,6 +124,15 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     compare = that_need(config.objectives, "other_pass")
     if len(compare) > 1 and other_copy(config.objectives) is not None:
         yield f"{listed(compare)} look at one copy, so actdiff_copy noise would change it for all; choose one"
+    yield from _compiled(config)
+    yield from _controls(config)
+    if config.view.augment == CROP_FLIP and config.view.image_size == 0:
+        yield "augment crop-flip needs image_size, the side in px to crop to"
+
+
+def _compiled(config: RunConfig) -> Iterator[str]:
+    """What is wrong where the network's own code is replaced by a compiler's, or its normalisations are."""
+    asked = needs(config.objectives)
     if asked.second_derivative and config.machine.compile:
         yield (
             f"compile cannot differentiate twice, which {_all_that_need('second_derivative')} need; leave "
@@ -134,9 +143,12 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
             f"compile hides the last feature map, with respect to which {_all_that_need('evidence')} "
             "differentiates the scores; leave compile off"
         )
-    yield from _controls(config)
-    if config.view.augment == CROP_FLIP and config.view.image_size == 0:
-        yield "augment crop-flip needs image_size, the side in px to crop to"
+    names = [name for name in ("compile", "sync_batchnorm") if flat(config)[name]]
+    if asked.decomposed and names:
+        yield (
+            f"{_all_that_need('decomposed')} needs the network's own layers, which {listed(names)} "
+            f"{'replaces' if len(names) == 1 else 'replace'}; leave it off"
+        )
 
 
 def _controls(config: RunConfig) -> Iterator[str]:

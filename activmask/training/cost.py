@@ -86,6 +86,6 @@ def image_operations(config: RunConfig, channels: int, size: int, classes: int) 
         if output.reconstruction is not None:
             end = end + output.reconstruction.sum()
         end.backward()
-    points = len(with_paths(config.objectives))
-    passes = 1 + bool(asked.other_pass) + 2 * bool(asked.second_derivative) + points
+    passes = 1 + bool(asked.other_pass) + 2 * bool(asked.second_derivative) + 2 * bool(asked.decomposed)
+    passes += len(with_paths(config.objectives))
     return float(counted.get_total_flops() * passes)
