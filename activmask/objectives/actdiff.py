@@ -165,5 +165,6 @@ ACTDIFF = Objective(
     without_effect={"actdiff_norm": _COMPARES_LAYERS, "actdiff_at": _COMPARES_LAYERS},
     copy=lambda settings: noisy_copy if settings.actdiff_copy == "noise" else None,
     fits=_fits,
+    looks_at_numbers=lambda settings: settings.actdiff_layers == POOLED,
     term=_term,
 )

@@ -94,5 +94,6 @@ CDEP = Objective(
     label=lambda _: "CDEP",
     source="Rieger et al. 2020, arXiv 1909.13584",
     fits=_fits,
+    looks_at_numbers=lambda _: True,
     term=_term,
 )

@@ -111,6 +111,7 @@ HIRESCAM = Objective(
     label=lambda _: "HiResCAM",
     source="Draelos & Carin 2020, arXiv 2011.08891",
     fits=_fits,
+    looks_at_numbers=lambda _: True,
     idle=_idle,
     idle_where="no position of the network's last feature map lies wholly outside the mask",
     term=_term,

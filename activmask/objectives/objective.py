@@ -146,6 +146,8 @@ class Objective(Generic[S]):
     """What is wrong with settings that contradict each other, a sentence each."""
     fits: Callable[[S, Trial], None] = lambda _, __: None
     """Raises a UsageError if the network cannot be trained so."""
+    looks_at_numbers: Callable[[S], bool] = lambda _: False
+    """Whether `fits` looks at what the network computes, which the outline of one, shapes alone, has not."""
     idle: Callable[[S, Trial, Tensor], Tensor] | None = None
     """Which images of some masks, bool (N, 1, H, W), it does nothing on in that network: bool (N,).
 
