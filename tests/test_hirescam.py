@@ -27,6 +27,7 @@ from activmask.runs.seeds import derived_generator
 from activmask.saliency.feature_map import FeatureMap
 from activmask.saliency.methods import METHODS
 from activmask.saliency.request import Request
+from activmask.training.replicas.outline import outlined
 from activmask.training.replicas.replica import new_replica, tried_out
 
 SIDES = {"cnn": 24, "unet": 24, "resnet18": 16}
@@ -195,6 +196,16 @@ def test_a_single_position_is_refused_before_training():
     config = make_config(data="synthetic", hirescam=1.0, model="resnet18", width=4)
     with pytest.raises(UsageError, match="the last feature map of resnet18 has a single position"):
         tried_out(config, 0, channels=1, classes=2, size=8)
+
+
+def test_a_dry_run_tries_it_with_numbers_where_shapes_are_enough_for_others(caplog):
+    plain, config = (
+        make_config(data="synthetic", model="cnn", width=2, hirescam=weight) for weight in (0.0, 1.0)
+    )
+    shape = {"channels": 1, "classes": 2, "size": 24}
+    assert next(outlined(plain, 0, **shape)[0].model.parameters()).is_meta
+    assert not next(outlined(config, 0, **shape)[0].model.parameters()).is_meta
+    assert "on the CPU, because hirescam looks at what it computes" in caplog.text
 
 
 def test_compile_is_refused():

@@ -39,8 +39,6 @@ RESUMED = (
     "reconstruct masked",
     "rrr",
     "expected gradients",
-    "cdep",
-    "hirescam",
     "adversarial",
     "follow-up in turns",
     "classify masked",

@@ -61,7 +61,7 @@ def step_terms(
 ) -> StepTerms:
     """Run the passes that the objectives ask for and weigh their terms.
 
-    The shuffled pass comes before the full one, so that running batch statistics end on full
+    All other passes come before that over the images, so that running batch statistics end on full
     images. In networks with batch normalisation each pass is normalised by its own statistics.
 
     Args:
@@ -88,7 +88,7 @@ def step_terms(
     images, shuffled, masks = images[part], shuffled[part], masks[part]
     other = model(copy[part], reconstruct=False) if asked.other_pass else None
     gradients = _along_paths(chosen, model, drawn, masks, labels, part)
-    parts = decomposed(model, images, ~masks) if asked.decomposed else None
+    parts = _parts(model, images, masks) if asked.decomposed else None
     seen = shown(chosen, images, shuffled, masks)
     if asked.second_derivative or asked.evidence:
         seen = seen.detach().requires_grad_()
@@ -152,6 +152,11 @@ def _along_paths(
             logits = model(seen, reconstruct=False).logits
             found[one.name] = outside_gradient(one.score(settings, logits, labels), seen, masks) * path
     return found
+
+
+def _parts(model: Callable[..., ModelOutput], images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    assert isinstance(model, nn.Module)
+    return decomposed(model, images, ~masks)
 
 
 def _evidence(output: ModelOutput) -> Tensor:
