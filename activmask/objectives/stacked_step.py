@@ -96,10 +96,10 @@ def stacked_step_terms(
     copy, make_copy = shuffled, other_copy(chosen)
     if make_copy:
         copy = torch.stack([make_copy(*own) for own in zip(images, shuffled, generators, strict=True)])
-    drawn = [paths(chosen, *own) for own in zip(images, generators, strict=True)]
+    ways = [paths(chosen, *own) for own in zip(images, generators, strict=True)]
     passes = leaves(stacked, 1 + asked.other_pass + len(with_paths(chosen)))
     other = forward(stacked, passes[1], copy, reconstruct=False) if asked.other_pass else None
-    gradients = _along_paths(chosen, stacked, passes[1 + asked.other_pass :], drawn, masks, labels)
+    gradients = _along_paths(chosen, stacked, passes[1 + asked.other_pass :], ways, masks, labels)
     flat = (part.flatten(0, 1) for part in (images, shuffled, masks))
     seen = shown(chosen, *flat).view_as(images)
     if asked.second_derivative or asked.evidence:
