@@ -19,4 +19,4 @@ class ModelOutput:
     pre_activations: dict[str, Tensor] = field(default_factory=dict)
     """Inputs of the activation functions by name, in the order of execution, each (B, ...)."""
     features: Tensor | None = None
-    """What the last of them gave, (B, ...); None without any."""
+    """What the last of them gave, (B, ...); None without any, and where hooks are compiled."""

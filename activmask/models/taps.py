@@ -114,13 +114,11 @@ def _collecting(network: nn.Module) -> Iterator[tuple[dict[str, Tensor], list[Te
         (name, module) for name, module in network.named_modules() if isinstance(module, ACTIVATIONS)
     ]
     hooks = [
-        hook
-        for name, module in activations
-        for hook in (
-            module.register_forward_pre_hook(_collector(name, taps, watches)),
-            module.register_forward_hook(_keeper(given)),
-        )
+        module.register_forward_pre_hook(_collector(name, taps, watches)) for name, module in activations
     ]
+    # Where code is compiled nobody asks for it, and each such hook would cut the graph once more.
+    if not torch.compiler.is_compiling():
+        hooks += [module.register_forward_hook(_keeper(given)) for _, module in activations]
     try:
         yield taps, given
         for name, is_unchanged in watches.items():
@@ -176,12 +174,10 @@ def head_reads_last_tap(model: Tapped, images: Tensor) -> bool:
 def _keeper(given: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     """A hook that has a list hold what an activation gave, and nothing that was given before."""
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         given[:] = [output]
 
-    hook: Callable[[nn.Module, tuple[Tensor, ...], Tensor], None] = keep
-    return hook
+    return keep
 
 
 def _collector(
