@@ -16,7 +16,7 @@ from activmask.models import find_model, with_decoder
 from activmask.models.library_names import IMAGENET, is_of_library
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
-from activmask.objectives.chosen import Chosen, needs, shown_always, switched_on, that_need
+from activmask.objectives.chosen import Chosen, needs, other_copy, shown_always, switched_on, that_need
 from activmask.runs.description import RunConfig, all_settings, changed, compose, flat, usual_width
 from activmask.runs.inert import without_effect
 from activmask.runs.optimisation import contradictions
@@ -125,14 +125,34 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
             f"{config.network.model} has no decoder, so it cannot reconstruct; use "
             f"{listed(with_decoder(), 'or')}, or set {names} to 0"
         )
+    compare = that_need(config.objectives, "other_pass")
+    if len(compare) > 1 and other_copy(config.objectives) is not None:
+        yield f"{listed(compare)} look at one copy, so actdiff_copy noise would change it for all; choose one"
+    yield from _compiled(config)
+    yield from _controls(config)
+    if config.view.augment == CROP_FLIP and config.view.image_size == 0:
+        yield "augment crop-flip needs image_size, the side in px to crop to"
+
+
+def _compiled(config: RunConfig) -> Iterator[str]:
+    """What is wrong where the network's own code is replaced by a compiler's, or its normalisations are."""
+    asked = needs(config.objectives)
     if asked.second_derivative and config.machine.compile:
         yield (
             f"compile cannot differentiate twice, which {_all_that_need('second_derivative')} need; leave "
             "compile off"
         )
-    yield from _controls(config)
-    if config.view.augment == CROP_FLIP and config.view.image_size == 0:
-        yield "augment crop-flip needs image_size, the side in px to crop to"
+    if asked.evidence and config.machine.compile:
+        yield (
+            f"compile hides the last feature map, with respect to which {_all_that_need('evidence')} "
+            "differentiates the scores; leave compile off"
+        )
+    names = [name for name in ("compile", "sync_batchnorm") if flat(config)[name]]
+    if asked.decomposed and names:
+        yield (
+            f"{_all_that_need('decomposed')} needs the network's own layers, which {listed(names)} "
+            f"{'replaces' if len(names) == 1 else 'replace'}; leave it off"
+        )
 
 
 def _validation(config: RunConfig) -> Iterator[str]:

@@ -28,7 +28,6 @@ from activmask.models.output import ModelOutput
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
 from activmask.objectives.group_losses import GroupWeights
-from activmask.objectives.objective import Trial
 from activmask.objectives.step import StepTerms
 from activmask.runs.checkpoint import Description
 from activmask.runs.description import RunConfig, SelectOn
@@ -46,6 +45,7 @@ from activmask.training.feed.origin import Origin
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
 from activmask.training.replicas.batch_sizes import Learners, batch_sizes
+from activmask.training.replicas.effect import blank_pass, notes_on_effect, trial_of
 from activmask.training.replicas.first_errors import first_errors
 from activmask.training.replicas.optimizer import new_average, new_optimizer
 from activmask.training.replicas.started import started
@@ -194,6 +194,7 @@ def new_replica(
     classes = class_count(seen)
     learners, fitted = (networks or tried_out)(config, seed, channels=channels, classes=classes, size=size)
     model, second = learners.model, learners.discriminator
+    idle = [*notes_on_effect(learners, train, config.view, config.source.data)]
     synced = config.training.sync_batchnorm
     sizes, merged = batch_sizes(len(train), config.training.batch_size, learners, world, synced=synced)
     if synced and sync_batch_norm(model) == 0:
@@ -236,7 +237,9 @@ def new_replica(
         other=OtherBest(on=other_split(config.training.select_on)) if IID in seen else None,
         run_sha256=run_digest(config, seed, origin.digests, files),
         built_from=files,
-        note="; ".join(filter(None, (note, *fitted, merged, _note_on_flips(config, origin), *groups.notes))),
+        note="; ".join(
+            filter(None, (note, *fitted, merged, _note_on_flips(config, origin), *groups.notes, *idle))
+        ),
         world=world,
     )
 
@@ -362,10 +365,8 @@ def _check_taps(
     """A pass over one blank image, once the objectives, if any, were found to fit the network."""
     if not any(switched_on(objectives)):
         return None
-    model.eval()
-    with torch.no_grad():
-        output: ModelOutput = model(torch.zeros(1, *image), reconstruct=False)
-    trial = Trial(model=model, name=name, taps=output.pre_activations, image=image)
+    output = blank_pass(model, image)
+    trial = trial_of(model, name, image, output)
     for one, settings in switched_on(objectives):
         one.fits(settings, trial)
     model.train()
