@@ -241,7 +241,8 @@ def _write_json(results: list["SeedResult"]) -> None:
 
 def print_results(results: list["SeedResult"], config: "RunConfig") -> None:
     """The scores at the best epoch and at the last, as mean ± SD where there are several seeds."""
-    from activmask.data.splits import IID, SPLITS
+    from activmask.data.settings import IID
+    from activmask.data.splits import SPLITS
     from activmask.runs.entries import MEASURES
     from activmask.runs.folder import last_scores
     from activmask.runs.selection import chosen_by

@@ -5,20 +5,16 @@ Shapes: N images. Nobody's images fall in two splits, and the order of the rows 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from activmask.data.held_out import held_out
-from activmask.data.settings import Source, correlations, parse_ratio
+from activmask.data.settings import IID, Source, correlations, parse_ratio
 from activmask.data.subjects import find_straddler, kind_counts, strata, whole_sizes
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.nearest import nearest
 
 SPLITS = ("train", "valid", "test")
-
-IID: Literal["valid_iid"] = "valid_iid"
-"""A second validation split, of the training distribution, where a run holds one out of training."""
 
 EVERY_SPLIT = (*SPLITS, IID)
 """Those that every run has, and what some have besides."""

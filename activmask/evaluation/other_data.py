@@ -15,9 +15,8 @@ import torch
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.recipe import Recipe, class_names, matched_classes, recipe_differences, recipe_of
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY
+from activmask.data.settings import IID, IN_MEMORY
 from activmask.data.sources.synthetic.drawing import CLASS_NAMES
-from activmask.data.splits import IID
 from activmask.ground.errors import PATH, DataError
 from activmask.runs.checkpoint import Checkpoint
 from activmask.runs.manifest import Entry, pixel_digests, split_digests, table_entries, table_rows

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from activmask.data.splits import EVERY_SPLIT, IID, SPLITS
+from activmask.data.settings import IID
+from activmask.data.splits import EVERY_SPLIT, SPLITS
 from activmask.runs.written_values import (
     is_count,
     is_mapping,

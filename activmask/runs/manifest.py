@@ -15,7 +15,8 @@ import numpy as np
 
 from activmask.data.dataset import Dataset, load_samples
 from activmask.data.files.tables import CsvRow, format_table, read_table
-from activmask.data.splits import EVERY_SPLIT, IID, SPLITS
+from activmask.data.settings import IID
+from activmask.data.splits import EVERY_SPLIT, SPLITS
 from activmask.ground.errors import PATH, DataError
 from activmask.runs.folder import SPLITS_FILE
 

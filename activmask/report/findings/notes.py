@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from activmask.data.splits import IID, SPLITS
+from activmask.data.settings import IID
+from activmask.data.splits import SPLITS
 from activmask.experiments.forms import OTHER, form_title, forms
 from activmask.ground.listed import listed
 from activmask.report.findings.data_notes import data_notes

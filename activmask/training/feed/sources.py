@@ -13,8 +13,8 @@ from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.files.limits import SizeNeeded
 from activmask.data.held_out import held_out
 from activmask.data.samples import Samples
-from activmask.data.settings import ARRAYS, IN_MEMORY, Source, View, split_seed
-from activmask.data.splits import IID, split_indices
+from activmask.data.settings import ARRAYS, IID, IN_MEMORY, Source, View, split_seed
+from activmask.data.splits import split_indices
 from activmask.data.view import as_seen, dilates, scale_unknown, unscaled, with_mask_source
 from activmask.ground.errors import DataError
 from activmask.ground.listed import listed

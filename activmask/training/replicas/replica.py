@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from activmask.data.arrays import HeldImages
 from activmask.data.samples import Samples
-from activmask.data.settings import augmentations, with_given_masks
-from activmask.data.splits import IID
+from activmask.data.settings import IID, augmentations, with_given_masks
 from activmask.data.transforms import stays_upright
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
