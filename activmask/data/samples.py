@@ -23,7 +23,8 @@ class Samples:
     has_mask: Tensor
     """bool (N,), False where the data set gives no mask."""
     labels: Tensor
-    """int64 (N,), the class of each image."""
+    """int64 (N,), the class of each image; of L labels that do not exclude each other (N, L) of 0 and 1, -1
+    where unknown."""
     subjects: tuple[str, ...]
     """Whom each image shows; nobody's images fall in two splits."""
     sites: tuple[str, ...]

@@ -6,6 +6,7 @@ from typing import Any
 from activmask.data.splits import SPLITS
 from activmask.runs.written_values import (
     is_count,
+    is_flag,
     is_mapping,
     is_number,
     is_positive,
@@ -41,6 +42,7 @@ DESCRIPTION = {
     "split_sha256": mapping_to(is_sha256, SPLITS),
     "run_sha256": is_sha256_or_empty,
     "built_from": mapping_to(is_sha256),
+    "multi_label": is_flag,
 }
 """And what earlier versions did not write yet."""
 

@@ -27,7 +27,7 @@ def refusal(config: RunConfig, seed: int = 0) -> ActivmaskError | None:
         if config.source.data == IN_MEMORY:
             new_replica(config, seed, Path(), torch.device("cpu"))
             return None
-        dataset = read_dataset(Path(config.source.data))
+        dataset = read_dataset(Path(config.source.data), multi_label=True)
         if len(dataset) <= SMALL:
             new_replica(config, seed, Path(), torch.device("cpu"))
             return None
@@ -45,7 +45,7 @@ def refusal_of_seeds(config: RunConfig, seeds: Sequence[int]) -> ActivmaskError 
     if (found := refusal(config, first)) is not None or config.source.data == IN_MEMORY:
         return found
     try:
-        dataset = read_dataset(Path(config.source.data))
+        dataset = read_dataset(Path(config.source.data), multi_label=True)
         for seed in others:
             _check_splits(config, dataset, seed)
     except ActivmaskError as error:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from activmask.data.multi_label import is_multi_label
 from activmask.data.samples import Samples
 from activmask.data.settings import augmentations
 from activmask.kernels.torch_private import can_be_stopped
@@ -71,6 +72,8 @@ def why_not_recorded(replicas: Sequence[Replica]) -> str:
     valid = first.splits["valid"]
     if not isinstance(valid, Samples):
         return "the data set streams from disk"
+    if is_multi_label(valid.labels):
+        return "images have several labels"
     if clause := _unrecordable(first):
         return clause
     if draws_at_random(first.model, valid.images[:2]):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from activmask.data.arrays import HeldImages
+from activmask.data.multi_label import is_multi_label
 from activmask.data.samples import Samples
 from activmask.data.settings import augmentations, with_given_masks
 from activmask.data.transforms import stays_upright
@@ -112,6 +113,7 @@ class Replica:
             image_size=size,
             channels=channels,
             classes=class_count(self.splits),
+            multi_label=is_multi_label(self.train.labels),
             dataset_name=Path(self.config.source.data).name,
             data_path=self.origin.path,
             data_images=self.origin.images,
@@ -124,7 +126,9 @@ class Replica:
 
 
 def class_count(splits: Mapping[str, AnySamples]) -> int:
-    """The number of classes that labels 0, 1, ... speak of."""
+    """The number of classes that labels 0, 1, ... speak of; of labels that do not exclude each other theirs."""
+    if is_multi_label(labels := splits["train"].labels):
+        return labels.shape[1]
     return 1 + max(int(samples.labels.max()) for samples in splits.values())
 
 
@@ -171,13 +175,14 @@ def new_replica(
         prepare_double_backward(model)
     second = None if second is None else second.to(device)
     how, labels, data = config.optimisation, train.labels, config.source.data
+    form = form_of_classify(config, labels, classes)
     return Replica(
         config=config,
         seed=seed,
         folder=folder,
         device=device,
         model=model,
-        objective=step_objective(config, model, second, world, form_of_classify(config, labels, classes)),
+        objective=step_objective(config, model, second, world, form),
         optimizer=new_optimizer(model, config.training.lr, how),
         average=new_average(model, how),
         chance=chances(labels, classes, data) if how.class_balance == "sampling" else None,
