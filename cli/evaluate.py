@@ -17,6 +17,7 @@ from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
     from activmask.evaluation.evaluated import Evaluated
+    from activmask.evaluation.label_points import LabelPoint
     from activmask.runs.seed_folders import Unreadable
 
 
@@ -53,6 +54,15 @@ def evaluate(
             rich_help_panel="Data",
         ),
     ] = False,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of networks of several labels only this one; left out, each.",
+            rich_help_panel="Data",
+            show_default=False,
+        ),
+    ] = None,
     epoch: Annotated[
         Epoch,
         typer.Option(
@@ -84,6 +94,8 @@ def evaluate(
     with failures_as_sentences():
         from activmask.evaluation.batch import evaluate_checkpoints
         from activmask.evaluation.evaluated import Evaluated, predictions_sheet
+        from activmask.evaluation.label_points import label_points
+        from activmask.evaluation.of_labels import labels_of, labels_sheet
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint_paths import search_checkpoints
         from activmask.runs.seed_folders import Unreadable
@@ -95,28 +107,49 @@ def evaluate(
         paths = list(dict.fromkeys(path for one in found for path in one.paths))
         lost = {one.folder: one for several in found for one in several.unreadable}
         asked = len(paths) + len(lost)
-        with counting("evaluating networks") as progress, others_talk_aside():
-            outcomes = evaluate_checkpoints(
-                paths,
-                data=data,
-                split=split,
-                accept_recipe=accept_recipe,
-                device=place,
-                predictions=predictions is not None,
-                code=code or (),
-                progress=progress,
-            )
-        evaluated = [one for one in outcomes.values() if isinstance(one, Evaluated)]
-        for path, error in outcomes.items():
-            if not isinstance(error, Evaluated):
-                lost[path] = Unreadable(folder=path, error=error)
+        labels = labels_of(paths, label)
+        evaluated: list[Evaluated] = []
+        by_label: dict[str, list[Evaluated]] = {}
+        with others_talk_aside():
+            for one_label in labels or (None,):
+                with counting(f"evaluating networks{f', {one_label}' if one_label else ''}") as progress:
+                    outcomes = evaluate_checkpoints(
+                        paths,
+                        data=data,
+                        split=split,
+                        accept_recipe=accept_recipe,
+                        device=place,
+                        predictions=predictions is not None,
+                        code=code or (),
+                        label=one_label,
+                        progress=progress,
+                    )
+                known = [one for one in outcomes.values() if isinstance(one, Evaluated)]
+                evaluated += known
+                if one_label is not None:
+                    by_label[one_label] = known
+                for path, error in outcomes.items():
+                    if not isinstance(error, Evaluated):
+                        lost[path] = Unreadable(folder=path, error=error)
+            points = {
+                path: label_points(
+                    path, data=data, split=split, accept_recipe=accept_recipe, device=place, code=code or ()
+                )
+                for path in (paths if labels else ())
+                if path not in lost
+            }
         if lost and not evaluated and len({one.why for one in lost.values()}) == 1:
             # Of all alike, as of data that are not there, it is no fault of theirs.
             raise next(iter(lost.values())).error
         if predictions is not None and evaluated:
-            write_table(predictions, predictions_sheet(evaluated), "table of predictions")
+            sheet = labels_sheet(by_label) if labels else predictions_sheet(evaluated)
+            write_table(predictions, sheet, "table of predictions")
             err.print(f"wrote {predictions}")
-    _print(evaluated, list(lost.values()), as_json=as_json)
+    _say_notes(evaluated)
+    if labels and evaluated:
+        _print_labels(by_label, points, list(lost.values()), as_json=as_json, alone=label is not None)
+    else:
+        _print(evaluated, list(lost.values()), as_json=as_json)
     for folder in dict.fromkeys(folder for one in found for folder in one.unfinished):
         err.print(f"note: {folder} is not finished; its training goes on with train --resume")
     with failures_as_sentences():
@@ -124,11 +157,33 @@ def evaluate(
         tell_unreadable(list(lost.values()), asked, skip=skip_unreadable, what=what)
 
 
+def _say_notes(evaluated: "list[Evaluated]") -> None:
+    for note in dict.fromkeys(note for one in evaluated for note in one.notes):
+        err.print(f"note: {note}")
+
+
+def _print_labels(
+    found: "dict[str, list[Evaluated]]",
+    points: "dict[Path, tuple[LabelPoint, ...]]",
+    lost: "list[Unreadable]",
+    *,
+    as_json: bool,
+    alone: bool,
+) -> None:
+    if as_json:
+        from activmask.evaluation.of_labels import labels_to_json
+        from activmask.ground.shown import json_text
+
+        write(f"{json_text(labels_to_json(found, points, lost))}\n")
+        return
+    from .evaluate_labels import print_labels
+
+    print_labels(found, points, lost, alone=alone)
+
+
 def _print(evaluated: "list[Evaluated]", lost: "list[Unreadable]", *, as_json: bool) -> None:
     if not evaluated:
         return
-    for note in dict.fromkeys(note for one in evaluated for note in one.notes):
-        err.print(f"note: {note}")
     if as_json:
         from activmask.evaluation.across_seeds import to_json
         from activmask.ground.shown import json_text

@@ -40,7 +40,7 @@ def print_tables(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable
     _print_removals(evaluated, spreads)
 
 
-def _name(one: Evaluated) -> str:
+def name_of(one: Evaluated) -> str:
     """The run and the seed where they are known, else the file."""
     if one.run is None:
         return str(one.path)
@@ -48,7 +48,8 @@ def _name(one: Evaluated) -> str:
     return f"{one.run.name}, seed {one.seed}{kind}"
 
 
-def _number(value: float | None) -> str:
+def three_digits(value: float | None) -> str:
+    """A score, or a dash where there is none."""
     return "-" if value is None else f"{value:.3f}"
 
 
@@ -60,8 +61,8 @@ def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Tab
     table = result_table(f"Scores, {splits}", "checkpoint", "n", " / ".join(kinds), interval, "accuracy")
     for one in evaluated:
         scores = one.evaluation.scores
-        area = scores.reason or _number(scores.auc)
-        table.add_row(_name(one), str(scores.n), area, _between(scores.interval), _number(scores.accuracy))
+        area = scores.reason or three_digits(scores.auc)
+        table.add_row(name_of(one), str(scores.n), area, between(scores.interval), three_digits(scores.accuracy))
     for row in spreads:
         table.add_row(_run_name(row), "", _spread(row.auc), "", _spread(row.accuracy))
     return table
@@ -73,7 +74,8 @@ def _run_name(row: RunSpread) -> str:
     return f"{row.run.name}{kind}, mean ± SD of {row.seeds} seeds{lost}"
 
 
-def _between(interval: Interval | None) -> str:
+def between(interval: Interval | None) -> str:
+    """An interval's ends."""
     if interval is None:
         return "-"
     if interval.low == interval.high:
@@ -82,14 +84,14 @@ def _between(interval: Interval | None) -> str:
 
 
 def _spread(value: Spread | None) -> str:
-    return "-" if value is None else f"{value.mean:.3f} ± {_number(value.sd)}"
+    return "-" if value is None else f"{value.mean:.3f} ± {three_digits(value.sd)}"
 
 
 def _sites(evaluated: Sequence[Evaluated]) -> Table:
     table = result_table("By site", "checkpoint", "site", "n", "AUC", "accuracy")
     for one in evaluated:
         for site in one.evaluation.sites:
-            table.add_row(_name(one), site.site, str(site.n), _number(site.auc), _number(site.accuracy))
+            table.add_row(name_of(one), site.site, str(site.n), three_digits(site.auc), three_digits(site.accuracy))
     return table
 
 
@@ -98,9 +100,9 @@ def _audit(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Tabl
     for one in evaluated:
         audit = one.evaluation.audit
         for row in audit.rows:
-            table.add_row(_name(one), row.images, str(audit.n), _number(row.auc), _number(row.accuracy))
+            table.add_row(name_of(one), row.images, str(audit.n), three_digits(row.auc), three_digits(row.accuracy))
         if audit.mask_area_auc is not None:
-            table.add_row(_name(one), MASK_AREA, str(audit.n), _number(audit.mask_area_auc), "-")
+            table.add_row(name_of(one), MASK_AREA, str(audit.n), three_digits(audit.mask_area_auc), "-")
     for run in spreads:
         for images, area in run.audit.items():
             table.add_row(_run_name(run), images, "", _spread(area), "")
@@ -115,7 +117,7 @@ def _print_verdicts(evaluated: Sequence[Evaluated]) -> None:
         else:
             sentences = " ".join([*audit.verdict.sentences, *_borrowing(audit)])
         sentences = " ".join([sentences, *one.mask_notes])
-        out.print(out.render_str(f"{_name(one)}:", style="bold"), sentences)
+        out.print(out.render_str(f"{name_of(one)}:", style="bold"), sentences)
 
 
 def _borrowing(audit: Audit) -> list[str]:
@@ -146,13 +148,13 @@ def _print_removals(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]
 
 def _removal(one: Evaluated, removal: Removal) -> Table:
     title = (
-        f"What the {removal.shortcut} adds: {_name(one)} ({removal.carried} of {removal.n} images carry it; "
+        f"What the {removal.shortcut} adds: {name_of(one)} ({removal.carried} of {removal.n} images carry it; "
         "95 % by bootstrap of subjects)"
     )
     table = result_table(title, "score", "n", "planted", "twins", "planted - twins", "95 %")
     for row in removal.changes:
         interval = "-" if row.low is None or row.high is None else f"{row.low:+.3f} to {row.high:+.3f}"
-        cells = (_number(row.planted), _number(row.twins), f"{row.change:+.3f}", interval)
+        cells = (three_digits(row.planted), three_digits(row.twins), f"{row.change:+.3f}", interval)
         table.add_row(change_name(row), str(row.n), *cells)
     return table
 
@@ -160,20 +162,20 @@ def _removal(one: Evaluated, removal: Removal) -> Table:
 def _removal_of_run(row: RunSpread) -> Table:
     table = result_table(f"What the shortcut adds: {_run_name(row)}", "score", "planted - twins")
     for name, value in row.removal.items():
-        table.add_row(name, f"{value.mean:+.3f} ± {_number(value.sd)}")
+        table.add_row(name, f"{value.mean:+.3f} ± {three_digits(value.sd)}")
     return table
 
 
 def _localisation(one: Evaluated, localisation: Localisation, where: str = "") -> Table:
-    title = f"Where {_name(one)} looks{where} ({localisation.attribution}; {localisation.n} images)"
+    title = f"Where {name_of(one)} looks{where} ({localisation.attribution}; {localisation.n} images)"
     table = result_table(title, "metric", "mean ± SD", "by chance")
     for row in localisation.rows:
-        table.add_row(row.metric, f"{row.mean:.3f} ± {_number(row.sd)}", _number(row.chance))
+        table.add_row(row.metric, f"{row.mean:.3f} ± {three_digits(row.sd)}", three_digits(row.chance))
     return table
 
 
 def _localisation_of_run(row: RunSpread) -> Table:
     table = result_table(f"Where {_run_name(row)} look", "metric", "mean ± SD", "by chance")
     for metric, value in row.localisation.items():
-        table.add_row(metric, _spread(value), _number(row.chance[metric]))
+        table.add_row(metric, _spread(value), three_digits(row.chance[metric]))
     return table

@@ -56,6 +56,18 @@ class Samples:
         )
 
 
+def of_label(samples: Samples, label: int) -> Samples:
+    """The images of which one of several labels is known, with labels 0 and 1 of whether it is true.
+
+    Args:
+        samples: whose labels are (N, L).
+        label: from 0 to L - 1.
+    """
+    rows = torch.nonzero(samples.labels[:, label] >= 0).flatten()
+    known = samples.subset(rows.tolist())
+    return replace(known, labels=known.labels[:, label])
+
+
 def as_picture(image: Tensor) -> NDArray[np.float32]:
     """An image (C, H, W) as it is drawn: (H, W, 3) of three channels, else (H, W), the mean of all."""
     if len(image) == 3:

@@ -31,7 +31,14 @@ _BESIDE = (RUN_FILE, METRICS_FILE, SPLITS_FILE)
 
 
 def basis_of(
-    path: Path, *, data: str | None, split: str, accept_recipe: bool, common: Basis, reading: Reading
+    path: Path,
+    *,
+    data: str | None,
+    split: str,
+    accept_recipe: bool,
+    common: Basis,
+    reading: Reading,
+    label: str | None = None,
 ) -> tuple[Description, Basis] | None:
     """A checkpoint's description, and what its evaluation follows from.
 
@@ -42,6 +49,7 @@ def basis_of(
         accept_recipe: likewise.
         common: what all evaluations of this process follow from, see `common_basis`.
         reading: what was read for other checkpoints.
+        label: about which a network of several is asked.
 
     Returns:
         None where nobody can say: outside of a seed's folder, of a run of an earlier version, of a network
@@ -66,6 +74,7 @@ def basis_of(
             "beside": {name: _sha256(path.parent / name) for name in _BESIDE},
             "split": split,
             "accept_recipe": accept_recipe,
+            **({} if label is None else {"label": label}),
             **_of_data(path, description, data, reading),
         }
     except (CheckpointError, DataError, OSError, PackageNotFoundError):
