@@ -62,7 +62,9 @@ def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Tab
     for one in evaluated:
         scores = one.evaluation.scores
         area = scores.reason or three_digits(scores.auc)
-        table.add_row(name_of(one), str(scores.n), area, between(scores.interval), three_digits(scores.accuracy))
+        table.add_row(
+            name_of(one), str(scores.n), area, between(scores.interval), three_digits(scores.accuracy)
+        )
     for row in spreads:
         table.add_row(_run_name(row), "", _spread(row.auc), "", _spread(row.accuracy))
     return table
@@ -91,7 +93,9 @@ def _sites(evaluated: Sequence[Evaluated]) -> Table:
     table = result_table("By site", "checkpoint", "site", "n", "AUC", "accuracy")
     for one in evaluated:
         for site in one.evaluation.sites:
-            table.add_row(name_of(one), site.site, str(site.n), three_digits(site.auc), three_digits(site.accuracy))
+            table.add_row(
+                name_of(one), site.site, str(site.n), three_digits(site.auc), three_digits(site.accuracy)
+            )
     return table
 
 
@@ -100,7 +104,9 @@ def _audit(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Tabl
     for one in evaluated:
         audit = one.evaluation.audit
         for row in audit.rows:
-            table.add_row(name_of(one), row.images, str(audit.n), three_digits(row.auc), three_digits(row.accuracy))
+            table.add_row(
+                name_of(one), row.images, str(audit.n), three_digits(row.auc), three_digits(row.accuracy)
+            )
         if audit.mask_area_auc is not None:
             table.add_row(name_of(one), MASK_AREA, str(audit.n), three_digits(audit.mask_area_auc), "-")
     for run in spreads:
@@ -148,8 +154,8 @@ def _print_removals(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]
 
 def _removal(one: Evaluated, removal: Removal) -> Table:
     title = (
-        f"What the {removal.shortcut} adds: {name_of(one)} ({removal.carried} of {removal.n} images carry it; "
-        "95 % by bootstrap of subjects)"
+        f"What the {removal.shortcut} adds: {name_of(one)} ({removal.carried} of {removal.n} images carry "
+        "it; 95 % by bootstrap of subjects)"
     )
     table = result_table(title, "score", "n", "planted", "twins", "planted - twins", "95 %")
     for row in removal.changes:

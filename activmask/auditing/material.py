@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from activmask.data.multi_label import yes_and_no
 from activmask.data.samples import Samples
 from activmask.data.splits import SPLITS
 from activmask.evaluation.planted import Pairs
@@ -86,7 +87,7 @@ def _one_label(base: Material, name: str, values: NDArray[np.int64]) -> Material
     return replace(
         known,
         samples=replace(known.samples, labels=torch.from_numpy(values[rows].astype(np.int64))),
-        class_names=(f"no {name}", name),
+        class_names=yes_and_no(name),
         label=name,
         notes=(*base.notes, *notes),
     )

@@ -22,7 +22,9 @@ from activmask.training.feed.trained_data import shown_place
 
 
 def material_of_folder(root: Path) -> tuple[Material, ...]:
-    """A data set as it is stored, of all its splits, its masks as they were drawn; by label if it has several.
+    """A data set as it is stored, of all its splits, its masks as they were drawn; one for each label.
+
+    Of classes that exclude each other there is one for all.
 
     Raises:
         DataError: anything in it is missing, broken or contradictory.

@@ -46,8 +46,8 @@ def held_images(data: Sequence[Any]) -> HeldImages:
             (N, C, H, W) or (N, H, W), uint8, uint16 or bool, which are divided by their type's largest value,
             or floats in [0, 1]; masks (N, H, W) of True or 1 inside, None where there is none;
             labels (N,) whole numbers or texts; or, of labels that do not exclude each other, (N, L) of 0
-            and 1, NaN where unknown, or such (N,) by name; subjects (N,), whom each image shows; splits (N,) train, valid
-            or test.
+            and 1, NaN where unknown, or such (N,) by name; subjects (N,), whom each image shows; splits (N,)
+            train, valid or test.
 
     Raises:
         UsageError: they do not fit each other.

@@ -108,7 +108,8 @@ def presence(labels: Tensor, has_mask: Tensor) -> Presence:
     Returns:
         The AUC of `has_mask` as the score of class 1, which is (1 + p1 - p0) / 2 with p the share of
         a class's images that have a mask; with more than two classes, of the class that it separates
-        best from the rest, and of several labels, of the one that it tells best where that is known. The chance distance is the normal approximation for two shares of one
+        best from the rest, and of several labels, of the one that it tells best where that is known.
+        The chance distance is the normal approximation for two shares of one
         underlying share.
     """
     if is_multi_label(labels):

@@ -136,6 +136,11 @@ def is_label_code(text: str) -> bool:
     return len(signs) > 1 and set(signs) <= set(_SIGNS.values())
 
 
+def yes_and_no(label: str) -> tuple[str, str]:
+    """What the classes 0 and 1 are called where the question is whether a label is true."""
+    return f"no {label}", label
+
+
 def is_multi_label(labels: "np.ndarray | Tensor") -> bool:
     """Whether labels are (N, L) of several that do not exclude each other, not classes (N,)."""
     return labels.ndim == 2

@@ -288,9 +288,7 @@ def _check_fits_labels(source: Source) -> None:
         )
 
 
-def _check_split_labels(
-    labels: np.ndarray, drawn: dict[str, np.ndarray], label_names: Sequence[str]
-) -> None:
+def _check_split_labels(labels: np.ndarray, drawn: dict[str, np.ndarray], label_names: Sequence[str]) -> None:
     names = label_names or [str(k) for k in range(labels.shape[1])]
     for split in SPLITS:
         if constant := one_value_only(labels[drawn[split]], names):

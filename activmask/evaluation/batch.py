@@ -23,8 +23,8 @@ from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.progress import ItemsDone
 from activmask.runs.checkpoint import Checkpoint, Description, load_checkpoint
-from activmask.runs.label_checkpoint import checkpoint_of_label, described_by, label_number
 from activmask.runs.checkpoint_paths import run_folder
+from activmask.runs.label_checkpoint import checkpoint_of_label, described_by, label_number
 from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.trained_data import shown_place

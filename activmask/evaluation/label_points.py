@@ -97,7 +97,7 @@ def _known(logits: Tensor, labels: Tensor) -> tuple[NDArray[np.float64], NDArray
 
 
 def best_threshold(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
-    """The score from which on to answer yes where sensitivity + specificity is greatest, the highest if several.
+    """The score from which on to answer yes where sensitivity + specificity is greatest, the highest of such.
 
     Youden 1950, doi 10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3.
 

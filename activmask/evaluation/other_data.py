@@ -66,8 +66,8 @@ def split_for(
         return own_split(trained, split, reading)
     if data == IN_MEMORY and checkpoint.multi_label:
         raise DataError(
-            "images that are drawn have one class each, and the network tells labels that do not exclude each "
-            "other",
+            "images that are drawn have one class each, and the network tells labels that do not exclude "
+            "each other",
             advice="evaluate it on data with its labels",
         )
     if data == IN_MEMORY:

@@ -107,6 +107,21 @@ class Checkpoint(Description):
     """Maps images (B, C, H, W) to a `ModelOutput`; in evaluation mode on the CPU."""
 
 
+def refuse_several_labels(path: Path, description: Description) -> None:
+    """Refuse a network of labels that do not exclude each other where classes alone are understood.
+
+    Raises:
+        CheckpointError: names the labels.
+    """
+    if description.multi_label:
+        raise CheckpointError(
+            f"the network of {PATH} tells labels that do not exclude each other "
+            f"({listed(description.class_names)}), and this takes networks of classes",
+            path=path,
+            advice="name one of its labels, where that can be said",
+        )
+
+
 def save_checkpoint(path: Path, weights: dict[str, Tensor], description: Description) -> None:
     """Write weights under the network's own names, whole or not at all."""
     write_tensors(path, weights, description.to_json())
@@ -133,13 +148,8 @@ def load_checkpoint(
     file = read_tensors(path)
     description = read_description(path, file.told)
     _check_place(path, description)
-    if description.multi_label and not multi_label:
-        raise CheckpointError(
-            f"the network of {PATH} tells labels that do not exclude each other "
-            f"({listed(description.class_names)}), and this takes networks of classes",
-            path=path,
-            advice="name one of its labels, where that can be said",
-        )
+    if not multi_label:
+        refuse_several_labels(path, description)
     network = _with_code(path, description, code)
     try:
         _check_sizes(description, file.tensors)

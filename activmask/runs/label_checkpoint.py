@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from activmask.data.multi_label import yes_and_no
 from activmask.ground.errors import PATH, CheckpointError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.models.one_label import one_label
@@ -66,8 +67,3 @@ def checkpoint_of_label(checkpoint: Checkpoint, label: str) -> Checkpoint:
 def described_by(description: Described, label: str) -> Described:
     """The description of a network that is asked about one label."""
     return replace(description, classes=2, class_names=yes_and_no(label), multi_label=False)
-
-
-def yes_and_no(label: str) -> tuple[str, str]:
-    """What the classes 0 and 1 are called where the question is whether a label is true."""
-    return f"no {label}", label

@@ -41,7 +41,7 @@ class Entry:
     site: str
     """Where it was made; empty where unknown."""
     label: int | str
-    """Its class, as the run numbers them; of labels that do not exclude each other a text, see `label_code`."""
+    """Its class, as the run numbers them; of labels that do not exclude each other their `label_code`."""
     image_sha256: str
     """Of its file's bytes, or of its pixels where it was drawn in memory."""
     mask_sha256: str

@@ -72,8 +72,6 @@ def why_not_recorded(replicas: Sequence[Replica]) -> str:
     valid = first.splits["valid"]
     if not isinstance(valid, Samples):
         return "the data set streams from disk"
-    if is_multi_label(valid.labels):
-        return "images have several labels"
     if clause := _unrecordable(first):
         return clause
     if draws_at_random(first.model, valid.images[:2]):
@@ -87,6 +85,8 @@ def _unrecordable(replica: Replica) -> str:
 
 def _obstacles(replica: Replica) -> Iterator[str]:
     config = replica.config
+    if is_multi_label(replica.train.labels):
+        yield "images have several labels"
     if find_model(config.network.model).foreign:
         yield "the network's code is not this program's, and might do what no recording shows"
     if config.network.freeze:

@@ -126,7 +126,7 @@ class Replica:
 
 
 def class_count(splits: Mapping[str, AnySamples]) -> int:
-    """The number of classes that labels 0, 1, ... speak of; of labels that do not exclude each other theirs."""
+    """The number of classes that labels 0, 1, ... speak of; of several labels an image theirs."""
     if is_multi_label(labels := splits["train"].labels):
         return labels.shape[1]
     return 1 + max(int(samples.labels.max()) for samples in splits.values())

@@ -39,7 +39,10 @@ def form_of_classify(config: RunConfig, labels: Tensor, classes: int) -> Classif
 def _check_labels(config: RunConfig) -> None:
     why = "knows classes that exclude each other, and these images have several labels"
     how = config.optimisation
-    asked = {"class_balance": how.class_balance in {"weights", "sampling"}, "label_smoothing": how.label_smoothing != 0}
+    asked = {
+        "class_balance": how.class_balance in {"weights", "sampling"},
+        "label_smoothing": how.label_smoothing != 0,
+    }
     for name in [name for name, on in asked.items() if on]:
         raise UsageError(f"{name} {why}", advice="leave it out")
     for one, settings in switched_on(config.objectives):

@@ -83,7 +83,7 @@ def several_labels(table: Path, rows: Sequence[CsvRow], names: Sequence[str]) ->
                     path=table,
                     row=row.number,
                     found=repr(row[name]),
-                    advice="leave the cell empty where it is uncertain: it then counts in no loss and no score",
+                    advice="leave the cell empty where it is uncertain: it then counts in no loss or score",
                 )
     return SeveralLabels(names=tuple(names), of=lambda row: {name: _known(row[name]) for name in names})
 
@@ -104,7 +104,9 @@ def _joined(table: Path, rows: Sequence[CsvRow], names: tuple[str, ...]) -> Seve
         )
     others = [f"{name} ({n})" for name, n in counts.most_common() if name not in names]
     more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-    notes = (f"other labels of the table count as none: {', '.join(others[:_NAMED])}{more}",) if others else ()
+    notes = (
+        (f"other labels of the table count as none: {', '.join(others[:_NAMED])}{more}",) if others else ()
+    )
     return SeveralLabels(
         names=names,
         of=lambda row: {name: int(name in _true(row)) for name in names},
