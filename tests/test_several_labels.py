@@ -22,6 +22,7 @@ from activmask.data.sources.folder.prepare import prepare_folder
 from activmask.data.splits import SPLITS, split_indices
 from activmask.data.writer import write_dataset
 from activmask.evaluation.label_points import best_threshold
+from activmask.evaluation.map_targets import targets_of
 from activmask.ground.errors import DataError, UsageError
 from activmask.models.build import build_model
 from activmask.models.one_label import one_label
@@ -269,6 +270,12 @@ def test_samples_of_one_label_are_those_of_which_it_is_known(folder, tmp_path):
     assert len(found) == 45
     assert "images/i005.png" not in found.names
     assert set(found.labels.tolist()) == {0, 1}
+
+
+def test_heat_maps_made_elsewhere_stand_beside_the_labels_that_are_true(folder, tmp_path):
+    prepared(folder, tmp_path / "set", multi_label=NAMES)
+    targets = targets_of(read_dataset(tmp_path / "set", multi_label=True))
+    assert [one.label for one in targets[:4]] == ["none of its labels", "mass", "effusion", "effusion|mass"]
 
 
 def test_the_threshold_is_where_sensitivity_plus_specificity_is_greatest():

@@ -33,7 +33,7 @@ WALK = {
     ),
     "evaluate": ((BEST, "--label", "cyst"), "there is no label 'cyst'; expected effusion or mass"),
     "saliency": ((BEST,), NO_NETWORK),
-    "plant": (("set", "--shortcut", "box", "--out", "planted"), NO_LABELS),
+    "plant": (("set", "--shortcut", "box", "--class", "mass", "--share", 0.9, "--out", "planted"), NO_LABELS),
     "report": (("runs/ml",), "tells labels that do not exclude each other, and a report is of classes"),
     "audit export": (("--data", "set", "--out", "variants"), NO_LABELS),
 }

@@ -149,8 +149,8 @@ def write_dataset(
         (partial / "images").mkdir()
         (partial / "masks").mkdir()
         tally = None if mask_blur is None else ShareTally(mask_blur)
-        rows, size, depth = _write_images(partial, records, tally)
         labels = tuple(card.get(LABELS_ENTRY, ()))
+        rows, size, depth = _write_images(partial, records, tally, labels)
         _check_rows(root, rows, labels)
         summary = _summary(root, rows, size, depth, tally, labels)
         (partial / TABLE_FILE).write_bytes(_table(rows))
@@ -200,13 +200,13 @@ def check_target(root: Path, overwrite: bool) -> None:
 
 
 def _write_images(
-    partial: Path, records: Iterable[Record], tally: ShareTally | None
+    partial: Path, records: Iterable[Record], tally: ShareTally | None, labels: Sequence[str]
 ) -> tuple[list[dict[str, Any]], tuple[int, ...], int]:
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()
     expected: tuple[tuple[int, ...], int] | None = None
     for record in records:
-        _check_record(record)
+        _check_record(record, labels)
         found = (record.image.shape, 8 * record.image.dtype.itemsize)
         expected = expected or found
         if found != expected:
@@ -231,7 +231,13 @@ def _shown(shape: tuple[int, ...], depth: int) -> str:
     return f"{shape[0]} x {shape[1]} px of {depth} bits{' in colour' if len(shape) == 3 else ''}"
 
 
-def _check_record(record: Record) -> None:
+def _check_record(record: Record, labels: Sequence[str]) -> None:
+    if set(record.labels) != set(labels):
+        raise DataError(
+            f"image {record.name!r} must have the labels that the card's {LABELS_ENTRY} names, and no others",
+            expected=list(labels),
+            found=list(record.labels),
+        )
     if not _NAME.fullmatch(record.name):
         raise DataError(
             f"the image name {record.name!r} must be at most 150 ASCII letters, digits, '.', '_' and '-', "

@@ -39,13 +39,14 @@ def labels_of(paths: Sequence[Path], label: str | None) -> tuple[str, ...]:
     """The labels that checkpoints are to be asked about; none where their networks know classes alone.
 
     Args:
-        paths: of the checkpoints.
+        paths: of the checkpoints; those that cannot be read do not count.
         label: the one that is asked for; None for all.
 
     Raises:
         UsageError: they do not tell the same labels, or no such one.
     """
-    found = dict.fromkeys(label_names(path) for path in paths)
+    known = [label_names(path) for path in paths]
+    found = dict.fromkeys(names for names in known if names is not None)
     if len(found) > 1:
         named = "; ".join(listed(names) or "classes that exclude each other" for names in found)
         raise UsageError(

@@ -15,15 +15,15 @@ from activmask.runs.tensor_file import read_told
 Described = TypeVar("Described", bound=Description)
 
 
-def label_names(path: str | Path) -> tuple[str, ...]:
+def label_names(path: str | Path) -> tuple[str, ...] | None:
     """The labels that a checkpoint's network tells, which do not exclude each other; none of one of classes.
 
-    Also of a file that cannot be read: whoever loads it says why.
+    None where it cannot be read: whoever loads it says why.
     """
     try:
         description = read_description(Path(path), read_told(Path(path)))
     except (CheckpointError, OSError):
-        return ()
+        return None
     return description.class_names if description.multi_label else ()
 
 
