@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .console import out
-from .evaluation_tables import between, name_of, print_tables, three_digits
+from .evaluation_tables import between, print_tables
+from .score_cells import checkpoint_name, number
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
@@ -46,13 +47,13 @@ def print_labels(
     for label, of_label in found.items():
         for one in of_label:
             scores = one.evaluation.scores
-            cells = [label, name_of(one), str(scores.n), scores.reason or three_digits(scores.auc)]
+            cells = [label, checkpoint_name(one), str(scores.n), scores.reason or number(scores.auc)]
             point = by_label.get((one.path, label))
             at = () if point is None else (point.threshold, point.sensitivity, point.specificity)
-            table.add_row(*cells, between(scores.interval), *(map(three_digits, at) if at else "---"))
-    names = {one.path: name_of(one) for of_label in found.values() for one in of_label}
+            table.add_row(*cells, between(scores.interval), *(map(number, at) if at else "---"))
+    names = {one.path: checkpoint_name(one) for of_label in found.values() for one in of_label}
     for mean in () if alone else mean_aucs(found):
-        table.add_row(f"mean of {mean.labels} labels", names[mean.path], "", three_digits(mean.auc))
+        table.add_row(f"mean of {mean.labels} labels", names[mean.path], "", number(mean.auc))
     print_table(table)
     out.print("An AUC of 0.5 is chance. One mask an image stands for all of its labels.")
     for label, of_label in found.items():

@@ -36,6 +36,7 @@ def basis_of(
     data: str | None,
     split: str,
     accept_recipe: bool,
+    groups: str,
     common: Basis,
     reading: Reading,
     label: str | None = None,
@@ -47,6 +48,7 @@ def basis_of(
         data: as it was asked for, or None for the run's own.
         split: likewise.
         accept_recipe: likewise.
+        groups: likewise.
         common: what all evaluations of this process follow from, see `common_basis`.
         reading: what was read for other checkpoints.
         label: about which a network of several is asked.
@@ -75,6 +77,7 @@ def basis_of(
             "split": split,
             "accept_recipe": accept_recipe,
             **({} if label is None else {"label": label}),
+            **({"groups": groups} if groups else {}),
             **_of_data(path, description, data, reading),
         }
     except (CheckpointError, DataError, OSError, PackageNotFoundError):

@@ -13,7 +13,7 @@ from activmask.data.files.tables import format_sheet
 from activmask.evaluation.across_seeds import to_json
 from activmask.evaluation.evaluated import Evaluated
 from activmask.evaluation.label_points import LabelPoint
-from activmask.evaluation.predictions_table import COLUMNS
+from activmask.evaluation.predictions_table import COLUMNS, value_of
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 from activmask.ground.shown import shown
@@ -80,6 +80,8 @@ def labels_sheet(found: OfLabels) -> bytes:
     audit left it out. Each label's audit draws its own shuffles.
     """
     rows: dict[tuple[object, ...], dict[str, tuple[int, float]]] = {}
+    known = [one.predictions for several in found.values() for one in several if one.predictions is not None]
+    columns = list(dict.fromkeys(one.grouped_by for one in known if one.grouped_by))
     for label, of_label in found.items():
         for one in of_label:
             if one.predictions is None:
@@ -88,12 +90,18 @@ def labels_sheet(found: OfLabels) -> bytes:
                 scores = said.logits.double().softmax(dim=1)[:, 1].tolist()
                 for row, score in zip(said.rows.tolist(), scores, strict=True):
                     whose = one.predictions.names[row], one.predictions.subjects[row]
-                    key = (str(one.path), *whose, one.split, said.condition, said.draw)
+                    groups = (value_of(column, one.predictions, whose[0]) for column in columns)
+                    key = (str(one.path), *whose, one.split, said.condition, said.draw, *groups)
                     rows.setdefault(key, {})[label] = one.predictions.labels[row], score
     header = [*(f"label {shown(label)}" for label in found), *(f"score {shown(label)}" for label in found)]
     nothing = ("", "")
     return format_sheet(
-        ["checkpoint", *(name for name in COLUMNS if name != "label"), *header],
+        [
+            "checkpoint",
+            *(name for name in COLUMNS if name != "label"),
+            *(f"group {shown(column)}" for column in columns),
+            *header,
+        ],
         (
             [*key, *(said.get(label, nothing)[at] for at in (0, 1) for label in found)]
             for key, said in rows.items()

@@ -1,6 +1,7 @@
 """What a step of a replica computes: its objectives' terms, in one process or in its share of several."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 
 import torch
@@ -14,12 +15,16 @@ from activmask.models import find_model
 from activmask.models.output import ModelOutput
 from activmask.objectives.chosen import Chosen, needs, switched_on
 from activmask.objectives.classification import PLAIN, Classify
+from activmask.objectives.group_losses import GroupWeights
 from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.description import RunConfig
+from activmask.runs.robustness import Robustness
 from activmask.training.feed.class_balance import class_weights
 
 
-def form_of_classify(config: RunConfig, labels: Tensor, classes: int) -> Classify:
+def form_of_classify(
+    config: RunConfig, labels: Tensor, classes: int, groups: GroupWeights | None = None
+) -> Classify:
     """The form of the cross-entropy that a run's settings ask for, given its training labels.
 
     Raises:
@@ -28,20 +33,22 @@ def form_of_classify(config: RunConfig, labels: Tensor, classes: int) -> Classif
     """
     how = config.optimisation
     if is_multi_label(labels):
-        _check_labels(config)
+        refuse_of_classes(config)
         return PLAIN
     weights = None
     if how.class_balance == "weights":
         weights = class_weights(labels, classes, config.source.data).to(labels.device)
-    return Classify(weights=weights, smoothing=how.label_smoothing)
+    return Classify(weights=weights, smoothing=how.label_smoothing, groups=groups)
 
 
-def _check_labels(config: RunConfig) -> None:
+def refuse_of_classes(config: RunConfig) -> None:
+    """Refuse settings that know classes alone, where images have several labels (raises UsageError)."""
     why = "knows classes that exclude each other, and these images have several labels"
     how = config.optimisation
     asked = {
         "class_balance": how.class_balance in {"weights", "sampling"},
         "label_smoothing": how.label_smoothing != 0,
+        **{one.name: getattr(config.robustness, one.name) != one.default for one in fields(Robustness)},
     }
     for name in [name for name, on in asked.items() if on]:
         raise UsageError(f"{name} {why}", advice="leave it out")
@@ -59,7 +66,9 @@ def step_objective(
     world: World,
     form: Classify,
 ) -> Callable[..., StepTerms]:
-    """A function of images, masks, labels, a generator and the part that is computed here; see `step_terms`.
+    """A function of images, masks, labels, a generator, the part that is computed here, and groups.
+
+    See `step_terms`.
 
     Where several processes share the steps, it averages their gradients as they are computed.
     """
@@ -89,7 +98,13 @@ class _Objective(nn.Module):
         self.discriminator = (discriminator,)
 
     def forward(
-        self, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator, part: slice
+        self,
+        images: Tensor,
+        masks: Tensor,
+        labels: Tensor,
+        generator: torch.Generator,
+        part: slice,
+        members: Tensor | None = None,
     ) -> StepTerms:
         return step_terms(
             self.chosen,
@@ -101,4 +116,5 @@ class _Objective(nn.Module):
             discriminator=self.discriminator[0],
             part=part,
             classify=self.classify,
+            members=members,
         )
