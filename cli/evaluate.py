@@ -103,7 +103,7 @@ def evaluate(
     with failures_as_sentences():
         from activmask.evaluation.batch import evaluate_checkpoints
         from activmask.evaluation.evaluated import Evaluated, predictions_sheet
-        from activmask.evaluation.label_points import label_points
+        from activmask.evaluation.label_points import points_of
         from activmask.evaluation.of_labels import labels_of, labels_sheet
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint_paths import search_checkpoints
@@ -141,13 +141,14 @@ def evaluate(
                 for path, error in outcomes.items():
                     if not isinstance(error, Evaluated):
                         lost[path] = Unreadable(folder=path, error=error)
-            points = {
-                path: label_points(
-                    path, data=data, split=split, accept_recipe=accept_recipe, device=place, code=code or ()
-                )
-                for path in (paths if labels else ())
-                if path not in lost
-            }
+            points, unchosen = points_of(
+                [path for path in (paths if labels else ()) if path not in lost],
+                data=data,
+                split=split,
+                accept_recipe=accept_recipe,
+                device=place,
+                code=code or (),
+            )
         if lost and not evaluated and len({one.why for one in lost.values()}) == 1:
             # Of all alike, as of data that are not there, it is no fault of theirs.
             raise next(iter(lost.values())).error
@@ -156,6 +157,8 @@ def evaluate(
             write_table(predictions, sheet, "table of predictions")
             err.print(f"wrote {predictions}")
     _say_notes(evaluated)
+    for note in unchosen:
+        err.print(f"note: {note}")
     if labels and evaluated:
         _print_labels(by_label, points, list(lost.values()), as_json=as_json, alone=label is not None)
     else:

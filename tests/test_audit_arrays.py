@@ -111,7 +111,7 @@ def test_names_of_classes_whose_order_is_not_sure_are_refused():
     assert one(labels=["grade 2", "grade 3"] * 3).class_names == ("grade 2", "grade 3")
 
 
-@pytest.mark.parametrize("masks", [None, [None, *GREY[1:] > 0]])
+@pytest.mark.parametrize("masks", [None, [None, *(GREY[1:] > 0)]])
 def test_masked_arrays_are_refused_where_something_is_masked(masks):
     hidden = np.ma.masked_greater(GREY, GREY.max() - 1)
     with pytest.raises(UsageError, match="masked entries, and what they stand for"):

@@ -17,6 +17,7 @@ from torch import Tensor
 from activmask.data.samples import Samples
 from activmask.evaluation.other_data import split_for
 from activmask.evaluation.scores import check_finite
+from activmask.ground.errors import DataError
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import split_as_judged
@@ -81,6 +82,31 @@ def label_points(
         _point(name, chosen_on[:, k], valid.labels[:, k], shown[:, k], judged.labels[:, k])
         for k, name in enumerate(checkpoint.class_names)
     )
+
+
+def points_of(
+    paths: Sequence[Path],
+    *,
+    data: str | None = None,
+    split: str = "test",
+    accept_recipe: bool = False,
+    device: torch.device | str = "cpu",
+    code: Sequence[Path] = (),
+) -> tuple[dict[Path, tuple[LabelPoint, ...]], list[str]]:
+    """The points of each checkpoint as far as they can be told, and sentences on why others cannot.
+
+    A run whose own data are gone can be judged on others, but has no validation images to choose on.
+    """
+    found: dict[Path, tuple[LabelPoint, ...]] = {}
+    notes = []
+    for path in paths:
+        try:
+            found[path] = label_points(
+                path, data=data, split=split, accept_recipe=accept_recipe, device=device, code=code
+            )
+        except DataError as error:
+            notes.append(f"no threshold is chosen for {path}: {error}")
+    return found, notes
 
 
 def _point(name: str, valid: Tensor, valid_labels: Tensor, judged: Tensor, labels: Tensor) -> LabelPoint:

@@ -94,6 +94,8 @@ class Description:
             raise ValueError(f"its epoch is {fields['epoch']}, of {config.training.epochs} from 0 on")
         if fields["class_names"] and len(fields["class_names"]) != fields["classes"]:
             raise ValueError(f"it names {len(fields['class_names'])} of {fields['classes']} classes")
+        if fields.get("multi_label") and not fields["class_names"]:
+            raise ValueError("it tells several labels and names none")
         return cls(config=config, **fields)
 
 
