@@ -1,7 +1,8 @@
 """`activmask evaluate`: score checkpoints and audit them for shortcuts."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -101,13 +102,11 @@ def evaluate(
     Example: activmask evaluate runs/demo --split test
     """
     with failures_as_sentences():
-        from activmask.evaluation.batch import evaluate_checkpoints
-        from activmask.evaluation.evaluated import Evaluated, predictions_sheet
+        from activmask.evaluation.evaluated import predictions_sheet
         from activmask.evaluation.label_points import points_of
         from activmask.evaluation.of_labels import labels_of, labels_sheet
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint_paths import search_checkpoints
-        from activmask.runs.seed_folders import Unreadable
 
         if predictions is not None:
             check_table_place(predictions, "--predictions", None if data is None else Path(data))
@@ -117,50 +116,30 @@ def evaluate(
         lost = {one.folder: one for several in found for one in several.unreadable}
         asked = len(paths) + len(lost)
         labels = labels_of(paths, label)
-        evaluated: list[Evaluated] = []
-        by_label: dict[str, list[Evaluated]] = {}
+        where: dict[str, Any] = {
+            "data": data,
+            "split": split,
+            "accept_recipe": accept_recipe,
+            "device": place,
+            "code": code or (),
+        }
         with others_talk_aside():
-            for one_label in labels or (None,):
-                with counting(f"evaluating networks{f', {one_label}' if one_label else ''}") as progress:
-                    outcomes = evaluate_checkpoints(
-                        paths,
-                        data=data,
-                        split=split,
-                        accept_recipe=accept_recipe,
-                        groups=groups,
-                        device=place,
-                        predictions=predictions is not None,
-                        code=code or (),
-                        label=one_label,
-                        progress=progress,
-                    )
-                known = [one for one in outcomes.values() if isinstance(one, Evaluated)]
-                evaluated += known
-                if one_label is not None:
-                    by_label[one_label] = known
-                for path, error in outcomes.items():
-                    if not isinstance(error, Evaluated):
-                        lost[path] = Unreadable(folder=path, error=error)
-            points, unchosen = points_of(
-                [path for path in (paths if labels else ()) if path not in lost],
-                data=data,
-                split=split,
-                accept_recipe=accept_recipe,
-                device=place,
-                code=code or (),
-            )
+            by_label = _asked(paths, labels or (None,), lost, predictions is not None, groups, where)
+            read = [path for path in (paths if labels else ()) if path not in lost]
+            points, unchosen = points_of(read, **where)
+        evaluated = [one for of_label in by_label.values() for one in of_label]
         if lost and not evaluated and len({one.why for one in lost.values()}) == 1:
             # Of all alike, as of data that are not there, it is no fault of theirs.
             raise next(iter(lost.values())).error
         if predictions is not None and evaluated:
-            sheet = labels_sheet(by_label) if labels else predictions_sheet(evaluated)
+            sheet = labels_sheet(_named(by_label)) if labels else predictions_sheet(evaluated)
             write_table(predictions, sheet, "table of predictions")
             err.print(f"wrote {predictions}")
     _say_notes(evaluated)
     for note in unchosen:
         err.print(f"note: {note}")
     if labels and evaluated:
-        _print_labels(by_label, points, list(lost.values()), as_json=as_json, alone=label is not None)
+        _print_labels(_named(by_label), points, list(lost.values()), as_json=as_json, alone=label is not None)
     else:
         _print(evaluated, list(lost.values()), as_json=as_json)
     for folder in dict.fromkeys(folder for one in found for folder in one.unfinished):
@@ -168,6 +147,36 @@ def evaluate(
     with failures_as_sentences():
         what = "checkpoints cannot be evaluated"
         tell_unreadable(list(lost.values()), asked, skip=skip_unreadable, what=what)
+
+
+def _asked(
+    paths: list[Path],
+    labels: Sequence[str | None],
+    lost: "dict[Path, Unreadable]",
+    predictions: bool,
+    groups: str,
+    where: dict[str, Any],
+) -> "dict[str | None, list[Evaluated]]":
+    """What is measured of checkpoints, by label, or under None; those that cannot be read go to the lost."""
+    from activmask.evaluation.batch import evaluate_checkpoints
+    from activmask.evaluation.evaluated import Evaluated
+    from activmask.runs.seed_folders import Unreadable
+
+    found: dict[str | None, list[Evaluated]] = {}
+    for label in labels:
+        with counting(f"evaluating networks{f', {label}' if label else ''}") as progress:
+            outcomes = evaluate_checkpoints(
+                paths, predictions=predictions, groups=groups, label=label, progress=progress, **where
+            )
+        found[label] = [one for one in outcomes.values() if isinstance(one, Evaluated)]
+        for path, error in outcomes.items():
+            if not isinstance(error, Evaluated):
+                lost[path] = Unreadable(folder=path, error=error)
+    return found
+
+
+def _named(found: "dict[str | None, list[Evaluated]]") -> "dict[str, list[Evaluated]]":
+    return {label: of_label for label, of_label in found.items() if label is not None}
 
 
 def _say_notes(evaluated: "list[Evaluated]") -> None:
