@@ -49,8 +49,8 @@ def print_labels(
             scores = one.evaluation.scores
             cells = [label, checkpoint_name(one), str(scores.n), scores.reason or number(scores.auc)]
             point = by_label.get((one.path, label))
-            at = () if point is None else (point.threshold, point.sensitivity, point.specificity)
-            table.add_row(*cells, between(scores.interval), *(map(number, at) if at else "---"))
+            at = (None,) * 3 if point is None else (point.threshold, point.sensitivity, point.specificity)
+            table.add_row(*cells, between(scores.interval), *map(number, at))
     names = {one.path: checkpoint_name(one) for of_label in found.values() for one in of_label}
     for mean in () if alone else mean_aucs(found):
         table.add_row(f"mean of {mean.labels} labels", names[mean.path], "", number(mean.auc))

@@ -122,7 +122,10 @@ def label_sets(labels: np.ndarray) -> np.ndarray:
 
 def kinds_of(labels: "Tensor") -> "Tensor":
     """Classes (N,) as they are; of labels (N, L) a number for each set of them that occurs, int64 (N,)."""
-    return labels.unique(dim=0, return_inverse=True)[1] if is_multi_label(labels) else labels
+    if not is_multi_label(labels):
+        return labels
+    kinds: Tensor = labels.unique(dim=0, return_inverse=True)[1]
+    return kinds
 
 
 def label_code(labels: Sequence[int]) -> str:

@@ -374,7 +374,8 @@ def _summary(
     covered: ShareTally | None,
     labels: Sequence[str],
 ) -> Summary:
-    tally = Counter() if labels else Counter((row["split"] or "all", row["label"]) for row in rows)
+    of_classes = () if labels else rows
+    tally = Counter((row["split"] or "all", row["label"]) for row in of_classes)
     counts: dict[str, dict[int, int]] = {}
     for split in ("all", *SPLITS):
         classes = {label: n for (where, label), n in sorted(tally.items()) if where == split}
