@@ -74,11 +74,12 @@ def split_indices(
     if seed < 0:
         raise UsageError("the seed of a split must be at least 0", found=seed)
     order = np.argsort(np.asarray(names, dtype=object), kind="stable")
+    labels = np.asarray(labels)
     several = is_multi_label(labels)
     if several:
         _check_fits_labels(source)
     table = _Table(
-        (label_sets(labels) if several else np.asarray(labels))[order],
+        (label_sets(labels) if several else labels)[order],
         *(np.asarray(column, dtype=object)[order] for column in (subjects, sites, splits)),
     )
     _check_classes(table)
