@@ -31,7 +31,7 @@ WALK = {
         (*QUICK, "--data", "set", "--class-balance", "weights", "--out", "runs/no"),
         "class_balance knows",
     ),
-    "evaluate": ((BEST, "--label", "cyst"), "there is no label 'cyst'; expected effusion or mass"),
+    "evaluate": ((BEST, "--label", "cyst"), "there is no label 'cyst', expected effusion or mass"),
     "saliency": ((BEST,), NO_NETWORK),
     "plant": (("set", "--shortcut", "box", "--class", "mass", "--share", 0.9, "--out", "planted"), NO_LABELS),
     "report": (("runs/ml",), "tells labels that do not exclude each other, and a report is of classes"),
