@@ -123,8 +123,9 @@ def test_evaluate_tells_each_label_as_its_predictions_do(place):
 def test_saliency_draws_the_label_that_is_named(place):
     image = place / "set/images/i001.png"
     said = told("saliency", BEST, image, "--label", "mass", "--json", "--out", "mass.png", cwd=place)
-    [one] = json.loads(said.stdout)["images"]
-    assert one["label_class"] == "mass"
+    found = json.loads(said.stdout)
+    assert found["classes"] == ["no mass", "mass"]
+    assert [one["label"] for one in found["images"]] == [1]
     assert (place / "mass.png").is_file()
     inside = told("saliency", BEST, image, "--label", "mass", "--out", "set/images/x.png", cwd=place, code=2)
     assert "would lie inside the data set" in " ".join(inside.stderr.split())
