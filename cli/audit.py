@@ -240,13 +240,15 @@ def audit(
                 code=code or (),
                 told=told,
             )
-        _print(audited, as_json=as_json)
+        left = _left_while_printing(audited, as_json=as_json)
         _note_order(audited, model, class_outputs)
         if predictions is not None:
             write_table(predictions, predictions_sheet(audited), "table of predictions")
             err.print(f"wrote {predictions}")
         if report is not None:
             _write(audited, report)
+        if left is not None:
+            raise left
 
 
 def _refuse_options(ctx: typer.Context) -> None:
@@ -260,6 +262,15 @@ def _refuse_options(ctx: typer.Context) -> None:
                     "does not see it",
                     advice="put it behind",
                 )
+
+
+def _left_while_printing(audited: "Audited", *, as_json: bool) -> SystemExit | None:
+    """Print an audit; gives the end of a program whose reader left, as head does, for after its files."""
+    try:
+        _print(audited, as_json=as_json)
+    except SystemExit as end:
+        return end
+    return None
 
 
 def _print(audited: "Audited", *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from activmask.runs.description import Device
-from activmask.runs.selection import Epoch
+from activmask.runs.selection import KeptEpoch
 
 from .code_option import Code
 from .completion import among
@@ -40,9 +40,9 @@ def evaluate(
     split: Annotated[
         str,
         typer.Option(
-            help="train, valid or test: of a run's own data as it was written down in training, of other "
-            "data by its own column (without one, all of it is test).",
-            autocompletion=among(lambda: ("train", "valid", "test")),
+            help="train, valid, test or valid_iid: of a run's own data as it was written down in training, "
+            "of other data by its own column (without one, all of it is test).",
+            autocompletion=among(lambda: ("train", "valid", "test", "valid_iid")),
             rich_help_panel="Data",
         ),
     ] = "test",
@@ -74,10 +74,10 @@ def evaluate(
         ),
     ] = "",
     epoch: Annotated[
-        Epoch,
+        KeptEpoch,
         typer.Option(
             help="The epoch that folders stand for. Where a shortcut is learned, the best is the first, "
-            "before it was.",
+            "before it was. other: the best by the validation split that did not choose, of runs with two.",
             rich_help_panel="Data",
         ),
     ] = "best",

@@ -23,6 +23,7 @@ def print_tables(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable
     """Print scores, sites, the audit with its verdicts, where networks look, what a shortcut adds."""
     spreads = across_seeds(evaluated, unreadable)
     print_table(_scores(evaluated, spreads))
+    _print_choices(evaluated)
     for positive, negative in dict.fromkeys(
         (one.class_names[1], one.class_names[0]) for one in evaluated if len(one.class_names) == 2
     ):
@@ -40,6 +41,13 @@ def print_tables(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable
         if row.localisation:
             print_table(_localisation_of_run(row))
     _print_removals(evaluated, spreads)
+
+
+def _print_choices(evaluated: Sequence[Evaluated]) -> None:
+    """By what the best epochs were chosen, kind of checkpoint by kind."""
+    kinds = dict.fromkeys((one.path.stem, one.chosen_by) for one in evaluated if one.chosen_by)
+    for kind, by in kinds:
+        out.print(f"The epoch of each checkpoint {kind} was chosen by {by}.")
 
 
 def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Table:

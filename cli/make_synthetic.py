@@ -59,10 +59,19 @@ def make_synthetic(
         float,
         number(
             SHARES,
-            help="The same for validation and test.",
+            help="The same for validation: 0 as in the paper, turned round; that of training is iid.",
             rich_help_panel=_DISTRACTOR,
         ),
     ] = 0.0,
+    test_correlation: Annotated[
+        float | None,
+        number(
+            SHARES,
+            help="The same for test; left out, that of validation.",
+            rich_help_panel=_DISTRACTOR,
+            show_default=False,
+        ),
+    ] = None,
     no_distractor: Annotated[
         bool, typer.Option("--no-distractor", help="Leave the box out.", rich_help_panel=_DISTRACTOR)
     ] = False,
@@ -90,15 +99,16 @@ def make_synthetic(
             seed=seed,
             correlation=correlation,
             valid_correlation=valid_correlation,
+            test_correlation=test_correlation,
             distractor=not no_distractor,
             overlap=overlap,
         )
         with counting("drawing images") as progress:
             summary, distinct = make(spec, folder, overwrite=overwrite, progress=progress)
-        step = next_step(folder, {"model": "resnet18", "actdiff": 10})
-    with talk_aside(as_json):
-        _print_summary(summary, distinct, folder)
-        print_next(step)
+        with talk_aside(as_json):
+            _print_summary(summary, distinct, folder)
+            step = next_step(folder, {"model": "resnet18", "actdiff": 10})
+            print_next(step)
     if as_json:
         write_object({**written_json(summary), "different": distinct, "next": step.to_json()})
 

@@ -202,10 +202,10 @@ def prepare_folder(
                 progress=progress,
             )
         policy = "given" if "all" not in _counts(summary) else "subject"
-        step = next_step(data, {}, {"split_policy": policy})
-    with talk_aside(as_json):
-        _print_summary(summary, data, positive)
-        print_next(step)
+        with talk_aside(as_json):
+            _print_summary(summary, data, positive)
+            step = next_step(data, {}, {"split_policy": policy})
+            print_next(step)
     if as_json:
         write_object(_object(summary, step))
 

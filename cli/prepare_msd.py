@@ -137,10 +137,10 @@ def prepare_msd(
                 overwrite=overwrite,
                 progress=progress,
             )
-        step = _next_step(summary, data)
-    with talk_aside(as_json):
-        _print_summary(summary, data)
-        print_next(step)
+        with talk_aside(as_json):
+            _print_summary(summary, data)
+            step = _next_step(summary, data)
+            print_next(step)
     if as_json:
         write_object(_object(summary, step))
 

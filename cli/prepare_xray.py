@@ -1,4 +1,4 @@
-"""`activmask prepare-xray`: a data set from NIH ChestX-ray14 and PadChest."""
+"""`activmask prepare-xray`: a data set from NIH ChestX-ray14 and PadChest, or from the RSNA challenge."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +13,7 @@ from activmask.ground.limits import COUNTS, PROCESSES
 from .console import failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
 from .one_object import AsJson, talk_aside, write_object
+from .prepare_rsna import check_alone, make_rsna, preview_rsna
 from .preparing import (
     next_step,
     print_duplicates,
@@ -26,7 +27,8 @@ from .ranges import number
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.data.sources.xray.prepare import Eligible, Sources, XraySummary
+    from activmask.data.sources.xray.drawn_set import Eligible, XraySummary
+    from activmask.data.sources.xray.prepare import Sources
 
 _COLLECTIONS, _ELIGIBLE, _OUTPUT, _RUN = "Collections", "Eligible images", "Output", "Run"
 
@@ -45,6 +47,15 @@ def prepare_xray(
         Path | None,
         typer.Option(
             help="Folder below which the PadChest images lie.",
+            rich_help_panel=_COLLECTIONS,
+            show_default=False,
+        ),
+    ] = None,
+    rsna: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the RSNA Pneumonia Detection Challenge as released, a data set by itself: boxes "
+            "are masks, the view (AP, PA) is the site.",
             rich_help_panel=_COLLECTIONS,
             show_default=False,
         ),
@@ -91,6 +102,13 @@ def prepare_xray(
             rich_help_panel=_ELIGIBLE,
         ),
     ] = False,
+    negatives: Annotated[
+        Literal["all", "normal"],
+        typer.Option(
+            help="With --rsna: images without pneumonia, all (as the follow-up) or those called normal.",
+            rich_help_panel=_ELIGIBLE,
+        ),
+    ] = "all",
     per_cell: Annotated[
         int | None,
         number(
@@ -163,6 +181,42 @@ def prepare_xray(
         from .progress import counting, waiting
 
         _check_flags(paper_sampling, dry_run, engine, address)
+        if rsna is not None:
+            check_alone(
+                {
+                    "--nih": nih,
+                    "--padchest": padchest,
+                    "--nih-table": nih_table,
+                    "--padchest-table": padchest_table,
+                    "--masks": masks,
+                    "--mask-values": mask_values,
+                    "--mask-threshold": mask_threshold,
+                    "--mask-invert": mask_invert,
+                    "--finding": finding != "emphysema",
+                    "--views": views != "PA",
+                    "--paper-views": paper_views,
+                    "--paper-sampling": paper_sampling,
+                    "--intensity released": intensity == "released",
+                }
+            )
+            if dry_run:
+                preview_rsna(rsna, negatives, per_cell, as_json=as_json)
+                return
+            make_rsna(
+                rsna,
+                data,
+                as_json=as_json,
+                negatives=negatives,
+                per_cell=per_cell,
+                size=size,
+                workers=workers,
+                engine=engine,
+                address=address,
+                overwrite=overwrite,
+            )
+            return
+        if negatives != "all":
+            raise UsageError("--negatives belongs to --rsna")
         sources = Sources(nih=nih, padchest=padchest, nih_table=nih_table, padchest_table=padchest_table)
         if dry_run:
             with waiting("reading tables"):
@@ -195,11 +249,11 @@ def prepare_xray(
             )
         # Of one site alone nothing can correlate with the class, which is the preset's split.
         alone = len({site for site, _ in summary.cells}) == 1
-        step = next_step(data, {"preset": "xray"}, {"split_policy": "subject"} if alone else {})
-    with talk_aside(as_json):
-        _print_eligible(summary.eligible)
-        _print_summary(summary, data, intensity)
-        print_next(step)
+        with talk_aside(as_json):
+            _print_eligible(summary.eligible)
+            _print_summary(summary, data, intensity)
+            step = next_step(data, {"preset": "xray"}, {"split_policy": "subject"} if alone else {})
+            print_next(step)
     if as_json:
         write_object({**_object(summary), "next": step.to_json()})
 

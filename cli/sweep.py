@@ -273,7 +273,7 @@ def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["
     from activmask.report.findings.words import count
     from activmask.runs.selection import selected_by
 
-    best = selected_by(job.config.training.select for job in jobs)
+    best = selected_by(job.config for job in jobs)
     what = f"{count(len(jobs), 'cell')} of {count(len(jobs[0].seeds), 'seed')}"
     err.print(f"{title}: {what}, best epoch by {best}, into {place}")
     try:

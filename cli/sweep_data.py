@@ -34,7 +34,7 @@ def with_data(grid: "Grid", asked: str | None) -> tuple["Grid", list[str]]:
         labels, sources = [label for label in grid.axes["data"] if label not in lacking], {}
     else:
         pairs = [entry.partition("=") for entry in asked.split(",")]
-        labels, folders = [], {}
+        labels, folders = [], dict[str, str]()
         for name, _, place in pairs:
             new = "data" in grid.open and place and slug(name) not in map(slug, grid.axes["data"])
             found = [name] if new else axis_labels(grid, "data", [name])

@@ -174,7 +174,7 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> bool:
         err.print(f"not measured: {sentence} ({_named(cells)})")
     runs = sum(len(job.seeds) for job in jobs)
     total = duration(max(sum(times) / parallel, *times))
-    out.print(f"the best epoch is selected by {selected_by(job.config.training.select for job in jobs)}")
+    out.print(f"the best epoch is selected by {selected_by(job.config for job in jobs)}")
     out.print(
         f"{len(jobs)} cells, {runs} runs; about {total} with {parallel} at once on this machine, "
         "scaled up from a few steps of each cell measured alone, saving not counted"

@@ -16,7 +16,7 @@ from .shell import command_line
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.runs.description import RunConfig, SelectBy
+    from activmask.runs.description import RunConfig
     from activmask.runs.sittings import Caller
     from activmask.tracking.tracker import Tracked
     from activmask.training.replicas.watcher import Callback, Watcher
@@ -108,7 +108,7 @@ def train(
     if as_json:
         _write_json(results)
         return
-    print_results(results, config.training.select)
+    print_results(results, config)
     _print_next(results, config, target)
 
 
@@ -239,12 +239,12 @@ def _write_json(results: list["SeedResult"]) -> None:
     write(f"{json_text({'seeds': seeds})}\n")
 
 
-def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
+def print_results(results: list["SeedResult"], config: "RunConfig") -> None:
     """The scores at the best epoch and at the last, as mean ± SD where there are several seeds."""
-    from activmask.data.splits import SPLITS
+    from activmask.data.splits import IID, SPLITS
     from activmask.runs.entries import MEASURES
     from activmask.runs.folder import last_scores
-    from activmask.runs.selection import SELECTED_BY
+    from activmask.runs.selection import chosen_by
 
     best = [result.metrics["best_epoch"] + 1.0 for result in results]
     lasts = [last_scores(result.folder, result.metrics) for result in results]
@@ -252,15 +252,16 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     if labels := len(results[0].metrics["test"].get("label_auc", ())):
         seeds += f", means over {labels} labels"
     columns = [f"{what}, {epoch}" for epoch in ("best", "last") for what in ("AUC", "accuracy")]
-    title = f"Best epoch {_spread(best, 0)} by {SELECTED_BY[select]}{seeds}"
+    title = f"Best epoch {_spread(best, 0)} by {chosen_by(config)}{seeds}"
     table = result_table(title, "split", *columns)
-    for split in SPLITS:
+    for split in (*SPLITS, *([IID] if config.source.valid_iid else [])):
         scores = [
             *([result.metrics[split][name] for result in results] for name in MEASURES),
             *([last[split][name] for last in lasts if split in last] for name in MEASURES),
         ]
         table.add_row(split, *(_spread(values, 3) for values in scores))
     print_table(table)
+    _print_other_choice(results, config)
     _print_worst_groups(results)
     lacking = [
         str(result.seed) for result, last in zip(results, lasts, strict=True) if len(last) < len(SPLITS)
@@ -268,6 +269,21 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
     if lacking:
         seed = "seeds" if len(lacking) > 1 else "seed"
         out.print(f"an older version did not store all last scores of {seed} {', '.join(lacking)}")
+
+
+def _print_other_choice(results: list["SeedResult"], config: "RunConfig") -> None:
+    """What the validation split that did not choose would have, of runs with two."""
+    from activmask.runs.selection import chosen_by, other_split
+
+    others = [result.metrics["other"] for result in results if "other" in result.metrics]
+    if not others:
+        return
+    epoch = _spread([other["best_epoch"] + 1.0 for other in others], 0)
+    scores = [_spread([other["test"][name] for other in others], 3) for name in ("auc", "accuracy")]
+    out.print(
+        f"by {chosen_by(config, other_split(config.training.select_on))} the best epoch is {epoch}: test AUC "
+        f"{scores[0]}, test accuracy {scores[1]}"
+    )
 
 
 def _print_worst_groups(results: list["SeedResult"]) -> None:
@@ -291,11 +307,11 @@ def _print_worst_groups(results: list["SeedResult"]) -> None:
 
 
 def _print_next(results: list["SeedResult"], config: "RunConfig", target: Path) -> None:
-    from activmask.runs.selection import RULE
+    from activmask.runs.selection import rule
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
-    out.print(f"the best epoch is the {RULE[config.training.select]}")
+    out.print(f"the best epoch is the {rule(config)}")
     evaluate = command_line("activmask", "evaluate", target, *code_words(config.network.model))
     out.print(f"next: {evaluate}", soft_wrap=True)
 

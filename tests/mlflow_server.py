@@ -1,7 +1,6 @@
 """A server of MLflow by its REST interface (2.0), kept in memory, for what the tracker asks of one."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,7 +45,8 @@ def mlflow_server() -> Iterator[tuple[str, Kept]]:
             self._answer(urlsplit(self.path).path, json.loads(self._body() or b"{}"))
 
         def do_PUT(self) -> None:
-            kept.artifacts[re.sub(r".*/artifacts/", "", urlsplit(self.path).path)] = self._body()
+            _, _, place = urlsplit(self.path).path.partition("/mlflow-artifacts/artifacts/")
+            kept.artifacts[place] = self._body()
             self._send(200, {})
 
         def _body(self) -> bytes:
@@ -151,5 +151,6 @@ ANSWERS = {
     "mlflow/runs/update": _update,
     "mlflow/runs/log-batch": _batch,
     "mlflow/metrics/get-history": _history,
+    "mlflow/logged-models/search": lambda _kept, _told: {"models": []},
     "mlflow-artifacts/artifacts": _listed,
 }

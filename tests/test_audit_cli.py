@@ -1,9 +1,15 @@
 """`activmask audit` as a user and as a script meet it: from a folder of pictures and masks to the page."""
 
 import csv
+import io
 import json
+import os
+import sys
 
 import pytest
+from activmask_cli import console
+from activmask_cli.app import app
+from activmask_cli.streams import PIPE_CLOSED, Stream
 from audited_models import ReadsTheCorner, write_folder
 from in_process import told
 from safetensors.torch import save_file
@@ -215,3 +221,19 @@ def test_help_and_the_commands_beside_it(place):
     assert "Example: activmask audit" in " ".join(text.split())
     assert "export" in text
     assert "--draws" in told("audit", "export", "--help", cwd=place).stdout
+
+
+def test_a_reader_who_left_takes_no_file_with_him(place, tmp_path, monkeypatch):
+    """As with `--json | head -1`, of an audit that is longer than the pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.chdir(place)
+    stream = io.TextIOWrapper(io.BufferedWriter(Stream(writing, console.tell_error)), "utf-8")
+    monkeypatch.setattr(sys, "stdout", stream)
+    model = ("--model", "reads.py:make", "--weights", "reads.safetensors", "--outputs", "logits")
+    words = ("audit", "--data", "own", *model, *QUICK, "--json", "--predictions", tmp_path / "said.csv")
+    with pytest.raises(SystemExit) as end:
+        app([str(word) for word in words])
+    assert end.value.code == PIPE_CLOSED
+    assert (tmp_path / "said.csv").stat().st_size > 0
+    os.close(writing)

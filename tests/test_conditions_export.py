@@ -78,7 +78,7 @@ def test_what_another_program_predicts_of_the_files_scores_as_in_this_process_to
     data = data_set(tmp_path / "data", kind=kind, masked=masked)
     found = export(data, tmp_path / "variants", draws=2, seed=3)
     assert (found.bit_depth, found.rounded, found.images) == (bits, False, N)
-    assert found.files == N * (len(CONDITIONS) + 4)
+    assert found.files == N * (len(CONDITIONS) + 3)
     table = write_predictions(tmp_path / "variants", tmp_path / "p.csv", ["file", "sound", "ill"])
     dataset = read_dataset(data)
     here, _ = conditions(

@@ -215,4 +215,4 @@ def test_no_more_than_a_batch_is_kept(monkeypatch):
         return torch.zeros(len(images), 2)
 
     predicted(predict, samples, taking_part(samples, 0), draws=2, seed=0)
-    assert len(seen) == (len(CONDITIONS) + 4) * 10
+    assert len(seen) == (len(CONDITIONS) + 3) * 10

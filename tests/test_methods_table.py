@@ -32,7 +32,7 @@ def listed(monkeypatch):
 def test_the_help_lists_it(tmp_path):
     text = " ".join(told("saliency", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
     assert "bright: how bright each pixel is (a toy)" in text
-    assert "Layer whose feature map gradcam explains" in text
+    assert "Layer whose feature map gradcam or hirescam explains" in text
 
 
 def test_its_map_is_drawn(tmp_path):
@@ -54,7 +54,7 @@ def test_it_may_look_at_a_feature_map(monkeypatch, tmp_path):
     assert "bright at encoder.2.1 (16 channels" in result.stdout
     assert np.load(tmp_path / "raw.npy", allow_pickle=False).max() == pytest.approx(16, rel=0.05)
     text = " ".join(told("saliency", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
-    assert "Layer whose feature map gradcam or bright explains" in text
+    assert "Layer whose feature map gradcam, hirescam or bright explains" in text
 
 
 def test_what_it_cannot_use_is_refused(monkeypatch, tmp_path):

@@ -4,14 +4,19 @@ import shlex
 
 import numpy as np
 import pytest
+from activmask_cli.preparing import next_step
 from in_process import told
 from msd_files import Decathlon, organ
 from user_folder import Folder, grey, half
 from xray_files import Collections
 
+from activmask.data import dataset
+from activmask.data.dataset import read_dataset
+from activmask.data.sources.synthetic.drawing import SyntheticSpec
+from activmask.data.sources.synthetic.prepare import make_synthetic
 from activmask.data.splits import SPLITS
 from activmask.runs.making import make_config
-from activmask.training import cost
+from activmask.training import cost, readiness
 from activmask.training.cost import image_operations, quick_form
 
 
@@ -19,12 +24,12 @@ def next_steps(said: str) -> list[str]:
     return [line.removeprefix("next: activmask ") for line in said.splitlines() if line.startswith("next: ")]
 
 
-def follow(said: str, cwd) -> int:
-    """Do the next steps, training for one epoch, until there are none; how many there were."""
+def follow(said: str, cwd, *more: object) -> int:
+    """Do the next steps, training for one epoch, and with more flags, until there are none; how many."""
     done = 0
     while steps := next_steps(said):
         [step] = steps
-        quick = ["--epochs", 1, "--threads", 1, "--device", "cpu"] if step.startswith("train") else []
+        quick = ["--epochs", 1, "--threads", 1, "--device", "cpu", *more] if step.startswith("train") else []
         said = told(*shlex.split(step), *quick, cwd=cwd).stdout
         done += 1
     return done
@@ -117,7 +122,7 @@ def test_after_chest_x_rays(tmp_path, sites):
     folders = [word for site in sites for word in (f"--{site}", getattr(made, site))]
     said = told("prepare-xray", *folders, "--size", 128, "--out", "my x-rays", cwd=tmp_path).stdout
     assert ("--split-policy subject" in next_steps(said)[0]) == (len(sites) == 1)
-    assert follow(said, tmp_path) == 2
+    assert follow(said, tmp_path, "--width", 4) == 2
 
 
 @pytest.mark.process
@@ -163,6 +168,20 @@ def test_after_a_sweep_both_its_steps(tmp_path):
 
 
 @pytest.mark.process
+def test_after_several_shares_both_steps(tmp_path):
+    sizes = ("--n", 8, "--valid", 4, "--test", 4, "--size", 32, "--no-distractor")
+    told("make-synthetic", *sizes, "--out", "crosses", cwd=tmp_path)
+    planting = ("--shortcut", "tag", "--class", 1, "--share", "0.5,1", "--out", "my doses")
+    said = told("plant", "crosses", *planting, cwd=tmp_path).stdout
+    steps = [line.partition("activmask ")[2] for line in said.splitlines() if line[:5] in {"next:", "then:"}]
+    assert [step.split()[0] for step in steps] == ["sweep", "report"]
+    quick = ("--seeds", 1, "--epochs", 1, "--set", "width=2", "--set", "threads=1", "--device", "cpu")
+    told(*shlex.split(steps[0]), *quick, cwd=tmp_path)
+    told(*shlex.split(steps[1]), "--device", "cpu", cwd=tmp_path)
+    assert "my doses" in (tmp_path / "report/index.html").read_text()
+
+
+@pytest.mark.process
 def test_a_hint_is_quick_and_says_what_the_whole_would_cost(tmp_path):
     made = told(
         "make-synthetic", "--n", 64, "--valid", 4, "--test", 4, "--out", "crosses", cwd=tmp_path
@@ -170,6 +189,17 @@ def test_a_hint_is_quick_and_says_what_the_whole_would_cost(tmp_path):
     [step] = next_steps(made)
     assert step == "train --model resnet18 --actdiff 10 --data crosses --epochs 20"
     assert "without --epochs 20 it trains 500 epochs, about 29 min a seed" in " ".join(made.split())
+
+
+def test_the_table_is_read_once_for_it(tmp_path, monkeypatch):
+    make_synthetic(SyntheticSpec(n=4, valid=4, test=4), tmp_path / "crosses")
+    read = []
+    for module in (dataset, cost, readiness):
+        monkeypatch.setattr(module, "read_dataset", lambda root: read.append(root) or read_dataset(root))
+    monkeypatch.setattr(readiness, "SMALL", 0)
+    step = next_step(tmp_path / "crosses", {"model": "cnn", "width": 4})
+    assert "--data" in step.train
+    assert read == [tmp_path / "crosses"]
 
 
 def test_operations_are_those_of_the_layers():

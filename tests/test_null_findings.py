@@ -46,15 +46,19 @@ def test_a_model_that_reads_nothing_is_found_to_read_something_in_five_percent()
     rng = np.random.default_rng(0)
     uncorrected, by_intervals, by_chance = 0, 0, 0
     for _ in range(AUDITS):
-        found = {}
-        for name in JUDGING:
+        found, resampled = {}, {}
+        for name in (*JUDGING, "outline only"):
             score = rng.standard_normal(SUBJECTS)
             values = np.stack([-score, score], axis=1)
             auc = macro_auc(values, truth)
-            low, high = ends(resampled_auc(values, truth, counts), auc)
+            resampled[name] = resampled_auc(values, truth, counts)
+            low, high = ends(resampled[name], auc)
             found[name] = Estimate(value=auc, low=low, high=high)
         aucs = [found[name].value for name in JUDGING]
-        audited = verdict(_rows(found), masks, subjects=SUBJECTS, chance_distance=chance)
+        more = found["outside only"].value - found["outline only"].value
+        low, high = ends(resampled["outside only"] - resampled["outline only"], more)
+        beyond = Estimate(value=more, low=low, high=high)
+        audited = verdict(_rows(found), masks, beyond, subjects=SUBJECTS, chance_distance=chance)
         evaluated = verdict_of_shuffles(*aucs, mask_area=0.5, chance_distance=chance)
         uncorrected += any(one.area().informs(chance) for one in found.values())
         by_intervals += audited.finding != "cannot be told"

@@ -69,6 +69,7 @@ def network(seed: int = 0) -> nn.Module:
 SINCE = (
     *("weights", "freeze"),
     *("train_masks", "mask_shift", "mask_grow", "cutout_inside", "cutout_outside"),
+    *("valid_iid", "select_on", "valid_correlation", "test_correlation"),
     *declared(Robustness),
 )
 """Other settings that came later than runs without them."""

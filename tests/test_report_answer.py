@@ -18,7 +18,8 @@ from activmask.report.findings.measure import Measured
 from activmask.report.findings.reliance import Correlation
 from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import interval, p_value, signed
-from activmask.report.tables.experiment_tables import difference_table, score_table, spread_cell
+from activmask.report.tables.experiment_cells import spread_cell
+from activmask.report.tables.experiment_tables import difference_table, score_table
 from activmask.report.tables.table import Cell
 from activmask.runs.making import make_config
 from activmask.runs.results import Run

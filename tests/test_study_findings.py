@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from study_runs import ARMS, disturbance_matters, nothing_matters, study_runs, where_matters
 
+from activmask.evaluation.answers import _moved
 from activmask.evaluation.paired import paired_difference
 from activmask.report.findings import mixed as mixed_module
 from activmask.report.findings.mixed import Mixed, mixed_model
@@ -118,6 +119,21 @@ def test_networks_are_what_their_runs_say():
     assert random.twin == given_masks.arm != random.arm
     assert random.inside == pytest.approx((0.36 - 0.2) / 0.8)
     assert (random.known, random.score, random.holds) == pytest.approx((0.9, 0.7, 0.36))
+
+
+def test_what_has_no_objective_is_a_method_of_its_own_and_places_make_no_arm():
+    first = ({"upweight_errors_of": f"runs/{name}"} for name in ("crosses", "digits"))
+    runs = [
+        run
+        for name, jtt in zip(("crosses", "digits"), first, strict=True)
+        for run in study_runs(nothing_matters, data=(name,), arms=({}, jtt), seeds=1)
+    ]
+    networks = observed(runs).networks
+    assert [one.method for one in networks[:2]] == [
+        "Classify",
+        "Classify, errors of a first run counted more (JTT)",
+    ]
+    assert networks[1].arm == networks[3].arm != networks[0].arm
 
 
 def test_validation_counts_as_known_only_where_it_is_told_to_be_as_training():
@@ -246,3 +262,11 @@ def test_what_does_not_vary_is_told():
     found = study(study_runs(lambda *_: (0.4, 0.9, 0.7)))
     assert study_sentences(found)[0].endswith("cannot be told: one of them does not vary.")
     assert "There is no mixed model: the test AUC does not vary." in study_sentences(found)
+
+
+def test_how_far_answers_move_is_the_mean_change_of_the_own_class_by_hand():
+    """Probabilities 0.8 to 0.5 and 0.25 to 0.75 of their own classes; a third image took no part."""
+    own = np.log([[0.2, 0.8], [0.25, 0.75], [0.5, 0.5]])
+    shuffled = np.log([[0.5, 0.5], [0.75, 0.25], [np.nan, np.nan]])
+    assert _moved(own, shuffled, np.array([1, 0, 1])) == pytest.approx((0.3 + 0.5) / 2)
+    assert _moved(own, np.full((3, 2), np.nan), np.array([1, 0, 1])) is None

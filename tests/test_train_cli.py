@@ -59,6 +59,7 @@ def test_a_finished_run_of_an_older_version_says_what_it_lacks(crosses, tmp_path
     assert "an older version did not store all last scores of seed 0" in done.stdout.replace("\n", " ")
 
 
+@pytest.mark.process
 def test_runs_on_two_data_sets_that_nobody_gave_a_place_do_not_meet(crosses, tmp_path):
     shutil.copytree(crosses, tmp_path / "my scans")
     flags = ["--model", "cnn", "--width", "2", "--epochs", "1", "--device", "cpu"]

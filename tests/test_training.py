@@ -38,11 +38,13 @@ RESUMED = (
     "gradmask",
     "reconstruct masked",
     "rrr",
+    "expected gradients",
     "adversarial",
     "follow-up in turns",
     "classify masked",
     "classify shuffled",
     "cutout",
+    "noise",
     "share of masks",
     "practice",
     "changed by words",
@@ -209,8 +211,8 @@ def test_what_selects_decides_between_epochs():
     for select in ("auc", "accuracy", "loss"):
         best = -math.inf
         for epoch, row in enumerate(rows):
-            if is_better(row, best, select):
-                chosen[select], best = epoch, merit(row, select)
+            if is_better(row, best, select, "valid"):
+                chosen[select], best = epoch, merit(row, select, "valid")
     assert chosen == {"auc": 0, "accuracy": 1, "loss": 2}
 
 

@@ -188,9 +188,10 @@ def _unmasked(values: "np.ma.MaskedArray[Any, Any]") -> NDArray[Any]:
     """The values of a masked array that masks none of them."""
     hidden = int(np.ma.count_masked(values))  # type: ignore[no-untyped-call]
     if hidden:
+        entries = "1 masked entry" if hidden == 1 else f"{hidden} masked entries"
         raise UsageError(
-            f"a masked array has {hidden} masked entries, and what they stand for is not known",
-            advice="put values in their place with its filled(), or leave those images out",
+            f"a masked array has {entries}, and what is meant there is not known",
+            advice="put values there with its filled(), or leave those images out",
         )
     return np.asarray(values.data)
 

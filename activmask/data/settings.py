@@ -50,6 +50,15 @@ class Source:
     )
     valid_images: int = setting(0, "The same for validation.", least=0, most=MOST_COUNT)
     test_images: int = setting(0, "The same for test.", least=0, most=MOST_COUNT)
+    valid_iid: float = setting(
+        0.0,
+        "Share of the training subjects to hold out as a second validation split, which is of the training "
+        "distribution whatever valid and test are; the best epoch by either is kept, see select_on.",
+        least=0,
+        most=0.9,
+        in_name=lambda share: f"iid{share:g}",
+        unsaid=True,
+    )
     correlation: float = setting(
         0.9,
         "Share of site-label agreement in training (site-correlated splits).",
@@ -57,6 +66,25 @@ class Source:
         most=1,
         in_name=lambda share: f"correlation{share:g}",
         in_label=lambda share: f"site correlation {share:g}",
+    )
+    valid_correlation: float = setting(
+        -1.0,
+        "The same in validation: 0 to 1; -1 is 1 - correlation, as in the paper, and that of training makes "
+        "validation iid.",
+        least=-1,
+        most=1,
+        in_name=lambda share: f"valid-correlation{share:g}",
+        in_label=lambda share: f"site correlation {share:g} in validation",
+        unsaid=True,
+    )
+    test_correlation: float = setting(
+        -1.0,
+        "The same in test.",
+        least=-1,
+        most=1,
+        in_name=lambda share: f"test-correlation{share:g}",
+        in_label=lambda share: f"site correlation {share:g} in test",
+        unsaid=True,
     )
     duplicates: Literal["refuse", "allow"] = setting(
         "refuse", "Equal pixels in two of train, valid and test: refuse them, or train all the same."
@@ -173,8 +201,15 @@ def takes_crops(view: View) -> bool:
 
 def draws_images(source: Source) -> bool:
     """Whether chance decides which images train, validate and test a run."""
-    counts = source.train_images or source.valid_images or source.test_images
-    return source.data == IN_MEMORY or source.split_policy != "given" or counts > 0
+    drawn = source.train_images or source.valid_images or source.test_images or source.valid_iid
+    return source.data == IN_MEMORY or source.split_policy != "given" or drawn > 0
+
+
+def correlations(source: Source) -> tuple[float, float, float]:
+    """The share of site-label agreement in train, valid and test of a site-correlated split."""
+    turned = 1 - source.correlation
+    valid, test = (turned if one < 0 else one for one in (source.valid_correlation, source.test_correlation))
+    return source.correlation, valid, test
 
 
 def split_seed(source: Source, seed: int) -> int:

@@ -5,16 +5,24 @@ Shapes: N images. Nobody's images fall in two splits, and the order of the rows 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from activmask.data.held_out import held_out
 from activmask.data.multi_label import is_multi_label, label_sets, one_value_only
-from activmask.data.settings import Source, parse_ratio
+from activmask.data.settings import Source, correlations, parse_ratio
 from activmask.data.subjects import find_straddler, kind_counts, strata, whole_sizes
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.nearest import nearest
 
 SPLITS = ("train", "valid", "test")
+
+IID: Literal["valid_iid"] = "valid_iid"
+"""A second validation split, of the training distribution, where a run holds one out of training."""
+
+EVERY_SPLIT = (*SPLITS, IID)
+"""Those that every run has, and what some have besides."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,11 @@ def split_indices(
     same within the four combinations of class and site, then takes as many images as the data
     allow with the site-label correlation of the paper's X-ray experiment (sec. 6): of the two
     sites, sorted by name, label 1 comes mostly from the second in train and mostly from the first
-    in valid and test. A number in `source.train_images`, `valid_images` or `test_images` then
-    draws that many, class-balanced.
+    in valid and test, or as `source.valid_correlation` and `test_correlation` say. A number in
+    `source.train_images`, `valid_images` or `test_images` then draws that many, class-balanced.
+
+    Where `source.valid_iid` is positive, that share of the training subjects is then held out, see
+    `held_out`; valid and test are those that the same seed draws without it.
 
     Args:
         source: The run's description.
@@ -60,7 +71,8 @@ def split_indices(
         label_names: (L,), for messages.
 
     Returns:
-        Sorted int64 row indices for train, valid and test. Rows may be left out.
+        Sorted int64 row indices for train, valid and test, and for `valid_iid` where there is one. Rows may
+        be left out.
 
     Raises:
         DataError: the table cannot give what the policy promises.
@@ -88,7 +100,31 @@ def split_indices(
         _check_split_labels(labels[order], drawn, label_names)
     else:
         _check_split_classes(table, drawn)
-    return {split: np.sort(order[drawn[split]]) for split in SPLITS}
+    rows = {split: np.sort(order[drawn[split]]) for split in SPLITS}
+    if source.valid_iid:
+        rows = _with_iid(source, rows, names, labels, subjects, sites, seed)
+    return rows
+
+
+def _with_iid(
+    source: Source,
+    rows: dict[str, np.ndarray],
+    names: Sequence[str],
+    labels: np.ndarray,
+    subjects: Sequence[str],
+    sites: Sequence[str],
+    seed: int,
+) -> dict[str, np.ndarray]:
+    train = rows["train"]
+    held = held_out(
+        names=[names[i] for i in train],
+        labels=np.asarray(labels)[train],
+        subjects=[subjects[i] for i in train],
+        sites=[sites[i] for i in train],
+        share=source.valid_iid,
+        seed=seed,
+    )
+    return {**rows, "train": train[~held], IID: train[held]}
 
 
 def _given(source: Source, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -171,7 +207,7 @@ def _draw(rng: np.random.Generator, rows: np.ndarray, number: int, what: str) ->
 
 def _site_correlated(source: Source, table: _Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
     kinds = _kinds(table)
-    aligned = np.array([source.correlation, 1 - source.correlation, 1 - source.correlation])
+    aligned = np.array(correlations(source))
     home = _share_kinds(table, kinds, np.array(parse_ratio(source.split_ratio)), aligned, rng)
     rows = _rows_by_home(table, home)
     pairs = {
@@ -282,6 +318,8 @@ def _check_fits_labels(source: Source) -> None:
     asked = [f"{split}_images" for split, wanted in _wanted(source).items() if wanted]
     if source.split_policy == "site-correlated":
         asked.append("the split policy 'site-correlated'")
+    if source.valid_iid:
+        asked.append("valid_iid")
     if asked:
         raise UsageError(
             f"{asked[0]} balances classes, and these images have labels that do not exclude each other",

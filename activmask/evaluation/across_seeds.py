@@ -19,7 +19,7 @@ class RunSpread:
 
     run: Path
     kind: str
-    """`best` or `last`, the name of the checkpoint files."""
+    """`best`, `last` or `best-other`, the name of the checkpoint files."""
     seeds: int
     """How many seeds were evaluated."""
     unreadable: int
@@ -121,6 +121,8 @@ def _one_to_json(one: Evaluated) -> dict[str, Any]:
         "epoch": one.epoch,
         "data": one.data,
         "split": one.split,
+        # Only of runs with two validation splits, likewise.
+        **({"chosen_by": one.chosen_by or None} if one.two_choices else {}),
         "notes": list(one.notes),
         "evaluation": one.evaluation.to_json(),
         "mask_presence": None if one.mask_presence is None else vars(one.mask_presence),

@@ -9,11 +9,11 @@ import torch
 from activmask.data.samples import Samples, of_label
 from activmask.data.settings import View
 from activmask.data.sources.presets import presets
-from activmask.data.splits import SPLITS
+from activmask.data.splits import EVERY_SPLIT
 from activmask.evaluation.answers import answers
 from activmask.evaluation.basis import Basis, basis_of, common_basis
 from activmask.evaluation.evaluate import evaluate_and_predict
-from activmask.evaluation.evaluated import Evaluated, from_kept, to_keep
+from activmask.evaluation.evaluated import Evaluated, chosen, from_kept, to_keep
 from activmask.evaluation.grouping import groups_for, scores_by_group, with_groups
 from activmask.evaluation.kept import keep, kept
 from activmask.evaluation.mask_notes import mask_presence
@@ -92,7 +92,7 @@ def evaluate_checkpoints(
         data: data set folder to use instead of the run's own; its classes are matched by name, its
             own column of splits is followed (without one, all of it is test), and what the run saw in
             training is left out.
-        split: `train`, `valid` or `test`.
+        split: `train`, `valid`, `test`, or `valid_iid` of a run that held one out.
         accept_recipe: evaluate on images that were prepared otherwise than the run's.
         groups: by which column images are grouped, see `activmask.data.groups`; empty is what the run said,
             else a planted shortcut, if there is one.
@@ -109,8 +109,8 @@ def evaluate_checkpoints(
     Raises:
         UsageError: an unknown split, or a recipe accepted of the run's own data.
     """
-    if split not in SPLITS:
-        raise UsageError(f"there is no split '{split}'; {nearest(split, SPLITS)}")
+    if split not in EVERY_SPLIT:
+        raise UsageError(f"there is no split '{split}'; {nearest(split, EVERY_SPLIT)}")
     if accept_recipe and data is None:
         raise UsageError("accept_recipe has no effect on a run's own data; leave it off, or name other data")
     asked = _Asked(
@@ -228,6 +228,7 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
         epoch=checkpoint.epoch,
         data=place,
         split=split,
+        **chosen(path, config),
         evaluation=evaluation,
         answers=answers(checkpoint.model, samples, predictions.class_names, full.logits, changed),
         class_names=checkpoint.class_names,

@@ -23,6 +23,9 @@ from activmask.ground.rebuilt import rebuilt
 from activmask.ground.shown import shown
 from activmask.runs.checkpoint import Description
 from activmask.runs.checkpoint_paths import run_folder
+from activmask.runs.description import RunConfig
+from activmask.runs.folder import BEST_FILE, OTHER_FILE
+from activmask.runs.selection import chosen_by, other_split
 from activmask.training.replicas.group_accuracy import ByGroup
 
 
@@ -41,8 +44,12 @@ class Evaluated:
     data: str
     """Data set folder, or `synthetic`."""
     split: str
-    """`train`, `valid` or `test`."""
+    """`train`, `valid`, `test` or `valid_iid`."""
     evaluation: Evaluation
+    chosen_by: str = ""
+    """What chose its epoch, for example `validation AUC`; empty of a last epoch or a file by itself."""
+    two_choices: bool = False
+    """Whether its run has two validation splits, each with a best epoch of its own."""
     class_names: tuple[str, ...] = ()
     """Of the network's classes 0, 1, ...; empty where its data set named none. Foreign text."""
     answers: Answers | None = None
@@ -105,6 +112,13 @@ def predictions_sheet(evaluated: Sequence[Evaluated]) -> bytes:
     )
 
 
+def chosen(path: Path, config: RunConfig) -> dict[str, Any]:
+    """Of a checkpoint in a run's folder, by what its epoch was chosen, as entries of `Evaluated`."""
+    on = {BEST_FILE: config.training.select_on, OTHER_FILE: other_split(config.training.select_on)}
+    by = chosen_by(config, on[path.name]) if path.name in on and run_folder(path) else ""
+    return {"chosen_by": by, "two_choices": bool(config.source.valid_iid)}
+
+
 def to_keep(evaluated: Evaluated) -> dict[str, Any]:
     """Plain values of which `from_kept` makes the same again."""
     named = {name: getattr(evaluated, name) for name in _names() if name != "spelled"}
@@ -134,6 +148,7 @@ def from_kept(found: Any, path: Path, description: Description, *, data: str, sp
         epoch=description.epoch,
         data=data,
         split=split,
+        **chosen(path, description.config),
         class_names=description.class_names,
         **{name: getattr(kept, name) for name in _names() if name != "spelled"},
     )

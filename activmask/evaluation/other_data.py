@@ -16,8 +16,9 @@ from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.multi_label import is_multi_label
 from activmask.data.recipe import Recipe, class_names, matched_classes, recipe_differences, recipe_of
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY, split_seed
+from activmask.data.settings import IN_MEMORY
 from activmask.data.sources.synthetic.drawing import CLASS_NAMES
+from activmask.data.splits import IID
 from activmask.ground.errors import PATH, DataError
 from activmask.ground.listed import listed
 from activmask.runs.checkpoint import Checkpoint
@@ -116,7 +117,7 @@ def _holds(dataset: Dataset, entries: Sequence[Entry]) -> bool:
 
 def _drawn(checkpoint: Checkpoint, split: str, *, accept_recipe: bool) -> Told:
     config = checkpoint.config
-    drawn = drawn_splits(split_seed(config.source, checkpoint.seed), config.view, config.objectives)
+    drawn = drawn_splits(config.source, checkpoint.seed, config.view, config.objectives)
     own, origin = known_recipe(checkpoint), origin_in_memory(drawn)
     notes = [
         *own.notes,
@@ -214,7 +215,7 @@ class _Seen:
 
 
 def _seen(entries: Sequence[Entry], split: str) -> _Seen:
-    of_training = {"train"} if split == "valid" else {"train", "valid"}
+    of_training = {"train"} | ({"valid", IID} - {split})
     seen = [entry for entry in entries if entry.split in of_training]
     subjects: dict[str, set[str]] = {}
     for entry in seen:
@@ -243,7 +244,7 @@ def _same_pixels(trained: Trained, dataset: Dataset, rows: np.ndarray, split: st
     seen = {
         digest
         for name, digests in own_pixels(trained, (dataset.height, dataset.width)).items()
-        if name == "train" or (name == "valid" and split != "valid")
+        if name == "train" or (name in {"valid", IID} and name != split)
         for digest in digests
     }
     return np.array([digest in seen for digest in pixel_digests(dataset, rows)] if seen else rows < 0)

@@ -40,7 +40,7 @@ from typing import Any
 from activmask.experiments.forms import form_of, form_settings, form_title, forms
 from activmask.experiments.printed import Printed, printed_values
 from activmask.experiments.quick import Quick, read_quick
-from activmask.experiments.several import spread_out
+from activmask.experiments.several import joined, spread_out
 from activmask.ground.errors import PATH, ConfigError, UsageError
 from activmask.ground.folder_names import check_folder_name, is_folder_name
 from activmask.ground.nearest import nearest
@@ -187,7 +187,7 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
     check_folder_name(name, f"{where}: the name of a grid")
     written = _axes(_expect(table.get("axes", {}), dict, where, "axes"), where)
     several = {axis: spread_out(values, where) for axis, values in written.items()}
-    axes = {axis: _joined(axis, values, where) for axis, values in several.items()}
+    axes = {axis: joined(axis, values, where) for axis, values in several.items()}
     printed = _expect(table.get("printed", {}), dict, where, "printed")
     exclude = _expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
     return Grid(
@@ -225,16 +225,6 @@ def _axes(table: dict[str, Any], where: str) -> dict[str, dict[str, Settings]]:
         for label, settings in values.items():
             _expect(settings, dict, where, f"axes.{axis}.{label}")
     return table
-
-
-def _joined(axis: str, several: Mapping[str, dict[str, Settings]], where: str) -> dict[str, Settings]:
-    found: dict[str, Settings] = {}
-    for values in several.values():
-        for label in values:
-            if label in found:
-                raise UsageError(f"the axis {axis} has two values called {label!r}", path=where)
-        found |= values
-    return found
 
 
 def _of_data(sets: dict[str, Any], axes: dict[str, dict[str, Settings]], where: str) -> dict[str, Any]:

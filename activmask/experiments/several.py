@@ -30,6 +30,17 @@ def spread_out(values: Mapping[str, Settings], where: str) -> dict[str, dict[str
     return {label: _one(label, settings, where) for label, settings in values.items()}
 
 
+def joined(axis: str, several: Mapping[str, Mapping[str, Settings]], where: str) -> dict[str, dict[str, Any]]:
+    """All values of an axis, in their order (raises UsageError: two of one label)."""
+    found: dict[str, dict[str, Any]] = {}
+    for values in several.values():
+        for label, settings in values.items():
+            if label in found:
+                raise UsageError(f"the axis {axis} has two values called {label!r}", path=where)
+            found[label] = dict(settings)
+    return found
+
+
 def _one(label: str, settings: Settings, where: str) -> dict[str, dict[str, Any]]:
     lists = [name for name, value in settings.items() if isinstance(value, list)]
     if not lists:

@@ -65,7 +65,7 @@ class ConvNet(nn.Module):
             outputs.append(hidden)
         logits = self.head(hidden.flatten(1))
         reconstruction = self._decode(outputs) if reconstruct and self.decoder is not None else None
-        return ModelOutput(logits, reconstruction, taps)
+        return ModelOutput(logits, reconstruction, taps, outputs[-1])
 
     def _decode(self, outputs: list[Tensor]) -> Tensor:
         assert self.decoder is not None

@@ -1,6 +1,7 @@
 """Make a network cheap to differentiate twice."""
 
 from torch import Tensor, nn
+from torch.overrides import has_torch_function_unary
 
 from activmask.kernels.convolution import conv2d
 
@@ -10,6 +11,9 @@ class TwiceDifferentiableConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Convolve images (B, C, H, W)."""
+        if has_torch_function_unary(input):
+            # What is no plain tensor says itself how it is convolved.
+            return super().forward(input)
         assert not isinstance(self.padding, str)
         return conv2d(
             input,

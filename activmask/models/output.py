@@ -18,3 +18,5 @@ class ModelOutput:
     """(B, C, H, W) decoder output before any sigmoid, or None without a decoder."""
     pre_activations: dict[str, Tensor] = field(default_factory=dict)
     """Inputs of the activation functions by name, in the order of execution, each (B, ...)."""
+    features: Tensor | None = None
+    """What the last of them gave, (B, ...); None without any, and where hooks are compiled."""

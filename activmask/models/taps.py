@@ -63,9 +63,9 @@ class Tapped(nn.Module):
 
     def forward(self, images: Tensor, reconstruct: bool = True) -> ModelOutput:  # noqa: ARG002 - one signature for all models
         """Classify images (B, C, H, W)."""
-        with _collecting(self.network) as taps:
+        with _collecting(self.network) as (taps, given):
             logits = self.around(self.network)(images)
-        return ModelOutput(logits, None, taps)
+        return ModelOutput(logits, None, taps, given[-1] if given else None)
 
     def sides(self, images: Tensor) -> tuple[int, int]:
         """Height and width in px at which the network sees images (B, C, H, W), B at least 1."""
@@ -105,16 +105,22 @@ def refuse_unwrapped(model: nn.Module) -> None:
 
 
 @contextmanager
-def _collecting(network: nn.Module) -> Iterator[dict[str, Tensor]]:
+def _collecting(network: nn.Module) -> Iterator[tuple[dict[str, Tensor], list[Tensor]]]:
+    """What the activation modules are given by name, and what the last of them gave, within."""
     taps: dict[str, Tensor] = {}
+    given: list[Tensor] = []
     watches: dict[str, Callable[[], bool]] = {}
-    hooks = [
-        module.register_forward_pre_hook(_collector(name, taps, watches))
-        for name, module in network.named_modules()
-        if isinstance(module, ACTIVATIONS)
+    activations = [
+        (name, module) for name, module in network.named_modules() if isinstance(module, ACTIVATIONS)
     ]
+    hooks = [
+        module.register_forward_pre_hook(_collector(name, taps, watches)) for name, module in activations
+    ]
+    # Where code is compiled nobody asks for it, and each such hook would cut the graph once more.
+    if not torch.compiler.is_compiling():
+        hooks += [module.register_forward_hook(_keeper(given)) for _, module in activations]
     try:
-        yield taps
+        yield taps, given
         for name, is_unchanged in watches.items():
             if not is_unchanged():
                 raise UsageError(
@@ -163,6 +169,15 @@ def head_reads_last_tap(model: Tapped, images: Tensor) -> bool:
         and bool((pooled.flatten(1) - read[-1]).abs().max() < 1e-3 * scale)
         for pooled in poolings
     )
+
+
+def _keeper(given: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    """A hook that has a list hold what an activation gave, and nothing that was given before."""
+
+    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        given[:] = [output]
+
+    return keep
 
 
 def _collector(

@@ -10,6 +10,7 @@ from activmask.ground.errors import UsageError
 from activmask.ground.limits import MOST_WEIGHT
 from activmask.ground.nearest import nearest
 from activmask.ground.settings import setting
+from activmask.objectives.noise import noisy_copy
 from activmask.objectives.objective import Needs, Objective, Step, Trial
 from activmask.objectives.pooled_features import check_pooled, pooled
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Norm = Literal["layer", "channel", "row"]
 At = Literal["pre", "post"]
+Copy = Literal["shuffled", "noise"]
 
 POOLED = "pooled"
 """The word among the layers for the features that a network pools last."""
@@ -48,6 +50,14 @@ class ActdiffSettings:
         form=True,
         in_name=lambda layers: layers if layers in {"last", POOLED} else "",
         in_label=str,
+    )
+    actdiff_copy: Copy = setting(
+        "shuffled",
+        "Compare with the shuffled copy, or, as a control, with one that differs from the image as much by "
+        "Gaussian noise anywhere.",
+        in_name=lambda _: "noisy-copy",
+        in_label=lambda _: "against noise",
+        unsaid=True,
     )
     actdiff_detach: bool = setting(
         False,
@@ -153,6 +163,8 @@ ACTDIFF = Objective(
     label=lambda _: "Actdiff",
     source="paper Eq. 1",
     without_effect={"actdiff_norm": _COMPARES_LAYERS, "actdiff_at": _COMPARES_LAYERS},
+    copy=lambda settings: noisy_copy if settings.actdiff_copy == "noise" else None,
     fits=_fits,
+    looks_at_numbers=lambda settings: settings.actdiff_layers == POOLED,
     term=_term,
 )

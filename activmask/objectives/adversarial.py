@@ -138,6 +138,7 @@ ADVERSARIAL = Objective(
     source="after the authors' follow-up, ICLR 2021",
     refused=_refused,
     fits=_fits,
+    looks_at_numbers=lambda settings: settings.adversarial_form == "followup",
     term=_term,
     discriminator=Discriminator(
         build=lambda settings, features, seed: discriminator(features, seed, settings.adversarial_form),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from activmask.objectives import OBJECTIVES
 from activmask.objectives.objective import Discriminator, Needs, Objective, together
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from activmask.ground.settings import Setting
@@ -71,6 +72,22 @@ def weighed(chosen: Chosen) -> Iterator[tuple[Objective[Any], Any]]:
 def shown_always(chosen: Chosen) -> Chosen:
     """The settings of those objectives that change what evaluation sees too."""
     return tuple(settings for one, settings in switched_on(chosen) if one.show and one.shows_always(settings))
+
+
+def paths(chosen: Chosen, images: Tensor, generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
+    """What `Objective.path` gives for images (B, C, H, W), by the names of those objectives that have one."""
+    return {one.name: one.path(settings, images, generator) for one, settings in weighed(chosen) if one.path}
+
+
+def with_paths(chosen: Chosen) -> list[str]:
+    """The objectives that take a pass of their own over such points."""
+    return [one.name for one, _ in weighed(chosen) if one.path]
+
+
+def other_copy(chosen: Chosen) -> Callable[[Tensor, Tensor, torch.Generator], Tensor] | None:
+    """What makes the copy that the other pass sees, see `Objective.copy`; None for the shuffled one."""
+    found = (one.copy(settings) for one, settings in switched_on(chosen))
+    return next((make for make in found if make is not None), None)
 
 
 def shown(chosen: Chosen, images: Tensor, shuffled: Tensor, masks: Tensor) -> Tensor:

@@ -36,6 +36,14 @@ class Needs:
     """A gradient of an output, with respect to the input or an activation, that is differentiated again.
 
     The network is tried out for it, attention takes a form that allows it, and `compile` is refused."""
+    evidence: bool = False
+    """What each position of the last feature map adds to each class's score, which can be differentiated.
+
+    Only the head is differentiated twice; `compile` is refused, as it hides what lies before the head."""
+    decomposed: bool = False
+    """What the pixels inside and outside the mask add to each class's score, by a pass of each seed alone.
+
+    `compile` is refused, as it knows no tensors in two parts."""
     surroundings: bool = False
     """Images with all that lies outside their masks."""
     decoder: bool = False
@@ -57,7 +65,7 @@ class Step:
     shuffled: Tensor
     """The same, shuffled outside the masks; the images themselves where nobody needs that."""
     seen: Tensor
-    """What the network saw of the images; requires gradients where a second derivative is needed."""
+    """What the network saw of the images; requires gradients where any is asked for."""
     masks: Tensor
     """Bool (B, 1, H, W), True inside the (dilated) region of interest."""
     labels: Tensor
@@ -66,14 +74,18 @@ class Step:
     output: ModelOutput
     """Of the images."""
     other: ModelOutput | None
-    """Of the shuffled copy, where an objective needs that pass."""
+    """Of the shuffled copy, or of another in its place, where an objective needs that pass."""
     discriminator: nn.Module | None
     """Where an objective needs one."""
     outside: Mapping[str, Tensor]
     """By the name of an objective that has a `score`, the input gradient of that, 0 inside the masks,
-    (B, C, H, W); it can be differentiated again."""
+    (B, C, H, W), times its path where it has one; it can be differentiated again."""
     pair: tuple[Tensor, Tensor] | None
     """The feature vectors (B, C) of the full and the shuffled images that it is to tell apart."""
+    evidence: Tensor | None = None
+    """HiResCAM of every class at the last feature map, (B, K, h, w), where an objective needs it."""
+    parts: tuple[Tensor, Tensor] | None = None
+    """What the pixels outside and inside the mask add to the scores, (B, K) each, where one needs them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +99,8 @@ class Trial:
     taps: Mapping[str, Tensor]
     """What goes into each of its activation modules (ReLU, GELU, ...) for one blank image, in the order of
     execution: (1, C, h, w), or (1, C) after the pooling; transformers have their channels last."""
+    features: Tensor | None
+    """What its last activation gave; None without any."""
     image: tuple[int, int, int]
     """Channels, height and width of the images."""
 
@@ -133,8 +147,19 @@ class Objective(Generic[S]):
     """What is wrong with settings that contradict each other, a sentence each."""
     fits: Callable[[S, Trial], None] = lambda _, __: None
     """Raises a UsageError if the network cannot be trained so."""
+    looks_at_numbers: Callable[[S], bool] = lambda _: False
+    """Whether `fits` looks at what the network computes, which the outline of one, shapes alone, has not."""
+    idle: Callable[[S, Trial, Tensor], Tensor] | None = None
+    """Which images of some masks, bool (N, 1, H, W), it does nothing on in that network: bool (N,).
+
+    None where it does something wherever a mask has an outside."""
+    idle_where: str = ""
+    """What is true of those images, in words."""
     alter: Callable[[S, Tensor, Tensor, torch.Generator], Tensor] | None = None
     """The training images (B, C, H, W), given masks (B, 1, H, W), changed by chance before anything else."""
+    copy: Callable[[S], Callable[[Tensor, Tensor, torch.Generator], Tensor] | None] = lambda _: None
+    """What makes the copy that the other pass sees, of images and their shuffled copies (B, C, H, W), where
+    it is not the shuffled one itself."""
     show: Callable[[S, Tensor, Tensor, Tensor], Tensor] | None = None
     """What the network sees of images and their shuffled copies (B, C, H, W), given masks (B, 1, H, W)."""
     shows_always: Callable[[S], bool] = lambda _: False
@@ -144,6 +169,9 @@ class Objective(Generic[S]):
     empty where it can. Without it one that has a `score` is refused there; none looks at any label."""
     score: Callable[[S, Tensor, Tensor], Tensor] | None = None
     """What of each image, (B,), from logits (B, K) and labels, has the gradient that the term reads."""
+    path: Callable[[S, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None
+    """Where the score is differentiated, by a pass of its own, instead of at the images (B, C, H, W), and
+    what the gradient there is multiplied by: both likewise, drawn by chance."""
     term: Callable[[S, Step], Tensor] | None = None
     """A scalar to minimise, before its weight."""
     sums: Callable[[S], bool] = lambda _: False

@@ -16,9 +16,28 @@ from torch import Tensor
 
 from activmask.kernels.masked_shuffle import masked_shuffles
 from activmask.models.output import ModelOutput
-from activmask.models.stacked.network import Leaves, Stack, forward, leaves
-from activmask.objectives.chosen import Chosen, discriminator_of, needs, shown, switched_on, weighed
+from activmask.models.stacked.network import (
+    Leaves,
+    Stack,
+    apart,
+    forward,
+    forward_side_by_side,
+    leaves,
+    seed_by_seed,
+)
+from activmask.objectives.chosen import (
+    Chosen,
+    discriminator_of,
+    needs,
+    other_copy,
+    paths,
+    shown,
+    switched_on,
+    weighed,
+    with_paths,
+)
 from activmask.objectives.classification import PLAIN, Classify
+from activmask.objectives.evidence import head_gradients, hirescam
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Step
 from activmask.objectives.seed_wise_losses import SeedWiseLosses
@@ -43,7 +62,9 @@ class StackedTerms:
 
 def why_no_stacked_step(chosen: Chosen) -> str:
     """A clause that says why a step of these objectives cannot be taken for all seeds at once, or nothing."""
-    return "" if discriminator_of(chosen) is None else "each seed trains a discriminator of its own"
+    if discriminator_of(chosen) is not None:
+        return "each seed trains a discriminator of its own"
+    return "each seed's network is decomposed by itself" if needs(chosen).decomposed else ""
 
 
 def stacked_step_terms(
@@ -72,13 +93,19 @@ def stacked_step_terms(
             drawn = zip(images, masks, generators, strict=True)
             images = torch.stack([one.alter(settings, *own) for own in drawn])
     shuffled = masked_shuffles(images, masks, generators) if asked.shuffled else images
-    passes = leaves(stacked, 1 + asked.other_pass)
-    other = forward(stacked, passes[1], shuffled, reconstruct=False) if asked.other_pass else None
+    copy, make_copy = shuffled, other_copy(chosen)
+    if make_copy:
+        copy = torch.stack([make_copy(*own) for own in zip(images, shuffled, generators, strict=True)])
+    ways = [paths(chosen, *own) for own in zip(images, generators, strict=True)]
+    passes = leaves(stacked, 1 + asked.other_pass + len(with_paths(chosen)))
+    other = forward(stacked, passes[1], copy, reconstruct=False) if asked.other_pass else None
+    gradients = _along_paths(chosen, stacked, passes[1 + asked.other_pass :], ways, masks, labels)
     flat = (part.flatten(0, 1) for part in (images, shuffled, masks))
     seen = shown(chosen, *flat).view_as(images)
-    if asked.second_derivative:
+    if asked.second_derivative or asked.evidence:
         seen = seen.detach().requires_grad_()
-    output = forward(stacked, passes[0], seen, reconstruct=asked.decoder)
+    together = forward_side_by_side(stacked, passes[0], seen, reconstruct=asked.decoder)
+    output = seed_by_seed(together, stacked.seeds)
     parts: dict[str, Any] = {
         "images": images,
         "shuffled": shuffled,
@@ -86,10 +113,12 @@ def stacked_step_terms(
         "masks": masks,
         "labels": labels,
         "output": _wide(output),
-        "outside": _outside(chosen, _float(output.logits), labels, seen, masks),
+        "outside": gradients | _outside(chosen, _float(output.logits), labels, seen, masks),
     }
     if other is not None:
         parts["other"] = _wide(other)
+    if asked.evidence:
+        parts["evidence"] = _evidence(output, together.features, stacked.seeds)
 
     def terms(parts: dict[str, Any]) -> dict[str, Tensor]:
         return terms_of(chosen, _step(**parts), classify)
@@ -98,16 +127,44 @@ def stacked_step_terms(
         return StackedTerms(terms=torch.vmap(terms)(parts), passes=tuple(passes))
 
 
+def _along_paths(
+    chosen: Chosen,
+    stacked: Stack,
+    passes: Sequence[Leaves],
+    drawn: Sequence[dict[str, tuple[Tensor, Tensor]]],
+    masks: Tensor,
+    labels: Tensor,
+) -> dict[str, Tensor]:
+    """`Step.outside` of the objectives that have a path, each by a pass of all seeds."""
+    found: dict[str, Tensor] = {}
+    for one, settings in weighed(chosen):
+        if one.score and one.path:
+            points, path = (torch.stack(part) for part in zip(*(own[one.name] for own in drawn), strict=True))
+            seen = points.detach().requires_grad_()
+            output = forward(stacked, passes[len(found)], seen, reconstruct=False)
+            scores = torch.vmap(partial(one.score, settings))(_float(output.logits), labels)
+            found[one.name] = outside_gradient(scores, seen, masks) * path
+    return found
+
+
 def _outside(
     chosen: Chosen, logits: Tensor, labels: Tensor, seen: Tensor, masks: Tensor
 ) -> dict[str, Tensor]:
     """`Step.outside` of all seeds; one backward pass serves them, as their scores are added up."""
     found = {}
     for one, settings in weighed(chosen):
-        if one.score:
+        if one.score and not one.path:
             scores = torch.vmap(partial(one.score, settings))(logits, labels)
             found[one.name] = outside_gradient(scores, seen, masks)
     return found
+
+
+def _evidence(output: ModelOutput, side_by_side: Tensor | None, seeds: int) -> Tensor:
+    """`Step.evidence` of all seeds, (R, B, K, h, w); a backward pass through the heads serves them all."""
+    assert side_by_side is not None
+    assert output.features is not None
+    own = [apart(each, seeds) for each in head_gradients(output.logits, side_by_side)]
+    return torch.stack([hirescam(output.features, each) for each in own], dim=2)
 
 
 def _wide(output: ModelOutput) -> dict[str, Any]:

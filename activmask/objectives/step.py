@@ -10,17 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from activmask.kernels.masked_shuffle import masked_shuffle
+from activmask.models.decomposed import decomposed
 from activmask.models.output import ModelOutput
 from activmask.objectives.chosen import (
     Chosen,
     discriminator_of,
     needs,
+    other_copy,
+    paths,
     shown,
     switched_on,
     term_names,
     weighed,
 )
 from activmask.objectives.classification import CLASSIFY, PLAIN, Classify, classification_loss
+from activmask.objectives.evidence import evidence
 from activmask.objectives.group_losses import Membership
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Step
@@ -57,7 +61,7 @@ def step_terms(
 ) -> StepTerms:
     """Run the passes that the objectives ask for and weigh their terms.
 
-    The shuffled pass comes before the full one, so that running batch statistics end on full
+    All other passes come before that over the images, so that running batch statistics end on full
     images. In networks with batch normalisation each pass is normalised by its own statistics.
 
     Args:
@@ -77,17 +81,22 @@ def step_terms(
     for one, settings in switched_on(chosen):
         images = one.alter(settings, images, masks, generator) if one.alter else images
     shuffled = masked_shuffle(images, masks, generator) if asked.shuffled else images
+    make_copy = other_copy(chosen)
+    copy = make_copy(images, shuffled, generator) if make_copy else shuffled
+    drawn = paths(chosen, images, generator)
     batch, labels = labels, labels[part]
     images, shuffled, masks = images[part], shuffled[part], masks[part]
-    other = model(shuffled, reconstruct=False) if asked.other_pass else None
+    other = model(copy[part], reconstruct=False) if asked.other_pass else None
+    gradients = _along_paths(chosen, model, drawn, masks, labels, part)
+    parts = _parts(model, images, masks) if asked.decomposed else None
     seen = shown(chosen, images, shuffled, masks)
-    if asked.second_derivative:
+    if asked.second_derivative or asked.evidence:
         seen = seen.detach().requires_grad_()
     output: ModelOutput = model(seen, reconstruct=asked.decoder)
-    gradients = {
+    gradients |= {
         one.name: outside_gradient(one.score(settings, output.logits, labels), seen, masks)
         for one, settings in weighed(chosen)
-        if one.score
+        if one.score and not one.path
     }
     step = Step(
         images=images,
@@ -100,6 +109,8 @@ def step_terms(
         discriminator=discriminator,
         outside=gradients,
         pair=_pair(chosen, output, other),
+        evidence=_evidence(output) if asked.evidence else None,
+        parts=parts,
     )
     of_groups = None if members is None else Membership(batch=members, part=part)
     return StepTerms(terms_of(chosen, step, classify, batch, of_groups), step.pair)
@@ -122,6 +133,35 @@ def terms_of(
         for one, settings in weighed(chosen)
         if one.term
     }
+
+
+def _along_paths(
+    chosen: Chosen,
+    model: Callable[..., ModelOutput],
+    drawn: dict[str, tuple[Tensor, Tensor]],
+    masks: Tensor,
+    labels: Tensor,
+    part: slice,
+) -> dict[str, Tensor]:
+    """`Step.outside` of the objectives that have a path; those were drawn for the whole batch."""
+    found = {}
+    for one, settings in weighed(chosen):
+        if one.score and one.path:
+            points, path = (each[part] for each in drawn[one.name])
+            seen = points.detach().requires_grad_()
+            logits = model(seen, reconstruct=False).logits
+            found[one.name] = outside_gradient(one.score(settings, logits, labels), seen, masks) * path
+    return found
+
+
+def _parts(model: Callable[..., ModelOutput], images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    assert isinstance(model, nn.Module)
+    return decomposed(model, images, ~masks)
+
+
+def _evidence(output: ModelOutput) -> Tensor:
+    assert output.features is not None
+    return evidence(output.logits, output.features)
 
 
 def _pair(chosen: Chosen, output: ModelOutput, other: ModelOutput | None) -> tuple[Tensor, Tensor] | None:

@@ -22,6 +22,7 @@ from activmask.runs.folder import (
     BEST_FILE,
     LAST_FILE,
     METRICS_FILE,
+    OTHER_FILE,
     read_metrics,
     read_written,
     seed_of,
@@ -219,6 +220,8 @@ def _check_place(path: Path, description: Description) -> None:
         return
     metrics, written = read_metrics(folder), read_written(folder)
     epochs = {} if metrics is None else {BEST_FILE: metrics["best_epoch"]}
+    if metrics is not None and "other" in metrics:
+        epochs[OTHER_FILE] = metrics["other"]["best_epoch"]
     if metrics is not None and "epochs" in metrics:
         epochs[LAST_FILE] = metrics["epochs"] - 1
     wrong = "" if seed == description.seed else f"it is of seed {description.seed}, its folder of seed {seed}"

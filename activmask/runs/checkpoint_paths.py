@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from activmask.ground.errors import PATH, CheckpointError
-from activmask.runs.folder import CHECKPOINT_FILES, METRICS_FILE, RUN_FILE, seed_of
+from activmask.runs.folder import KEPT_FILES, METRICS_FILE, RUN_FILE, seed_of
 from activmask.runs.seed_folders import Unreadable, seed_folders
-from activmask.runs.selection import Epoch
+from activmask.runs.selection import KeptEpoch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +21,13 @@ class FoundCheckpoints:
     """Folders of seeds that were begun and have no result yet, with a checkpoint or without."""
 
 
-def find_checkpoints(path: Path, epoch: Epoch = "best") -> list[Path]:
+def find_checkpoints(path: Path, epoch: KeptEpoch = "best") -> list[Path]:
     """The checkpoints under a path, by run and then by seed.
 
     Args:
         path: a checkpoint file, a folder `seed-<k>`, a run's folder that holds such folders, or any
             folder above.
-        epoch: which of a seed's two checkpoints a folder means.
+        epoch: which of a seed's checkpoints a folder means.
 
     Raises:
         CheckpointError: nothing is there, or it holds no finished checkpoint.
@@ -35,13 +35,13 @@ def find_checkpoints(path: Path, epoch: Epoch = "best") -> list[Path]:
     return search_checkpoints(path, epoch).paths
 
 
-def search_checkpoints(path: Path, epoch: Epoch = "best") -> FoundCheckpoints:
+def search_checkpoints(path: Path, epoch: KeptEpoch = "best") -> FoundCheckpoints:
     """As `find_checkpoints`, with the seeds that lack a checkpoint beside the others.
 
     Raises:
         CheckpointError: nothing is there, or it holds no finished checkpoint.
     """
-    name = CHECKPOINT_FILES[epoch]
+    name = KEPT_FILES[epoch]
     if path.is_file():
         return FoundCheckpoints(paths=[path])
     if not path.exists():
@@ -58,7 +58,7 @@ def search_checkpoints(path: Path, epoch: Epoch = "best") -> FoundCheckpoints:
         raise CheckpointError(
             f"{PATH} holds no checkpoint: expected seed-<k>/{name} in it or below",
             path=path,
-            advice="train first",
+            advice="train first" if epoch != "other" else "runs trained with valid_iid have one",
         )
     finished = [seed for seed in seeds if (seed / METRICS_FILE).exists()]
     return FoundCheckpoints(

@@ -11,7 +11,7 @@ from pathlib import Path
 from activmask.ground.claims import Claim, claimed, in_use, lock_beside, owner_of
 from activmask.ground.files import remove_partial
 from activmask.ground.places import real
-from activmask.runs.folder import EVALUATIONS_FILE, FILES, seed_folder
+from activmask.runs.folder import FILES, OF_SOME, seed_folder
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def claimed_seeds(out: Path, seeds: Sequence[int], *, in_sweep: bool) -> Iterato
         for seed in dict.fromkeys(seeds):
             folder = seed_folder(out, seed)
             claim = stack.enter_context(claimed(folder, "run"))
-            for name in (*FILES, EVALUATIONS_FILE) if claim.certain else ():
+            for name in (*FILES, *OF_SOME) if claim.certain else ():
                 remove_partial(folder / name)
         owner = None if in_sweep else owner_of(_lock_of_sweep(real(out).parent))
         if owner is not None and real(out).name in owner.parts:

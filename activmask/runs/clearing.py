@@ -5,7 +5,7 @@ from pathlib import Path
 from activmask.ground.errors import PATH, CheckpointError
 from activmask.ground.files import partial_of
 from activmask.ground.interrupts import put_off
-from activmask.runs.folder import EVALUATIONS_FILE, FILES
+from activmask.runs.folder import FILES, OF_SOME
 
 
 def clear(folder: Path) -> None:
@@ -45,5 +45,5 @@ def _put_back(aside: Path, folder: Path) -> None:
 
 
 def _files_of_runs(folder: Path) -> list[Path]:
-    whole = [folder / name for name in (*FILES, EVALUATIONS_FILE)]
+    whole = [folder / name for name in (*FILES, *OF_SOME)]
     return [path for path in (*whole, *map(partial_of, whole)) if path.is_file()]

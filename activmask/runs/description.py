@@ -24,6 +24,7 @@ from activmask.runs.robustness import Robustness
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16"]
 SelectBy = Literal["auc", "accuracy", "loss"]
+SelectOn = Literal["valid", "valid_iid"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,12 @@ class Training:
         "auc",
         "What makes an epoch the best: the highest valid AUC, the highest valid accuracy (as the paper's "
         "released code) or the lowest valid cross-entropy; of equal epochs the first.",
+    )
+    select_on: SelectOn = setting(
+        "valid",
+        "The validation split that chooses the best epoch: valid, which the paper's data shift as they shift "
+        "test, or valid_iid, which is held out of training; the best by the other one is kept too.",
+        unsaid=True,
     )
     precision: Precision = setting("fp32", "Arithmetic of the network's passes.")
     sync_batchnorm: bool = setting(

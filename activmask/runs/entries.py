@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from activmask.data.splits import SPLITS
+from activmask.data.splits import EVERY_SPLIT, IID, SPLITS
 from activmask.runs.written_values import (
     is_count,
     is_flag,
@@ -42,7 +42,7 @@ DESCRIPTION = {
     "data_images": is_count,
     "class_names": list_of(is_text),
     "recipe": is_mapping,
-    "split_sha256": mapping_to(is_sha256, SPLITS),
+    "split_sha256": mapping_to(is_sha256, EVERY_SPLIT),
     "run_sha256": is_sha256_or_empty,
     "built_from": mapping_to(is_sha256),
     "multi_label": is_flag,
@@ -52,7 +52,7 @@ DESCRIPTION = {
 RUN = {
     **DESCRIPTION,
     "device": is_text,
-    "images": mapping_to(is_count, SPLITS),
+    "images": mapping_to(is_count, EVERY_SPLIT),
     "versions": mapping_to(is_text),
 }
 """Of `run.json`, as far as anybody reads it."""
@@ -74,10 +74,23 @@ _SCORES = {**dict.fromkeys(MEASURES, is_share), "loss": is_number}
 def wrong_metrics(metrics: Mapping[str, Any]) -> str:
     """A clause on the first entry of `metrics.json` that is no such value; empty if all are well."""
     wrong = what_is_wrong(metrics, _METRICS, ("best_epoch",)) or _wrong_scores(metrics)
-    wrong = wrong or _wrong_scores(metrics.get("last", metrics)) or _wrong_groups(metrics.get(GROUPS, {}))
+    wrong = wrong or _wrong_scores(metrics.get("last", metrics)) or _wrong_other(metrics)
+    wrong = wrong or _wrong_groups(metrics.get(GROUPS, {}))
     if wrong or metrics["best_epoch"] < metrics.get("epochs", metrics["best_epoch"] + 1):
         return wrong
     return f"its best epoch is {metrics['best_epoch']}, of {metrics['epochs']} from 0 on"
+
+
+def _wrong_other(metrics: Mapping[str, Any]) -> str:
+    """A clause on what is wrong with the scores that another validation split would have chosen."""
+    other = metrics.get("other", metrics)
+    if not is_mapping(other):
+        return "its 'other' is no mapping"
+    checks = {"best_epoch": is_count, "selected_on": lambda value: value in {"valid", IID}}
+    wrong = what_is_wrong(other, checks, ("best_epoch",)) or _wrong_scores(other)
+    if not wrong and other["best_epoch"] >= metrics.get("epochs", other["best_epoch"] + 1):
+        return f"the other best epoch is {other['best_epoch']}, of {metrics['epochs']} from 0 on"
+    return wrong
 
 
 def _wrong_groups(epochs: Any) -> str:
@@ -97,7 +110,7 @@ def _wrong_groups(epochs: Any) -> str:
 
 
 def _wrong_scores(metrics: Mapping[str, Any]) -> str:
-    for split in SPLITS:
+    for split in (*SPLITS, *([IID] if IID in metrics else [])):
         if not isinstance(metrics.get(split), dict):
             return f"lacks the scores of '{split}'"
         if wrong := what_is_wrong(metrics[split], _SCORES, MEASURES):

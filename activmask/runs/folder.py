@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from activmask.data.mask_shares import Presence
-from activmask.data.splits import SPLITS
+from activmask.data.splits import EVERY_SPLIT, SPLITS
 from activmask.ground.errors import PATH, ActivmaskError, CheckpointError
 from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.description import RunConfig
 from activmask.runs.entries import MEASURES, PRESENT, RUN, wrong_metrics
 from activmask.runs.making import written_config
-from activmask.runs.selection import Epoch
+from activmask.runs.selection import Epoch, KeptEpoch
 from activmask.runs.written_values import is_number, what_is_wrong
 
 METRICS_FILE = "metrics.json"
@@ -42,6 +42,9 @@ STATE_FILE = "state.safetensors"
 BEST_FILE = "best.safetensors"
 """The checkpoint of the epoch that was selected."""
 
+OTHER_FILE = "best-other.safetensors"
+"""The checkpoint of the epoch that is best on the validation split that did not choose, of a run with two."""
+
 LAST_FILE = "last.safetensors"
 """The checkpoint of the last epoch."""
 
@@ -66,6 +69,12 @@ EVALUATIONS_FILE = "evaluations.json"
 CHECKPOINT_FILES: dict[Epoch, str] = {"best": BEST_FILE, "last": LAST_FILE}
 """The checkpoints of a seed by the epoch whose weights they hold."""
 
+KEPT_FILES: dict[KeptEpoch, str] = {"best": BEST_FILE, "last": LAST_FILE, "other": OTHER_FILE}
+"""The same with those that a run with two validation splits has besides."""
+
+OF_SOME = (EVALUATIONS_FILE, OTHER_FILE)
+"""Files that go with a run and that not every run has."""
+
 
 def seed_folder(out: Path, seed: int) -> Path:
     """Where one seed's files lie."""
@@ -83,7 +92,9 @@ def read_metrics(folder: Path) -> dict[str, Any] | None:
 
     Returns:
         `best_epoch`, and `auc` and `accuracy` of `train`, `valid` and `test`; under `last` the same scores
-        of the last epoch, which runs of older versions lack: see `last_scores`.
+        of the last epoch, which runs of older versions lack: see `last_scores`; and under `other`, of a run
+        with two validation splits, those of the best epoch on the split that did not choose, as `selected_on`
+        says.
 
     Raises:
         CheckpointError: the file holds something else.
@@ -180,7 +191,7 @@ def last_scores(folder: Path, metrics: Mapping[str, Any]) -> dict[str, dict[str,
         CheckpointError: the history is damaged.
     """
     if "last" in metrics:
-        return {split: metrics["last"][split] for split in SPLITS}
+        return {split: metrics["last"][split] for split in EVERY_SPLIT if split in metrics["last"]}
     rows = read_history(folder) if (folder / HISTORY_FILE).is_file() else []
     row = rows[-1] if rows else {}
     if "epochs" in metrics and row.get("epoch") != metrics["epochs"] - 1:
@@ -272,7 +283,7 @@ def check_whole(folder: Path, metrics: Mapping[str, Any]) -> None:
     """
     # Images that were drawn in memory have no list.
     listed = (SPLITS_FILE,) if _read_run(folder).get("data_path") else ()
-    for name in (*listed, *CHECKPOINT_FILES.values()):
+    for name in (*listed, *CHECKPOINT_FILES.values(), *([OTHER_FILE] if "other" in metrics else [])):
         if not (folder / name).is_file():
             raise _damaged(folder / name, "there is no such file")
     whole_history(folder, metrics)

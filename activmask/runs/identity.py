@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from activmask.data.settings import Source
+from activmask.data.settings import Source, correlations
 from activmask.ground.settings import declared
 from activmask.models.library_names import IMAGENET
 from activmask.models.own_code import code_digest, code_of, is_own_code
@@ -60,6 +60,7 @@ def test_images(config: RunConfig) -> tuple[object, ...]:
         config.source.data,
         config.source.split_policy,
         config.source.correlation,
+        correlations(config.source)[2],
         config.view.evaluate_view,
         shown_always(config.objectives),
     )

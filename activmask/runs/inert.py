@@ -37,7 +37,7 @@ _ACTS_WHERE: Mapping[str, tuple[Acts, Text]] = {
     "split_seed": (
         lambda config: draws_images(config.source),
         "while split_policy given takes every image of the data set's own split; draw a number of images "
-        "(train_images) or choose another split_policy",
+        "(train_images), hold some out (valid_iid) or choose another split_policy",
     ),
     "split_ratio": (
         _drawn,
@@ -50,6 +50,14 @@ _ACTS_WHERE: Mapping[str, tuple[Acts, Text]] = {
     "correlation": (
         lambda config: _on_disk(config) and config.source.split_policy == "site-correlated",
         "here: it belongs to the split policy site-correlated of a data set folder",
+    ),
+    **dict.fromkeys(
+        ("valid_correlation", "test_correlation"),
+        (
+            lambda config: _on_disk(config) and config.source.split_policy == "site-correlated",
+            "here: it belongs to the split policy site-correlated of a data set folder; the benchmark's own "
+            "are options of make-synthetic",
+        ),
     ),
     "duplicates": (
         _on_disk,

@@ -7,6 +7,7 @@ from typing import Any
 
 from activmask.data.settings import CROP_FLIP, augmentations, parse_ratio, with_given_masks
 from activmask.data.sources.presets import presets
+from activmask.data.splits import IID
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest
@@ -15,7 +16,7 @@ from activmask.models import find_model, with_decoder
 from activmask.models.library_names import IMAGENET, is_of_library
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
-from activmask.objectives.chosen import Chosen, needs, shown_always, switched_on, that_need
+from activmask.objectives.chosen import Chosen, needs, other_copy, shown_always, switched_on, that_need
 from activmask.runs.description import RunConfig, all_settings, changed, compose, flat, usual_width
 from activmask.runs.inert import without_effect
 from activmask.runs.optimisation import contradictions
@@ -108,6 +109,7 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
         )
     if config.training.lr == 0:
         yield "lr is 0: nothing would be learned; give a positive learning rate"
+    yield from _validation(config)
     yield from contradictions(config.optimisation, config.training.epochs)
     yield from group_contradictions(config.robustness, config.optimisation.class_balance)
     for one in OBJECTIVES.values():
@@ -123,14 +125,43 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
             f"{config.network.model} has no decoder, so it cannot reconstruct; use "
             f"{listed(with_decoder(), 'or')}, or set {names} to 0"
         )
+    compare = that_need(config.objectives, "other_pass")
+    if len(compare) > 1 and other_copy(config.objectives) is not None:
+        yield f"{listed(compare)} look at one copy, so actdiff_copy noise would change it for all; choose one"
+    yield from _compiled(config)
+    yield from _controls(config)
+    if config.view.augment == CROP_FLIP and config.view.image_size == 0:
+        yield "augment crop-flip needs image_size, the side in px to crop to"
+
+
+def _compiled(config: RunConfig) -> Iterator[str]:
+    """What is wrong where the network's own code is replaced by a compiler's, or its normalisations are."""
+    asked = needs(config.objectives)
     if asked.second_derivative and config.machine.compile:
         yield (
             f"compile cannot differentiate twice, which {_all_that_need('second_derivative')} need; leave "
             "compile off"
         )
-    yield from _controls(config)
-    if config.view.augment == CROP_FLIP and config.view.image_size == 0:
-        yield "augment crop-flip needs image_size, the side in px to crop to"
+    if asked.evidence and config.machine.compile:
+        yield (
+            f"compile hides the last feature map, with respect to which {_all_that_need('evidence')} "
+            "differentiates the scores; leave compile off"
+        )
+    names = [name for name in ("compile", "sync_batchnorm") if flat(config)[name]]
+    if asked.decomposed and names:
+        yield (
+            f"{_all_that_need('decomposed')} needs the network's own layers, which {listed(names)} "
+            f"{'replaces' if len(names) == 1 else 'replace'}; leave it off"
+        )
+
+
+def _validation(config: RunConfig) -> Iterator[str]:
+    """What is wrong with the validation splits that are asked for."""
+    for name in ("valid_correlation", "test_correlation"):
+        if -1 < config[name] < 0:
+            yield f"{name} must be from 0 to 1, or -1 for 1 - correlation; it is {config[name]:g}"
+    if config.training.select_on == IID and not config.source.valid_iid:
+        yield f"select_on {IID} needs that split; give valid_iid, the share of training subjects to hold out"
 
 
 def _controls(config: RunConfig) -> Iterator[str]:

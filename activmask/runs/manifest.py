@@ -16,7 +16,7 @@ import numpy as np
 from activmask.data.dataset import Dataset, load_samples
 from activmask.data.files.tables import CsvRow, format_table, read_table
 from activmask.data.multi_label import is_label_code, label_code
-from activmask.data.splits import SPLITS
+from activmask.data.splits import EVERY_SPLIT, IID, SPLITS
 from activmask.ground.errors import PATH, DataError
 from activmask.runs.folder import SPLITS_FILE
 
@@ -37,7 +37,7 @@ class Entry:
     subject: str
     """Whom it shows."""
     split: str
-    """`train`, `valid` or `test`."""
+    """`train`, `valid`, `test` or `valid_iid`."""
     site: str
     """Where it was made; empty where unknown."""
     label: int | str
@@ -90,8 +90,8 @@ def table_entries(
             image_sha256=digest(dataset.file_names[i]),
             mask_sha256=mask_digest(i),
         )
-        for split in SPLITS
-        for i in rows[split].tolist()
+        for split in EVERY_SPLIT
+        for i in (rows[split].tolist() if split in rows else ())
     )
 
 
@@ -134,7 +134,7 @@ def split_digests(entries: Iterable[Entry]) -> dict[str, str]:
     """One SHA-256 for each split, of everything its entries say; their order does not count."""
     lines: dict[str, list[str]] = {split: [] for split in SPLITS}
     for entry in entries:
-        lines[entry.split].append(json.dumps(entry.values))
+        lines.setdefault(entry.split, []).append(json.dumps(entry.values))
     return {
         split: hashlib.sha256("\n".join(sorted(of_split)).encode()).hexdigest()
         for split, of_split in lines.items()
@@ -160,9 +160,10 @@ def read_entries(folder: Path) -> tuple[Entry, ...]:
 
 def _entry(path: Path, row: CsvRow) -> Entry:
     several = is_label_code(row["label"])
-    if row["split"] not in SPLITS or not (several or (row["label"].isascii() and row["label"].isdigit())):
+    number = row["label"].isascii() and row["label"].isdigit()
+    if row["split"] not in EVERY_SPLIT or not (several or number):
         raise DataError(
-            "expected a split of train, valid or test and a class number",
+            "expected a split of train, valid, test or valid_iid and a class number",
             path=path,
             row=row.number,
             found=f"{row['split']!r} and {row['label']!r}",
@@ -196,7 +197,7 @@ def table_rows(entries: Sequence[Entry], dataset: Dataset) -> dict[str, np.ndarr
         )
     return {
         split: np.array([places[entry.file] for entry in entries if entry.split == split], dtype=np.int64)
-        for split in SPLITS
+        for split in (*SPLITS, *([IID] if any(entry.split == IID for entry in entries) else []))
     }
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from activmask.models.inference import Classifier, images_per_pass
-from activmask.saliency.feature_map import FeatureMap
+from activmask.saliency.feature_map import FeatureMap, as_map, output_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,16 @@ class Request:
     def gradient(self, scores: Tensor) -> Tensor:
         """D score / d image, (B, C, H, W), of scores (B,) of the images."""
         return torch.autograd.grad(scores.sum(), self.images)[0]
+
+    def features_and_gradient(self) -> tuple[Tensor, Tensor]:
+        """The feature map (B, C, h, w), and the gradient of the explained scores with respect to it."""
+        assert self.feature_map is not None
+        assert self.model is not None
+        # The module's own output is asked for, so the model runs as it is.
+        with output_of(self.feature_map.module) as caught:
+            logits = self.model(self.images, reconstruct=False).logits
+        (gradient,) = torch.autograd.grad(self.own(logits).sum(), caught)
+        return as_map(caught[0].detach()), as_map(gradient)
 
     @property
     def targets(self) -> Tensor:

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.models import find_model
 from activmask.models.output import ModelOutput
-from activmask.objectives.chosen import needs
+from activmask.objectives.chosen import needs, with_paths
 from activmask.runs.description import RunConfig, changed
 from activmask.training.feed.sources import network_shape, split_rows
 
@@ -71,7 +71,7 @@ def _epochs(config: RunConfig, seconds: float) -> int:
 def image_operations(config: RunConfig, channels: int, size: int, classes: int) -> float:
     """About how many operations training does for one image: multiplications and additions of its passes.
 
-    Objectives that look at a second image take as much again, second derivatives twice as much.
+    Objectives that look at another image take as much again, second derivatives twice as much.
 
     Args:
         config: the run's description.
@@ -91,5 +91,6 @@ def image_operations(config: RunConfig, channels: int, size: int, classes: int) 
         if output.reconstruction is not None:
             end = end + output.reconstruction.sum()
         end.backward()
-    passes = 1 + bool(asked.other_pass) + 2 * bool(asked.second_derivative)
+    passes = 1 + bool(asked.other_pass) + 2 * bool(asked.second_derivative) + 2 * bool(asked.decomposed)
+    passes += len(with_paths(config.objectives))
     return float(counted.get_total_flops() * passes)

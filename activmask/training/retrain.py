@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activmask.data.groups import Groups, check_training_groups, grouped
+from activmask.data.splits import IID
 from activmask.ground.errors import PATH, UsageError
 from activmask.ground.settings import declared
 from activmask.models.build import load_plain_weights, plain_weights
@@ -24,7 +25,7 @@ from activmask.runs.identity import changed_settings, changes_in_words
 from activmask.runs.robustness import Robustness, weighs_images
 from activmask.runs.tensor_file import check_tensors, read_tensors
 from activmask.training.last_layer_fit import DRAWS, Fitted, LastLayer, fitted_last_layer
-from activmask.training.replicas.advance import keep_row, write_what_follows
+from activmask.training.replicas.advance import keep_other, keep_row, write_what_follows
 from activmask.training.replicas.epoch import history_row, split_scores
 from activmask.training.replicas.predictions import predict
 from activmask.training.replicas.replica import Replica, class_count
@@ -148,9 +149,11 @@ def _keep(replica: Replica, seconds: float, progress: Watcher) -> None:
     valid = replica.splits["valid"]
     loss = float(F.cross_entropy(predict(replica.judged, valid.images).double(), valid.labels))
     splits = ["train", "valid"] if replica.config.training.eval_train else ["valid"]
+    splits += [] if replica.other is None else [IID]
     scores = {split: split_scores(replica, split, 0) for split in splits}
     row = history_row(replica, {"loss": loss, "classify": loss}, scores, seconds)
     replica.best_weights = snapshot(replica.judged)
+    keep_other(replica, row)
     keep_row(replica, row, is_best=True)
     write_what_follows(replica)
     progress.epoch(replica.seed, row)

@@ -53,7 +53,8 @@ class SeedResult:
     folder: Path
     metrics: dict[str, Any]
     """`best_epoch`; AUC, accuracy and loss of `train`, `valid` and `test` at that epoch; and under `last`
-    those of the last. Runs of older versions lack `last` and the losses."""
+    those of the last. Runs of older versions lack `last` and the losses. With two validation splits,
+    under `other`, the best epoch and the scores by the split that did not choose."""
     trained: bool
     """False where a finished run was found and nothing was done."""
 

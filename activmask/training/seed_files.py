@@ -21,7 +21,7 @@ from activmask.runs.clearing import clear
 from activmask.runs.entries import GROUPS
 from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE
 from activmask.runs.manifest import format_entries
-from activmask.runs.selection import RULE
+from activmask.runs.selection import rule
 from activmask.runs.sittings import Caller, Sitting, read_sittings, sitting, sittings_to_json
 from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.replicas.advance import write_what_follows
@@ -76,7 +76,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "images": {name: len(samples) for name, samples in replica.splits.items()},
         **replica.mask_facts.to_json(),
         "mask_notes": notes_on_masks(replica),
-        "selection": RULE[replica.config.training.select],
+        "selection": rule(replica.config),
         "versions": {
             "activmask": version("activmask"),
             "python": platform.python_version(),
@@ -92,6 +92,7 @@ def finish(replica: Replica, told: Callback) -> dict[str, Any]:
     last = replica.next_epoch - 1
     save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.judged), replica.description(last))
     of_last = _all_scores(replica, last)
+    of_other = _other_scores(replica)
     load_plain_weights(replica.judged, replica.best_weights)
     of_best = of_last if replica.best_epoch == last else _all_scores(replica, replica.best_epoch)
     metrics = {
@@ -101,11 +102,22 @@ def finish(replica: Replica, told: Callback) -> dict[str, Any]:
         **_ending(replica),
         **of_best.scores,
         "last": of_last.scores,
+        **of_other,
         **_groups_to_json(replica, of_best, of_last),
     }
     told.end(replica, metrics)
     write_json(replica.folder / METRICS_FILE, metrics)
     return metrics
+
+
+def _other_scores(replica: Replica) -> dict[str, Any]:
+    """What the best epoch on the validation split that did not choose scores, where there are two."""
+    other = replica.other
+    if other is None:
+        return {}
+    load_plain_weights(replica.judged, other.weights)
+    found = _all_scores(replica, other.epoch)
+    return {"other": {"selected_on": other.on, "best_epoch": other.epoch, **found.scores}}
 
 
 def _ending(replica: Replica) -> dict[str, str]:

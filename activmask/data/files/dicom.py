@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from pydicom import Dataset, dcmread
@@ -108,6 +108,26 @@ def dicom_facts(path: Path, *, mask: bool = False) -> DicomFacts:
         )
 
     return _asked(path, facts, header_only=True)
+
+
+def dicom_view(path: Path) -> tuple[Literal["AP", "PA", ""], tuple[int, int]]:
+    """From which side an X-ray was taken, by ViewPosition (DICOM PS3.3, C.8.1.1), and its sides.
+
+    Returns:
+        `AP` or `PA`, empty where the header says anything else or nothing; and (height, width) in px.
+
+    Raises:
+        DataError: as `read_dicom`, but for what only the pixels tell.
+    """
+
+    def view(dataset: Dataset) -> tuple[Literal["AP", "PA", ""], tuple[int, int]]:
+        check_header(path, dataset)
+        said = str(dataset.get("ViewPosition") or "").strip().upper()
+        size = int(dataset.Rows), int(dataset.Columns)
+        # One of three words of ours, so that no word of the header goes any further.
+        return "AP" if said == "AP" else "PA" if said == "PA" else "", size
+
+    return _asked(path, view, header_only=True)
 
 
 def _digest(dataset: Dataset, keyword: str) -> bytes:

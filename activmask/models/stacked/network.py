@@ -239,6 +239,15 @@ def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: boo
     Raises:
         CannotBeStackedError: the network does what is not known to keep seeds apart.
     """
+    return seed_by_seed(
+        forward_side_by_side(stacked, weights, images, reconstruct=reconstruct), stacked.seeds
+    )
+
+
+def forward_side_by_side(
+    stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: bool = True
+) -> ModelOutput:
+    """The same pass as `forward`, of which everything lies as the network computed it, seeds side by side."""
     statistics = stacked.statistics_layout.of_all(stacked.statistics.split(stacked.statistics_layout.sizes))
     maps = side_by_side(images)
     with SeedWise(stacked.seeds):
@@ -247,10 +256,16 @@ def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: boo
         )
     if stacked.template.training and len(stacked.batches):
         stacked.batches.add_(1)
+    return output
+
+
+def seed_by_seed(output: ModelOutput, seeds: int) -> ModelOutput:
+    """What a pass of all seeds returned, each tensor (R, B, ...): views of it."""
     return ModelOutput(
-        logits=apart(output.logits, stacked.seeds),
-        reconstruction=None if output.reconstruction is None else apart(output.reconstruction, stacked.seeds),
-        pre_activations={name: apart(tap, stacked.seeds) for name, tap in output.pre_activations.items()},
+        logits=apart(output.logits, seeds),
+        reconstruction=None if output.reconstruction is None else apart(output.reconstruction, seeds),
+        pre_activations={name: apart(tap, seeds) for name, tap in output.pre_activations.items()},
+        features=None if output.features is None else apart(output.features, seeds),
     )
 
 

@@ -114,7 +114,7 @@ def _spread(run: Run, quantity: Quantity) -> Spread:
 
 
 def _caption(lines: Sequence[Line]) -> str:
-    best = selected_by(run.config.training.select for line in lines for run in line.runs)
+    best = selected_by(run.config for line in lines for run in line.runs)
     most = max(len(run.seeds) for line in lines for run in line.runs)
     bars = f" Points are means over up to {most} seeds, bars one standard deviation to either side."
     return (

@@ -80,7 +80,7 @@ def _caption(runs: list[Run]) -> str:
         " Open diamonds are the paper's printed values, which it calls AUC and its published code computes "
         "as accuracy, so they stand in both panels."
     )
-    best = selected_by(run.config.training.select for run in runs)
+    best = selected_by(run.config for run in runs)
     masked = (
         " Masked Everywhere is tested on images that are blank outside their masks, all others on whole ones."
         if any(on_other_images(run.config) for run in runs)

@@ -42,7 +42,7 @@ def study_pairs(found: Study) -> Chart | None:
             panel.set_title(title, fontsize=10, weight="normal")
             panel.grid(visible=False, axis="y")
             panel.tick_params(axis="y", length=0)
-        axes[0].set_yticks(range(len(rows)), [shown(name) for name, _ in rows], fontsize=9.5)
+        axes[0].set_yticks(range(len(rows)), [shown(name) for name, _ in rows], fontsize=9)
         axes[0].set_ylim(len(rows) - 0.5, -0.5)
         for panel, one in ((tick, row[1]) for tick, row in zip(axes[0].get_yticklabels(), rows, strict=True)):
             panel.set_weight("normal" if one.data else "bold")

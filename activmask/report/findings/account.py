@@ -12,7 +12,7 @@ from activmask.report.findings.words import count
 from activmask.runs.folder import read_facts, seed_folder
 from activmask.runs.names import data_name
 from activmask.runs.results import Run
-from activmask.runs.selection import SELECTED_BY
+from activmask.runs.selection import chosen_by
 
 MOST_NAMED = 4
 """Experiments that a line names; more are counted."""
@@ -40,7 +40,7 @@ def account(summary: Summary) -> tuple[Fact, ...]:
         "Models": [_listed(row.model for row in summary.rows)],
         "Methods": [_listed(row.method for row in summary.rows)],
         "Seeds": _by_value(titles, [_seeds(run.seeds) for run in runs]),
-        "Best epoch by": _by_value(titles, [SELECTED_BY[run.config.training.select] for run in runs]),
+        "Best epoch by": _by_value(titles, [chosen_by(run.config) for run in runs]),
         "Epochs": _by_value(titles, [str(run.config.training.epochs) for run in runs]),
         "Unfinished": [
             f"{title}: seed {_seeds(run.unfinished)}"

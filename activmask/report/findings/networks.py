@@ -8,10 +8,10 @@ from typing import Literal
 from activmask.objectives.chosen import needs
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.reliance import METRIC
-from activmask.report.findings.series import family, grouped, series_names, without_repeats
-from activmask.runs.description import changed, flat
+from activmask.report.findings.series import family, grouped, papers_methods, series_names, without_repeats
+from activmask.runs.description import all_settings, changed, flat
 from activmask.runs.identity import test_images
-from activmask.runs.names import data_name, method_settings, model_name
+from activmask.runs.names import data_name, method_name, method_settings, model_name
 from activmask.runs.results import Run
 
 Masks = Literal["none", "given", "random", "other", "poorer"]
@@ -150,7 +150,7 @@ def _networks(data: str, measured: Sequence[Measured], which: str) -> list[Netwo
                     run=one.run,
                     seed=seed,
                     data=data,
-                    method=family(one.run),
+                    method=_method(one.run),
                     label=label,
                     arm=arm,
                     twin=twin,
@@ -167,7 +167,19 @@ def _networks(data: str, measured: Sequence[Measured], which: str) -> list[Netwo
 
 def _arm(run: Run, **settings: object) -> str:
     values = flat(changed(run.config, **settings))
-    return json.dumps([values[name] for name in method_settings()])
+    return json.dumps([_told(name, values[name]) for name in method_settings()])
+
+
+def _told(name: str, value: object) -> object:
+    """A setting as names have it: of another data set a first run lies elsewhere, and is the same method."""
+    known = all_settings()[name]
+    return known.in_name(value) if known.in_name and value != known.default else value
+
+
+def _method(run: Run) -> str:
+    """The family; what has no objective is told by all that it has."""
+    plain = papers_methods()[0]
+    return family(run) if family(run) != plain else method_name(run.config)
 
 
 def _masks(run: Run) -> Masks:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from activmask.data.splits import SPLITS
+from activmask.data.splits import IID, SPLITS
 from activmask.experiments.forms import OTHER, form_title, forms
 from activmask.ground.listed import listed
 from activmask.report.findings.data_notes import data_notes
@@ -12,7 +12,7 @@ from activmask.report.findings.words import count
 from activmask.runs.identity import on_other_images
 from activmask.runs.names import is_baseline
 from activmask.runs.seed_folders import Unreadable
-from activmask.runs.selection import selected_by
+from activmask.runs.selection import selected_by, shifts
 
 
 def notes(rows: Sequence[Experiment], unreadable: Sequence[Unreadable] = ()) -> Iterable[str]:
@@ -139,25 +139,29 @@ def image_notes(rows: Sequence[Experiment]) -> Iterable[str]:
 
 def selection_note(rows: Sequence[Experiment]) -> str:
     """What selected the epoch of the scores, and what that makes of them."""
-    best = f"the best epoch by {selected_by(row.run.config.training.select for row in rows)}"
+    best = f"the best epoch by {selected_by(row.run.config for row in rows)}"
     note = (
         f"Where no other epoch is named, scores are those of {best} (epochs count from 0), so the "
         "validation scores are optimistic; where a shortcut is learned that epoch is an accident, mostly "
         "the first, and the last epoch's validation scores tell more."
     )
-    shifted = [row.data for row in rows if row.data == "Synthetic" or _site_correlated(row)]
+    chosen_on = {row.run.config.training.select_on for row in rows}
+    if IID in chosen_on:
+        note = (
+            f"{note} The iid validation images are held out of the training images, so the epoch that they "
+            "choose knows nothing of a shift."
+        )
+    shifted = [
+        row.data
+        for row in rows
+        if (row.data == "Synthetic" or shifts(row.run.config)) and row.run.config.training.select_on != IID
+    ]
     if not shifted:
         return note
     return (
         f"{note} The validation images of {listed(list(dict.fromkeys(shifted)))} are shifted from training "
         "as the test images are, so the choice of the epoch already knows of the shift."
     )
-
-
-def _site_correlated(row: Experiment) -> bool:
-    """Whether the site tells the class in training; at 0.5 it tells nothing, there or elsewhere."""
-    config = row.run.config
-    return config.source.split_policy == "site-correlated" and config.source.correlation != 0.5
 
 
 def _comparison_notes(rows: Sequence[Experiment]) -> Iterable[str]:

@@ -131,8 +131,8 @@ def relations(
             Relation(
                 data=data,
                 rho=rho,
-                interval=told and told.interval,
-                p=told and told.p,
+                interval=None if told is None else told.interval,
+                p=None if told is None else told.p,
                 networks=len(own),
                 arms=here,
                 seeds=len(seeds),
@@ -160,8 +160,8 @@ def _mean(found: Sequence[Relation], samples: Sequence[Floats]) -> Relation:
     return Relation(
         data="",
         rho=rho,
-        interval=told and told.interval,
-        p=told and told.p,
+        interval=None if told is None else told.interval,
+        p=None if told is None else told.p,
         networks=sum(one.networks for one, _ in defined),
         arms=arms,
         seeds=min((one.seeds for one, _ in defined), default=0),

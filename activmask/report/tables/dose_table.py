@@ -7,7 +7,7 @@ from activmask.evaluation.removal import change_name
 from activmask.evaluation.spread import spread
 from activmask.report.findings.dose import Family, Point
 from activmask.report.findings.words import interval, mean_sd, signed
-from activmask.report.tables.experiment_tables import EXPERIMENT
+from activmask.report.tables.experiment_cells import EXPERIMENT
 from activmask.report.tables.table import Cell, Column, Row, Table
 
 _HEADER = (

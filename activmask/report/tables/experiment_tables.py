@@ -5,19 +5,17 @@ from functools import partial
 
 from activmask.data.groups import FEWEST
 from activmask.data.splits import SPLITS
-from activmask.evaluation.spread import Spread
-from activmask.experiments.printed import Printed
 from activmask.report.findings.baselines import SIGNIFICANT, Comparison
 from activmask.report.findings.by_form import COLUMNS as FORM_COLUMNS
 from activmask.report.findings.by_form import InForms, by_form, form_names
 from activmask.report.findings.experiment import Beside, Experiment
 from activmask.report.findings.summary import Summary
-from activmask.report.findings.words import interval, mean_sd, p_value, signed
+from activmask.report.findings.words import interval, p_value, signed
+from activmask.report.tables.choice_table import choice_table
+from activmask.report.tables.experiment_cells import EXPERIMENT, experiment_row, spread_cell
 from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.runs.entries import MEASURES
-from activmask.runs.selection import SELECTED_BY, Epoch, selected_by
-
-EXPERIMENT = Column(title="Experiment", numeric=False)
+from activmask.runs.selection import Epoch, chosen_by
 
 _TITLES = {"auc": "AUC", "accuracy": "accuracy"}
 
@@ -45,13 +43,13 @@ def experiment_tables(summary: Summary) -> list[Table]:
 
 
 def tables_of(data: str, experiments: Sequence[Experiment]) -> list[Table]:
-    """The tables of one data set: scores at the best and at the last epoch, and forms and differences if any.
+    """The tables of one data set: scores at the best and last epoch; choices, forms and differences if any.
 
     Args:
         data: its name.
         experiments: of that data set, at least one.
     """
-    makers = (score_table, last_table, forms_table, difference_table)
+    makers = (score_table, last_table, choice_table, forms_table, difference_table)
     tables = [make(data, experiments) for make in makers]
     return [table for table in tables if table is not None]
 
@@ -63,17 +61,17 @@ def score_table(data: str, experiments: Sequence[Experiment]) -> Table:
         data: its name.
         experiments: at least one.
     """
-    selects = list(dict.fromkeys(one.run.config.training.select for one in experiments))
+    choices = list(dict.fromkeys(chosen_by(one.run.config) for one in experiments))
     printed = any(printed_at(one, "best_epoch", "best") for one in experiments)
     group = "Best epoch" if printed else ""
     fields: list[Field] = [
         _SEEDS_FIELD,
-        *([(Column(title="Best epoch by", numeric=False), _selection)] if len(selects) > 1 else []),
+        *([(Column(title="Best epoch by", numeric=False), _selection)] if len(choices) > 1 else []),
         (Column(title="here" if printed else "Best epoch", group=group), _best_epoch),
         *([_paper_field("best_epoch", "best", group, brief=False)] if printed else []),
         *_score_fields(experiments, "best"),
     ]
-    title = f"{_beside(data, experiments, 'best')}; best epoch by {selected_by(selects)}"
+    title = f"{_beside(data, experiments, 'best')}; best epoch by {' or '.join(choices)}"
     return _table("scores", title, experiments, fields, _small_print(experiments, "best"))
 
 
@@ -97,18 +95,6 @@ def _table(
         columns=(EXPERIMENT, *(column for column, _ in fields)),
         rows=tuple(experiment_row(one, [cell(one) for _, cell in fields]) for one in experiments),
         notes=notes,
-    )
-
-
-def experiment_row(one: Experiment, cells: Sequence[Cell]) -> Row:
-    """A row of an experiment, by whose names it can be filtered."""
-    return Row(
-        title=f"{one.model} {one.method}",
-        detail=one.details,
-        model=one.model,
-        method=one.method,
-        cells=tuple(cells),
-        opens=one.anchor,
     )
 
 
@@ -157,7 +143,7 @@ _SEEDS_FIELD: Field = (Column(title="Seeds"), _seeds)
 
 
 def _selection(one: Experiment) -> Cell:
-    by = SELECTED_BY[one.run.config.training.select]
+    by = chosen_by(one.run.config)
     return Cell(text=by, key=by)
 
 
@@ -196,19 +182,6 @@ def paper_cell(one: Experiment, *, measure: str, epoch: Epoch) -> Cell:
 def printed_at(one: Experiment, measure: str, epoch: Epoch) -> bool:
     """Whether the paper printed a measure, and at the end of that epoch."""
     return measure in one.paper and one.paper[measure].epoch == epoch
-
-
-def spread_cell(value: Spread | Printed | None, *, digits: int = 2, details: tuple[str, ...] = ()) -> Cell:
-    """A mean with its standard deviation over seeds, sorted by the mean.
-
-    Args:
-        value: None leaves the cell empty.
-        digits: after the point.
-        details: what stands with it.
-    """
-    if value is None:
-        return Cell()
-    return Cell(text=mean_sd(value, digits), key=f"{value.mean:.6g}", details=details)
 
 
 def _distances(one: Experiment, measure: str, epoch: Epoch, ours: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
 from activmask.experiments.printed import PRINTED, Printed
 from activmask.ground.shown import json_text
+from activmask.report.findings.choices import choices
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.summary import Summary
 from activmask.report.tables.experiment_tables import experiment_tables, printed_at
@@ -44,12 +45,18 @@ def _flat(row: Experiment) -> dict[str, object]:
         "form": row.form,
         "selected_by": row.run.config.training.select,
         "folder": str(row.run.folder),
+        **_selected_on(row),
     }
     spreads: dict[str, Spread | Printed | None] = {
         **{f"{split}_{name}": row.scores[split][name] for split in SPLITS for name in MEASURES},
         "best_epoch": row.best_epoch,
         **{f"last_{split}_{name}": row.last[split][name] for split in SPLITS for name in MEASURES},
         **{f"paper_{_at(name, epoch)}": _printed(row, name, epoch) for name, epoch in _PRINTED_AT},
+        **{
+            f"on_{on}_{name}": value
+            for on, choice in choices(row.run).items()
+            for name, value in vars(choice).items()
+        },
     }
     gaps = {f"{_at(one.measure, one.epoch)}{_OURS[one.ours]}": one for one in row.beside}
     return {
@@ -66,6 +73,12 @@ def _flat(row: Experiment) -> dict[str, object]:
         "departures": "; ".join(f"{k} {ours} (paper {paper})" for k, (ours, paper) in row.departures.items()),
         **_flat_comparison(row),
     }
+
+
+def _selected_on(row: Experiment) -> dict[str, str]:
+    """Which validation split chose, of a run that has two."""
+    source = row.run.config.source
+    return {"selected_on": row.run.config.training.select_on} if source.valid_iid else {}
 
 
 def _lost_lines(summary: Summary) -> Iterable[dict[str, object]]:
@@ -166,6 +179,7 @@ def _object(row: Experiment) -> dict[str, Any]:
         "distinction": row.distinction,
         "form": row.form or None,
         "selected_by": row.run.config.training.select,
+        **_selected_on(row),
         "folder": str(row.run.folder),
         "seeds": list(row.run.seeds),
         "unfinished": list(row.run.unfinished),
@@ -174,6 +188,10 @@ def _object(row: Experiment) -> dict[str, Any]:
         "last_epoch": {s: {m: _or_null(row.last[s][m]) for m in MEASURES} for s in SPLITS},
         "last_epoch_valid": {m: _or_null(row.last["valid"][m]) for m in MEASURES},
         "best_epoch": _or_null(row.best_epoch),
+        **{
+            f"chosen_on_{on}": {name: _or_null(value) for name, value in vars(choice).items()}
+            for on, choice in choices(row.run).items()
+        },
         "seeds_at": {
             epoch: {split: asdict(found) for split, found in by_split.items()}
             for epoch, by_split in row.seeds_at.items()

@@ -8,7 +8,7 @@ from activmask.evaluation.spread import spread
 from activmask.ground.shown import shown
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
-from activmask.report.tables.experiment_tables import EXPERIMENT, experiment_row, spread_cell
+from activmask.report.tables.experiment_cells import EXPERIMENT, experiment_row, spread_cell
 from activmask.report.tables.measured_tables import MeasuredTable, Pair, best_epochs
 from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.training.replicas.group_accuracy import GroupAccuracy

@@ -11,7 +11,7 @@ from activmask.evaluation.spread import spread
 from activmask.ground.shown import shown
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
-from activmask.report.tables.experiment_tables import EXPERIMENT, experiment_row, spread_cell
+from activmask.report.tables.experiment_cells import EXPERIMENT, experiment_row, spread_cell
 from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.runs.selection import selected_by
 
@@ -190,7 +190,7 @@ def _chance(found: Sequence[Pair]) -> str:
 
 def best_epochs(found: Sequence[Pair]) -> str:
     """A sentence on which networks a table is of."""
-    rule = selected_by(row.run.config.training.select for row, _ in found)
+    rule = selected_by(row.run.config for row, _ in found)
     return f"Networks are those of the best epoch by {rule}."
 
 

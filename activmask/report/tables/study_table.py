@@ -15,7 +15,7 @@ _ALL = "All data sets"
 def relation_table(found: Study) -> Table:
     """The partial rank correlations with the test AUC, over all data sets and by each."""
     of_each = {one.data: one for one in found.holds[1]}
-    pairs = [(_ALL, *(one[0] for one in (found.inside, found.holds)))]
+    pairs: list[tuple[str, Relation, Relation | None]] = [(_ALL, found.inside[0], found.holds[0])]
     pairs += [(one.data, one, of_each.get(one.data)) for one in found.inside[1]]
     return Table(
         kind="relation",

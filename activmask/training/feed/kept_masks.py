@@ -15,7 +15,7 @@ from activmask.data.multi_label import kinds_of
 from activmask.data.other_masks import anywhere, aside, derangement, moved, resized_by
 from activmask.data.samples import Samples
 from activmask.data.settings import View, takes_crops
-from activmask.data.splits import SPLITS
+from activmask.data.splits import EVERY_SPLIT
 from activmask.data.view import at_network_size, with_dilated_masks
 from activmask.ground.errors import DataError
 from activmask.objectives.chosen import Chosen, shown_always
@@ -174,7 +174,7 @@ def with_lent_masks(samples: Samples, view: View, objectives: Chosen, *, seed: i
 
 
 def _lending(seed: int, split: str) -> np.random.Generator:
-    return np.random.default_rng(derived_seed(seed, "lending", SPLITS.index(split)))
+    return np.random.default_rng(derived_seed(seed, "lending", EVERY_SPLIT.index(split)))
 
 
 def _with_masks_of(samples: Samples, shown: Tensor) -> Samples:

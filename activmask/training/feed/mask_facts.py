@@ -80,12 +80,21 @@ def _unit(train: AnySamples) -> str:
 def _shares(train: AnySamples, view: View) -> Shares:
     inside: list[Tensor] = []
     area = 0
+    for seen in seen_masks(train, view):
+        area = seen.shape[-2] * seen.shape[-1]
+        inside.append(seen.flatten(1).sum(dim=1).cpu())
+    return shares(torch.cat(inside)[train.has_mask].numpy(), area)
+
+
+def seen_masks(train: AnySamples, view: View) -> Iterator[Tensor]:
+    """The training masks in the middle of the image that the network sees, bool (n, 1, H, W) after such.
+
+    Raises:
+        DataError: a file of a stream is broken.
+    """
     with worker_losses_named():
         for masks in _masks(train):
-            seen = centre_crop(masks, view.image_size) if view.image_size else masks
-            area = seen.shape[-2] * seen.shape[-1]
-            inside.append(seen.flatten(1).sum(dim=1).cpu())
-    return shares(torch.cat(inside)[train.has_mask].numpy(), area)
+            yield centre_crop(masks, view.image_size) if view.image_size else masks
 
 
 def _overlap(train: AnySamples, given: Samples | None, view: View) -> Overlap | None:

@@ -11,10 +11,11 @@ from torch import Tensor
 from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.files.limits import SizeNeeded
+from activmask.data.held_out import held_out
 from activmask.data.multi_label import is_multi_label, one_value_only
 from activmask.data.samples import Samples
 from activmask.data.settings import ARRAYS, IN_MEMORY, Source, View, split_seed
-from activmask.data.splits import split_indices
+from activmask.data.splits import IID, split_indices
 from activmask.data.view import as_seen, dilates, scale_unknown, unscaled, with_mask_source
 from activmask.ground.errors import DataError
 from activmask.ground.listed import listed
@@ -49,20 +50,41 @@ def stored_splits(source: Source, view: View, objectives: Chosen, seed: int) -> 
         DataError: a data set that is missing, broken or cannot be split as asked.
     """
     if source.data == IN_MEMORY:
-        return drawn_splits(split_seed(source, seed), view, objectives)
+        return drawn_splits(source, seed, view, objectives)
     dataset = read_dataset(Path(source.data), multi_label=True)
     return read_splits(dataset, split_rows(source, dataset, seed), view, objectives)
 
 
 def drawn_splits(
-    seed: int, view: View, objectives: Chosen, reading: Reading | None = None
+    source: Source, seed: int, view: View, objectives: Chosen, reading: Reading | None = None
 ) -> dict[str, Samples]:
-    """Splits of the benchmark as `seed` draws it in memory, otherwise as `stored_splits`.
+    """Splits of the benchmark as a run's seed draws it in memory, otherwise as `stored_splits`.
 
     Raises:
         DataError: they are smaller than what the network is to see.
     """
-    return _checked((reading or Reading()).drawn(seed), view, objectives, IN_MEMORY)
+    own = split_seed(source, seed)
+    drawn = (reading or Reading()).drawn(own)
+    if source.valid_iid:
+        drawn = _with_iid(drawn, source.valid_iid, own)
+    return _checked(drawn, view, objectives, IN_MEMORY)
+
+
+def _with_iid(drawn: dict[str, Samples], share: float, seed: int) -> dict[str, Samples]:
+    train = drawn["train"]
+    held = held_out(
+        names=train.names,
+        labels=train.labels.numpy(),
+        subjects=train.subjects,
+        sites=train.sites,
+        share=share,
+        seed=seed,
+    )
+    return {
+        **drawn,
+        "train": train.subset(np.flatnonzero(~held).tolist()),
+        IID: train.subset(np.flatnonzero(held).tolist()),
+    }
 
 
 def held_splits(

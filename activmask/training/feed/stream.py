@@ -20,7 +20,7 @@ from torch import Tensor
 from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
-from activmask.data.settings import IN_MEMORY, Source, View, split_seed, takes_crops, with_given_masks
+from activmask.data.settings import IN_MEMORY, Source, View, takes_crops, with_given_masks
 from activmask.machine.world import ALONE, World
 from activmask.objectives.chosen import Chosen
 from activmask.runs.manifest import Entry, file_content, table_rows
@@ -170,7 +170,7 @@ def open_stored(
         splits = held_splits(held, source, view, objectives, seed)
         return splits, origin_of_arrays(splits, held)
     if source.data == IN_MEMORY:
-        drawn = drawn_splits(split_seed(source, seed), view, objectives)
+        drawn = drawn_splits(source, seed, view, objectives)
         return drawn, origin_in_memory(drawn)
     dataset = read_dataset(Path(source.data), multi_label=True)
     check_scale(dataset, view, objectives)

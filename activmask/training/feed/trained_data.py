@@ -14,7 +14,7 @@ import numpy as np
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
 from activmask.data.settings import ARRAYS, IN_MEMORY, Source, View, split_seed
-from activmask.data.splits import SPLITS
+from activmask.data.splits import EVERY_SPLIT, IID, SPLITS
 from activmask.ground.errors import PATH, DataError
 from activmask.ground.folders import way_back
 from activmask.ground.places import real
@@ -120,6 +120,12 @@ def own_split(trained: Trained, name: str, reading: Reading | None = None) -> tu
     Raises:
         DataError: the data is gone, broken, or no longer what the run was trained on.
     """
+    if name == IID and not trained.source.valid_iid:
+        raise DataError(
+            f"the run of {PATH} held no {IID} out of training",
+            path=trained.folder,
+            advice="choose another split",
+        )
     reading = reading or Reading()
     if trained.source.data == IN_MEMORY:
         drawn = _drawn(trained, reading)
@@ -132,8 +138,7 @@ def own_split(trained: Trained, name: str, reading: Reading | None = None) -> tu
 
 
 def _drawn(trained: Trained, reading: Reading | None = None) -> dict[str, Samples]:
-    seed = split_seed(trained.source, trained.seed)
-    return drawn_splits(seed, trained.view, trained.objectives, reading)
+    return drawn_splits(trained.source, trained.seed, trained.view, trained.objectives, reading)
 
 
 def own_split_as_seen(trained: Trained, name: str) -> tuple[Samples, tuple[str, ...]]:
@@ -230,7 +235,9 @@ def _check_drawn(trained: Trained, drawn: Mapping[str, Samples], reading: Readin
         return (_redrawn(trained, "the benchmark"),)
     seed = split_seed(trained.source, trained.seed)
     digests = reading.held(
-        ("drawn", seed), ("digests", trained.view.mask), lambda: split_digests(sample_entries(drawn))
+        ("drawn", seed),
+        ("digests", trained.view.mask, trained.source.valid_iid),
+        lambda: split_digests(sample_entries(drawn)),
     )
     if digests != trained.split_sha256:
         raise DataError(
@@ -305,7 +312,9 @@ def own_pixels(trained: Trained, size: tuple[int, int]) -> dict[str, list[str]]:
     """
     if trained.source.data in {IN_MEMORY, ARRAYS}:
         entries = own_entries(trained)
-        return {name: [entry.image_sha256 for entry in entries if entry.split == name] for name in SPLITS}
+        return {
+            name: [entry.image_sha256 for entry in entries if entry.split == name] for name in EVERY_SPLIT
+        }
     try:
         table = own_table(trained)
         if (table.dataset.height, table.dataset.width) != size:

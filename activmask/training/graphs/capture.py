@@ -89,6 +89,8 @@ def _obstacles(replica: Replica) -> Iterator[str]:
         yield "images have several labels"
     if find_model(config.network.model).foreign:
         yield "the network's code is not this program's, and might do what no recording shows"
+    if replica.other is not None:
+        yield "the best epochs of two validation splits are kept"
     if config.network.freeze:
         yield "some weights are frozen"
     if config.machine.compile:

@@ -15,7 +15,7 @@ from activmask.runs.selection import is_better, merit
 from activmask.training.replicas.epoch import epoch_row, train_epoch
 from activmask.training.replicas.patience import has_ended, why_ended
 from activmask.training.replicas.replica import Replica
-from activmask.training.replicas.state import save_best, save_state
+from activmask.training.replicas.state import save_best, save_other_best, save_state
 from activmask.training.replicas.watcher import Watcher, tell_saved
 
 
@@ -33,15 +33,25 @@ def advance(replica: Replica, progress: Watcher) -> None:
         replica.ended = _all_hear(replica, ended=False)
         return
     row = epoch_row(replica, losses, perf_counter() - start)
-    is_best = is_better(row, replica.best_score, replica.config.training.select)
+    how = replica.config.training
+    is_best = is_better(row, replica.best_score, how.select, how.select_on)
     if is_best:
         replica.best_weights = snapshot(replica.judged)
+    keep_other(replica, row)
     keep_row(replica, row, is_best=is_best)
     save(replica)
     progress.epoch(replica.seed, row)
     tell_saved(progress, replica)
     replica.ended = _all_hear(replica, ended=has_ended(replica))
     tell_if_ended(replica, progress)
+
+
+def keep_other(replica: Replica, row: dict[str, Any]) -> None:
+    """Keep the weights if they are the best so far on the validation split that does not choose."""
+    other, select = replica.other, replica.config.training.select
+    if other is not None and is_better(row, other.score, select, other.on):
+        other.epoch, other.score = replica.next_epoch, merit(row, select, other.on)
+        other.weights = snapshot(replica.judged)
 
 
 def is_over(replica: Replica, epochs: int) -> bool:
@@ -69,10 +79,8 @@ def keep_row(replica: Replica, row: dict[str, Any], *, is_best: bool) -> None:
         row["epochs_since_best"] = 0 if is_best else replica.next_epoch - replica.best_epoch
     replica.history.append(row)
     if is_best:
-        replica.best_epoch, replica.best_score = (
-            replica.next_epoch,
-            merit(row, replica.config.training.select),
-        )
+        how = replica.config.training
+        replica.best_epoch, replica.best_score = replica.next_epoch, merit(row, how.select, how.select_on)
     replica.next_epoch += 1
 
 
@@ -86,6 +94,7 @@ def write_what_follows(replica: Replica) -> None:
     """Write what a replica's state says and its folder may lack, if training was killed after the state."""
     if replica.best_epoch != replica.best_on_disk:
         save_best(replica)
+    save_other_best(replica)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(replica.history[0]), lineterminator="\n")
     writer.writeheader()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from activmask.data.augment import random_crop_flip
 from activmask.data.settings import CROP_FLIP, augmentations
+from activmask.data.splits import IID
 from activmask.data.transforms import stays_upright, transformed
 from activmask.ground.errors import PATH, TrainingDiverged
 from activmask.machine.device import attention, autocast
@@ -239,7 +240,7 @@ def epoch_row(replica: Replica, losses: dict[str, float], seconds: float) -> dic
     Raises:
         TrainingDiverged: the logits of a judged split are not finite.
     """
-    scored = judged_splits(replica.config.training)
+    scored = [*judged_splits(replica.config.training), *([] if replica.other is None else [IID])]
     scores = {split: split_scores(replica, split, replica.next_epoch) for split in scored}
     return history_row(replica, losses, scores, seconds)
 

@@ -1,5 +1,6 @@
 """What a state file holds, read and checked by itself and against the replica that is to go on from it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from activmask.ground.errors import PATH, CheckpointError
 from activmask.models.build import plain_weights
 from activmask.objectives.chosen import discriminator_of
 from activmask.runs.checkpoint import Description, read_description
-from activmask.runs.selection import merit
+from activmask.runs.description import SelectBy, SelectOn
+from activmask.runs.selection import merit, other_split
 from activmask.runs.tensor_file import STATES_DESCRIPTION, check_tensors, read_tensors
 from activmask.runs.written_values import is_count, is_number, is_sha256, is_text, what_is_wrong
 from activmask.training.replicas.epoch import step_count
@@ -21,10 +23,14 @@ from activmask.training.replicas.replica import Replica
 BEST_SHA256 = "best_sha256"
 """The entry by which a state names the weights of its best epoch; earlier versions wrote none."""
 
+OTHER_EPOCH, OTHER_SCORE = "other_epoch", "other_score"
+"""The entries on the best epoch on the validation split that does not choose, of a run with two."""
 GROUPS_SHA256 = "groups_sha256"
 """The entry that tells of the groups of the training images, where training depends on them."""
 
 _PROGRESS = {
+    OTHER_EPOCH: is_count,
+    OTHER_SCORE: is_number,
     "best_epoch": is_count,
     "best_score": is_number,
     BEST_SHA256: is_sha256,
@@ -50,6 +56,9 @@ class KeptState:
     data_digest: str
     """Of the training images, from the earliest versions alone; empty otherwise."""
     tensors: dict[str, Tensor]
+    other_epoch: int
+    """The best on the validation split that does not choose; -1 of a run with one alone."""
+    other_score: float
     groups_sha256: str = ""
     """Of the groups of the training images; empty where training does not depend on them."""
 
@@ -63,7 +72,8 @@ def read_state(path: Path) -> KeptState:
     file = read_tensors(path)
     told = file.told
     description = read_description(path, told.get(STATES_DESCRIPTION))
-    wrong = what_is_wrong(told, _PROGRESS, ("best_epoch", "best_score"))
+    two = (OTHER_EPOCH, OTHER_SCORE) if description.config.source.valid_iid else ()
+    wrong = what_is_wrong(told, _PROGRESS, ("best_epoch", "best_score", *two))
     if wrong := wrong or _wrong_history(told.get("history"), description, told):
         raise cannot_be_resumed(path, wrong)
     return KeptState(
@@ -75,6 +85,8 @@ def read_state(path: Path) -> KeptState:
         history=told["history"],
         data_digest=told.get("data_digest", ""),
         tensors=file.tensors,
+        other_epoch=told.get(OTHER_EPOCH, -1),
+        other_score=told.get(OTHER_SCORE, -math.inf),
         groups_sha256=told.get(GROUPS_SHA256, ""),
     )
 
@@ -92,13 +104,30 @@ def _wrong_history(rows: Any, description: Description, told: Mapping[str, Any])
         return f"its history does not tell of epochs 0 to {description.epoch}, one after the other"
     if not all(row.keys() == rows[0].keys() and all(map(is_number, row.values())) for row in rows):
         return "a row of its history lacks a number"
-    if told["best_epoch"] > description.epoch:
-        return f"its best epoch is {told['best_epoch']}, its last {description.epoch}"
+    how = description.config.training
+    wrong = _wrong_best(rows, told["best_epoch"], told["best_score"], how.select, how.select_on)
+    if wrong or OTHER_EPOCH not in told:
+        return wrong
+    on = other_split(how.select_on)
+    return _wrong_best(rows, told[OTHER_EPOCH], told[OTHER_SCORE], how.select, on, "other ")
+
+
+def _wrong_best(
+    rows: Sequence[Mapping[str, float]],
+    epoch: int,
+    score: float,
+    select: SelectBy,
+    on: SelectOn,
+    which: str = "",
+) -> str:
+    """A clause on what is wrong with an epoch that is said to be the best on a validation split."""
+    if epoch >= len(rows):
+        return f"its {which}best epoch is {epoch}, its last {len(rows) - 1}"
     try:
-        best = merit(rows[told["best_epoch"]], description.config.training.select)
+        best = merit(rows[epoch], select, on)
     except KeyError as error:
         return f"its history lacks {error}"
-    return "" if best == told["best_score"] else "its best score is not that of its best epoch"
+    return "" if best == score else f"its {which}best score is not that of its {which}best epoch"
 
 
 def check_fits(state: KeptState, replica: Replica) -> None:

@@ -9,9 +9,10 @@ from functools import partial
 
 import torch
 
+from activmask.ground.listed import listed
 from activmask.models.library_names import is_of_library
 from activmask.models.own_code import is_own_code
-from activmask.models.settings import Network
+from activmask.objectives.chosen import switched_on
 from activmask.runs.description import RunConfig
 from activmask.training.replicas.batch_sizes import Learners
 from activmask.training.replicas.replica import tried_out
@@ -35,7 +36,7 @@ def outlined(
         UsageError: as `tried_out`.
     """
     with_values = partial(tried_out, config, seed, channels=channels, classes=classes, size=size)
-    reason = _why_values(config.network)
+    reason = _why_values(config)
     if not reason:
         try:
             with torch.device("meta"):
@@ -51,8 +52,12 @@ def outlined(
     return with_values()
 
 
-def _why_values(wanted: Network) -> str:
+def _why_values(config: RunConfig) -> str:
     """Why a network has to be tried with its values; empty where its shapes are enough."""
+    wanted = config.network
+    asking = [one.name for one, settings in switched_on(config.objectives) if one.looks_at_numbers(settings)]
+    if asking:
+        return f"{listed(asking)} looks at what it computes"
     if is_own_code(wanted.model):
         return "what code of one's own answers has to be looked at"
     return "weights to start from are fitted to it" if wanted.weights else ""

@@ -1,6 +1,6 @@
 """When a seed ends before its epochs do: patience counts those in a row that were no better than the best."""
 
-from activmask.runs.selection import SELECTED_BY
+from activmask.runs.selection import chosen_by
 from activmask.training.replicas.replica import Replica
 
 
@@ -22,7 +22,7 @@ def why_ended(replica: Replica) -> str:
         return ""
     return (
         f"after {replica.next_epoch} of {config.training.epochs} epochs, as the last "
-        f"{config.optimisation.patience} had no better {SELECTED_BY[config.training.select]}"
+        f"{config.optimisation.patience} had no better {chosen_by(config)}"
     )
 
 

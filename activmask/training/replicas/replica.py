@@ -16,6 +16,7 @@ from activmask.data.arrays import HeldImages
 from activmask.data.multi_label import is_multi_label
 from activmask.data.samples import Samples
 from activmask.data.settings import augmentations, with_given_masks
+from activmask.data.splits import IID
 from activmask.data.transforms import stays_upright
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
@@ -28,14 +29,14 @@ from activmask.models.output import ModelOutput
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
 from activmask.objectives.group_losses import GroupWeights
-from activmask.objectives.objective import Trial
 from activmask.objectives.step import StepTerms
 from activmask.runs.checkpoint import Description
-from activmask.runs.description import RunConfig
+from activmask.runs.description import RunConfig, SelectOn
 from activmask.runs.identity import built_from, run_digest
 from activmask.runs.manifest import Entry
 from activmask.runs.optimisation import OFF
 from activmask.runs.seeds import derived_seed
+from activmask.runs.selection import other_split
 from activmask.training.feed.class_balance import chances
 from activmask.training.feed.equal_images import equal_images, near_images
 from activmask.training.feed.group_feed import TrainingGroups, training_groups
@@ -45,6 +46,7 @@ from activmask.training.feed.origin import Origin
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
 from activmask.training.replicas.batch_sizes import Learners, batch_sizes
+from activmask.training.replicas.effect import blank_pass, notes_on_effect, trial_of
 from activmask.training.replicas.first_errors import first_errors
 from activmask.training.replicas.optimizer import new_average, new_optimizer
 from activmask.training.replicas.started import started
@@ -53,6 +55,20 @@ from activmask.training.replicas.step_objective import (
     refuse_of_classes,
     step_objective,
 )
+
+
+@dataclass(kw_only=True)
+class OtherBest:
+    """The best epoch so far on the validation split that does not choose."""
+
+    on: SelectOn
+    """That split."""
+    epoch: int = -1
+    score: float = -math.inf
+    """Its merit."""
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    on_disk: int = -1
+    """The epoch whose weights its file holds."""
 
 
 @dataclass(kw_only=True)
@@ -75,7 +91,7 @@ class Replica:
     batch_sizes: tuple[int, ...]
     """Images of each step of an epoch, over all processes."""
     splits: dict[str, AnySamples]
-    """Train, valid and test as evaluation sees them, on the CPU; or streams of them."""
+    """Train, valid, test and perhaps `valid_iid` as evaluation sees them, on the CPU; or streams of them."""
     origin: Origin
     """Where the images of all splits come from, and by what they are known again."""
     mask_facts: MaskFacts
@@ -107,6 +123,8 @@ class Replica:
     """The epoch whose weights the best file holds."""
     best_sha256: str = ""
     """Of the best weights, once they were saved, see `tensor_file.tensors_digest`."""
+    other: OtherBest | None = None
+    """The best on the validation split that does not choose, where there are two."""
     history: list[dict[str, Any]] = field(default_factory=list)
     ended: bool = False
     """Whether its patience is at an end, before its epochs are."""
@@ -186,6 +204,7 @@ def new_replica(
         refuse_of_classes(config)
     learners, fitted = (networks or tried_out)(config, seed, channels=channels, classes=classes, size=size)
     model, second = learners.model, learners.discriminator
+    idle = [*notes_on_effect(learners, train, config.view, config.source.data)]
     synced = config.training.sync_batchnorm
     sizes, merged = batch_sizes(len(train), config.training.batch_size, learners, world, synced=synced)
     if synced and sync_batch_norm(model) == 0:
@@ -225,9 +244,12 @@ def new_replica(
         splits=seen,
         origin=origin,
         mask_facts=facts,
+        other=OtherBest(on=other_split(config.training.select_on)) if IID in seen else None,
         run_sha256=run_digest(config, seed, origin.digests, files),
         built_from=files,
-        note="; ".join(filter(None, (note, *fitted, merged, _note_on_flips(config, origin), *groups.notes))),
+        note="; ".join(
+            filter(None, (note, *fitted, merged, _note_on_flips(config, origin), *groups.notes, *idle))
+        ),
         world=world,
     )
 
@@ -353,10 +375,8 @@ def _check_taps(
     """A pass over one blank image, once the objectives, if any, were found to fit the network."""
     if not any(switched_on(objectives)):
         return None
-    model.eval()
-    with torch.no_grad():
-        output: ModelOutput = model(torch.zeros(1, *image), reconstruct=False)
-    trial = Trial(model=model, name=name, taps=output.pre_activations, image=image)
+    output = blank_pass(model, image)
+    trial = trial_of(model, name, image, output)
     for one, settings in switched_on(objectives):
         one.fits(settings, trial)
     model.train()

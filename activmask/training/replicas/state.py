@@ -18,7 +18,7 @@ from activmask.ground.errors import PATH, UsageError
 from activmask.ground.listed import listed
 from activmask.models.build import load_plain_weights, plain_weights
 from activmask.runs.checkpoint import Description, read_description, save_checkpoint, snapshot
-from activmask.runs.folder import BEST_FILE, STATE_FILE
+from activmask.runs.folder import BEST_FILE, OTHER_FILE, STATE_FILE
 from activmask.runs.identity import changed_files, changed_settings, changes_in_words, other_run
 from activmask.runs.manifest import Entry, what_changed
 from activmask.runs.tensor_file import (
@@ -34,6 +34,8 @@ from activmask.training.feed.stream import file_digest
 from activmask.training.replicas.kept_state import (
     BEST_SHA256,
     GROUPS_SHA256,
+    OTHER_EPOCH,
+    OTHER_SCORE,
     KeptState,
     cannot_be_resumed,
     check_discriminator_fits,
@@ -48,6 +50,7 @@ from activmask.training.replicas.replica import Replica
 _DISCRIMINATOR, _ITS_OPTIMIZER = "judge", "judge_optimizer"
 """In the file: an older word, which all versions read."""
 _AVERAGE = "average"
+_OTHER = "other"
 _GROUPS = "groups"
 """Of how much each group counts, where that changes."""
 
@@ -68,12 +71,20 @@ def save_state(replica: Replica) -> None:
         tensors |= {f"best.{name}": tensor for name, tensor in replica.best_weights.items()}
     if replica.best_epoch != replica.best_on_disk:
         replica.best_sha256 = tensors_digest(replica.best_weights)
+    if replica.other is not None:
+        # Always whole in here, so that its file is never needed to go on.
+        tensors |= {f"{_OTHER}.{name}": tensor for name, tensor in replica.other.weights.items()}
     progress = {
         STATES_DESCRIPTION: replica.description(replica.next_epoch - 1).to_json(),
         "best_epoch": replica.best_epoch,
         "best_score": replica.best_score,
         BEST_SHA256: replica.best_sha256,
         "history": replica.history,
+        **(
+            {}
+            if replica.other is None
+            else {OTHER_EPOCH: replica.other.epoch, OTHER_SCORE: replica.other.score}
+        ),
         **({GROUPS_SHA256: replica.groups_sha256} if replica.groups_sha256 else {}),
     }
     write_tensors(replica.folder / STATE_FILE, tensors, progress)
@@ -83,6 +94,15 @@ def save_best(replica: Replica) -> None:
     """Write the best epoch's weights."""
     save_checkpoint(replica.folder / BEST_FILE, replica.best_weights, replica.description(replica.best_epoch))
     replica.best_on_disk = replica.best_epoch
+
+
+def save_other_best(replica: Replica) -> None:
+    """Write the best epoch's weights on the validation split that does not choose, where they are new."""
+    other = replica.other
+    if other is None or other.epoch == other.on_disk:
+        return
+    save_checkpoint(replica.folder / OTHER_FILE, other.weights, replica.description(other.epoch))
+    other.on_disk = other.epoch
 
 
 def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str, ...]:
@@ -114,6 +134,7 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
             *("model", "optimizer", "best"),
             *((_DISCRIMINATOR, _ITS_OPTIMIZER) if second else ()),
             *((_AVERAGE,) if replica.average is not None else ()),
+            *((_OTHER,) if replica.other is not None else ()),
             *((_GROUPS,) if _changing_weights(replica) is not None else ()),
         ),
     )
@@ -138,7 +159,20 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
     replica.ended = has_ended(replica)
     if replica.world.writes:
         _restore_best(replica, state)
+        _restore_other(replica, state)
     return notes
+
+
+def _restore_other(replica: Replica, state: KeptState) -> None:
+    """Take the best weights on the other validation split from the state, where there is one."""
+    other = replica.other
+    if other is None:
+        return
+    weights = section(state.tensors, _OTHER)
+    check_tensors(state.path, weights, plain_weights(replica.model), "this run's other best weights")
+    other.epoch, other.score = state.other_epoch, state.other_score
+    other.weights = {name: tensor.to(replica.device) for name, tensor in weights.items()}
+    other.on_disk = -1
 
 
 def _changing_weights(replica: Replica) -> Tensor | None:

@@ -48,7 +48,9 @@ class SyntheticSpec:
     correlation: float = 1.0
     """Share of training images of each class whose box agrees with the class."""
     valid_correlation: float = 0.0
-    """The same for validation and test images."""
+    """The same for validation images."""
+    test_correlation: float | None = None
+    """The same for test images; None is that of validation."""
     distractor: bool = True
     """Whether there is a box at all."""
     overlap: bool = False
@@ -84,14 +86,20 @@ def draw_synthetic(spec: SyntheticSpec) -> dict[str, SyntheticSplit]:
     _check(spec)
     rng = np.random.default_rng(spec.seed)
     wanted = {"valid": spec.valid, "test": spec.test, "train": spec.n}
+    agreements = _agreements(spec)
     parts: dict[str, list[SyntheticSplit]] = {split: [] for split in wanted}
     for label, crosses in ((0, 2), (1, 1)):
         counts = {split: n // 2 + (n % 2) * (label == 0) for split, n in wanted.items()}
         layouts = _distinct_layouts(crosses, sum(counts.values()), spec, rng)
         for split, own in _share_out(layouts, counts, spec.size):
-            agreement = spec.correlation if split == "train" else spec.valid_correlation
-            parts[split].append(_render(own, label, counts[split], agreement, spec, rng))
+            parts[split].append(_render(own, label, counts[split], agreements[split], spec, rng))
     return {split: _mixed(parts[split], rng) for split in SPLITS}
+
+
+def _agreements(spec: SyntheticSpec) -> dict[str, float]:
+    """By split, the share of images of each class whose box agrees with it."""
+    test = spec.valid_correlation if spec.test_correlation is None else spec.test_correlation
+    return {"train": spec.correlation, "valid": spec.valid_correlation, "test": test}
 
 
 def synthetic_samples(split: SyntheticSplit) -> Samples:
@@ -120,6 +128,8 @@ def _check(spec: SyntheticSpec) -> None:
     SEEDS.check("seed", spec.seed)
     for name in ("correlation", "valid_correlation"):
         SHARES.check(name, getattr(spec, name))
+    if spec.test_correlation is not None:
+        SHARES.check("test_correlation", spec.test_correlation)
     images = spec.n + spec.valid + spec.test
     if images * spec.size**2 > LARGEST_PIXELS:
         raise UsageError(

@@ -45,7 +45,7 @@ def make_synthetic(
         "name": "synthetic crosses",
         "source": "synthetic",
         "made_by": "activmask make-synthetic",
-        "spec": asdict(spec),
+        "spec": {name: value for name, value in asdict(spec).items() if value is not None},
         "classes": {str(number): name for number, name in enumerate(CLASS_NAMES)},
         "distinct_arrangements": distinct,
         "licence": "generated; no rights reserved",

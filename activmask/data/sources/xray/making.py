@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from activmask.data.files.images import to_stored
 from activmask.data.files.intensities import Intensity
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.skipped import reason
+from activmask.data.sources.xray.boxes import Boxes, boxes_mask
 from activmask.data.sources.xray.cache import KEY_BYTES, Made, continued
 from activmask.data.sources.xray.pixels import read_intensities, read_xray_mask, resized
 from activmask.data.sources.xray.sampling import sample
@@ -22,8 +25,8 @@ from activmask.ground.errors import PATH, DataError
 from activmask.ground.processes import Engine, crew
 from activmask.ground.progress import ItemsDone
 
-Files = dict[tuple[str, str], tuple[Path, Path | None]]
-"""The image and the mask of a candidate, by its site and file name."""
+Files = dict[tuple[str, str], tuple[Path, Path | Boxes | None]]
+"""The image and the mask of a candidate, a file or boxes, by its site and file name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,7 @@ class _Item:
 
     image: Candidate
     path: Path
-    mask: Path | None
+    mask: Path | Boxes | None
 
 
 def image_name(image: Candidate) -> str:
@@ -140,8 +143,8 @@ def draw_made(
 
 
 def _key(item: _Item) -> bytes:
-    paths = (item.path, item.mask)
-    facts = [str(path) if path is None else f"{path}\t{_stamp(path)}" for path in paths]
+    parts = (item.path, item.mask)
+    facts = [f"{part}\t{_stamp(part)}" if isinstance(part, Path) else str(part) for part in parts]
     return hashlib.sha256("\n".join([image_name(item.image), *facts]).encode()).digest()[:KEY_BYTES]
 
 
@@ -156,10 +159,17 @@ def _stamp(path: Path) -> str:
 def _make(item: _Item, *, how: Making) -> Made:
     try:
         pixels = read_intensities(item.path, intensity=how.intensity, site=item.image.site)
-        mask = None if item.mask is None else read_xray_mask(item.mask, pixels.shape, how.size, how.reading)
+        mask = _mask(item.mask, pixels.shape, how)
         stored = to_stored(resized(pixels, how.size))
         if stored.min() == stored.max():
             raise DataError("it has one value everywhere, so it shows nothing")
         return Made(stored, mask, "")
     except DataError as error:
         return Made(None, None, reason(error, how.folders))
+
+
+def _mask(mask: Path | Boxes | None, shape: tuple[int, ...], how: Making) -> np.ndarray | None:
+    height, width = shape
+    if isinstance(mask, Path):
+        return read_xray_mask(mask, (height, width), how.size, how.reading)
+    return None if mask is None else boxes_mask(mask, (height, width), how.size)

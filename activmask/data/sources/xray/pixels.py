@@ -80,15 +80,20 @@ def read_xray_mask(
     mask = read_plain_mask(path) if reading is None else read_mask(path, reading)
     if mask.shape != shape:
         raise DataError(f"the mask {PATH} is of another size than its image", path=path)
-    side = min(shape)
-    picked = (np.arange(size) + 0.5) * side / size
-    rows, columns = ((length - side) // 2 + picked.astype(np.int64) for length in shape)
-    small = mask[np.ix_(rows, columns)]
+    small = cropped_mask(mask, size)
     if not small.any():
         raise DataError(
             f"nothing is inside the mask {PATH} at {size} px", path=path, advice="mend or remove it"
         )
-    return np.asarray(small)
+    return small
+
+
+def cropped_mask(mask: np.ndarray, size: int) -> np.ndarray:
+    """The largest square in the middle of bool (H, W), at the nearest neighbours, bool (S, S)."""
+    side = min(mask.shape)
+    picked = (np.arange(size) + 0.5) * side / size
+    rows, columns = ((length - side) // 2 + picked.astype(np.int64) for length in mask.shape)
+    return np.asarray(mask[np.ix_(rows, columns)])
 
 
 def resized(pixels: np.ndarray, size: int) -> np.ndarray:

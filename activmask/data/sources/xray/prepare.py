@@ -3,39 +3,36 @@
 Shapes: S x S pixels as stored.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal
 
-from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
 from activmask.data.files.images import check_side
-from activmask.data.files.intensities import FULL_RANGE
-from activmask.data.files.mask_reading import MaskSurvey, survey_given
+from activmask.data.files.mask_reading import survey_given
 from activmask.data.files.mask_values import MaskReading
-from activmask.data.mask_shares import circle_share
-from activmask.data.sources.xray.cache import cache_beside, finished_images, remove_outdated
+from activmask.data.sources.xray.drawn_set import (
+    Drawing,
+    Eligible,
+    XraySummary,
+    check_place,
+    mask_files,
+    write_drawn,
+)
 from activmask.data.sources.xray.files import find_image, index_images
-from activmask.data.sources.xray.findings import Finding, find_finding
-from activmask.data.sources.xray.making import Crew, Drawn, Files, Making, draw_made, image_name
-from activmask.data.sources.xray.pixels import CROP, SCALINGS
-from activmask.data.sources.xray.preview import SiteMeans
-from activmask.data.sources.xray.sampling import Cell, sample
-from activmask.data.sources.xray.source import XRAY
+from activmask.data.sources.xray.findings import find_finding
+from activmask.data.sources.xray.making import Crew, Files, Making
+from activmask.data.sources.xray.pixels import SCALINGS
+from activmask.data.sources.xray.sampling import sample
 from activmask.data.sources.xray.tables import (
     NIH,
     PADCHEST,
     Candidate,
     Selection,
-    Step,
     Views,
     find_table,
     read_nih,
     read_padchest,
 )
-from activmask.data.writer import Record, Summary, check_target, write_dataset
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.folders import claimed_folder
 from activmask.ground.nearest import nearest
@@ -43,6 +40,11 @@ from activmask.ground.processes import Engine
 from activmask.ground.progress import ItemsDone
 
 XrayIntensity = Literal["image", "released"]
+
+_LICENCE = (
+    "NIH ChestX-ray14: free use with citation (Wang et al. 2017); PadChest: its research use agreement "
+    "(Bustos et al. 2020). Neither may be passed on with this data set."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,40 +62,6 @@ class Sources:
         """The given folders by site."""
         pairs = ((NIH, self.nih), (PADCHEST, self.padchest))
         return {site: folder for site, folder in pairs if folder is not None}
-
-
-@dataclass(frozen=True)
-class Eligible:
-    """What the tables alone say."""
-
-    finding: Finding
-    candidates: tuple[Candidate, ...]
-    steps: tuple[Step, ...]
-    skipped: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class XraySummary:
-    """What was written, and what was left out."""
-
-    written: Summary
-    eligible: Eligible
-    cells: dict[Cell, int]
-    """Images written by site and label, as many of each."""
-    planned: int
-    """Images of each site and class there would be if no file were broken."""
-    replaced: int
-    """Drawn images that could not be used, so that the next of their cell's order was drawn."""
-    brightness: dict[Cell, float]
-    """Mean of the stored images by site and label, in [0, 1]."""
-    skipped: tuple[tuple[str, str], ...]
-    """(file name, reason) of rows and images left out."""
-    circle_share: float
-    """Of the image inside the circle that the preset takes for a mask."""
-    masks: MaskSurvey
-    """Which values the masks hold, and how they were read."""
-    duplicates: Duplicates
-    """Pictures that occur under several patients."""
 
 
 def eligible_xrays(
@@ -191,81 +159,37 @@ def prepare_xray(
     check_side(size)
     if intensity not in SCALINGS:
         raise UsageError(f"there is no intensity '{intensity}'; {nearest(intensity, SCALINGS)}")
-    with claimed_folder(out, "data set", lambda: _check_place(out, overwrite)) as claim:
+    with claimed_folder(out, "data set", lambda: check_place(out, overwrite)) as claim:
         eligible = eligible_xrays(sources, finding=finding, views=views, paper_views=paper_views)
         skipped = list(eligible.skipped)
         files = _files(sources, eligible, masks, skipped)
         candidates = [image for image in eligible.candidates if (image.site, image.file_name) in files]
-        survey = survey_given(_masks(sample(candidates, per_cell), files), mask_reading)
+        survey = survey_given(mask_files(sample(candidates, per_cell), files), mask_reading)
         how = Making(
             size=size,
             intensity=intensity,
             reading=survey.reading,
             folders=(*sources.folders().values(), masks),
         )
-        cache = _cache(out, how)
-        drawn = draw_made(
-            candidates,
-            files,
-            per_cell,
-            how,
-            Crew(workers=workers, engine=engine, address=address),
-            cache,
-            progress,
-        )
-        if drawn.broken:
-            # The masks of the images that took their places were not looked at yet.
-            survey = survey_given(_masks(drawn.images, files), mask_reading)
-        skipped += drawn.broken
-        cells = Counter((image.site, image.label) for image in drawn.images)
-        card = _card(eligible, how, cells, len(drawn.broken))
-        card |= {"mask_reading": survey.card()} if survey.files else {}
-        means, brightness, finder = SiteMeans(), dict[Cell, float](), DuplicateFinder()
-        records = _records(drawn, cache, size, means, brightness, card, eligible)
-        written = write_dataset(
+        return write_drawn(
             out,
-            watched(records, card, finder),
-            card=card,
-            overwrite=overwrite,
-            preview=means.draw,
-            skipped=skipped,
-            mask_blur=XRAY.presets["xray"].settings["mask_blur"],
+            Drawing(
+                eligible=eligible,
+                candidates=candidates,
+                files=files,
+                per_cell=per_cell,
+                how=how,
+                crew=Crew(workers=workers, engine=engine, address=address),
+                mask_reading=mask_reading,
+                card=_card(eligible),
+                licence=_LICENCE,
+            ),
+            survey,
+            skipped,
             claim=claim,
+            overwrite=overwrite,
+            progress=progress,
         )
-        cache.unlink()
-        remove_outdated(out)
-    return XraySummary(
-        written=written,
-        eligible=eligible,
-        cells=dict(cells),
-        planned=drawn.planned,
-        replaced=len(drawn.broken),
-        brightness=brightness,
-        skipped=tuple(skipped),
-        circle_share=card["circle_share"],
-        masks=survey,
-        duplicates=finder.result,
-    )
-
-
-def _records(
-    drawn: Drawn,
-    cache: Path,
-    size: int,
-    means: SiteMeans,
-    brightness: dict[Cell, float],
-    card: dict[str, Any],
-    eligible: Eligible,
-) -> Iterator[Record]:
-    """The finished images in the order of the draw, whose brightness is told to the card at the end."""
-    shares: dict[Cell, list[float]] = {}
-    for image, made in zip(drawn.images, finished_images(cache, drawn.numbers, size), strict=True):
-        assert made.pixels is not None, "finished images have pixels"
-        means.add(image.site, made.pixels)
-        shares.setdefault((image.site, image.label), []).append(float(made.pixels.mean()) / FULL_RANGE)
-        yield Record(image_name(image), made.pixels, made.mask, image.label, image.subject, image.site, "")
-    brightness.update({cell: round(fmean(of), 4) for cell, of in shares.items()})
-    card["brightness"] = _by_site(eligible, brightness)
 
 
 def _files(sources: Sources, eligible: Eligible, masks: Path | None, skipped: list[tuple[str, str]]) -> Files:
@@ -292,44 +216,11 @@ def _mask_of(index: dict[str, list[Path]], image: Candidate) -> Path | None:
     return find_image(index, image) if stem in index else None
 
 
-def _masks(images: Sequence[Candidate], files: Files) -> list[Path | None]:
-    return [files[image.site, image.file_name][1] for image in images]
-
-
-def _check_place(out: Path, overwrite: bool) -> None:
-    remove_outdated(out)
-    check_target(out, overwrite)
-
-
-def _cache(out: Path, how: Making) -> Path:
-    """The file of finished images, which another way of making them never shares."""
-    return cache_beside(out, f"{how.size}\n{how.intensity}\n{CROP}\n{how.reading}")
-
-
-def _by_site(eligible: Eligible, cells: Mapping[Cell, float]) -> dict[str, dict[str, float]]:
-    """Numbers of the cells by site and class name."""
-    names = ("healthy", eligible.finding.name)
-    table: dict[str, dict[str, float]] = {}
-    for (site, label), number in sorted(cells.items()):
-        table.setdefault(site, {})[names[label]] = number
-    return table
-
-
-def _card(eligible: Eligible, how: Making, cells: Mapping[Cell, int], replaced: int) -> dict[str, Any]:
+def _card(eligible: Eligible) -> dict[str, Any]:
+    """What the card begins with."""
     return {
         "source": "xray",
         "finding": eligible.finding.name,
         "labels": {NIH: eligible.finding.nih, PADCHEST: eligible.finding.padchest},
         "classes": {"healthy": 0, eligible.finding.name: 1},
-        "rules": [vars(step) for step in eligible.steps],
-        "per_cell": min(cells.values()),
-        "cells": _by_site(eligible, cells),
-        "replaced": replaced,
-        "circle_share": circle_share(how.size),
-        "resized_to": how.size,
-        "crop": CROP,
-        "intensity": how.intensity,
-        "intensities": SCALINGS[str(how.intensity)],
-        "licence": "NIH ChestX-ray14: free use with citation (Wang et al. 2017); PadChest: its research use "
-        "agreement (Bustos et al. 2020). Neither may be passed on with this data set.",
     }
