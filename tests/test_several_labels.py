@@ -208,6 +208,8 @@ def test_ways_to_split_by_class_are_refused():
         {"class_balance": "weights"},
         {"class_balance": "sampling"},
         {"label_smoothing": 0.1},
+        {"hirescam": 1.0},
+        {"cdep": 1.0},
         {"groups": "site"},
         {"groups": "site", "group_dro": 0.01},
         {"gradmask": 1.0, "gradmask_target": "positive"},
