@@ -250,6 +250,8 @@ def print_results(results: list["SeedResult"], config: "RunConfig") -> None:
     best = [result.metrics["best_epoch"] + 1.0 for result in results]
     lasts = [last_scores(result.folder, result.metrics) for result in results]
     seeds = "" if len(results) == 1 else f", {len(results)} seeds"
+    if labels := len(results[0].metrics["test"].get("label_auc", ())):
+        seeds += f", means over {labels} labels"
     columns = [f"{what}, {epoch}" for epoch in ("best", "last") for what in ("AUC", "accuracy")]
     title = f"Best epoch {_spread(best, 0)} by {chosen_by(config)}{seeds}"
     table = result_table(title, "split", *columns)

@@ -44,7 +44,7 @@ def check_data(jobs: Sequence[Job]) -> None:
         DataError: the first data set's folder does not exist.
     """
     if all(_missing(job.config.source) for job in jobs) and not all(map(is_finished, jobs)):
-        read_dataset(Path(jobs[0].config.source.data))
+        read_dataset(Path(jobs[0].config.source.data), multi_label=True)
 
 
 def _missing(source: Source) -> bool:

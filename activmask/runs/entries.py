@@ -7,6 +7,7 @@ from activmask.data.settings import IID
 from activmask.data.splits import EVERY_SPLIT, SPLITS
 from activmask.runs.written_values import (
     is_count,
+    is_flag,
     is_mapping,
     is_number,
     is_positive,
@@ -45,6 +46,7 @@ DESCRIPTION = {
     "split_sha256": mapping_to(is_sha256, EVERY_SPLIT),
     "run_sha256": is_sha256_or_empty,
     "built_from": mapping_to(is_sha256),
+    "multi_label": is_flag,
 }
 """And what earlier versions did not write yet."""
 

@@ -53,6 +53,13 @@ class Run:
         """The finished seeds, in order."""
         return tuple(self.metrics)
 
+    @property
+    def labels(self) -> int:
+        """How many labels that do not exclude each other it tells: scores are their means; 0 of classes."""
+        return max(
+            (len(metrics["test"].get("label_auc", ())) for metrics in self.metrics.values()), default=0
+        )
+
     def values(self, split: str, measure: str) -> list[float]:
         """`auc` or `accuracy` of a split at the best epoch, one number per finished seed."""
         return [float(metrics[split][measure]) for metrics in self.metrics.values()]

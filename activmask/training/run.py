@@ -251,7 +251,7 @@ def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: 
 def _data_check(config: RunConfig, out: Path, held: HeldImages | None) -> Callable[[int], None]:
     """A function that refuses finished seeds of other data; all of them share one reading."""
     place = Path(config.source.data)
-    dataset = cache(lambda: read_dataset(place))
+    dataset = cache(lambda: read_dataset(place, multi_label=True))
     known: dict[str, str] = {}
 
     def check(seed: int) -> None:

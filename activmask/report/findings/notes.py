@@ -32,6 +32,11 @@ def notes(rows: Sequence[Experiment], unreadable: Sequence[Unreadable] = ()) -> 
     yield from form_notes(rows)
     yield from outcome_notes(rows)
     yield selection_note(rows)
+    if several := [row for row in rows if row.run.labels]:
+        yield (
+            f"Of {'; '.join(full_titles(several, rows))}, whose labels do not exclude each other, AUC and "
+            "accuracy are means over labels (0.5 is chance for each AUC); evaluate tells each label's."
+        )
     yield from epoch_notes(rows)
     yield from image_notes(rows)
     yield from mask_notes([row.run for row in rows], full_titles(rows, rows))
