@@ -17,6 +17,7 @@ from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.runs.description import RunConfig, SelectBy
+    from activmask.runs.searched import Searched
     from activmask.runs.sittings import Caller
     from activmask.tracking.tracker import Tracked
     from activmask.training.replicas.watcher import Callback, Watcher
@@ -90,7 +91,7 @@ def train(
         from activmask.models.build import check_model
         from activmask.runs.toml_file import format_config
 
-        config, chosen = _resolve(config_file, seeds, given_settings(settings))
+        config, chosen, searched = _resolve(config_file, seeds, given_settings(settings))
         target = _target(name, folder, config)
         _check_flags(resume, overwrite, dry_run, as_json)
         trackers = _trackers(track, track_images, overwrite)
@@ -102,7 +103,9 @@ def train(
             return
         caller = this_caller(name or "")
         with others_talk_aside():
-            results = _run(config, chosen, target, caller, trackers, resume=resume, overwrite=overwrite)
+            results = _run(
+                config, chosen, target, caller, trackers, searched, resume=resume, overwrite=overwrite
+            )
     if not results:
         return
     if as_json:
@@ -114,13 +117,23 @@ def train(
 
 def _resolve(
     config_file: Path | None, seeds: str | None, settings: dict[str, Any]
-) -> tuple["RunConfig", tuple[int, ...]]:
+) -> tuple["RunConfig", tuple[int, ...], "Searched | None"]:
     from activmask.runs.making import make_config
-    from activmask.runs.toml_file import parse_seeds, read_config
+    from activmask.runs.searched import departures_from
+    from activmask.runs.toml_file import parse_seeds, read_told
 
-    from_file, file_seeds = read_config(config_file) if config_file else ({}, None)
-    chosen = parse_seeds(seeds) if seeds is not None else file_seeds or (0,)
-    return make_config(**{**from_file, **settings}), chosen
+    if config_file is None:
+        return make_config(**settings), (0,) if seeds is None else parse_seeds(seeds), None
+    told = read_told(config_file)
+    config = make_config(**{**told.settings, **settings})
+    chosen = parse_seeds(seeds) if seeds is not None else told.seeds or (0,)
+    if told.searched and (departures := departures_from(told.settings, config)):
+        err.print(
+            f"note: this run departs from what the search of {config_file} chose ({', '.join(departures)}), "
+            "so it does not count as its choice"
+        )
+        return config, chosen, None
+    return config, chosen, told.searched
 
 
 def _rehearse(config: "RunConfig", seeds: tuple[int, ...]) -> None:
@@ -175,6 +188,7 @@ def _run(
     target: Path,
     caller: "Caller",
     trackers: tuple["Callback", ...],
+    searched: "Searched | None",
     *,
     resume: bool,
     overwrite: bool,
@@ -201,6 +215,7 @@ def _run(
                 resume=resume,
                 overwrite=overwrite,
                 caller=caller,
+                searched=searched,
                 progress=told,
             )
     except KeyboardInterrupt:

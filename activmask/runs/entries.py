@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from activmask.data.splits import SPLITS
+from activmask.runs.searched import SEARCHED, is_searched
 from activmask.runs.written_values import (
     is_count,
     is_mapping,
@@ -49,6 +50,7 @@ RUN = {
     "device": is_text,
     "images": mapping_to(is_count, SPLITS),
     "versions": mapping_to(is_text),
+    SEARCHED: is_searched,
 }
 """Of `run.json`, as far as anybody reads it."""
 
