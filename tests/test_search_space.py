@@ -32,13 +32,13 @@ def test_ranges_and_choices_are_read():
         ("", "there is no setting ''"),
         ("lr", "range such as 1e-3..1:log or a choice"),
         ("lr=1e-3", "range such as 1e-3..1:log or a choice"),
-        ("rl=1..2", "there is no setting 'rl' to search over; did you mean lr"),
+        ("actdif=1..2", "there is no setting 'actdif' to search over; did you mean 'actdiff'"),
         ("lr=1e-2..1e-5", "the range begins at 0.01 and ends at 1e-05; let it rise"),
         ("lr=0..1:log", "must begin above 0"),
-        ("lr=1e-3..1000", "lr must be from 0 to"),
+        ("lr=-1..1", "lr must be from 0 to"),
         ("lr=a..b", "lr must be of type float"),
         ("width=4..8.5", "width must be of type int"),
-        ("model=cnn|resnet81", "resnet81"),
+        ("optimizer=adam|adma", "optimizer must be one of adam, adamw"),
         ("width=4|4", "a value twice"),
         ("lr=1e-3..1,lr=1|2", "lr is searched twice"),
         ("data=a|b", "decides which images a run sees"),
@@ -59,7 +59,8 @@ def test_what_cannot_be_searched_is_told(text, sentence):
     [
         ({"lr": 0.1}, "lr=1e-3..1", "both given and searched over"),
         ({"recon": 1.0}, "model=cnn|ae", "with model cnn: cnn has no decoder"),
-        ({}, "classify_masked=no|all", "scored on other images than the others"),
+        ({}, "model=cnn|resnet81", "there is no model 'resnet81'"),
+        ({}, "classify_masked=off|all", "scored on other images than the others"),
     ],
 )
 def test_combinations_that_could_not_be_trained_or_compared_are_told(settings, over, sentence):

@@ -10,6 +10,8 @@ from activmask.data.settings import Source
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.settings import declared
+from activmask.models.build import check_model
+from activmask.models.settings import Network
 from activmask.runs.description import RunConfig, all_settings
 from activmask.runs.identity import OF_NO_EXPERIMENT, test_images
 from activmask.runs.making import make_config
@@ -154,13 +156,18 @@ def check_space(settings: Mapping[str, Any], over: Sequence[Dimension]) -> None:
         if one.name in settings:
             raise UsageError(f"{one.name} is both given and searched over; leave one out")
     seen: set[tuple[object, ...]] = set()
+    networks: set[Network] = set()
     for values in islice(corners(over), _MOST_CORNERS):
-        seen.add(test_images(_config(settings, values)))
+        config = _config(settings, values)
+        networks.add(config.network)
+        seen.add(test_images(config))
         if len(seen) > 1:
             raise UsageError(
                 f"with {_named(values)} trials would be scored on other images than the others, so that none "
                 "could be compared; leave that out"
             )
+    for network in networks:
+        check_model(network)
 
 
 def _config(settings: Mapping[str, Any], values: Mapping[str, Value]) -> RunConfig:
