@@ -7,6 +7,7 @@ from benchmarks.command import run
 
 BENCHMARKS = {
     "speed": "training, maps, data and kernels as ratios, side by side with the plain way",
+    "audit-at-scale": "what a whole audit costs beside its bare forward passes, of 10,000 images",
     "step-profile": "where the time of a training epoch goes, operator by operator",
     "launches": "how many kernels a training step launches, seed by seed and stacked; needs no device",
     "loading": "how fast a set that stays on disk is read, and how much memory that takes",

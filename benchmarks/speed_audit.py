@@ -5,7 +5,7 @@ maps, the clinic's questions, and the reading and trying before them.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from activmask.auditing.audit import audit as whole_audit
@@ -26,9 +26,7 @@ def audit(effort: Effort) -> list[Figure]:
     samples = drawn(n, side)
 
     def predict(images: Tensor) -> Tensor:
-        with torch.no_grad():
-            logits: Tensor = model(images.to(effort.device).expand(-1, 3, -1, -1)).cpu()
-        return logits
+        return predicted(model, images)
 
     def of_conditions() -> float:
         conditions(predict, samples, classes=2)
@@ -46,9 +44,7 @@ def audit(effort: Effort) -> list[Figure]:
         return float(n)
 
     def bare() -> float:
-        for _ in range(PASSES):
-            for images in samples.images.split(max(1, VALUES_AT_ONCE // (side * side))):
-                predict(images)
+        bare_passes(model, samples.images)
         return float(n)
 
     contestants = {OURS: of_conditions, WHOLE: of_everything, BARE: bare}
@@ -73,6 +69,21 @@ def audit(effort: Effort) -> list[Figure]:
             f"many, so their part is larger of {n} images than of thousands",
         ),
     ]
+
+
+def predicted(model: nn.Module, images: Tensor) -> Tensor:
+    """What a network of three channels says of grey images (N, 1, H, W), (N, K) on the CPU."""
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        logits: Tensor = model(images.to(device).expand(-1, 3, -1, -1)).cpu()
+    return logits
+
+
+def bare_passes(model: nn.Module, images: Tensor) -> None:
+    """As many passes of grey images (N, 1, H, W) as the conditions of an audit take, and nothing else."""
+    for _ in range(PASSES):
+        for some in images.split(max(1, VALUES_AT_ONCE // images[:1].numel())):
+            predicted(model, some)
 
 
 def drawn(n: int, side: int) -> Samples:

@@ -10,6 +10,7 @@ from .console import ending_on_request, plain_usage_errors, tell_error, tell_war
 from .demo import demo
 from .evaluate import evaluate
 from .make_synthetic import make_synthetic
+from .missing import AllMissing
 from .plant import plant
 from .prepare_folder import prepare_folder
 from .prepare_msd import prepare_msd
@@ -69,10 +70,10 @@ def _root(
 
 app.command(rich_help_panel="Start")(demo)
 app.command(rich_help_panel="Data")(make_synthetic)
-app.command(rich_help_panel="Data")(prepare_folder)
+app.command(rich_help_panel="Data", cls=AllMissing)(prepare_folder)
 app.command(rich_help_panel="Data")(prepare_msd)
 app.command(rich_help_panel="Data")(prepare_xray)
-app.command(rich_help_panel="Data")(plant)
+app.command(rich_help_panel="Data", cls=AllMissing)(plant)
 app.command(rich_help_panel="Experiments", cls=BareFlags)(train)
 app.command(rich_help_panel="Experiments")(evaluate)
 app.add_typer(audit_app, name="audit", rich_help_panel="Experiments")

@@ -1,13 +1,14 @@
 """`activmask demo`: the point of the whole paper in one table and one picture."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from activmask.ground.limits import COUNTS, RUN_SEEDS
 
 from .console import err, failures_as_sentences, out
+from .one_object import AsJson, talk_aside, write_object
 from .ranges import number
 from .shell import command_line
 from .tables import print_table, result_table
@@ -35,6 +36,7 @@ def demo(
             rich_help_panel="Training",
         ),
     ] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Show in a few minutes what attribution control does: one shortcut taken, one resisted.
 
@@ -51,7 +53,11 @@ def demo(
     network = seed_folder(runs / "actdiff", seed) / BEST_FILE
     image, mask = (data / kind / "Valid-000000.png" for kind in ("images", "masks"))
     # Inside, because the folder above may be nobody's to write to.
-    with failures_as_sentences(), claimed(folder, "demo", lock=lock_beside(folder / "demo")):
+    with (
+        failures_as_sentences(),
+        claimed(folder, "demo", lock=lock_beside(folder / "demo")),
+        talk_aside(as_json),
+    ):
         for words in (
             ("make-synthetic", "--n", 500, "--seed", seed, "--out", data, "--overwrite"),
             ("train", *common, "--out", runs / "baseline"),
@@ -60,7 +66,9 @@ def demo(
             ("saliency", network, image, "--mask", mask, "--out", folder / "saliency.png"),
         ):
             _run(context, [str(word) for word in words])
-        _conclude(folder, seed)
+        found = _conclude(folder, seed)
+    if as_json:
+        write_object(found)
 
 
 def _run(context: typer.Context, words: list[str]) -> None:
@@ -71,7 +79,8 @@ def _run(context: typer.Context, words: list[str]) -> None:
         raise typer.Exit(status)
 
 
-def _conclude(folder: Path, seed: int) -> None:
+def _conclude(folder: Path, seed: int) -> dict[str, Any]:
+    """Print the table, draw the picture, and give both as a plain dictionary."""
     from io import BytesIO
 
     from activmask.evaluation.evaluate import evaluate
@@ -92,12 +101,24 @@ def _conclude(folder: Path, seed: int) -> None:
         "valid AUC, best epoch",
         "attribution on the crosses",
     )
+    networks = []
     for name, run, checkpoint in zip(names, runs, checkpoints, strict=True):
         result = evaluate(checkpoint, valid, seed=seed)
         mass = result.localisation.rows[0]
+        last = read_history(run)[-1]["valid_auc"]
+        networks.append(
+            {
+                "network": name,
+                "folder": str(run),
+                "valid_auc_last_epoch": last,
+                "valid_auc_best_epoch": result.scores.auc,
+                "attribution": mass.mean,
+                "chance": mass.chance,
+            }
+        )
         table.add_row(
             name,
-            f"{read_history(run)[-1]['valid_auc']:.3f}",
+            f"{last:.3f}",
             f"{result.scores.auc:.3f}",
             f"{mass.mean:.0%} (chance {mass.chance:.0%})",
         )
@@ -115,3 +136,4 @@ def _conclude(folder: Path, seed: int) -> None:
         "box falls to an AUC of 0, one that counts the crosses rises to 1."
     )
     out.print(f"where each looks: {picture}")
+    return {"folder": str(folder), "seed": seed, "networks": networks, "picture": str(picture)}

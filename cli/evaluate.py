@@ -53,6 +53,15 @@ def evaluate(
             rich_help_panel="Data",
         ),
     ] = False,
+    groups: Annotated[
+        str,
+        typer.Option(
+            help="Score each group too, the worst among them: images of a class with one site, shortcut "
+            "(planted or not), or value of a column of the data set.",
+            rich_help_panel="Data",
+            show_default="what the run said, else a planted shortcut",
+        ),
+    ] = "",
     epoch: Annotated[
         Epoch,
         typer.Option(
@@ -69,7 +78,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="CSV file to write, one row per image, condition of the audit and checkpoint, with a score "
-            "per class.",
+            "per class, and the value that groups it.",
             rich_help_panel="Output",
             show_default=False,
         ),
@@ -101,6 +110,7 @@ def evaluate(
                 data=data,
                 split=split,
                 accept_recipe=accept_recipe,
+                groups=groups,
                 device=place,
                 predictions=predictions is not None,
                 code=code or (),

@@ -11,10 +11,11 @@ from activmask.evaluation.evaluate import Localisation
 from activmask.evaluation.evaluated import Evaluated
 from activmask.evaluation.removal import Removal, change_name
 from activmask.evaluation.scores import Interval
-from activmask.evaluation.spread import Spread
 from activmask.runs.seed_folders import Unreadable
 
 from .console import out
+from .group_tables import print_groups
+from .score_cells import checkpoint_name, number, run_name, spread_text
 from .tables import print_table, result_table
 
 
@@ -28,6 +29,7 @@ def print_tables(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable
         out.print(f"An AUC above 0.5 ranks {positive!r} (class 1) above {negative!r} (class 0).")
     if any(one.evaluation.sites for one in evaluated):
         print_table(_sites(evaluated))
+    print_groups(evaluated, spreads)
     if any(one.evaluation.audit.rows for one in evaluated):
         print_table(_audit(evaluated, spreads))
     _print_verdicts(evaluated)
@@ -40,18 +42,6 @@ def print_tables(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable
     _print_removals(evaluated, spreads)
 
 
-def _name(one: Evaluated) -> str:
-    """The run and the seed where they are known, else the file."""
-    if one.run is None:
-        return str(one.path)
-    kind = "" if one.path.stem == "best" else f", {one.path.stem}"
-    return f"{one.run.name}, seed {one.seed}{kind}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
 def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Table:
     kinds = sorted({one.evaluation.scores.auc_kind for one in evaluated})
     methods = sorted({i.method for one in evaluated if (i := one.evaluation.scores.interval)})
@@ -60,17 +50,13 @@ def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Tab
     table = result_table(f"Scores, {splits}", "checkpoint", "n", " / ".join(kinds), interval, "accuracy")
     for one in evaluated:
         scores = one.evaluation.scores
-        area = scores.reason or _number(scores.auc)
-        table.add_row(_name(one), str(scores.n), area, _between(scores.interval), _number(scores.accuracy))
+        area = scores.reason or number(scores.auc)
+        table.add_row(
+            checkpoint_name(one), str(scores.n), area, _between(scores.interval), number(scores.accuracy)
+        )
     for row in spreads:
-        table.add_row(_run_name(row), "", _spread(row.auc), "", _spread(row.accuracy))
+        table.add_row(run_name(row), "", spread_text(row.auc), "", spread_text(row.accuracy))
     return table
-
-
-def _run_name(row: RunSpread) -> str:
-    kind = "" if row.kind == "best" else f", {row.kind}"
-    lost = f", {row.unreadable} unreadable" if row.unreadable else ""
-    return f"{row.run.name}{kind}, mean ± SD of {row.seeds} seeds{lost}"
 
 
 def _between(interval: Interval | None) -> str:
@@ -81,15 +67,13 @@ def _between(interval: Interval | None) -> str:
     return f"{interval.low:.3f} to {interval.high:.3f}"
 
 
-def _spread(value: Spread | None) -> str:
-    return "-" if value is None else f"{value.mean:.3f} ± {_number(value.sd)}"
-
-
 def _sites(evaluated: Sequence[Evaluated]) -> Table:
     table = result_table("By site", "checkpoint", "site", "n", "AUC", "accuracy")
     for one in evaluated:
         for site in one.evaluation.sites:
-            table.add_row(_name(one), site.site, str(site.n), _number(site.auc), _number(site.accuracy))
+            table.add_row(
+                checkpoint_name(one), site.site, str(site.n), number(site.auc), number(site.accuracy)
+            )
     return table
 
 
@@ -98,12 +82,14 @@ def _audit(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Tabl
     for one in evaluated:
         audit = one.evaluation.audit
         for row in audit.rows:
-            table.add_row(_name(one), row.images, str(audit.n), _number(row.auc), _number(row.accuracy))
+            table.add_row(
+                checkpoint_name(one), row.images, str(audit.n), number(row.auc), number(row.accuracy)
+            )
         if audit.mask_area_auc is not None:
-            table.add_row(_name(one), MASK_AREA, str(audit.n), _number(audit.mask_area_auc), "-")
+            table.add_row(checkpoint_name(one), MASK_AREA, str(audit.n), number(audit.mask_area_auc), "-")
     for run in spreads:
         for images, area in run.audit.items():
-            table.add_row(_run_name(run), images, "", _spread(area), "")
+            table.add_row(run_name(run), images, "", spread_text(area), "")
     return table
 
 
@@ -115,7 +101,7 @@ def _print_verdicts(evaluated: Sequence[Evaluated]) -> None:
         else:
             sentences = " ".join([*audit.verdict.sentences, *_borrowing(audit)])
         sentences = " ".join([sentences, *one.mask_notes])
-        out.print(out.render_str(f"{_name(one)}:", style="bold"), sentences)
+        out.print(out.render_str(f"{checkpoint_name(one)}:", style="bold"), sentences)
 
 
 def _borrowing(audit: Audit) -> list[str]:
@@ -146,34 +132,34 @@ def _print_removals(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]
 
 def _removal(one: Evaluated, removal: Removal) -> Table:
     title = (
-        f"What the {removal.shortcut} adds: {_name(one)} ({removal.carried} of {removal.n} images carry it; "
-        "95 % by bootstrap of subjects)"
+        f"What the {removal.shortcut} adds: {checkpoint_name(one)} ({removal.carried} of {removal.n} images "
+        "carry it; 95 % by bootstrap of subjects)"
     )
     table = result_table(title, "score", "n", "planted", "twins", "planted - twins", "95 %")
     for row in removal.changes:
         interval = "-" if row.low is None or row.high is None else f"{row.low:+.3f} to {row.high:+.3f}"
-        cells = (_number(row.planted), _number(row.twins), f"{row.change:+.3f}", interval)
+        cells = (number(row.planted), number(row.twins), f"{row.change:+.3f}", interval)
         table.add_row(change_name(row), str(row.n), *cells)
     return table
 
 
 def _removal_of_run(row: RunSpread) -> Table:
-    table = result_table(f"What the shortcut adds: {_run_name(row)}", "score", "planted - twins")
+    table = result_table(f"What the shortcut adds: {run_name(row)}", "score", "planted - twins")
     for name, value in row.removal.items():
-        table.add_row(name, f"{value.mean:+.3f} ± {_number(value.sd)}")
+        table.add_row(name, f"{value.mean:+.3f} ± {number(value.sd)}")
     return table
 
 
 def _localisation(one: Evaluated, localisation: Localisation, where: str = "") -> Table:
-    title = f"Where {_name(one)} looks{where} ({localisation.attribution}; {localisation.n} images)"
+    title = f"Where {checkpoint_name(one)} looks{where} ({localisation.attribution}; {localisation.n} images)"
     table = result_table(title, "metric", "mean ± SD", "by chance")
     for row in localisation.rows:
-        table.add_row(row.metric, f"{row.mean:.3f} ± {_number(row.sd)}", _number(row.chance))
+        table.add_row(row.metric, f"{row.mean:.3f} ± {number(row.sd)}", number(row.chance))
     return table
 
 
 def _localisation_of_run(row: RunSpread) -> Table:
-    table = result_table(f"Where {_run_name(row)} look", "metric", "mean ± SD", "by chance")
+    table = result_table(f"Where {run_name(row)} look", "metric", "mean ± SD", "by chance")
     for metric, value in row.localisation.items():
-        table.add_row(metric, _spread(value), _number(row.chance[metric]))
+        table.add_row(metric, spread_text(value), number(row.chance[metric]))
     return table

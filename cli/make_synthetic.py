@@ -9,7 +9,8 @@ from activmask.data.settings import Source
 from activmask.data.sources.synthetic.limits import IMAGES, SEEDS, SHARES, SIDES
 
 from .console import err, failures_as_sentences, out
-from .preparing import print_mask_shares, print_next
+from .one_object import AsJson, talk_aside, write_object
+from .preparing import next_step, print_mask_shares, print_next, written_json
 from .progress import counting
 from .ranges import number
 from .tables import print_table, result_table
@@ -71,6 +72,7 @@ def make_synthetic(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel=_OUTPUT)
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the synthetic benchmark: count the crosses, ignore the box in the corner.
 
@@ -93,7 +95,12 @@ def make_synthetic(
         )
         with counting("drawing images") as progress:
             summary, distinct = make(spec, folder, overwrite=overwrite, progress=progress)
-    _print_summary(summary, distinct, folder)
+        step = next_step(folder, {"model": "resnet18", "actdiff": 10})
+    with talk_aside(as_json):
+        _print_summary(summary, distinct, folder)
+        print_next(step)
+    if as_json:
+        write_object({**written_json(summary), "different": distinct, "next": step.to_json()})
 
 
 def _print_summary(summary: "Summary", distinct: dict[str, int], folder: Path) -> None:
@@ -105,4 +112,3 @@ def _print_summary(summary: "Summary", distinct: dict[str, int], folder: Path) -
     print_mask_shares(summary.mask_shares)
     if distinct["train"] < sum(summary.counts["train"].values()):
         err.print("note: images of this size have too few arrangements; training images repeat evenly")
-    print_next(folder, {"model": "resnet18", "actdiff": 10})

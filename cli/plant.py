@@ -1,14 +1,16 @@
 """`activmask plant`: a data set whose images carry a known shortcut."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from activmask.data.planting.limits import SEEDS, SHARES, SIZES, STRENGTHS, UNTOLD, Kind, Place
 
 from .console import err, failures_as_sentences, out
-from .preparing import print_mask_shares, print_next
+from .one_object import AsJson, talk_aside, write_object
+from .preparing import next_step, print_mask_shares, print_next, written_json
 from .ranges import number, numbers
 from .shell import command_line
 from .tables import print_table, result_table
@@ -117,6 +119,7 @@ def plant(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel=_OUTPUT)
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Plant a known shortcut on a known share of a data set's images, each beside its untouched twin.
 
@@ -139,13 +142,16 @@ def plant(
             seed=seed,
             split_policy=split_policy,
         )
-        if len(shares) == 1:
-            _plant_one(data, folder, asked, overwrite=overwrite)
-        else:
-            _plant_each(data, folder, asked, shares, overwrite=overwrite)
+        with talk_aside(as_json):
+            if len(shares) == 1:
+                found = _plant_one(data, folder, asked, overwrite=overwrite)
+            else:
+                found = _plant_each(data, folder, asked, shares, overwrite=overwrite)
+    if as_json:
+        write_object(found)
 
 
-def _plant_one(data: Path, folder: Path, asked: "Planting", *, overwrite: bool) -> None:
+def _plant_one(data: Path, folder: Path, asked: "Planting", *, overwrite: bool) -> dict[str, Any]:
     from activmask.data.planting.plant import plant as write_planted
 
     from .progress import counting
@@ -153,12 +159,14 @@ def _plant_one(data: Path, folder: Path, asked: "Planting", *, overwrite: bool) 
     with counting("planting") as progress:
         planted = write_planted(data, folder, asked, overwrite=overwrite, progress=progress)
     _print_summary(planted, asked.shortcut, folder)
-    print_next(folder, {}, {"split_policy": "given"})
+    step = next_step(folder, {}, {"split_policy": "given"})
+    print_next(step)
+    return {"sets": [_set_json(planted, asked)], "grid": None, "next": step.to_json()}
 
 
 def _plant_each(
     data: Path, folder: Path, asked: "Planting", shares: tuple[float, ...], *, overwrite: bool
-) -> None:
+) -> dict[str, Any]:
     from activmask.data.planting.at_shares import plant_at_shares
     from activmask.experiments.dose_grid import GRID_FILE, check_grid_place, write_dose_grid
 
@@ -175,8 +183,30 @@ def _plant_each(
     write_dose_grid(grid, asked.shortcut, sets)
     out.print(f"a grid over these {len(sets)} sets: {grid}")
     runs = Path("runs") / folder.name
-    out.print(f"next: {command_line('activmask', 'sweep', grid, '--out', runs)}", soft_wrap=True)
-    out.print(f"then: {command_line('activmask', 'report', runs)}", soft_wrap=True)
+    train = command_line("activmask", "sweep", grid, "--out", runs)
+    report = command_line("activmask", "report", runs)
+    out.print(f"next: {train}", soft_wrap=True)
+    out.print(f"then: {report}", soft_wrap=True)
+    planted_sets = [_set_json(planted, replace(asked, share=share)) for share, _, planted in made]
+    return {"sets": planted_sets, "grid": str(grid), "next": {"sweep": train, "report": report}}
+
+
+def _set_json(planted: "Planted", asked: "Planting") -> dict[str, Any]:
+    """What was planted, as a plain dictionary; counts of a dose are by class."""
+    return {
+        **written_json(planted.written),
+        "shortcut": asked.shortcut,
+        "of_class": planted.classes[planted.number],
+        "share": asked.share,
+        "strength": planted.strength,
+        "size": planted.size,
+        "place": planted.place,
+        "classes": list(planted.classes),
+        "doses": [asdict(dose) for dose in planted.doses],
+        "touched": asdict(planted.touched),
+        "left_out": planted.left_out,
+        "notes": _notes(planted, asked.shortcut),
+    }
 
 
 def _print_summary(planted: "Planted", shortcut: str, folder: Path) -> None:

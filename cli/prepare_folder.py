@@ -1,7 +1,9 @@
 """`activmask prepare-folder`: a data set from anybody's folder of images."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,8 +12,19 @@ from activmask.ground.errors import UsageError
 
 from .console import failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
-from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
+from .one_object import AsJson, talk_aside, write_object
+from .preparing import (
+    NextStep,
+    next_step,
+    print_duplicates,
+    print_mask_shares,
+    print_next,
+    print_skipped,
+    skipped_json,
+    written_json,
+)
 from .ranges import ends, number
+from .shell import command_line
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
@@ -144,6 +157,7 @@ def prepare_folder(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the data set at --out.", rich_help_panel="Output")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a data set from a folder of images, a table of labels and, if any, a folder of masks.
 
@@ -154,7 +168,7 @@ def prepare_folder(
 
         from .progress import counting
 
-        with questions_name_the_flags(), counting("reading images") as progress:
+        with questions_name_the_flags(), _sizes_name_the_flag(), counting("reading images") as progress:
             summary = prepare(
                 images,
                 labels,
@@ -175,7 +189,40 @@ def prepare_folder(
                 overwrite=overwrite,
                 progress=progress,
             )
-    _print_summary(summary, data)
+        policy = "given" if "all" not in summary.written.counts else "subject"
+        step = next_step(data, {}, {"split_policy": policy})
+    with talk_aside(as_json):
+        _print_summary(summary, data, positive)
+        print_next(step)
+    if as_json:
+        write_object(_object(summary, step))
+
+
+@contextmanager
+def _sizes_name_the_flag() -> Iterator[None]:
+    from activmask.data.files.limits import SizeNeeded
+
+    try:
+        yield
+    except SizeNeeded as error:
+        error.advice = "--size PX resizes all images to one square size"
+        raise
+
+
+def _object(summary: "FolderSummary", step: NextStep) -> dict[str, Any]:
+    return {
+        **written_json(summary.written),
+        "classes": summary.classes,
+        "colours": summary.colours,
+        "fitted": summary.fitted or None,
+        "mask_reading": summary.masks.card() if summary.masks.files else None,
+        "volumes": summary.volumes or None,
+        "empty_masks": summary.empty_masks,
+        "notes": list(summary.notes),
+        "duplicates": summary.duplicates.card(),
+        "skipped": skipped_json(summary.skipped),
+        "next": step.to_json(),
+    }
 
 
 _MOST_DIGITS = 9
@@ -199,7 +246,7 @@ def _labels(text: str | None) -> tuple[int, ...]:
     return tuple(sorted({int(word) for word in words}))
 
 
-def _print_summary(summary: "FolderSummary", data: Path) -> None:
+def _print_summary(summary: "FolderSummary", data: Path, positive: str | None) -> None:
     written = summary.written
     table = result_table("", "split", *(f"{label} = {k}" for label, k in summary.classes.items()))
     for split, counts in written.counts.items():
@@ -209,6 +256,7 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
     out.print(
         f"{written.images} images of {written.height} x {written.width} px, {depth}; {written.masks} masks"
     )
+    _print_positive(summary.classes, positive)
     out.print(summary.colours)
     if summary.fitted:
         out.print(summary.fitted)
@@ -223,5 +271,12 @@ def _print_summary(summary: "FolderSummary", data: Path) -> None:
         out.print(f"note: {note}")
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
-    policy = "given" if "all" not in written.counts else "subject"
-    print_next(data, {}, {"split_policy": policy})
+
+
+def _print_positive(classes: dict[str, int], positive: str | None) -> None:
+    """Say which of two names became class 1, where nobody chose it."""
+    if positive is not None or len(classes) != 2 or set(classes) == {"0", "1"}:
+        return
+    negative, one = sorted(classes, key=lambda label: classes[label])
+    swap = command_line("--positive", negative)
+    out.print(f"class 1, whose scores are judged, is '{one}', the later in order; {swap} swaps the two")

@@ -1,7 +1,7 @@
 """`activmask prepare-msd`: a data set from a task of the Medical Segmentation Decathlon."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,17 @@ from activmask.ground.limits import NUMBERS, PROCESSES
 from activmask.ground.listed import listed
 
 from .console import failures_as_sentences, out
-from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
+from .one_object import AsJson, talk_aside, write_object
+from .preparing import (
+    NextStep,
+    next_step,
+    print_duplicates,
+    print_mask_shares,
+    print_next,
+    print_skipped,
+    skipped_json,
+    written_json,
+)
 from .ranges import ends, number
 from .tables import print_table, result_table
 
@@ -99,6 +109,7 @@ def prepare_msd(
             rich_help_panel="Run",
         ),
     ] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Make a data set of the axial slices of a task of the Medical Segmentation Decathlon.
 
@@ -126,14 +137,37 @@ def prepare_msd(
                 overwrite=overwrite,
                 progress=progress,
             )
+        step = _next_step(summary, data)
+    with talk_aside(as_json):
         _print_summary(summary, data)
-        # The blur of a preset, or of none, may not be the one that was asked for.
-        blur = {"mask_blur": summary.mask_blur}
-        if summary.preset is None:
-            print_next(data, {"split_policy": "subject"}, blur)
-        else:
-            usual = presets()[summary.preset].settings["mask_blur"] == summary.mask_blur
-            print_next(data, {"preset": summary.preset}, {} if usual else blur)
+        print_next(step)
+    if as_json:
+        write_object(_object(summary, step))
+
+
+def _next_step(summary: "MsdSummary", data: Path) -> NextStep:
+    # The blur of a preset, or of none, may not be the one that was asked for.
+    blur = {"mask_blur": summary.mask_blur}
+    if summary.preset is None:
+        return next_step(data, {"split_policy": "subject"}, blur)
+    usual = presets()[summary.preset].settings["mask_blur"] == summary.mask_blur
+    return next_step(data, {"preset": summary.preset}, {} if usual else blur)
+
+
+def _object(summary: "MsdSummary", step: NextStep) -> dict[str, Any]:
+    return {
+        **written_json(summary.written),
+        "task": summary.task,
+        "preset": summary.preset,
+        "volumes": summary.volumes,
+        "mask_blur": summary.mask_blur,
+        "mask_radius": summary.mask_radius,
+        "native_sides": list(summary.native_sides),
+        "constant_images": list(summary.constant),
+        "duplicates": summary.duplicates.card(),
+        "skipped": skipped_json(summary.skipped),
+        "next": step.to_json(),
+    }
 
 
 def _print_summary(summary: "MsdSummary", data: Path) -> None:

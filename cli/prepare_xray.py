@@ -1,7 +1,7 @@
 """`activmask prepare-xray`: a data set from NIH ChestX-ray14 and PadChest."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -12,7 +12,16 @@ from activmask.ground.limits import COUNTS, PROCESSES
 
 from .console import failures_as_sentences, out
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
-from .preparing import print_duplicates, print_mask_shares, print_next, print_skipped
+from .one_object import AsJson, talk_aside, write_object
+from .preparing import (
+    next_step,
+    print_duplicates,
+    print_mask_shares,
+    print_next,
+    print_skipped,
+    skipped_json,
+    written_json,
+)
 from .ranges import number
 from .tables import print_table, result_table
 
@@ -141,6 +150,7 @@ def prepare_xray(
             rich_help_panel=_RUN,
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a data set of chest X-rays, equally many of each site and class, drawn by patient.
 
@@ -159,8 +169,11 @@ def prepare_xray(
                 eligible = eligible_xrays(
                     sources, finding=finding, views=views, paper_views=paper_views or paper_sampling
                 )
-            _print_eligible(eligible)
-            _print_draw(eligible, per_cell, sources, paper_sampling=paper_sampling)
+            with talk_aside(as_json):
+                _print_eligible(eligible)
+                _print_draw(eligible, per_cell, sources, paper_sampling=paper_sampling)
+            if as_json:
+                write_object(_eligible_json(eligible))
             return
         with questions_name_the_flags(), counting("reading images") as progress:
             summary = prepare(
@@ -180,8 +193,38 @@ def prepare_xray(
                 overwrite=overwrite,
                 progress=progress,
             )
-    _print_eligible(summary.eligible)
-    _print_summary(summary, data, intensity)
+        # Of one site alone nothing can correlate with the class, which is the preset's split.
+        alone = len({site for site, _ in summary.cells}) == 1
+        step = next_step(data, {"preset": "xray"}, {"split_policy": "subject"} if alone else {})
+    with talk_aside(as_json):
+        _print_eligible(summary.eligible)
+        _print_summary(summary, data, intensity)
+        print_next(step)
+    if as_json:
+        write_object({**_object(summary), "next": step.to_json()})
+
+
+def _eligible_json(eligible: "Eligible") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {"finding": eligible.finding.name, "eligible": [asdict(step) for step in eligible.steps]}
+
+
+def _object(summary: "XraySummary") -> dict[str, Any]:
+    return {
+        **written_json(summary.written),
+        **_eligible_json(summary.eligible),
+        "cells": [
+            {"site": site, "label": label, "images": count, "brightness": summary.brightness[site, label]}
+            for (site, label), count in sorted(summary.cells.items())
+        ],
+        "planned": summary.planned,
+        "replaced": summary.replaced,
+        "circle_share": summary.circle_share,
+        "mask_reading": summary.masks.card() if summary.masks.files else None,
+        "duplicates": summary.duplicates.card(),
+        "skipped": skipped_json(summary.skipped),
+    }
 
 
 def _check_flags(paper_sampling: bool, dry_run: bool, engine: str, address: str | None) -> None:
@@ -259,7 +302,6 @@ def _print_summary(summary: "XraySummary", data: Path, intensity: str) -> None:
     _print_replaced(summary)
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
-    print_next(data, {"preset": "xray"})
 
 
 def _print_brightness(summary: "XraySummary", intensity: str) -> None:

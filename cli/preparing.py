@@ -1,8 +1,9 @@
 """What the commands that prepare data sets print alike."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from activmask.data.settings import Source
 
@@ -15,6 +16,7 @@ from .train_words import setting_words
 if TYPE_CHECKING:
     from activmask.data.duplicates import Duplicates
     from activmask.data.mask_shares import MaskShares, Shares
+    from activmask.data.writer import Summary
 
 _SHOWN = 10
 
@@ -33,16 +35,42 @@ def print_duplicates(found: "Duplicates") -> None:
         out.print(sentence)
 
 
-def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, object] | None = None) -> None:
-    """The command that audits with the data set, and the one that trains on it, or why there is none yet.
+@dataclass(frozen=True, kw_only=True)
+class NextStep:
+    """What can be done with a data set that was just made."""
 
-    That trains within minutes; what the whole training would cost is said before it.
+    audit: str
+    """The command that audits a classifier of one's own with it."""
+    refused: str
+    """Why training cannot begin on it; empty where it can."""
+    train: str
+    """The command that trains on it within minutes; empty where it is refused."""
+    quick: tuple[str, ...]
+    """The words of that command which make it quick; none where the whole training is."""
+    epochs: int
+    """Of the whole training."""
+    seconds: float | None
+    """That it takes on two CPU cores, a seed; None where it is refused."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary, whose empty texts are null."""
+        told = {"audit": self.audit, "refused": self.refused or None, "train": self.train or None}
+        whole = {"without": list(self.quick), "epochs": self.epochs, "seconds": self.seconds}
+        return told | {"whole_training": None if self.refused else whole}
+
+
+def next_step(
+    data: Path, before: Mapping[str, object], after: Mapping[str, object] | None = None
+) -> NextStep:
+    """What to do with a data set; its table is read once for all of it.
 
     Args:
         data: the data set's folder; a command's usual place needs no flag.
         before: settings of `train` whose flags stand before the folder's.
         after: those behind it.
     """
+    from activmask.data.dataset import read_dataset
+    from activmask.data.files.limits import SizeNeeded
     from activmask.runs.making import make_config
     from activmask.training.cost import quick_form
     from activmask.training.readiness import refusal
@@ -51,23 +79,63 @@ def print_next(data: Path, before: Mapping[str, object], after: Mapping[str, obj
     audit = command_line(
         "activmask", "audit", "--data", data, "--model", "net.py:make", "--weights", "net.safetensors"
     )
-    out.print(f"to audit a classifier that you have: {audit}")
     config = make_config(**settings)
-    refused = refusal(config)
+    epochs, dataset = config.training.epochs, read_dataset(data)
+    refused = refusal(config, dataset=dataset)
+    if isinstance(refused, SizeNeeded):
+        refused.advice = "--size PX --overwrite makes them so"
     if refused is not None:
-        out.print(f"training cannot begin with these images: {refused}")
-        return
-    quick = quick_form(config)
-    if quick.settings:
-        settings |= quick.settings
-        out.print(
-            f"the next command is a quick form: without {' '.join(setting_words(quick.settings))} it trains "
-            f"{config.training.epochs} epochs, about {duration(quick.seconds)} a seed on two CPU cores, far "
-            "less on a GPU"
-        )
+        return NextStep(audit=audit, refused=str(refused), train="", quick=(), epochs=epochs, seconds=None)
+    quick = quick_form(config, dataset=dataset)
+    settings |= quick.settings
     if data == Path(Source.data):
         del settings["data"]
-    out.print(f"next: {command_line('activmask', 'train', *setting_words(settings))}", soft_wrap=True)
+    return NextStep(
+        audit=audit,
+        refused="",
+        train=command_line("activmask", "train", *setting_words(settings)),
+        quick=tuple(setting_words(quick.settings)),
+        epochs=epochs,
+        seconds=quick.seconds,
+    )
+
+
+def print_next(step: NextStep) -> None:
+    """Print the two commands, and what the whole training would cost, or why there is none yet."""
+    out.print(f"to audit a classifier that you have: {step.audit}")
+    if step.refused or step.seconds is None:
+        out.print(f"training cannot begin with these images: {step.refused}")
+        return
+    if step.quick:
+        out.print(
+            f"the next command is a quick form: without {' '.join(step.quick)} it trains {step.epochs} "
+            f"epochs, about {duration(step.seconds)} a seed on two CPU cores, far less on a GPU"
+        )
+    out.print(f"next: {step.train}", soft_wrap=True)
+
+
+def written_json(written: "Summary") -> dict[str, Any]:
+    """What was written, as a plain dictionary; its counts are by split ("all" without any) and class."""
+    shares = written.mask_shares
+    return {
+        "data": str(written.root),
+        "images": written.images,
+        "masks": written.masks,
+        "height": written.height,
+        "width": written.width,
+        "channels": written.channels,
+        "bit_depth": written.bit_depth,
+        "counts": {
+            split: {str(label): count for label, count in counts.items()}
+            for split, counts in written.counts.items()
+        },
+        "mask_shares": None if shares is None else shares.to_json(),
+    }
+
+
+def skipped_json(skipped: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """What was left out, and why."""
+    return [{"name": name, "reason": reason} for name, reason in skipped]
 
 
 def print_mask_shares(shares: "MaskShares | None") -> None:

@@ -1,7 +1,7 @@
 """`activmask report`: one page that shows what a set of runs says."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,12 +10,16 @@ from activmask.runs.description import Device
 
 from .code_option import Code
 from .console import err, failures_as_sentences, others_talk_aside, out
+from .one_object import AsJson, talk_aside, write_object
 from .progress import counting
 from .shell import command_line
 from .train_words import train_command
 from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from activmask.runs.results import Run
     from activmask.runs.seed_folders import Unreadable
 
 
@@ -24,6 +28,15 @@ def report(
         list[Path], typer.Argument(help="Run folders, or folders that hold runs at any depth.")
     ],
     *,
+    groups: Annotated[
+        str,
+        typer.Option(
+            help="Score each group of test images too: those of a class with one site, shortcut (planted or "
+            "not), or value of a column of the data set.",
+            rich_help_panel="Data",
+            show_default="what each run said, else a planted shortcut",
+        ),
+    ] = "",
     device: Annotated[
         Device, typer.Option(help="Where networks are evaluated.", rich_help_panel="Machine")
     ] = "auto",
@@ -52,6 +65,7 @@ def report(
     ] = False,
     skip_unreadable: SkipUnreadable = False,
     code: Code = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a page with the tables, curves, audits and saliency maps of runs, beside the paper's.
 
@@ -72,9 +86,10 @@ def report(
             page = write_report(
                 found.runs,
                 folder,
+                groups=groups,
                 device=choose_device(device),
                 overwrite=overwrite,
-                command=_command(places, folder, title, device, skip_unreadable, code or []),
+                command=_command(places, folder, title, groups, device, skip_unreadable, code or []),
                 command_of=lambda run: train_command(run, run.folder.with_name(f"{run.folder.name}-again")),
                 title=title,
                 code=code or (),
@@ -82,19 +97,39 @@ def report(
                 lost=lost.append,
                 progress=progress,
             )
-    out.print(page)
+    if as_json:
+        write_object(_object(page, found.runs, [*found.unreadable, *lost]))
+    else:
+        out.print(page)
     with failures_as_sentences():
         tell_unreadable(lost, found.seeds, skip=skip_unreadable)
     if open_it:
-        _open(page)
+        with talk_aside(as_json):
+            _open(page)
     else:
         err.print(f"open it in a browser: {real(page).as_uri()} (--open does so next time)")
 
 
+def _object(page: Path, runs: "Sequence[Run]", unreadable: "Sequence[Unreadable]") -> dict[str, Any]:
+    return {
+        "page": str(page),
+        "uri": real(page).as_uri(),
+        "runs": [{"folder": str(run.folder), "seeds": list(run.seeds)} for run in runs],
+        "unreadable": [{"folder": str(one.folder), "why": one.why} for one in unreadable],
+    }
+
+
 def _command(
-    places: list[Path], folder: Path, title: str, device: str, skip_unreadable: bool, code: list[Path]
+    places: list[Path],
+    folder: Path,
+    title: str,
+    groups: str,
+    device: str,
+    skip_unreadable: bool,
+    code: list[Path],
 ) -> str:
     where = ["--title", title] if title else []
+    where += ["--groups", groups] if groups else []
     where += ["--device", device] if device != "auto" else []
     where += ["--skip-unreadable"] if skip_unreadable else []
     where += [str(word) for file in code for word in ("--code", file)]

@@ -1,11 +1,12 @@
 """`activmask sweep`: train a grid of experiments."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from activmask.experiments.grid import FURTHER, NAMED
+from activmask.experiments.grid import FURTHER, NAMED, STUDIES
 from activmask.ground.limits import COUNTS, PROCESSES
 from activmask.runs.description import Device
 
@@ -15,6 +16,7 @@ from .console import TRAINING_FAILED, err, failures_as_sentences, out, write
 from .engines import EngineName, chosen_engine, slots
 from .ranges import number
 from .shell import command_line
+from .sweep_data import with_data
 from .sweep_table import SweepTable, print_plan
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ def sweep(
     grid: Annotated[
         str,
         typer.Argument(
-            help=f"{', '.join((*NAMED, *FURTHER))}, or a TOML file of your own.",
-            autocompletion=among(lambda: (*NAMED, *FURTHER)),
+            help=f"{', '.join((*NAMED, *FURTHER, *STUDIES))}, or a TOML file of your own.",
+            autocompletion=among(lambda: (*NAMED, *FURTHER, *STUDIES)),
         ),
     ],
     *,
@@ -72,11 +74,20 @@ def sweep(
             show_default="the grid's first, released in the paper's",
         ),
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="The grid's form for small machines, where it has one: narrow networks, few epochs.",
+            rich_help_panel=_GRID,
+        ),
+    ] = False,
     data: Annotated[
         str | None,
         typer.Option(
             help="Data set folder of every cell. In a grid over data sets: the ones to take, each with its "
-            "folder if you like, such as liver=/data/liver,cardiac.",
+            "folder if you like, such as liver=/data/liver,cardiac; the study takes sets of your own too, "
+            "such as mine=/data/mine.",
             rich_help_panel=_GRID,
             show_default="the grid's",
         ),
@@ -138,7 +149,8 @@ def sweep(
 
     A cell is an ordinary run folder with a folder for each seed. A cell that fails is tried once
     more, then reported, and the others go on; the exit code is then 4. The paper's grids compute each
-    method as its released code does, and select the best epoch by accuracy as that does.
+    method as its released code does, and select the best epoch by accuracy as that does. The study makes
+    its data sets first.
 
     Example: activmask sweep table1 --models resnet,unet --epochs 30 --seeds 3
     """
@@ -148,7 +160,11 @@ def sweep(
         from activmask.ground.errors import UsageError
 
         chosen = read_grid(grid)
+        if dry_run and as_json:
+            raise UsageError("--json tells how a sweep ended, and --dry-run begins none; give one of them")
         given = _settings(settings or [], epochs=epochs, device=device)
+        if quick:
+            chosen, given = _quick(chosen, given)
         cells = _cells(chosen, {"model": models, "method": methods, "form": forms}, data, given)
         _tell_departures(cells)
         place = folder or Path("runs") / chosen.name
@@ -157,10 +173,8 @@ def sweep(
             _seeds(seeds, chosen.seeds),
             place,
             caller=None if dry_run else this_caller(),
-            own_titles=grid not in {*NAMED, *FURTHER},
+            own_titles=grid not in {*NAMED, *FURTHER, *STUDIES},
         )
-        if dry_run and as_json:
-            raise UsageError("--json tells how a sweep ended, and --dry-run begins none; give one of them")
         if dry_run:
             could = print_plan(chosen.title, jobs, slots(max_parallel, jobs[0].config, len(jobs)))
             _say(chosen.note)
@@ -192,6 +206,20 @@ def _settings(pairs: list[str], **flags: Any) -> dict[str, Any]:
     return parse_settings(pairs) | {name: value for name, value in flags.items() if value is not None}
 
 
+def _quick(grid: "Grid", settings: dict[str, Any]) -> tuple["Grid", dict[str, Any]]:
+    """The quick form of a grid, under a name of its own, and the settings of its cells."""
+    from activmask.ground.errors import UsageError
+
+    if grid.quick is None:
+        raise UsageError(
+            f"{grid.name} has no quick form; leave --quick out, or take fewer --epochs and --seeds"
+        )
+    return replace(grid, name=f"{grid.name}-quick", seeds=grid.quick.seeds), {
+        **grid.quick.settings,
+        **settings,
+    }
+
+
 def _say(note: str) -> None:
     if note:
         err.print(note)
@@ -210,7 +238,7 @@ def _tell_departures(cells: list["Cell"]) -> None:
 def _cells(
     grid: "Grid", chosen: dict[str, str | None], data: str | None, settings: dict[str, Any]
 ) -> list["Cell"]:
-    from activmask.experiments.grid import axis_labels, form_names, grid_cells, with_folders
+    from activmask.experiments.grid import axis_labels, form_names, grid_cells
 
     keep = {}
     for axis, names in chosen.items():
@@ -218,12 +246,8 @@ def _cells(
             asked = names.split(",")
             forms = axis == "form" and axis not in grid.axes
             keep[axis] = form_names(grid, asked) if forms else axis_labels(grid, axis, asked)
-    if data is not None and "data" in grid.axes:
-        pairs = [entry.partition("=") for entry in data.split(",")]
-        labels = axis_labels(grid, "data", [name for name, _, _ in pairs])
-        keep["data"] = labels
-        folders = {label: place for label, (_, _, place) in zip(labels, pairs, strict=True) if place}
-        grid = with_folders(grid, folders)
+    if "data" in grid.axes and (data is not None or grid.sets):
+        grid, keep["data"] = with_data(grid, data)
     elif data is not None:
         settings = {**settings, "data": data}
     return grid_cells(grid, keep=keep, settings=settings)

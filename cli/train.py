@@ -118,15 +118,16 @@ def train(
 def _resolve(
     config_file: Path | None, seeds: str | None, settings: dict[str, Any]
 ) -> tuple["RunConfig", tuple[int, ...], "Searched | None"]:
+    from activmask.runs.first_run import settings_of_run
     from activmask.runs.making import make_config
     from activmask.runs.searched import departures_from
-    from activmask.runs.toml_file import parse_seeds, read_told
+    from activmask.runs.toml_file import Told, parse_seeds, read_told
 
-    if config_file is None:
-        return make_config(**settings), (0,) if seeds is None else parse_seeds(seeds), None
-    told = read_told(config_file)
-    config = make_config(**{**told.settings, **settings})
-    chosen = parse_seeds(seeds) if seeds is not None else told.seeds or (0,)
+    told = read_told(config_file) if config_file else Told(settings={}, seeds=None, searched=None)
+    given = {**told.settings, **settings}
+    of_run, its_seeds = settings_of_run(Path(first)) if (first := given.get("retrain_head")) else ({}, (0,))
+    chosen = parse_seeds(seeds) if seeds is not None else told.seeds or its_seeds
+    config = make_config(**{**of_run, **given})
     if told.searched and (departures := departures_from(told.settings, config)):
         err.print(
             f"note: this run departs from what the search of {config_file} chose ({', '.join(departures)}), "
@@ -151,13 +152,13 @@ def _rehearse(config: "RunConfig", seeds: tuple[int, ...]) -> None:
 def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
     from activmask.ground.errors import UsageError
     from activmask.ground.folder_names import check_folder_name
-    from activmask.runs.names import run_name
+    from activmask.runs.usual_folder import RUNS, usual_folder
 
     if name is not None and folder:
         raise UsageError("--name and --out both say where the run goes; give one of them")
     if name is not None:
         check_folder_name(name, "--name", "use --out for a path")
-    return folder or Path("runs") / (name or run_name(config))
+    return folder or (RUNS / name if name else usual_folder(config))
 
 
 def _check_flags(resume: bool, overwrite: bool, dry_run: bool, as_json: bool) -> None:
@@ -271,12 +272,33 @@ def print_results(results: list["SeedResult"], select: "SelectBy") -> None:
         ]
         table.add_row(split, *(_spread(values, 3) for values in scores))
     print_table(table)
+    _print_worst_groups(results)
     lacking = [
         str(result.seed) for result, last in zip(results, lasts, strict=True) if len(last) < len(SPLITS)
     ]
     if lacking:
         seed = "seeds" if len(lacking) > 1 else "seed"
         out.print(f"an older version did not store all last scores of {seed} {', '.join(lacking)}")
+
+
+def _print_worst_groups(results: list["SeedResult"]) -> None:
+    """The worst group's accuracy on the test images, where they are in groups."""
+    from activmask.runs.entries import GROUPS
+
+    told = [result.metrics[GROUPS] for result in results if GROUPS in result.metrics]
+    by_epoch = {
+        epoch: [found for one in told if (found := one[epoch]["test"])["worst"] is not None]
+        for epoch in ("best", "last")
+    }
+    scores = [
+        f"{_spread([one['worst']['accuracy'] for one in found], 3)} at the {epoch} epoch "
+        f"({_spread([one['chance'] for one in found], 3)} by chance)"
+        for epoch, found in by_epoch.items()
+        if found
+    ]
+    if scores:
+        by = ", ".join(dict.fromkeys(one["by"] for found in by_epoch.values() for one in found))
+        out.print(f"test accuracy of the worst group by class and {by}: {', '.join(scores)}")
 
 
 def _print_next(results: list["SeedResult"], config: "RunConfig", target: Path) -> None:

@@ -101,6 +101,30 @@ def test_labels_are_numbers_or_names():
         one(labels=[0, 1])
 
 
+def test_names_of_classes_whose_order_is_not_sure_are_refused():
+    with pytest.raises(UsageError, match="'10' comes first by its letters, '9' by its number"):
+        one(labels=["9", "10"] * 3)
+    with pytest.raises(UsageError, match="order is not sure"):
+        one(labels=["grade 2", "grade 11", "grade 2"] * 2)
+    known = one(labels=["9", "10"] * 3, class_names=["9", "10"])
+    assert known.samples.labels.tolist() == [0, 1] * 3
+    assert one(labels=["grade 2", "grade 3"] * 3).class_names == ("grade 2", "grade 3")
+
+
+@pytest.mark.parametrize("masks", [None, [None, *GREY[1:] > 0]])
+def test_masked_arrays_are_refused_where_something_is_masked(masks):
+    hidden = np.ma.masked_greater(GREY, GREY.max() - 1)
+    with pytest.raises(UsageError, match="masked entries, and what they stand for"):
+        material_of_arrays(hidden, masks, [0, 1] * 3, Facts())
+    with pytest.raises(UsageError, match="1 masked entries"):
+        one(labels=np.ma.array([0, 1] * 3, mask=[True] + [False] * 5))
+    with pytest.raises(UsageError, match="masked entries"):
+        material_of_arrays(GREY, [None, hidden[1] > 0, *[None] * 4], [0, 1] * 3, Facts())
+    nothing = np.ma.array(GREY, mask=False)
+    [found] = material_of_arrays(nothing, masks, [0, 1] * 3, Facts())
+    assert torch.equal(found.samples.images, one(labels=[0, 1] * 3).samples.images)
+
+
 def test_labels_that_do_not_exclude_each_other_are_audited_one_by_one():
     labels = np.array([[0, 1], [1, 1], [0, np.nan], [1, 0], [0, 0], [1, 1]])
     first, second = material_of_arrays(GREY, None, labels, Facts(class_names=["rib", "heart"]))

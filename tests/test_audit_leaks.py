@@ -12,7 +12,8 @@ from torch import nn
 from activmask.auditing.leaks.columns import kinds
 from activmask.auditing.leaks.crossing import crossing
 from activmask.auditing.leaks.last_features import MOST_FEATURES, last_features
-from activmask.auditing.leaks.leaks import FEATURES, find_leaks
+from activmask.auditing.leaks.leaks import find_leaks
+from activmask.auditing.leaks.of_pictures import FEATURES, OfPictures
 from activmask.auditing.leaks.pictures import border, border_px, thumbnail
 from activmask.auditing.leaks.probe import FOLDS, answered, learning_chance, one_hot, out_of_fold, question
 from activmask.auditing.leaks.told import Told, judged_together
@@ -418,3 +419,30 @@ def test_without_splits_it_is_said_that_crossing_cannot_be_told():
     one_split = crossing(samples(noise(4), np.zeros(4, int)), ("test",) * 4)
     assert "all images are of one split" in one_split.notes[0]
     assert "name no splits" in crossing(samples(noise(4), np.zeros(4, int)), None).notes[0]
+
+
+class Passing(nn.Module):
+    """A linear layer that counts the images that it is shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.seen = nn.Linear(SIDE**2, 2), 0
+
+    def forward(self, images, reconstruct=False):
+        self.seen += len(images)
+        return ModelOutput(self.layer(images.flatten(1)))
+
+
+def test_what_no_label_changes_is_asked_once_for_several_labels():
+    several = [samples(noise(60), halves(60)), samples(noise(60), np.arange(60) // 2 % 2)]
+    several[1] = replace(several[1], images=several[0].images)
+    columns = {"site": ["A", "B", "B"] * 20}
+    network = Passing().eval()
+    predictor = Predictor(name="it", outputs=2, predict=lambda _: pytest.fail("predicted"), module=network)
+    before: list[OfPictures] = []
+    together = [find_leaks(one, columns, predictor=predictor, before=before) for one in several]
+    assert (network.seen, len(before)) == (60, 1)
+    assert together == [find_leaks(one, columns, predictor=predictor) for one in several]
+    copied = replace(several[0], images=several[0].images.clone())
+    find_leaks(copied, columns, predictor=predictor, before=before)
+    assert len(before) == 2

@@ -264,11 +264,16 @@ def test_presets_resolve_for_every_model(model, preset, tmp_path):
 @pytest.mark.process
 def test_the_demo_ends_with_its_table_and_picture(tmp_path):
     folder = f"try it{HOSTILE}"
-    result = told("demo", "--epochs", 1, "--out", folder, cwd=tmp_path)
+    result = told("demo", "--epochs", 1, "--out", folder, "--json", cwd=tmp_path)
     assert seen(result.stderr).count("\n$ activmask ") == 5
-    assert SEEN in joined(seen(result.stdout))
-    assert "Does it look where the expert points?" in result.stdout
-    assert "attribution on the crosses" in result.stdout
+    assert SEEN in joined(seen(result.stderr))
+    assert "Does it look where the expert points?" in result.stderr
+    assert "attribution on the crosses" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["picture"] == f"{folder}/demo.png"
+    for network in found["networks"]:
+        assert f"{network['valid_auc_best_epoch']:.3f}" in result.stderr
+        assert f"{network['attribution']:.0%} (chance {network['chance']:.0%})" in result.stderr
     assert (tmp_path / folder / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in tmp_path.iterdir()} == {Path(folder).parts[0]}
 

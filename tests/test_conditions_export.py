@@ -78,7 +78,7 @@ def test_what_another_program_predicts_of_the_files_scores_as_in_this_process_to
     data = data_set(tmp_path / "data", kind=kind, masked=masked)
     found = export(data, tmp_path / "variants", draws=2, seed=3)
     assert (found.bit_depth, found.rounded, found.images) == (bits, False, N)
-    assert found.files == N * (len(CONDITIONS) + 2)
+    assert found.files == N * (len(CONDITIONS) + 4)
     table = write_predictions(tmp_path / "variants", tmp_path / "p.csv", ["file", "sound", "ill"])
     dataset = read_dataset(data)
     here, _ = conditions(
@@ -289,7 +289,7 @@ def test_probabilities_of_three_classes_rank_as_they_are(tmp_path):
     [
         (lambda folder: (folder / "audit.json").unlink(), "audit.json does not exist"),
         (lambda folder: (folder / "audit.json").write_text("{}"), "no export that this version"),
-        (lambda folder: (folder / "audit.json").write_text('{"format": 1}'), "does not say classes"),
+        (lambda folder: (folder / "audit.json").write_text('{"format": 2}'), "does not say classes"),
         (lambda folder: (folder / "manifest.csv").unlink(), "manifest.csv does not exist"),
         (lambda folder: (folder / "masks" / "scan_3.png").unlink(), "scan_3.png"),
         (

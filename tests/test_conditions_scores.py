@@ -192,6 +192,54 @@ def test_a_class_without_masks_borrows_them():
     assert found.verdict.finding == "reads the background"
 
 
+def striped(count=40, side=40):
+    """Noise with regions of equal box and area, striped along or across by the class, finer than 16 cells."""
+    rng = np.random.default_rng(0)
+    along = np.zeros((32, 32), np.bool_)
+    along[::2] = True
+    along[:2] = along[-2:] = True
+    along[:, :2] = along[:, -2:] = True
+    masks = np.zeros((count, 1, side, side), np.bool_)
+    for k, (row, column) in enumerate(rng.integers(0, (side - 32) // 2, (count, 2)) * 2):
+        masks[k, 0, row : row + 32, column : column + 32] = along if k % 2 else along.T
+    pixels = rng.integers(0, 256, (count, 1, side, side)).astype(np.float32) / np.float32(255)
+    return samples_of(torch.from_numpy(pixels), torch.from_numpy(masks), [k % 2 for k in range(count)])
+
+
+def reads_holes(images):
+    """Which way holes are striped, and nothing of images that are blank all around."""
+
+    def alike(one, other):
+        return ((one - other).abs() < 1e-6).float().mean(dim=(1, 2, 3))
+
+    stripes = alike(images[..., :-1], images[..., 1:]) - alike(images[..., :-1, :], images[..., 1:, :])
+    in_a_hole = alike(images, images[..., :1, :1]) < 0.2
+    return torch.stack([-stripes * in_a_hole, stripes * in_a_hole], dim=1) * 1000
+
+
+def test_a_model_of_the_outlines_of_holes_alone_is_not_said_to_read_the_background():
+    found, _ = conditions(reads_holes, striped(), classes=2)
+    # What is known of the masks tells nothing, so they alone would let the background be convicted.
+    assert found.baseline.outline.value == found.baseline.area.value == 0.5
+    assert found.row("outside only").auc.value > 0.95
+    assert found.row("inside only").auc.low <= 0.5
+    assert found.row("outline only").auc.value > 0.95
+    assert found.beyond_outline.value == pytest.approx(0, abs=0.05)
+    assert found.verdict.finding == "cannot be told"
+    assert "by the outline of what is blank" in found.verdict.sentences[0]
+
+
+def test_a_background_that_is_read_beside_outlines_is_still_found():
+    samples = striped()
+    images = samples.images.clone()
+    images[:, 0, 39, :] = samples.labels[:, None] / 2
+    corner = dataclasses.replace(samples, images=images)
+    found, _ = conditions(reads(39, 5), corner, classes=2)
+    assert found.row("outside only").auc.value == 1
+    assert found.row("outline only").auc.value == pytest.approx(0.5, abs=0.2)
+    assert found.verdict.finding == "reads the background"
+
+
 def test_two_subjects_carry_no_verdict():
     samples = dataclasses.replace(noise(pixel=(9, 9)), subjects=("a", "b") * (N // 2))
     found, _ = conditions(reads(9, 9), samples, classes=2)

@@ -47,9 +47,10 @@ def judged(
     subjects=100,
     blank=False,
     outline=None,
+    alone=0.5,
     **others,
 ):
-    aucs = {"full": full, "inside only": roi, "outside only": background}
+    aucs = {"full": full, "inside only": roi, "outside only": background, "outline only": alone}
     aucs |= {name.replace("_", " "): value for name, value in others.items()}
     baseline = MaskBaseline(
         area=estimate(0.5),
@@ -57,7 +58,12 @@ def judged(
         outline=None if outline is None else estimate(outline),
     )
     return verdict(
-        rows_of(aucs, width), baseline, subjects=subjects, chance_distance=0.1, blank_background=blank
+        rows_of(aucs, width),
+        baseline,
+        estimate(background - alone, width),
+        subjects=subjects,
+        chance_distance=0.1,
+        blank_background=blank,
     )
 
 
@@ -267,3 +273,35 @@ def test_what_outlines_tell_is_not_laid_on_the_background(roi, background, outli
     assert found.finding == finding
     said = any("A blank region still shows its outline" in one for one in found.sentences)
     assert said == ("background" in finding or finding == "reads both")
+
+
+@pytest.mark.parametrize(
+    ("roi", "background", "alone", "finding"),
+    [
+        (0.50, 0.90, 0.90, "cannot be told"),
+        (0.50, 0.90, 0.84, "reads the background"),
+        (0.50, 0.90, 0.86, "cannot be told"),
+        (0.50, 0.10, 0.10, "cannot be told"),
+        (0.50, 0.10, 0.50, "reads the background"),
+        # By the outline it ranks the other way round, or better than on the image's own background.
+        (0.50, 0.10, 0.90, "reads the background"),
+        (0.50, 0.80, 0.95, "cannot be told"),
+        (0.90, 0.90, 0.90, "reads the region of interest"),
+        (0.90, 0.90, 0.60, "reads both"),
+    ],
+)
+def test_what_the_model_makes_of_the_outline_alone_is_not_laid_on_the_background(
+    roi, background, alone, finding
+):
+    found = judged(0.95, roi, background, alone=alone)
+    assert found.finding == finding
+    read = "background" in finding or finding == "reads both"
+    assert any("A blank region still shows its outline" in one for one in found.sentences) == read
+    assert ("by the outline of what is blank" in found.sentences[0]) != read
+
+
+def test_a_difference_of_rounding_is_none():
+    rows = rows_of({"full": 0.9, "outside only": 0.9, "outline only": 0.9})
+    nothing = Estimate(value=1e-16, low=1e-16, high=2e-16)
+    baseline = MaskBaseline(area=estimate(0.5), place=None)
+    assert "background" not in verdict(rows, baseline, nothing, subjects=100, chance_distance=0.1).finding

@@ -10,6 +10,7 @@ from tiny_checkpoints import samples_of
 
 from activmask.auditing.conditions import versions as made
 from activmask.auditing.conditions.conditions import predicted, taking_part
+from activmask.auditing.conditions.lent_outside import filled, lenders
 from activmask.auditing.conditions.versions import (
     CONDITIONS,
     batches,
@@ -86,6 +87,8 @@ def test_each_condition_touches_one_side_and_makes_it_of_itself(samples):
     other_side = dataclasses.replace(samples, images=samples.images * inside)
     found, with_other_outside = shown(samples), shown(other_side)
     for (name, draw), images in found.items():
+        if name == "outline only":
+            continue
         kept = torch.ones_like(inside) if name == "full" else inside if name in OUTSIDE else ~inside
         assert torch.equal(images[kept], samples.images[kept]), name
         assert images.min() >= 0, name
@@ -104,6 +107,45 @@ def test_shuffles_keep_whole_pixels_and_differ_between_draws(samples):
             for before, after in zip(samples.images, found[name, draw], strict=True):
                 pixels = [sorted(one.flatten(1).T.tolist()) for one in (before, after)]
                 assert pixels[0] == pixels[1]
+
+
+@settings(max_examples=30)
+@given(several(), several())
+def test_an_outline_alone_is_a_hole_in_what_another_image_shows(samples, others):
+    """Image k is nowhere in its own outline: any other pixels in it change the other pictures alone."""
+    found, blank = shown(samples), shown(samples)["outside only", 0]
+    inside = samples.masks.expand_as(samples.images)
+    pixels = torch.zeros_like(samples.images[0])
+    some = others.images[0, :1, : pixels.shape[1], : pixels.shape[2]]
+    pixels[:, : some.shape[1], : some.shape[2]] = some
+    for draw in range(2):
+        assert torch.equal(found["outline only", draw][inside], blank[inside])
+    # The mean pixel of all images, which fills every hole, must not move.
+    images = torch.stack([pixels, *samples.images[1:]])
+    changed = shown(dataclasses.replace(samples, images=images))["outline only", 0]
+    assert torch.equal(changed[0][~inside[0]], found["outline only", 0][0][~inside[0]])
+
+
+def test_a_region_is_filled_with_the_grain_around_it():
+    """Noise stays noise: mean and deviation inside are those outside, of a region that was white."""
+    generator = torch.Generator().manual_seed(0)
+    images = 0.4 + 0.2 * torch.rand(2, 1, 40, 40, generator=generator)
+    regions = torch.zeros(2, 1, 40, 40, dtype=torch.bool)
+    regions[0, :, 12:26, 8:22] = True
+    found = filled(torch.where(regions, torch.ones(()), images), regions, 2.0)
+    assert torch.equal(found[~regions], images[~regions])
+    assert found[regions].mean() == pytest.approx(0.5, abs=0.01)
+    assert found[regions].std() == pytest.approx(0.2 / 12**0.5, rel=0.1)
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=30), st.integers(0, 2**32))
+def test_everybody_is_shown_on_somebody_else_and_each_outside_once(whose, seed):
+    subjects = np.array(whose, dtype=object)
+    found = lenders(subjects, np.random.default_rng(seed)).numpy()
+    assert sorted(found.tolist()) == list(range(len(whose)))
+    assert (found != np.arange(len(whose))).all()
+    if max(map(whose.count, whose)) <= len(whose) / 2:
+        assert (subjects[found] != subjects).all()
 
 
 @settings(max_examples=30)
@@ -173,4 +215,4 @@ def test_no_more_than_a_batch_is_kept(monkeypatch):
         return torch.zeros(len(images), 2)
 
     predicted(predict, samples, taking_part(samples, 0), draws=2, seed=0)
-    assert len(seen) == (len(CONDITIONS) + 2) * 10
+    assert len(seen) == (len(CONDITIONS) + 4) * 10

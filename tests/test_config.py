@@ -344,7 +344,8 @@ def test_nothing_is_suggested_for_a_name_that_is_far_from_all():
 
 
 def test_every_setting_has_a_help_text_a_group_and_a_default():
-    assert set(panels().values()) == {"Data", "Model", "Objective", "Training", "Optimisation", "Machine"}
+    named = {"Data", "Model", "Objective", "Training", "Optimisation", "Groups", "Machine"}
+    assert set(panels().values()) == named
     assert panels().keys() == all_settings().keys()
     for name, known in all_settings().items():
         assert known.help.endswith("."), name

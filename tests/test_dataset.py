@@ -25,9 +25,7 @@ def rewrite(root: Path, old: str, new: str) -> None:
 
 
 def test_a_missing_folder_says_what_makes_one(tmp_path):
-    with pytest.raises(
-        DataError, match=r"the data set folder .*none does not exist; make-synthetic makes one"
-    ):
+    with pytest.raises(DataError, match=r"folder .*none does not exist; the commands prepare-\* and make-"):
         read_dataset(tmp_path / "none")
 
 

@@ -1,11 +1,19 @@
 """A dry run refuses what training would refuse later, and trains nothing."""
 
 import pytest
+import torch
 from in_process import told
 
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.ground.errors import UsageError
+from activmask.machine.world import ALONE
+from activmask.runs.making import make_config
 from activmask.training import readiness
+from activmask.training.replicas import outline
+from activmask.training.replicas.batch_sizes import batch_sizes
+from activmask.training.replicas.outline import outlined
+from activmask.training.replicas.replica import tried_out
 
 TINY = ("--model", "cnn", "--width", 4, "--device", "cpu", "--dry-run")
 
@@ -90,3 +98,74 @@ def test_a_sweep_names_the_cell_that_would_fail(place, tmp_path):
     grid.write_text(GRID.replace('data = "crosses"', 'data = "later"'))
     waiting = " ".join(told("sweep", grid, "--dry-run", cwd=place).stderr.split())
     assert "(all of them, my own layers)" in waiting
+
+
+@pytest.mark.parametrize(
+    ("model", "flags", "outline"),
+    [
+        ("cnn", ("--width", 4), True),
+        ("resnet18", ("--gradmask", 1), True),
+        ("timm:test_resnet", ("--actdiff", 1), True),
+        ("net.py:make", (), False),
+    ],
+)
+def test_networks_are_tried_without_values_where_these_are_not_looked_at(
+    place, model, flags, outline, monkeypatch
+):
+    (place / "net.py").write_text(NET)
+    made = []
+    monkeypatch.setattr(
+        readiness, "outlined", lambda *given, **more: made.append(outlined(*given, **more)) or made[-1]
+    )
+    command = ("train", "--data", "crosses", "--model", model, *flags, "--device", "cpu", "--dry-run")
+    done = told(*command, cwd=place)
+    ((learners, _),) = made
+    assert all(weight.is_meta == outline for weight in learners.model.parameters())
+    assert ("is tried with its weights, on the CPU, because" in " ".join(done.stderr.split())) != outline
+    (place / "net.py").unlink()
+
+
+NET = """
+from torch import nn
+def make(channels, classes):
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes)
+    )
+"""
+
+
+def test_a_network_that_no_shapes_can_tell_is_tried_with_its_values(monkeypatch):
+    """As a library's constructor that reads numbers of a tensor, which the meta device does not have."""
+    tried = []
+
+    def building(config, seed, **shape):
+        tried.append(str(torch.zeros(1).device))
+        torch.linspace(0, 1, 3)[1].item()
+        return tried_out(make_config(model="cnn", width=4), seed, **shape)
+
+    monkeypatch.setattr(outline, "tried_out", building)
+    learners, _ = outlined(make_config(model="timm:test_vit"), 0, channels=1, classes=2, size=32)
+    assert tried == ["meta", "cpu"]
+    assert not any(weight.is_meta for weight in learners.model.parameters())
+
+
+def test_a_step_of_one_image_is_tried_with_values():
+    learners, _ = outlined(make_config(model="resnet18", width=2), 0, channels=1, classes=2, size=8)
+    with pytest.raises(UsageError, match="single image"):
+        batch_sizes(3, 1, learners, ALONE)
+
+
+@pytest.mark.parametrize("model", ["cnn", "unet", "resnet18", "squeezenet1_1", "shufflenet_v2_x0_5"])
+@pytest.mark.parametrize("side", [4, 32])
+def test_outlines_are_refused_where_networks_are(model, side):
+    width = {"width": 4} if model in {"cnn", "unet", "resnet18"} else {}
+    config = make_config(model=model, actdiff=1.0, **width)
+    refused = []
+    for one in (tried_out, outlined):
+        try:
+            one(config, 0, channels=1, classes=2, size=side)
+        except UsageError as error:
+            refused.append(str(error).partition(":")[0])
+        else:
+            refused.append("")
+    assert refused[0] == refused[1]

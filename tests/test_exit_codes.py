@@ -125,3 +125,13 @@ def test_the_same_mistake_has_the_same_exit_code_in_every_command(place, what):
     assert {command: one.exit_code for command, one in results.items()} == dict.fromkeys(commands, expected)
     assert {command: one.stdout for command, one in results.items() if one.stdout} == {}
     assert sorted(place.rglob("*")) == before
+
+
+def test_all_that_is_missing_is_named_at_once(tmp_path):
+    def said(*words: object) -> str:
+        return " ".join(told(*words, cwd=tmp_path, code=2).stderr.replace("│", "").split())
+
+    assert "Missing parameters 'data', '--shortcut', '--class' and '--share'." in said("plant")
+    assert "Missing parameters '--class' and '--share'." in said("plant", "set", "--shortcut", "tag")
+    assert "Missing parameters 'images' and '--labels'." in said("prepare-folder")
+    assert "Missing option '--labels'." in said("prepare-folder", "scans")

@@ -237,6 +237,15 @@ def test_what_is_no_classifier_of_these_images_is_told_in_one_sentence(network, 
     assert "\n" not in str(raised.value)
 
 
+def test_weights_that_a_network_does_not_hold_are_told():
+    def noted(network):
+        return [note for note in found(network).notes if "does not hold" in note]
+
+    outside = nn.Linear(2, 2)
+    assert ["2 tensors" in note for note in noted(Returning(small(), lambda z: 9 * outside(z)))] == [True]
+    assert noted(nn.Sequential(small(), outside)) == noted(small()) == []
+
+
 def test_channels_follow_from_the_first_convolution_and_are_told():
     one = found(small(channels=3))
     assert "Grey images are repeated to the 3 channels that its first convolution takes." in one.notes

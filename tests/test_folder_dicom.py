@@ -61,7 +61,7 @@ def test_dicom_files_are_stored_as_viewers_show_them_in_sixteen_bits(folder):
     assert dataset.mask_file_names[2] == ""
     assert dataset.columns == {"sex": ("F", "M", "F")}
     assert dataset.card["formats"] == ["DICOM"]
-    assert any(note.startswith("3 DICOM files are shown as by a viewer") for note in summary.notes)
+    assert any(note.startswith("3 DICOM files look as in a viewer") for note in summary.notes)
     assert without_the_patient(folder.out)
 
 
@@ -118,7 +118,7 @@ def test_files_that_pydicom_ships_are_stored(tmp_path):
     # The two MR files are of one study.
     subjects = dict(zip(made.written().file_names, made.written().subjects, strict=True))
     assert subjects["images/MR_small_RLE.png"] == subjects["images/MR_small_bigendian.png"] == names[1]
-    assert any("DICOM files are of 1 study" in note for note in summary.notes)
+    assert any("DICOM files come from 1 study" in note for note in summary.notes)
 
 
 def test_a_study_is_of_one_patient_whatever_the_table_says(folder):
@@ -127,7 +127,7 @@ def test_a_study_is_of_one_patient_whatever_the_table_says(folder):
         write_dicom(folder.images / name, scan(len(name)), StudyInstanceUID=study)
     summary = folder.prepare()
     assert folder.written().subjects == ("a.dcm", "a.dcm", "1.2.840.10008.8")
-    assert any("2 DICOM files are of 1 study" in note for note in summary.notes)
+    assert any("2 DICOM files come from 1 study" in note for note in summary.notes)
     folder.table("file_name,label,subject", "a.dcm,0,anna", f"{BARE},1,bo")
     with pytest.raises(DataError, match=r"'a\.dcm' and .* are of one DICOM study, .*'anna' and 'bo'") as told:
         folder.prepare(overwrite=True)
@@ -140,7 +140,9 @@ def test_one_patients_number_under_several_subjects_is_told_without_it(folder):
     for name in ("a.dcm", BARE):
         write_dicom(folder.images / name, scan(len(name)))
     (note,) = [note for note in folder.prepare().notes if "PatientID" in note]
-    assert note.startswith("2 DICOM files under 2 subjects name 1 patient by their PatientID")
+    assert note.startswith(
+        "by PatientID, 2 DICOM files of 2 subjects are of 1 patient; if that is so, tell it"
+    )
     assert PATIENT_ID not in note
 
 

@@ -7,6 +7,7 @@ import pytest
 from in_process import told
 from msd_files import Decathlon, organ
 from user_folder import Folder, grey, half
+from xray_files import Collections
 
 from activmask.data.splits import SPLITS
 from activmask.runs.making import make_config
@@ -110,6 +111,16 @@ def test_after_slices_of_computed_tomography(tmp_path):
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("sites", [("nih", "padchest"), ("nih",)])
+def test_after_chest_x_rays(tmp_path, sites):
+    made = Collections(tmp_path, n=8)
+    folders = [word for site in sites for word in (f"--{site}", getattr(made, site))]
+    said = told("prepare-xray", *folders, "--size", 128, "--out", "my x-rays", cwd=tmp_path).stdout
+    assert ("--split-policy subject" in next_steps(said)[0]) == (len(sites) == 1)
+    assert follow(said, tmp_path) == 2
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("size", [(), ("--size", 32)])
 def test_after_images_that_are_not_square(tmp_path, size):
     folder = Folder(tmp_path)
@@ -119,7 +130,7 @@ def test_after_images_that_are_not_square(tmp_path, size):
     folder.table("file_name,label,split", *(f"{name}.png,{name[-1]},{name[:-1]}" for name in names))
     given = ["images", "--labels", "labels.csv", "--out", "out", *size]
     said = told("prepare-folder", *given, cwd=tmp_path).stdout
-    square = "but training needs square ones"
+    square = "but training needs square ones; --size PX --overwrite makes them so"
     assert follow(said, tmp_path) == 2 or (not size and square in " ".join(said.split()))
 
 

@@ -22,6 +22,7 @@ from activmask.runs.folder import STATE_FILE
 from activmask.runs.making import make_config, written_config
 from activmask.runs.names import baseline, is_baseline, method_name, run_name
 from activmask.runs.optimisation import Optimisation
+from activmask.runs.robustness import Robustness
 from activmask.runs.tensor_file import read_safetensors
 from activmask.training.run import train
 
@@ -60,7 +61,7 @@ def test_every_objective_is_listed_by_its_name_and_shares_no_setting():
     names = [name for one in OBJECTIVES.values() for name in one.declared()]
     assert len(names) == len(set(names))
     assert len(flat(make_config())) == len(all_settings())
-    parts = (Preset, Source, View, Network, Training, Optimisation, Machine)
+    parts = (Preset, Source, View, Network, Training, Optimisation, Robustness, Machine)
     assert len(all_settings()) == len(names) + sum(len(declared(part)) for part in parts)
 
 

@@ -22,11 +22,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from activmask.experiments.estimate import epochs_left
 from activmask.experiments.jobs import Job
 from activmask.ground.errors import DataError, UsageError
+from activmask.ground.settings import declared
 from activmask.objectives.classification import Classify, cross_entropy
 from activmask.runs.description import compose, flat, written
 from activmask.runs.identity import OF_NO_EXPERIMENT, changed_settings, run_digest
 from activmask.runs.making import make_config
 from activmask.runs.optimisation import Optimisation
+from activmask.runs.robustness import Robustness
 from activmask.runs.toml_file import format_config, read_config
 from activmask.training import together
 from activmask.training.feed.class_balance import chances, class_weights, epoch_order
@@ -67,6 +69,7 @@ def network(seed: int = 0) -> nn.Module:
 SINCE = (
     *("weights", "freeze"),
     *("train_masks", "mask_shift", "mask_grow", "cutout_inside", "cutout_outside"),
+    *declared(Robustness),
 )
 """Other settings that came later than runs without them."""
 

@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 from user_folder import Folder
 
+from activmask.data.dataset import load_samples
 from activmask.data.files.images import image_size, read_grey, read_mask
 
 # Where the file's first row and first column are shown (TIFF 6.0, tag 274; EXIF has the same).
@@ -148,3 +149,33 @@ def test_image_and_mask_meet_whatever_way_each_of_them_lies(tmp_path):
     for k in range(8):
         np.testing.assert_array_equal(read_grey(folder.out / f"images/{k}.png"), SHOWN / np.float32(255))
         np.testing.assert_array_equal(read_mask(folder.out / f"masks/{k}.png"), 100 + k < SHOWN)
+
+
+@pytest.mark.parametrize("size", [None, 28])
+def test_a_photograph_on_its_side_meets_a_mask_drawn_on_what_viewers_show(tmp_path, size):
+    folder = Folder(tmp_path)
+    shown = np.zeros((64, 64) if size is None else (64, 96), np.uint8)
+    shown[8:24, 40:56] = 250
+    for name, orientation in (("a", 6), ("b", 1), ("c", 3), ("d", 8)):
+        Image.fromarray(laid(shown, orientation)).save(
+            folder.images / f"{name}.jpg", quality=95, exif=exif(orientation)
+        )
+        folder.mask(f"{name}.png", np.where(shown > 125, 255, 0).astype(np.uint8))
+    # As a program draws it that takes the pixels as they lie in the file.
+    folder.mask("d.png", laid(np.where(shown > 125, 255, 0).astype(np.uint8), 8))
+    folder.table("file_name,label", "a.jpg,0", "b.jpg,1", "c.jpg,1", "d.jpg,0")
+    summary = folder.prepare(size=size)
+    samples = load_samples(folder.written(), range(summary.written.images))
+    for image, mask in zip(samples.images[:3, 0], samples.masks[:3, 0], strict=True):
+        assert mask.any()
+        assert ((image > 0.5) == mask.bool()).float().mean() > 0.99
+    (note,) = [note for note in summary.notes if "EXIF" in note]
+    if size is None:
+        # Of a square picture nothing tells how the mask lies, so the user is asked to look.
+        assert "3 pictures with masks (the first is 'a.jpg') were turned upright" in note
+    else:
+        assert "2 pictures with masks (the first is 'a.jpg') were turned upright" in note
+        assert summary.skipped[0][1].endswith(
+            "expected 64 x 96 px, found 96 x 64; draw it upright: its program ignored the orientation in the "
+            "picture's file (EXIF)"
+        )

@@ -298,6 +298,19 @@ REFUSED = {
     "lie in [0, 1], as probabilities do": (
         "def make(): return nn.Sequential(nn.Flatten(), nn.Linear(256, 1), nn.Sigmoid())"
     ),
+    "add up to 1, as probabilities do, and training needs logits; leave out the softmax": _scores(
+        "self.one(x.flatten(1)).softmax(1)"
+    ),
+    "lie in [0, 1], as probabilities do, and training needs logits; leave out the sigmoid": _scores(
+        "self.one(x.flatten(1))[:, :1].sigmoid().squeeze(1)"
+    ),
+    "computes with 2 tensors of weights that it does not hold": (
+        "OUTSIDE = nn.Linear(256, 4)\n" + _scores("self.one(OUTSIDE(x.flatten(1)).repeat(1, 64))")
+    ),
+    "computes with 1 tensor of weights that it does not hold": _scores(
+        "self.one(self.more[0](x.flatten(1)))",
+        "        self.more = [nn.Linear(256, 256, bias=False)]\n",
+    ),
     "must be float32": "def make(): return nn.Sequential(nn.Flatten(), nn.Linear(256, 2)).double()",
     "was told 2 classes and has 5 outputs": (
         "def make(classes): return nn.Sequential(nn.Flatten(), nn.Linear(256, 5))"

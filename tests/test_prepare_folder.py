@@ -10,8 +10,11 @@ from typer.testing import CliRunner
 from user_folder import Folder, cats_and_dogs, grey, half
 
 from activmask.data.dataset import load_samples
+from activmask.data.sources.folder.classes import reads_negative
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import ActivmaskError
+
+NAMES = ("a.png", "b.tif", "sub/a.jpg", "c.png")
 
 
 @pytest.fixture
@@ -61,6 +64,48 @@ def test_the_command_fails_with_one_sentence(folder, tmp_path):
     code, _, stderr = run(folder.images, "--labels", folder.labels, "--out", folder.out, "--size", 0)
     assert code == 2
     assert "it must be from 1 to 8,192" in " ".join(stderr.split())
+
+
+def test_which_of_two_names_is_class_1_is_said_and_doubted_where_it_reads_negative(folder):
+    given = (folder.images, "--labels", folder.labels, "--out", folder.out)
+    said = run(*given)[1]
+    assert "class 1, whose scores are judged, is 'dog', the later in order; --positive cat swaps" in said
+    assert "reads like the negative class" not in said
+    folder.table("file_name,label", *(f"{name},{'normal' if name == 'c.png' else 'ill'}" for name in NAMES))
+    said = run(*given, "--overwrite")[1]
+    assert "note: class 1, whose scores are judged, is 'normal', which reads like the negative class" in said
+    assert "--positive ill swaps the two" in said
+    said = run(*given, "--overwrite", "--positive", "ill")[1]
+    assert "ill = 1" in said
+    assert "whose scores are judged" not in said
+
+
+@pytest.mark.parametrize(
+    ("label", "negative"),
+    [
+        ("normal", True),
+        ("Healthy", True),
+        ("no_tumour", True),
+        ("non-covid", True),
+        ("0", True),
+        ("none", True),
+        ("abnormal", False),
+        ("nodule", False),
+        ("northern", False),
+        ("1", False),
+        ("10", False),
+        ("control", True),
+    ],
+)
+def test_labels_that_read_negative(label, negative):
+    assert reads_negative(label) == negative
+
+
+def test_sizes_that_differ_name_the_flag(folder):
+    folder.image("c.png", grey(9, side=9))
+    code, _, stderr = run(folder.images, "--labels", folder.labels, "--out", folder.out)
+    assert code == 3
+    assert stderr.endswith("--size PX resizes all images to one square size\n")
 
 
 @pytest.mark.process

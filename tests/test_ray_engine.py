@@ -43,12 +43,15 @@ TIMES = {"seconds", "images_per_second"}
 @pytest.fixture(scope="module")
 def cluster():
     """A head that only directs, and one node for one job."""
-    cluster = cluster_utils.Cluster()
-    # Its port for the dashboard's agent is the same in every cluster, unless it is 0.
-    add_node(cluster, num_cpus=0, include_dashboard=False, dashboard_agent_listen_port=0)
-    add_node(cluster)
-    yield cluster
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        # Ray's workers give way to everybody else, and beside other tests import torch for minutes.
+        patch.setenv("RAY_worker_niceness", "0")
+        cluster = cluster_utils.Cluster()
+        # Its port for the dashboard's agent is the same in every cluster, unless it is 0.
+        add_node(cluster, num_cpus=0, include_dashboard=False, dashboard_agent_listen_port=0)
+        add_node(cluster)
+        yield cluster
+        cluster.shutdown()
 
 
 def add_node(cluster, **settings: object) -> None:

@@ -156,6 +156,10 @@ def test_logits_that_look_like_probabilities_are_taken_as_was_said_and_told():
     assert reading.kind == "logits"
     assert "add up to 1, as probabilities do; they are taken as logits" in notes[0]
     assert "by their number alone: 0 is 'a', 1 is 'b'" in notes[1]
+    assert (
+        "All outputs lie in [0, 1], as those of a sigmoid do" in read([[0.2], [1.0]], outputs="logits")[1][0]
+    )
+    assert not any("sigmoid" in note for note in read([[0.2], [1.1]], outputs="logits")[1])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`activmask report` as a user and as a script meet it."""
 
+import json
 import subprocess
 import sys
 import webbrowser
@@ -40,8 +41,14 @@ def test_the_path_is_all_of_stdout_and_the_command_stands_on_the_page(trained, t
 def test_open_starts_the_browser_or_says_why_not(trained, tmp_path, monkeypatch, starts, message):
     opened = []
     monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or starts)
-    result = run(trained / "classify", "--out", tmp_path / "report", "--device", "cpu", "--open")
+    as_json = ["--json"] * starts
+    result = run(trained / "classify", "--out", tmp_path / "report", "--device", "cpu", "--open", *as_json)
     assert result.exit_code == 0
+    if starts:
+        found = json.loads(result.stdout)
+        assert found["page"] == str(tmp_path / "report" / "index.html")
+        assert found["runs"] == [{"folder": str(trained / "classify"), "seeds": [0]}]
+        assert found["unreadable"] == []
     assert opened == [(tmp_path / "report" / "index.html").as_uri()]
     assert message in result.stderr
 

@@ -105,6 +105,8 @@ def test_the_winners_file_is_its_run_and_says_what_chose_it(winner):
     longer = make_config(**{**told.settings, "epochs": 99, "data": "elsewhere", "threads": 3})
     assert departures_from(told.settings, longer) == ()
     assert departures_from(told.settings, make_config(**{**told.settings, "lr": 0.5})) == ("lr",)
+    # What the file leaves unsaid departs as well.
+    assert departures_from(told.settings, make_config(**{**told.settings, "ema": 0.9})) == ("ema",)
     winner.write_text(winner.read_text().replace("trials = 7", "trials = 0"))
     with pytest.raises(ConfigError, match=r"\[searched\] is not what search wrote"):
         read_config(winner)

@@ -43,7 +43,7 @@ RUNS = {
     "middle": {**OBJECTIVES["gradmask"], "image_size": 24},
     "classify masked everywhere": OBJECTIVES["classify masked everywhere"],
     "circle": {**OBJECTIVES["share of masks"], "mask": "circle", "mask_blur": 0.0},
-    "practice": OBJECTIVES["practice"],
+    "practice": {**OBJECTIVES["practice"], **OBJECTIVES["reconstruct masked"]},
     "drawn alike": OBJECTIVES["drawn alike"],
     "dropout": OBJECTIVES["dropout"],
 }

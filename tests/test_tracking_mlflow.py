@@ -1,10 +1,12 @@
 """Runs of MLflow, read by its own client: what they hold, and that a run stopped and resumed stays one."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow_server import mlflow_server
 from recorded_runs import small
 from test_tracking import StoppedAfter
 from test_training import assert_same_run, history
@@ -77,3 +79,53 @@ def test_a_run_that_is_gone_and_a_server_that_refuses_are_sentences(crosses, tmp
     with pytest.raises(DataError, match="MLflow at nonsense://host refuses") as caught:
         tracker("mlflow")
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_a_sentence_before_long(monkeypatch):
+    with mlflow_server() as (address, _):
+        host = address.removeprefix("http://")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:secret@{host}")
+    before = dict(os.environ)
+    with pytest.raises(DataError) as caught:
+        tracker("mlflow")
+    assert str(caught.value) == (
+        f"MLflow at http://{host} does not answer; check MLFLOW_TRACKING_URI and that the server runs"
+    )
+    assert dict(os.environ) == before
+
+
+@pytest.mark.process
+def test_a_server_is_told_over_http_and_a_run_stopped_and_resumed_stays_one(crosses, tmp_path, monkeypatch):
+    config, out = small(crosses, epochs=2), tmp_path / "run"
+    with mlflow_server() as (address, kept):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out=out, progress=[StoppedAfter(0), tracker("mlflow", images=1)])
+        [resumed] = train(config, out=out, resume=True, progress=tracker("mlflow", images=1))
+    [(number, run)] = kept.runs.items()
+    assert (run["info"]["status"], run["info"]["run_name"]) == ("FINISHED", "run seed 0")
+    assert run["params"]["lr"] == "0.001"
+    for name in history(resumed.folder)[0].keys() - {"epoch"}:
+        rows = {int(row["epoch"]): float(row[name]) for row in history(resumed.folder)}
+        assert kept.series(number, name) == pytest.approx(rows)
+    pictures = {f"1/{number}/artifacts/saliency/{k}-epoch-{step}.png" for k in range(4) for step in range(2)}
+    assert kept.artifacts.keys() == pictures
+    assert all(content.startswith(b"\x89PNG") for content in kept.artifacts.values())
+
+
+def test_a_server_that_fails_while_training_is_a_sentence_and_the_run_goes_on_later(
+    crosses, tmp_path, monkeypatch
+):
+    config, out = small(crosses, epochs=1), tmp_path / "run"
+    with mlflow_server() as (address, kept):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        tell = tracker("mlflow")
+        assert kept.asked == ["mlflow/experiments/search"]
+        kept.refused.add("mlflow/runs/log-batch")
+        with pytest.raises(DataError, match=r"refuses .*the disk of the server is full") as caught:
+            train(config, out=out, progress=tell)
+        assert "then resume" in str(caught.value)
+        kept.refused.clear()
+        [result] = train(config, out=out, resume=True, progress=tracker("mlflow"))
+    [(number, _)] = kept.runs.items()
+    assert kept.series(number, "last/test_auc") == {0: result.metrics["last"]["test"]["auc"]}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tiny_checkpoints import unsealed
 from typer.testing import CliRunner
 
 from activmask.runs.description import all_settings, changed
+from activmask.runs.folder import read_written_config
 from activmask.runs.making import make_config
 from activmask.runs.tensor_file import read_safetensors
 from activmask.training.run import train
@@ -55,6 +57,19 @@ def test_a_finished_run_of_an_older_version_says_what_it_lacks(crosses, tmp_path
         f"{metrics['valid'][name]:.3f}" for name in ("auc", "accuracy")
     ]
     assert "an older version did not store all last scores of seed 0" in done.stdout.replace("\n", " ")
+
+
+def test_runs_on_two_data_sets_that_nobody_gave_a_place_do_not_meet(crosses, tmp_path):
+    shutil.copytree(crosses, tmp_path / "my scans")
+    flags = ["--model", "cnn", "--width", "2", "--epochs", "1", "--device", "cpu"]
+    for data in (str(crosses), "my scans", str(crosses)):
+        done = CliRunner().invoke(app, ["train", "--data", data, *flags])
+        assert done.exit_code == 0, done.output
+    assert "nothing was trained" in done.stdout
+    names = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert names == {"synthetic-cnnw2", "synthetic-cnnw2-my_scans"}
+    written = read_written_config(tmp_path / "runs/synthetic-cnnw2-my_scans/seed-0")
+    assert written.source.data == "my scans"
 
 
 def test_the_help_says_where_a_default_depends_on_the_network():

@@ -16,6 +16,7 @@ from held_processes import last_words, started, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 from objective_settings import OBJECTIVES
+from sited import sited
 
 from activmask.data.samples import Samples
 from activmask.ground.errors import UsageError
@@ -28,7 +29,11 @@ from activmask.training.replicas.epoch import training_steps
 from activmask.training.replicas.replica import new_replica
 from activmask.training.run import train
 
-SHARED = [name for name in OBJECTIVES if name != "dropout"]
+GROUPS = {
+    "group dro": {"group_dro": 0.5, "gradmask": 1.0},
+    "groups weighted": {"group_balance": "weights"},
+}
+SHARED = [*(name for name in OBJECTIVES if name != "dropout"), *GROUPS]
 """All but what each process draws for itself."""
 BATCH = 31
 """Does not divide by two."""
@@ -37,7 +42,14 @@ BATCH = 31
 def configs(data: Path):
     settings = {"model": "cnn", "width": 4, "lr": 1e-3, "batch_size": BATCH, "data": str(data)}
     synced = {"batch norm": {"sync_batchnorm": True}, "batch norm twice": {"sync_batchnorm": True}}
-    return {name: make_config(**{**settings, **OBJECTIVES[name], **synced.get(name, {})}) for name in SHARED}
+    grouped = {"data": str(data.with_name("sited")), "groups": "site"}
+    asked = {**OBJECTIVES, **{name: {**grouped, **own} for name, own in GROUPS.items()}}
+    return {name: make_config(**{**settings, **asked[name], **synced.get(name, {})}) for name in SHARED}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sited(crosses):
+    sited(crosses, crosses.with_name("sited"))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from activmask.auditing.audited import Audited
 from activmask.auditing.clinic.clinic import Clinic, clinic
 from activmask.auditing.conditions.conditions import Conditions, scored
 from activmask.auditing.leaks.leaks import Leaks, find_leaks
+from activmask.auditing.leaks.of_pictures import OfPictures
 from activmask.auditing.looks.looks import Looks, find_looks
 from activmask.auditing.material import Material
 from activmask.auditing.passes import Passes, Shown, passes, same_pictures, shown
@@ -35,6 +36,7 @@ def audit_labels(
     """
     found: list[Audited] = []
     known: list[tuple[Shown, Passes]] = []
+    before: list[OfPictures] = []
     for k, material in enumerate(materials):
         what = shown(material, asked)
         said = next((one for seen, one in known if same_pictures(seen, what)), None)
@@ -42,7 +44,7 @@ def audit_labels(
             said = passes(predictor, what, asked, told)
             known.append((what, said))
         tell = partial(_told_of, told, material.label)
-        found.append(_audited(label_predictor(predictor, k), what, said.of_label(k), asked, (), tell))
+        found.append(_audited(label_predictor(predictor, k), what, said.of_label(k), asked, (), tell, before))
     first = found[0]
     return Audited(
         predictor=predictor,
@@ -81,10 +83,16 @@ def audit_material(
 
 
 def _audited(
-    predictor: Predictor, what: Shown, said: Passes, asked: Asked, notes: Sequence[str], told: Told
+    predictor: Predictor,
+    what: Shown,
+    said: Passes,
+    asked: Asked,
+    notes: Sequence[str],
+    told: Told,
+    before: list[OfPictures] | None = None,
 ) -> Audited:
     scores = _conditions(predictor, what, said, asked)
-    leaks = _leaks(predictor, what.material, asked, told)
+    leaks = _leaks(predictor, what.material, asked, told, before)
     planted = _shortcut(predictor, what.judged, said.full, asked, told)
     answered = _clinic(predictor, what, said, asked, told)
     return Audited(
@@ -118,7 +126,9 @@ def _conditions(predictor: Predictor, what: Shown, said: Passes, asked: Asked) -
     )
 
 
-def _leaks(predictor: Predictor, material: Material, asked: Asked, told: Told) -> Leaks | None:
+def _leaks(
+    predictor: Predictor, material: Material, asked: Asked, told: Told, before: list[OfPictures] | None
+) -> Leaks | None:
     if not asked.wants("leaks"):
         return None
     told("looking for leaks")
@@ -129,6 +139,7 @@ def _leaks(predictor: Predictor, material: Material, asked: Asked, told: Told) -
         predictor=predictor,
         class_names=material.class_names,
         seed=asked.seed,
+        before=before,
     )
 
 

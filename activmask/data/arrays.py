@@ -3,6 +3,7 @@
 Shapes: N images, C channels, H x W pixels.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -121,18 +122,33 @@ def as_array(values: Any) -> NDArray[Any]:
     """NumPy's form of an array, a tensor, or a list of them.
 
     Raises:
-        UsageError: the list is of unequal shapes.
+        UsageError: the list is of unequal shapes, or entries of a masked array are masked.
     """
     if isinstance(values, Tensor):
         held = values.detach().cpu()
         # NumPy has no bfloat16.
         return (held.float() if held.dtype == torch.bfloat16 else held).numpy()
-    if isinstance(values, tuple | list) and any(isinstance(one, Tensor) for one in values):
+    if isinstance(values, tuple | list) and any(
+        isinstance(one, Tensor | np.ma.MaskedArray) for one in values
+    ):
         values = [as_array(one) for one in values]
+    if isinstance(values, np.ma.MaskedArray):
+        return _unmasked(values)
     try:
         return np.asarray(values)
     except ValueError as error:
         raise UsageError("what is given as a list must have entries of one shape") from error
+
+
+def _unmasked(values: "np.ma.MaskedArray[Any, Any]") -> NDArray[Any]:
+    """The values of a masked array that masks none of them."""
+    hidden = int(np.ma.count_masked(values))  # type: ignore[no-untyped-call]
+    if hidden:
+        raise UsageError(
+            f"a masked array has {hidden} masked entries, and what they stand for is not known",
+            advice="put values in their place with its filled(), or leave those images out",
+        )
+    return np.asarray(values.data)
 
 
 def images_in(images: Any) -> tuple[Tensor, list[str]]:
@@ -271,7 +287,7 @@ def classes_in(labels: NDArray[Any], names: Sequence[str] | None) -> tuple[Tenso
             found=repr(texts[unknown[0]]),
             advice="leave those images out, or call their class otherwise",
         )
-    known = list(names) if names is not None else sorted(set(texts))
+    known = list(names) if names is not None else _in_order(set(texts))
     foreign = sorted(set(texts) - set(known))
     if foreign:
         raise UsageError(
@@ -279,6 +295,24 @@ def classes_in(labels: NDArray[Any], names: Sequence[str] | None) -> tuple[Tenso
         )
     number = {name: k for k, name in enumerate(known)}
     return torch.tensor([number[text] for text in texts]), tuple(known)
+
+
+def _in_order(texts: set[str]) -> list[str]:
+    """Names of classes in the order of their letters, where that of the numbers in them is no other."""
+    by_letter, by_number = sorted(texts), sorted(texts, key=_numbers_as_such)
+    if by_letter != by_number:
+        letter, number = next(pair for pair in zip(by_letter, by_number, strict=True) if len(set(pair)) > 1)
+        raise UsageError(
+            f"labels are texts with numbers in them, whose order is not sure: {letter!r} comes first by its "
+            f"letters, {number!r} by its number",
+            advice="give whole numbers, or say the names of classes in the order of the outputs",
+        )
+    return by_letter
+
+
+def _numbers_as_such(text: str) -> list[tuple[int, int, str]]:
+    parts = re.split(r"([0-9]+)", text)
+    return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts]
 
 
 def _numbered(labels: NDArray[np.int64], names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:

@@ -101,7 +101,7 @@ def read_dataset(root: str | Path) -> Dataset:
         raise DataError(
             f"the data set folder {PATH} does not exist",
             path=root,
-            advice=way_back(root) or "make-synthetic makes one",
+            advice=way_back(root) or "the commands prepare-* and make-synthetic make one",
         )
     table = root / TABLE_FILE
     rows = read_table(table, REQUIRED, COLUMNS)

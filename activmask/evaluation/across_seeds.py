@@ -35,6 +35,8 @@ class RunSpread:
     """What a random map scores in each localisation metric, mean over seeds."""
     removal: dict[str, Spread]
     """What a planted shortcut adds to each score; empty without one."""
+    worst_group: Spread | None
+    """The worst group's accuracy, of the seeds that have one."""
 
 
 def across_seeds(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable] = ()) -> list[RunSpread]:
@@ -72,6 +74,9 @@ def _run_spread(run: Path, kind: str, evaluated: Sequence[Evaluated], unreadable
         localisation=_by_name((row.metric, row.mean) for row in metrics),
         chance={name: chance.mean for name, chance in chances.items()},
         removal=_by_name((change_name(row), row.change) for one in removals for row in one.changes),
+        worst_group=spread(
+            [one.groups.worst.accuracy for one in evaluated if one.groups and one.groups.worst]
+        ),
     )
 
 
@@ -100,6 +105,7 @@ def to_json(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable] = (
                 "chance": row.chance,
                 # Only of planted sets: all others keep the JSON they have always had.
                 **({"removal": _spreads(row.removal)} if row.removal else {}),
+                **({} if row.worst_group is None else {"worst_group_accuracy": vars(row.worst_group)}),
             }
             for row in across_seeds(evaluated, unreadable)
         ],
@@ -120,6 +126,7 @@ def _one_to_json(one: Evaluated) -> dict[str, Any]:
         "mask_presence": None if one.mask_presence is None else vars(one.mask_presence),
         "mask_notes": list(one.mask_notes),
         **({} if one.removal is None else {"removal": one.removal.to_json()}),
+        **({} if one.groups is None else {"groups": one.groups.to_json()}),
     }
 
 

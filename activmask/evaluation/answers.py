@@ -80,6 +80,9 @@ class Answers:
     """Calibration: of two classes the probability of class 1, of more that of the class it gave."""
     picks: tuple[Pick, ...]
     """Without repeats; of few images fewer."""
+    moved: float | None = None
+    """Mean change of the probability of an image's own class, in [0, 1], when the pixels outside its mask are
+    shuffled; of the images that the audit took, None without one."""
 
 
 def answers(
@@ -97,13 +100,24 @@ def answers(
     logits, labels = full.double().numpy(), samples.labels.numpy()
     classes = logits.shape[1]
     matrix = confusion_matrix(labels, logits.argmax(axis=1), labels=range(classes))
+    shuffled = _shuffled(changed, len(samples), classes)
     return Answers(
         class_names=tuple(class_names),
         confusion=tuple(tuple(row) for row in matrix.tolist()),
         roc=_roc(logits, labels),
         bins=_bins(logits, labels),
-        picks=_picks(model, samples, logits, _shuffled(changed, len(samples), classes)),
+        picks=_picks(model, samples, logits, shuffled),
+        moved=_moved(logits, shuffled, labels),
     )
+
+
+def _moved(full: Floats, shuffled: NDArray[np.float64], labels: NDArray[np.int64]) -> float | None:
+    rows = np.flatnonzero(~np.isnan(shuffled).any(axis=1))
+    if not len(rows):
+        return None
+    own = labels[rows]
+    before, after = (_probabilities(one[rows])[np.arange(len(rows)), own] for one in (full, shuffled))
+    return _rounded(np.abs(before - after).mean())
 
 
 def _roc(logits: Floats, labels: NDArray[np.int64]) -> Curve | None:

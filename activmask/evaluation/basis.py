@@ -31,7 +31,14 @@ _BESIDE = (RUN_FILE, METRICS_FILE, SPLITS_FILE)
 
 
 def basis_of(
-    path: Path, *, data: str | None, split: str, accept_recipe: bool, common: Basis, reading: Reading
+    path: Path,
+    *,
+    data: str | None,
+    split: str,
+    accept_recipe: bool,
+    groups: str,
+    common: Basis,
+    reading: Reading,
 ) -> tuple[Description, Basis] | None:
     """A checkpoint's description, and what its evaluation follows from.
 
@@ -40,6 +47,7 @@ def basis_of(
         data: as it was asked for, or None for the run's own.
         split: likewise.
         accept_recipe: likewise.
+        groups: likewise.
         common: what all evaluations of this process follow from, see `common_basis`.
         reading: what was read for other checkpoints.
 
@@ -66,6 +74,7 @@ def basis_of(
             "beside": {name: _sha256(path.parent / name) for name in _BESIDE},
             "split": split,
             "accept_recipe": accept_recipe,
+            **({"groups": groups} if groups else {}),
             **_of_data(path, description, data, reading),
         }
     except (CheckpointError, DataError, OSError, PackageNotFoundError):

@@ -13,6 +13,7 @@ from activmask.evaluation.answers import answers
 from activmask.evaluation.basis import Basis, basis_of, common_basis
 from activmask.evaluation.evaluate import evaluate_and_predict
 from activmask.evaluation.evaluated import Evaluated, from_kept, to_keep
+from activmask.evaluation.grouping import groups_for, scores_by_group, with_groups
 from activmask.evaluation.kept import keep, kept
 from activmask.evaluation.mask_notes import mask_presence
 from activmask.evaluation.other_data import split_for
@@ -40,6 +41,7 @@ def evaluate_checkpoint(
     data: str | None = None,
     split: str = "test",
     accept_recipe: bool = False,
+    groups: str = "",
     device: torch.device | str = "cpu",
     code: Sequence[Path] = (),
 ) -> Evaluated:
@@ -52,7 +54,13 @@ def evaluate_checkpoint(
             was made for.
     """
     [found] = evaluate_checkpoints(
-        [path], data=data, split=split, accept_recipe=accept_recipe, device=device, code=code
+        [path],
+        data=data,
+        split=split,
+        accept_recipe=accept_recipe,
+        groups=groups,
+        device=device,
+        code=code,
     ).values()
     if not isinstance(found, Evaluated):
         raise found
@@ -65,6 +73,7 @@ def evaluate_checkpoints(
     data: str | None = None,
     split: str = "test",
     accept_recipe: bool = False,
+    groups: str = "",
     device: torch.device | str = "cpu",
     predictions: bool = False,
     code: Sequence[Path] = (),
@@ -82,6 +91,8 @@ def evaluate_checkpoints(
             training is left out.
         split: `train`, `valid` or `test`.
         accept_recipe: evaluate on images that were prepared otherwise than the run's.
+        groups: by which column images are grouped, see `activmask.data.groups`; empty is what the run said,
+            else a planted shortcut, if there is one.
         device: where to compute.
         predictions: whether they are asked for, too; they are not kept, so that all is measured anew.
         code: Python files that may run, as in `load_checkpoint`.
@@ -98,12 +109,23 @@ def evaluate_checkpoints(
     if accept_recipe and data is None:
         raise UsageError("accept_recipe has no effect on a run's own data; leave it off, or name other data")
     asked = _Asked(
-        data=data, split=split, accept_recipe=accept_recipe, device=torch.device(device), code=tuple(code)
+        data=data,
+        split=split,
+        accept_recipe=accept_recipe,
+        groups=groups,
+        device=torch.device(device),
+        code=tuple(code),
     )
     reading, common = Reading(), common_basis(asked.device)
     bases: Bases = {
         path: basis_of(
-            path, data=data, split=split, accept_recipe=accept_recipe, common=common, reading=reading
+            path,
+            data=data,
+            split=split,
+            accept_recipe=accept_recipe,
+            groups=groups,
+            common=common,
+            reading=reading,
         )
         for path in paths
     }
@@ -147,6 +169,7 @@ class _Asked:
     data: str | None
     split: str
     accept_recipe: bool
+    groups: str
     device: torch.device
     code: tuple[Path, ...]
 
@@ -181,6 +204,9 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
     presence, mask_notes = mask_presence(path, config, samples, Path(place))
     evaluation, predictions = evaluate_and_predict(checkpoint, samples, seed=checkpoint.seed, device=device)
     full, *changed = predictions.conditions
+    grouping = groups_for(
+        checkpoint, data, stored, asked=asked.groups, planted=pairs is not None, reading=reading
+    )
     return Evaluated(
         path=path,
         run=run_folder(path),
@@ -194,10 +220,13 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
         removal=None
         if pairs is None
         else removal(checkpoint.model.to(device).eval(), samples, pairs, seed=checkpoint.seed),
-        notes=(*notes, *_view_notes(config.preset, config.view)),
+        groups=None
+        if grouping.groups is None
+        else scores_by_group(full.logits, stored, grouping.groups, seed=checkpoint.seed),
+        notes=(*notes, *grouping.notes, *_view_notes(config.preset, config.view)),
         mask_presence=presence,
         mask_notes=tuple(mask_notes),
-        predictions=predictions,
+        predictions=with_groups(predictions, grouping),
     )
 
 

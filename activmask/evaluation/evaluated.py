@@ -10,13 +10,20 @@ from activmask.data.files.tables import format_sheet
 from activmask.data.mask_shares import Presence
 from activmask.evaluation.answers import Answers
 from activmask.evaluation.evaluate import Evaluation
-from activmask.evaluation.predictions_table import Predictions, predictions_header, predictions_lines
+from activmask.evaluation.predictions_table import (
+    Predictions,
+    predictions_header,
+    predictions_lines,
+    value_of,
+)
 from activmask.evaluation.removal import Removal
 from activmask.ground.errors import UsageError
 from activmask.ground.places import real
 from activmask.ground.rebuilt import rebuilt
+from activmask.ground.shown import shown
 from activmask.runs.checkpoint import Description
 from activmask.runs.checkpoint_paths import run_folder
+from activmask.training.replicas.group_accuracy import ByGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,8 @@ class Evaluated:
     the run saw its images otherwise than runs of its preset do now."""
     removal: Removal | None = None
     """Against the same images without what was planted on them; None of a set without twins."""
+    groups: ByGroup | None = None
+    """Accuracy group by group; None where nobody groups the images."""
     predictions: Predictions | None = dataclasses.field(default=None, repr=False, compare=False)
     """What was said of each image; None where the evaluation was taken from what was kept of it."""
 
@@ -60,6 +69,7 @@ class _Measured:
     evaluation: Evaluation
     answers: Answers | None
     removal: Removal | None
+    groups: ByGroup | None
     mask_presence: Presence | None
     mask_notes: tuple[str, ...]
     notes: tuple[str, ...]
@@ -84,10 +94,11 @@ def predictions_sheet(evaluated: Sequence[Evaluated]) -> bytes:
             found="; ".join(", ".join(names) for names in classes[:3]) or "no predictions",
             advice="evaluate them one by one",
         )
+    columns = list(dict.fromkeys(found.grouped_by for _, found in known if found.grouped_by))
     return format_sheet(
-        ["checkpoint", *predictions_header(classes[0])],
+        ["checkpoint", *predictions_header(classes[0]), *(f"group {shown(name)}" for name in columns)],
         (
-            [str(one.path), *line]
+            [str(one.path), *line, *(value_of(by, found, str(line[0])) for by in columns)]
             for one, found in known
             for line in predictions_lines(found, [one.split] * len(found.names))
         ),

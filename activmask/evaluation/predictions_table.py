@@ -3,8 +3,8 @@
 Shapes: N images, n of which are shown under a condition, K classes.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -46,6 +46,10 @@ class Predictions:
     conditions: tuple[Predicted, ...]
     probabilities: bool = True
     """Whether the softmax of logits is a probability; else scores are the logits themselves."""
+    grouped_by: str = ""
+    """The column by which images of a class are grouped; empty where they are not. Foreign text."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """By file, its value."""
 
 
 def predictions_of(
@@ -64,6 +68,11 @@ def predictions_of(
         conditions=tuple(conditions),
         probabilities=probabilities,
     )
+
+
+def value_of(column: str, predictions: Predictions, file: str) -> str:
+    """What a column that groups images says of one; empty where these are grouped by another."""
+    return predictions.groups.get(file, "") if predictions.grouped_by == column else ""
 
 
 def predictions_header(class_names: Sequence[str]) -> list[str]:

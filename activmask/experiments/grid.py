@@ -24,7 +24,9 @@ Optional are `[[exclude]]`, each naming values of some axes whose combinations a
 `forms`, a list of names of `forms.toml`, in the first of which cells are computed unless others are
 asked for; `note`, a sentence for whoever runs the grid; and `[printed]`, the means and standard
 deviations of the table that the grid repeats. They come with the cells; tables and reports set runs
-beside the paper's own grids.
+beside the paper's own grids. A list as a value stands for several values (`several.py`), `[quick]` is a
+form for small machines (`quick.py`), `[sets]` says how data sets are made (`sets.py`), and `open` names
+axes that may be given further values.
 """
 
 import re
@@ -40,6 +42,8 @@ from typing import Any
 
 from activmask.experiments.forms import form_of, form_settings, form_title, forms
 from activmask.experiments.printed import Printed, printed_values
+from activmask.experiments.quick import Quick, read_quick
+from activmask.experiments.several import spread_out
 from activmask.ground.errors import PATH, ConfigError, UsageError
 from activmask.ground.folder_names import check_folder_name, is_folder_name
 from activmask.ground.nearest import nearest
@@ -59,7 +63,23 @@ FURTHER = ("followup",)
 CONFIG = "config"
 """The key under which a group of settings names a TOML file."""
 
-_KEYS = ("name", "title", "seeds", "base", "axes", "exclude", "forms", "note", "printed")
+STUDIES = ("study",)
+"""Grids that repeat no paper's table."""
+
+_KEYS = (
+    "name",
+    "title",
+    "seeds",
+    "base",
+    "axes",
+    "exclude",
+    "forms",
+    "note",
+    "printed",
+    "quick",
+    "sets",
+    "open",
+)
 Settings = dict[str, Any]
 
 
@@ -118,6 +138,14 @@ class Grid:
     """Keyed by the axis values that a printed row and column name."""
     source: str = ""
     """Where the printed values stand."""
+    several: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    """By axis and label as written, the values that it stands for; see `several.py`."""
+    quick: Quick | None = None
+    """Its form for small machines."""
+    sets: dict[str, Any] = field(default_factory=dict)
+    """How the data sets of its axis `data` are made, for `sets.read_sets`."""
+    open: tuple[str, ...] = ()
+    """Axes that may be given further values, see `with_folders`."""
 
 
 def slug(text: str) -> str:
@@ -130,14 +158,14 @@ def read_grid(which: str) -> Grid:
     """Read one of the paper's grids by name, or a grid file.
 
     Args:
-        which: a name in `NAMED` or `FURTHER`, or a path ending in `.toml`.
+        which: a name in `NAMED`, `FURTHER` or `STUDIES`, or a path ending in `.toml`.
 
     Raises:
         UsageError: there is no such grid, or what the file says makes none.
         ConfigError: the file is missing, or no TOML.
     """
     path = Path(which)
-    known = (*NAMED, *FURTHER)
+    known = (*NAMED, *FURTHER, *STUDIES)
     if which in known:
         text = (files("activmask.experiments") / "grids" / f"{which}.toml").read_text(encoding="utf-8")
     elif path.suffix == ".toml":
@@ -169,7 +197,9 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
     if seeds < 1 or not slug(name):
         raise UsageError("seeds must be at least 1 and the name must have a letter or digit", path=where)
     check_folder_name(name, f"{where}: the name of a grid")
-    axes = _axes(_expect(table.get("axes", {}), dict, where, "axes"), where)
+    written = _axes(_expect(table.get("axes", {}), dict, where, "axes"), where)
+    several = {axis: spread_out(values, where) for axis, values in written.items()}
+    axes = {axis: _joined(axis, values, where) for axis, values in several.items()}
     printed = _expect(table.get("printed", {}), dict, where, "printed")
     exclude = _expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
     return Grid(
@@ -179,6 +209,12 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
         base=_expect(table.get("base", {}), dict, where, "base"),
         axes=axes,
         exclude=tuple(_exclusion(entry, axes, where) for entry in exclude),
+        several={
+            axis: {one: tuple(found) for one, found in values.items()} for axis, values in several.items()
+        },
+        quick=read_quick(_expect(table.get("quick", {}), dict, where, "quick"), seeds, where),
+        sets=_of_data(_expect(table.get("sets", {}), dict, where, "sets"), axes, where),
+        open=tuple(_expect(table.get("open", []), list, where, "open")),
         forms=_forms(_expect(table.get("forms", []), list, where, "forms"), axes, where),
         note=_expect(table.get("note", ""), str, where, "note"),
         printed=printed_values(printed, axes, where),
@@ -201,6 +237,25 @@ def _axes(table: dict[str, Any], where: str) -> dict[str, dict[str, Settings]]:
         for label, settings in values.items():
             _expect(settings, dict, where, f"axes.{axis}.{label}")
     return table
+
+
+def _joined(axis: str, several: Mapping[str, dict[str, Settings]], where: str) -> dict[str, Settings]:
+    found: dict[str, Settings] = {}
+    for values in several.values():
+        for label in values:
+            if label in found:
+                raise UsageError(f"the axis {axis} has two values called {label!r}", path=where)
+        found |= values
+    return found
+
+
+def _of_data(sets: dict[str, Any], axes: dict[str, dict[str, Settings]], where: str) -> dict[str, Any]:
+    for label, recipe in sets.items():
+        _check_labels("data", [label], axes, f"{where}: sets")
+        _expect(recipe, dict, where, f"sets.{label}")
+        if "data" not in axes["data"][label]:
+            raise UsageError(f"sets.{label} is made in no folder; its value needs data", path=where)
+    return sets
 
 
 def _forms(names: list[Any], axes: dict[str, dict[str, Settings]], where: str) -> tuple[str, ...]:
@@ -240,11 +295,12 @@ def axis_labels(grid: Grid, axis: str, names: Sequence[str]) -> list[str]:
     """
     if axis not in grid.axes:
         raise UsageError(f"{grid.name} has no {axis} to choose from; its axes are {', '.join(grid.axes)}")
-    by_slug = {slug(label): label for label in grid.axes[axis]}
+    written = {slug(label): found for label, found in grid.several.get(axis, {}).items()}
+    by_slug = {**written, **{slug(label): (label,) for label in grid.axes[axis]}}
     for name in names:
         if slug(name) not in by_slug:
             raise UsageError(f"{grid.name}: there is no {axis} '{name}'; {nearest(slug(name), by_slug)}")
-    return [by_slug[slug(name)] for name in names]
+    return list(dict.fromkeys(label for name in names for label in by_slug[slug(name)]))
 
 
 def form_names(grid: Grid, names: Sequence[str]) -> list[str]:
@@ -263,10 +319,10 @@ def form_names(grid: Grid, names: Sequence[str]) -> list[str]:
 
 
 def with_folders(grid: Grid, folders: Mapping[str, str]) -> Grid:
-    """The grid with other data set folders for some values of its `data` axis."""
+    """The grid with other data set folders for some values of its `data` axis; those it has not are added."""
     data = {
-        label: {**settings, "data": folders[label]} if label in folders else settings
-        for label, settings in grid.axes["data"].items()
+        label: {**grid.axes["data"].get(label, {}), **({"data": folders[label]} if label in folders else {})}
+        for label in (*grid.axes["data"], *folders)
     }
     return replace(grid, axes={**grid.axes, "data": data})
 

@@ -102,11 +102,16 @@ def share(count: int, world: World) -> slice:
 
 def mean_of_all(values: Tensor, world: World) -> Tensor:
     """The mean over all processes of a detached tensor, the same on each of them."""
+    return sum_of_all(values, world) / world.size if world.size > 1 else values
+
+
+def sum_of_all(values: Tensor, world: World) -> Tensor:
+    """The sum over all processes of a detached tensor, the same on each of them."""
     if world.size == 1:
         return values
     total = values.clone()
     distributed.all_reduce(total)
-    return total / world.size
+    return total
 
 
 def average_gradients(module: nn.Module, world: World) -> None:

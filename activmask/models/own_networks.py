@@ -17,6 +17,7 @@ from activmask.kernels.torch_private import watch
 from activmask.models.fitting import fit_channels, last_layer, replace_head
 from activmask.models.foreign_code import failures_told, sides_in_words
 from activmask.models.own_code import code_of
+from activmask.models.pass_facts import ends_in_sigmoid, stray_weights
 from activmask.models.returned import of_two_classes, scores_in, sum_to_one
 from activmask.models.steadiness import refuse_unsteady
 from activmask.models.taps import Tapped
@@ -70,7 +71,7 @@ def own_network(name: str, *, channels: int, classes: int, image_size: int) -> T
     if not _fits(scores, classes):
         notes += _with_head(name, network, images, scores.shape[1], classes, told=set(told))
         scores, keeps = _scores(name, network, images)
-    _refuse_probabilities(name, network, images, scores)
+    _refuse_what_passes_show(name, network, images)
     refuse_unsteady(name, network, images)
     if scores.shape[1] == 1:
         notes.append(f"the one output of {name} is taken for the logit of class 1")
@@ -222,24 +223,23 @@ def _with_head(
     return [f"the last layer of {name}, {head}, had {outputs} outputs and is a new one of {classes}"]
 
 
-def _refuse_probabilities(name: str, network: nn.Module, images: Tensor, scores: Tensor) -> None:
-    in_sigmoid = scores.shape[1] == 1 and _ends_in_sigmoid(network, images)
-    if not (in_sigmoid or sum_to_one(scores)):
-        return
-    what, by = ("lie in [0, 1]", "sigmoid") if in_sigmoid else ("of every image add up to 1", "softmax")
-    raise UsageError(
-        f"the outputs of {name} {what}, as probabilities do, and training needs logits; leave out the {by} "
-        "at its end"
-    )
-
-
-def _ends_in_sigmoid(network: nn.Module, images: Tensor) -> bool:
-    """Whether a network returns what its last sigmoid made."""
-    trial, made = deepcopy(network).eval(), []
-    sigmoids = [module for module in trial.modules() if isinstance(module, nn.Sigmoid)]
-    if not sigmoids:
-        return False
-    sigmoids[-1].register_forward_hook(lambda _module, _inputs, output: made.append(output))
-    with torch.no_grad():
+def _refuse_what_passes_show(name: str, network: nn.Module, images: Tensor) -> None:
+    """Refuse probabilities, and weights that nobody would train or save."""
+    trial = deepcopy(network).eval()
+    with torch.enable_grad(), failures_told(name, f"with gradients on {sides_in_words(images)}"):
         scores = scores_in(trial(images.clone()), len(images))
-    return bool(made) and torch.equal(made[-1].flatten(), scores.flatten())
+    in_sigmoid = scores.shape[1] == 1 and ends_in_sigmoid(scores)
+    if in_sigmoid or sum_to_one(scores.detach()):
+        what, by = ("lie in [0, 1]", "sigmoid") if in_sigmoid else ("of every image add up to 1", "softmax")
+        raise UsageError(
+            f"the outputs of {name} {what}, as probabilities do, and training needs logits; leave out the "
+            f"{by} at its end"
+        )
+    if stray := stray_weights(trial, scores):
+        tensors = f"{len(stray)} tensor{'s' * (len(stray) > 1)}"
+        raise UsageError(
+            f"the network of {name} computes with {tensors} of weights that it does not hold, which would be "
+            "neither trained nor saved",
+            found=f"one of shape {stray[0]}",
+            advice="make their layer an attribute of the network, those of a list an nn.ModuleList",
+        )

@@ -8,8 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from activmask.objectives.group_losses import group_loss
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from activmask.objectives.group_losses import GroupWeights, Membership
 
 CLASSIFY = "classify"
 """The name of its term."""
@@ -23,13 +27,19 @@ class Classify:
     """(K,), that of each class."""
     smoothing: float = 0.0
     """The share of each label that is spread over all classes (Szegedy et al. 2016, sec. 7), below 1."""
+    groups: GroupWeights | None = None
+    """How much the images of each group count, in place of `weights`."""
 
 
 PLAIN = Classify()
 
 
 def cross_entropy(
-    logits: Tensor, labels: Tensor, how: Classify = PLAIN, batch: Tensor | None = None
+    logits: Tensor,
+    labels: Tensor,
+    how: Classify = PLAIN,
+    batch: Tensor | None = None,
+    members: Membership | None = None,
 ) -> Tensor:
     """The mean cross-entropy of logits (B, K) against classes (B,) (paper sec. 4).
 
@@ -41,9 +51,14 @@ def cross_entropy(
         how: its form.
         batch: the classes of the whole batch of which these images are a part; the mean over parts, each
             counted by its images, is then that over the batch.
+        members: which groups the batch's images are in, where these count differently.
     """
     from torch.nn import functional as F
 
+    if how.groups is not None:
+        assert members is not None
+        losses = F.cross_entropy(logits, labels, label_smoothing=how.smoothing, reduction="none")
+        return group_loss(losses, members, how.groups)
     if how.weights is None:
         return F.cross_entropy(logits, labels, label_smoothing=how.smoothing)
     total = F.cross_entropy(

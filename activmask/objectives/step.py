@@ -21,6 +21,7 @@ from activmask.objectives.chosen import (
     weighed,
 )
 from activmask.objectives.classification import CLASSIFY, PLAIN, Classify, cross_entropy
+from activmask.objectives.group_losses import Membership
 from activmask.objectives.input_gradient import outside_gradient
 from activmask.objectives.objective import Step
 
@@ -52,6 +53,7 @@ def step_terms(
     discriminator: nn.Module | None = None,
     part: slice = _ALL,
     classify: Classify = PLAIN,
+    members: Tensor | None = None,
 ) -> StepTerms:
     """Run the passes that the objectives ask for and weigh their terms.
 
@@ -69,6 +71,7 @@ def step_terms(
         part: of the batch that is computed here; what is drawn is drawn for the whole of it, so
             that it does not depend on who computes which part.
         classify: the form of the cross-entropy.
+        members: int64 (B,), the group of each image, where groups count differently.
     """
     asked = needs(chosen)
     for one, settings in switched_on(chosen):
@@ -98,17 +101,22 @@ def step_terms(
         outside=gradients,
         pair=_pair(chosen, output, other),
     )
-    return StepTerms(terms_of(chosen, step, classify, batch), step.pair)
+    of_groups = None if members is None else Membership(batch=members, part=part)
+    return StepTerms(terms_of(chosen, step, classify, batch, of_groups), step.pair)
 
 
 def terms_of(
-    chosen: Chosen, step: Step, classify: Classify = PLAIN, batch: Tensor | None = None
+    chosen: Chosen,
+    step: Step,
+    classify: Classify = PLAIN,
+    batch: Tensor | None = None,
+    members: Membership | None = None,
 ) -> dict[str, Tensor]:
     """The weighted terms of a step whose passes are over, by name, the classification's first.
 
-    `batch` holds the labels of the whole batch, where the step is a part of it.
+    `batch` holds the labels of the whole batch, where the step is a part of it, and `members` its groups.
     """
-    terms = {CLASSIFY: cross_entropy(step.output.logits, step.labels, classify, batch)}
+    terms = {CLASSIFY: cross_entropy(step.output.logits, step.labels, classify, batch, members)}
     return terms | {
         one.name: one.weight(settings) * one.term(settings, step)
         for one, settings in weighed(chosen)

@@ -16,6 +16,11 @@ from activmask.runs.checkpoint import Checkpoint
 
 _NAMES_SHOWN = 5
 
+_WITHIN = (
+    "All outputs lie in [0, 1], as those of a sigmoid do; they are taken as logits, as was said. If they are "
+    "probabilities, say so (outputs: probabilities): rankings stay, calibration and thresholds do not."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -125,7 +130,10 @@ def _kind(name: str, scores: Tensor, asked: Asked, of_network: bool) -> tuple[Ki
         told = (
             f"The outputs of every image add up to 1, as probabilities do; they are taken as {asked.outputs}."
         )
-        return asked.outputs, [told] if doubtful else []
+        if doubtful:
+            return asked.outputs, [told]
+        within = asked.outputs == "logits" and bool(((scores >= 0) & (scores <= 1)).all())
+        return asked.outputs, [_WITHIN] if within else []
     if rows:
         return "probabilities", ["The outputs of every image add up to 1: they are taken as probabilities."]
     if bool(((scores < 0) | (scores > 1)).any()):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from activmask.kernels.torch_private import watch
 from activmask.models.foreign_code import failures_told, first_line, sides_in_words
 from activmask.models.inference import classifier
+from activmask.models.pass_facts import stray_weights
 from activmask.models.returned import scores_in
 from activmask.models.taps import Tapped
 from activmask.predictors.asked import Asked, FoundPredictor, read_as
@@ -21,6 +22,12 @@ from activmask.predictors.predictor import Predictor
 from activmask.predictors.preprocessing import Preprocessing, prepared_by
 
 _ADVICE = "say how images are prepared for it: channels, size, mean and std, or a function"
+
+
+_STRAY = (
+    "{name} computes with weights that it does not hold ({count} tensors, of a layer outside of it, or in a "
+    "plain list): they are as its code made them, whatever a file of weights says."
+)
 
 
 class Handed(nn.Module):
@@ -139,11 +146,12 @@ def _gradients(name: str, model: nn.Module, image: Tensor) -> tuple[bool, list[s
     try:
         with torch.enable_grad():
             logits = model(watched, reconstruct=False).logits
+            stray = stray_weights(model, logits)
             (gradient,) = torch.autograd.grad(logits.sum(), watched)
     except Exception as error:  # noqa: BLE001 - others' code raises anything, and it is told
         why = first_line(error)
     else:
         if bool(gradient.isfinite().all()):
-            return True, []
+            return True, [_STRAY.format(name=name, count=len(stray))] if stray else []
         why = "they are not finite"
     return False, [f"{name} gives no gradients by the image ({why}): maps that need them are left out."]

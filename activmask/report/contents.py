@@ -28,13 +28,16 @@ from activmask.report.findings.dose import Family, families, sentences
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.stems import stems
+from activmask.report.findings.study import headline, study
 from activmask.report.findings.summary import Summary, summarise
 from activmask.report.openings import CommandOf, openings
 from activmask.report.page.figures import drawn, figures, links
 from activmask.report.page.html import Page, PageTable, Part
+from activmask.report.study_part import OF_STUDY, study_charts, study_files, study_part, study_tables
 from activmask.report.tables import formats
 from activmask.report.tables.dose_table import dose_csv, dose_table
 from activmask.report.tables.experiment_tables import tables_of
+from activmask.report.tables.group_table import groups_table
 from activmask.report.tables.latex import latex
 from activmask.report.tables.measured_tables import Pair, audit_table, localisation_table, sites_table
 from activmask.report.tables.table import Table
@@ -139,6 +142,9 @@ def gather(
         for name, stem in stems(summary.data_sets).items()
     ]
     doses = _doses(measured)
+    studied = study([one for _, one in pairs])
+    of_study = study_charts(studied)
+    tables_of_study = [(_shown(table, OF_STUDY, table.kind), csv) for table, csv in study_tables(studied)]
     tables, measured_tables = _experiment_tables(data_sets), _measured_tables(data_sets)
     training = _training_charts(data_sets)
     attention, problems = _attention_charts(data_sets, device, code)
@@ -147,6 +153,7 @@ def gather(
         Part(name="reading", title="How to read it", paragraphs=HOW_TO_READ),
         _scores(tables, summary.notes),
         _differences(tables),
+        study_part(studied, [shown for shown, _ in tables_of_study], of_study),
         _run_by_run(data_sets, command_of),
         Part(name="training", title="How training went", figures=figures(training)),
         Part(
@@ -163,11 +170,12 @@ def gather(
         maker=MAKER,
         title=title or MAKER,
         question=QUESTION,
-        answer=answer(summary, [one for _, one in pairs]),
+        answer=(*answer(summary, [one for _, one in pairs]), *([headline(studied)] if studied else [])),
         parts=tuple(part for part in parts if part.says_something),
     )
-    files = _score_files(data_sets, summary) | _measured_files([*measured_tables, *_dose_tables(doses)])
-    charts = [*training, *attention, *(one.chart for one in doses)]
+    all_tables = [*measured_tables, *_dose_tables(doses), *tables_of_study]
+    files = _score_files(data_sets, summary) | _measured_files(all_tables) | study_files(studied)
+    charts = [*of_study, *training, *attention, *(one.chart for one in doses)]
     return Contents(page=page, files=files | drawn(charts))
 
 
@@ -257,7 +265,7 @@ def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[PageTable, byt
     """What was measured of the networks, and the same as CSV, quantity by quantity."""
     return [
         (_shown(found.table, one.stem, found.table.kind), found.csv)
-        for tabulate in (audit_table, localisation_table, sites_table)
+        for tabulate in (audit_table, localisation_table, sites_table, groups_table)
         for one in data_sets
         if (found := tabulate(one.pairs)) is not None
     ]

@@ -25,6 +25,7 @@ def write_report(
     runs: Sequence[Run],
     out: str | Path,
     *,
+    groups: str = "",
     device: torch.device | str = "cpu",
     overwrite: bool = False,
     command: str = "",
@@ -42,6 +43,7 @@ def write_report(
         runs: what `find_runs` found.
         out: the folder; nothing of it exists until all of it does. A report that lies there is
             replaced.
+        groups: by which column test images are grouped, as in `evaluate_checkpoints`.
         device: where networks are evaluated.
         overwrite: also replace a report that does not say that it is one. A folder that holds
             anything else is never replaced.
@@ -70,7 +72,7 @@ def write_report(
                 f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
                 "resume their training"
             )
-        measured = measure_all(runs, device=device, code=files, progress=progress)
+        measured = measure_all(runs, groups=groups, device=device, code=files, progress=progress)
         contents = gather(
             measured,
             unreadable=unreadable,

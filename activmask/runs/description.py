@@ -19,6 +19,7 @@ from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import Chosen, usual_settings
 from activmask.objectives.objective import Objective
 from activmask.runs.optimisation import Optimisation
+from activmask.runs.robustness import Robustness
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -78,6 +79,7 @@ class RunConfig:
     """The settings of every objective in the order of `OBJECTIVES`, those that are off too."""
     training: Training = field(default_factory=Training)
     optimisation: Optimisation = field(default_factory=Optimisation)
+    robustness: Robustness = field(default_factory=Robustness)
     machine: Machine = field(default_factory=Machine)
 
     def __getitem__(self, name: str) -> Any:
@@ -92,6 +94,7 @@ _PARTS: tuple[tuple[str, type, str], ...] = (
     ("objectives", tuple, "Objective"),
     ("training", Training, "Training"),
     ("optimisation", Optimisation, "Optimisation"),
+    ("robustness", Robustness, "Groups"),
     ("machine", Machine, "Machine"),
 )
 """The parts of a run: attribute, class and the panel of the help that its flags stand in."""

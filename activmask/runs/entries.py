@@ -22,6 +22,9 @@ from activmask.runs.written_values import (
 MEASURES = ("auc", "accuracy")
 """The scores of a split that every run has."""
 
+GROUPS = "groups"
+"""The key of the metrics under which the scores of groups stand, where images are in groups."""
+
 ALWAYS = {
     "config": is_mapping,
     "seed": is_count,
@@ -58,16 +61,39 @@ PRESENT = {"auc": is_share, "chance_distance": is_number}
 """Of what it says of the presence of masks."""
 
 _METRICS = {"seed": is_count, "best_epoch": is_count, "epochs": is_positive, "last": is_mapping}
+_GROUPS = {"by": is_text, "among": is_count, "chance": is_share}
+_GROUP = {
+    "label": is_count,
+    "value": is_text,
+    "n": is_positive,
+    **dict.fromkeys(("accuracy", "low", "high"), is_share),
+}
 _SCORES = {**dict.fromkeys(MEASURES, is_share), "loss": is_number}
 
 
 def wrong_metrics(metrics: Mapping[str, Any]) -> str:
     """A clause on the first entry of `metrics.json` that is no such value; empty if all are well."""
     wrong = what_is_wrong(metrics, _METRICS, ("best_epoch",)) or _wrong_scores(metrics)
-    wrong = wrong or _wrong_scores(metrics.get("last", metrics))
+    wrong = wrong or _wrong_scores(metrics.get("last", metrics)) or _wrong_groups(metrics.get(GROUPS, {}))
     if wrong or metrics["best_epoch"] < metrics.get("epochs", metrics["best_epoch"] + 1):
         return wrong
     return f"its best epoch is {metrics['best_epoch']}, of {metrics['epochs']} from 0 on"
+
+
+def _wrong_groups(epochs: Any) -> str:
+    """What is wrong with the scores of groups, by epoch and split, which few runs have."""
+    if not isinstance(epochs, dict) or not all(isinstance(splits, dict) for splits in epochs.values()):
+        return f"'{GROUPS}' is no object of epochs and splits"
+    for splits in epochs.values():
+        for found in splits.values():
+            worst = found.get("worst") if isinstance(found, dict) else False
+            if worst is not None and (
+                not isinstance(worst, dict)
+                or what_is_wrong(found, _GROUPS, _GROUPS)
+                or what_is_wrong(worst, _GROUP, _GROUP)
+            ):
+                return f"'{GROUPS}' holds a worst group that is none"
+    return ""
 
 
 def _wrong_scores(metrics: Mapping[str, Any]) -> str:

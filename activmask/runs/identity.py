@@ -11,11 +11,12 @@ from activmask.data.settings import Source
 from activmask.ground.settings import declared
 from activmask.models.library_names import IMAGENET
 from activmask.models.own_code import code_digest, code_of, is_own_code
-from activmask.models.settings import Network
 from activmask.objectives.chosen import shown_always
 from activmask.runs.description import Machine, RunConfig, flat, written
+from activmask.runs.first_run import errors_file, head_file
 from activmask.runs.names import baseline
 from activmask.runs.optimisation import spans_all_epochs
+from activmask.runs.robustness import Robustness, uses_groups
 
 OF_NO_EXPERIMENT = ("duplicates", *declared(Machine))
 """Settings that change no result by more than rounding.
@@ -26,13 +27,18 @@ Whether equal pictures in two splits are refused is one of them, as the pictures
 
 def may_change(config: RunConfig) -> tuple[str, ...]:
     """Settings a resumed run may change: they do not alter what was computed so far."""
-    return OF_NO_EXPERIMENT if spans_all_epochs(config.optimisation) else ("epochs", *OF_NO_EXPERIMENT)
+    longer = () if spans_all_epochs(config.optimisation) else ("epochs",)
+    scored = () if uses_groups(config.robustness) else ("groups",)
+    return (*longer, *OF_NO_EXPERIMENT, *scored)
 
 
 def experiment(config: RunConfig) -> RunConfig:
-    """What identifies an experiment: all of its description but `OF_NO_EXPERIMENT`."""
+    """What identifies an experiment: its description without `OF_NO_EXPERIMENT`, and groups merely scored."""
     unchecked = replace(config.source, duplicates=Source().duplicates)
-    return replace(config, source=unchecked, machine=Machine())
+    trained = config.robustness
+    if not uses_groups(trained):
+        trained = replace(trained, groups=Robustness().groups)
+    return replace(config, source=unchecked, machine=Machine(), robustness=trained)
 
 
 def alike(one: RunConfig, other: RunConfig) -> bool:
@@ -78,25 +84,35 @@ WEIGHTS = "weights"
 """The same of the file of weights that it started from."""
 
 
-def built_from(network: Network) -> dict[str, str]:
-    """SHA-256 of the files that a network is built from besides this program, by what they are.
+HEAD = "head"
+"""The same of the checkpoint whose last layer was fitted anew."""
+
+ERRORS = "errors"
+"""The same of the checkpoint whose errors count more."""
+
+
+def built_from(config: RunConfig, seed: int) -> dict[str, str]:
+    """SHA-256 of the files that a seed's network is built from besides this program, by what they are.
 
     Raises:
         UsageError: one cannot be read.
     """
-    return {what: code_digest(file) for what, file in _files(network).items()}
+    return {what: code_digest(file) for what, file in _files(config, seed).items()}
 
 
-def _files(network: Network) -> dict[str, Path]:
-    """The files that a network is built from, by what they are."""
+def _files(config: RunConfig, seed: int) -> dict[str, Path]:
+    """The files that a seed's network is built from, by what they are."""
+    network, how = config.network, config.robustness
     found = {CODE: code_of(network.model)[0]} if is_own_code(network.model) else {}
-    return found | ({WEIGHTS: Path(network.weights)} if network.weights not in {"", IMAGENET} else {})
+    found |= {WEIGHTS: Path(network.weights)} if network.weights not in {"", IMAGENET} else {}
+    found |= {ERRORS: errors_file(how, seed)} if how.upweight_errors_of else {}
+    return found | ({HEAD: head_file(how, seed)} if how.retrain_head else {})
 
 
-def changed_files(before: Mapping[str, str], now: Mapping[str, str], network: Network) -> str:
+def changed_files(before: Mapping[str, str], now: Mapping[str, str], config: RunConfig, seed: int) -> str:
     """A clause on the first file that is no longer what a network was built from; empty if all are."""
     changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    return f"{_files(network)[changed[0]]} is no longer what it was" if changed else ""
+    return f"{_files(config, seed)[changed[0]]} is no longer what it was" if changed else ""
 
 
 def run_digest(

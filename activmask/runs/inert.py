@@ -98,6 +98,10 @@ _ACTS_WHERE: Mapping[str, tuple[Acts, Text]] = {
         lambda config: config.optimisation.optimizer == "adamw",
         "on adam, which shrinks no weights; choose optimizer adamw",
     ),
+    "upweight": (
+        lambda config: config.robustness.upweight_errors_of,
+        "unless upweight_errors_of names the run whose errors count more",
+    ),
 }
 """What each setting needs in order to act, as a test of the whole run and in words after "has no effect".
 

@@ -19,6 +19,7 @@ from activmask.objectives.chosen import Chosen, needs, shown_always, switched_on
 from activmask.runs.description import RunConfig, all_settings, changed, compose, flat, usual_width
 from activmask.runs.inert import without_effect
 from activmask.runs.optimisation import contradictions
+from activmask.runs.robustness import group_contradictions
 
 
 def make_config(**settings: Any) -> RunConfig:
@@ -108,6 +109,7 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     if config.training.lr == 0:
         yield "lr is 0: nothing would be learned; give a positive learning rate"
     yield from contradictions(config.optimisation, config.training.epochs)
+    yield from group_contradictions(config.robustness, config.optimisation.class_balance)
     for one in OBJECTIVES.values():
         yield from one.refused(one.of(config.objectives))
     yield from _surroundings(config.objectives)

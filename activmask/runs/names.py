@@ -11,6 +11,7 @@ from activmask.models.settings import Network
 from activmask.objectives.chosen import settings_of_objectives, switched_on
 from activmask.objectives.objective import Objective
 from activmask.runs.description import RunConfig, all_settings, changed, defaults_of, flat, usual_width
+from activmask.runs.robustness import Robustness
 
 
 def run_name(config: RunConfig) -> str:
@@ -24,7 +25,7 @@ def run_name(config: RunConfig) -> str:
     parts = [
         *_named(declared(Network).values(), unusual),
         *_weights(config),
-        *_named([*of_objectives, *declared(View).values(), *declared(Source).values()], unusual),
+        *_named([*of_objectives, *_of_parts(View, Source, Robustness)], unusual),
     ]
     return "-".join([config.preset, model, *parts])
 
@@ -41,6 +42,10 @@ def _named(settings: Iterable[Setting], unusual: Mapping[str, Any]) -> Iterator[
     for known in settings:
         if known.in_name and known.name in unusual and (part := known.in_name(unusual[known.name])):
             yield part
+
+
+def _of_parts(*parts: type) -> list[Setting]:
+    return [known for part in parts for known in declared(part).values()]
 
 
 def _unusual(config: RunConfig) -> dict[str, Any]:
@@ -68,8 +73,7 @@ def method_name(config: RunConfig) -> str:
     unusual = _unusual(config)
     ordered = [
         *sorted(settings_of_objectives(), key=lambda known: known.kind is bool),
-        *declared(View).values(),
-        *declared(Source).values(),
+        *_of_parts(Robustness, View, Source),
     ]
     details = [
         known.in_label(unusual[known.name]) for known in ordered if known.in_label and known.name in unusual

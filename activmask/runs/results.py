@@ -10,6 +10,7 @@ from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.places import real
 from activmask.runs.description import RunConfig
 from activmask.runs.distinctions import distinctions
+from activmask.runs.entries import GROUPS
 from activmask.runs.folder import (
     HISTORY_FILE,
     last_scores,
@@ -78,6 +79,15 @@ class Run:
     def last_values(self, split: str, measure: str) -> list[float]:
         """`auc` or `accuracy` of a split at the last epoch, of the finished seeds that have it."""
         return [float(scores[split][measure]) for scores in self.last_scores.values() if split in scores]
+
+    def worst_groups(self, split: str, epoch: str) -> list[dict[str, Any]]:
+        """What `metrics.json` tells of the groups of a split after the best or the last epoch.
+
+        Of the finished seeds that have a worst group, those whose groups are by the column of the first.
+        """
+        told = [metrics.get(GROUPS, {}).get(epoch, {}).get(split) for metrics in self.metrics.values()]
+        found = [one for one in told if one is not None and one["worst"] is not None]
+        return [one for one in found if one["by"] == found[0]["by"]]
 
     def histories(self) -> dict[int, list[dict[str, float]]]:
         """The rows of every epoch, by finished seed.

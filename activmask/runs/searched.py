@@ -12,6 +12,7 @@ from activmask.data.settings import Source
 from activmask.ground.settings import declared
 from activmask.runs.description import RunConfig, flat
 from activmask.runs.identity import OF_NO_EXPERIMENT
+from activmask.runs.making import make_config
 from activmask.runs.written_values import Check, is_count, is_positive, is_text, mapping_to, what_is_wrong
 
 SEARCHED = "searched"
@@ -84,5 +85,5 @@ def departures_from(chosen: Mapping[str, Any], config: RunConfig) -> tuple[str, 
         chosen: the settings in the winner's file.
         config: of the run.
     """
-    values = flat(config)
-    return tuple(name for name, value in chosen.items() if name not in _FREE and values[name] != value)
+    before, now = flat(make_config(**chosen)), flat(config)
+    return tuple(name for name in before if name not in _FREE and before[name] != now[name])

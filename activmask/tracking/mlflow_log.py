@@ -19,6 +19,8 @@ from activmask.training.replicas.replica import Replica
 
 _URI = "MLFLOW_TRACKING_URI"
 _EXPERIMENT = "activmask"
+_BRIEF = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+"""How often, and for how many seconds, a server is asked whether it is there."""
 _MOST_CHARACTERS = 500
 """Of a setting, which every server takes."""
 _AT_ONCE = 100
@@ -107,32 +109,40 @@ class MlflowLog:
 
 
 def check_server() -> None:
-    """Refuse a server that `MLFLOW_TRACKING_URI` names and that does not answer (raises DataError)."""
+    """Refuse a server that `MLFLOW_TRACKING_URI` names and that does not answer (raises DataError).
+
+    MLflow itself tries for minutes, which are of use in the middle of a training and not before it.
+    """
     if uri := os.environ.get(_URI):
-        with _refusals(uri):
+        brief = {name: value for name, value in _BRIEF.items() if name not in os.environ}
+        with _refusals(uri, f"check {_URI} and that the server runs"), _set(brief):
             _client(uri).search_experiments(max_results=1)
 
 
 def _client(uri: str) -> Any:
     from mlflow import MlflowClient
 
-    with _files_allowed():
+    # Recent versions take a folder on demand alone.
+    with _set({"MLFLOW_ALLOW_FILE_STORE": "true"}):
         return MlflowClient(tracking_uri=uri)
 
 
+_ADVICE = f"check {_URI} and what it names, then resume, or overwrite to begin a new run"
+
+
 @contextmanager
-def _refusals(uri: str) -> Iterator[None]:
+def _refusals(uri: str, advice: str = _ADVICE) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
         secret = uri.partition("://")[2].rpartition("@")[0]
-        said = f"MLflow at {uri} refuses ({str(error).splitlines()[0]})"
-        raise DataError(
-            said.replace(f"{secret}@", "") if secret else said,
-            advice=f"check {_URI} and what it names, then resume, or overwrite to begin a new run",
-        ) from error
+        first = str(error).splitlines()[0]
+        # Its own words for it are those of three libraries, one inside the other.
+        unanswered = "Max retries exceeded" in first
+        said = f"MLflow at {uri} {'does not answer' if unanswered else f'refuses ({first})'}"
+        raise DataError(said.replace(f"{secret}@", "") if secret else said, advice=advice) from error
 
 
 def _own_store(replica: Replica) -> str:
@@ -140,15 +150,15 @@ def _own_store(replica: Replica) -> str:
 
 
 @contextmanager
-def _files_allowed() -> Iterator[None]:
-    """Have MLflow take a folder, which recent versions do on demand alone."""
-    name = "MLFLOW_ALLOW_FILE_STORE"
-    before = os.environ.get(name)
-    os.environ[name] = "true"
+def _set(values: Mapping[str, str]) -> Iterator[None]:
+    """Have variables of the environment meanwhile, which are all that MLflow listens to."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

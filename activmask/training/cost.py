@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from activmask.data.dataset import read_dataset
+from activmask.data.dataset import Dataset, read_dataset
 from activmask.models import find_model
 from activmask.models.output import ModelOutput
 from activmask.objectives.chosen import needs
@@ -38,13 +38,18 @@ class Quick:
     """Of one seed by `PER_SECOND`, without these settings."""
 
 
-def quick_form(config: RunConfig, seed: int = 0) -> Quick:
+def quick_form(config: RunConfig, seed: int = 0, *, dataset: Dataset | None = None) -> Quick:
     """How a run on a data set on disk is tried within about two minutes on two CPU cores.
+
+    Args:
+        config: the run's description.
+        seed: of the run.
+        dataset: its data set, where the caller has read it.
 
     Raises:
         DataError: the data set is missing or broken, or cannot be split as asked.
     """
-    dataset = read_dataset(Path(config.source.data))
+    dataset = dataset or read_dataset(Path(config.source.data))
     shape = network_shape(dataset, config.view)
     images = len(split_rows(config.source, dataset, seed)["train"])
     usual = image_operations(config, **shape) * images / PER_SECOND

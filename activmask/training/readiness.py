@@ -10,26 +10,33 @@ from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import ActivmaskError, DataError
 from activmask.machine.world import ALONE
 from activmask.runs.description import RunConfig
+from activmask.training.feed.group_feed import refuse_training_groups
 from activmask.training.feed.sources import check_scale, check_split, network_shape, split_rows
 from activmask.training.replicas.batch_sizes import batch_sizes
-from activmask.training.replicas.replica import new_replica, tried_out
+from activmask.training.replicas.outline import outlined
+from activmask.training.replicas.replica import new_replica
 
 SMALL = 2000
 """Images up to which everything is tried: data sets that lack what training needs are mostly small."""
 
 
-def refusal(config: RunConfig, seed: int = 0) -> ActivmaskError | None:
+def refusal(config: RunConfig, seed: int = 0, *, dataset: Dataset | None = None) -> ActivmaskError | None:
     """Why `train` would refuse a run before its first step; None if it would not.
 
     Of more than `SMALL` images, the table, its splits and one image are looked at, and the networks tried.
+
+    Args:
+        config: the run's description.
+        seed: of the run.
+        dataset: its data set, where the caller has read it.
     """
     try:
         if config.source.data == IN_MEMORY:
-            new_replica(config, seed, Path(), torch.device("cpu"))
+            _try_all(config, seed)
             return None
-        dataset = read_dataset(Path(config.source.data))
+        dataset = dataset or read_dataset(Path(config.source.data))
         if len(dataset) <= SMALL:
-            new_replica(config, seed, Path(), torch.device("cpu"))
+            _try_all(config, seed)
             return None
         check_scale(dataset, config.view, config.objectives)
         images = _check_splits(config, dataset, seed)
@@ -62,10 +69,16 @@ def waits_for_data(config: RunConfig, error: ActivmaskError | None) -> bool:
     )
 
 
+def _try_all(config: RunConfig, seed: int) -> None:
+    """Make all that a run begins with, of its networks the outlines (raises ActivmaskError)."""
+    new_replica(config, seed, Path(), torch.device("cpu"), networks=outlined)
+
+
 def _check_splits(config: RunConfig, dataset: Dataset, seed: int) -> int:
     """Refuse splits that cannot be used; how many images training would have (raises DataError)."""
     labels, masks = torch.from_numpy(dataset.labels), torch.tensor([*map(bool, dataset.mask_file_names)])
     found = split_rows(config.source, dataset, seed)
+    refuse_training_groups(config, dataset, found["train"])
     for name, rows in found.items():
         check_split(
             name,
@@ -81,5 +94,5 @@ def _check_splits(config: RunConfig, dataset: Dataset, seed: int) -> int:
 
 def _try_networks(config: RunConfig, dataset: Dataset, seed: int, images: int) -> None:
     """Refuse networks that do not fit the images, or batches that they cannot learn from."""
-    learners, _ = tried_out(config, seed, **network_shape(dataset, config.view))
+    learners, _ = outlined(config, seed, **network_shape(dataset, config.view))
     batch_sizes(images, config.training.batch_size, learners, ALONE)

@@ -32,15 +32,16 @@ from activmask.runs.folder import (
 )
 from activmask.runs.identity import built_from, changed_files, changed_settings, changes_in_words
 from activmask.runs.manifest import read_entries
-from activmask.runs.names import run_name
 from activmask.runs.searched import Searched
 from activmask.runs.sittings import Caller
+from activmask.runs.usual_folder import usual_folder
 from activmask.training.feed.origin import absolute, origin_of_arrays
 from activmask.training.feed.sources import held_splits
 from activmask.training.feed.trained_data import of_seed, own_table
 from activmask.training.replicas.replica import Replica, new_replica
 from activmask.training.replicas.state import restore_state
 from activmask.training.replicas.watcher import Everyone, Watcher, failures_of_watchers, watchers_of
+from activmask.training.retrain import retrain_heads
 from activmask.training.seed_files import finish, notes_on_masks, open_folder
 from activmask.training.together import train_together
 
@@ -106,7 +107,7 @@ def train(
     held = None if data is None else held_images(data)
     if held is not None:
         config = _of_arrays(config, held)
-    out = Path(out) if out else Path("runs") / run_name(config)
+    out = Path(out) if out else usual_folder(config)
     world = read_world()
     claims = claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext()
     told = Everyone(watchers_of(progress))
@@ -143,6 +144,8 @@ def _train(
 ) -> list[SeedResult]:
     if config.training.sync_batchnorm and world.size == 1:
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
+    if config.robustness.retrain_head and world.size > 1:
+        raise UsageError("retrain_head fits the last layer in a single process; start it without torchrun")
     check_model(config.network)
     device = choose_device(config.machine.device)
     set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
@@ -159,7 +162,10 @@ def _train(
             _tell(replicas, told)
             for replica in replicas:
                 told.start(replica)
-        train_together(replicas, config.training.epochs, told)
+        if config.robustness.retrain_head:
+            retrain_heads(replicas, told)
+        else:
+            train_together(replicas, config.training.epochs, told)
         if not world.writes:
             return []
         results = {replica.seed: _result(replica, told) for replica in replicas} | finished
@@ -217,7 +223,7 @@ def finished_seeds(
         # Data is known by its digest, wherever it lies and however its place is spelled.
         if other := [name for name in changed_settings(written, config) if name != "data"]:
             raise _other_settings(folder, written, config, other)
-        if files := changed_files(begun.built_from, built_from(config.network), config.network):
+        if files := changed_files(begun.built_from, built_from(config, seed), config, seed):
             raise UsageError(
                 f"{PATH} holds a finished run of another network ({files})",
                 path=folder,

@@ -1,6 +1,7 @@
 """The files of a seed's folder before its first epoch and after its last, in the order of `folder.FILES`."""
 
 import platform
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import torch
 import torchvision
+from torch import Tensor
 
+from activmask.data.groups import grouped
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import CheckpointError
 from activmask.ground.files import write_json, write_whole
@@ -17,6 +20,7 @@ from activmask.models.build import load_plain_weights
 from activmask.models.library_names import library_of
 from activmask.runs.checkpoint import save_checkpoint, snapshot
 from activmask.runs.clearing import clear
+from activmask.runs.entries import GROUPS
 from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE, read_written
 from activmask.runs.manifest import format_entries
 from activmask.runs.searched import Searched, searched_to_json
@@ -24,8 +28,10 @@ from activmask.runs.selection import RULE
 from activmask.runs.sittings import Caller, Sitting, read_sittings, sitting, sittings_to_json
 from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.replicas.advance import write_what_follows
-from activmask.training.replicas.epoch import split_scores
+from activmask.training.replicas.epoch import split_logits
+from activmask.training.replicas.group_accuracy import ByGroup, by_group
 from activmask.training.replicas.patience import why_ended
+from activmask.training.replicas.predictions import score
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.watcher import Callback
 
@@ -111,8 +117,9 @@ def finish(replica: Replica, told: Callback) -> dict[str, Any]:
         "best_epoch": replica.best_epoch,
         "epochs": last + 1,
         **_ending(replica),
-        **of_best,
-        "last": of_last,
+        **of_best.scores,
+        "last": of_last.scores,
+        **_groups_to_json(replica, of_best, of_last),
     }
     told.end(replica, metrics)
     write_json(replica.folder / METRICS_FILE, metrics)
@@ -126,9 +133,44 @@ def _ending(replica: Replica) -> dict[str, str]:
     return {"ended": why_ended(replica) or "after all epochs"}
 
 
-def _all_scores(replica: Replica, epoch: int) -> dict[str, dict[str, float]]:
+@dataclass(frozen=True, kw_only=True)
+class _OfSplits:
+    """What a network scores, by split."""
+
+    scores: dict[str, dict[str, float]]
+    groups: dict[str, ByGroup]
+    """Empty where images are in no groups."""
+
+
+def _all_scores(replica: Replica, epoch: int) -> _OfSplits:
     """What the network as it is, after `epoch`, scores on every split."""
-    return {name: split_scores(replica, name, epoch).to_json() for name in replica.splits}
+    logits = {name: split_logits(replica, name, epoch) for name in replica.splits}
+    return _OfSplits(
+        scores={name: score(found, replica.splits[name].labels).to_json() for name, found in logits.items()},
+        groups={name: found for name in logits if (found := _by_group(replica, name, logits[name]))},
+    )
+
+
+def _by_group(replica: Replica, split: str, logits: Tensor) -> ByGroup | None:
+    column, labels = replica.origin.column, replica.splits[split].labels.numpy()
+    if column is None:
+        return None
+    subjects = [entry.subject for entry in replica.origin.entries if entry.split == split]
+    correct = logits.argmax(dim=1).numpy() == labels
+    groups = grouped(column.by, labels, column.values[split])
+    return by_group(correct, labels, groups, subjects, seed=replica.seed)
+
+
+def _groups_to_json(replica: Replica, best: _OfSplits, last: _OfSplits) -> dict[str, Any]:
+    """The scores of each group of each split; nothing where images are in no groups."""
+    if replica.origin.column is None:
+        return {}
+    return {
+        GROUPS: {
+            epoch: {split: found.to_json() for split, found in of_epoch.groups.items()}
+            for epoch, of_epoch in (("best", best), ("last", last))
+        }
+    }
 
 
 def notes_on_masks(replica: Replica) -> list[str]:

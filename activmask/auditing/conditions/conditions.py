@@ -17,7 +17,15 @@ from activmask.auditing.conditions.answers import Answers, of_logits
 from activmask.auditing.conditions.mask_baseline import MaskBaseline, mask_baseline
 from activmask.auditing.conditions.rows import ConditionRow, Estimate
 from activmask.auditing.conditions.verdict import verdict
-from activmask.auditing.conditions.versions import CONDITIONS, FULL, batches, blank_outside, blur_px, versions
+from activmask.auditing.conditions.versions import (
+    CONDITIONS,
+    FULL,
+    OUTLINE,
+    batches,
+    blank_outside,
+    blur_px,
+    versions,
+)
 from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import subject_resamples
 from activmask.evaluation.participants import MaskCount, Participants, participants, why_no_audit
@@ -56,6 +64,9 @@ class Conditions:
     """One per condition, as `CONDITIONS` lists them; empty when not available."""
     baseline: MaskBaseline | None = None
     """What the masks' areas and places tell by themselves."""
+    beyond_outline: Estimate | None = None
+    """The AUC of `outside only` minus that of `outline only`: what the outside tells beside the outline of
+    what is blank in it, of the same draws of subjects."""
     chance_distance: float | None = None
     """An AUC no further than this from 0.5 counts as chance (95 %)."""
     verdict: Verdict | None = None
@@ -213,16 +224,19 @@ def judged(answers: Mapping[str, Sequence[Answers]], those: Judged, *, classes: 
     counts = None if resamples is None else counted(resamples, len(truth))
     scores = {name: _scored(answers[name], truth, counts) for name in (one.name for one in CONDITIONS)}
     rows = tuple(_row(name, scores[name], scores[FULL]) for name in scores)
+    beyond_outline = scores["outside only"].auc.change(scores[OUTLINE].auc)
     baseline = mask_baseline(those.masks, truth, those.subjects, counts, classes=classes, seed=those.seed)
     chance, subjects = chance_over_subjects(truth, those.subjects, classes), len(set(those.subjects))
     return dataclasses.replace(
         _unscored(those, classes, None),
         rows=rows,
         baseline=baseline,
+        beyond_outline=beyond_outline,
         chance_distance=chance,
         verdict=verdict(
             rows,
             baseline,
+            beyond_outline,
             subjects=subjects,
             chance_distance=chance,
             blank_background=those.blank_background,

@@ -5,7 +5,7 @@ from pathlib import Path
 from activmask.auditing.conditions.versions import CONDITIONS, Condition
 from activmask.ground.errors import PATH, DataError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the folder."""
 
 MANIFEST = "manifest.csv"

@@ -1,7 +1,8 @@
 """The conditions in words, which never say more than the intervals carry.
 
 Where the information comes from is judged by the two conditions that show nothing at all of one side:
-`inside only` and `outside only`. Shuffled pixels keep their intensities, means keep brightness and blurs
+`inside only` and `outside only`, the latter less what the outline of the blank region tells by itself
+(`outline only`). Shuffled pixels keep their intensities, means keep brightness and blurs
 keep large forms, so a score that survives them may still be of the side that they destroyed.
 """
 
@@ -10,6 +11,7 @@ from typing import Literal
 
 from activmask.auditing.conditions.mask_baseline import MaskBaseline
 from activmask.auditing.conditions.rows import ConditionRow, Estimate
+from activmask.auditing.conditions.versions import OUTLINE
 from activmask.evaluation.map_results import FEW
 from activmask.evaluation.sides import (
     Area,
@@ -27,8 +29,12 @@ perfectly wrong, in 1 case of 35, but three and three in 1 of 10."""
 FEWEST_JUDGED = 10
 """Subjects below which there is no finding, which is had of three scores: five and five in 1 of 126."""
 
-Left = Literal["beyond the masks", "as the masks", "chance"]
-"""What one side alone tells: more than its masks do, no more than they, or nothing."""
+Left = Literal["beyond the masks", "as the masks", "as the outline", "chance"]
+"""What one side alone tells: more than its masks do, no more than they, no more than the model tells by the
+outline of what is blank, or nothing."""
+
+_ROUNDING = 1e-9
+"""A difference of two AUCs below this is of the order of adding up."""
 
 _LEAD: dict[Finding, str] = {
     "reads the region of interest": "The model reads the region of interest",
@@ -51,6 +57,7 @@ _SIDES = (("background", "inside only", "outside"), ("region of interest", "outs
 def verdict(
     rows: Sequence[ConditionRow],
     baseline: MaskBaseline,
+    beyond_outline: Estimate,
     *,
     subjects: int,
     chance_distance: float,
@@ -59,13 +66,16 @@ def verdict(
     """Judge from which side of the masks the information comes.
 
     A side is read where the images that show it alone tell the classes from chance, and better than the
-    masks do by themselves; both intervals must carry it. What the two sides and the full images tell is
+    masks do by themselves; both intervals must carry it. The background also has to tell more than the model
+    makes of the blank region's outline on the background of another image; the interval of the difference
+    must carry that. What the two sides and the full images tell is
     tested together (`told_from_chance`), so that of a model that reads nothing something is found in at
     most 5 % of cases.
 
     Args:
         rows: of all conditions.
         baseline: what the masks tell by themselves.
+        beyond_outline: the AUC of `outside only` minus that of `outline only`.
         subjects: how many the intervals are of.
         chance_distance: an AUC no further than this from 0.5 counts as chance, of one by itself.
         blank_background: whether all pixels outside the masks have one value, as where images are masked,
@@ -97,13 +107,15 @@ def verdict(
             told=told.without_roi,
         ),
     ]
+    if lefts[1] == "beyond the masks" and not _is_beyond(background, beyond_outline):
+        lefts[1] = "as the outline"
     finding = _finding(told, roi, background, lefts)
     sentences = [
         _finding_sentence(finding, aucs, lefts, (masks, shape), chance_distance, blank=blank_background)
     ]
     sentences += _rankings(finding, aucs, lefts, told, blank_background=blank_background)
     sentences += [] if blank_background else _survivals(aucs, masks, chance_distance)
-    sentences += _of_outline(baseline.outline, lefts)
+    sentences += _of_outline(aucs[OUTLINE], beyond_outline, lefts)
     sentences += _changes(rows, blank_background=blank_background)
     sentences += _cautions(baseline, masks, subjects, chance_distance)
     return Verdict(finding, tuple(sentences))
@@ -125,6 +137,13 @@ def _left(side: Area, most: float, *, told: bool) -> Left:
     return "as the masks" if side.least <= most else "beyond the masks"
 
 
+def _is_beyond(background: Area, beyond_outline: Estimate) -> bool:
+    """Whether the background is further than the outline alone from chance, to the side that it is on."""
+    if abs(beyond_outline.value) < _ROUNDING:
+        return False
+    return beyond_outline.told and (beyond_outline.value > 0) == (background.auc > 0.5)
+
+
 def _finding(told: ToldSides, roi: Area, background: Area, lefts: Sequence[Left]) -> Finding:
     match lefts[0], lefts[1]:
         case "beyond the masks", "beyond the masks":
@@ -135,7 +154,7 @@ def _finding(told: ToldSides, roi: Area, background: Area, lefts: Sequence[Left]
             return "reads the background"
         case "as the masks", _:
             return "reads the region of interest or its size"
-        case _, "as the masks":
+        case _, "as the masks" | "as the outline":
             return "cannot be told"
     return "needs both together" if told.full else "cannot be told"
 
@@ -150,7 +169,8 @@ def _finding_sentence(
     blank: bool,
 ) -> str:
     roi, background = (
-        f"{_told(aucs[name])}{_weighed(left, own, what, alone=aucs[name].informs(chance_distance))}"
+        f"{_told(aucs[name])}"
+        + _weighed(left, own, what, aucs[OUTLINE], alone=aucs[name].informs(chance_distance))
         for name, left, own, what in zip(
             ("inside only", "outside only"),
             lefts,
@@ -174,9 +194,11 @@ def _finding_sentence(
     )
 
 
-def _weighed(left: Left, masks: Area, what: str, *, alone: bool) -> str:
+def _weighed(left: Left, masks: Area, what: str, outline: Area, *, alone: bool) -> str:
     return {
         "beyond the masks": "",
+        "as the outline": ", where no more is sure than the model tells by the outline of what is blank, on "
+        f"the background of other images, {_told(outline)}",
         "as the masks": f", where no more is sure than the masks' {what} tell, {_told(masks)}",
         "chance": ", not told from chance" + ", as several are tested together" * alone,
     }[left]
@@ -231,13 +253,13 @@ def _survivals(aucs: dict[str, Area], masks: Area, chance_distance: float) -> li
     return found
 
 
-def _of_outline(outline: Estimate | None, lefts: Sequence[Left]) -> list[str]:
+def _of_outline(outline: Area, beyond: Estimate, lefts: Sequence[Left]) -> list[str]:
     """What a blank region still shows, beside a background that is said to be read."""
-    if outline is None or lefts[1] != "beyond the masks":
+    if lefts[1] != "beyond the masks":
         return []
     return [
-        "A blank region still shows its outline, by which a linear probe of the masks tells the class with "
-        f"an AUC of {_told(outline.area())}; detail finer than 16 by 16 cells of it is not accounted for."
+        "A blank region still shows its outline: by that alone, on the background of other images, the AUC "
+        f"is {_told(outline)}, and on the image's own background it is another by {_change(beyond)}."
     ]
 
 
@@ -247,6 +269,7 @@ def _changes(rows: Sequence[ConditionRow], *, blank_background: bool) -> list[st
         (row.condition, row.auc_change)
         for row in rows
         if row.auc_change is not None
+        and row.condition != OUTLINE
         and not (blank_background and row.condition.startswith(("outside", "inside only")))
     ]
     told = [f"{name} ({_change(change)})" for name, change in asked if change.told]

@@ -1,6 +1,6 @@
 """The conditions of an audit: images as they are, and with one side of their mask destroyed.
 
-Each destroyed side is made of its own pixels alone, but for the two that show nothing of it. Nothing
+Each destroyed side is made of its own pixels alone, but for those that show nothing of it. Nothing
 depends on how the images are batched.
 
 Shapes: N images, n of which take part, b of them at once; C channels, H x W pixels.
@@ -13,17 +13,19 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from activmask.auditing.conditions.lent_outside import filled, lenders
+from activmask.data.gaussian_blur import gaussian_blur
 from activmask.data.samples import Samples
 from activmask.evaluation.participants import Participants
 from activmask.kernels.masked_shuffle import masked_shuffle
 
-Side = Literal["outside", "inside"]
-Way = Literal["shuffled", "mean", "blurred", "blank"]
+Side = Literal["outside", "inside", "both"]
+Way = Literal["shuffled", "mean", "blurred", "blank", "lent"]
 
 FULL = "full"
+OUTLINE = "outline only"
 
 BLUR_SHARE = 0.05
 """Sigma of the blur as a share of the shorter side."""
@@ -43,12 +45,13 @@ class Condition:
     """Which side of the mask; None of the images as they are."""
     way: Way | None = None
     """`shuffled`: its pixels change places. `mean`: each is the mean of them. `blurred`: by a Gaussian of
-    them. `blank`: each is the mean pixel of all images that take part."""
+    them. `blank`: each is the mean pixel of all images that take part. `lent`: the inside is blank and the
+    outside another image's, so that nothing of this one is shown but the outline of its mask."""
 
     @property
     def random(self) -> bool:
         """Whether each draw of it differs."""
-        return self.way == "shuffled"
+        return self.way in {"shuffled", "lent"}
 
 
 CONDITIONS = (
@@ -61,8 +64,10 @@ CONDITIONS = (
     Condition("inside mean", "inside", "mean"),
     Condition("inside blurred", "inside", "blurred"),
     Condition("outside only", "inside", "blank"),
+    Condition(OUTLINE, "both", "lent"),
 )
-"""All of them, as tables show them: what the inside tells, then what the outside tells."""
+"""All of them, as tables show them: what the inside tells, what the outside tells, and what of that is the
+outline of what is blank in it."""
 
 
 class Maker(Protocol):
@@ -116,7 +121,11 @@ def versions(samples: Samples, part: Participants, *, draws: int, seed: int) -> 
     )
     for condition in CONDITIONS:
         for draw in range(draws if condition.random else 1):
-            yield Version(condition=condition, draw=draw, images=partial(_images, shown, condition, draw))
+            if condition.way == "lent":
+                images: Maker = partial(_outlines, shown, _lenders(shown, draw))
+            else:
+                images = partial(_images, shown, condition, draw)
+            yield Version(condition=condition, draw=draw, images=images)
 
 
 def batches(part: Participants, samples: Samples) -> tuple[Tensor, ...]:
@@ -189,6 +198,21 @@ def _images(shown: _Shown, condition: Condition, draw: int, places: Tensor) -> T
     return torch.where(doomed, _rounded(made, shown.grid), images)
 
 
+def _lenders(shown: _Shown, draw: int) -> Tensor:
+    subjects = np.asarray(shown.samples.subjects, dtype=object)[shown.part.rows.numpy()]
+    return lenders(subjects, np.random.default_rng([shown.seed, 2, draw]))
+
+
+def _outlines(shown: _Shown, lent_by: Tensor, places: Tensor) -> Tensor:
+    """The hole of each mask in the outside of another image, which is filled where its own region was."""
+    samples, part = shown.samples, shown.part
+    rows, regions = part.rows[lent_by[places]], part.masks[lent_by[places]]
+    # What borrowed a mask has no region of its own.
+    own = samples.masks[regions] & (rows == regions)[:, None, None, None]
+    whole = _rounded(filled(samples.images[rows], own, blur_px(samples)), shown.grid)
+    return torch.where(samples.masks[part.masks[places]], shown.blank, whole)
+
+
 def _seed(seed: int, side: Side, draw: int, row: int) -> int:
     entropy = np.random.SeedSequence([seed, int(side == "inside"), draw, row])
     return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -216,9 +240,7 @@ def blurred(images: Tensor, doomed: Tensor, sigma: float) -> Tensor:
     The weights of those pixels are made to add up to 1 (normalised convolution, Knutsson & Westin 1993,
     doi 10.1109/CVPR.1993.341081), so nothing of the other side flows in. Meaningless on that other side.
     """
-    weights = _gaussian(doomed.float(), sigma)
-    return torch.where(doomed, _gaussian(images * doomed, sigma) / weights, images).clamp(0, 1)
-
-
-def _gaussian(values: Tensor, sigma: float) -> Tensor:
-    return torch.from_numpy(gaussian_filter(values.numpy(), (0, 0, sigma, sigma), mode="constant"))
+    weights = gaussian_blur(doomed.float(), sigma, "constant")
+    return torch.where(doomed, gaussian_blur(images * doomed, sigma, "constant") / weights, images).clamp(
+        0, 1
+    )

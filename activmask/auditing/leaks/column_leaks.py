@@ -73,6 +73,7 @@ def leaks_of_column(
     by_class: Sequence[str],
     seen: Samples,
     sources: Mapping[str, Features | str],
+    encoded: tuple[Told, ...],
     *,
     seed: int,
 ) -> ColumnLeaks:
@@ -84,10 +85,10 @@ def leaks_of_column(
         by_class: (n,) the name of each image's class.
         seen: the n images.
         sources: features (n, D) that may tell the column, or why there are none, by name.
+        encoded: how well each of them tells it over all classes.
         seed: of folds and resamples.
     """
     classes = np.asarray(by_class, dtype=object)
-    overall = question(column.values, seen.subjects, np.arange(len(classes)), seed=seed)
     inside = {
         name: question(column.values, seen.subjects, np.flatnonzero(classes == name), seed=seed)
         for name in dict.fromkeys(classes[np.argsort(seen.labels.numpy(), kind="stable")])
@@ -96,10 +97,7 @@ def leaks_of_column(
         name=column.name,
         terciles=column.terciles,
         label=answered(on_label, one_hot(column.values), what=LABEL, source=column.name, seed=seed),
-        encoded=tuple(
-            answered(overall, found, what=column.name, source=source, seed=seed)
-            for source, found in sources.items()
-        ),
+        encoded=encoded,
         within=tuple(
             answered(asked, found, what=column.name, source=source, within=name, seed=seed)
             for name, asked in inside.items()

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from activmask.auditing.leaks.column_leaks import LABEL, ColumnLeaks, leaks_of_column
 from activmask.auditing.leaks.columns import Kinds, LeftOut, kinds
-from activmask.auditing.leaks.crossing import Crossing, crossing
-from activmask.auditing.leaks.last_features import last_features
-from activmask.auditing.leaks.pictures import border, border_px, thumbnail, thumbnail_px
-from activmask.auditing.leaks.probe import Features, Question, answered, question
+from activmask.auditing.leaks.crossing import Crossing
+from activmask.auditing.leaks.of_pictures import OfPictures, of_pictures
+from activmask.auditing.leaks.pictures import border_px
+from activmask.auditing.leaks.probe import Question, answered, question
 from activmask.auditing.leaks.told import CHANCE, Told, judged_together
 from activmask.data.balanced_draw import balanced_draw
 from activmask.data.masks import presence
@@ -32,7 +32,6 @@ MOST_PROBED = 2000
 """Images that probes see; an AUC of as many has an interval of about 0.05."""
 
 PRESENCE = "presence of a mask"
-FEATURES = "network's last features"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +91,7 @@ def find_leaks(
     class_names: Sequence[str] = (),
     seed: int = 0,
     most: int = MOST_PROBED,
+    before: list[OfPictures] | None = None,
 ) -> Leaks:
     """Ask by logistic probes, tested on subjects they did not learn from, what gives what away.
 
@@ -103,34 +103,39 @@ def find_leaks(
         class_names: of the labels 0, 1, ...; numbers without.
         seed: of the draw of images, of folds, resamples and projections.
         most: images that probes see.
+        before: what was asked of pictures for other labels of theirs, by the same columns, splits, predictor
+            and seed: it is not asked of the same ones again, and what is asked now is added.
     """
     rows = balanced_draw(samples.labels.numpy(), most, seed=seed)
     seen = samples.subset(rows.tolist())
     everything, left_out = kinds(columns)
     by_class = [str(class_names[k]) if class_names else str(k) for k in seen.labels.tolist()]
     on_label = question(by_class, seen.subjects, np.arange(len(rows)), seed=seed)
-    small, wide = thumbnail(seen.images), border_px(*seen.images.shape[-2:])
-    as_thumbnail = f"thumbnail of {thumbnail_px(*seen.images.shape[-2:])} px"
-    sources: dict[str, Features | str] = {as_thumbnail: small}
-    if predictor is not None:
-        sources[FEATURES] = last_features(predictor.module, seen.images, seed=seed)
+    columns_seen = [_of_rows(one, rows) for one in everything]
+    known = [] if before is None else before
+    pictures = next((one for one in known if one.is_of(samples, rows)), None)
+    if pictures is None:
+        pictures = of_pictures(samples, columns_seen, rows, splits=splits, predictor=predictor, seed=seed)
+        known.append(pictures)
+    wide = border_px(*seen.images.shape[-2:])
+    as_thumbnail, *_ = pictures.sources
     found = Leaks(
         images=len(samples),
         probed=len(rows),
         border_px=wide,
         label=(
             _of_presence(on_label, seen),
-            answered(
-                on_label, border(seen.images), what=LABEL, source=f"border of {max(wide)} px", seed=seed
-            ),
-            answered(on_label, small, what=LABEL, source=as_thumbnail, seed=seed),
+            answered(on_label, pictures.border, what=LABEL, source=f"border of {max(wide)} px", seed=seed),
+            answered(on_label, pictures.sources[as_thumbnail], what=LABEL, source=as_thumbnail, seed=seed),
         ),
         columns=tuple(
-            leaks_of_column(_of_rows(one, rows), on_label, by_class, seen, sources, seed=seed)
-            for one in everything
+            leaks_of_column(
+                one, on_label, by_class, seen, pictures.sources, pictures.encoded[one.name], seed=seed
+            )
+            for one in columns_seen
         ),
         left_out=left_out,
-        crossing=crossing(samples, splits),
+        crossing=pictures.crossing,
     )
     return _together(found)
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from activmask.auditing.looks.moved_maps import moved
+from activmask.data.gaussian_blur import gaussian_blur
 from activmask.evaluation.localisation import PerImage
 from activmask.evaluation.map_scores import summarised
 
@@ -127,8 +127,7 @@ def greyed(images: Tensor) -> Tensor:
 
 def blurred(images: Tensor) -> Tensor:
     """Images (N, C, H, W) blurred by a Gaussian, of a sigma of `BLUR` times the shorter side."""
-    sigma = BLUR * min(images.shape[2:])
-    return torch.from_numpy(gaussian_filter(images.numpy(), (0, 0, sigma, sigma), mode="nearest"))
+    return gaussian_blur(images, BLUR * min(images.shape[2:]), "nearest")
 
 
 def both_curves(

@@ -19,14 +19,16 @@ from activmask.report.charts.chart import (
 )
 from activmask.report.charts.hover import says
 
+_MASKS = Style(GREEN, "D", "-")
+
 _SIDES = {
     None: Style(GREY, "o", "-"),
     "outside": Style(BLUE, "s", "-"),
     "inside": Style(VERMILLION, "^", "-"),
+    "both": _MASKS,
 }
 """How conditions look, by the side that they destroy."""
 
-_MASKS = Style(GREEN, "D", "-")
 _ROW, _AROUND = 0.34, 1.0
 """Inches of a row, and of what lies above and below all rows."""
 
@@ -59,8 +61,8 @@ def conditions_chart(found: Conditions) -> Chart | None:
             f"{found.auc_kind} of {found.n} images of {found.subjects} subjects with one side of their "
             "masks destroyed; the bars are 95 % intervals over subjects, the dotted line is chance. Grey: "
             "images as they are. Blue squares: the outside is destroyed, so what is left comes from inside "
-            "the masks. Red triangles: the inside is destroyed. Green diamonds: the masks' area, area and "
-            "place, or outlines, without any image."
+            "the masks. Red triangles: the inside is destroyed. Green diamonds: the outline in another "
+            "image, and the masks' area, area and place, or outlines, without any image."
         ),
         alt="; ".join(f"{name}: {_in_words(estimate)}" for name, estimate, _ in rows) + ".",
         figure=figure,

@@ -157,6 +157,12 @@ def orientation(image: Image.Image) -> int:
     return found
 
 
+def is_turned(path: Path, formats: tuple[str, ...]) -> bool:
+    """Whether a file says that its pixels are to be turned or mirrored to be upright (raises DataError)."""
+    with failures_named(path, formats), opened(path, formats) as image:
+        return orientation(image) != 1
+
+
 def _upright(image: Image.Image) -> Image.Image:
     # Masks are drawn on what viewers show. Where Pillow has turned pixels itself, it has removed the tag.
     if image.format == "PNG" and _TELLING.isdisjoint(image.info):

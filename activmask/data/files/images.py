@@ -17,6 +17,7 @@ from activmask.data.files.decoding import (
     check_pixels,
     decoded,
     failures_named,
+    is_turned,
     opened,
     orientation,
     stored_size,
@@ -280,6 +281,11 @@ def image_size(path: Path) -> tuple[int, int]:
         with opened(path, _FORMATS) as image:
             height, width = stored_size(image)
             return (width, height) if orientation(image) in SIDEWAYS else (height, width)
+
+
+def is_turned_picture(path: Path) -> bool:
+    """Whether a picture's file says that it is to be turned or mirrored (raises DataError)."""
+    return is_turned(path, _FORMATS)
 
 
 def bit_depth(path: Path) -> Literal[8, 16]:

@@ -1,5 +1,6 @@
 """How large pictures may be, known before what reads them is loaded."""
 
+from activmask.ground.errors import DataError
 from activmask.ground.settings import Range
 
 MAX_PIXELS = 2**26
@@ -16,3 +17,7 @@ SIDES = Range(least=1, most=2**13)
 
 LARGEST = 1e150
 """Of the values of heat maps by their size: sums of them are finite."""
+
+
+class SizeNeeded(DataError):
+    """Images that nothing can be done with before they are resized to one square size."""

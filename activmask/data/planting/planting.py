@@ -30,6 +30,8 @@ class ToldDose:
     """Of those of each other class."""
     family: str
     """The same of data sets that are one set planted with one shortcut and the same test images."""
+    valid_share: float | None = None
+    """Of the validation images of its class; None where that is not told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,4 +130,5 @@ def told_dose(card: Mapping[str, Any]) -> ToldDose | None:
         share=float(share),
         other_share=float(other),
         family=hashlib.sha256(identity.encode()).hexdigest(),
+        valid_share=float(shares[1]) if isinstance(shares[1], int | float) else None,
     )

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread, spread
@@ -39,6 +40,20 @@ class Beside:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorstGroups:
+    """The worst group of each seed."""
+
+    by: str
+    """The column that makes groups of the images of a class; foreign text."""
+    accuracy: Spread
+    """Of each seed's worst group, which need not be the same."""
+    chance: float
+    """The mean of what it would be if the column's values told nothing."""
+    groups: tuple[dict[str, Any], ...]
+    """Each seed's worst group, as `metrics.json` tells of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One experiment: its scores over seeds and what they stand beside."""
 
@@ -68,6 +83,8 @@ class Experiment:
     """How actdiff and gradmask are computed, see `forms.form_of`; empty without them."""
     seeds_at: dict[Epoch, dict[str, Outcomes]] = field(default_factory=dict)
     """Where the seeds ended, by epoch and split; empty for other data than the synthetic benchmark."""
+    worst_groups: dict[Epoch, WorstGroups] = field(default_factory=dict)
+    """The worst group's accuracy on the test images, by epoch; empty where they are in no groups."""
     papers_seeds_at: dict[str, Outcomes] = field(default_factory=dict)
     """The same of the printed values, by measure, where they can be taken apart."""
 
@@ -131,6 +148,7 @@ def experiment_of(run: Run, distinction: str, comparison: Comparison | None) -> 
         comparison=comparison,
         form=form_of(run.config),
         seeds_at=_seeds_at(run) if crosses else {},
+        worst_groups=_worst_groups(run),
         papers_seeds_at=_decoded(printed, cell.seeds) if crosses and cell else {},
     )
 
@@ -141,6 +159,18 @@ def _seeds_at(run: Run) -> dict[Epoch, dict[str, Outcomes]]:
         epoch: {split: outcomes(found) for split in SPLITS if (found := values[epoch](split, "accuracy"))}
         for epoch in EPOCHS
     }
+
+
+def _worst_groups(run: Run) -> dict[Epoch, WorstGroups]:
+    told = {epoch: run.worst_groups("test", epoch) for epoch in EPOCHS}
+    found = {}
+    for epoch, seeds in told.items():
+        accuracy = spread([one["worst"]["accuracy"] for one in seeds])
+        chance = spread([one["chance"] for one in seeds])
+        if accuracy is not None and chance is not None:
+            worst = tuple(one["worst"] for one in seeds)
+            found[epoch] = WorstGroups(by=seeds[0]["by"], accuracy=accuracy, chance=chance.mean, groups=worst)
+    return found
 
 
 def _decoded(printed: Mapping[str, Printed], seeds: int) -> dict[str, Outcomes]:

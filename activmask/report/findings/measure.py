@@ -17,6 +17,7 @@ from activmask.ground.progress import ItemsDone
 from activmask.runs.folder import BEST_FILE, seed_folder
 from activmask.runs.results import Run
 from activmask.runs.seed_folders import Unreadable
+from activmask.training.replicas.group_accuracy import ByGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class Measured:
     """By seed, what each network answered, in short."""
     removals: Mapping[int, Removal] = field(default_factory=dict)
     """By seed, what a planted shortcut adds to its scores; of data that carry one."""
+    groups: Mapping[int, ByGroup] = field(default_factory=dict)
+    """By seed, its accuracy group by group; of data whose images are in groups."""
     problems: tuple[str, ...] = ()
     """Why seeds are missing in `evaluations`, or what of their data is not verified, a sentence each."""
     unreadable: tuple[Unreadable, ...] = ()
@@ -44,6 +47,7 @@ def measure(run: Run, *, device: torch.device | str = "cpu") -> Measured:
 def measure_all(
     runs: Sequence[Run],
     *,
+    groups: str = "",
     device: torch.device | str = "cpu",
     code: Sequence[Path] = (),
     progress: ItemsDone | None = None,
@@ -54,12 +58,13 @@ def measure_all(
 
     Args:
         runs: in any order; the evaluations are made in that of their images.
+        groups: by which column images are grouped, as in `evaluate_checkpoints`.
         device: where to compute.
         code: Python files that may run, as in `load_checkpoint`.
         progress: is told how many networks have been measured, and of how many.
     """
     paths = [_best(run, seed) for run in runs for seed in run.seeds]
-    found = evaluate_checkpoints(paths, device=device, code=code, progress=progress)
+    found = evaluate_checkpoints(paths, groups=groups, device=device, code=code, progress=progress)
     return [_measured(run, found) for run in runs]
 
 
@@ -71,6 +76,7 @@ def _measured(run: Run, found: Mapping[Path, Outcome]) -> Measured:
     evaluations: dict[int, Evaluation] = {}
     answers: dict[int, Answers] = {}
     removals: dict[int, Removal] = {}
+    groups: dict[int, ByGroup] = {}
     problems: list[str] = []
     unreadable: list[Unreadable] = []
     for seed in run.seeds:
@@ -82,6 +88,8 @@ def _measured(run: Run, found: Mapping[Path, Outcome]) -> Measured:
                 answers[seed] = one.answers
             if one.removal is not None:
                 removals[seed] = one.removal
+            if one.groups is not None:
+                groups[seed] = one.groups
             problems += one.notes
             continue
         problems.append(str(one))
@@ -92,6 +100,7 @@ def _measured(run: Run, found: Mapping[Path, Outcome]) -> Measured:
         evaluations=evaluations,
         answers=answers,
         removals=removals,
+        groups=groups,
         problems=tuple(dict.fromkeys(problems)),
         unreadable=tuple(unreadable),
     )

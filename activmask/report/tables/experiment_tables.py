@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from activmask.data.groups import FEWEST
 from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread
 from activmask.experiments.printed import Printed
@@ -28,6 +29,11 @@ _BRIEF: dict[Epoch, set[tuple[str, str]]] = {
 
 _DISTANCES = "With a number stands its distance to the printed one of the same epoch."
 _SEEDS = "Counts such as 9/0/1 are of seeds: counted the crosses, sat at chance, took the box."
+
+_WORST = (
+    "The worst group is that of the least accuracy among groups (class and column) of at least "
+    f"{FEWEST} test images; the least of several is low by chance too, which stands with it."
+)
 
 Field = tuple[Column, Callable[[Experiment], Cell]]
 """A column and how an experiment's cell in it is made."""
@@ -115,7 +121,9 @@ def _beside(data: str, experiments: Sequence[Experiment], epoch: Epoch) -> str:
 def _small_print(experiments: Sequence[Experiment], epoch: Epoch) -> tuple[str, ...]:
     distances = any(beside.epoch == epoch for one in experiments for beside in one.beside)
     seeds = any(one.seeds_at.get(epoch) for one in experiments)
-    return (*((_DISTANCES,) if distances else ()), *((_SEEDS,) if seeds else ()))
+    grouped = any(one.worst_groups.get(epoch) for one in experiments)
+    asked = {_DISTANCES: distances, _SEEDS: seeds, _WORST: grouped}
+    return tuple(note for note, on in asked.items() if on)
 
 
 def _score_fields(experiments: Sequence[Experiment], epoch: Epoch) -> Iterator[Field]:
@@ -126,6 +134,9 @@ def _score_fields(experiments: Sequence[Experiment], epoch: Epoch) -> Iterator[F
             brief = printed or (split, score) in _BRIEF[epoch]
             column = Column(title=_TITLES[score], group=group, brief=brief)
             yield column, partial(score_cell, split=split, epoch=epoch, score=score)
+        if split == "test" and any(one.worst_groups.get(epoch) for one in experiments):
+            column = Column(title="worst group's accuracy", group=group)
+            yield column, partial(worst_group_cell, epoch=epoch)
         if printed:
             yield _paper_field(split, epoch, group)
 
@@ -164,6 +175,14 @@ def score_cell(one: Experiment, *, split: str, epoch: Epoch, score: str) -> Cell
     seeds = () if ended is None else (str(ended),)
     details = (*seeds, *_distances(one, split, epoch, score))
     return spread_cell(scores[split][score], details=details)
+
+
+def worst_group_cell(one: Experiment, *, epoch: Epoch) -> Cell:
+    """The worst group's accuracy, by which column, and what it would be by chance."""
+    found = one.worst_groups.get(epoch)
+    if found is None:
+        return Cell()
+    return spread_cell(found.accuracy, details=(f"by {found.by}, {found.chance:.2f} by chance",))
 
 
 def paper_cell(one: Experiment, *, measure: str, epoch: Epoch) -> Cell:

@@ -58,6 +58,7 @@ def _flat(row: Experiment) -> dict[str, object]:
         "unfinished": len(row.run.unfinished),
         "unreadable": len(row.run.unreadable),
         **dict(_columns(spreads)),
+        **dict(_worst_columns(row)),
         **dict(_seed_columns(row)),
         **{f"{name}_minus_paper": _number(gaps[name].difference) if name in gaps else "" for name in _GAPS},
         **{f"{name}_paper_sds": _number(gaps[name].sds) if name in gaps else "" for name in _GAPS},
@@ -117,6 +118,15 @@ def _columns(spreads: dict[str, Spread | Printed | None]) -> Iterable[tuple[str,
         yield f"{name}_sd", _number(value.sd if value else None)
 
 
+def _worst_columns(row: Experiment) -> Iterable[tuple[str, object]]:
+    """Of the worst group, in tables of runs whose images are in groups alone."""
+    for epoch, found in row.worst_groups.items():
+        name = _at("test_worst_group", epoch)
+        yield f"{name}_by", found.by
+        yield from _columns({f"{name}_accuracy": found.accuracy})
+        yield f"{name}_chance", _number(found.chance)
+
+
 def _number(value: float | None) -> object:
     return "" if value is None else round(value, 6)
 
@@ -168,6 +178,11 @@ def _object(row: Experiment) -> dict[str, Any]:
             epoch: {split: asdict(found) for split, found in by_split.items()}
             for epoch, by_split in row.seeds_at.items()
         },
+        **(
+            {"worst_groups": {epoch: asdict(found) for epoch, found in row.worst_groups.items()}}
+            if row.worst_groups
+            else {}
+        ),
         "paper": _paper_object(row) if row.paper else None,
         "departures": {k: {"run": ours, "paper": paper} for k, (ours, paper) in row.departures.items()},
         "baseline": {

@@ -47,7 +47,7 @@ def audit_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
     note = (
         "Of the test images whose mask covers a part. Shuffled pixels change places, so what they showed is "
         "gone and their brightness is not. An AUC near 0 tells as much as one near 1. In brackets, the "
-        f"networks of which a finding holds. {_epoch(found)}"
+        f"networks of which a finding holds. {best_epochs(found)}"
     )
     return MeasuredTable(table=replace(table, notes=(note,)), csv=_csv(found, _audited, {}))
 
@@ -93,7 +93,7 @@ def sites_table(pairs: Sequence[Pair]) -> MeasuredTable | None:
         rows=tuple(row for pair in found for row in _site_rows(*pair)),
         notes=(
             "No AUC stands where a site lacks a class. Chance is 0.5, from which an AUC of few images strays "
-            f"far. {_epoch(found)}",
+            f"far. {best_epochs(found)}",
         ),
     )
     return MeasuredTable(table=table, csv=_csv(found, _at_sites, {}))
@@ -184,12 +184,12 @@ def _chance(found: Sequence[Pair]) -> str:
             for row in evaluation.localisation.rows:
                 levels.setdefault(row.metric, []).append(row.chance)
     listed = ", ".join(f"{metric} {sum(each) / len(each):.2f}" for metric, each in levels.items())
-    return (
-        f"Attribution is the {' or '.join(kinds)}. A map that knows nothing scores: {listed}. {_epoch(found)}"
-    )
+    networks = best_epochs(found)
+    return f"Attribution is the {' or '.join(kinds)}. A map that knows nothing scores: {listed}. {networks}"
 
 
-def _epoch(found: Sequence[Pair]) -> str:
+def best_epochs(found: Sequence[Pair]) -> str:
+    """A sentence on which networks a table is of."""
     rule = selected_by(row.run.config.training.select for row, _ in found)
     return f"Networks are those of the best epoch by {rule}."
 

@@ -8,11 +8,23 @@ import numpy as np
 
 from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset
+from activmask.data.groups import group_values, usual_groups
 from activmask.data.recipe import Recipe, class_names, recipe_of
 from activmask.data.samples import Samples
 from activmask.data.sources.synthetic.drawing import CLASS_NAMES, drawn_recipe
+from activmask.ground.errors import DataError
 from activmask.ground.places import real
 from activmask.runs.manifest import Entry, sample_entries, split_digests, table_entries
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnOfSplits:
+    """What a column of a data set says of the images of each split."""
+
+    by: str
+    """Its name, see `activmask.data.groups`."""
+    values: Mapping[str, tuple[str, ...]]
+    """By split, (n,); empty texts where it says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +43,20 @@ class Origin:
     """The images of train, valid and test."""
     digests: dict[str, str]
     """SHA-256 of each split's entries."""
+    column: ColumnOfSplits | None = None
+    """By which images are grouped; None where nobody asks and no shortcut was planted."""
 
 
-def origin_on_disk(dataset: Dataset, rows: Mapping[str, np.ndarray]) -> Origin:
+def origin_on_disk(dataset: Dataset, rows: Mapping[str, np.ndarray], groups: str = "") -> Origin:
     """The origin of rows of a data set; reads the bytes of every file that they name.
 
+    Args:
+        dataset: on disk.
+        rows: of each split, int64 (n,).
+        groups: by which column images are grouped; empty for the usual one, if there is one.
+
     Raises:
-        DataError: a file cannot be read, or the card contradicts the table.
+        DataError: a file cannot be read, the card contradicts the table, or there is no such column.
     """
     names = class_names(dataset)
     entries = table_entries(dataset, rows)
@@ -48,7 +67,27 @@ def origin_on_disk(dataset: Dataset, rows: Mapping[str, np.ndarray]) -> Origin:
         recipe=recipe_of(dataset),
         entries=entries,
         digests=split_digests(entries),
+        column=_column(dataset, rows, groups or usual_groups(dataset)),
     )
+
+
+def _column(dataset: Dataset, rows: Mapping[str, np.ndarray], by: str) -> ColumnOfSplits | None:
+    if not by:
+        return None
+    values = group_values(dataset, by)
+    return ColumnOfSplits(
+        by=by, values={name: tuple(values[row] for row in own.tolist()) for name, own in rows.items()}
+    )
+
+
+def refuse_groups(groups: str, data: str) -> None:
+    """Refuse to group images of which no table says anything (raises DataError)."""
+    if groups:
+        raise DataError(
+            f"images cannot be grouped by '{groups}', as no table says anything of them",
+            path=data,
+            advice="give a data set folder whose table has such a column, or leave groups out",
+        )
 
 
 def origin_in_memory(drawn: Mapping[str, Samples]) -> Origin:

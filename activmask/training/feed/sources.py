@@ -10,6 +10,7 @@ from torch import Tensor
 
 from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset, load_samples, read_dataset
+from activmask.data.files.limits import SizeNeeded
 from activmask.data.samples import Samples
 from activmask.data.settings import ARRAYS, IN_MEMORY, Source, View, split_seed
 from activmask.data.splits import split_indices
@@ -185,7 +186,7 @@ def check_split(
     """
     height, width = stored
     if height != width:
-        raise DataError(
+        raise SizeNeeded(
             f"images are {height} x {width} px, but training needs square ones",
             path=data,
             advice="prepare the data set with a size",

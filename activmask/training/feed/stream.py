@@ -30,7 +30,13 @@ from activmask.training.feed.kept_masks import (
     training_masks,
     training_moves,
 )
-from activmask.training.feed.origin import Origin, origin_in_memory, origin_of_arrays, origin_on_disk
+from activmask.training.feed.origin import (
+    Origin,
+    origin_in_memory,
+    origin_of_arrays,
+    origin_on_disk,
+    refuse_groups,
+)
 from activmask.training.feed.sources import (
     check_scale,
     check_split,
@@ -135,6 +141,7 @@ def open_stored(
     world: World = ALONE,
     written: Sequence[Entry] = (),
     held: HeldImages | None = None,
+    groups: str = "",
 ) -> tuple[dict[str, Samples] | Stream, Origin]:
     """Train, valid and test in memory as stored, or a stream where they would take too much of it.
 
@@ -148,6 +155,7 @@ def open_stored(
         world: the processes that train together.
         written: the splits as the run wrote them down; none draws them.
         held: the images, where the caller has them in memory.
+        groups: by which column images are grouped; empty for a planted shortcut, if there is one.
 
     Returns:
         The images, and where they come from.
@@ -156,6 +164,8 @@ def open_stored(
         DataError: a data set that is missing, broken or cannot be split as asked, or has lost images
             that were written down.
     """
+    if held is not None or source.data == IN_MEMORY:
+        refuse_groups(groups, source.data)
     if held is not None:
         splits = held_splits(held, source, view, objectives, seed)
         return splits, origin_of_arrays(splits, held)
@@ -173,7 +183,7 @@ def open_stored(
     else:
         count = worker_count(threads, world)
         stored = open_stream(dataset, rows, view, objectives, seed=seed, device=device, count=count)
-    return stored, origin_on_disk(dataset, rows)
+    return stored, origin_on_disk(dataset, rows, groups)
 
 
 def open_stream(

@@ -19,7 +19,7 @@ from activmask.objectives.step import loss_names
 from activmask.runs.optimisation import changes_rate
 from activmask.runs.selection import MARGIN
 from activmask.training.graphs.epoch_verdict import SplitScores, pack_verdict
-from activmask.training.replicas.epoch import forward_step, update
+from activmask.training.replicas.epoch import forward_step, members_of, update
 from activmask.training.replicas.optimizer import set_rate
 from activmask.training.replicas.predictions import evaluation_batch, mean_cross_entropy
 from activmask.training.replicas.replica import Replica, class_count
@@ -112,7 +112,7 @@ def take_steps(replica: Replica, segment: Segment, health: Health, generator: to
     with stopping(replica, health.stopped):
         for step, picked in enumerate(segment.picked.split(segment.sizes)):
             batch = train.images[picked], train.masks[picked], train.labels[picked]
-            passed = forward_step(replica, *batch, generator)
+            passed = forward_step(replica, *batch, generator, members_of(replica, picked))
             segment.values[step].copy_(passed.values)
             health.stopped.copy_(torch.maximum(health.stopped, (~passed.values[0].isfinite()).float()))
             if segment.rates is not None:

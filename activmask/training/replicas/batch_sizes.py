@@ -33,6 +33,8 @@ class Learners:
     discriminator: nn.Module | None
     image: tuple[int, int, int]
     """C, H and W of an image that it is shown."""
+    with_values: "Callable[[], Learners] | None" = None
+    """Makes the same with values, where these are on the meta device, on which no step can be taken."""
 
 
 def batch_sizes(
@@ -101,6 +103,8 @@ def why_not_one(learners: Learners, *, synced: bool = False) -> str:
     Raises:
         UsageError: no step can be taken with such images.
     """
+    if learners.with_values is not None:
+        learners = learners.with_values()
     failure = _failure(1, learners, synced=synced)
     if failure and (other := _failure(2, learners, synced=synced)):
         side = learners.image[-1]

@@ -83,9 +83,11 @@ def training_steps(replica: Replica) -> Generator[tuple[Tensor, int]]:
     if replica.config.network.freeze:
         hold_still(replica.model)
     with network_randomness(replica.seed, epoch, device), worker_losses_named():
-        epoch_batches = batches(replica.train, order.split(replica.batch_sizes), device)
-        for step, (images, masks, labels) in enumerate(epoch_batches):
-            passed = forward_step(replica, images, masks, labels, generator)
+        picked = order.split(replica.batch_sizes)
+        for step, (images, masks, labels) in enumerate(batches(replica.train, picked, device)):
+            passed = forward_step(
+                replica, images, masks, labels, generator, members_of(replica, picked[step])
+            )
             if not torch.isfinite(passed.values[0]):
                 raise diverged(replica, step, passed.values)
             if rates:
@@ -106,6 +108,11 @@ def rates_of(replica: Replica, epoch: int) -> list[float]:
     return learning_rates(how, training.lr, epoch=epoch, epochs=training.epochs, steps=step_count(replica))
 
 
+def members_of(replica: Replica, picked: Tensor) -> Tensor | None:
+    """The groups of some training images, int64 (B,), where groups count differently in the loss."""
+    return None if replica.members is None else replica.members[picked.to(replica.device)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ForwardStep:
     """What a step computed, before anything was changed by it."""
@@ -120,7 +127,12 @@ class ForwardStep:
 
 
 def forward_step(
-    replica: Replica, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator
+    replica: Replica,
+    images: Tensor,
+    masks: Tensor,
+    labels: Tensor,
+    generator: torch.Generator,
+    members: Tensor | None = None,
 ) -> ForwardStep:
     """The passes of one step over a batch as stored, augmented here; reads nothing back from the device."""
     images, masks = _augmented(replica, images, masks, generator)
@@ -130,7 +142,7 @@ def forward_step(
         autocast(replica.config.training.precision, replica.device),
         attention(second_derivative=twice),
     ):
-        result = replica.objective(images, masks, labels, generator, part=part)
+        result = replica.objective(images, masks, labels, generator, part=part, members=members)
     weight = (part.stop - part.start) * replica.world.size / len(images)
     loss, values = _over_all(replica, result, weight)
     return ForwardStep(result=result, loss=loss, values=values, weight=weight)
@@ -238,11 +250,19 @@ def split_scores(replica: Replica, split: str, epoch: int) -> Scores:
     Raises:
         TrainingDiverged: its logits are not finite.
     """
-    samples = replica.splits[split]
-    logits = predict(replica.judged, samples.images)
+    return score(split_logits(replica, split, epoch), replica.splits[split].labels)
+
+
+def split_logits(replica: Replica, split: str, epoch: int) -> Tensor:
+    """The logits (N, K) of the judged network as it is, after `epoch`, on a split, on the CPU.
+
+    Raises:
+        TrainingDiverged: they are not finite.
+    """
+    logits = predict(replica.judged, replica.splits[split].images)
     if not torch.isfinite(logits).all():
         raise logits_diverged(replica, split, epoch)
-    return score(logits, samples.labels)
+    return logits
 
 
 def logits_diverged(replica: Replica, split: str, epoch: int) -> TrainingDiverged:

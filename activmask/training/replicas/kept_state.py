@@ -21,11 +21,15 @@ from activmask.training.replicas.replica import Replica
 BEST_SHA256 = "best_sha256"
 """The entry by which a state names the weights of its best epoch; earlier versions wrote none."""
 
+GROUPS_SHA256 = "groups_sha256"
+"""The entry that tells of the groups of the training images, where training depends on them."""
+
 _PROGRESS = {
     "best_epoch": is_count,
     "best_score": is_number,
     BEST_SHA256: is_sha256,
     "data_digest": is_text,
+    GROUPS_SHA256: is_sha256,
 }
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -46,6 +50,8 @@ class KeptState:
     data_digest: str
     """Of the training images, from the earliest versions alone; empty otherwise."""
     tensors: dict[str, Tensor]
+    groups_sha256: str = ""
+    """Of the groups of the training images; empty where training does not depend on them."""
 
 
 def read_state(path: Path) -> KeptState:
@@ -69,6 +75,7 @@ def read_state(path: Path) -> KeptState:
         history=told["history"],
         data_digest=told.get("data_digest", ""),
         tensors=file.tensors,
+        groups_sha256=told.get(GROUPS_SHA256, ""),
     )
 
 

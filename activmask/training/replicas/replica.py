@@ -26,6 +26,7 @@ from activmask.models.freezing import trained_weights
 from activmask.models.output import ModelOutput
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
+from activmask.objectives.group_losses import GroupWeights
 from activmask.objectives.objective import Trial
 from activmask.objectives.step import StepTerms
 from activmask.runs.checkpoint import Description
@@ -36,12 +37,14 @@ from activmask.runs.optimisation import OFF
 from activmask.runs.seeds import derived_seed
 from activmask.training.feed.class_balance import chances
 from activmask.training.feed.equal_images import equal_images, near_images
+from activmask.training.feed.group_feed import TrainingGroups, training_groups
 from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
 from activmask.training.feed.origin import Origin
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
 from activmask.training.replicas.batch_sizes import Learners, batch_sizes
+from activmask.training.replicas.first_errors import first_errors
 from activmask.training.replicas.optimizer import new_average, new_optimizer
 from activmask.training.replicas.started import started
 from activmask.training.replicas.step_objective import form_of_classify, step_objective
@@ -74,6 +77,12 @@ class Replica:
     """What its training masks cover, and what their presence tells."""
     average: nn.Module | None = None
     """The network with the running mean of its weights, where one is kept."""
+    members: Tensor | None = None
+    """The group of each training image, int64 (N,) on the device, where groups count differently."""
+    group_weights: GroupWeights | None = None
+    """How much each counts then."""
+    groups_sha256: str = ""
+    """Of the groups of all training images, where training depends on them."""
     chance: Tensor | None = None
     """By what each image is drawn, float64 (N,) on the CPU; None where an epoch sees each once."""
     run_sha256: str
@@ -123,6 +132,10 @@ class Replica:
         )
 
 
+Networks = Callable[..., tuple[Learners, tuple[str, ...]]]
+"""Makes the networks of a run, as `tried_out` does and of the same arguments."""
+
+
 def class_count(splits: Mapping[str, AnySamples]) -> int:
     """The number of classes that labels 0, 1, ... speak of."""
     return 1 + max(int(samples.labels.max()) for samples in splits.values())
@@ -137,6 +150,7 @@ def new_replica(
     *,
     written: Sequence[Entry] = (),
     held: HeldImages | None = None,
+    networks: Networks | None = None,
 ) -> Replica:
     """Draw one seed's data and initial weights, the same in every process of the world.
 
@@ -148,39 +162,52 @@ def new_replica(
         world: the processes that train it together.
         written: the splits as an interrupted run wrote them down; none draws them.
         held: the images, where the caller has them in memory.
+        networks: makes its networks; left out, `tried_out`.
 
     Raises:
         DataError: the data set is missing, broken or cannot be split as asked.
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
-    files = built_from(config.network)
+    files = built_from(config, seed)
     train, seen, origin, note, given = _data(config, seed, device, world, written, held)
     facts = mask_facts(train, config.view, config.objectives, given)
     check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
     classes = class_count(seen)
-    learners, fitted = tried_out(config, seed, channels=channels, classes=classes, size=size)
+    learners, fitted = (networks or tried_out)(config, seed, channels=channels, classes=classes, size=size)
     model, second = learners.model, learners.discriminator
     synced = config.training.sync_batchnorm
     sizes, merged = batch_sizes(len(train), config.training.batch_size, learners, world, synced=synced)
     if synced and sync_batch_norm(model) == 0:
         raise UsageError(f"sync_batchnorm has no effect: {config.network.model} has no batch normalisation")
-    model = _placed(model, device)
+    # What has no values has no place either.
+    if learners.with_values is None:
+        model = _placed(model, device)
+        second = None if second is None else second.to(device)
     # On a CPU torch's own second derivative takes no longer: oneDNN is quick with large kernels too.
     if needs(config.objectives).second_derivative and device.type == "cuda":
         prepare_double_backward(model)
-    second = None if second is None else second.to(device)
     how, labels, data = config.optimisation, train.labels, config.source.data
+    groups = training_groups(config, labels, origin, device, world)
+    if config.robustness.upweight_errors_of:
+        first = first_errors(config, seed, seen, origin, device)
+        notes = (*groups.notes, first.note)
+        groups = TrainingGroups(members=first.members, weights=first.weights, notes=notes)
     return Replica(
         config=config,
         seed=seed,
         folder=folder,
         device=device,
         model=model,
-        objective=step_objective(config, model, second, world, form_of_classify(config, labels, classes)),
+        objective=step_objective(
+            config, model, second, world, form_of_classify(config, labels, classes, groups.weights)
+        ),
         optimizer=new_optimizer(model, config.training.lr, how),
         average=new_average(model, how),
-        chance=chances(labels, classes, data) if how.class_balance == "sampling" else None,
+        members=groups.members,
+        group_weights=groups.weights,
+        groups_sha256=groups.sha256,
+        chance=chances(labels, classes, data) if how.class_balance == "sampling" else groups.chance,
         discriminator=second,
         discriminator_optimizer=_second_adam(config.objectives, second),
         train=train,
@@ -190,7 +217,7 @@ def new_replica(
         mask_facts=facts,
         run_sha256=run_digest(config, seed, origin.digests, files),
         built_from=files,
-        note="; ".join(filter(None, (note, *fitted, merged, _note_on_flips(config, origin)))),
+        note="; ".join(filter(None, (note, *fitted, merged, _note_on_flips(config, origin), *groups.notes))),
         world=world,
     )
 
@@ -280,6 +307,7 @@ def _data(
         world=world,
         written=written,
         held=held,
+        groups=config.robustness.groups,
     )
     note = "; ".join(
         filter(

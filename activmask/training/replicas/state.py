@@ -33,6 +33,7 @@ from activmask.training.feed.sources import fingerprint
 from activmask.training.feed.stream import file_digest
 from activmask.training.replicas.kept_state import (
     BEST_SHA256,
+    GROUPS_SHA256,
     KeptState,
     cannot_be_resumed,
     check_discriminator_fits,
@@ -47,6 +48,8 @@ from activmask.training.replicas.replica import Replica
 _DISCRIMINATOR, _ITS_OPTIMIZER = "judge", "judge_optimizer"
 """In the file: an older word, which all versions read."""
 _AVERAGE = "average"
+_GROUPS = "groups"
+"""Of how much each group counts, where that changes."""
 
 
 def save_state(replica: Replica) -> None:
@@ -59,6 +62,8 @@ def save_state(replica: Replica) -> None:
         of_discriminator = replica.discriminator.state_dict()
         tensors |= {f"{_DISCRIMINATOR}.{name}": tensor for name, tensor in of_discriminator.items()}
         tensors |= _optimizer_tensors(_ITS_OPTIMIZER, replica.discriminator_optimizer)
+    if (q := _changing_weights(replica)) is not None:
+        tensors[f"{_GROUPS}.weights"] = q
     if replica.best_epoch not in {replica.best_on_disk, replica.next_epoch - 1}:
         tensors |= {f"best.{name}": tensor for name, tensor in replica.best_weights.items()}
     if replica.best_epoch != replica.best_on_disk:
@@ -69,6 +74,7 @@ def save_state(replica: Replica) -> None:
         "best_score": replica.best_score,
         BEST_SHA256: replica.best_sha256,
         "history": replica.history,
+        **({GROUPS_SHA256: replica.groups_sha256} if replica.groups_sha256 else {}),
     }
     write_tensors(replica.folder / STATE_FILE, tensors, progress)
 
@@ -108,14 +114,20 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
             *("model", "optimizer", "best"),
             *((_DISCRIMINATOR, _ITS_OPTIMIZER) if second else ()),
             *((_AVERAGE,) if replica.average is not None else ()),
+            *((_GROUPS,) if _changing_weights(replica) is not None else ()),
         ),
     )
+    _check_same_groups(replica, state)
     load_plain_weights(replica.model, section(state.tensors, "model"))
     _restore_optimizer(replica.optimizer, section(state.tensors, "optimizer"))
     if replica.average is not None:
         mean = section(state.tensors, _AVERAGE)
         check_tensors(state.path, mean, plain_weights(replica.average), "this run's averaged weights")
         load_plain_weights(replica.average, mean)
+    if (weights := _changing_weights(replica)) is not None:
+        kept = section(state.tensors, _GROUPS)
+        check_tensors(state.path, kept, {"weights": weights}, "this run's weights of groups")
+        weights.copy_(kept["weights"])
     if replica.discriminator is not None and replica.discriminator_optimizer is not None:
         replica.discriminator.load_state_dict(section(state.tensors, _DISCRIMINATOR))
         _restore_optimizer(replica.discriminator_optimizer, section(state.tensors, _ITS_OPTIMIZER))
@@ -127,6 +139,23 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
     if replica.world.writes:
         _restore_best(replica, state)
     return notes
+
+
+def _changing_weights(replica: Replica) -> Tensor | None:
+    """How much each group counts, where that changes with every step."""
+    found = replica.group_weights
+    return found.weights if found is not None and found.step > 0 else None
+
+
+def _check_same_groups(replica: Replica, state: KeptState) -> None:
+    """Refuse training images that are in other groups: what is written down of images says nothing of it."""
+    if state.groups_sha256 != replica.groups_sha256:
+        raise UsageError(
+            f"the column {replica.config.robustness.groups} of {replica.config.source.data} has changed "
+            f"since {PATH} began",
+            path=replica.folder,
+            advice="restore it or start anew",
+        )
 
 
 def _restore_best(replica: Replica, state: KeptState) -> None:
@@ -174,7 +203,7 @@ def _check_same_run(replica: Replica, written: Description) -> None:
             path=replica.folder,
             advice="use another out folder",
         )
-    if files := changed_files(written.built_from, replica.built_from, replica.config.network):
+    if files := changed_files(written.built_from, replica.built_from, replica.config, replica.seed):
         raise UsageError(
             f"{PATH} holds a run of another network ({files})",
             path=replica.folder,

@@ -12,18 +12,21 @@ from activmask.models import find_model
 from activmask.models.output import ModelOutput
 from activmask.objectives.chosen import Chosen, needs
 from activmask.objectives.classification import Classify
+from activmask.objectives.group_losses import GroupWeights
 from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.description import RunConfig
 from activmask.training.feed.class_balance import class_weights
 
 
-def form_of_classify(config: RunConfig, labels: Tensor, classes: int) -> Classify:
+def form_of_classify(
+    config: RunConfig, labels: Tensor, classes: int, groups: GroupWeights | None = None
+) -> Classify:
     """The form of the cross-entropy that a run's settings ask for, given its training labels (N,)."""
     how = config.optimisation
     weights = None
     if how.class_balance == "weights":
         weights = class_weights(labels, classes, config.source.data).to(labels.device)
-    return Classify(weights=weights, smoothing=how.label_smoothing)
+    return Classify(weights=weights, smoothing=how.label_smoothing, groups=groups)
 
 
 def step_objective(
@@ -33,7 +36,9 @@ def step_objective(
     world: World,
     form: Classify,
 ) -> Callable[..., StepTerms]:
-    """A function of images, masks, labels, a generator and the part that is computed here; see `step_terms`.
+    """A function of images, masks, labels, a generator, the part that is computed here, and groups.
+
+    See `step_terms`.
 
     Where several processes share the steps, it averages their gradients as they are computed.
     """
@@ -63,7 +68,13 @@ class _Objective(nn.Module):
         self.discriminator = (discriminator,)
 
     def forward(
-        self, images: Tensor, masks: Tensor, labels: Tensor, generator: torch.Generator, part: slice
+        self,
+        images: Tensor,
+        masks: Tensor,
+        labels: Tensor,
+        generator: torch.Generator,
+        part: slice,
+        members: Tensor | None = None,
     ) -> StepTerms:
         return step_terms(
             self.chosen,
@@ -75,4 +86,5 @@ class _Objective(nn.Module):
             discriminator=self.discriminator[0],
             part=part,
             classify=self.classify,
+            members=members,
         )

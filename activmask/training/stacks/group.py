@@ -20,6 +20,7 @@ from activmask.objectives.stacked_step import why_no_stacked_step
 from activmask.objectives.step import loss_names
 from activmask.runs.description import RunConfig
 from activmask.runs.optimisation import changes_rate
+from activmask.runs.robustness import weighs_images
 from activmask.training.graphs.epoch_verdict import new_verdict
 from activmask.training.replicas.epoch import judged_splits, step_count
 from activmask.training.replicas.replica import Replica, class_count
@@ -104,6 +105,7 @@ def _of_each_seed(config: RunConfig) -> str:
         "clip": how.clip,
         "ema": how.ema,
         "class_balance weights": how.class_balance == "weights",
+        "groups that count differently": weighs_images(config.robustness),
         "patience": how.patience,
         "augment by words": augmentations(config.view),
     }

@@ -4,7 +4,7 @@ Shapes: H x W pixels of an original, S px the side of what it is resized to.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from activmask.data.sources.folder.colours import ColourTally
 from activmask.data.sources.folder.fitting import Fit, FitTally, fitted_image, fitted_mask
 from activmask.data.sources.folder.kinds import kind_of
 from activmask.data.sources.folder.plan import Item
+from activmask.data.sources.folder.turned import check_mask_size, is_turned
 from activmask.data.sources.folder.volumes import VolumeReader, VolumeRules
 from activmask.data.used_ranges import UsedRanges
 from activmask.data.writer import Record
@@ -45,6 +46,8 @@ class Seen:
     used: UsedRanges
     colours: ColourTally
     fitted: FitTally
+    turned: list[str] = field(default_factory=list)
+    """Pictures with a mask whose files say how they are to be turned."""
 
 
 def nothing_seen(job: Job) -> Seen:
@@ -67,8 +70,10 @@ def as_record(item: Item, classes: Mapping[str, int], job: Job, seen: Seen) -> R
     levels, mask = _read(item, job)
     image = as_shares(item.image, levels, job.intensity)
     shape = image.shape[:2]
-    if mask is not None and mask.shape != shape:
-        raise DataError(f"the mask {PATH} is of another size than its image", path=item.mask)
+    if mask is not None and item.mask is not None:
+        check_mask_size(item.mask, (mask.shape[0], mask.shape[1]), item.image, (shape[0], shape[1]))
+        if is_turned(item.image):
+            seen.turned.append(item.called)
     if mask is not None and not mask.any():
         mask = None
     whole = mask

@@ -32,10 +32,11 @@ def dicom_note(items: Sequence[Item]) -> str:
     count = sum(item.kind == "DICOM" for item in items)
     if not count:
         return ""
-    who = "1 DICOM file is" if count == 1 else f"{count} DICOM files are"
+    who = "1 DICOM file looks" if count == 1 else f"{count} DICOM files look"
     return (
-        f"{who} shown as by a viewer (rescale, first window, MONOCHROME1 inverted) and scaled each from its "
-        "own range, so values such as HU do not compare between them"
+        f"{who} as in a viewer (the header's rescaling, first window and MONOCHROME1 applied); in each the "
+        "darkest pixel is black and the brightest white, so the same grey is another value, such as HU, in "
+        "another file"
     )
 
 

@@ -21,6 +21,7 @@ from activmask.data.sources.folder.kinds import DICOM_SUFFIX, Header, Kind, head
 from activmask.data.sources.folder.mask_names import composed, existing, mask_finder
 from activmask.data.sources.folder.slice_rows import SLICE, check_slices, listed_slices, whole_volumes
 from activmask.data.sources.folder.studies import with_one_subject_a_study
+from activmask.data.sources.folder.turned import check_mask_size
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, DataError
 
@@ -194,7 +195,7 @@ def _items(row: CsvRow, path: PurePosixPath, mask: Path | None, look: _Look) -> 
         return _slices(row, path, image, mask, look)
     header = header_of(image)
     if mask is not None:
-        _check_mask(mask, header)
+        _check_mask(mask, image, header)
     # What follows the last dot of a name such as 1.2.840.10008 is no ending.
     ends = header.kind == "picture" or path.suffix.lower() == DICOM_SUFFIX
     return [
@@ -280,7 +281,7 @@ def _with_ending(path: PurePosixPath) -> PurePosixPath:
     return path.with_name(f"{path.name}.png")
 
 
-def _check_mask(mask: Path, image: Header) -> None:
+def _check_mask(mask: Path, path: Path, image: Header) -> None:
     if kind_of(mask) == "NIfTI":
         raise DataError(
             f"the mask {PATH} is a NIfTI volume, but its image is none",
@@ -289,8 +290,7 @@ def _check_mask(mask: Path, image: Header) -> None:
         )
     with faults_of_masks():
         found = header_of(mask, mask=True)
-    if found.size != image.size:
-        raise DataError(f"the mask {PATH} is of another size than its image", path=mask)
+    check_mask_size(mask, found.size, path, image.size)
 
 
 def _shown(cell: str) -> str:

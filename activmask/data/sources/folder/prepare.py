@@ -15,7 +15,7 @@ from activmask.data.files.mask_reading import MaskSurvey, survey_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.settings import View
 from activmask.data.skipped import reason
-from activmask.data.sources.folder.classes import ABSENT, PRESENT, number_classes
+from activmask.data.sources.folder.classes import ABSENT, PRESENT, number_classes, positive_note
 from activmask.data.sources.folder.colours import check_intensity_of, chosen_colour
 from activmask.data.sources.folder.fitting import USUAL_FIT, Fit, check_fit
 from activmask.data.sources.folder.items import Job, Seen, as_record, nothing_seen
@@ -27,6 +27,7 @@ from activmask.data.sources.folder.requests import (
     check_request,
     check_volumes,
 )
+from activmask.data.sources.folder.turned import turned_note
 from activmask.data.sources.folder.volumes import VolumeReader, VolumeRules, Window
 from activmask.data.used_ranges import check_ranges, constant_images
 from activmask.data.writer import Record, Summary, write_dataset
@@ -178,10 +179,12 @@ def prepare_folder(
         notes = tuple(
             note
             for note in (
+                positive_note(classes, positive),
                 check_ranges(seen.used, intensity),
                 constant_images(seen.used.constant),
                 seen.colours.leak(),
                 seen.fitted.leak(),
+                turned_note(seen.turned),
                 *plan.notes,
                 dicom_note(items),
                 columns_note(plan.left_out),

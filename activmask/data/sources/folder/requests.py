@@ -6,7 +6,7 @@ from typing import Literal
 
 from activmask.data.files.images import check_side
 from activmask.data.files.intensities import FULL_RANGE
-from activmask.data.files.limits import STORED
+from activmask.data.files.limits import STORED, SizeNeeded
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.sources.folder.plan import Item
 from activmask.data.sources.folder.volumes import MAX_LABEL, VolumeRules
@@ -41,10 +41,10 @@ def check_intensity(intensity: Literal["image"] | int | None) -> None:
 
 
 def check_one_size(items: Sequence[Item]) -> None:
-    """Refuse images of several sizes where none was given to resize them to (raises DataError)."""
+    """Refuse images of several sizes where none was given to resize them to (raises SizeNeeded)."""
     for item in items:
         if item.size != items[0].size:
-            raise DataError(
+            raise SizeNeeded(
                 f"{PATH} is {item.size[0]} x {item.size[1]} px, but {items[0].image} is "
                 f"{items[0].size[0]} x {items[0].size[1]} px",
                 path=item.image,

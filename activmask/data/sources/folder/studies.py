@@ -50,8 +50,8 @@ def _shared(before: Iterable["Item"], after: Sequence["Item"]) -> tuple[str, ...
     count = sum(item.subject in changed for item in after)
     studies = "1 study" if len(changed) == 1 else f"{len(changed)} studies"
     return (
-        f"{count} DICOM files are of {studies} with several files, and share a subject within each, as the "
-        "table names none",
+        f"{count} DICOM files come from {studies} with several files; as the table has no column subject, "
+        "the files of a study are kept together in one split",
     )
 
 
@@ -68,6 +68,7 @@ def _same_patient(items: Iterable["Item"]) -> tuple[str, ...]:
     count, some = sum(files[one] for one in several), sum(len(subjects[one]) for one in several)
     patients = "1 patient" if len(several) == 1 else f"{len(several)} patients"
     return (
-        f"{count} DICOM files under {some} subjects name {patients} by their PatientID; unless that was made "
-        "alike for all, give a column subject, or images of one patient can fall in two splits",
+        f"by PatientID, {count} DICOM files of {some} subjects are of {patients}; if that is so, tell it in "
+        "a column subject of the table, or images of one patient can be in train and test (if anonymisation "
+        "wrote one number into all files, ignore this)",
     )

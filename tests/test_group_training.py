@@ -1,0 +1,263 @@
+"""Training that weighs groups of images: losses in float64 by hand, and runs that resume to the same bits."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from recorded_runs import small
+from safetensors.torch import load_file
+from sited import sited
+from test_training import assert_same_run
+from torch.nn import functional as F
+
+from activmask.ground.errors import UsageError
+from activmask.objectives.classification import Classify, cross_entropy
+from activmask.objectives.group_losses import GroupWeights, Membership, ascended
+from activmask.runs.making import make_config
+from activmask.runs.names import baseline, is_baseline, method_name, run_name
+from activmask.training import together
+from activmask.training.feed import stream
+from activmask.training.feed.class_balance import chances, class_weights, epoch_order
+from activmask.training.replicas import advance as advance_module
+from activmask.training.replicas import epoch as epoch_module
+from activmask.training.replicas.replica import new_replica
+from activmask.training.replicas.watcher import Silent
+from activmask.training.run import train
+
+CPU = torch.device("cpu")
+ALL = slice(None)
+HOW = {
+    "weights": {"group_balance": "weights"},
+    "drawn alike": {"group_balance": "sampling"},
+    "dro": {"group_dro": 0.5, "label_smoothing": 0.1},
+    "dro as printed": {"group_dro": 0.5, "group_balance": "sampling"},
+}
+
+
+class Listening(Silent):
+    def __init__(self):
+        self.told = []
+
+    def note(self, sentence):
+        self.told.append(sentence)
+
+
+def double(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def loss_of(logits, labels, members, how, part=ALL):
+    return cross_entropy(
+        logits[part],
+        labels[part],
+        Classify(groups=how),
+        members=Membership(batch=members, part=part),
+    )
+
+
+def test_weights_of_groups_rise_with_their_losses_as_in_algorithm_1():
+    q, losses, eta = [0.25, 0.25, 0.5], [1.0, 0.0, 2.0], 0.3
+    raised = [own * math.exp(eta * loss) for own, loss in zip(q, losses, strict=True)]
+    expected = [own / sum(raised) for own in raised]
+    assert ascended(double(*q), double(*losses), eta).tolist() == pytest.approx(expected, rel=1e-14)
+
+
+def test_a_huge_loss_takes_all_the_weight_and_a_weight_of_none_stays():
+    assert ascended(double(0.5, 0.5), double(1e6, 0.0), 1.0).tolist() == [1.0, 0.0]
+    assert ascended(double(1.0, 0.0), double(0.0, 1.0), 1.0).tolist() == [1.0, 0.0]
+
+
+def test_two_steps_of_group_dro_worked_out_in_plain_numbers():
+    logits = double([0.0, 1.0], [2.0, 0.5], [-1.0, 0.0], [0.3, 0.3], [1.0, -1.0]).requires_grad_()
+    labels, members, eta = torch.tensor([0, 1, 1, 0, 0]), torch.tensor([0, 2, 2, 0, 0]), 0.7
+    how = GroupWeights(weights=torch.full((3,), 1 / 3, dtype=torch.float64), step=eta)
+    each = [
+        math.log(math.exp(a) + math.exp(b)) - (a, b)[label]
+        for (a, b), label in zip(logits.tolist(), labels.tolist(), strict=True)
+    ]
+    # Group 1 has no image in the batch: its loss is 0.
+    means = [(each[0] + each[3] + each[4]) / 3, 0.0, (each[1] + each[2]) / 2]
+    q = [1 / 3] * 3
+    for _ in range(2):
+        raised = [own * math.exp(eta * mean) for own, mean in zip(q, means, strict=True)]
+        q = [own / sum(raised) for own in raised]
+        loss = loss_of(logits, labels, members, how)
+        assert how.weights.tolist() == pytest.approx(q, rel=1e-13)
+        assert loss.item() == pytest.approx(sum(a * b for a, b in zip(q, means, strict=True)), rel=1e-13)
+    (found,) = torch.autograd.grad(loss, logits)
+    # The weights are constants to the gradient: each image's, times its group's weight over its images.
+    share = double(q[0] / 3, q[2] / 2, q[2] / 2, q[0] / 3, q[0] / 3)
+    (expected,) = torch.autograd.grad(
+        (F.cross_entropy(logits, labels, reduction="none") * share).sum(), logits
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("step", [0.0, 0.4])
+@given(data=st.data())
+def test_the_mean_over_parts_is_the_loss_of_the_batch(step, data):
+    n = data.draw(st.integers(2, 9))
+    cut = data.draw(st.integers(1, n - 1))
+    rng = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
+    logits = torch.randn(n, 3, generator=rng, dtype=torch.float64)
+    labels, members = (torch.randint(3, (n,), generator=rng) for _ in range(2))
+    start = torch.rand(3, generator=rng, dtype=torch.float64) + 0.1
+    start /= start.sum()
+    each = F.cross_entropy(logits, labels, reduction="none")
+    sums = torch.stack([each[members == k].sum() for k in range(3)])
+    whole = loss_of(logits, labels, members, GroupWeights(weights=start.clone(), step=step))
+    parts = [slice(0, cut), slice(cut, n)]
+    shared = [
+        loss_of(
+            logits,
+            labels,
+            members,
+            # What all processes' sums come to.
+            GroupWeights(weights=start.clone(), step=step, sum_of_all=lambda _: sums),
+            part,
+        )
+        for part in parts
+    ]
+    mean = (shared[0] * cut + shared[1] * (n - cut)) / n
+    torch.testing.assert_close(mean, whole, rtol=1e-12, atol=1e-14)
+
+
+def test_reweighting_is_oversampling_in_expectation():
+    members = torch.tensor([0] * 6 + [1] * 3 + [2])
+    losses = torch.rand(10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights = class_weights(members, 3, "here").double()
+    assert (weights[members].mean().item()) == pytest.approx(1)
+    chance = chances(members, 3, "here")
+    expected = (chance / chance.sum()) @ losses
+    assert (losses * weights[members]).mean().item() == pytest.approx(expected.item(), rel=1e-6)
+    # Every mean over batches of an epoch, which each image is in once, comes to that too.
+    batches = torch.randperm(10, generator=torch.Generator().manual_seed(1)).split(5)
+    logits, labels = torch.randn(10, 2, dtype=torch.float64), torch.arange(10) % 2
+    each = F.cross_entropy(logits, labels, reduction="none")
+    how = GroupWeights(weights=weights)
+    found = [loss_of(logits[own], labels[own], members[own], how).item() for own in batches]
+    assert np.mean(found) == pytest.approx(((chance / chance.sum()) @ each).item(), rel=1e-6)
+    drawn = torch.cat([epoch_order(10, chance, torch.Generator().manual_seed(k)) for k in range(600)])
+    assert losses[drawn].mean().item() == pytest.approx(expected.item(), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"group_dro": 0.1}, "group_dro needs groups: site, shortcut, or a column"),
+        ({"group_balance": "sampling"}, "group_balance needs groups"),
+        (
+            {"groups": "site", "group_balance": "weights", "group_dro": 0.1},
+            "group_balance and group_dro each decide how much an image counts; choose one",
+        ),
+        (
+            {"groups": "site", "group_balance": "sampling", "class_balance": "weights"},
+            "class_balance and group_balance each decide",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, words):
+    with pytest.raises(UsageError, match=words):
+        make_config(**settings)
+
+
+def test_a_method_is_named_and_its_baseline_is_the_run_without_it():
+    one = make_config(groups="site", group_dro=0.01, group_balance="sampling")
+    assert method_name(one) == "Classify, groups drawn alike, GroupDRO 0.01"
+    assert run_name(one).endswith("by-site-group-sampling-group-dro0.01")
+    assert run_name(make_config(groups="a/b c")).endswith("by-a_b_c")
+    assert not is_baseline(one)
+    assert is_baseline(baseline(one))
+    assert baseline(one) == make_config(groups="site")
+
+
+@pytest.fixture(scope="module")
+def data(crosses, tmp_path_factory):
+    return sited(crosses, tmp_path_factory.mktemp("sited") / "data")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("kind", HOW)
+def test_an_interrupted_run_resumes_to_the_same_bits_streamed_and_among_seeds(
+    data, tmp_path, kind, monkeypatch
+):
+    config = small(data, width=2, epochs=3, groups="site", **HOW[kind])
+    train(config, (0, 1), tmp_path / "straight")
+
+    def interrupt(replica, on_step):
+        if replica.next_epoch == 2:
+            raise KeyboardInterrupt
+        return epoch_module.train_epoch(replica, on_step)
+
+    monkeypatch.setattr(stream, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(stream, "worker_count", lambda *_: 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(advance_module, "train_epoch", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, (1,), tmp_path / "again")
+    train(config, (1,), tmp_path / "again", resume=True)
+    assert_same_run(tmp_path / "straight/seed-1", tmp_path / "again/seed-1")
+    if config.robustness.group_dro:
+        states = [load_file(tmp_path / f"{name}/seed-1/state.safetensors") for name in ("straight", "again")]
+        q, same = (state["groups.weights"] for state in states)
+        assert torch.equal(q, same)
+        assert q.sum().item() == pytest.approx(1, rel=1e-5)
+        assert len(set(q.tolist())) == 4
+
+
+@pytest.mark.process
+def test_it_acts_and_recorded_epochs_take_the_same_steps(data, tmp_path, monkeypatch):
+    config = small(data, width=2, epochs=3, groups="site", group_dro=0.5)
+    plain = replace(config, robustness=replace(config.robustness, group_dro=0.0))
+    one, other = (train(each, (0,), tmp_path / str(k)) for k, each in enumerate((config, plain)))
+    left, right = (load_file(found[0].folder / "last.safetensors") for found in (one, other))
+    assert not all(torch.equal(left[name], right[name]) for name in left)
+    monkeypatch.setattr(together, "why_not_recorded", lambda _replicas: "")
+    monkeypatch.setattr(together, "stacks_on", lambda _device: True)
+    watcher = Listening()
+    train(config, (0, 1), tmp_path / "recorded", progress=watcher)
+    assert watcher.told[-1] == (
+        "seeds are trained beside each other, not as one network: groups that count differently is each "
+        "seed's own"
+    )
+    assert any("of fewer than 10 training images each" in told for told in watcher.told)
+    again = load_file(tmp_path / "recorded/seed-0/state.safetensors")
+    before = load_file(tmp_path / "0/seed-0/state.safetensors")
+    for name in ("groups.weights", *(key for key in before if key.startswith("model."))):
+        torch.testing.assert_close(again[name], before[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.process
+def test_a_column_that_changed_is_refused_on_resume(crosses, tmp_path, monkeypatch):
+    data = sited(crosses, tmp_path / "data")
+    table = data / "metadata.csv"
+    text = table.read_text().splitlines()
+    table.write_text(
+        "\n".join([f"{text[0]},hue", *(f"{row},{'ab'[k % 3 == 0]}" for k, row in enumerate(text[1:]))])
+    )
+    config = small(data, width=2, epochs=2, groups="hue", group_balance="sampling")
+
+    def interrupt(replica, on_step):
+        if replica.next_epoch == 1:
+            raise KeyboardInterrupt
+        return epoch_module.train_epoch(replica, on_step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(advance_module, "train_epoch", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, (0,), tmp_path / "run")
+    table.write_text(
+        "\n".join([f"{text[0]},hue", *(f"{row},{'ab'[k % 3 == 1]}" for k, row in enumerate(text[1:]))])
+    )
+    with pytest.raises(UsageError, match=r"the column hue of .* has changed since"):
+        train(config, (0,), tmp_path / "run", resume=True)
+
+
+def test_images_drawn_in_memory_know_no_groups(tmp_path):
+    config = make_config(data="synthetic", groups="site", group_balance="weights", model="cnn")
+    with pytest.raises(Exception, match="cannot be grouped by 'site', as no table says anything of them"):
+        new_replica(config, 0, tmp_path, CPU)
