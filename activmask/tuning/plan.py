@@ -1,10 +1,10 @@
 """What a search is: where it looks, how much it may try, and what a trial of it trains."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from activmask.ground.errors import UsageError
 from activmask.runs.description import RunConfig, SelectBy, changed, written
@@ -16,11 +16,7 @@ from activmask.runs.toml_file import format_seeds
 from activmask.tuning.space import Dimension, Value, check_space, corners
 
 Sampler = Literal["tpe", "gp", "random"]
-SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
-
 Prune = Literal["none", "seeds", "epochs"]
-PRUNES: tuple[Prune, ...] = get_args(Prune)
-
 _PARTS_OF_EPOCHS = (4, 2)
 """By what the epochs of a trial are divided where it may be given up, before it gets all of them."""
 
@@ -52,8 +48,6 @@ class Plan:
     seed: int = 0
     """Of the sampler; trials one after another are the same again for the same seed."""
     prune: Prune = "none"
-    title: str = field(default="search")
-    """For people."""
 
     def config(self, values: Mapping[str, Value]) -> RunConfig:
         """What a trial trains (raises UsageError)."""
