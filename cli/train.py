@@ -118,9 +118,9 @@ def train(
 def _resolve(
     config_file: Path | None, seeds: str | None, settings: dict[str, Any]
 ) -> tuple["RunConfig", tuple[int, ...], "Searched | None"]:
+    from activmask.runs.departures import departures_from
     from activmask.runs.first_run import settings_of_run
     from activmask.runs.making import make_config
-    from activmask.runs.searched import departures_from
     from activmask.runs.toml_file import Told, parse_seeds, read_told
 
     told = read_told(config_file) if config_file else Told(settings={}, seeds=None, searched=None)

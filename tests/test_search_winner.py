@@ -10,9 +10,10 @@ from activmask.experiments.grid import grid_cells, read_grid
 from activmask.experiments.jobs import make_jobs
 from activmask.ground.errors import CheckpointError, ConfigError, UsageError
 from activmask.report.findings.summary import summarise
+from activmask.runs.departures import departures_from
 from activmask.runs.making import make_config
 from activmask.runs.results import find_runs
-from activmask.runs.searched import Searched, departures_from, searched_to_json
+from activmask.runs.searched import Searched, searched_to_json
 from activmask.runs.toml_file import read_config, read_told
 from activmask.tuning.outcome import at_ends, best_of, chance_of, fresh_seeds, rivals_of, write_winner
 from activmask.tuning.space import parse_over

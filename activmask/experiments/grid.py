@@ -48,10 +48,11 @@ from activmask.ground.errors import PATH, ConfigError, UsageError
 from activmask.ground.folder_names import check_folder_name, is_folder_name
 from activmask.ground.nearest import nearest
 from activmask.ground.texts import decoded_text
+from activmask.runs.departures import departures_from
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
 from activmask.runs.names import names
-from activmask.runs.searched import Searched, departures_from
+from activmask.runs.searched import Searched
 from activmask.runs.toml_file import Told, read_told
 
 NAMED = ("table1", "table2", "figure5", "figure6")

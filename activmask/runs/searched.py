@@ -8,18 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from activmask.data.settings import Source
-from activmask.ground.settings import declared
-from activmask.runs.description import RunConfig, flat
-from activmask.runs.identity import OF_NO_EXPERIMENT
-from activmask.runs.making import make_config
 from activmask.runs.written_values import Check, is_count, is_positive, is_text, mapping_to, what_is_wrong
 
 SEARCHED = "searched"
 """The key that it stands under in TOML and JSON."""
-
-_FREE = {"epochs", "select", *OF_NO_EXPERIMENT, *declared(Source)}
-"""Settings in which a run may differ from the winner and still be the search's choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +68,3 @@ def searched_from(found: Mapping[str, Any] | None) -> Searched | None:
 def searched_to_json(searched: Searched | None) -> dict[str, Any]:
     """The entry of a description, or of TOML; none where no search was."""
     return {SEARCHED: asdict(searched)} if searched else {}
-
-
-def departures_from(chosen: Mapping[str, Any], config: RunConfig) -> tuple[str, ...]:
-    """The settings in which a run is not what a search chose; data, epochs and machine may be others.
-
-    Args:
-        chosen: the settings in the winner's file.
-        config: of the run.
-    """
-    before, now = flat(make_config(**chosen)), flat(config)
-    return tuple(name for name in before if name not in _FREE and before[name] != now[name])
