@@ -5,6 +5,7 @@ from typing import Any
 
 from activmask.data.settings import IID
 from activmask.data.splits import EVERY_SPLIT, SPLITS
+from activmask.runs.searched import SEARCHED, is_searched
 from activmask.runs.written_values import (
     is_count,
     is_flag,
@@ -55,6 +56,7 @@ RUN = {
     "device": is_text,
     "images": mapping_to(is_count, EVERY_SPLIT),
     "versions": mapping_to(is_text),
+    SEARCHED: is_searched,
 }
 """Of `run.json`, as far as anybody reads it."""
 
