@@ -209,8 +209,8 @@ def test_one_score_is_taken_with_its_threshold(exported, tmp_path):
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda lines: lines[:-2], "2 of 216 pictures have no score"),
-        (lambda lines: [*lines, lines[3]], "row 218: .* has a score already, in row 4"),
+        (lambda lines: lines[:-2], "2 of 240 pictures have no score"),
+        (lambda lines: [*lines, lines[3]], "row 242: .* has a score already, in row 4"),
         (
             lambda lines: [lines[0], "full/other.png,0.5", *lines[2:]],
             "full/other.png, which the manifest does not name",

@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from test_splits import correlated, table
 from test_training import assert_same_run
 
-from activmask.data.settings import Source
+from activmask.data.settings import IID, Source
 from activmask.data.sources.synthetic.drawing import SyntheticSpec, draw_synthetic
 from activmask.data.sources.synthetic.prepare import make_synthetic
-from activmask.data.splits import EVERY_SPLIT, IID, SPLITS, split_indices
+from activmask.data.splits import EVERY_SPLIT, SPLITS, split_indices
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.report.findings.choices import choices

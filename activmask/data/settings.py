@@ -18,6 +18,9 @@ CROP_FLIP = "crop-flip"
 AUGMENTATIONS = ("crop", "flips", "rotate", "intensity")
 """In the order in which they are made."""
 
+IID: Literal["valid_iid"] = "valid_iid"
+"""A second validation split, of the training distribution, where a run holds one out of training."""
+
 IN_MEMORY = "synthetic"
 """The data name that draws the benchmark from the seed instead of reading a folder."""
 

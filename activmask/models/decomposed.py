@@ -1,6 +1,6 @@
 """Contextual decomposition: a network's scores as what two parts of the image add to them.
 
-Every layer's output is kept as a sum of two, by the rules of Singh et al. 2019 (arXiv 1806.05337, sec. 3)
+Every layer's output is kept as a sum of two, by the rules of Singh et al. 2019 (arXiv 1806.05337)
 as Rieger et al. 2020 (arXiv 1909.13584) train with them. The network's own code runs; what it calls is
 done part by part, or refused.
 

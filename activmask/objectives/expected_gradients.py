@@ -36,7 +36,7 @@ def path_to(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]
 
     The reference is an image of the batch, each as likely, itself among them; the point's place is
     uniform. The gradient of a score at the point times the path is one sample of the image's expected
-    gradients (Erion et al. 2021, arXiv 1906.10670, Eq. 3), which add up to the score less its mean over
+    gradients (Erion et al. 2021, arXiv 1906.10670), which add up to the score less its mean over
     references; one sample an image and step is what they train with.
 
     Args:

@@ -5,9 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from activmask.data.settings import CROP_FLIP, augmentations, parse_ratio, with_given_masks
+from activmask.data.settings import CROP_FLIP, IID, augmentations, parse_ratio, with_given_masks
 from activmask.data.sources.presets import presets
-from activmask.data.splits import IID
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest

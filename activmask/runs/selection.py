@@ -7,8 +7,7 @@ and the best on the other is kept beside it.
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from activmask.data.settings import IN_MEMORY, correlations
-from activmask.data.splits import IID
+from activmask.data.settings import IID, IN_MEMORY, correlations
 from activmask.runs.description import RunConfig, SelectBy, SelectOn
 
 Epoch = Literal["best", "last"]

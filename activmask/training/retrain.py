@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activmask.data.groups import Groups, check_training_groups, grouped
-from activmask.data.splits import IID
+from activmask.data.settings import IID
 from activmask.ground.errors import PATH, UsageError
 from activmask.ground.settings import declared
 from activmask.models.build import load_plain_weights, plain_weights

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from activmask.data.splits import IID
+from activmask.data.settings import IID
 from activmask.evaluation.spread import Spread, spread
 from activmask.runs.description import SelectOn
 from activmask.runs.results import Run

@@ -13,8 +13,8 @@ import numpy as np
 
 from activmask.data.dataset import Dataset, read_dataset
 from activmask.data.samples import Samples
-from activmask.data.settings import ARRAYS, IN_MEMORY, Source, View, split_seed
-from activmask.data.splits import EVERY_SPLIT, IID, SPLITS
+from activmask.data.settings import ARRAYS, IID, IN_MEMORY, Source, View, split_seed
+from activmask.data.splits import EVERY_SPLIT, SPLITS
 from activmask.ground.errors import PATH, DataError
 from activmask.ground.folders import way_back
 from activmask.ground.places import real
@@ -164,7 +164,7 @@ def own_table(
     notes: list[str] = []
     if dataset is None:
         place, notes = _found(trained)
-        dataset = read_dataset(place)
+        dataset = read_dataset(place, multi_label=True)
     root = dataset.root
     written = read_entries(trained.folder)
     rows = table_rows(written, dataset) if written else split_rows(trained.source, dataset, trained.seed)

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from activmask.data.augment import random_crop_flip
-from activmask.data.settings import CROP_FLIP, augmentations
-from activmask.data.splits import IID
+from activmask.data.settings import CROP_FLIP, IID, augmentations
 from activmask.data.transforms import stays_upright, transformed
 from activmask.ground.errors import PATH, TrainingDiverged
 from activmask.machine.device import attention, autocast
