@@ -48,7 +48,6 @@ from activmask.ground.errors import PATH, ConfigError, UsageError
 from activmask.ground.folder_names import check_folder_name, is_folder_name
 from activmask.ground.nearest import nearest
 from activmask.ground.texts import decoded_text
-from activmask.runs.departures import departures_from
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
 from activmask.runs.names import names
@@ -384,7 +383,12 @@ def _cell(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> 
             printed |= measures
     # Settings that win over the form's may make it another one.
     named_form = found if found in {"", *grid.forms} else f"{form} form, changed"
-    departures = departures_from(told.settings, config) if told.searched else ()
+    departures: tuple[str, ...] = ()
+    if told.searched:
+        # Its imports would keep `--help` waiting.
+        from activmask.runs.departures import departures_from
+
+        departures = departures_from(told.settings, config)
     return Cell(
         labels=labels,
         config=config,
