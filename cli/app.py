@@ -19,6 +19,7 @@ from .report import report
 from .run_options import BareFlags
 from .saliency import saliency
 from .score import score
+from .search import search
 from .streams import with_own_streams
 from .sweep import sweep
 from .table import table
@@ -79,6 +80,7 @@ app.add_typer(audit_app, name="audit", rich_help_panel="Experiments")
 app.command(rich_help_panel="Experiments")(saliency)
 app.command(rich_help_panel="Experiments")(score)
 app.command(rich_help_panel="Grids")(sweep)
+app.command(rich_help_panel="Grids", cls=BareFlags)(search)
 app.command(rich_help_panel="Grids")(table)
 app.command(rich_help_panel="Grids")(report)
 

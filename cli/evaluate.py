@@ -1,7 +1,8 @@
 """`activmask evaluate`: score checkpoints and audit them for shortcuts."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +18,7 @@ from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
     from activmask.evaluation.evaluated import Evaluated
+    from activmask.evaluation.label_points import LabelPoint
     from activmask.runs.seed_folders import Unreadable
 
 
@@ -53,6 +55,15 @@ def evaluate(
             rich_help_panel="Data",
         ),
     ] = False,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of networks of several labels only this one; left out, each.",
+            rich_help_panel="Data",
+            show_default=False,
+        ),
+    ] = None,
     groups: Annotated[
         str,
         typer.Option(
@@ -91,11 +102,11 @@ def evaluate(
     Example: activmask evaluate runs/demo --split test
     """
     with failures_as_sentences():
-        from activmask.evaluation.batch import evaluate_checkpoints
-        from activmask.evaluation.evaluated import Evaluated, predictions_sheet
+        from activmask.evaluation.evaluated import predictions_sheet
+        from activmask.evaluation.label_points import points_of
+        from activmask.evaluation.of_labels import labels_of, labels_sheet
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint_paths import search_checkpoints
-        from activmask.runs.seed_folders import Unreadable
 
         if predictions is not None:
             check_table_place(predictions, "--predictions", None if data is None else Path(data))
@@ -104,29 +115,33 @@ def evaluate(
         paths = list(dict.fromkeys(path for one in found for path in one.paths))
         lost = {one.folder: one for several in found for one in several.unreadable}
         asked = len(paths) + len(lost)
-        with counting("evaluating networks") as progress, others_talk_aside():
-            outcomes = evaluate_checkpoints(
-                paths,
-                data=data,
-                split=split,
-                accept_recipe=accept_recipe,
-                groups=groups,
-                device=place,
-                predictions=predictions is not None,
-                code=code or (),
-                progress=progress,
-            )
-        evaluated = [one for one in outcomes.values() if isinstance(one, Evaluated)]
-        for path, error in outcomes.items():
-            if not isinstance(error, Evaluated):
-                lost[path] = Unreadable(folder=path, error=error)
+        labels = labels_of(paths, label)
+        where: dict[str, Any] = {
+            "data": data,
+            "split": split,
+            "accept_recipe": accept_recipe,
+            "device": place,
+            "code": code or (),
+        }
+        with others_talk_aside():
+            by_label = _asked(paths, labels or (None,), lost, predictions is not None, groups, where)
+            read = [path for path in (paths if labels else ()) if path not in lost]
+            points, unchosen = points_of(read, **where)
+        evaluated = [one for of_label in by_label.values() for one in of_label]
         if lost and not evaluated and len({one.why for one in lost.values()}) == 1:
             # Of all alike, as of data that are not there, it is no fault of theirs.
             raise next(iter(lost.values())).error
         if predictions is not None and evaluated:
-            write_table(predictions, predictions_sheet(evaluated), "table of predictions")
+            sheet = labels_sheet(_named(by_label)) if labels else predictions_sheet(evaluated)
+            write_table(predictions, sheet, "table of predictions")
             err.print(f"wrote {predictions}")
-    _print(evaluated, list(lost.values()), as_json=as_json)
+    _say_notes(evaluated)
+    for note in unchosen:
+        err.print(f"note: {note}")
+    if labels and evaluated:
+        _print_labels(_named(by_label), points, list(lost.values()), as_json=as_json, alone=label is not None)
+    else:
+        _print(evaluated, list(lost.values()), as_json=as_json)
     for folder in dict.fromkeys(folder for one in found for folder in one.unfinished):
         err.print(f"note: {folder} is not finished; its training goes on with train --resume")
     with failures_as_sentences():
@@ -134,11 +149,63 @@ def evaluate(
         tell_unreadable(list(lost.values()), asked, skip=skip_unreadable, what=what)
 
 
+def _asked(
+    paths: list[Path],
+    labels: Sequence[str | None],
+    lost: "dict[Path, Unreadable]",
+    predictions: bool,
+    groups: str,
+    where: dict[str, Any],
+) -> "dict[str | None, list[Evaluated]]":
+    """What is measured of checkpoints, by label, or under None; those that cannot be read go to the lost."""
+    from activmask.evaluation.batch import evaluate_checkpoints
+    from activmask.evaluation.evaluated import Evaluated
+    from activmask.runs.seed_folders import Unreadable
+
+    found: dict[str | None, list[Evaluated]] = {}
+    for label in labels:
+        with counting(f"evaluating networks{f', {label}' if label else ''}") as progress:
+            outcomes = evaluate_checkpoints(
+                paths, predictions=predictions, groups=groups, label=label, progress=progress, **where
+            )
+        found[label] = [one for one in outcomes.values() if isinstance(one, Evaluated)]
+        for path, error in outcomes.items():
+            if not isinstance(error, Evaluated):
+                lost[path] = Unreadable(folder=path, error=error)
+    return found
+
+
+def _named(found: "dict[str | None, list[Evaluated]]") -> "dict[str, list[Evaluated]]":
+    return {label: of_label for label, of_label in found.items() if label is not None}
+
+
+def _say_notes(evaluated: "list[Evaluated]") -> None:
+    for note in dict.fromkeys(note for one in evaluated for note in one.notes):
+        err.print(f"note: {note}")
+
+
+def _print_labels(
+    found: "dict[str, list[Evaluated]]",
+    points: "dict[Path, tuple[LabelPoint, ...]]",
+    lost: "list[Unreadable]",
+    *,
+    as_json: bool,
+    alone: bool,
+) -> None:
+    if as_json:
+        from activmask.evaluation.of_labels import labels_to_json
+        from activmask.ground.shown import json_text
+
+        write(f"{json_text(labels_to_json(found, points, lost))}\n")
+        return
+    from .evaluate_labels import print_labels
+
+    print_labels(found, points, lost, alone=alone)
+
+
 def _print(evaluated: "list[Evaluated]", lost: "list[Unreadable]", *, as_json: bool) -> None:
     if not evaluated:
         return
-    for note in dict.fromkeys(note for one in evaluated for note in one.notes):
-        err.print(f"note: {note}")
     if as_json:
         from activmask.evaluation.across_seeds import to_json
         from activmask.ground.shown import json_text

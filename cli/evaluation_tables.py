@@ -60,14 +60,15 @@ def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Tab
         scores = one.evaluation.scores
         area = scores.reason or number(scores.auc)
         table.add_row(
-            checkpoint_name(one), str(scores.n), area, _between(scores.interval), number(scores.accuracy)
+            checkpoint_name(one), str(scores.n), area, between(scores.interval), number(scores.accuracy)
         )
     for row in spreads:
         table.add_row(run_name(row), "", spread_text(row.auc), "", spread_text(row.accuracy))
     return table
 
 
-def _between(interval: Interval | None) -> str:
+def between(interval: Interval | None) -> str:
+    """An interval's ends."""
     if interval is None:
         return "-"
     if interval.low == interval.high:

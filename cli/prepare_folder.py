@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.table import Table
 
 from activmask.data.files.limits import SIDES
 from activmask.ground.errors import UsageError
@@ -82,6 +83,16 @@ def prepare_folder(
         typer.Option(
             metavar="LABEL",
             help="The one of two labels that becomes class 1; left out, the later in order.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ] = None,
+    multi_label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME",
+            help="Labels that do not exclude each other: each a column of 1 and 0 (empty where unknown), or "
+            "all in the column label with | between them.",
             rich_help_panel="Input",
             show_default=False,
         ),
@@ -183,13 +194,14 @@ def prepare_folder(
                 window=None if window is None else ends("--window", window),
                 label_from_mask=label_from_mask,
                 positive=positive,
+                multi_label=() if multi_label is None else [name.strip() for name in multi_label.split(",")],
                 name=name,
                 title=title,
                 allow_duplicates=allow_duplicates,
                 overwrite=overwrite,
                 progress=progress,
             )
-        policy = "given" if "all" not in summary.written.counts else "subject"
+        policy = "given" if "all" not in _counts(summary) else "subject"
         with talk_aside(as_json):
             _print_summary(summary, data, positive)
             step = next_step(data, {}, {"split_policy": policy})
@@ -207,6 +219,11 @@ def _sizes_name_the_flag() -> Iterator[None]:
     except SizeNeeded as error:
         error.advice = "--size PX resizes all images to one square size"
         raise
+
+
+def _counts(summary: "FolderSummary") -> dict[str, Any]:
+    """Images by split, and by class or label."""
+    return {**summary.written.counts, **summary.written.label_counts}
 
 
 def _object(summary: "FolderSummary", step: NextStep) -> dict[str, Any]:
@@ -248,10 +265,7 @@ def _labels(text: str | None) -> tuple[int, ...]:
 
 def _print_summary(summary: "FolderSummary", data: Path, positive: str | None) -> None:
     written = summary.written
-    table = result_table("", "split", *(f"{label} = {k}" for label, k in summary.classes.items()))
-    for split, counts in written.counts.items():
-        table.add_row(split, *(str(counts.get(k, 0)) for k in summary.classes.values()))
-    print_table(table)
+    print_table(_labels_table(summary) if written.label_counts else _classes_table(summary))
     depth = f"{written.bit_depth} bits{' a channel' if written.channels > 1 else ''}"
     out.print(
         f"{written.images} images of {written.height} x {written.width} px, {depth}; {written.masks} masks"
@@ -271,6 +285,22 @@ def _print_summary(summary: "FolderSummary", data: Path, positive: str | None) -
         out.print(f"note: {note}")
     print_duplicates(summary.duplicates)
     print_skipped(summary.skipped, data)
+
+
+def _classes_table(summary: "FolderSummary") -> Table:
+    table = result_table("", "split", *(f"{label} = {k}" for label, k in summary.classes.items()))
+    for split, counts in summary.written.counts.items():
+        table.add_row(split, *(str(counts.get(k, 0)) for k in summary.classes.values()))
+    return table
+
+
+def _labels_table(summary: "FolderSummary") -> Table:
+    """Images by split and label; those of which a label is not known count in none of its losses."""
+    table = result_table("", "split", "label", "yes", "no", "unknown")
+    for split, of_split in summary.written.label_counts.items():
+        for label, counts in of_split.items():
+            table.add_row(split, label, *(str(counts[word]) for word in ("yes", "no", "unknown")))
+    return table
 
 
 def _print_positive(classes: dict[str, int], positive: str | None) -> None:

@@ -80,7 +80,7 @@ def next_step(
         "activmask", "audit", "--data", data, "--model", "net.py:make", "--weights", "net.safetensors"
     )
     config = make_config(**settings)
-    epochs, dataset = config.training.epochs, read_dataset(data)
+    epochs, dataset = config.training.epochs, read_dataset(data, multi_label=True)
     refused = refusal(config, dataset=dataset)
     if isinstance(refused, SizeNeeded):
         refused.advice = "--size PX --overwrite makes them so"
@@ -115,7 +115,7 @@ def print_next(step: NextStep) -> None:
 
 
 def written_json(written: "Summary") -> dict[str, Any]:
-    """What was written, as a plain dictionary; its counts are by split ("all" without any) and class."""
+    """What was written, as a plain dictionary; counts by split ("all" without any) and class, or label."""
     shares = written.mask_shares
     return {
         "data": str(written.root),
@@ -125,7 +125,8 @@ def written_json(written: "Summary") -> dict[str, Any]:
         "width": written.width,
         "channels": written.channels,
         "bit_depth": written.bit_depth,
-        "counts": {
+        "counts": written.label_counts
+        or {
             split: {str(label): count for label, count in counts.items()}
             for split, counts in written.counts.items()
         },

@@ -75,6 +75,15 @@ def saliency(
             show_default=False,
         ),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of a network of several labels, the one that is explained: what speaks for or against it.",
+            rich_help_panel="What to explain",
+            show_default=False,
+        ),
+    ] = None,
     layer: Annotated[
         str | None,
         typer.Option(
@@ -155,7 +164,7 @@ def saliency(
     broken: list[tuple[Path, ActivmaskError]] = []
     with failures_as_sentences(), waiting("explaining"), others_talk_aside():
         from activmask.machine.device import choose_device
-        from activmask.runs.checkpoint import load_checkpoint
+        from activmask.runs.label_checkpoint import load_label
         from activmask.saliency.asked import named_images, own_images
         from activmask.saliency.explain import explain
         from activmask.saliency.inputs import read_inputs
@@ -175,9 +184,9 @@ def saliency(
         notes: tuple[str, ...] = ()
         if images:
             files = named_images(images, split, volumes=slice_number is not None)
-            loaded = load_checkpoint(checkpoint, code=code or ())
+            loaded = load_label(checkpoint, label, code=code or ())
         else:
-            loaded = load_checkpoint(checkpoint, code=code or ())
+            loaded = load_label(checkpoint, label, code=code or ())
             files, notes = own_images(loaded, split or "test")
         several = len(files) > 1
         folder = sheet_folder(files, to) if several else None

@@ -1,7 +1,7 @@
 """`activmask sweep`: train a grid of experiments."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from activmask.runs.description import Device
 from .caller import this_caller
 from .completion import among
 from .console import TRAINING_FAILED, err, failures_as_sentences, out, write
+from .engines import EngineName, chosen_engine, slots
 from .ranges import number
 from .shell import command_line
 from .sweep_data import with_data
@@ -125,7 +126,7 @@ def sweep(
         ),
     ] = None,
     engine: Annotated[
-        Literal["local", "ray"],
+        EngineName,
         typer.Option(help="Processes of this machine, or a Ray cluster.", rich_help_panel=_MACHINE),
     ] = "local",
     address: Annotated[
@@ -166,6 +167,7 @@ def sweep(
             chosen, smaller = quick_form(chosen)
             given = {**smaller, **given}
         cells = _cells(chosen, {"model": models, "method": methods, "form": forms}, data, given)
+        _tell_departures(cells)
         place = folder or Path("runs") / chosen.name
         jobs = make_jobs(
             cells,
@@ -175,7 +177,7 @@ def sweep(
             own_titles=grid not in {*NAMED, *FURTHER, *STUDIES},
         )
         if dry_run:
-            could = print_plan(chosen.title, jobs, _slots(max_parallel, jobs))
+            could = print_plan(chosen.title, jobs, slots(max_parallel, jobs[0].config, len(jobs)))
             _say(chosen.note)
             if not could:
                 raise typer.Exit(TRAINING_FAILED)
@@ -183,7 +185,8 @@ def sweep(
         if engine == "local":
             check_data(jobs)
         _say(chosen.note)
-        states = _run(chosen.title, jobs, _engine(engine, address, max_parallel, jobs), place)
+        where = chosen_engine(engine, address, max_parallel, jobs[0].config, len(jobs))
+        states = _run(chosen.title, jobs, where, place)
     if as_json:
         _write_json(states)
     else:
@@ -209,6 +212,16 @@ def _say(note: str) -> None:
         err.print(note)
 
 
+def _tell_departures(cells: list["Cell"]) -> None:
+    """Name the cells that are no longer what the search of their file chose."""
+    for cell in cells:
+        if cell.departures:
+            err.print(
+                f"note: {cell.title} departs from what the search of its config chose "
+                f"({', '.join(cell.departures)}), so it does not count as its choice"
+            )
+
+
 def _cells(
     grid: "Grid", chosen: dict[str, str | None], data: str | None, settings: dict[str, Any]
 ) -> list["Cell"]:
@@ -225,34 +238,6 @@ def _cells(
     elif data is not None:
         settings = {**settings, "data": data}
     return grid_cells(grid, keep=keep, settings=settings)
-
-
-def _slots(most: int | None, jobs: list["Job"]) -> int:
-    from activmask.machine.device import cores
-
-    return min(most or len(_gpus(jobs)) or cores(), len(jobs))
-
-
-def _gpus(jobs: list["Job"]) -> tuple[str, ...]:
-    from activmask.machine.device import visible_gpus
-
-    return visible_gpus(jobs[0].config.machine.device)
-
-
-def _engine(
-    name: Literal["local", "ray"], address: str | None, max_parallel: int | None, jobs: list["Job"]
-) -> "Engine":
-    from activmask.ground.errors import UsageError
-
-    if name == "ray":
-        from activmask.experiments.ray_engine import RayEngine
-
-        return RayEngine(address, max_parallel, device=jobs[0].config.machine.device)
-    if address is not None:
-        raise UsageError("--address is of a Ray cluster; give --engine ray too")
-    from activmask.experiments.local_engine import LocalEngine
-
-    return LocalEngine(_slots(max_parallel, jobs), gpus=_gpus(jobs))
 
 
 def _run(title: str, jobs: list["Job"], engine: "Engine", place: Path) -> list["CellState"]:

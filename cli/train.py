@@ -17,6 +17,7 @@ from .tables import print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.runs.description import RunConfig
+    from activmask.runs.searched import Searched
     from activmask.runs.sittings import Caller
     from activmask.tracking.tracker import Tracked
     from activmask.training.replicas.watcher import Callback, Watcher
@@ -90,7 +91,7 @@ def train(
         from activmask.models.build import check_model
         from activmask.runs.toml_file import format_config
 
-        config, chosen = _resolve(config_file, seeds, given_settings(settings))
+        config, chosen, searched = _resolve(config_file, seeds, given_settings(settings))
         target = _target(name, folder, config)
         _check_flags(resume, overwrite, dry_run, as_json)
         trackers = _trackers(track, track_images, overwrite)
@@ -102,7 +103,9 @@ def train(
             return
         caller = this_caller(name or "")
         with others_talk_aside():
-            results = _run(config, chosen, target, caller, trackers, resume=resume, overwrite=overwrite)
+            results = _run(
+                config, chosen, target, caller, trackers, searched, resume=resume, overwrite=overwrite
+            )
     if not results:
         return
     if as_json:
@@ -114,16 +117,24 @@ def train(
 
 def _resolve(
     config_file: Path | None, seeds: str | None, settings: dict[str, Any]
-) -> tuple["RunConfig", tuple[int, ...]]:
+) -> tuple["RunConfig", tuple[int, ...], "Searched | None"]:
+    from activmask.runs.departures import departures_from
     from activmask.runs.first_run import settings_of_run
     from activmask.runs.making import make_config
-    from activmask.runs.toml_file import parse_seeds, read_config
+    from activmask.runs.toml_file import Told, parse_seeds, read_told
 
-    from_file, file_seeds = read_config(config_file) if config_file else ({}, None)
-    given = {**from_file, **settings}
+    told = read_told(config_file) if config_file else Told(settings={}, seeds=None, searched=None)
+    given = {**told.settings, **settings}
     of_run, its_seeds = settings_of_run(Path(first)) if (first := given.get("retrain_head")) else ({}, (0,))
-    chosen = parse_seeds(seeds) if seeds is not None else file_seeds or its_seeds
-    return make_config(**{**of_run, **given}), chosen
+    chosen = parse_seeds(seeds) if seeds is not None else told.seeds or its_seeds
+    config = make_config(**{**of_run, **given})
+    if told.searched and (departures := departures_from(told.settings, config)):
+        err.print(
+            f"note: this run departs from what the search of {config_file} chose ({', '.join(departures)}), "
+            "so it does not count as its choice"
+        )
+        return config, chosen, None
+    return config, chosen, told.searched
 
 
 def _rehearse(config: "RunConfig", seeds: tuple[int, ...]) -> None:
@@ -178,6 +189,7 @@ def _run(
     target: Path,
     caller: "Caller",
     trackers: tuple["Callback", ...],
+    searched: "Searched | None",
     *,
     resume: bool,
     overwrite: bool,
@@ -204,6 +216,7 @@ def _run(
                 resume=resume,
                 overwrite=overwrite,
                 caller=caller,
+                searched=searched,
                 progress=told,
             )
     except KeyboardInterrupt:
@@ -250,6 +263,8 @@ def print_results(results: list["SeedResult"], config: "RunConfig") -> None:
     best = [result.metrics["best_epoch"] + 1.0 for result in results]
     lasts = [last_scores(result.folder, result.metrics) for result in results]
     seeds = "" if len(results) == 1 else f", {len(results)} seeds"
+    if labels := len(results[0].metrics["test"].get("label_auc", ())):
+        seeds += f", means over {labels} labels"
     columns = [f"{what}, {epoch}" for epoch in ("best", "last") for what in ("AUC", "accuracy")]
     title = f"Best epoch {_spread(best, 0)} by {chosen_by(config)}{seeds}"
     table = result_table(title, "split", *columns)

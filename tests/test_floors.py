@@ -41,6 +41,7 @@ FLOORS = (
     ("auditing.clinic", "auditing.conditions", "auditing.leaks", "auditing.looks"),
     ("auditing",),
     ("experiments",),
+    ("tuning",),
     ("report.findings",),
     ("report.charts", "report.tables"),
     ("report.page",),

@@ -13,6 +13,7 @@ from dataset_records import record
 from PIL import Image
 
 from activmask.data.dataset import read_dataset
+from activmask.data.multi_label import LABELS_ENTRY, UNKNOWN
 from activmask.data.writer import Record, write_dataset
 
 
@@ -93,3 +94,16 @@ def test_hugging_face_reads_a_planted_set_without_a_row_for_twins(tmp_path):
     assert len(rows) == 6
     assert [row["shortcut_mask"] for row in rows] == [None, [5, 6]] * 3
     assert [row["twin"] for row in rows] == [[5, 6]] * 6
+
+
+@pytest.mark.process
+def test_hugging_face_reads_several_labels_and_those_that_are_unknown(tmp_path):
+    made = [
+        record(i, labels={"effusion": (0, 1, UNKNOWN)[i % 3], "mass": i % 2}, site="", split="")
+        for i in range(6)
+    ]
+    write_dataset(tmp_path / "set", made, card={LABELS_ENTRY: ["effusion", "mass"]})
+    splits, rows = hugging_face(tmp_path / "set", tmp_path / "cache")
+    assert splits == ["train"]
+    assert [(row["effusion"], row["mass"]) for row in rows[:3]] == [(0, 0), (1, 1), (None, 0)]
+    assert "label" not in rows[0]

@@ -10,10 +10,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from test_previous_version import place  # noqa: F401 - a fixture
 
-NEWER = "activmask checkpoint 2"
+NEWER = "activmask checkpoint 3"
 SENTENCE = (
-    "is of a format that this version of activmask does not know; expected activmask checkpoint 1 or older, "
-    "found activmask checkpoint 2; update activmask"
+    "is of a format that this version of activmask does not know; expected activmask checkpoint 2 or older, "
+    "found activmask checkpoint 3; update activmask"
 )
 
 
@@ -61,13 +61,13 @@ def test_a_run_folder(copied):
 
 def test_a_data_set(copied):
     card = copied / "data/crosses/card.json"
-    restamp_json(card, "format", 2)
+    restamp_json(card, "format", 3)
     given = ("--data", "data/crosses", "--epochs", 1, "--model", "cnn", "--width", 2, "--out", "runs/new")
     assert (
         "data/crosses/card.json is of a data set whose format this version of activmask does not know; "
-        "expected format 1 or older, found 2; update activmask\n"
+        "expected format 2 or older, found 3; update activmask\n"
     ) in told("train", *given, cwd=copied, code=3).stderr
-    for strange in ("2", "my own", 1.5, True, 0, []):
+    for strange in ("3", "my own", 1.5, True, 0, []):
         restamp_json(card, "format", strange)
         assert f"older, found {strange}; " in told("train", *given, cwd=copied, code=3).stderr
     restamp_json(card, "format", None)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from activmask.auditing.material import SITE, Material
+from activmask.auditing.material import SITE, Material, label_by_label
 from activmask.data.arrays import (
     as_array,
     classes_in,
@@ -22,6 +22,7 @@ from activmask.data.arrays import (
     splits_in,
     texts_in,
 )
+from activmask.data.multi_label import UNKNOWN
 from activmask.data.samples import Samples
 from activmask.ground.errors import DataError, UsageError
 
@@ -111,21 +112,7 @@ def _label_by_label(
     values = labels.astype(np.float64)
     if not (np.isin(values, (0, 1)) | np.isnan(values)).all():
         raise DataError("labels that do not exclude each other must be 0 or 1, or NaN where unknown")
-    return tuple(_one_label(base, name, values[:, k]) for k, name in enumerate(called))
-
-
-def _one_label(base: Material, name: str, values: NDArray[np.float64]) -> Material:
-    rows = np.flatnonzero(~np.isnan(values))
-    known = base.at(rows.tolist()) if len(rows) < len(values) else base
-    lost = len(values) - len(rows)
-    notes = (f"{lost} images are left out, of which this label is not known.",) if lost else ()
-    return replace(
-        known,
-        samples=replace(known.samples, labels=torch.from_numpy(values[rows].astype(np.int64))),
-        class_names=(f"no {name}", name),
-        label=name,
-        notes=(*base.notes, *notes),
-    )
+    return label_by_label(base, np.where(np.isnan(values), UNKNOWN, values).astype(np.int64), called)
 
 
 def _of_loader(loader: Iterable[Any], facts: Facts) -> tuple[Any, Any, Any, Facts]:

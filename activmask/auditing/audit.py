@@ -115,7 +115,7 @@ def audit(
     )
     if isinstance(images, str | Path) or images is None:
         _check_alone(masks, labels, facts)
-        materials: tuple[Material, ...] = (_stored(known, images, split, accept_recipe=accept_recipe),)
+        materials = _stored(known, images, split, accept_recipe=accept_recipe)
     else:
         if known is not None and class_names is None:
             facts = replace(facts, class_names=known.class_names or None)
@@ -150,7 +150,7 @@ def own_checkpoint(model: Any, code: Sequence[str | Path] = ()) -> Checkpoint | 
             f"{model} holds {len(paths)} checkpoints, and an audit is of one",
             advice=f"name one of them, such as {paths[0]}",
         )
-    return load_checkpoint(paths[0], code=code)
+    return load_checkpoint(paths[0], code=code, multi_label=True)
 
 
 def _may_be_own(path: Path) -> bool:
@@ -159,7 +159,7 @@ def _may_be_own(path: Path) -> bool:
 
 def _stored(
     known: Checkpoint | None, data: str | Path | None, split: str | None, *, accept_recipe: bool
-) -> Material:
+) -> tuple[Material, ...]:
     if known is not None:
         place = None if data is None else str(data)
         return material_of_checkpoint(known, place, split, accept_recipe=accept_recipe)

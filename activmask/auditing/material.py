@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
+from activmask.data.multi_label import yes_and_no
 from activmask.data.samples import Samples
 from activmask.data.splits import SPLITS
 from activmask.evaluation.planted import Pairs
@@ -63,6 +66,31 @@ class Material:
         """The images of one split; None where there are none."""
         rows = [] if self.splits is None else [i for i, one in enumerate(self.splits) if one == split]
         return self.at(rows) if rows else None
+
+
+def label_by_label(base: Material, labels: NDArray[np.int64], names: Sequence[str]) -> tuple[Material, ...]:
+    """The same images by each of several labels, those left out of which it is not known.
+
+    Args:
+        base: whose own labels do not count.
+        labels: (N, L) of 0 and 1, -1 where unknown.
+        names: of the L labels.
+    """
+    return tuple(_one_label(base, name, labels[:, k]) for k, name in enumerate(names))
+
+
+def _one_label(base: Material, name: str, values: NDArray[np.int64]) -> Material:
+    rows = np.flatnonzero(values >= 0)
+    known = base.at(rows.tolist()) if len(rows) < len(values) else base
+    lost = len(values) - len(rows)
+    notes = (f"{lost} images are left out, of which this label is not known.",) if lost else ()
+    return replace(
+        known,
+        samples=replace(known.samples, labels=torch.from_numpy(values[rows].astype(np.int64))),
+        class_names=yes_and_no(name),
+        label=name,
+        notes=(*base.notes, *notes),
+    )
 
 
 def judged_split(material: Material, asked: str | None) -> str:

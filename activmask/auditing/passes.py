@@ -15,7 +15,7 @@ from activmask.auditing.asked import Asked
 from activmask.auditing.conditions.conditions import predicted, taking_part
 from activmask.auditing.material import Material, check_judged, judged_split
 from activmask.evaluation.participants import Participants, why_no_audit
-from activmask.predictors.labels import label_logits
+from activmask.models.one_label import logits_of_label
 from activmask.predictors.predictor import Predictor
 
 
@@ -50,10 +50,10 @@ class Passes:
     def of_label(self, label: int) -> "Passes":
         """Of one of K labels, as of two classes."""
         return Passes(
-            full=label_logits(self.full, label),
-            valid=None if self.valid is None else label_logits(self.valid, label),
+            full=logits_of_label(self.full, label),
+            valid=None if self.valid is None else logits_of_label(self.valid, label),
             conditions={
-                name: torch.stack([label_logits(one, label) for one in drawn])
+                name: torch.stack([logits_of_label(one, label) for one in drawn])
                 for name, drawn in self.conditions.items()
             },
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from activmask.auditing.material import SITE, Material
+from activmask.auditing.material import SITE, Material, label_by_label
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.planting.planting import told_class
 from activmask.data.recipe import called_classes, told_name
@@ -21,16 +21,18 @@ from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.trained_data import shown_place
 
 
-def material_of_folder(root: Path) -> Material:
-    """A data set as it is stored, of all its splits, its masks as they were drawn.
+def material_of_folder(root: Path) -> tuple[Material, ...]:
+    """A data set as it is stored, of all its splits, its masks as they were drawn; one for each label.
+
+    Of classes that exclude each other there is one for all.
 
     Raises:
         DataError: anything in it is missing, broken or contradictory.
     """
-    dataset = read_dataset(root)
+    dataset = read_dataset(root, multi_label=True)
     samples = load_samples(dataset, range(len(dataset)))
     classes = called_classes(dataset)
-    return Material(
+    found = Material(
         samples=samples,
         class_names=classes,
         columns=_columns(dataset, samples),
@@ -42,15 +44,18 @@ def material_of_folder(root: Path) -> Material:
         if told_class(dataset.card) is None
         else partial(pairs_as_stored, dataset, classes=classes),
     )
+    if dataset.label_names:
+        return label_by_label(found, dataset.labels, dataset.label_names)
+    return (found,)
 
 
 def material_of_checkpoint(
     checkpoint: Checkpoint, data: str | None, split: str | None, *, accept_recipe: bool = False
-) -> Material:
+) -> tuple[Material, ...]:
     """What a checkpoint of this package can be judged on, as its network sees it.
 
     Its own data are split as its run wrote down; of other data what the run saw in training is left
-    out. Masks are dilated as in training.
+    out. Masks are dilated as in training. Of several labels there is one material for each.
 
     Args:
         checkpoint: of a run.
@@ -77,8 +82,8 @@ def material_of_checkpoint(
             told.append(f"The {name} split is left aside: {error}.")
     place = shown_place(checkpoint) if data is None else data
     samples = _together([parts[name] for name in SPLITS if name in parts])
-    dataset = None if place == IN_MEMORY else read_dataset(Path(place))
-    return Material(
+    dataset = None if place == IN_MEMORY else read_dataset(Path(place), multi_label=True)
+    found = Material(
         samples=samples,
         class_names=checkpoint.class_names or tuple(map(str, range(checkpoint.classes))),
         columns={} if dataset is None else _columns(dataset, samples),
@@ -91,6 +96,9 @@ def material_of_checkpoint(
         if dataset is None or told_class(dataset.card) is None
         else lambda _: planted_pairs(checkpoint, data, stored, judged),
     )
+    if checkpoint.multi_label:
+        return label_by_label(found, samples.labels.numpy(), checkpoint.class_names)
+    return (found,)
 
 
 def _as_judged(checkpoint: Checkpoint, stored: Samples, name: str) -> Samples:

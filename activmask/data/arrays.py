@@ -4,7 +4,7 @@ Shapes: N images, C channels, H x W pixels.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activmask.data.files.likeness import is_missing, names_alike
+from activmask.data.multi_label import UNKNOWN, one_value_only
 from activmask.data.samples import Samples
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
@@ -33,7 +34,7 @@ class HeldImages:
     splits: tuple[str, ...] | None
     """(N,) train, valid or test, where that is told."""
     class_names: tuple[str, ...]
-    """Of classes 0, 1, ...; empty where labels are numbers."""
+    """Of classes 0, 1, ..., or of labels that do not exclude each other; empty where classes are numbers."""
     notes: tuple[str, ...]
     """Sentences on what was done to their values."""
 
@@ -45,8 +46,9 @@ def held_images(data: Sequence[Any]) -> HeldImages:
         data: images, masks, labels, subjects and, if they are told, splits, NumPy or torch. Images
             (N, C, H, W) or (N, H, W), uint8, uint16 or bool, which are divided by their type's largest value,
             or floats in [0, 1]; masks (N, H, W) of True or 1 inside, None where there is none;
-            labels (N,) whole numbers or texts; subjects (N,), whom each image shows; splits (N,) train, valid
-            or test.
+            labels (N,) whole numbers or texts; or, of labels that do not exclude each other, (N, L) of 0
+            and 1, NaN where unknown, or such (N,) by name; subjects (N,), whom each image shows; splits (N,)
+            train, valid or test.
 
     Raises:
         UsageError: they do not fit each other.
@@ -59,11 +61,7 @@ def held_images(data: Sequence[Any]) -> HeldImages:
     pixels, notes = images_in(images)
     n, _, height, width = pixels.shape
     regions, has_mask = masks_in(masks, n, (height, width))
-    truth = as_array(labels)
-    if truth.shape != (n,):
-        raise UsageError(f"there must be a label for each of {n} images", found=tuple(truth.shape))
-    numbers, names = classes_in(truth, None)
-    _refuse_gaps(numbers)
+    numbers, names = _labels_in(labels, n)
     if subjects is None:
         raise UsageError(
             "data must say whom each image shows, so that nobody's images fall in two splits",
@@ -83,9 +81,55 @@ def held_images(data: Sequence[Any]) -> HeldImages:
     return HeldImages(
         samples=samples,
         splits=splits_in(told[0] if told else None, n, people),
-        class_names=() if truth.dtype.kind in "biuf" else names,
+        class_names=names,
         notes=tuple(notes),
     )
+
+
+def _labels_in(labels: Any, n: int) -> tuple[Tensor, tuple[str, ...]]:
+    """Labels as `Samples` has them, and names of classes, if they have any, or of several labels.
+
+    Raises:
+        UsageError, DataError: they are not as many as the images, or no labels.
+    """
+    if isinstance(labels, Mapping):
+        called = tuple(map(str, labels))
+        columns = [as_array(one) for one in labels.values()]
+        if any(one.shape != (n,) for one in columns):
+            raise UsageError(f"there must be a value of each label for each of {n} images")
+        return several_in(np.stack(columns, axis=1) if columns else np.empty((n, 0)), called)
+    truth = as_array(labels)
+    if truth.ndim == 2 and len(truth) == n and truth.shape[1] > 1:
+        return several_in(truth, tuple(f"label {k}" for k in range(truth.shape[1])))
+    if truth.shape != (n,):
+        raise UsageError(f"there must be a label for each of {n} images", found=tuple(truth.shape))
+    numbers, names = classes_in(truth, None)
+    _refuse_gaps(numbers)
+    return numbers, () if truth.dtype.kind in "biuf" else names
+
+
+def several_in(labels: NDArray[Any], names: tuple[str, ...]) -> tuple[Tensor, tuple[str, ...]]:
+    """Labels that do not exclude each other, int64 (N, L), -1 where unknown, and what they are called.
+
+    Args:
+        labels: (N, L) of 0 and 1, NaN where unknown.
+        names: of the L labels.
+
+    Raises:
+        UsageError: there is one label or none, or one is the same for all images.
+        DataError: another value.
+    """
+    if len(names) < 2 or len(set(names)) != len(names):
+        raise UsageError(
+            "labels that do not exclude each other must be two or more of different names", found=list(names)
+        )
+    values = labels.astype(np.float64) if labels.dtype.kind in "biuf" else np.full(labels.shape, 2.0)
+    if not (np.isin(values, (0, 1)) | np.isnan(values)).all():
+        raise DataError("labels that do not exclude each other must be 0 or 1, or NaN where unknown")
+    numbers = np.where(np.isnan(values), UNKNOWN, values).astype(np.int64)
+    if constant := one_value_only(numbers, names):
+        raise UsageError(constant, advice="leave that label out")
+    return torch.from_numpy(numbers), names
 
 
 def _refuse_gaps(labels: Tensor) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from activmask.data.files.images import CHANNELS, image_size, read_plain_mask, read_stored
 from activmask.data.files.likeness import is_missing, refuse_likenesses
 from activmask.data.files.tables import CsvRow, read_table, read_text, relative_path
+from activmask.data.multi_label import FORMAT_WITH_LABELS, card_labels, label_columns, only_one_class
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
 from activmask.ground.errors import PATH, DataError
@@ -59,7 +60,8 @@ class Dataset:
     mask_file_names: tuple[str, ...]
     """(N,) masks, relative to the root; empty where an image has none."""
     labels: np.ndarray
-    """int64 (N,), the classes 0, 1, ..."""
+    """int64 (N,), the classes 0, 1, ...; of labels that do not exclude each other (N, L) of 0 and 1, -1 where
+    unknown."""
     subjects: tuple[str, ...]
     """(N,) whom each image shows; the image's own file name where the table does not say."""
     sites: tuple[str, ...]
@@ -84,17 +86,24 @@ class Dataset:
     without the column."""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Further columns of the table by name, (N,) texts each; empty where the table has no value."""
+    label_names: tuple[str, ...] = ()
+    """(L,) of labels that do not exclude each other, the table's columns; none where images have a class."""
 
     def __len__(self) -> int:
         """The number of images N."""
         return len(self.file_names)
 
 
-def read_dataset(root: str | Path) -> Dataset:
+def read_dataset(root: str | Path, *, multi_label: bool = False) -> Dataset:
     """Read and check a data set's table, its card, and the header of every file it names.
 
+    Args:
+        root: Its folder.
+        multi_label: Take labels that do not exclude each other, too; then `labels` may be (N, L).
+
     Raises:
-        DataError: anything missing, broken or contradictory, with its file and row.
+        DataError: anything missing, broken or contradictory, with its file and row; or several labels an
+            image where the caller knows classes alone.
     """
     root = Path(root)
     if not root.is_dir():
@@ -104,17 +113,20 @@ def read_dataset(root: str | Path) -> Dataset:
             advice=way_back(root) or "the commands prepare-* and make-synthetic make one",
         )
     table = root / TABLE_FILE
-    rows = read_table(table, REQUIRED, COLUMNS)
+    card = read_card(root)
+    names = card_labels(card, root / CARD_FILE)
+    if names and not multi_label:
+        raise only_one_class(root, names)
+    rows = read_table(table, required_columns(names), COLUMNS)
     _check_distinct(table, rows)
     for column in ("subject", "site"):
         refuse_likenesses(table, column, ((row.number, row[column]) for row in rows))
     height, width = _common_size(root, table, rows)
-    card = read_card(root)
     return Dataset(
         root=root,
         file_names=_column(rows, "file_name"),
         mask_file_names=tuple(_optional(row, "mask_file_name") for row in rows),
-        labels=_labels(table, rows),
+        labels=label_columns(table, rows, names) if names else _labels(table, rows),
         subjects=_subjects(table, rows),
         sites=_column(rows, "site"),
         splits=_splits(table, rows),
@@ -125,8 +137,18 @@ def read_dataset(root: str | Path) -> Dataset:
         native=_native(table, rows, card),
         shortcut_mask_file_names=tuple(_optional(row, "shortcut_mask_file_name") for row in rows),
         twin_file_names=_twins(table, rows),
-        columns={name: tuple(_optional(row, name) for row in rows) for name in free_columns(rows[0].cells)},
+        columns={
+            name: tuple(_optional(row, name) for row in rows)
+            for name in free_columns(rows[0].cells)
+            if name not in names
+        },
+        label_names=names,
     )
+
+
+def required_columns(label_names: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a data set's table must have, given its labels if they do not exclude each other."""
+    return (*REQUIRED[:2], *label_names) if label_names else REQUIRED
 
 
 def free_columns(names: Iterable[str]) -> list[str]:
@@ -222,12 +244,12 @@ def read_card(root: Path) -> dict[str, Any]:
             advice="mend or remove it",
         )
     version = card.get("format")
-    newer = type(version) is int and version > FORMAT_VERSION
+    newer = type(version) is int and version > FORMAT_WITH_LABELS
     if newer or (version is not None and (type(version) is not int or version < 1)):
         raise DataError(
             f"{PATH} is of a data set whose format this version of activmask does not know",
             path=path,
-            expected=f"format {FORMAT_VERSION} or older",
+            expected=f"format {FORMAT_WITH_LABELS} or older",
             found=version,
             advice="update activmask" if newer else "mend or remove its entry 'format'",
         )

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from activmask.data.dilation import dilation_radius, stored_radii
 from activmask.data.mask_shares import Presence
+from activmask.data.multi_label import is_multi_label
 
 _PIXELS_AT_ONCE = 2**22
 """Of the masks being dilated, each of which takes 12 bytes per pixel meanwhile: 50 MB."""
@@ -101,15 +102,19 @@ def presence(labels: Tensor, has_mask: Tensor) -> Presence:
     """How well the mere presence of a mask tells the class.
 
     Args:
-        labels: int64 (N,).
+        labels: int64 (N,), or (N, L) of labels that do not exclude each other.
         has_mask: bool (N,).
 
     Returns:
         The AUC of `has_mask` as the score of class 1, which is (1 + p1 - p0) / 2 with p the share of
         a class's images that have a mask; with more than two classes, of the class that it separates
-        best from the rest. The chance distance is the normal approximation for two shares of one
+        best from the rest, and of several labels, of the one that it tells best where that is known.
+        The chance distance is the normal approximation for two shares of one
         underlying share.
     """
+    if is_multi_label(labels):
+        of_each = [presence(own[own >= 0], has_mask[own >= 0]) for own in labels.T]
+        return max(of_each, key=lambda one: abs(one.auc - 0.5) - one.chance_distance)
     present = has_mask.double()
     overall = float(present.mean())
     found: list[Presence] = []

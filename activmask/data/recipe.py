@@ -116,9 +116,13 @@ def called(place: str) -> str:
 def class_names(dataset: Dataset) -> tuple[str, ...]:
     """The names of classes 0, 1, ... that a data set's card gives; empty where it gives none.
 
+    Of labels that do not exclude each other, theirs.
+
     Raises:
         DataError: the card contradicts the table or itself.
     """
+    if dataset.label_names:
+        return dataset.label_names
     path, count = dataset.root / CARD_FILE, int(dataset.labels.max()) + 1
     names = card_class_names(dataset.card, path)
     if names and len(names) != count:

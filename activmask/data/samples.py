@@ -23,7 +23,8 @@ class Samples:
     has_mask: Tensor
     """bool (N,), False where the data set gives no mask."""
     labels: Tensor
-    """int64 (N,), the class of each image."""
+    """int64 (N,), the class of each image; of L labels that do not exclude each other (N, L) of 0 and 1, -1
+    where unknown."""
     subjects: tuple[str, ...]
     """Whom each image shows; nobody's images fall in two splits."""
     sites: tuple[str, ...]
@@ -53,6 +54,18 @@ class Samples:
             names=tuple(self.names[i] for i in indices),
             native=None if self.native is None else self.native[picked],
         )
+
+
+def of_label(samples: Samples, label: int) -> Samples:
+    """The images of which one of several labels is known, with labels 0 and 1 of whether it is true.
+
+    Args:
+        samples: whose labels are (N, L).
+        label: from 0 to L - 1.
+    """
+    rows = torch.nonzero(samples.labels[:, label] >= 0).flatten()
+    known = samples.subset(rows.tolist())
+    return replace(known, labels=known.labels[:, label])
 
 
 def as_picture(image: Tensor) -> NDArray[np.float32]:

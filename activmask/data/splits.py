@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from activmask.data.held_out import held_out
+from activmask.data.multi_label import is_multi_label, label_sets, one_value_only
 from activmask.data.settings import IID, Source, correlations, parse_ratio
 from activmask.data.subjects import find_straddler, kind_counts, strata, whole_sizes
 from activmask.ground.errors import DataError, UsageError
@@ -39,6 +40,7 @@ def split_indices(
     sites: Sequence[str],
     splits: Sequence[str],
     seed: int,
+    label_names: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Share the images out by `source.split_policy`.
 
@@ -56,11 +58,13 @@ def split_indices(
     Args:
         source: The run's description.
         names: (N,) distinct names of the images, which identify them whatever their order.
-        labels: int64 (N,) classes 0, 1, ...
+        labels: int64 (N,) classes 0, 1, ...; or (N, L) of labels that do not exclude each other, of which
+            the images that agree in all are one kind, in place of a class.
         subjects: (N,) whom each image shows.
         sites: (N,) where each image was made.
         splits: (N,) the data set's own split column; read by `given` only.
         seed: Decides everything random.
+        label_names: (L,), for messages.
 
     Returns:
         Sorted int64 row indices for train, valid and test, and for `valid_iid` where there is one. Rows may
@@ -78,13 +82,20 @@ def split_indices(
     if seed < 0:
         raise UsageError("the seed of a split must be at least 0", found=seed)
     order = np.argsort(np.asarray(names, dtype=object), kind="stable")
+    labels = np.asarray(labels)
+    several = is_multi_label(labels)
+    if several:
+        _check_fits_labels(source)
     table = _Table(
-        np.asarray(labels)[order],
+        (label_sets(labels) if several else labels)[order],
         *(np.asarray(column, dtype=object)[order] for column in (subjects, sites, splits)),
     )
     _check_classes(table)
     drawn = draw(source, table, np.random.default_rng(seed))
-    _check_split_classes(table, drawn)
+    if several:
+        _check_split_labels(labels[order], drawn, label_names)
+    else:
+        _check_split_classes(table, drawn)
     rows = {split: np.sort(order[drawn[split]]) for split in SPLITS}
     if source.valid_iid:
         rows = _with_iid(source, rows, names, labels, subjects, sites, seed)
@@ -296,6 +307,27 @@ def _check_split_classes(table: _Table, drawn: dict[str, np.ndarray]) -> None:
             raise DataError(
                 f"the split {split} has no image of class {missing[0]}; add images or change split_ratio"
             )
+
+
+def _check_fits_labels(source: Source) -> None:
+    """Refuse ways to split that know classes alone (raises UsageError)."""
+    asked = [f"{split}_images" for split, wanted in _wanted(source).items() if wanted]
+    if source.split_policy == "site-correlated":
+        asked.append("the split policy 'site-correlated'")
+    if source.valid_iid:
+        asked.append("valid_iid")
+    if asked:
+        raise UsageError(
+            f"{asked[0]} balances classes, and these images have labels that do not exclude each other",
+            advice="leave it out",
+        )
+
+
+def _check_split_labels(labels: np.ndarray, drawn: dict[str, np.ndarray], label_names: Sequence[str]) -> None:
+    names = label_names or [str(k) for k in range(labels.shape[1])]
+    for split in SPLITS:
+        if constant := one_value_only(labels[drawn[split]], names):
+            raise DataError(f"in the split {split} {constant}; add images or change split_ratio")
 
 
 _Draw = Callable[[Source, _Table, np.random.Generator], dict[str, np.ndarray]]

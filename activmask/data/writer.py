@@ -28,6 +28,7 @@ from activmask.data.dataset import (
 from activmask.data.files.png import encode_binary_png, encode_png
 from activmask.data.files.tables import format_sheet, format_table
 from activmask.data.mask_shares import MaskShares, ShareTally
+from activmask.data.multi_label import FORMAT_WITH_LABELS, LABELS_ENTRY, UNKNOWN, one_value_only
 from activmask.data.splits import SPLITS
 from activmask.data.subjects import find_straddler
 from activmask.ground.claims import Claim
@@ -80,6 +81,9 @@ class Record:
     """bool (H, W), True where that lies; None where nothing was planted, or on the whole image."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """What else is known of it, by column; the same columns in every record."""
+    labels: Mapping[str, int] = field(default_factory=dict)
+    """0, 1 or `UNKNOWN` for each of several labels by name, which then stand in place of `label`; the same
+    names in every record, none where images have a class."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,8 @@ class Summary:
     """C of the images: 1 of grey ones, 3 of those in colour."""
     mask_shares: MaskShares | None = None
     """Of the image, inside the masks; None where nobody asked."""
+    label_counts: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    """Of several labels in place of `counts`: images by split, label and `yes`, `no` or `unknown`."""
 
 
 def write_dataset(
@@ -143,9 +149,10 @@ def write_dataset(
         (partial / "images").mkdir()
         (partial / "masks").mkdir()
         tally = None if mask_blur is None else ShareTally(mask_blur)
-        rows, size, depth = _write_images(partial, records, tally)
-        _check_rows(root, rows)
-        summary = _summary(root, rows, size, depth, tally)
+        labels = tuple(card.get(LABELS_ENTRY, ()))
+        rows, size, depth = _write_images(partial, records, tally, labels)
+        _check_rows(root, rows, labels)
+        summary = _summary(root, rows, size, depth, tally, labels)
         (partial / TABLE_FILE).write_bytes(_table(rows))
         (partial / CARD_FILE).write_bytes(_card(card, summary))
         if preview is not None:
@@ -193,13 +200,13 @@ def check_target(root: Path, overwrite: bool) -> None:
 
 
 def _write_images(
-    partial: Path, records: Iterable[Record], tally: ShareTally | None
+    partial: Path, records: Iterable[Record], tally: ShareTally | None, labels: Sequence[str]
 ) -> tuple[list[dict[str, Any]], tuple[int, ...], int]:
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()
     expected: tuple[tuple[int, ...], int] | None = None
     for record in records:
-        _check_record(record)
+        _check_record(record, labels)
         found = (record.image.shape, 8 * record.image.dtype.itemsize)
         expected = expected or found
         if found != expected:
@@ -224,7 +231,13 @@ def _shown(shape: tuple[int, ...], depth: int) -> str:
     return f"{shape[0]} x {shape[1]} px of {depth} bits{' in colour' if len(shape) == 3 else ''}"
 
 
-def _check_record(record: Record) -> None:
+def _check_record(record: Record, labels: Sequence[str]) -> None:
+    if set(record.labels) != set(labels):
+        raise DataError(
+            f"image {record.name!r} must have the labels that the card's {LABELS_ENTRY} names, and no others",
+            expected=list(labels),
+            found=list(record.labels),
+        )
     if not _NAME.fullmatch(record.name):
         raise DataError(
             f"the image name {record.name!r} must be at most 150 ASCII letters, digits, '.', '_' and '-', "
@@ -239,6 +252,8 @@ def _check_record(record: Record) -> None:
         raise DataError(
             f"image {record.name!r}: split must be train, valid or test", found=repr(record.split)
         )
+    if not set(record.labels.values()) <= {0, 1, UNKNOWN}:
+        raise DataError(f"image {record.name!r}: labels must be 0, 1 or unknown", found=dict(record.labels))
     if record.label < 0:
         raise DataError(f"image {record.name!r}: label must be 0, 1, ...", found=record.label)
     _check_pixels(record)
@@ -282,13 +297,14 @@ def _write_one(partial: Path, record: Record) -> dict[str, Any]:
     return {
         "file_name": f"images/{file}",
         "mask_file_name": f"masks/{file}" if record.mask is not None else "",
-        "label": int(record.label),
+        **({} if record.labels else {"label": int(record.label)}),
         "subject": record.subject,
         "site": record.site,
         "split": record.split,
         **dict(zip(NATIVE, record.native or ("", ""), strict=True)),
         "shortcut_mask_file_name": f"shortcuts/{file}" if record.shortcut is not None else "",
         "twin_file_name": f"twins/{file}" if record.twin is not None else "",
+        **{name: "" if value == UNKNOWN else value for name, value in record.labels.items()},
         **record.columns,
     }
 
@@ -309,8 +325,10 @@ def _write(path: str, data: bytes) -> None:
         os.close(file)
 
 
-def _check_rows(root: Path, rows: Sequence[dict[str, Any]]) -> None:
-    gap = find_gap(np.array([row["label"] for row in rows]))
+def _check_rows(root: Path, rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
+    gap = None if labels else find_gap(np.array([row["label"] for row in rows]))
+    if labels and (constant := one_value_only(_label_values(rows, labels), labels)):
+        raise DataError(f"in the data set {PATH} {constant}", path=root, advice="leave that label out")
     if gap is not None:
         raise DataError(
             f"the data set {PATH} has no image of class {gap}",
@@ -329,10 +347,16 @@ def _check_rows(root: Path, rows: Sequence[dict[str, Any]]) -> None:
         )
 
 
+def _label_values(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> np.ndarray:
+    """The labels of rows, int64 (N, L)."""
+    return np.array([[UNKNOWN if row[name] == "" else row[name] for name in labels] for row in rows])
+
+
 def _table(rows: list[dict[str, Any]]) -> bytes:
     if any(row["twin_file_name"] for row in rows):
         rows = [{**row, "twin_file_name": row["twin_file_name"] or row["file_name"]} for row in rows]
-    known = [name for name in COLUMNS if name in COLUMNS[:4] or any(row[name] for row in rows)]
+    own = [name for name in COLUMNS if name in rows[0]]
+    known = [name for name in own if name in COLUMNS[:4] or any(row[name] for row in rows)]
     columns = [*known, *(name for name in rows[0] if name not in COLUMNS)]
     # The mask of a shortcut first, so that the ROI's stands before it where both come late.
     for column in (PLANTED[0], "mask_file_name"):
@@ -343,9 +367,15 @@ def _table(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _summary(
-    root: Path, rows: Sequence[dict[str, Any]], size: tuple[int, ...], depth: int, covered: ShareTally | None
+    root: Path,
+    rows: Sequence[dict[str, Any]],
+    size: tuple[int, ...],
+    depth: int,
+    covered: ShareTally | None,
+    labels: Sequence[str],
 ) -> Summary:
-    tally = Counter((row["split"] or "all", row["label"]) for row in rows)
+    of_classes = () if labels else rows
+    tally = Counter((row["split"] or "all", row["label"]) for row in of_classes)
     counts: dict[str, dict[int, int]] = {}
     for split in ("all", *SPLITS):
         classes = {label: n for (where, label), n in sorted(tally.items()) if where == split}
@@ -354,18 +384,36 @@ def _summary(
     masks = sum(1 for row in rows if row["mask_file_name"])
     shares = None if covered is None else covered.result()
     channels = size[2] if len(size) == 3 else 1
-    return Summary(root, len(rows), masks, counts, size[0], size[1], depth, channels, shares)
+    found = _label_counts(rows, labels)
+    return Summary(root, len(rows), masks, counts, size[0], size[1], depth, channels, shares, found)
+
+
+def _label_counts(
+    rows: Sequence[dict[str, Any]], labels: Sequence[str]
+) -> dict[str, dict[str, dict[str, int]]]:
+    words = {"yes": 1, "no": 0, "unknown": ""}
+    splits = sorted({row["split"] or "all" for row in rows}, key=("all", *SPLITS).index) if labels else ()
+    return {
+        split: {
+            name: {
+                word: sum((row["split"] or "all") == split and row[name] == value for row in rows)
+                for word, value in words.items()
+            }
+            for name in labels
+        }
+        for split in splits
+    }
 
 
 def _card(card: dict[str, Any], summary: Summary) -> bytes:
     facts = {
-        "format": FORMAT_VERSION,
+        "format": FORMAT_WITH_LABELS if summary.label_counts else FORMAT_VERSION,
         "images": summary.images,
         "masks": summary.masks,
         "height": summary.height,
         "width": summary.width,
         "bit_depth": summary.bit_depth,
-        "counts": summary.counts,
+        "counts": summary.label_counts or summary.counts,
     }
     if summary.channels > 1:
         facts[CHANNELS_ENTRY] = summary.channels

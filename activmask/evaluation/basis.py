@@ -39,6 +39,7 @@ def basis_of(
     groups: str,
     common: Basis,
     reading: Reading,
+    label: str | None = None,
 ) -> tuple[Description, Basis] | None:
     """A checkpoint's description, and what its evaluation follows from.
 
@@ -50,6 +51,7 @@ def basis_of(
         groups: likewise.
         common: what all evaluations of this process follow from, see `common_basis`.
         reading: what was read for other checkpoints.
+        label: about which a network of several is asked.
 
     Returns:
         None where nobody can say: outside of a seed's folder, of a run of an earlier version, of a network
@@ -74,6 +76,7 @@ def basis_of(
             "beside": {name: _sha256(path.parent / name) for name in _BESIDE},
             "split": split,
             "accept_recipe": accept_recipe,
+            **({} if label is None else {"label": label}),
             **({"groups": groups} if groups else {}),
             **_of_data(path, description, data, reading),
         }

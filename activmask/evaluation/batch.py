@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from activmask.data.samples import Samples, of_label
 from activmask.data.settings import View
 from activmask.data.sources.presets import presets
 from activmask.data.splits import EVERY_SPLIT
@@ -22,8 +23,9 @@ from activmask.evaluation.removal import removal
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.progress import ItemsDone
-from activmask.runs.checkpoint import Description, load_checkpoint
+from activmask.runs.checkpoint import Checkpoint, Description, load_checkpoint
 from activmask.runs.checkpoint_paths import run_folder
+from activmask.runs.label_checkpoint import checkpoint_of_label, described_by, label_number
 from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.trained_data import shown_place
@@ -77,6 +79,7 @@ def evaluate_checkpoints(
     device: torch.device | str = "cpu",
     predictions: bool = False,
     code: Sequence[Path] = (),
+    label: str | None = None,
     progress: ItemsDone | None = None,
 ) -> dict[Path, Outcome]:
     """Evaluate checkpoints on a split as their runs wrote it down, or on another data set.
@@ -96,6 +99,8 @@ def evaluate_checkpoints(
         device: where to compute.
         predictions: whether they are asked for, too; they are not kept, so that all is measured anew.
         code: Python files that may run, as in `load_checkpoint`.
+        label: about which networks of several labels are asked, as a question of two classes; images of
+            which it is not known are left out. None for networks of classes.
         progress: is told how many have been evaluated, and of how many.
 
     Returns:
@@ -115,6 +120,7 @@ def evaluate_checkpoints(
         groups=groups,
         device=torch.device(device),
         code=tuple(code),
+        label=label,
     )
     reading, common = Reading(), common_basis(asked.device)
     bases: Bases = {
@@ -123,6 +129,7 @@ def evaluate_checkpoints(
             data=data,
             split=split,
             accept_recipe=accept_recipe,
+            label=label,
             groups=groups,
             common=common,
             reading=reading,
@@ -131,7 +138,7 @@ def evaluate_checkpoints(
     }
     found: dict[Path, Outcome] = {}
     for path in paths:
-        if not predictions and (known := _kept(path, bases[path], data)) is not None:
+        if not predictions and (known := _kept(path, bases[path], asked)) is not None:
             found[path] = known
     waiting = sorted((path for path in paths if path not in found), key=lambda path: _images(path, bases))
     told = progress or _nobody
@@ -172,6 +179,7 @@ class _Asked:
     groups: str
     device: torch.device
     code: tuple[Path, ...]
+    label: str | None
 
 
 def _images(path: Path, bases: Bases) -> tuple[str, ...]:
@@ -183,25 +191,31 @@ def _images(path: Path, bases: Bases) -> tuple[str, ...]:
     return basis["data_sha256"], *map(str, sorted(description.split_sha256.items()))
 
 
-def _kept(path: Path, known: tuple[Description, Basis] | None, data: str | None) -> Evaluated | None:
+def _kept(path: Path, known: tuple[Description, Basis] | None, asked: _Asked) -> Evaluated | None:
     """What was kept of a checkpoint's evaluation, if that is still what it would come to."""
     if known is None:
         return None
     description, basis = known
-    place = shown_place(description) if data is None else data
+    if description.multi_label != (asked.label is not None):
+        return None
+    place = shown_place(description) if asked.data is None else asked.data
     found = kept(path.parent, basis)
+    if asked.label is not None:
+        description = described_by(description, asked.label)
     return from_kept(found, path, description, data=place, split=basis["split"])
 
 
 def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
     data, split, device = asked.data, asked.split, asked.device
-    checkpoint = load_checkpoint(path, code=asked.code)
+    checkpoint = load_checkpoint(path, code=asked.code, multi_label=asked.label is not None)
     stored, notes = split_for(checkpoint, data, split, accept_recipe=asked.accept_recipe, reading=reading)
+    if asked.label is not None:
+        checkpoint, stored, notes = _asked_about(asked.label, checkpoint, stored, notes)
     config = checkpoint.config
     samples = split_as_judged(stored, config.view, config.objectives, seed=checkpoint.seed, split=split)
     place = shown_place(checkpoint) if data is None else data
     pairs = planted_pairs(checkpoint, data, stored, split)
-    presence, mask_notes = mask_presence(path, config, samples, Path(place))
+    presence, mask_notes = mask_presence(path, config, samples, Path(place), label=asked.label)
     evaluation, predictions = evaluate_and_predict(checkpoint, samples, seed=checkpoint.seed, device=device)
     full, *changed = predictions.conditions
     grouping = groups_for(
@@ -229,6 +243,16 @@ def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
         mask_notes=tuple(mask_notes),
         predictions=with_groups(predictions, grouping),
     )
+
+
+def _asked_about(
+    label: str, checkpoint: Checkpoint, stored: Samples, notes: tuple[str, ...]
+) -> tuple[Checkpoint, Samples, tuple[str, ...]]:
+    """A network of several labels, and its images, as those of one label."""
+    known = of_label(stored, label_number(checkpoint, label, checkpoint.path))
+    if lost := len(stored) - len(known):
+        notes = (*notes, f"{label}: {lost} of {len(stored)} images are left out, as it is not known of them.")
+    return checkpoint_of_label(checkpoint, label), known, notes
 
 
 def _view_notes(preset: str, view: View) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from activmask.evaluation.participants import partial_masks
 from activmask.evaluation.predictions_table import Predicted, Predictions, predictions_of
 from activmask.evaluation.scores import ScoreReport, accuracy, auc, score_report, why_no_auc
 from activmask.ground.errors import CheckpointError, DataError
-from activmask.runs.checkpoint import Checkpoint
+from activmask.runs.checkpoint import Checkpoint, refuse_several_labels
 from activmask.saliency.attribution import attribute
 from activmask.training.replicas.predictions import predict
 
@@ -120,7 +120,8 @@ def evaluate_and_predict(
 
 
 def check_fit(checkpoint: Checkpoint, samples: Samples) -> None:
-    """Refuse images the network was not made for (raises DataError)."""
+    """Refuse images the network was not made for (raises DataError), and one of several labels."""
+    refuse_several_labels(checkpoint.path, checkpoint)
     if len(samples) == 0:
         raise DataError("there are no images to evaluate in this split; choose another split or data set")
     size, channels = checkpoint.image_size, checkpoint.channels

@@ -61,7 +61,7 @@ def score_maps(
     options = options or Options()
     against = data if data is not None else masks
     assert against is not None
-    everything = targets_in(against) if data is None else targets_of(read_dataset(against))
+    everything = targets_in(against) if data is None else targets_of(read_dataset(against, multi_label=True))
     chosen, split = of_split(everything, options.split)
     found = find_maps(maps, everything)
     images = []

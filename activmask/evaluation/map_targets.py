@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from activmask.data.dataset import Dataset
 from activmask.data.files.heat_maps import map_stem
+from activmask.data.multi_label import BETWEEN
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.nearest import nearest
 from activmask.ground.walking import walked
@@ -59,11 +60,19 @@ def targets_of(dataset: Dataset) -> list[Target]:
             subject=dataset.subjects[i],
             site=dataset.sites[i],
             split=dataset.splits[i],
-            label=str(dataset.labels[i]),
+            label=_label(dataset, i),
             native=native[i],
         )
         for i in range(len(dataset))
     ]
+
+
+def _label(dataset: Dataset, row: int) -> str:
+    """The class of an image, or the names of those of its labels that are true."""
+    if not dataset.label_names:
+        return str(dataset.labels[row])
+    true = [name for name, value in zip(dataset.label_names, dataset.labels[row], strict=True) if value == 1]
+    return BETWEEN.join(true) or "none of its labels"
 
 
 def targets_in(masks: Path) -> list[Target]:

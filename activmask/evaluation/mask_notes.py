@@ -18,7 +18,7 @@ from activmask.runs.folder import RUN_FILE, read_presence
 
 
 def mask_presence(
-    path: Path, config: RunConfig, samples: Samples, data: Path
+    path: Path, config: RunConfig, samples: Samples, data: Path, *, label: str | None = None
 ) -> tuple[Presence | None, list[str]]:
     """How well a mask's presence told the class of a checkpoint's run, and sentences on its masks.
 
@@ -27,6 +27,7 @@ def mask_presence(
         config: of the run.
         samples: the images it is judged on, in place of those it was trained on if that is not known.
         data: the folder of the data set that they lie in.
+        label: about which a network of several is asked: the description does not tell of it alone.
 
     Raises:
         CheckpointError: the description is damaged.
@@ -35,7 +36,7 @@ def mask_presence(
     if not needs(config.objectives).masks or config.view.mask == "circle":
         return None, []
     known = read_presence(path.parent) if (path.parent / RUN_FILE).is_file() else None
-    found, where = known, "training images"
+    found, where = (None if label else known), "training images"
     if found is None and config.view.masks_without == "whole" and len(samples.labels.unique()) > 1:
         found, where = presence(samples.labels, _stored_masks(samples, data)), "images judged here"
     notes = []

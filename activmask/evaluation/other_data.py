@@ -13,11 +13,13 @@ import numpy as np
 import torch
 
 from activmask.data.dataset import Dataset, read_dataset
+from activmask.data.multi_label import is_multi_label
 from activmask.data.recipe import Recipe, class_names, matched_classes, recipe_differences, recipe_of
 from activmask.data.samples import Samples
 from activmask.data.settings import IID, IN_MEMORY
 from activmask.data.sources.synthetic.drawing import CLASS_NAMES
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.listed import listed
 from activmask.runs.checkpoint import Checkpoint
 from activmask.runs.manifest import Entry, pixel_digests, split_digests, table_entries, table_rows
 from activmask.training.feed.known_recipe import known_classes, known_recipe
@@ -62,9 +64,22 @@ def split_for(
     trained = of_checkpoint(checkpoint)
     if data is None or _is_own_place(trained, data):
         return own_split(trained, split, reading)
+    if data == IN_MEMORY and checkpoint.multi_label:
+        raise DataError(
+            "images that are drawn have one class each, and the network tells labels that do not exclude "
+            "each other",
+            advice="evaluate it on data with its labels",
+        )
     if data == IN_MEMORY:
         return _drawn(checkpoint, split, accept_recipe=accept_recipe)
-    dataset = read_dataset(Path(data))
+    dataset = read_dataset(Path(data), multi_label=checkpoint.multi_label)
+    if checkpoint.multi_label and not dataset.label_names:
+        raise DataError(
+            f"{PATH} has a class for each image, but the network tells labels that do not exclude each other "
+            f"({listed(checkpoint.class_names)})",
+            path=Path(data),
+            advice="evaluate it on data with these labels",
+        )
     if _is_own(trained, dataset):
         moved = replace(trained, data_path=absolute(dataset.root))
         samples, told = own_split(moved, split, reading)
@@ -157,6 +172,9 @@ def _numbers(checkpoint: Checkpoint, other: tuple[str, ...], data: str, notes: l
 def _renumbered(samples: Samples, numbers: list[int] | None) -> Samples:
     if numbers is None:
         return samples
+    if is_multi_label(samples.labels):
+        order = [numbers.index(own) for own in range(len(numbers))]
+        return replace(samples, labels=samples.labels[:, order])
     return replace(samples, labels=torch.tensor(numbers, dtype=torch.int64)[samples.labels])
 
 

@@ -17,6 +17,9 @@ every axis, on top of the settings in `base`:
     "weak" = { actdiff = 1.0 }
     "strong" = { actdiff = 10.0 }
 
+A group, or `base`, may hold `config`, a TOML file as `train` takes it, such as the winner of a search:
+its settings give way to all that the grid says itself.
+
 Optional are `[[exclude]]`, each naming values of some axes whose combinations are left out;
 `forms`, a list of names of `forms.toml`, in the first of which cells are computed unless others are
 asked for; `note`, a sentence for whoever runs the grid; and `[printed]`, the means and standard
@@ -48,12 +51,17 @@ from activmask.ground.texts import decoded_text
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
 from activmask.runs.names import names
+from activmask.runs.searched import Searched
+from activmask.runs.toml_file import Told, read_told
 
 NAMED = ("table1", "table2", "figure5", "figure6")
 """The paper's own grids, which lie in this package."""
 
 FURTHER = ("followup",)
 """Grids of other papers, which lie there too."""
+
+CONFIG = "config"
+"""The key under which a group of settings names a TOML file."""
 
 STUDIES = ("study",)
 """Grids that repeat no paper's table."""
@@ -86,6 +94,10 @@ class Cell:
     """How its objectives are computed, in a grid with forms; empty where that makes no difference."""
     printed: dict[str, Printed] = field(default_factory=dict)
     """The paper's value of a measure (`train`, `valid`, `test`, `best_epoch`), where it printed one."""
+    searched: Searched | None = None
+    """The search that chose its settings."""
+    departures: tuple[str, ...] = ()
+    """Settings in which it departs from what a search chose for its file, so that it is not the choice."""
 
     @property
     def title(self) -> str:
@@ -374,18 +386,43 @@ def _cell(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> 
     merged = dict(grid.base)
     for axis, label in labels.items():
         merged |= grid.axes[axis][label]
+    told = _told(grid, labels, merged.pop(CONFIG, None))
+    merged = {**told.settings, **merged}
     merged |= form_settings(form, {**merged, **settings}) if form else {}
     try:
         config = make_config(**{**merged, **settings})
     except UsageError as error:
-        told = copy(error)
-        told.what = f"{grid.name}, {' '.join(labels.values())}: {error.what}"
-        raise told from error
+        named = copy(error)
+        named.what = f"{grid.name}, {' '.join(labels.values())}: {error.what}"
+        raise named from error
     found = form_of(config) if form else ""
     printed: dict[str, Printed] = {}
     for key, measures in grid.printed.items():
         if key <= set(labels.items()):
             printed |= measures
     # Settings that win over the form's may make it another one.
-    named = found if found in {"", *grid.forms} else f"{form} form, changed"
-    return Cell(labels=labels, config=config, form=named, printed=printed)
+    named_form = found if found in {"", *grid.forms} else f"{form} form, changed"
+    departures: tuple[str, ...] = ()
+    if told.searched:
+        # Its imports would keep `--help` waiting.
+        from activmask.runs.departures import departures_from
+
+        departures = departures_from(told.settings, config)
+    return Cell(
+        labels=labels,
+        config=config,
+        form=named_form,
+        printed=printed,
+        searched=None if departures else told.searched,
+        departures=departures,
+    )
+
+
+def _told(grid: Grid, labels: Mapping[str, str], file: Any) -> Told:
+    """What the file of a cell tells; two axes cannot each bring one, as either would undo the other."""
+    axes = [axis for axis, label in labels.items() if CONFIG in grid.axes[axis][label]]
+    if len(axes) > 1:
+        raise UsageError(f"{grid.name}: the axes {' and '.join(axes)} both give {CONFIG}; let one do so")
+    if file is None:
+        return Told(settings={}, seeds=None, searched=None)
+    return read_told(Path(_expect(file, str, grid.name, CONFIG)))

@@ -15,6 +15,7 @@ from activmask.experiments.grid import Cell
 from activmask.ground.errors import ActivmaskError, CheckpointError, UsageError
 from activmask.runs.description import RunConfig, changed
 from activmask.runs.folder import HISTORY_FILE, SCORE, read_history, seed_folder
+from activmask.runs.searched import Searched
 from activmask.runs.sittings import Caller
 from activmask.training.run import finished_seeds, train
 
@@ -33,6 +34,8 @@ class Job:
     """Its run folder."""
     caller: Caller | None = None
     """By whose command, see `train`."""
+    searched: Searched | None = None
+    """The search that chose or tries its settings."""
 
 
 def check_data(jobs: Sequence[Job]) -> None:
@@ -44,7 +47,7 @@ def check_data(jobs: Sequence[Job]) -> None:
         DataError: the first data set's folder does not exist.
     """
     if all(_missing(job.config.source) for job in jobs) and not all(map(is_finished, jobs)):
-        read_dataset(Path(jobs[0].config.source.data))
+        read_dataset(Path(jobs[0].config.source.data), multi_label=True)
 
 
 def _missing(source: Source) -> bool:
@@ -101,6 +104,7 @@ def make_jobs(
             seeds=tuple(seeds),
             folder=out / cell.name,
             caller=replace(caller, title=cell.own_title) if caller and own_titles else caller,
+            searched=cell.searched,
         )
         for cell in cells
     ]
@@ -122,7 +126,15 @@ def run_job(job: Job, *, known_as: Path | None = None) -> str:
         Empty when it is done, else why it failed: a sentence, or the traceback of a defect.
     """
     try:
-        train(job.config, job.seeds, job.folder, resume=True, in_sweep=True, caller=job.caller)
+        train(
+            job.config,
+            job.seeds,
+            job.folder,
+            resume=True,
+            in_sweep=True,
+            caller=job.caller,
+            searched=job.searched,
+        )
     except ActivmaskError as error:
         return str(error.told_from((job.folder,), known_as or job.folder))
     except Exception:  # noqa: BLE001 - one cell's defect must not end the others; it is reported whole

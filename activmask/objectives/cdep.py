@@ -92,6 +92,9 @@ CDEP = Objective(
     settings=CdepSettings,
     switches={"cdep": Needs(masks=True, surroundings=True, decomposed=True)},
     label=lambda _: "CDEP",
+    several_labels=lambda _: (
+        "cdep weighs contributions over classes that exclude each other, and these images have several labels"
+    ),
     source="Rieger et al. 2020, arXiv 1909.13584",
     fits=_fits,
     looks_at_numbers=lambda _: True,

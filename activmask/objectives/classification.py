@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from activmask.objectives.group_losses import group_loss
+from activmask.objectives.multi_label import label_cross_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,20 @@ class Classify:
 
 
 PLAIN = Classify()
+
+
+def classification_loss(
+    logits: Tensor,
+    labels: Tensor,
+    how: Classify = PLAIN,
+    batch: Tensor | None = None,
+    members: Membership | None = None,
+) -> Tensor:
+    """`cross_entropy` against classes (B,), or of labels (B, K) that do not exclude each other their own."""
+    if labels.ndim == 2:
+        assert how is PLAIN, "what balances, groups or smooths classes is refused before"
+        return label_cross_entropy(logits, labels, batch)
+    return cross_entropy(logits, labels, how, batch, members)
 
 
 def cross_entropy(

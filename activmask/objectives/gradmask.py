@@ -13,6 +13,7 @@ from activmask.ground.errors import UsageError
 from activmask.ground.limits import MOST_WEIGHT
 from activmask.ground.settings import setting
 from activmask.objectives.input_gradient import outside_gradient
+from activmask.objectives.multi_label import positive_logits
 from activmask.objectives.objective import Needs, Objective
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class GradmaskSettings:
     )
     gradmask_target: Target = setting(
         "contrast",
-        "Differentiate the contrast, |y1 - y0|, of more classes that of the true one against the best other; "
-        "or the positive class's |y1|.",
+        "Differentiate the contrast, |y1 - y0|, of more classes that of the true one against the best other, "
+        "of several labels the sum of those that are true; or the positive class's |y1|.",
         form=True,
         in_name=str,
         in_label=str,
@@ -79,16 +80,19 @@ def decision(logits: Tensor, target: Target = "contrast", labels: Tensor | None 
     """What gradmask differentiates of each image, (B,), given its logits (B, K).
 
     The contrast is |y1 - y0| (paper Eq. 2); with more classes, that of the true class t against the
-    best other, |y_t - max over k != t of y_k|, which for two classes is the same.
+    best other, |y_t - max over k != t of y_k|, which for two classes is the same. Labels that do not
+    exclude each other have no contrast: of them it is the sum of the logits of those that are true.
 
     Args:
         logits: (B, K).
         target: the contrast, or the positive class's |y1|.
-        labels: int64 (B,), which the contrast of more than two classes needs.
+        labels: int64 (B,), which the contrast of more than two classes needs; or (B, K) of several labels.
 
     Raises:
         UsageError: the contrast of a single class, or of more than two without labels.
     """
+    if labels is not None and labels.ndim == 2:
+        return positive_logits(logits, labels)
     if target == "positive":
         return logits[:, 1].abs()
     if logits.shape[1] == 2:
@@ -117,6 +121,11 @@ GRADMASK = Objective(
     switches={"gradmask": Needs(masks=True, surroundings=True, second_derivative=True)},
     label=lambda _: "Gradmask",
     source="Simpson et al. 2019, arXiv 1904.07478; paper Eq. 2",
+    several_labels=lambda settings: (
+        "gradmask_target positive is of the second class, and these labels do not exclude each other"
+        if settings.gradmask_target == "positive"
+        else ""
+    ),
     score=lambda settings, logits, labels: decision(logits, settings.gradmask_target, labels),
     term=lambda settings, step: gradient_size(step.outside["gradmask"], settings.gradmask_norm),
     sums=lambda settings: settings.gradmask_norm == "l1",

@@ -109,6 +109,10 @@ HIRESCAM = Objective(
     settings=HirescamSettings,
     switches={"hirescam": Needs(masks=True, surroundings=True, evidence=True)},
     label=lambda _: "HiResCAM",
+    several_labels=lambda _: (
+        "hirescam centres the evidence over classes that exclude each other, "
+        "and these images have several labels"
+    ),
     source="Draelos & Carin 2020, arXiv 2011.08891",
     fits=_fits,
     looks_at_numbers=lambda _: True,

@@ -69,7 +69,8 @@ class Step:
     masks: Tensor
     """Bool (B, 1, H, W), True inside the (dilated) region of interest."""
     labels: Tensor
-    """Int64 (B,)."""
+    """Int64 (B,); of labels that do not exclude each other (B, K) of 0 and 1, -1 where unknown, which only
+    those objectives get that say so by `several_labels`, and those that look at no label."""
     output: ModelOutput
     """Of the images."""
     other: ModelOutput | None
@@ -163,6 +164,9 @@ class Objective(Generic[S]):
     """What the network sees of images and their shuffled copies (B, C, H, W), given masks (B, 1, H, W)."""
     shows_always: Callable[[S], bool] = lambda _: False
     """Whether evaluation shows the same as training."""
+    several_labels: Callable[[S], str] | None = None
+    """Of an objective that looks at labels: a clause on why it cannot where they do not exclude each other,
+    empty where it can. Without it one that has a `score` is refused there; none looks at any label."""
     score: Callable[[S, Tensor, Tensor], Tensor] | None = None
     """What of each image, (B,), from logits (B, K) and labels, has the gradient that the term reads."""
     path: Callable[[S, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from activmask.ground.limits import MOST_WEIGHT
 from activmask.ground.settings import setting
 from activmask.objectives.input_gradient import outside_gradient
+from activmask.objectives.multi_label import log_probabilities
 from activmask.objectives.objective import Needs, Objective
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def _log_probabilities(logits: Tensor) -> Tensor:
     return logits.log_softmax(dim=1).sum(dim=1)
 
 
+def _decision(logits: Tensor, labels: Tensor) -> Tensor:
+    """What is differentiated of each image, (B,): of several labels both answers about each."""
+    return log_probabilities(logits) if labels.ndim == 2 else _log_probabilities(logits)
+
+
 def _squared(outside: Tensor) -> Tensor:
     return outside.square().flatten(1).sum(dim=1).mean()
 
@@ -55,6 +61,7 @@ RRR = Objective(
     switches={"rrr": Needs(masks=True, surroundings=True, second_derivative=True)},
     label=lambda _: "RRR",
     source="Ross et al. 2017, arXiv 1703.03717, Eq. 1",
-    score=lambda _, logits, __: _log_probabilities(logits),
+    several_labels=lambda _: "",
+    score=lambda _, logits, labels: _decision(logits, labels),
     term=lambda _, step: _squared(step.outside["rrr"]),
 )

@@ -23,7 +23,7 @@ from activmask.objectives.chosen import (
     term_names,
     weighed,
 )
-from activmask.objectives.classification import CLASSIFY, PLAIN, Classify, cross_entropy
+from activmask.objectives.classification import CLASSIFY, PLAIN, Classify, classification_loss
 from activmask.objectives.evidence import evidence
 from activmask.objectives.group_losses import Membership
 from activmask.objectives.input_gradient import outside_gradient
@@ -69,7 +69,7 @@ def step_terms(
         model: maps images, and whether to reconstruct them, to a `ModelOutput`.
         images: float (B, C, H, W) in [0, 1].
         masks: bool (B, 1, H, W), True inside the (dilated) region of interest.
-        labels: int64 (B,).
+        labels: int64 (B,), or (B, K) of labels that do not exclude each other.
         generator: draws the shuffles and whatever else is left to chance.
         discriminator: where an objective needs one.
         part: of the batch that is computed here; what is drawn is drawn for the whole of it, so
@@ -127,7 +127,7 @@ def terms_of(
 
     `batch` holds the labels of the whole batch, where the step is a part of it, and `members` its groups.
     """
-    terms = {CLASSIFY: cross_entropy(step.output.logits, step.labels, classify, batch, members)}
+    terms = {CLASSIFY: classification_loss(step.output.logits, step.labels, classify, batch, members)}
     return terms | {
         one.name: one.weight(settings) * one.term(settings, step)
         for one, settings in weighed(chosen)

@@ -43,7 +43,7 @@ def own_checkpoint(path: Path, code: Sequence[str | Path] = ()) -> Checkpoint:
             path=path,
             advice=f"give one of them, such as {found[0]}",
         )
-    return load_checkpoint(found[0], code=code)
+    return load_checkpoint(found[0], code=code, multi_label=True)
 
 
 def of_checkpoint(
@@ -65,7 +65,13 @@ def of_checkpoint(
     def predict(images: Tensor) -> Tensor:
         return in_passes(name, lambda part: quick(part.to(device)), images, at_once)
 
-    predictor = Predictor(name=name, outputs=checkpoint.classes, predict=predict, module=model)
+    predictor = Predictor(
+        name=name,
+        outputs=checkpoint.classes,
+        predict=predict,
+        module=model,
+        multi_label=checkpoint.multi_label,
+    )
     return FoundPredictor(predictor=predictor, checkpoint=checkpoint)
 
 
@@ -75,10 +81,17 @@ def _check_fit(checkpoint: Checkpoint, images: Tensor, asked: Asked) -> None:
             "a checkpoint of activmask tells itself how its images are prepared; leave out "
             f"'{asked.preprocessing.in_words() or 'the function'}'"
         )
-    if asked.multi_label or asked.class_outputs is not None or asked.outputs not in {None, "logits"}:
+    strange = asked.multi_label and not checkpoint.multi_label
+    if strange or asked.class_outputs is not None or asked.outputs not in {None, "logits"}:
         raise UsageError(
             "a checkpoint of activmask has a logit of each class; leave out multi-label, outputs and class "
             "outputs"
+        )
+    if checkpoint.multi_label and asked.class_names and not asked.multi_label:
+        raise CheckpointError(
+            f"{PATH} tells labels that do not exclude each other, and the data have classes that do",
+            path=checkpoint.path,
+            advice="judge it on data like those it was trained on",
         )
     side = checkpoint.image_size
     expected, found = (checkpoint.channels, side, side), tuple(images.shape[1:])

@@ -5,10 +5,9 @@ Shapes: B images, C channels, H x W pixels, L labels.
 
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from activmask.models.returned import of_two_classes
-from activmask.models.taps import Tapped
+from activmask.models.one_label import logits_of_label, one_label
 from activmask.predictors.predictor import Predictor
 
 
@@ -22,23 +21,7 @@ def label_predictor(predictor: Predictor, label: int) -> Predictor:
     assert predictor.multi_label
 
     def predict(images: Tensor) -> Tensor:
-        return label_logits(predictor.predict(images), label)
+        return logits_of_label(predictor.predict(images), label)
 
-    module = None if predictor.module is None else _of_label(predictor.module, label)
+    module = None if predictor.module is None else one_label(predictor.module, label)
     return replace(predictor, outputs=2, predict=predict, multi_label=False, module=module)
-
-
-def label_logits(logits: Tensor, label: int) -> Tensor:
-    """Logits (B, 2) of one label among those of all (B, L)."""
-    return of_two_classes(logits[:, label : label + 1])
-
-
-def _of_label(module: nn.Module, label: int) -> nn.Module:
-    assert isinstance(module, Tapped)  # Of the predictors of several labels, networks alone have a module.
-    after = module.after
-
-    def chosen(returned: object, images: int) -> Tensor:
-        assert after is not None
-        return label_logits(after(returned, images), label)
-
-    return Tapped(module.network, before=module.before, after=chosen).eval()

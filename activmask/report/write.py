@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from activmask.ground.errors import UsageError
+from activmask.ground.errors import PATH, UsageError
 from activmask.ground.folders import claimed_folder
 from activmask.ground.places import real
 from activmask.ground.progress import ItemsDone
@@ -60,13 +60,20 @@ def write_report(
         The page, `index.html` in the folder.
 
     Raises:
-        UsageError: no run has a finished seed, or the place is taken.
+        UsageError: no run has a finished seed, one is of labels that do not exclude each other, or the place
+            is taken.
         CheckpointError: a run folder is damaged.
         InUse: another process is writing a report there.
         DataError: the folder cannot be written.
     """
     out, files = Path(out), [*map(Path, code)]
     with claimed_folder(out, WHAT, lambda: check_target(out, WHAT, MAKER, overwrite=overwrite)):
+        if several := [run for run in runs if run.labels]:
+            raise UsageError(
+                f"{PATH} tells labels that do not exclude each other, and a report is of classes",
+                path=several[0].folder,
+                advice="leave it out; table and evaluate take it",
+            )
         if not finished(runs):
             raise UsageError(
                 f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from activmask.data.recipe import Recipe
 from activmask.ground.errors import PATH, ActivmaskError, CheckpointError
+from activmask.ground.listed import listed
 from activmask.machine.memory import is_out_of_memory
 from activmask.models.build import build_model, load_plain_weights, plain_weights
 from activmask.models.own_code import code_digest, code_of, is_own_code
 from activmask.models.settings import Network
-from activmask.runs.checkpoint_format import FORMAT
+from activmask.runs.checkpoint_format import FORMAT, FORMAT_WITH_LABELS
 from activmask.runs.description import RunConfig, written
 from activmask.runs.entries import ALWAYS, DESCRIPTION
 from activmask.runs.folder import (
@@ -64,11 +65,18 @@ class Description:
     """Which run it is of, see `identity.run_digest`; empty from earlier versions."""
     built_from: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what the network was built from besides this program: `code` is the user's file."""
+    multi_label: bool = False
+    """Whether its classes are labels that do not exclude each other: a logit is then the log odds of one."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` reads back."""
-        said = {name: value for name, value in vars(self).items() if name != "built_from" or value}
-        return {**said, "config": written(self.config), "format": FORMAT}
+        rarely = {"built_from", "multi_label"}
+        said = {name: value for name, value in vars(self).items() if name not in rarely or value}
+        return {
+            **said,
+            "config": written(self.config),
+            "format": FORMAT_WITH_LABELS if self.multi_label else FORMAT,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Description":
@@ -87,6 +95,8 @@ class Description:
             raise ValueError(f"its epoch is {fields['epoch']}, of {config.training.epochs} from 0 on")
         if fields["class_names"] and len(fields["class_names"]) != fields["classes"]:
             raise ValueError(f"it names {len(fields['class_names'])} of {fields['classes']} classes")
+        if fields.get("multi_label") and not fields["class_names"]:
+            raise ValueError("it tells several labels and names none")
         return cls(config=config, **fields)
 
 
@@ -100,21 +110,40 @@ class Checkpoint(Description):
     """Maps images (B, C, H, W) to a `ModelOutput`; in evaluation mode on the CPU."""
 
 
+def refuse_several_labels(path: Path, description: Description) -> None:
+    """Refuse a network of labels that do not exclude each other where classes alone are understood.
+
+    Raises:
+        CheckpointError: names the labels.
+    """
+    if description.multi_label:
+        raise CheckpointError(
+            f"the network of {PATH} tells labels that do not exclude each other "
+            f"({listed(description.class_names)}), and this takes networks of classes",
+            path=path,
+            advice="name one of its labels, where that can be said",
+        )
+
+
 def save_checkpoint(path: Path, weights: dict[str, Tensor], description: Description) -> None:
     """Write weights under the network's own names, whole or not at all."""
     write_tensors(path, weights, description.to_json())
 
 
-def load_checkpoint(path: str | Path, *, code: Sequence[str | Path] = ()) -> Checkpoint:
+def load_checkpoint(
+    path: str | Path, *, code: Sequence[str | Path] = (), multi_label: bool = False
+) -> Checkpoint:
     """Read a checkpoint and build its network.
 
     Args:
         path: of the file.
         code: Python files that may run: one of them made the network, where a user's own function did.
             It is known by its digest, wherever it lies now. No other code runs.
+        multi_label: take a network of labels that do not exclude each other, too.
 
     Raises:
-        CheckpointError: the file is missing, damaged or edited, no checkpoint of this program, or, in a
+        CheckpointError: it knows several labels where the caller knows classes alone;
+            the file is missing, damaged or edited, no checkpoint of this program, or, in a
             seed's folder, not that seed's of that run; or the code that made its network is not among `code`.
         MemoryError: there is too little for the network, or torch's RuntimeError of that.
     """
@@ -122,6 +151,8 @@ def load_checkpoint(path: str | Path, *, code: Sequence[str | Path] = ()) -> Che
     file = read_tensors(path)
     description = read_description(path, file.told)
     _check_place(path, description)
+    if not multi_label:
+        refuse_several_labels(path, description)
     network = _with_code(path, description, code)
     try:
         _check_sizes(description, file.tensors)

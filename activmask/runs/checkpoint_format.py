@@ -5,8 +5,10 @@ from pathlib import Path
 
 from activmask.ground.errors import PATH, CheckpointError
 
-_NEWEST = 1
-FORMAT = f"activmask checkpoint {_NEWEST}"
+FORMAT = "activmask checkpoint 1"
+FORMAT_WITH_LABELS = "activmask checkpoint 2"
+"""Of networks whose labels do not exclude each other: earlier versions would take them for classes."""
+_NEWEST = 2
 _FORMAT = re.compile(r"activmask checkpoint (\d{1,9})", re.ASCII)
 
 
@@ -27,7 +29,7 @@ def refuse_newer(path: Path, written: object) -> None:
     raise CheckpointError(
         f"{PATH} is of a format that this version of activmask does not know",
         path=path,
-        expected=f"{FORMAT} or older",
+        expected=f"{FORMAT_WITH_LABELS} or older",
         found=found,
         advice="update activmask",
     )

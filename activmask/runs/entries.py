@@ -5,8 +5,10 @@ from typing import Any
 
 from activmask.data.settings import IID
 from activmask.data.splits import EVERY_SPLIT, SPLITS
+from activmask.runs.searched import SEARCHED, is_searched
 from activmask.runs.written_values import (
     is_count,
+    is_flag,
     is_mapping,
     is_number,
     is_positive,
@@ -45,6 +47,7 @@ DESCRIPTION = {
     "split_sha256": mapping_to(is_sha256, EVERY_SPLIT),
     "run_sha256": is_sha256_or_empty,
     "built_from": mapping_to(is_sha256),
+    "multi_label": is_flag,
 }
 """And what earlier versions did not write yet."""
 
@@ -53,6 +56,7 @@ RUN = {
     "device": is_text,
     "images": mapping_to(is_count, EVERY_SPLIT),
     "versions": mapping_to(is_text),
+    SEARCHED: is_searched,
 }
 """Of `run.json`, as far as anybody reads it."""
 

@@ -15,6 +15,7 @@ from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.description import RunConfig
 from activmask.runs.entries import MEASURES, PRESENT, RUN, wrong_metrics
 from activmask.runs.making import written_config
+from activmask.runs.searched import SEARCHED, Searched, searched_from
 from activmask.runs.selection import Epoch, KeptEpoch
 from activmask.runs.written_values import is_number, what_is_wrong
 
@@ -138,6 +139,8 @@ class Written:
     """Which run it is, see `identity.run_digest`; empty from earlier versions."""
     built_from: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what the network was built from besides the program."""
+    searched: Searched | None = None
+    """The search that chose or tries its settings; None where none does."""
 
 
 def read_written(folder: Path) -> Written | None:
@@ -159,6 +162,7 @@ def read_written(folder: Path) -> Written | None:
             image_counts=found.get("images", {}),
             run_sha256=found.get("run_sha256", ""),
             built_from=found.get("built_from", {}),
+            searched=searched_from(found.get(SEARCHED)),
         )
     except ActivmaskError as error:
         raise _damaged(path, str(error)) from error

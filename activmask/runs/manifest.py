@@ -15,6 +15,7 @@ import numpy as np
 
 from activmask.data.dataset import Dataset, load_samples
 from activmask.data.files.tables import CsvRow, format_table, read_table
+from activmask.data.multi_label import is_label_code, label_code
 from activmask.data.settings import IID
 from activmask.data.splits import EVERY_SPLIT, SPLITS
 from activmask.ground.errors import PATH, DataError
@@ -40,8 +41,8 @@ class Entry:
     """`train`, `valid`, `test` or `valid_iid`."""
     site: str
     """Where it was made; empty where unknown."""
-    label: int
-    """Its class, as the run numbers them."""
+    label: int | str
+    """Its class, as the run numbers them; of labels that do not exclude each other their `label_code`."""
     image_sha256: str
     """Of its file's bytes, or of its pixels where it was drawn in memory."""
     mask_sha256: str
@@ -86,7 +87,7 @@ def table_entries(
             subject=dataset.subjects[i],
             split=split,
             site=dataset.sites[i],
-            label=int(dataset.labels[i]),
+            label=_label(dataset.labels[i]),
             image_sha256=digest(dataset.file_names[i]),
             mask_sha256=mask_digest(i),
         )
@@ -116,13 +117,18 @@ def sample_entries(splits: Mapping[str, "Samples"]) -> tuple[Entry, ...]:
             subject=samples.subjects[i],
             split=split,
             site=samples.sites[i],
-            label=int(samples.labels[i]),
+            label=_label(samples.labels[i].numpy()),
             image_sha256=hashlib.sha256(samples.images[i].contiguous().numpy().tobytes()).hexdigest(),
             mask_sha256=hashlib.sha256(samples.masks[i].contiguous().numpy().tobytes()).hexdigest(),
         )
         for split, samples in splits.items()
         for i in range(len(samples))
     )
+
+
+def _label(labels: np.ndarray) -> int | str:
+    """Of one image: its class (), or its labels (L,)."""
+    return label_code(labels.tolist()) if labels.ndim else int(labels)
 
 
 def split_digests(entries: Iterable[Entry]) -> dict[str, str]:
@@ -154,7 +160,9 @@ def read_entries(folder: Path) -> tuple[Entry, ...]:
 
 
 def _entry(path: Path, row: CsvRow) -> Entry:
-    if row["split"] not in EVERY_SPLIT or not (row["label"].isascii() and row["label"].isdigit()):
+    several = is_label_code(row["label"])
+    number = row["label"].isascii() and row["label"].isdigit()
+    if row["split"] not in EVERY_SPLIT or not (several or number):
         raise DataError(
             "expected a split of train, valid, test or valid_iid and a class number",
             path=path,
@@ -167,7 +175,7 @@ def _entry(path: Path, row: CsvRow) -> Entry:
         subject=row["subject"],
         split=row["split"],
         site=row["site"],
-        label=int(row["label"]),
+        label=row["label"] if several else int(row["label"]),
         image_sha256=row["image_sha256"],
         mask_sha256=row["mask_sha256"],
     )

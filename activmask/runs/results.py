@@ -24,6 +24,7 @@ from activmask.runs.folder import (
 )
 from activmask.runs.identity import alike_elsewhere
 from activmask.runs.manifest import Entry, read_entries
+from activmask.runs.searched import Searched
 from activmask.runs.seed_folders import Unreadable, check_files, losses_kept, refusal, seed_folders
 from activmask.runs.sittings import read_sittings
 
@@ -47,11 +48,20 @@ class Run:
     """What its caller called it, beyond what its settings say; mostly empty."""
     apart: str = ""
     """What tells it from a run of the same folder and settings that had other data; mostly empty."""
+    searched: Searched | None = None
+    """The search that chose or tries its settings; None where none does."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """The finished seeds, in order."""
         return tuple(self.metrics)
+
+    @property
+    def labels(self) -> int:
+        """How many labels that do not exclude each other it tells: scores are their means; 0 of classes."""
+        return max(
+            (len(metrics["test"].get("label_auc", ())) for metrics in self.metrics.values()), default=0
+        )
 
     def values(self, split: str, measure: str) -> list[float]:
         """`auc` or `accuracy` of a split at the best epoch, one number per finished seed."""
@@ -189,6 +199,8 @@ class _Group:
     files: dict[str, Entry]
     """By name, the images that any of the seeds saw."""
     seeds: list[int]
+    searched: list[Searched]
+    """Of the seeds that tell of a search."""
 
     def takes(self, config: RunConfig, place: str, entries: Sequence[Entry]) -> bool:
         """Whether a seed is of the same settings and the same data."""
@@ -218,9 +230,10 @@ def _runs_of(folder: Path, seed_places: Sequence[Path], lost: list[Unreadable]) 
                 digests[seed] = written.split_sha256
             group = next((group for group in groups if group.takes(config, data, entries)), None)
             if group is None:
-                group = _Group(config=config, place=data, files={}, seeds=[])
+                group = _Group(config=config, place=data, files={}, seeds=[], searched=[])
                 groups.append(group)
             group.seeds.append(seed)
+            group.searched += [written.searched] if written and written.searched else []
             group.files |= {entry.file: entry for entry in entries}
         unknown += [seed] * (len(lost) > before)
     return [_run(folder, group, _apart(group, groups), digests, unknown, lost) for group in groups]
@@ -265,6 +278,8 @@ def _run(
         digests={seed: digests[seed] for seed in group.seeds if seed in digests},
         title=_title(folder, group.seeds),
         apart=apart,
+        # A trial and its winner may share a folder; what is a trial in part is compared with nothing.
+        searched=min(group.searched, key=lambda one: one.winner, default=None),
     )
 
 

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,23 @@ from activmask.ground.shown import is_seen
 from activmask.ground.texts import decoded_text
 from activmask.runs.description import RunConfig, written
 from activmask.runs.making import check_values
+from activmask.runs.searched import SEARCHED, Searched, is_searched, searched_from
 
 LONGEST_RANGE = 10_000
 """Of seeds: so many trainings of one experiment nobody waits for."""
 _MOST_DIGITS = 10
 _SEEDS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a TOML file of settings tells."""
+
+    settings: dict[str, Any]
+    seeds: tuple[int, ...] | None
+    """None where it names none."""
+    searched: Searched | None
+    """The search that chose the settings; None where none did."""
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
@@ -25,14 +38,26 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[int, ...] | None]:
     Raises:
         ConfigError: the file is missing, no TOML, or a setting in it is wrong.
     """
+    told = read_told(path)
+    return told.settings, told.seeds
+
+
+def read_told(path: Path) -> Told:
+    """As `read_config`, with the search that chose the settings, if one did (raises ConfigError)."""
     try:
         settings = tomllib.loads(decoded_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{PATH} cannot be read as TOML ({error})", path=path) from error
     try:
-        seeds = settings.pop("seeds", None)
+        seeds, searched = settings.pop("seeds", None), settings.pop(SEARCHED, None)
+        if searched is not None and not is_searched(searched):
+            raise UsageError(f"[{SEARCHED}] is not what search wrote; leave it out, or as it was")
         check_values(settings)
-        return settings, None if seeds is None else parse_seeds(str(seeds))
+        return Told(
+            settings=settings,
+            seeds=None if seeds is None else parse_seeds(str(seeds)),
+            searched=searched_from(searched),
+        )
     except UsageError as error:
         raise error.retold(ConfigError, path=path) from error
 

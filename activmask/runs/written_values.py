@@ -48,6 +48,11 @@ def is_sha256_or_empty(value: Any) -> bool:
     return value == "" or is_sha256(value)
 
 
+def is_flag(value: Any) -> bool:
+    """True or False."""
+    return isinstance(value, bool)
+
+
 def is_mapping(value: Any) -> bool:
     """A JSON object of whatever."""
     return isinstance(value, dict)

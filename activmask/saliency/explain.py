@@ -16,7 +16,7 @@ from activmask.ground.errors import CheckpointError
 from activmask.models.inference import images_per_pass
 from activmask.models.taps import device_of
 from activmask.objectives.reconstruction import RECON, reconstruction_image
-from activmask.runs.checkpoint import Checkpoint
+from activmask.runs.checkpoint import Checkpoint, refuse_several_labels
 from activmask.saliency.attribution import attribute, method_layer
 from activmask.saliency.inputs import Inputs
 from activmask.saliency.maps import mass_inside
@@ -112,8 +112,9 @@ def explain(
 
     Raises:
         UsageError: unknown method, class or layer, or a method this network cannot be explained by.
-        CheckpointError: the network's outputs are not finite.
+        CheckpointError: the network's outputs are not finite, or of labels that do not exclude each other.
     """
+    refuse_several_labels(checkpoint.path, checkpoint)
     model = checkpoint.model.to(device).eval()
     feature_map = method_layer(model, inputs.images, method=method, layer=layer)
     maps = attribute(model, inputs.images, method=method, target=target, layer=layer)

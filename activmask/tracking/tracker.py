@@ -4,13 +4,15 @@ What is tracked is what the history says: whatever a tracked run lacks of it is 
 on, and no value of a step is written twice.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Literal
 
 from activmask.ground.errors import UsageError
 from activmask.runs.description import flat
 from activmask.tracking.log import Known, Log, leave_mark, mark_of, plain_settings, tracked_folder
+from activmask.training.replicas.predictions import LABEL_AUC
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.watcher import Callback
 
@@ -105,7 +107,7 @@ class _Tracker(Callback):
             found = {
                 f"{which}/{split}_{name}": value
                 for split in replica.splits
-                for name, value in scores[split].items()
+                for name, value in _by_name(scores[split], replica.origin.class_names).items()
             }
             self._keep(replica.seed, step, found)
         self._logs[replica.seed].finished()
@@ -116,3 +118,11 @@ class _Tracker(Callback):
         if new:
             self._logs[seed].scalars(step, new)
             known |= {(name, step) for name in new}
+
+
+def _by_name(scores: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]:
+    """Scores of a split, those of several labels by their names."""
+    several = zip(labels, scores.get(LABEL_AUC, ()), strict=False)
+    # MLflow takes no other characters.
+    named = {f"auc_{re.sub(r'[^A-Za-z0-9_.-]', '_', label)}": value for label, value in several}
+    return {name: value for name, value in scores.items() if name != LABEL_AUC} | named

@@ -49,7 +49,7 @@ def quick_form(config: RunConfig, seed: int = 0, *, dataset: Dataset | None = No
     Raises:
         DataError: the data set is missing or broken, or cannot be split as asked.
     """
-    dataset = dataset or read_dataset(Path(config.source.data))
+    dataset = dataset or read_dataset(Path(config.source.data), multi_label=True)
     shape = network_shape(dataset, config.view)
     images = len(split_rows(config.source, dataset, seed)["train"])
     usual = image_operations(config, **shape) * images / PER_SECOND

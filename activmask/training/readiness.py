@@ -15,6 +15,7 @@ from activmask.training.feed.sources import check_scale, check_split, network_sh
 from activmask.training.replicas.batch_sizes import batch_sizes
 from activmask.training.replicas.outline import outlined
 from activmask.training.replicas.replica import new_replica
+from activmask.training.replicas.step_objective import refuse_of_classes
 
 SMALL = 2000
 """Images up to which everything is tried: data sets that lack what training needs are mostly small."""
@@ -34,7 +35,7 @@ def refusal(config: RunConfig, seed: int = 0, *, dataset: Dataset | None = None)
         if config.source.data == IN_MEMORY:
             _try_all(config, seed)
             return None
-        dataset = dataset or read_dataset(Path(config.source.data))
+        dataset = dataset or read_dataset(Path(config.source.data), multi_label=True)
         if len(dataset) <= SMALL:
             _try_all(config, seed)
             return None
@@ -52,7 +53,7 @@ def refusal_of_seeds(config: RunConfig, seeds: Sequence[int]) -> ActivmaskError 
     if (found := refusal(config, first)) is not None or config.source.data == IN_MEMORY:
         return found
     try:
-        dataset = read_dataset(Path(config.source.data))
+        dataset = read_dataset(Path(config.source.data), multi_label=True)
         for seed in others:
             _check_splits(config, dataset, seed)
     except ActivmaskError as error:
@@ -78,6 +79,8 @@ def _check_splits(config: RunConfig, dataset: Dataset, seed: int) -> int:
     """Refuse splits that cannot be used; how many images training would have (raises DataError)."""
     labels, masks = torch.from_numpy(dataset.labels), torch.tensor([*map(bool, dataset.mask_file_names)])
     found = split_rows(config.source, dataset, seed)
+    if dataset.label_names:
+        refuse_of_classes(config)
     refuse_training_groups(config, dataset, found["train"])
     for name, rows in found.items():
         check_split(

@@ -32,6 +32,7 @@ from activmask.runs.folder import (
 )
 from activmask.runs.identity import built_from, changed_files, changed_settings, changes_in_words
 from activmask.runs.manifest import read_entries
+from activmask.runs.searched import Searched
 from activmask.runs.sittings import Caller
 from activmask.runs.usual_folder import usual_folder
 from activmask.training.feed.origin import absolute, origin_of_arrays
@@ -69,6 +70,7 @@ def train(
     overwrite: bool = False,
     in_sweep: bool = False,
     caller: Caller | None = None,
+    searched: Searched | None = None,
     progress: Watcher | Sequence[Watcher] | None = None,
 ) -> list[SeedResult]:
     """Train a replica for every seed and write one folder each under `out`.
@@ -89,6 +91,7 @@ def train(
         overwrite: start anew where there already is a run.
         in_sweep: the sweep that holds the folder above `out` asks for it; nobody else may train there.
         caller: by whose command, for `run.json`; None leaves out when and where, too.
+        searched: the search that chose the settings, for `run.json`.
         progress: who is told of every step and epoch, one or several, each a `Callback` or whatever else
             has those three methods. What one raises ends training and is raised here; what was saved resumes.
 
@@ -110,7 +113,7 @@ def train(
     claims = claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext()
     told = Everyone(watchers_of(progress))
     with refusals_under(out), claims, failures_of_watchers():
-        return _train(config, seeds, out, world, resume, overwrite, caller, told, held)
+        return _train(config, seeds, out, world, resume, overwrite, caller, searched, told, held)
 
 
 def _of_arrays(config: RunConfig, held: HeldImages) -> RunConfig:
@@ -136,6 +139,7 @@ def _train(
     resume: bool,
     overwrite: bool,
     caller: Caller | None,
+    searched: Searched | None,
     told: Everyone,
     held: HeldImages | None,
 ) -> list[SeedResult]:
@@ -155,7 +159,7 @@ def _train(
         replicas = [_open_replica(config, seed, out, device, resume, world, told, held) for seed in waiting]
         if world.writes:
             for replica in replicas:
-                open_folder(replica, caller)
+                open_folder(replica, caller, searched)
             _tell(replicas, told)
             for replica in replicas:
                 told.start(replica)
@@ -251,7 +255,7 @@ def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: 
 def _data_check(config: RunConfig, out: Path, held: HeldImages | None) -> Callable[[int], None]:
     """A function that refuses finished seeds of other data; all of them share one reading."""
     place = Path(config.source.data)
-    dataset = cache(lambda: read_dataset(place))
+    dataset = cache(lambda: read_dataset(place, multi_label=True))
     known: dict[str, str] = {}
 
     def check(seed: int) -> None:

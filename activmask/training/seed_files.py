@@ -4,6 +4,7 @@ import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from activmask.data.groups import grouped
 from activmask.data.settings import IN_MEMORY
+from activmask.ground.errors import CheckpointError
 from activmask.ground.files import write_json, write_whole
 from activmask.ground.refusals import make_folder
 from activmask.models.build import load_plain_weights
@@ -19,8 +21,9 @@ from activmask.models.library_names import library_of
 from activmask.runs.checkpoint import save_checkpoint, snapshot
 from activmask.runs.clearing import clear
 from activmask.runs.entries import GROUPS
-from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE
+from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE, read_written
 from activmask.runs.manifest import format_entries
+from activmask.runs.searched import Searched, searched_to_json
 from activmask.runs.selection import rule
 from activmask.runs.sittings import Caller, Sitting, read_sittings, sitting, sittings_to_json
 from activmask.training.feed.mask_facts import mask_notes
@@ -33,7 +36,7 @@ from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.watcher import Callback
 
 
-def open_folder(replica: Replica, caller: Caller | None = None) -> None:
+def open_folder(replica: Replica, caller: Caller | None = None, searched: Searched | None = None) -> None:
     """Make a seed's folder ready to be trained into, such that a death at any instant loses nothing.
 
     A new run's folder is empty before its description is written; one that goes on lacks what is written
@@ -42,9 +45,11 @@ def open_folder(replica: Replica, caller: Caller | None = None) -> None:
     Args:
         replica: of the seed.
         caller: who asks for its training, for the description; None leaves that out.
+        searched: the search that chose its settings; one that goes on keeps what it was begun under.
     """
     folder = replica.folder
     before = read_sittings(folder) if replica.next_epoch > 0 else ()
+    searched_before = _searched_before(folder) if replica.next_epoch > 0 else None
     if replica.next_epoch == 0:
         clear(folder)
         make_folder(folder)
@@ -55,14 +60,27 @@ def open_folder(replica: Replica, caller: Caller | None = None) -> None:
         write_whole(folder / SPLITS_FILE, format_entries(replica.origin.entries))
     else:
         (folder / SPLITS_FILE).unlink(missing_ok=True)
-    sittings = (*before, *_begun(caller))
-    write_json(folder / RUN_FILE, {**_run_description(replica), **sittings_to_json(sittings)})
+    whole = {
+        **_run_description(replica),
+        **sittings_to_json((*before, *_begun(caller))),
+        **searched_to_json(searched or searched_before),
+    }
+    write_json(folder / RUN_FILE, whole)
     if replica.next_epoch > 0:
         write_what_follows(replica)
 
 
 def _begun(caller: Caller | None) -> tuple[Sitting, ...]:
     return () if caller is None else (sitting(caller, now=datetime.now(UTC), host=platform.node()),)
+
+
+def _searched_before(folder: Path) -> Searched | None:
+    try:
+        written = read_written(folder)
+    except CheckpointError:
+        # A description that is lost is written anew from the state, which knows of no search.
+        return None
+    return written.searched if written else None
 
 
 def _run_description(replica: Replica) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from activmask.evaluation.paired import Difference, holm, paired_difference, smallest_p
+from activmask.report.findings.tuned import baselines_of, is_trial, unequal
 from activmask.report.findings.words import count
-from activmask.runs.identity import alike, alike_elsewhere, on_other_images
-from activmask.runs.names import baseline, data_name, is_baseline
+from activmask.runs.identity import alike, on_other_images
+from activmask.runs.names import data_name, is_baseline
 from activmask.runs.results import Run, saw_same_images
 
 SIGNIFICANT = 0.05
@@ -61,7 +62,8 @@ def p_floor(comparisons: Sequence[Comparison]) -> PFloor:
 def against_baselines(runs: Sequence[Run]) -> list[Comparison | None]:
     """Compare the test AUC of each run with that of its baseline among the runs.
 
-    A run that is tested on other images than its baseline, as one that masks them, is not compared.
+    A run that is tested on other images than its baseline, as one that masks them, is not compared, nor one
+    whose settings had another budget of search than its baseline's.
     Each data set is a question of its own, so p values are corrected within it. A run that repeats
     another, scores included, is no further test: both get the same comparison.
 
@@ -109,11 +111,10 @@ def _baseline_of(run: Run, runs: Sequence[Run]) -> Run | None:
 
 
 def _counterparts(run: Run, runs: Sequence[Run]) -> list[Run]:
-    """The runs that are the baseline of another but, perhaps, for their data."""
-    if is_baseline(run.config) or on_other_images(run.config):
+    """The runs that are the baseline of another but, perhaps, for their data, after as much search."""
+    if is_baseline(run.config) or on_other_images(run.config) or is_trial(run):
         return []
-    wanted = baseline(run.config)
-    return [other for other in runs if alike_elsewhere(wanted, other.config)]
+    return baselines_of(run, [other for other in runs if not (is_trial(other) or unequal(run, other))])
 
 
 def _common(run: Run, other: Run) -> list[int]:

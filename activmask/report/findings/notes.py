@@ -9,6 +9,8 @@ from activmask.ground.listed import listed
 from activmask.report.findings.data_notes import data_notes
 from activmask.report.findings.experiment import Experiment, full_titles, p_floors
 from activmask.report.findings.mask_notes import mask_notes
+from activmask.report.findings.tuned import is_trial
+from activmask.report.findings.tuning_notes import kept_apart, tuning_notes
 from activmask.report.findings.words import count
 from activmask.runs.identity import on_other_images
 from activmask.runs.names import is_baseline
@@ -32,9 +34,15 @@ def notes(rows: Sequence[Experiment], unreadable: Sequence[Unreadable] = ()) -> 
     yield from form_notes(rows)
     yield from outcome_notes(rows)
     yield selection_note(rows)
+    if several := [row for row in rows if row.run.labels]:
+        yield (
+            f"Of {'; '.join(full_titles(several, rows))}, whose labels do not exclude each other, AUC and "
+            "accuracy are means over labels (0.5 is chance for each AUC); evaluate tells each label's."
+        )
     yield from epoch_notes(rows)
     yield from image_notes(rows)
     yield from mask_notes([row.run for row in rows], full_titles(rows, rows))
+    yield from tuning_notes(rows)
     yield from _comparison_notes(rows)
     comparisons = [(row.run, row.comparison) for row in rows]
     yield from data_notes(comparisons, full_titles(rows, rows))
@@ -172,10 +180,13 @@ def _comparison_notes(rows: Sequence[Experiment]) -> Iterable[str]:
             f"{reached} The intervals are Student's, which few seeds can make too narrow; none is given "
             "where all seeds differ alike. Where interval and p disagree, trust p."
         )
+    apart = [row for row, _, _ in kept_apart(rows)]
     if alone := [
         row
         for row in rows
         if row.run.seeds
+        and all(row is not other for other in apart)
+        and not is_trial(row.run)
         and not (row.comparison or is_baseline(row.run.config) or on_other_images(row.run.config))
     ]:
         yield (

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from activmask.data.masks import keep_share, lenders
+from activmask.data.multi_label import kinds_of
 from activmask.data.other_masks import anywhere, aside, derangement, moved, resized_by
 from activmask.data.samples import Samples
 from activmask.data.settings import View, takes_crops
@@ -110,7 +111,8 @@ def training_masks(
     Under `train_masks` other those that keep their mask exchange them, so that nobody has its own.
 
     Args:
-        labels: int64 (N,).
+        labels: int64 (N,), or (N, L) of labels that do not exclude each other: those with the same ones are
+            then a class.
         has_mask: bool (N,), the images that the data set gives a mask.
         view: what share is kept, and whether others borrow.
         seed: draws which ones.
@@ -131,7 +133,8 @@ def training_masks(
         )
     wanted = torch.ones_like(has_mask) if borrowed else has_mask
     if view.masks < 1:
-        wanted = keep_share(labels, wanted, view.masks, np.random.default_rng(derived_seed(seed, "masks")))
+        kinds = kinds_of(labels)
+        wanted = keep_share(kinds, wanted, view.masks, np.random.default_rng(derived_seed(seed, "masks")))
     owners = wanted & has_mask
     kept, shown = owners, torch.arange(len(labels))
     if borrowed:

@@ -28,7 +28,7 @@ class Reading:
     def table(self, root: Path) -> Dataset:
         """The data set in a folder (raises DataError)."""
         if root not in self.tables:
-            self.tables[root] = read_dataset(root)
+            self.tables[root] = read_dataset(root, multi_label=True)
         return self.tables[root]
 
     def known(self, root: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset, load_samples, read_dataset
 from activmask.data.files.limits import SizeNeeded
 from activmask.data.held_out import held_out
+from activmask.data.multi_label import is_multi_label, one_value_only
 from activmask.data.samples import Samples
 from activmask.data.settings import ARRAYS, IID, IN_MEMORY, Source, View, split_seed
 from activmask.data.splits import split_indices
@@ -50,7 +51,7 @@ def stored_splits(source: Source, view: View, objectives: Chosen, seed: int) -> 
     """
     if source.data == IN_MEMORY:
         return drawn_splits(source, seed, view, objectives)
-    dataset = read_dataset(Path(source.data))
+    dataset = read_dataset(Path(source.data), multi_label=True)
     return read_splits(dataset, split_rows(source, dataset, seed), view, objectives)
 
 
@@ -98,6 +99,7 @@ def held_splits(
         sites=samples.sites,
         splits=held.splits or ("",) * len(samples),
         names=samples.names,
+        label_names=held.class_names,
         seed=split_seed(source, seed),
     )
     chosen = {name: samples.subset(of_split.tolist()) for name, of_split in rows.items()}
@@ -112,7 +114,7 @@ def network_shape(dataset: Dataset, view: View) -> dict[str, int]:
     """
     return {
         "channels": load_samples(dataset, [0]).images.shape[1],
-        "classes": 1 + int(dataset.labels.max()),
+        "classes": len(dataset.label_names) or 1 + int(dataset.labels.max()),
         "size": view.image_size or dataset.width,
     }
 
@@ -130,6 +132,7 @@ def split_rows(source: Source, dataset: Dataset, seed: int) -> dict[str, np.ndar
         sites=dataset.sites,
         splits=dataset.splits,
         names=dataset.file_names,
+        label_names=dataset.label_names,
         seed=split_seed(source, seed),
     )
 
@@ -219,7 +222,10 @@ def check_split(
             path=data,
             advice="prepare the data set at that size or larger, or set image_size to 0",
         )
-    if len(labels.unique()) < 2:
+    several = is_multi_label(labels)
+    if several and (constant := one_value_only(labels.numpy(), [str(k) for k in range(labels.shape[1])])):
+        raise DataError(f"in the {name} split {constant}, so it has no AUC", path=data)
+    if not several and len(labels.unique()) < 2:
         raise DataError(f"the {name} split holds images of one class only, so it has no AUC", path=data)
     if name == "train" and view.mask == "file" and needs(objectives).masks and not has_mask.any():
         raise DataError(

@@ -108,7 +108,7 @@ class StreamedSamples:
 
     images: StreamedImages
     labels: Tensor
-    """int64 (N,), the class of each image."""
+    """int64 (N,), the class of each image, or (N, L) as `Samples` has them."""
     has_mask: Tensor
     """bool (N,), as it is seen: False too where a mask is not kept."""
 
@@ -172,7 +172,7 @@ def open_stored(
     if source.data == IN_MEMORY:
         drawn = drawn_splits(source, seed, view, objectives)
         return drawn, origin_in_memory(drawn)
-    dataset = read_dataset(Path(source.data))
+    dataset = read_dataset(Path(source.data), multi_label=True)
     check_scale(dataset, view, objectives)
     rows = table_rows(written, dataset) if written else split_rows(source, dataset, seed)
     images = sum(len(chosen) for chosen in rows.values())

@@ -164,7 +164,7 @@ def own_table(
     notes: list[str] = []
     if dataset is None:
         place, notes = _found(trained)
-        dataset = read_dataset(place)
+        dataset = read_dataset(place, multi_label=True)
     root = dataset.root
     written = read_entries(trained.folder)
     rows = table_rows(written, dataset) if written else split_rows(trained.source, dataset, trained.seed)

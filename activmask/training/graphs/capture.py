@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from activmask.data.multi_label import is_multi_label
 from activmask.data.samples import Samples
 from activmask.data.settings import augmentations
 from activmask.kernels.torch_private import can_be_stopped
@@ -84,6 +85,8 @@ def _unrecordable(replica: Replica) -> str:
 
 def _obstacles(replica: Replica) -> Iterator[str]:
     config = replica.config
+    if is_multi_label(replica.train.labels):
+        yield "images have several labels"
     if find_model(config.network.model).foreign:
         yield "the network's code is not this program's, and might do what no recording shows"
     if replica.other is not None:

@@ -4,18 +4,24 @@ Shapes: N images, C channels, H x W pixels, K classes.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from activmask.data.multi_label import is_multi_label
 from activmask.models.taps import device_of
+from activmask.objectives.multi_label import label_cross_entropy
 from activmask.training.feed.stream import StreamedImages
 from activmask.training.feed.workers import worker_losses_named
 
 PIXELS_PER_PASS = 2**18
 """Bounds the memory of an evaluation pass: 334 images of 28 px, one of 512 px."""
+
+
+LABEL_AUC = "label_auc"
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,12 @@ class Scores:
     """Share of images whose highest logit is their class, in [0, 1]."""
     loss: float
     """Mean cross-entropy in nats, 0 or more."""
+    label_auc: tuple[float, ...] = ()
+    """Of each of several labels, in their order; the others are then means over labels."""
 
-    def to_json(self) -> dict[str, float]:
-        """A plain dictionary."""
-        return asdict(self)
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary; without what classes that exclude each other do not have."""
+        return {name: value for name, value in asdict(self).items() if name != LABEL_AUC or value}
 
 
 def predict(model: nn.Module, images: Tensor | StreamedImages) -> Tensor:
@@ -58,7 +66,12 @@ def evaluation_batch(images: Tensor | StreamedImages) -> int:
 
 
 def score(logits: Tensor, labels: Tensor) -> Scores:
-    """AUC, accuracy and cross-entropy of finite logits (N, K) for classes (N,); all classes must occur."""
+    """AUC, accuracy and cross-entropy of finite logits (N, K) for classes (N,); all classes must occur.
+
+    For labels (N, K) that do not exclude each other, `label_scores`.
+    """
+    if is_multi_label(labels):
+        return label_scores(logits, labels)
     probabilities = logits.double().softmax(dim=1)
     if logits.shape[1] == 2:
         contrast = (logits[:, 1].double() - logits[:, 0].double()).numpy()
@@ -67,6 +80,21 @@ def score(logits: Tensor, labels: Tensor) -> Scores:
         auc = roc_auc_score(labels.numpy(), probabilities.numpy(), multi_class="ovr")
     correct = logits.argmax(dim=1) == labels
     return Scores(float(auc), float(correct.double().mean()), float(mean_cross_entropy(logits, labels)))
+
+
+def label_scores(logits: Tensor, labels: Tensor) -> Scores:
+    """Scores of finite logits (N, L) for labels (N, L) of 0 and 1, -1 where unknown; both must occur of each.
+
+    AUC and accuracy (at a probability of 0.5) are means over labels, each of the images of which it is
+    known; the loss is the mean over all that is known.
+    """
+    areas, shares = [], []
+    for own, truth in zip(logits.double().T, labels.T, strict=True):
+        known = truth >= 0
+        areas.append(float(roc_auc_score(truth[known].numpy(), own[known].numpy())))
+        shares.append(float(((own[known] > 0) == (truth[known] == 1)).double().mean()))
+    loss = float(label_cross_entropy(logits.double(), labels))
+    return Scores(sum(areas) / len(areas), sum(shares) / len(shares), loss, tuple(areas))
 
 
 def mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

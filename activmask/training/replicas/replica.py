@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from activmask.data.arrays import HeldImages
+from activmask.data.multi_label import is_multi_label
 from activmask.data.samples import Samples
 from activmask.data.settings import IID, augmentations, with_given_masks
 from activmask.data.transforms import stays_upright
@@ -48,7 +49,11 @@ from activmask.training.replicas.effect import blank_pass, notes_on_effect, tria
 from activmask.training.replicas.first_errors import first_errors
 from activmask.training.replicas.optimizer import new_average, new_optimizer
 from activmask.training.replicas.started import started
-from activmask.training.replicas.step_objective import form_of_classify, step_objective
+from activmask.training.replicas.step_objective import (
+    form_of_classify,
+    refuse_of_classes,
+    step_objective,
+)
 
 
 @dataclass(kw_only=True)
@@ -138,6 +143,7 @@ class Replica:
             image_size=size,
             channels=channels,
             classes=class_count(self.splits),
+            multi_label=is_multi_label(self.train.labels),
             dataset_name=Path(self.config.source.data).name,
             data_path=self.origin.path,
             data_images=self.origin.images,
@@ -154,7 +160,9 @@ Networks = Callable[..., tuple[Learners, tuple[str, ...]]]
 
 
 def class_count(splits: Mapping[str, AnySamples]) -> int:
-    """The number of classes that labels 0, 1, ... speak of."""
+    """The number of classes that labels 0, 1, ... speak of; of several labels an image theirs."""
+    if is_multi_label(labels := splits["train"].labels):
+        return labels.shape[1]
     return 1 + max(int(samples.labels.max()) for samples in splits.values())
 
 
@@ -191,6 +199,8 @@ def new_replica(
     check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
     classes = class_count(seen)
+    if is_multi_label(train.labels):
+        refuse_of_classes(config)
     learners, fitted = (networks or tried_out)(config, seed, channels=channels, classes=classes, size=size)
     model, second = learners.model, learners.discriminator
     idle = [*notes_on_effect(learners, train, config.view, config.source.data)]

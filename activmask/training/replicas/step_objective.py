@@ -1,32 +1,62 @@
 """What a step of a replica computes: its objectives' terms, in one process or in its share of several."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from activmask.data.multi_label import is_multi_label
+from activmask.ground.errors import UsageError
 from activmask.machine.world import World
 from activmask.models import find_model
 from activmask.models.output import ModelOutput
-from activmask.objectives.chosen import Chosen, needs
-from activmask.objectives.classification import Classify
+from activmask.objectives.chosen import Chosen, needs, switched_on
+from activmask.objectives.classification import PLAIN, Classify
 from activmask.objectives.group_losses import GroupWeights
 from activmask.objectives.step import StepTerms, step_terms
 from activmask.runs.description import RunConfig
+from activmask.runs.robustness import Robustness
 from activmask.training.feed.class_balance import class_weights
 
 
 def form_of_classify(
     config: RunConfig, labels: Tensor, classes: int, groups: GroupWeights | None = None
 ) -> Classify:
-    """The form of the cross-entropy that a run's settings ask for, given its training labels (N,)."""
+    """The form of the cross-entropy that a run's settings ask for, given its training labels.
+
+    Raises:
+        UsageError: labels (N, K) do not exclude each other, and something is asked for that knows classes
+            alone.
+    """
     how = config.optimisation
+    if is_multi_label(labels):
+        refuse_of_classes(config)
+        return PLAIN
     weights = None
     if how.class_balance == "weights":
         weights = class_weights(labels, classes, config.source.data).to(labels.device)
     return Classify(weights=weights, smoothing=how.label_smoothing, groups=groups)
+
+
+def refuse_of_classes(config: RunConfig) -> None:
+    """Refuse settings that know classes alone, where images have several labels (raises UsageError)."""
+    why = "knows classes that exclude each other, and these images have several labels"
+    how = config.optimisation
+    asked = {
+        "class_balance": how.class_balance in {"weights", "sampling"},
+        "label_smoothing": how.label_smoothing != 0,
+        **{one.name: getattr(config.robustness, one.name) != one.default for one in fields(Robustness)},
+    }
+    for name in [name for name, on in asked.items() if on]:
+        raise UsageError(f"{name} {why}", advice="leave it out")
+    for one, settings in switched_on(config.objectives):
+        if one.several_labels is None and one.score is not None:
+            raise UsageError(f"{one.name} {why}", advice="leave it out")
+        if wrong := "" if one.several_labels is None else one.several_labels(settings):
+            raise UsageError(wrong)
 
 
 def step_objective(

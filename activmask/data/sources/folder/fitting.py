@@ -145,6 +145,8 @@ class FitTally:
             return ""
         ratios = np.array([width / height for height, width in self.shapes])
         labels = np.array(self.labels)
+        if len(set(self.labels)) < 2:
+            return ""
         found = [(name, *_auc(ratios, labels == name)) for name in sorted(set(self.labels))]
         name, area, chance = max(found, key=lambda one: abs(one[1] - 0.5) - one[2])
         if abs(area - 0.5) <= chance:

@@ -89,11 +89,12 @@ def as_record(item: Item, classes: Mapping[str, int], job: Job, seen: Seen) -> R
         item.name,
         pixels,
         mask,
-        classes[label],
+        0 if item.labels else classes[label],
         item.subject,
         item.site,
         item.split,
         columns=item.columns,
+        labels=item.labels,
     )
 
 

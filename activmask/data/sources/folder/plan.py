@@ -19,6 +19,12 @@ from activmask.data.skipped import reason
 from activmask.data.sources.folder.classes import canonical
 from activmask.data.sources.folder.kinds import DICOM_SUFFIX, Header, Kind, header_of, kind_of
 from activmask.data.sources.folder.mask_names import composed, existing, mask_finder
+from activmask.data.sources.folder.several_labels import (
+    SeveralLabels,
+    kind_of_labels,
+    none_known,
+    several_labels,
+)
 from activmask.data.sources.folder.slice_rows import SLICE, check_slices, listed_slices, whole_volumes
 from activmask.data.sources.folder.studies import with_one_subject_a_study
 from activmask.data.sources.folder.turned import check_mask_size
@@ -43,7 +49,7 @@ class Item:
     image: Path
     mask: Path | None
     label: str
-    """Empty where the mask tells it."""
+    """Empty where the mask tells it; of several labels whether any is true, see `kind_of_labels`."""
     subject: str
     site: str
     split: str
@@ -60,6 +66,8 @@ class Item:
     """Files of one DICOM study share it; empty where nothing says."""
     patient: bytes = b""
     """Likewise for what the files call their patient."""
+    labels: Mapping[str, int] = field(default_factory=dict)
+    """0, 1 or unknown for each of several labels by name; none where images have a class."""
 
     @property
     def called(self) -> str:
@@ -81,33 +89,43 @@ class Plan:
     """What is to be said of whom the images show."""
 
 
-def plan_items(images: Path, labels: Path, masks: Path | None, *, label_from_mask: bool = False) -> Plan:
+def plan_items(
+    images: Path,
+    labels: Path,
+    masks: Path | None,
+    *,
+    label_from_mask: bool = False,
+    multi_label: Sequence[str] = (),
+) -> Plan:
     """Look up every row of a table of labels; of a volume each slice that a row asks for is an item.
 
     Raises:
         DataError: the table is broken or contradicts itself, asks for a slice that is not there, or no
             mask belongs to any image.
     """
-    rows = read_table(labels, ("file_name",) if label_from_mask else ("file_name", "label"), COLUMNS)
+    plain = label_from_mask or multi_label
+    rows = read_table(labels, ("file_name",) if plain else ("file_name", "label"), COLUMNS)
     if label_from_mask and "label" in rows[0].cells:
         raise DataError(
             f"{PATH} has a column label, but the masks are to tell the labels",
             path=labels,
             advice="call the column otherwise or let it tell them",
         )
+    several = several_labels(labels, rows, multi_label)
     _check_splits(labels, rows)
-    _check_names(labels, rows)
+    _check_names(labels, rows, classes=not multi_label)
     volumes = any(is_nifti(Path(row["file_name"])) for row in rows)
     if volumes:
         refuse_like_columns(labels, rows[0].cells, (SLICE,))
         check_slices(labels, rows)
     find_mask = mask_finder(rows, images, masks)
-    names = free_columns(rows[0].cells)
+    names = [name for name in free_columns(rows[0].cells) if name not in several.names]
     look = _Look(
         labels,
         images,
         tuple([*names, SLICE] if volumes and SLICE not in names else names),
         label_from_mask,
+        several,
         cache(_frame),
     )
     items: list[Item] = []
@@ -125,7 +143,7 @@ def plan_items(images: Path, labels: Path, masks: Path | None, *, label_from_mas
     alike, notes = with_one_subject_a_study(labels, items, named="subject" in rows[0].cells)
     left_out = tuple(name for name in rows[0].cells if name not in COLUMNS and means_a_file(name))
     labelled = () if label_from_mask else whole_volumes(rows)
-    return Plan(tuple(alike), tuple(skipped), left_out, (*notes, *labelled))
+    return Plan(tuple(alike), tuple(skipped), left_out, (*several.notes, *notes, *labelled))
 
 
 @dataclass(frozen=True)
@@ -137,6 +155,7 @@ class _Look:
     columns: tuple[str, ...]
     """Further ones, which are kept."""
     label_from_mask: bool
+    several: SeveralLabels
     frame: Callable[[Path], "Frame"]
     """The shape and place of a volume, read once."""
     taken: set[str] = field(default_factory=set)
@@ -161,8 +180,8 @@ def _check_splits(labels: Path, rows: Sequence[CsvRow]) -> None:
             )
 
 
-def _check_names(labels: Path, rows: Sequence[CsvRow]) -> None:
-    for row in rows:
+def _check_names(labels: Path, rows: Sequence[CsvRow], *, classes: bool) -> None:
+    for row in rows if classes else ():
         if row["label"].casefold() == "none":
             raise DataError(
                 f"the label {row['label']!r} may be a class or a missing value",
@@ -171,7 +190,8 @@ def _check_names(labels: Path, rows: Sequence[CsvRow]) -> None:
                 advice="call the class something else, or leave the cell empty",
             )
     known = [(row.number, canonical(row["label"])) for row in rows if not is_missing(row["label"])]
-    refuse_likenesses(labels, "label", known)
+    if classes:
+        refuse_likenesses(labels, "label", known)
     for column in ("subject", "site"):
         refuse_likenesses(labels, column, ((row.number, row[column]) for row in rows))
     # Files without the ending of an image stand in for subjects too.
@@ -217,8 +237,11 @@ def _items(row: CsvRow, path: PurePosixPath, mask: Path | None, look: _Look) -> 
 
 def _told(row: CsvRow, look: _Look) -> dict[str, Any]:
     """What a row says of the image itself."""
+    several = look.several.of(row)
+    label = kind_of_labels(several) if several else canonical(row["label"])
     return {
-        "label": "" if look.label_from_mask else canonical(row["label"]),
+        "label": "" if look.label_from_mask else label,
+        "labels": several,
         "subject": row["subject"] or row["file_name"],
         "site": row["site"],
         "split": row["split"],
@@ -228,7 +251,10 @@ def _told(row: CsvRow, look: _Look) -> dict[str, Any]:
 def _check_cells(row: CsvRow, mask: Path | None, look: _Look) -> None:
     if look.label_from_mask and mask is None:
         raise DataError("it has no mask, which is to tell its label")
-    if not look.label_from_mask and is_missing(row["label"]):
+    told = look.several.joined or not (look.label_from_mask or look.several.names)
+    if none_known(look.several.of(row)):
+        raise DataError("none of its labels is known")
+    if told and is_missing(row["label"]):
         raise DataError(f"the label is {_shown(row['label'])}")
     if "subject" in row.cells and (is_missing(row["subject"]) or row["subject"].casefold() == "none"):
         raise DataError(f"the subject is {_shown(row['subject'])}; fill it in or remove the column")

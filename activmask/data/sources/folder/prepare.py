@@ -13,6 +13,7 @@ from activmask.data.files.images import Colour
 from activmask.data.files.intensities import FULL_RANGE, Intensity
 from activmask.data.files.mask_reading import MaskSurvey, survey_given
 from activmask.data.files.mask_values import MaskReading
+from activmask.data.multi_label import LABELS_ENTRY
 from activmask.data.settings import View
 from activmask.data.skipped import reason
 from activmask.data.sources.folder.classes import ABSENT, PRESENT, number_classes, positive_note
@@ -27,6 +28,7 @@ from activmask.data.sources.folder.requests import (
     check_request,
     check_volumes,
 )
+from activmask.data.sources.folder.several_labels import check_labels
 from activmask.data.sources.folder.turned import turned_note
 from activmask.data.sources.folder.volumes import VolumeReader, VolumeRules, Window
 from activmask.data.used_ranges import check_ranges, constant_images
@@ -41,7 +43,7 @@ class FolderSummary:
 
     written: Summary
     classes: dict[str, int]
-    """The number that each label of the table became."""
+    """The number that each label of the table became; none where labels do not exclude each other."""
     skipped: tuple[tuple[str, str], ...]
     """(file name, reason) of the images left out."""
     empty_masks: int
@@ -79,6 +81,7 @@ def prepare_folder(
     window: Window | None = None,
     label_from_mask: bool = False,
     positive: str | None = None,
+    multi_label: Sequence[str] = (),
     name: str = "",
     title: str = "",
     allow_duplicates: bool = False,
@@ -118,6 +121,8 @@ def prepare_folder(
         label_from_mask: Take an image with something inside its mask as `present`, one with nothing as
             `absent`, and one without a mask not at all; the table then has no column label.
         positive: Of two labels the one that becomes class 1; left out, the later in order.
+        multi_label: Names of labels that do not exclude each other. Each has a column of 1 and 0, empty
+            where unknown; or `label` holds the names of those that are true, with | between them.
         name: What tables call the data set, kept in its card.
         title: What headings call it, likewise.
         allow_duplicates: Take equal pixels in two of the given splits, which are refused otherwise.
@@ -134,7 +139,14 @@ def prepare_folder(
     masks = None if masks is None else Path(masks)
     check_request(images, labels, out, masks, size)
     check_intensity(intensity)
-    plan = plan_items(images, labels, masks, label_from_mask=label_from_mask)
+    multi_label = tuple(multi_label)
+    check_labels(multi_label)
+    if multi_label and (label_from_mask or positive is not None):
+        raise UsageError(
+            f"{'label_from_mask' if label_from_mask else 'positive'} is about classes that exclude each "
+            "other; leave it or multi_label out"
+        )
+    plan = plan_items(images, labels, masks, label_from_mask=label_from_mask, multi_label=multi_label)
     items, skipped = by_volume(plan.items), list(plan.skipped)
     rules = VolumeRules(size=size, window=window, labels=mask_labels)
     check_volumes(items, rules, mask_reading)
@@ -154,8 +166,12 @@ def prepare_folder(
     while True:
         reader = VolumeReader(rules)
         job = Job((images, masks), size, depth, colour, range_, fit or USUAL_FIT, survey.reading, reader)
-        classes = _classes(labels, items, skipped, positive, label_from_mask=label_from_mask)
-        card = {"source": "folder", "colour": colour, "resized_to": size, "classes": classes}
+        told: dict[str, Any] = {LABELS_ENTRY: list(multi_label)}
+        classes: dict[str, int] = {}
+        if not multi_label:
+            classes = _classes(labels, items, skipped, positive, label_from_mask=label_from_mask)
+            told = {"classes": classes}
+        card = {"source": "folder", "colour": colour, "resized_to": size, **told}
         card |= {"intensity": job.intensity}
         card |= {"mask_reading": survey.card()} if survey.files else {}
         card |= named(name, title) | formats(items, rules)
@@ -250,6 +266,8 @@ def _records(
             yield record
         if progress is not None:
             progress(done, len(items))
+    if items and items[0].labels:
+        return  # The writer looks at labels.
     if len(present) == len(classes):
         return
     if any(item.label for item in items):
