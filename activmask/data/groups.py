@@ -108,23 +108,32 @@ def grouped(by: str, labels: NDArray[np.int64], values: Sequence[str]) -> Groups
     )
 
 
-def check_training_groups(groups: Groups, data: str) -> None:
-    """Refuse groups that training cannot weigh (raises DataError)."""
+def check_groups(groups: Groups, data: str, split: str) -> None:
+    """Refuse groups that cannot be weighed against each other.
+
+    Args:
+        groups: of the images that are learned from.
+        data: the data set's name, for errors.
+        split: of which these images are, likewise.
+
+    Raises:
+        DataError: images in no group, too many groups, or classes for groups.
+    """
     if unknown := int((groups.members < 0).sum()):
         raise DataError(
-            f"{unknown} of {len(groups.members)} training images have no {groups.by}, so are in no group",
+            f"{unknown} of {len(groups.members)} {split} images have no {groups.by}, so are in no group",
             path=data,
             advice="fill the column in every row, or group by another",
         )
     if len(groups) > MOST:
         raise DataError(
-            f"{groups.by} makes {len(groups)} groups of the training images, more than {MOST}",
+            f"{groups.by} makes {len(groups)} groups of the {split} images, more than {MOST}",
             path=data,
             advice="put numbers into a few ranges first, or group by another column",
         )
     if len(set(groups.values)) == 1:
         raise DataError(
-            f"every training image has the {groups.by} {groups.values[0]}, so the groups are the classes",
+            f"every {split} image has the {groups.by} {groups.values[0]}, so the groups are the classes",
             path=data,
             advice="group by a column of several values, or use class_balance",
         )

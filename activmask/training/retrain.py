@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.data.groups import Groups, check_training_groups, grouped
+from activmask.data.groups import Groups, check_groups, grouped
 from activmask.data.settings import IID
 from activmask.ground.errors import PATH, UsageError
 from activmask.ground.settings import declared
@@ -126,7 +126,7 @@ def _fit(replica: Replica, features: Tensor) -> Fitted:
     assert column is not None
     labels = valid.labels.numpy()
     groups: Groups = grouped(column.by, labels, column.values["valid"])
-    check_training_groups(groups, data)
+    check_groups(groups, data, "validation")
     return fitted_last_layer(
         features.double().numpy(),
         labels,
