@@ -166,7 +166,7 @@ def test_a_single_output_is_the_contrast_and_a_layer_that_does_not_decide_is_ref
         train(first, (0,), tmp_path / name)
         outs[name] = make_config(**{**flat(first), "retrain_head": str(tmp_path / name), "groups": "site"})
     (result,) = train(outs["one_output"], (0,), tmp_path / "dfr")
-    assert load_file(result.folder / "best.safetensors")["network.head.weight"].shape == (1, 3)
+    assert load_file(result.folder / "best.safetensors")["head.weight"].shape == (1, 3)
     with pytest.raises(UsageError, match="changes what its last layer gives before it answers"):
         train(outs["scaled"], (0,), tmp_path / "refused")
 
