@@ -25,7 +25,7 @@ FEWEST = 10
 """Images below which a group is told of, and its accuracy is not taken for the worst."""
 
 MOST = 100
-"""Groups; a column of more values is none that groups images."""
+"""Groups, and values of a column; one of more is none that groups images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,19 @@ def group_values(dataset: Dataset, by: str) -> tuple[str, ...]:
         by: `site`, `shortcut` or a column of its own.
 
     Raises:
-        DataError: it has no such column.
+        DataError: it has no such column, or one of more than `MOST` values.
     """
+    values = _values(dataset, by)
+    if (distinct := len({*values} - {""})) > MOST:
+        raise DataError(
+            f"'{by}' of {PATH} has {distinct} values, more than {MOST}, so it groups no images",
+            path=dataset.root / TABLE_FILE,
+            advice="put numbers into a few ranges first, or group by another column",
+        )
+    return values
+
+
+def _values(dataset: Dataset, by: str) -> tuple[str, ...]:
     if by == SITE and any(dataset.sites):
         return dataset.sites
     if by == SHORTCUT and dataset.twin_file_names:
