@@ -1,13 +1,12 @@
 """What a command concludes as one JSON object on stdout, with all that it prints for people on stderr."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from typing import Annotated, Any
 
 import typer
 
-from .console import write
+from .console import err, write
 
 AsJson = Annotated[
     bool,
@@ -25,7 +24,7 @@ def talk_aside(as_json: bool) -> Iterator[None]:
     if not as_json:
         yield
         return
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(err.file):
         yield
 
 

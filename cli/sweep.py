@@ -1,6 +1,5 @@
 """`activmask sweep`: train a grid of experiments."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,7 +77,8 @@ def sweep(
         bool,
         typer.Option(
             "--quick",
-            help="The grid's form for small machines, where it has one: narrow networks, few epochs.",
+            help="The grid's form for small machines, where it has one: narrow networks, few epochs, not "
+            "every cell.",
             rich_help_panel=_GRID,
         ),
     ] = False,
@@ -155,7 +155,7 @@ def sweep(
     Example: activmask sweep table1 --models resnet,unet --epochs 30 --seeds 3
     """
     with failures_as_sentences():
-        from activmask.experiments.grid import read_grid
+        from activmask.experiments.grid import quick_form, read_grid
         from activmask.experiments.jobs import check_data, make_jobs
         from activmask.ground.errors import UsageError
 
@@ -164,7 +164,8 @@ def sweep(
             raise UsageError("--json tells how a sweep ended, and --dry-run begins none; give one of them")
         given = _settings(settings or [], epochs=epochs, device=device)
         if quick:
-            chosen, given = _quick(chosen, given)
+            chosen, smaller = quick_form(chosen)
+            given = {**smaller, **given}
         cells = _cells(chosen, {"model": models, "method": methods, "form": forms}, data, given)
         _tell_departures(cells)
         place = folder or Path("runs") / chosen.name
@@ -204,20 +205,6 @@ def _settings(pairs: list[str], **flags: Any) -> dict[str, Any]:
     from activmask.runs.toml_file import parse_settings
 
     return parse_settings(pairs) | {name: value for name, value in flags.items() if value is not None}
-
-
-def _quick(grid: "Grid", settings: dict[str, Any]) -> tuple["Grid", dict[str, Any]]:
-    """The quick form of a grid, under a name of its own, and the settings of its cells."""
-    from activmask.ground.errors import UsageError
-
-    if grid.quick is None:
-        raise UsageError(
-            f"{grid.name} has no quick form; leave --quick out, or take fewer --epochs and --seeds"
-        )
-    return replace(grid, name=f"{grid.name}-quick", seeds=grid.quick.seeds), {
-        **grid.quick.settings,
-        **settings,
-    }
 
 
 def _say(note: str) -> None:

@@ -321,11 +321,11 @@ def _print_worst_groups(results: list["SeedResult"]) -> None:
 
 
 def _print_next(results: list["SeedResult"], config: "RunConfig", target: Path) -> None:
-    from activmask.runs.selection import rule
+    from activmask.runs.selection import selection_rule
 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
-    out.print(f"the best epoch is the {rule(config)}")
+    out.print(f"the best epoch is the {selection_rule(config)}")
     evaluate = command_line("activmask", "evaluate", target, *code_words(config.network.model))
     out.print(f"next: {evaluate}", soft_wrap=True)
 

@@ -35,7 +35,7 @@ def test_an_audit_tells_what_was_said_of_each_image_under_each_condition():
         without=("leaks", "clinic", "looks"),
     )
     rows = table(predictions_sheet(found))
-    assert len(rows) == N * (9 + 2)
+    assert len(rows) == N * (10 + 3)
     full = [row for row in rows if row["condition"] == "full"]
     assert [row["label"] for row in full] == [str(k % 2) for k in range(N)]
     assert {row["split"] for row in rows} == {"test"}
@@ -61,5 +61,5 @@ def test_several_labels_have_their_own_lines():
     )
     rows = table(predictions_sheet(found))
     assert {row["about"] for row in rows} == {"mass", "'=fluid"}
-    assert len(rows) == 2 * N * 9
+    assert len(rows) == 2 * N * 10
     assert {"score without", "score with"} < set(rows[0])

@@ -153,6 +153,13 @@ def test_what_has_no_decomposition_is_refused_in_a_sentence(odd, why):
         CDEP.fits(None, trial(common[0], odd, *common[1:]))
 
 
+def test_dropout_is_refused_before_training_as_it_draws_in_training_alone():
+    layers = nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    CDEP.fits(None, trial(*layers, nn.Dropout(0.0), nn.Linear(2, 2)))
+    with pytest.raises(UsageError, match="it draws random numbers itself, as dropout does"):
+        CDEP.fits(None, trial(*layers, nn.Dropout(0.5), nn.Linear(2, 2)))
+
+
 def test_parts_that_do_not_add_up_are_refused():
     sound = trial(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2))
 

@@ -312,7 +312,7 @@ def test_a_damaged_export_is_refused_in_a_sentence(tmp_path, damage, said):
 def test_both_commands_from_end_to_end(tmp_path):
     data_set(tmp_path / "data")
     printed = told("audit", "export", "--data", "data", "--draws", 2, cwd=tmp_path).output
-    assert "264 pictures of 8 bits in variants: 24 images under" in printed
+    assert "312 pictures of 8 bits in variants: 24 images under" in printed
     assert "activmask audit score variants predictions.csv" in printed
     write_predictions(tmp_path / "variants", tmp_path / "p.csv", ["file", "sound", "ill"])
     printed = told("audit", "score", "variants", "p.csv", cwd=tmp_path).output

@@ -5,6 +5,7 @@ import torch
 from test_step_terms import IMAGES, LABELS, MASKS, Recorder
 from torch import nn
 
+from activmask.ground.errors import UsageError
 from activmask.models.output import ModelOutput
 from activmask.objectives.expected_gradients import attribution_size, path_to
 from activmask.objectives.step import step_terms
@@ -29,6 +30,14 @@ class Smooth(nn.Module):
 
     def forward(self, images, reconstruct=True):
         return ModelOutput(self.head(torch.tanh(self.conv(images)).flatten(1)))
+
+
+def test_an_image_alone_has_no_other_to_start_from_and_is_refused():
+    _, path = path_to(torch.rand(1, 1, 6, 6, generator=source()), source())
+    assert not path.any()
+    with pytest.raises(UsageError, match="it does nothing with batch_size 1"):
+        make_config(expected_gradients=1.0, batch_size=1)
+    make_config(expected_gradients=1.0, batch_size=2)
 
 
 def test_points_lie_on_the_way_from_an_image_of_the_batch():

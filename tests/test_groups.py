@@ -15,7 +15,7 @@ from test_planting import source
 from activmask.data.dataset import read_dataset
 from activmask.data.groups import (
     FEWEST,
-    check_training_groups,
+    check_groups,
     dealt_anew,
     group_notes,
     group_values,
@@ -82,13 +82,13 @@ def test_columns_are_the_site_the_shortcut_or_any_of_the_table(planted, tmp_path
 )
 def test_what_training_cannot_weigh_is_refused(values, words):
     with pytest.raises(DataError, match=words):
-        check_training_groups(grouped("site", LABELS, values), "data")
+        check_groups(grouped("site", LABELS, values), "data", "training")
 
 
 def test_too_many_groups_are_refused():
     many = grouped("age", np.zeros(101, dtype=np.int64), [str(k) for k in range(101)])
     with pytest.raises(DataError, match="makes 101 groups of the training images, more than 100"):
-        check_training_groups(many, "data")
+        check_groups(many, "data", "training")
 
 
 def test_groups_that_are_empty_or_small_are_told():

@@ -195,7 +195,9 @@ def test_the_table_is_read_once_for_it(tmp_path, monkeypatch):
     make_synthetic(SyntheticSpec(n=4, valid=4, test=4), tmp_path / "crosses")
     read = []
     for module in (dataset, cost, readiness):
-        monkeypatch.setattr(module, "read_dataset", lambda root: read.append(root) or read_dataset(root))
+        monkeypatch.setattr(
+            module, "read_dataset", lambda root, **how: read.append(root) or read_dataset(root, **how)
+        )
     monkeypatch.setattr(readiness, "SMALL", 0)
     step = next_step(tmp_path / "crosses", {"model": "cnn", "width": 4})
     assert "--data" in step.train

@@ -71,6 +71,7 @@ SINCE = (
     *("train_masks", "mask_shift", "mask_grow", "cutout_inside", "cutout_outside"),
     *("valid_iid", "select_on", "valid_correlation", "test_correlation"),
     *declared(Robustness),
+    *("hirescam", "expected_gradients", "cdep", "noise", "actdiff_copy"),
 )
 """Other settings that came later than runs without them."""
 

@@ -134,6 +134,43 @@ def place(crosses, tmp_path_factory):
     return root, said
 
 
+OWN = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, outputs, scale):
+        super().__init__()
+        self.conv, self.head, self.scale = nn.Conv2d(1, 3, 3), nn.Linear(3, outputs), scale
+
+    def forward(self, images):
+        return self.scale * self.head(self.conv(images).relu().mean((2, 3)))
+
+
+def one_output():
+    return Net(1, 1.0)
+
+
+def scaled():
+    return Net(2, 0.1)
+"""
+
+
+def test_a_single_output_is_the_contrast_and_a_layer_that_does_not_decide_is_refused(crosses, tmp_path):
+    data = sited(crosses, tmp_path / "data", agree=0.6)
+    (tmp_path / "net.py").write_text(OWN)
+    outs = {}
+    for name in ("one_output", "scaled"):
+        model = f"{tmp_path / 'net.py'}:{name}"
+        first = make_config(data=str(data), model=model, device="cpu", epochs=1, batch_size=12)
+        train(first, (0,), tmp_path / name)
+        outs[name] = make_config(**{**flat(first), "retrain_head": str(tmp_path / name), "groups": "site"})
+    (result,) = train(outs["one_output"], (0,), tmp_path / "dfr")
+    assert load_file(result.folder / "best.safetensors")["head.weight"].shape == (1, 3)
+    with pytest.raises(UsageError, match="changes what its last layer gives before it answers"):
+        train(outs["scaled"], (0,), tmp_path / "refused")
+
+
 @pytest.mark.process
 def test_the_rest_of_the_network_stays_and_the_run_is_an_ordinary_one(place):
     root, said = place

@@ -21,8 +21,9 @@ def other_value(name: str):
 def test_everything_but_the_machine_makes_another_experiment(name):
     one, other = RunConfig(), changed(RunConfig(), **{name: other_value(name)})
     assert one != other
-    assert alike(one, other) == (name in declared(Machine) or name == "duplicates")
-    assert (name in OF_NO_EXPERIMENT) == alike(one, other)
+    # Groups by themselves are merely scored.
+    assert alike(one, other) == (name in declared(Machine) or name in {"duplicates", "groups"})
+    assert (name in OF_NO_EXPERIMENT) == (alike(one, other) and name != "groups")
     assert alike_elsewhere(one, other) == (alike(one, other) or name == "data")
     assert changed_settings(one, other) == ([] if alike(one, other) or name == "epochs" else [name])
 

@@ -43,7 +43,10 @@ SUPPORTED = {"prepare-folder", "train", "evaluate", "audit", "saliency", "table"
 OF_CLASSES = {"make-synthetic", "prepare-msd", "prepare-xray", "demo"}
 """Make data sets of classes themselves."""
 
-BY_OTHERS = {"sweep": "trains as train does", "audit score": "reads what audit export wrote"}
+BY_OTHERS = {
+    **dict.fromkeys(("sweep", "search"), "trains as train does"),
+    "audit score": "reads what audit export wrote",
+}
 
 
 @pytest.fixture(scope="module")

@@ -272,11 +272,11 @@ def test_running_statistics_that_go_elsewhere_are_seen_in_the_first_step(crosses
 
     def half(stacked, weights, images, **how):
         before = stacked.statistics.clone()
-        output = network.forward(stacked, weights, images, **how)
+        output = network.forward_side_by_side(stacked, weights, images, **how)
         stacked.statistics.copy_((stacked.statistics + before) / 2)
         return output
 
-    monkeypatch.setattr(stacked_step, "forward", half)
+    monkeypatch.setattr(stacked_step, "forward_side_by_side", half)
     assert "seed 0 comes to something else" in why_another_step(group)
 
 

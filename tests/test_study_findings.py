@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from study_runs import ARMS, disturbance_matters, nothing_matters, study_runs, where_matters
 
 from activmask.evaluation.answers import _moved
-from activmask.evaluation.paired import paired_difference
+from activmask.evaluation.paired import holm, paired_difference
 from activmask.report.findings import mixed as mixed_module
 from activmask.report.findings.mixed import Mixed, mixed_model
 from activmask.report.findings.networks import Network, observed
@@ -164,6 +164,17 @@ def test_pairs_differ_in_masks_alone_and_a_seed_is_one_observation():
     plain_ = [auc[0, seed] for seed in range(6)]
     assert found.amount.score.mean == pytest.approx(np.mean(np.subtract(random, plain_)))
     assert all(one.adjusted_p >= one.score.p for one in found.single)
+    over_all = (total, found.amount)
+    assert [one.adjusted_p for one in over_all] == holm([one.score.p for one in over_all])
+    assert [one.family for one in over_all] == [2, 2]
+
+
+def test_what_no_p_value_could_show_after_its_correction_is_not_called_unshown():
+    few, enough = (
+        study_sentences(study(study_runs(where_matters, data=("digits",), seeds=seeds))) for seeds in (6, 7)
+    )
+    assert sum("with so few seeds no difference could be shown" in one for one in few) == 2
+    assert not any("with so few seeds" in one for one in enough)
 
 
 def test_seeds_that_saw_other_images_are_no_pair():

@@ -13,10 +13,10 @@ from activmask.data.dataset import read_dataset
 from activmask.data.planting.planting import Planting
 from activmask.data.settings import with_given_masks
 from activmask.experiments.digit_scans import write_digit_scans
-from activmask.experiments.grid import axis_labels, grid_cells, read_grid
+from activmask.experiments.grid import axis_labels, grid_cells, quick_form, read_grid
 from activmask.experiments.sets import SetRecipe, check_set, make_set, read_sets
 from activmask.ground.errors import DataError, UsageError
-from activmask.runs.description import View
+from activmask.runs.description import View, flat
 from activmask.runs.identity import alike
 
 
@@ -58,23 +58,51 @@ def test_what_makes_no_grid_is_refused(own, line, why):
         own("[axes.method]", line)
 
 
+def by_data(grid, settings):
+    """The cells' settings by data set, without the set whose folder is the user's."""
+    found = {}
+    for cell in grid_cells(grid, settings=settings):
+        found.setdefault(cell.labels["data"], []).append(cell.config)
+    assert list(found) == list(read_sets(grid.sets, grid.name))
+    return {data: configs for data, configs in found.items() if data != "Hippocampus"}
+
+
+def varied(config):
+    """Whether it is a control of another kind than masks at random places or of other images."""
+    return config.view.mask_shift or config.view.mask_grow or flat(config)["actdiff_copy"] != "shuffled"
+
+
+def with_other_masks(configs):
+    return [one for one in configs if one.view.train_masks != View.train_masks]
+
+
 def test_every_arm_with_other_masks_stands_beside_its_own_and_the_quick_form_has_300_networks():
     grid = read_grid("study")
-    cells = grid_cells(grid, settings=dict(grid.quick.settings))
-    assert {cell.config.training.epochs for cell in cells} == {15}
-    by_data = {}
-    for cell in cells:
-        by_data.setdefault(cell.labels["data"], []).append(cell.config)
-    assert list(by_data) == list(read_sets(grid.sets, "study"))
-    for configs in by_data.values():
-        controls = [one for one in configs if one.view.train_masks != View.train_masks]
-        assert len(controls) > 10
-        for one in controls:
+    whole, quick = by_data(grid, {}), by_data(*quick_form(grid))
+    assert {one.training.epochs for configs in quick.values() for one in configs} == {15}
+    for configs in (*whole.values(), *quick.values()):
+        for one in with_other_masks(configs):
             twin = replace(one, view=with_given_masks(one.view))
             assert any(alike(twin, other) for other in configs)
-    without_folders = sum(len(configs) for data, configs in by_data.items() if data != "Hippocampus")
-    assert without_folders * grid.quick.seeds >= 300
-    assert without_folders * grid.seeds >= 500
+    assert 300 <= sum(map(len, quick.values())) * grid.quick.seeds <= 420
+    assert sum(map(len, whole.values())) * grid.seeds >= 900
+
+
+def test_a_method_has_as_many_weights_with_masks_at_random_places_and_one_in_the_quick_form():
+    grid = read_grid("study")
+    weights = ("actdiff", "gradmask", "rrr", "expected_gradients", "cdep", "hirescam", "adversarial")
+    for form, twins in (((grid, {}), 3), (quick_form(grid), 1)):
+        configs = by_data(*form)["Crosses"]
+        for weight in weights:
+            masks = [one.view.train_masks for one in configs if flat(one)[weight] and not varied(one)]
+            assert masks.count("given") == 3
+            assert masks.count("random") == twins
+
+
+def test_seeds_of_two_data_sets_share_no_images():
+    sets = read_sets(read_grid("study").sets, "study")
+    drawn = [(one.of, one.settings.get("seed", 0)) for one in sets.values()]
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_digits_are_whole_or_refused_and_the_same_again(tmp_path):

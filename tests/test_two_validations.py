@@ -29,7 +29,7 @@ from activmask.runs.folder import OTHER_FILE, read_history, read_metrics
 from activmask.runs.making import make_config
 from activmask.runs.names import run_name
 from activmask.runs.results import find_runs
-from activmask.runs.selection import chosen_by, rule
+from activmask.runs.selection import chosen_by, selection_rule
 from activmask.training.feed.sources import load_splits
 from activmask.training.replicas import advance as advance_module
 from activmask.training.replicas import epoch as epoch_module
@@ -142,7 +142,7 @@ def test_what_makes_no_sense_is_refused(chosen, words):
 def test_runs_that_hold_nothing_out_are_described_and_named_as_ever():
     plain = make_config()
     assert not {"valid_iid", "select_on", "valid_correlation", "test_correlation"} & written(plain).keys()
-    assert (rule(plain), chosen_by(plain)) == (
+    assert (selection_rule(plain), chosen_by(plain)) == (
         "first epoch with the highest AUC on the validation split",
         "validation AUC",
     )

@@ -25,7 +25,7 @@ FEWEST = 10
 """Images below which a group is told of, and its accuracy is not taken for the worst."""
 
 MOST = 100
-"""Groups; a column of more values is none that groups images."""
+"""Groups, and values of a column; one of more is none that groups images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,19 @@ def group_values(dataset: Dataset, by: str) -> tuple[str, ...]:
         by: `site`, `shortcut` or a column of its own.
 
     Raises:
-        DataError: it has no such column.
+        DataError: it has no such column, or one of more than `MOST` values.
     """
+    values = _values(dataset, by)
+    if (distinct := len({*values} - {""})) > MOST:
+        raise DataError(
+            f"'{by}' of {PATH} has {distinct} values, more than {MOST}, so it groups no images",
+            path=dataset.root / TABLE_FILE,
+            advice="put numbers into a few ranges first, or group by another column",
+        )
+    return values
+
+
+def _values(dataset: Dataset, by: str) -> tuple[str, ...]:
     if by == SITE and any(dataset.sites):
         return dataset.sites
     if by == SHORTCUT and dataset.twin_file_names:
@@ -108,23 +119,32 @@ def grouped(by: str, labels: NDArray[np.int64], values: Sequence[str]) -> Groups
     )
 
 
-def check_training_groups(groups: Groups, data: str) -> None:
-    """Refuse groups that training cannot weigh (raises DataError)."""
+def check_groups(groups: Groups, data: str, split: str) -> None:
+    """Refuse groups that cannot be weighed against each other.
+
+    Args:
+        groups: of the images that are learned from.
+        data: the data set's name, for errors.
+        split: of which these images are, likewise.
+
+    Raises:
+        DataError: images in no group, too many groups, or classes for groups.
+    """
     if unknown := int((groups.members < 0).sum()):
         raise DataError(
-            f"{unknown} of {len(groups.members)} training images have no {groups.by}, so are in no group",
+            f"{unknown} of {len(groups.members)} {split} images have no {groups.by}, so are in no group",
             path=data,
             advice="fill the column in every row, or group by another",
         )
     if len(groups) > MOST:
         raise DataError(
-            f"{groups.by} makes {len(groups)} groups of the training images, more than {MOST}",
+            f"{groups.by} makes {len(groups)} groups of the {split} images, more than {MOST}",
             path=data,
             advice="put numbers into a few ranges first, or group by another column",
         )
     if len(set(groups.values)) == 1:
         raise DataError(
-            f"every training image has the {groups.by} {groups.values[0]}, so the groups are the classes",
+            f"every {split} image has the {groups.by} {groups.values[0]}, so the groups are the classes",
             path=data,
             advice="group by a column of several values, or use class_balance",
         )

@@ -48,7 +48,6 @@ from activmask.ground.errors import PATH, ConfigError, UsageError
 from activmask.ground.folder_names import check_folder_name, is_folder_name
 from activmask.ground.nearest import nearest
 from activmask.ground.texts import decoded_text
-from activmask.runs.departures import departures_from
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
 from activmask.runs.names import names
@@ -203,6 +202,10 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
     axes = {axis: joined(axis, values, where) for axis, values in several.items()}
     printed = _expect(table.get("printed", {}), dict, where, "printed")
     exclude = _expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
+    quick = read_quick(_expect(table.get("quick", {}), dict, where, "quick"), seeds, where)
+    if quick is not None:
+        left_out = tuple(_exclusion(entry, axes, f"{where}: quick") for entry in quick.exclude)
+        quick = replace(quick, exclude=left_out)
     return Grid(
         name=name,
         title=_expect(table.get("title", name), str, where, "title"),
@@ -213,7 +216,7 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
         several={
             axis: {one: tuple(found) for one, found in values.items()} for axis, values in several.items()
         },
-        quick=read_quick(_expect(table.get("quick", {}), dict, where, "quick"), seeds, where),
+        quick=quick,
         sets=_of_data(_expect(table.get("sets", {}), dict, where, "sets"), axes, where),
         open=tuple(_expect(table.get("open", []), list, where, "open")),
         forms=_forms(_expect(table.get("forms", []), list, where, "forms"), axes, where),
@@ -276,6 +279,21 @@ def _check_labels(
     for label in labels:
         if label not in axes[axis]:
             raise UsageError(f"there is no {axis} '{label}'; {nearest(str(label), axes[axis])}", path=where)
+
+
+def quick_form(grid: Grid) -> tuple[Grid, Settings]:
+    """The quick form of a grid, under a name of its own, and the settings of all its cells.
+
+    Raises:
+        UsageError: it has none.
+    """
+    quick = grid.quick
+    if quick is None:
+        raise UsageError(
+            f"{grid.name} has no quick form; leave --quick out, or take fewer --epochs and --seeds"
+        )
+    exclude = (*grid.exclude, *quick.exclude)
+    return replace(grid, name=f"{grid.name}-quick", seeds=quick.seeds, exclude=exclude), dict(quick.settings)
 
 
 def axis_labels(grid: Grid, axis: str, names: Sequence[str]) -> list[str]:
@@ -384,7 +402,12 @@ def _cell(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> 
             printed |= measures
     # Settings that win over the form's may make it another one.
     named_form = found if found in {"", *grid.forms} else f"{form} form, changed"
-    departures = departures_from(told.settings, config) if told.searched else ()
+    departures: tuple[str, ...] = ()
+    if told.searched:
+        # Its imports would keep `--help` waiting.
+        from activmask.runs.departures import departures_from
+
+        departures = departures_from(told.settings, config)
     return Cell(
         labels=labels,
         config=config,

@@ -1,4 +1,4 @@
-"""The quick form of a grid: the same cells with networks and trainings that a small machine can bear."""
+"""The quick form of a grid: networks and trainings that a small machine can bear, of some of its cells."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +15,12 @@ class Quick:
     """How many seeds each cell asks for."""
     settings: Mapping[str, Any]
     """They win over those of the grid in every cell."""
+    exclude: tuple[Any, ...] = ()
+    """What is left out, written as `[[exclude]]` of the grid."""
 
 
 def read_quick(table: Mapping[str, Any], seeds: int, where: str) -> Quick | None:
-    """Read the `[quick]` part of a grid: `seeds`, and settings of `train`; None of an empty one.
+    """Read the `[quick]` part of a grid: `seeds`, `exclude`, and settings of `train`; None of an empty one.
 
     Args:
         table: the part.
@@ -26,11 +28,15 @@ def read_quick(table: Mapping[str, Any], seeds: int, where: str) -> Quick | None
         where: the file, for errors.
 
     Raises:
-        UsageError: a number of seeds that is none.
+        UsageError: a number of seeds that is none, or no list of what is left out.
     """
     if not table:
         return None
     count = table.get("seeds", seeds)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise UsageError("quick.seeds must be a whole number of at least 1", path=where, found=repr(count))
-    return Quick(seeds=count, settings={name: value for name, value in table.items() if name != "seeds"})
+    exclude = table.get("exclude", [])
+    if not isinstance(exclude, list):
+        raise UsageError("quick.exclude must be a list", path=where, found=repr(exclude))
+    settings = {name: value for name, value in table.items() if name not in {"seeds", "exclude"}}
+    return Quick(seeds=count, settings=settings, exclude=tuple(exclude))

@@ -71,6 +71,8 @@ def _fits(_: CdepSettings, trial: Trial) -> None:
         with torch.no_grad():
             both = torch.stack(decomposed(model, images, left)).sum(dim=0)
             logits = model(images, reconstruct=False).logits
+            # Of this copy: what draws at random, as dropout does, is refused in training mode alone.
+            decomposed(model.train(), images, left)
         why = "" if _same(both, logits) else "its parts do not add up to its scores"
     except CannotBeDecomposedError as error:
         why = str(error)

@@ -15,7 +15,15 @@ from activmask.models import find_model, with_decoder
 from activmask.models.library_names import IMAGENET, is_of_library
 from activmask.models.settings import Network
 from activmask.objectives import OBJECTIVES
-from activmask.objectives.chosen import Chosen, needs, other_copy, shown_always, switched_on, that_need
+from activmask.objectives.chosen import (
+    Chosen,
+    needs,
+    other_copy,
+    shown_always,
+    switched_on,
+    that_need,
+    with_paths,
+)
 from activmask.runs.description import RunConfig, all_settings, changed, compose, flat, usual_width
 from activmask.runs.inert import without_effect
 from activmask.runs.optimisation import contradictions
@@ -127,6 +135,11 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     compare = that_need(config.objectives, "other_pass")
     if len(compare) > 1 and other_copy(config.objectives) is not None:
         yield f"{listed(compare)} look at one copy, so actdiff_copy noise would change it for all; choose one"
+    if (alone := with_paths(config.objectives)) and config.training.batch_size == 1:
+        yield (
+            f"{listed(alone)} compares each image with others of its batch, so it does nothing with "
+            "batch_size 1; choose a larger one"
+        )
     yield from _compiled(config)
     yield from _controls(config)
     if config.view.augment == CROP_FLIP and config.view.image_size == 0:

@@ -32,7 +32,7 @@ _RULES: dict[SelectBy, str] = {
 }
 
 
-def rule(config: RunConfig) -> str:
+def selection_rule(config: RunConfig) -> str:
     """How a run's best epoch is chosen, in words."""
     of_training = config.training.select_on == IID
     split = f"{IID}, which is held out of training" if of_training else "the validation split"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activmask.data.groups import Groups, check_training_groups, grouped
+from activmask.data.groups import Groups, check_groups, grouped
 from activmask.data.settings import IID
 from activmask.ground.errors import PATH, UsageError
 from activmask.ground.settings import declared
@@ -31,6 +31,9 @@ from activmask.training.replicas.predictions import predict
 from activmask.training.replicas.replica import Replica, class_count
 from activmask.training.replicas.watcher import Watcher
 
+_APART = 0.02
+"""By how much a probability may miss the fitted layer's, as in TensorFloat-32."""
+
 
 def retrain_heads(replicas: Sequence[Replica], progress: Watcher) -> None:
     """Give each replica its first run's best weights, and a last layer fitted to validation images.
@@ -39,7 +42,8 @@ def retrain_heads(replicas: Sequence[Replica], progress: Watcher) -> None:
     images take no part.
 
     Raises:
-        UsageError: the run is of other settings, seeds or images, or the network's last layer is not linear.
+        UsageError: the run is of other settings, seeds or images, or the network's last layer is not linear,
+            or not what decides.
         CheckpointError: a checkpoint is missing or damaged.
         DataError: the validation images lack a group.
     """
@@ -50,6 +54,7 @@ def retrain_heads(replicas: Sequence[Replica], progress: Watcher) -> None:
         features = _features(replica, layer)
         fitted = _fit(replica, features)
         _set(layer, fitted.layer)
+        _check_it_decides(replica, fitted.layer, features)
         _keep(replica, perf_counter() - start, progress)
         progress.note(f"seed {replica.seed}: {_in_words(replica, fitted)}")
 
@@ -126,7 +131,7 @@ def _fit(replica: Replica, features: Tensor) -> Fitted:
     assert column is not None
     labels = valid.labels.numpy()
     groups: Groups = grouped(column.by, labels, column.values["valid"])
-    check_training_groups(groups, data)
+    check_groups(groups, data, "validation")
     return fitted_last_layer(
         features.double().numpy(),
         labels,
@@ -139,10 +144,25 @@ def _fit(replica: Replica, features: Tensor) -> Fitted:
 
 
 def _set(layer: nn.Linear, fitted: LastLayer) -> None:
+    weight, bias = torch.from_numpy(fitted.weight), torch.from_numpy(fitted.bias)
+    if layer.out_features == 1 and len(weight) == 2:
+        # A single output is the logit of class 1, so what tells it from class 0.
+        weight, bias = weight.diff(dim=0), bias.diff(dim=0)
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(fitted.weight))
+        layer.weight.copy_(weight)
         assert layer.bias is not None
-        layer.bias.copy_(torch.from_numpy(fitted.bias))
+        layer.bias.copy_(bias)
+
+
+def _check_it_decides(replica: Replica, fitted: LastLayer, features: Tensor) -> None:
+    """Refuse a network whose answers are not what its last layer gives, as where its outputs are scaled."""
+    wanted = torch.from_numpy(fitted.logits(features.double().numpy())).softmax(dim=1)
+    answers = predict(replica.judged, replica.splits["valid"].images).double().softmax(dim=1)
+    if float((answers - wanted).abs().max()) > _APART:
+        raise UsageError(
+            f"{replica.config.network.model} changes what its last layer gives before it answers, so that "
+            "layer cannot be fitted by itself; choose another model"
+        )
 
 
 def _keep(replica: Replica, seconds: float, progress: Watcher) -> None:

@@ -24,7 +24,7 @@ from activmask.runs.entries import GROUPS
 from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE, read_written
 from activmask.runs.manifest import format_entries
 from activmask.runs.searched import Searched, searched_to_json
-from activmask.runs.selection import rule
+from activmask.runs.selection import selection_rule
 from activmask.runs.sittings import Caller, Sitting, read_sittings, sitting, sittings_to_json
 from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.replicas.advance import write_what_follows
@@ -94,7 +94,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "images": {name: len(samples) for name, samples in replica.splits.items()},
         **replica.mask_facts.to_json(),
         "mask_notes": notes_on_masks(replica),
-        "selection": rule(replica.config),
+        "selection": selection_rule(replica.config),
         "versions": {
             "activmask": version("activmask"),
             "python": platform.python_version(),

@@ -77,7 +77,8 @@ def study_sentences(found: Study) -> tuple[str, ...]:
         _modelled(found.mixed),
         "Correlations and model are of networks that method and weight made different, and do not say that "
         "looking inside brings about the score; the comparison with masks at random places is an experiment, "
-        "but such masks change more than where a network looks.",
+        "but such masks change more than where a network looks. For the test AUC the p values of such "
+        "comparisons are after Holm's correction for all of them.",
     ]
     return (*said, *found.observed.left_out)
 
@@ -133,8 +134,8 @@ def shows(one: Difference, p: float) -> bool:
 def _where(one: Contrast) -> str:
     told = (
         f"With the masks of the data instead of {CONTROLS[one.control]}, all else alike ({_pairs(one)}), the "
-        f"share of the attribution inside the mask changes by {_difference(one.mass)} and the test AUC by "
-        f"{_difference(one.score)}"
+        f"share of the attribution inside the mask changes by {_difference(one.mass, one.mass.p)} and the "
+        f"test AUC by {_difference(one.score, one.adjusted_p)}"
     )
     side = "raises" if one.score.mean > 0 else "lowers"
     return told + _verdict(
@@ -147,7 +148,7 @@ def _where(one: Contrast) -> str:
 def _amount(one: Contrast) -> str:
     told = (
         "Masks at random places instead of classification alone change the test AUC by "
-        f"{_difference(one.score)} ({_pairs(one)})"
+        f"{_difference(one.score, one.adjusted_p)} ({_pairs(one)})"
     )
     side = "raises" if one.score.mean > 0 else "lowers"
     return told + _verdict(
@@ -158,20 +159,18 @@ def _amount(one: Contrast) -> str:
 
 
 def _verdict(one: Contrast, *, not_shown: str, shown: str) -> str:
-    if smallest_p(one.score.n) >= SIGNIFICANT:
+    if one.family * smallest_p(one.score.n) >= SIGNIFICANT:
         return "; with so few seeds no difference could be shown, however large."
-    return f": {shown if shows(one.score, one.score.p) else not_shown}."
+    return f": {shown if shows(one.score, one.adjusted_p) else not_shown}."
 
 
 def _pairs(one: Contrast) -> str:
     return f"{count(one.pairs, 'pair')} of networks, {count(one.score.n, 'seed')} of data sets"
 
 
-def _difference(one: Difference) -> str:
+def _difference(one: Difference, p: float) -> str:
     between = interval(one.low, one.high)
-    return (
-        f"{signed(one.mean)} ({f'95 % interval {between}' if between else 'no interval'}, p {p_value(one.p)})"
-    )
+    return f"{signed(one.mean)} ({f'95 % interval {between}' if between else 'no interval'}, p {p_value(p)})"
 
 
 def _modelled(found: Mixed | str) -> str:

@@ -62,6 +62,4 @@ def budget(one: Searched) -> str:
     seeds, epochs = count(len(parse_seeds(one.seeds)), "seed"), count(one.epochs, "epoch")
     score = one.select if one.select_on == "valid" else f"{one.select} on {one.select_on}"
     pruned = "" if one.prune == "none" else f", pruned by {one.prune}"
-    return (
-        f"{count(one.trials, 'trial')} ({one.sampler}) of {seeds} and {epochs}, by {score}{pruned}"
-    )
+    return f"{count(one.trials, 'trial')} ({one.sampler}) of {seeds} and {epochs}, by {score}{pruned}"

@@ -30,8 +30,10 @@ class Contrast:
     mass: Difference
     """Likewise of the share of the attribution inside the mask of the data."""
     adjusted_p: float
-    """That of the score after Holm's correction for all methods and data sets with this control; over all, as
-    it is."""
+    """That of the score after Holm's correction: over all, for all that is compared over all; else for all
+    methods and data sets with this control."""
+    family: int
+    """How many p values are corrected together, its own among them."""
     pairs: int
     """Of networks."""
 
@@ -78,14 +80,19 @@ def contrasts(networks: Sequence[Network]) -> Contrasts:
             kind: [one for one in pairs if one.kind == kind] for kind in dict.fromkeys(p.kind for p in pairs)
         }
         found = [_contrast(data, method, control, some) for (data, method), some in by_kind.items()]
-        adjusted = holm([one.score.p for one in found])
-        single += [replace(one, adjusted_p=p) for one, p in zip(found, adjusted, strict=True)]
+        single += _corrected(found)
     plain = _against_plain(networks)
+    total = _corrected([*overall, *([_contrast("", "", "random", plain)] if plain else [])])
     return Contrasts(
-        overall=tuple(overall),
+        overall=tuple(total[: len(overall)]),
         single=tuple(single),
-        amount=_contrast("", "", "random", plain) if plain else None,
+        amount=total[-1] if plain else None,
     )
+
+
+def _corrected(found: Sequence[Contrast]) -> list[Contrast]:
+    adjusted = holm([one.score.p for one in found])
+    return [replace(one, adjusted_p=p, family=len(found)) for one, p in zip(found, adjusted, strict=True)]
 
 
 def _twins(networks: Sequence[Network], control: Masks) -> list[_Pair]:
@@ -118,6 +125,7 @@ def _contrast(data: str, method: str, control: Masks, pairs: Sequence[_Pair]) ->
         score=score,
         mass=_difference(pairs, lambda one: one.mass),
         adjusted_p=score.p,
+        family=1,
         pairs=len(pairs),
     )
 

@@ -85,8 +85,8 @@ def pairs_table(found: Study) -> Table | None:
         ),
         notes=(
             "A seed of a data set is one observation. Small print: Student's 95 % interval, and p of a "
-            "sign-flip test; that of the test AUC after Holm's correction for all rows with the same control "
-            "but its total.",
+            "sign-flip test; that of the test AUC after Holm's correction, of totals for all that is "
+            "compared over all data sets, of other rows for those with the same control.",
         ),
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activmask.data.dataset import Dataset
-from activmask.data.groups import Groups, check_training_groups, group_notes, group_values, grouped
+from activmask.data.groups import Groups, check_groups, group_notes, group_values, grouped
 from activmask.machine.world import World, sum_of_all
 from activmask.objectives.group_losses import GroupWeights
 from activmask.runs.description import RunConfig
@@ -60,7 +60,7 @@ def training_groups(
     found = grouped(how.groups, labels.cpu().numpy(), origin.column.values["train"])
     if not uses_groups(how):
         return TrainingGroups(notes=tuple(group_notes(found)))
-    check_training_groups(found, data)
+    check_groups(found, data, "training")
     members, count = torch.from_numpy(found.members), len(found)
     weights = None
     if how.group_dro:
@@ -86,7 +86,7 @@ def refuse_training_groups(config: RunConfig, dataset: Dataset, rows: NDArray[np
     values = group_values(dataset, how.groups)
     if uses_groups(how) and not how.retrain_head:
         found = grouped(how.groups, dataset.labels[rows], [values[row] for row in rows.tolist()])
-        check_training_groups(found, config.source.data)
+        check_groups(found, config.source.data, "training")
 
 
 def _sha256(groups: Groups) -> str:
