@@ -28,8 +28,10 @@ def lenders(subjects: NDArray[np.object_], rng: np.random.Generator) -> Tensor:
         rng: draws them, whatever the images are.
     """
     _, whose = np.unique(subjects.astype(str), return_inverse=True)
-    # Each subject's images lie together: as many places away as any subject has images, it is another.
-    order = np.argsort(rng.permutation(whose.max() + 1)[whose], kind="stable")
+    # Each subject's images lie together: as many places away as any subject has images, it is another. They
+    # lie in a drawn order, or who has one image of each class would lend them to the same classes.
+    drawn = rng.permutation(len(whose))
+    order = drawn[np.argsort(rng.permutation(whose.max() + 1)[whose[drawn]], kind="stable")]
     n, most = len(order), int(np.bincount(whose).max())
     shift = int(rng.integers(most, n - most + 1)) if most <= n - most else n // 2
     found = np.empty(n, np.int64)
