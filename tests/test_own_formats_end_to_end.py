@@ -67,7 +67,7 @@ def scans(tmp_path_factory):
     printed = told("prepare-folder", "images", *words, *named, cwd=root).output
     assert "normal = 0" in printed
     assert "abnormal = 1" in printed
-    assert "24 DICOM files are of 12 studies" in printed
+    assert "24 DICOM files come from 12 studies" in printed
     told("train", "--data", "data", "--split-policy", "subject", *TRAINED, "--out", "run", cwd=root)
     return root
 
