@@ -289,9 +289,7 @@ def quick_form(grid: Grid) -> tuple[Grid, Settings]:
     """
     quick = grid.quick
     if quick is None:
-        raise UsageError(
-            f"{grid.name} has no quick form; leave quick out, or take fewer epochs and seeds"
-        )
+        raise UsageError(f"{grid.name} has no quick form; leave quick out, or take fewer epochs and seeds")
     exclude = (*grid.exclude, *quick.exclude)
     return replace(grid, name=f"{grid.name}-quick", seeds=quick.seeds, exclude=exclude), dict(quick.settings)
 
