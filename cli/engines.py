@@ -1,12 +1,38 @@
 """Where trainings run that one command starts: processes of this machine, or a Ray cluster."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from activmask.ground.limits import PROCESSES
+
+from .ranges import number
 
 if TYPE_CHECKING:
     from activmask.experiments.jobs import Engine
     from activmask.runs.description import RunConfig
 
 EngineName = Literal["local", "ray"]
+_MACHINE = "Machine"
+
+EngineOption = Annotated[
+    EngineName,
+    typer.Option(help="Processes of this machine, or a Ray cluster.", rich_help_panel=_MACHINE),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(help="Of the Ray cluster.", rich_help_panel=_MACHINE, show_default="one is started here"),
+]
+
+
+def at_once(what: str) -> Any:
+    """The flag for how many trainings run at once; `what` is the command's word for them."""
+    return number(
+        PROCESSES,
+        help=f"{what} at once.",
+        rich_help_panel=_MACHINE,
+        show_default="one per GPU, else one per core",
+    )
 
 
 def slots(most: int | None, config: "RunConfig", jobs: int) -> int:

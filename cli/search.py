@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from activmask.ground.limits import COUNTS, NUMBERS, PROCESSES
+from activmask.ground.limits import COUNTS, NUMBERS
 
 from .caller import this_caller
 from .console import TRAINING_FAILED, err, failures_as_sentences, write
-from .engines import EngineName, chosen_engine, slots
+from .engines import AddressOption, EngineName, EngineOption, at_once, chosen_engine, slots
 from .ranges import number
 from .run_options import given_settings, with_run_options
 from .search_words import SearchProgress, conclude, print_search_plan, search_as_json
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _SEARCH = "Search"
 _OUTPUT = "Output"
-_MACHINE = "Machine"
 
 
 @with_run_options
@@ -100,25 +99,9 @@ def search(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print how it ended as JSON.", rich_help_panel=_OUTPUT)
     ] = False,
-    engine: Annotated[
-        EngineName,
-        typer.Option(help="Processes of this machine, or a Ray cluster.", rich_help_panel=_MACHINE),
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the Ray cluster.", rich_help_panel=_MACHINE, show_default="one is started here"
-        ),
-    ] = None,
-    max_parallel: Annotated[
-        int | None,
-        number(
-            PROCESSES,
-            help="Trials at once.",
-            rich_help_panel=_MACHINE,
-            show_default="one per GPU, else one per core",
-        ),
-    ] = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    max_parallel: Annotated[int | None, at_once("Trials")] = None,
     **settings: Any,
 ) -> None:
     """Search settings of train that score best on validation images; the same command again goes on.

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from activmask.experiments.grid import FURTHER, NAMED, STUDIES
-from activmask.ground.limits import COUNTS, PROCESSES
+from activmask.ground.limits import COUNTS
 from activmask.runs.description import Device
 
 from .caller import this_caller
 from .completion import among
 from .console import TRAINING_FAILED, err, failures_as_sentences, out, write
-from .engines import EngineName, chosen_engine, slots
+from .engines import AddressOption, EngineOption, at_once, chosen_engine, slots
 from .ranges import number
 from .shell import command_line
 from .sweep_data import with_data
@@ -125,25 +125,9 @@ def sweep(
             help="Where to compute.", rich_help_panel=_MACHINE, show_default="the grid's, which is auto"
         ),
     ] = None,
-    engine: Annotated[
-        EngineName,
-        typer.Option(help="Processes of this machine, or a Ray cluster.", rich_help_panel=_MACHINE),
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the Ray cluster.", rich_help_panel=_MACHINE, show_default="one is started here"
-        ),
-    ] = None,
-    max_parallel: Annotated[
-        int | None,
-        number(
-            PROCESSES,
-            help="Cells at once.",
-            rich_help_panel=_MACHINE,
-            show_default="one per GPU, else one per core",
-        ),
-    ] = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    max_parallel: Annotated[int | None, at_once("Cells")] = None,
 ) -> None:
     """Train every cell of a grid; the same command again finishes what is missing.
 
