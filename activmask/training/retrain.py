@@ -54,8 +54,9 @@ def retrain_heads(replicas: Sequence[Replica], progress: Watcher) -> None:
         features = _features(replica, layer)
         fitted = _fit(replica, features)
         _set(layer, fitted.layer)
-        _check_it_decides(replica, fitted.layer, features)
-        _keep(replica, perf_counter() - start, progress)
+        logits = predict(replica.judged, replica.splits["valid"].images)
+        _check_it_decides(replica, fitted.layer, features, logits)
+        _keep(replica, logits, perf_counter() - start, progress)
         progress.note(f"seed {replica.seed}: {_in_words(replica, fitted)}")
 
 
@@ -154,20 +155,18 @@ def _set(layer: nn.Linear, fitted: LastLayer) -> None:
         layer.bias.copy_(bias)
 
 
-def _check_it_decides(replica: Replica, fitted: LastLayer, features: Tensor) -> None:
+def _check_it_decides(replica: Replica, fitted: LastLayer, features: Tensor, logits: Tensor) -> None:
     """Refuse a network whose answers are not what its last layer gives, as where its outputs are scaled."""
     wanted = torch.from_numpy(fitted.logits(features.double().numpy())).softmax(dim=1)
-    answers = predict(replica.judged, replica.splits["valid"].images).double().softmax(dim=1)
-    if float((answers - wanted).abs().max()) > _APART:
+    if float((logits.double().softmax(dim=1) - wanted).abs().max()) > _APART:
         raise UsageError(
             f"{replica.config.network.model} changes what its last layer gives before it answers, so that "
             "layer cannot be fitted by itself; choose another model"
         )
 
 
-def _keep(replica: Replica, seconds: float, progress: Watcher) -> None:
-    valid = replica.splits["valid"]
-    loss = float(F.cross_entropy(predict(replica.judged, valid.images).double(), valid.labels))
+def _keep(replica: Replica, logits: Tensor, seconds: float, progress: Watcher) -> None:
+    loss = float(F.cross_entropy(logits.double(), replica.splits["valid"].labels))
     splits = ["train", "valid"] if replica.config.training.eval_train else ["valid"]
     splits += [] if replica.other is None else [IID]
     scores = {split: split_scores(replica, split, 0) for split in splits}
