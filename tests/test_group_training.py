@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from interrupted_runs import train_interrupted
 from recorded_runs import small
 from safetensors.torch import load_file
 from sited import sited
@@ -22,8 +23,6 @@ from activmask.runs.names import baseline, is_baseline, method_name, run_name
 from activmask.training import together
 from activmask.training.feed import stream
 from activmask.training.feed.class_balance import chances, class_weights, epoch_order
-from activmask.training.replicas import advance as advance_module
-from activmask.training.replicas import epoch as epoch_module
 from activmask.training.replicas.replica import new_replica
 from activmask.training.replicas.watcher import Silent
 from activmask.training.run import train
@@ -187,18 +186,9 @@ def test_an_interrupted_run_resumes_to_the_same_bits_streamed_and_among_seeds(
 ):
     config = small(data, width=2, epochs=3, groups="site", **HOW[kind])
     train(config, (0, 1), tmp_path / "straight")
-
-    def interrupt(replica, on_step):
-        if replica.next_epoch == 2:
-            raise KeyboardInterrupt
-        return epoch_module.train_epoch(replica, on_step)
-
     monkeypatch.setattr(stream, "RESIDENT_BYTES", 0)
     monkeypatch.setattr(stream, "worker_count", lambda *_: 0)
-    with monkeypatch.context() as patch:
-        patch.setattr(advance_module, "train_epoch", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train(config, (1,), tmp_path / "again")
+    train_interrupted(config, (1,), tmp_path / "again", before_epoch=2)
     train(config, (1,), tmp_path / "again", resume=True)
     assert_same_run(tmp_path / "straight/seed-1", tmp_path / "again/seed-1")
     if config.robustness.group_dro:
@@ -232,7 +222,7 @@ def test_it_acts_and_recorded_epochs_take_the_same_steps(data, tmp_path, monkeyp
 
 
 @pytest.mark.process
-def test_a_column_that_changed_is_refused_on_resume(crosses, tmp_path, monkeypatch):
+def test_a_column_that_changed_is_refused_on_resume(crosses, tmp_path):
     data = sited(crosses, tmp_path / "data")
     table = data / "metadata.csv"
     text = table.read_text().splitlines()
@@ -240,16 +230,7 @@ def test_a_column_that_changed_is_refused_on_resume(crosses, tmp_path, monkeypat
         "\n".join([f"{text[0]},hue", *(f"{row},{'ab'[k % 3 == 0]}" for k, row in enumerate(text[1:]))])
     )
     config = small(data, width=2, epochs=2, groups="hue", group_balance="sampling")
-
-    def interrupt(replica, on_step):
-        if replica.next_epoch == 1:
-            raise KeyboardInterrupt
-        return epoch_module.train_epoch(replica, on_step)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(advance_module, "train_epoch", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train(config, (0,), tmp_path / "run")
+    train_interrupted(config, (0,), tmp_path / "run", before_epoch=1)
     table.write_text(
         "\n".join([f"{text[0]},hue", *(f"{row},{'ab'[k % 3 == 1]}" for k, row in enumerate(text[1:]))])
     )

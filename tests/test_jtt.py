@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from interrupted_runs import train_interrupted
 from recorded_runs import small
 from test_training import assert_same_run
 from torch.nn import functional as F
@@ -16,8 +17,6 @@ from activmask.runs.making import make_config
 from activmask.runs.names import baseline, method_name
 from activmask.training.feed import stream
 from activmask.training.feed.sources import load_splits
-from activmask.training.replicas import advance as advance_module
-from activmask.training.replicas import epoch as epoch_module
 from activmask.training.replicas.first_errors import error_weights
 from activmask.training.replicas.replica import new_replica
 from activmask.training.run import train
@@ -87,18 +86,9 @@ def test_the_errors_are_those_of_the_last_epoch_seed_by_seed(first):
 def test_it_resumes_to_the_same_bits_and_streams(first, tmp_path, monkeypatch):
     _, config = first
     train(config, (0,), tmp_path / "straight")
-
-    def interrupt(replica, on_step):
-        if replica.next_epoch == 2:
-            raise KeyboardInterrupt
-        return epoch_module.train_epoch(replica, on_step)
-
     monkeypatch.setattr(stream, "RESIDENT_BYTES", 0)
     monkeypatch.setattr(stream, "worker_count", lambda *_: 0)
-    with monkeypatch.context() as patch:
-        patch.setattr(advance_module, "train_epoch", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train(config, (0,), tmp_path / "again")
+    train_interrupted(config, (0,), tmp_path / "again", before_epoch=2)
     train(config, (0,), tmp_path / "again", resume=True)
     assert_same_run(tmp_path / "straight/seed-0", tmp_path / "again/seed-0")
     plain = changed(config, upweight_errors_of="")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interrupted_runs import train_interrupted
 from objective_settings import each
 from PIL import Image
 from safetensors.torch import load_file
@@ -79,19 +80,10 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize("settings", each(RESUMED))
-def test_an_interrupted_run_resumes_to_the_same_bits(crosses, tmp_path, settings, monkeypatch):
+def test_an_interrupted_run_resumes_to_the_same_bits(crosses, tmp_path, settings):
     config = small(crosses, **settings)
     [straight] = train(config, out=tmp_path / "straight")
-
-    def interrupt_in_the_last_epoch(replica, on_step):
-        if replica.next_epoch == 2:
-            raise KeyboardInterrupt
-        return epoch_module.train_epoch(replica, on_step)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(advance_module, "train_epoch", interrupt_in_the_last_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            train(config, out=tmp_path / "resumed")
+    train_interrupted(config, (0,), tmp_path / "resumed", before_epoch=2)
     assert not (tmp_path / "resumed/seed-0/metrics.json").exists()
     [resumed] = train(config, out=tmp_path / "resumed", resume=True)
     assert_same_run(straight.folder, resumed.folder)

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import told
+from interrupted_runs import train_interrupted
 from recorded_runs import small
 from safetensors.torch import load_file
 from test_splits import correlated, table
@@ -31,8 +32,6 @@ from activmask.runs.names import run_name
 from activmask.runs.results import find_runs
 from activmask.runs.selection import chosen_by, selection_rule
 from activmask.training.feed.sources import load_splits
-from activmask.training.replicas import advance as advance_module
-from activmask.training.replicas import epoch as epoch_module
 from activmask.training.run import train
 
 TWO = {"valid_iid": 0.25, "lr": 3e-3, "epochs": 4}
@@ -208,18 +207,9 @@ def test_either_split_chooses_and_what_the_other_would_have_is_kept(runs, crosse
 
 
 @pytest.mark.process
-def test_a_run_killed_in_its_last_epoch_goes_on_to_the_same_bits(runs, crosses, tmp_path, monkeypatch):
+def test_a_run_killed_in_its_last_epoch_goes_on_to_the_same_bits(runs, crosses, tmp_path):
     config = small(crosses, **TWO)
-
-    def interrupted(replica, on_step):
-        if replica.next_epoch == 3:
-            raise KeyboardInterrupt
-        return epoch_module.train_epoch(replica, on_step)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(advance_module, "train_epoch", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train(config, out=tmp_path / "run")
+    train_interrupted(config, (0,), tmp_path / "run", before_epoch=3)
     # A state is enough to write whatever follows it.
     (tmp_path / "run/seed-0" / OTHER_FILE).unlink()
     train(config, out=tmp_path / "run", resume=True)
