@@ -79,7 +79,7 @@ def with_other_masks(configs):
 def test_every_arm_with_other_masks_stands_beside_its_own_and_the_quick_form_has_300_networks():
     grid = read_grid("study")
     whole, quick = by_data(grid, {}), by_data(*quick_form(grid))
-    assert {one.training.epochs for configs in quick.values() for one in configs} == {15}
+    assert {one.training.epochs for configs in quick.values() for one in configs} == {25}
     for configs in (*whole.values(), *quick.values()):
         for one in with_other_masks(configs):
             twin = replace(one, view=with_given_masks(one.view))
