@@ -25,6 +25,7 @@ from activmask.report.charts.chart import (
     svg,
     themed_svg,
 )
+from activmask.report.charts.panels import legend_columns
 from activmask.report.findings.series import papers_methods, series_names, without_repeats
 from activmask.runs.results import Run
 
@@ -170,3 +171,14 @@ def test_methods_are_drawn_in_the_papers_order(tmp_path: Path) -> None:
     ]
     kept, _ = without_repeats(runs, itself)
     assert kept == [runs[2], runs[0], runs[1]]
+
+
+def test_a_legend_has_as_many_columns_as_its_names_leave_room_for():
+    assert legend_columns(["short"]) == 1
+    assert legend_columns(["short"] * 7) == 3
+    assert legend_columns(["short", "short", "a name of forty characters and some more"] * 3) == 1
+    assert legend_columns(["a name of forty characters and some more", *["short"] * 7]) == 3
+    assert (
+        legend_columns(["a name that is far longer than a line of a legend may be, all by itself, truly"] * 2)
+        == 1
+    )

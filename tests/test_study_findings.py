@@ -11,6 +11,7 @@ from study_runs import ARMS, disturbance_matters, nothing_matters, study_runs, w
 
 from activmask.evaluation.answers import _moved
 from activmask.evaluation.paired import holm, paired_difference
+from activmask.report.charts.study_scatter import beside
 from activmask.report.findings import mixed as mixed_module
 from activmask.report.findings.mixed import Mixed, mixed_model
 from activmask.report.findings.networks import Network, observed
@@ -281,3 +282,11 @@ def test_how_far_answers_move_is_the_mean_change_of_the_own_class_by_hand():
     shuffled = np.log([[0.5, 0.5], [0.75, 0.25], [np.nan, np.nan]])
     assert _moved(own, shuffled, np.array([1, 0, 1])) == pytest.approx((0.3 + 0.5) / 2)
     assert _moved(own, np.full((3, 2), np.nan), np.array([1, 0, 1])) is None
+
+
+def test_beside_controls_stand_those_that_differ_in_the_masks_alone():
+    light, strong = (plain(arm, seed=0, inside=0.5, score=0.5) for arm in ("light", "strong"))
+    other_seed = plain("strong", seed=1, inside=0.5, score=0.5)
+    control = replace(plain("strong random", seed=0, inside=0.3, score=0.4), twin="strong", masks="random")
+    assert beside([control], [light, strong, other_seed]) == [strong]
+    assert beside([], [light, strong]) == [light, strong]

@@ -48,18 +48,32 @@ def _draw(axes: Axes, networks: Sequence[Network], styles: dict[str, Style]) -> 
     chance_line(axes, 0.0, vertical=True)
     for method, style in styles.items():
         own = [one for one in networks if one.method == method]
-        centres = []
-        for control in (False, True):
-            some = [one for one in own if (one.masks in CONTROLS) == control]
-            if some:
-                _points(axes, some, style, hollow=control)
-                centres.append(_mean(axes, some, style, method, hollow=control))
+        controls = [one for one in own if one.masks in CONTROLS]
+        others = [one for one in own if one.masks not in CONTROLS]
+        _points(axes, controls, style, hollow=True)
+        _points(axes, others, style, hollow=False)
+        centres = [
+            _mean(axes, some, style, method, hollow=hollow)
+            for some, hollow in ((controls, True), (beside(controls, others), False))
+            if some
+        ]
         if len(centres) == 2:
             # Of one method, from masks that tell nothing to those of the data.
             axes.plot(*zip(*centres, strict=True), color=style.colour, linewidth=1.2, zorder=3)
 
 
+def beside(controls: Sequence[Network], others: Sequence[Network]) -> list[Network]:
+    """Of a method's other networks those that differ from its controls in the masks alone; all without such.
+
+    A mean over them and one over the controls are of the same weights and seeds.
+    """
+    wanted = {(one.twin, one.seed) for one in controls}
+    return [one for one in others if (one.arm, one.seed) in wanted] or list(others)
+
+
 def _points(axes: Axes, networks: Sequence[Network], style: Style, *, hollow: bool) -> None:
+    if not networks:
+        return
     [marks] = axes.plot(
         [one.inside for one in networks],
         [one.score for one in networks],
@@ -89,13 +103,18 @@ def _mean(
         markersize=8,
         markerfacecolor=_GROUND if hollow else style.colour,
         markeredgewidth=1.4 if hollow else 0,
-        elinewidth=1.2,
+        elinewidth=0.8,
         zorder=4,
     )
+    for bar in bars.lines[2]:
+        bar.set_alpha(_FAINT)
     masks = "masks that tell nothing" if hollow else "mean"
     says(bars.lines[0], [f"{method}, {masks}: {_in_words(y[0], x[0])}"])
     return x[0], y[0]
 
+
+_FAINT = 0.3
+"""Of an interval: of three seeds it reaches across the panel."""
 
 _GROUND = "none"
 """Of a hollow mark: the page may be light or dark."""
@@ -120,11 +139,12 @@ def _in_words(score: float, inside: float) -> str:
 def _caption() -> str:
     return (
         "Each small mark is one trained network at its best epoch, on the test images. Filled: no masks, or "
-        "those of the data; hollow: masks at random places or of other images. Large marks are means of a "
-        "method over its weights, with the 95 % interval over seeds (Student's; a seed is the mean of its "
-        "networks); a line leads from a method's hollow mark to its filled one, so what is moved along it is "
-        "moved by where the masks lie alone. Attribution beyond chance is the share of the absolute input "
-        "gradient inside the dilated mask, 0 where a random map has it (dotted) and 1 where all lies inside."
+        "those of the data; hollow: masks at random places or of other images. Large marks are means with "
+        "the 95 % interval over seeds (Student's; a seed is the mean of its networks), of a method's hollow "
+        "marks and of those filled ones that differ from them in the masks alone; of a method without hollow "
+        "ones, of all. What is moved along the line between the two is moved by where the masks lie alone. "
+        "Attribution beyond chance is the share of the absolute input gradient inside the dilated mask, 0 "
+        "where a random map has it (dotted) and 1 where all lies inside."
     )
 
 
@@ -132,12 +152,10 @@ def _alt(found: Study, networks: Sequence[Network]) -> str:
     parts = []
     for data in found.observed.data:
         for method in in_order(one.method for one in networks):
-            for control, name in ((False, method), (True, f"{method} with masks that tell nothing")):
-                some = [
-                    one
-                    for one in found.observed.of(data)
-                    if one.method == method and (one.masks in CONTROLS) == control
-                ]
+            own = [one for one in found.observed.of(data) if one.method == method]
+            controls = [one for one in own if one.masks in CONTROLS]
+            others = beside(controls, [one for one in own if one.masks not in CONTROLS])
+            for some, name in ((others, method), (controls, f"{method} with masks that tell nothing")):
                 if some:
                     x, y = over_seeds(some, "inside"), over_seeds(some, "score")
                     parts.append(f"{data}, {name}: AUC {y[0]:.2f}, beyond chance {signed(x[0])}")
