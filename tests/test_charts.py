@@ -25,7 +25,7 @@ from activmask.report.charts.chart import (
     svg,
     themed_svg,
 )
-from activmask.report.charts.panels import legend_columns
+from activmask.report.charts.panels import legend_below, panels
 from activmask.report.findings.series import papers_methods, series_names, without_repeats
 from activmask.runs.results import Run
 
@@ -173,12 +173,20 @@ def test_methods_are_drawn_in_the_papers_order(tmp_path: Path) -> None:
     assert kept == [runs[2], runs[0], runs[1]]
 
 
-def test_a_legend_has_as_many_columns_as_its_names_leave_room_for():
-    assert legend_columns(["short"]) == 1
-    assert legend_columns(["short"] * 7) == 3
-    assert legend_columns(["short", "short", "a name of forty characters and some more"] * 3) == 1
-    assert legend_columns(["a name of forty characters and some more", *["short"] * 7]) == 3
-    assert (
-        legend_columns(["a name that is far longer than a line of a legend may be, all by itself, truly"] * 2)
-        == 1
-    )
+@pytest.mark.parametrize("lines", [True, False])
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        ("abcdefg", 3),
+        (["a name of forty characters and some more", *"abcdefg"], 3),
+        ([f"{k}, a name of forty characters and some" for k in range(3)], 1),
+        ([f"{k}, a name of thirty characters" for k in range(3)], 2),
+    ],
+)
+def test_a_legend_has_as_many_columns_as_fit_into_the_figure(names, columns, lines):
+    with drawing():
+        figure, _, _ = panels(1, columns=1, height=2.9)
+        legend_below(figure, series_styles(list(names)), lines=lines)
+    [legend] = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
+    assert legend._ncols == columns

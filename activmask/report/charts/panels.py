@@ -1,7 +1,6 @@
 """Panels in rows, the styles of their series and the legend under them."""
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,11 +10,7 @@ from activmask.report.charts.chart import WIDTH, Style, series_styles
 from activmask.report.findings.series import family, in_order
 from activmask.runs.results import Run
 
-_BETWEEN = 6
-"""Characters that the mark and the gap of a legend's column take."""
-
-LINE = 76
-"""Characters of all columns of a legend, side by side."""
+_MOST_COLUMNS = 3
 
 
 def row_styles(runs: Iterable[Run]) -> dict[str, Style]:
@@ -47,26 +42,17 @@ def legend_below(figure: Figure, styles: dict[str, Style], *, lines: bool = True
         Line2D([], [], color=style.colour, marker=style.marker, linestyle=style.dash if lines else "none")
         for style in styles.values()
     ]
-    columns = legend_columns(list(styles))
+    for columns in range(_MOST_COLUMNS, 0, -1):
+        legend = figure.legend(
+            handles,
+            list(styles),
+            loc="outside lower center",
+            ncols=columns,
+            handlelength=3.4 if lines else 1.5,
+        )
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
     rows = -(-len(handles) // columns)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + 0.24 * rows + 0.1)
-    figure.legend(
-        handles,
-        list(styles),
-        loc="outside lower center",
-        ncols=columns,
-        handlelength=3.4 if lines else 1.5,
-    )
-
-
-def legend_columns(names: Sequence[str], most: int = 3) -> int:
-    """How many columns of a legend fit side by side, at least 1."""
-    for columns in range(min(most, len(names)), 1, -1):
-        # Column after column, the first ones fuller, as matplotlib fills a legend.
-        rows, fuller = divmod(len(names), columns)
-        starts = [k * rows + min(k, fuller) for k in range(columns + 1)]
-        longest = [max(map(len, names[start:end])) for start, end in pairwise(starts)]
-        if sum(longest) + _BETWEEN * columns <= LINE:
-            return columns
-    return 1
