@@ -11,10 +11,10 @@ from study_runs import ARMS, disturbance_matters, nothing_matters, study_runs, w
 
 from activmask.evaluation.answers import _moved
 from activmask.evaluation.paired import holm, paired_difference
-from activmask.report.charts.study_scatter import beside
+from activmask.report.charts.study_scatter import means
 from activmask.report.findings import mixed as mixed_module
 from activmask.report.findings.mixed import Mixed, mixed_model
-from activmask.report.findings.networks import Network, observed
+from activmask.report.findings.networks import CONTROLS, Network, observed
 from activmask.report.findings.relation import partial_correlation, relations
 from activmask.report.findings.study import headline, study, study_sentences
 from activmask.report.findings.where import contrasts
@@ -284,9 +284,20 @@ def test_how_far_answers_move_is_the_mean_change_of_the_own_class_by_hand():
     assert _moved(own, np.full((3, 2), np.nan), np.array([1, 0, 1])) is None
 
 
-def test_beside_controls_stand_those_that_differ_in_the_masks_alone():
-    light, strong = (plain(arm, seed=0, inside=0.5, score=0.5) for arm in ("light", "strong"))
-    other_seed = plain("strong", seed=1, inside=0.5, score=0.5)
-    control = replace(plain("strong random", seed=0, inside=0.3, score=0.4), twin="strong", masks="random")
-    assert beside([control], [light, strong, other_seed]) == [strong]
-    assert beside([], [light, strong]) == [light, strong]
+def test_large_marks_are_of_networks_that_differ_in_the_masks_alone_where_there_are_such():
+    networks = observed(study_runs(where_matters, data=("crosses",))).networks
+    for method in {one.method for one in networks}:
+        own = [one for one in networks if one.method == method]
+        controls = [one for one in own if one.masks in CONTROLS]
+        marks = means(own)
+        if not controls:
+            assert [(one.networks, one.hollow, one.paired) for one in marks] == [(own, False, False)]
+            continue
+        hollow, filled = marks
+        assert (hollow.hollow, filled.hollow, hollow.paired, filled.paired) == (True, False, True, True)
+        assert [one.twin for one in hollow.networks] == [one.arm for one in filled.networks]
+        assert [one.seed for one in hollow.networks] == [one.seed for one in filled.networks]
+        assert {id(one) for one in hollow.networks} == {id(one) for one in controls}
+        assert {one.masks for one in filled.networks} == {"given"}
+        assert not any(one.paired for one in means([one for one in own if one not in filled.networks]))
+    assert any(one.masks in CONTROLS for one in networks)

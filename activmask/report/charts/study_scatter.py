@@ -1,6 +1,7 @@
 """Test AUC against attribution beyond chance: masks of the data beside masks at random places."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +14,7 @@ from activmask.report.charts.panels import legend_below, panels
 from activmask.report.findings.networks import CONTROLS, Network
 from activmask.report.findings.series import in_order
 from activmask.report.findings.study import Study
+from activmask.report.findings.where import twins
 from activmask.report.findings.words import count, signed
 
 Reach = tuple[float, float, float]
@@ -48,32 +50,42 @@ def _draw(axes: Axes, networks: Sequence[Network], styles: dict[str, Style]) -> 
     chance_line(axes, 0.0, vertical=True)
     for method, style in styles.items():
         own = [one for one in networks if one.method == method]
-        controls = [one for one in own if one.masks in CONTROLS]
-        others = [one for one in own if one.masks not in CONTROLS]
-        _points(axes, controls, style, hollow=True)
-        _points(axes, others, style, hollow=False)
-        centres = [
-            _mean(axes, some, style, method, hollow=hollow)
-            for some, hollow in ((controls, True), (beside(controls, others), False))
-            if some
-        ]
-        if len(centres) == 2:
+        for hollow in (True, False):
+            if some := [one for one in own if (one.masks in CONTROLS) == hollow]:
+                _points(axes, some, style, hollow=hollow)
+        marks = means(own)
+        centres = [_mean(axes, one, style, method) for one in marks]
+        if any(one.paired for one in marks):
             # Of one method, from masks that tell nothing to those of the data.
             axes.plot(*zip(*centres, strict=True), color=style.colour, linewidth=1.2, zorder=3)
 
 
-def beside(controls: Sequence[Network], others: Sequence[Network]) -> list[Network]:
-    """Of a method's other networks those that differ from its controls in the masks alone; all without such.
+@dataclass(frozen=True)
+class Mean:
+    """Networks of a method that share a large mark."""
 
-    A mean over them and one over the controls are of the same weights and seeds.
-    """
-    wanted = {(one.twin, one.seed) for one in controls}
-    return [one for one in others if (one.arm, one.seed) in wanted] or list(others)
+    networks: list[Network]
+    hollow: bool
+    paired: bool
+    """Whether the other mark of the method is of networks that differ from these in the masks alone."""
+
+
+def means(own: Sequence[Network]) -> list[Mean]:
+    """The large marks of a method on one data set: of its pairs where it has any, or else of all."""
+    pairs = [pair for control in CONTROLS for pair in twins(own, control)]
+    if pairs:
+        sides = [pair.other for pair in pairs], [pair.one for pair in pairs]
+    else:
+        sides = (
+            [one for one in own if one.masks in CONTROLS],
+            [one for one in own if one.masks not in CONTROLS],
+        )
+    return [
+        Mean(some, hollow, bool(pairs)) for some, hollow in zip(sides, (True, False), strict=True) if some
+    ]
 
 
 def _points(axes: Axes, networks: Sequence[Network], style: Style, *, hollow: bool) -> None:
-    if not networks:
-        return
     [marks] = axes.plot(
         [one.inside for one in networks],
         [one.score for one in networks],
@@ -89,10 +101,8 @@ def _points(axes: Axes, networks: Sequence[Network], style: Style, *, hollow: bo
     says(marks, [f"{one.label}, seed {one.seed}: {_in_words(one.score, one.inside)}" for one in networks])
 
 
-def _mean(
-    axes: Axes, networks: Sequence[Network], style: Style, method: str, *, hollow: bool
-) -> tuple[float, float]:
-    x, y = over_seeds(networks, "inside"), over_seeds(networks, "score")
+def _mean(axes: Axes, mean: Mean, style: Style, method: str) -> tuple[float, float]:
+    x, y = over_seeds(mean.networks, "inside"), over_seeds(mean.networks, "score")
     bars = axes.errorbar(
         x[0],
         y[0],
@@ -101,14 +111,14 @@ def _mean(
         color=style.colour,
         marker=style.marker,
         markersize=8,
-        markerfacecolor=_GROUND if hollow else style.colour,
-        markeredgewidth=1.4 if hollow else 0,
+        markerfacecolor=_GROUND if mean.hollow else style.colour,
+        markeredgewidth=1.4 if mean.hollow else 0,
         elinewidth=0.8,
         zorder=4,
     )
     for bar in bars.lines[2]:
         bar.set_alpha(_FAINT)
-    masks = "masks that tell nothing" if hollow else "mean"
+    masks = "masks that tell nothing" if mean.hollow else "mean"
     says(bars.lines[0], [f"{method}, {masks}: {_in_words(y[0], x[0])}"])
     return x[0], y[0]
 
@@ -141,8 +151,8 @@ def _caption() -> str:
         "Each small mark is one trained network at its best epoch, on the test images. Filled: no masks, or "
         "those of the data; hollow: masks at random places or of other images. Large marks are means with "
         "the 95 % interval over seeds (Student's; a seed is the mean of its networks), of a method's hollow "
-        "marks and of those filled ones that differ from them in the masks alone; of a method without hollow "
-        "ones, of all. What is moved along the line between the two is moved by where the masks lie alone. "
+        "marks and of those filled ones that differ from them in the masks alone; of a method without such "
+        "pairs, of all. What is moved along the line between the two is moved by where the masks lie alone. "
         "Attribution beyond chance is the share of the absolute input gradient inside the dilated mask, 0 "
         "where a random map has it (dotted) and 1 where all lies inside."
     )
@@ -153,10 +163,8 @@ def _alt(found: Study, networks: Sequence[Network]) -> str:
     for data in found.observed.data:
         for method in in_order(one.method for one in networks):
             own = [one for one in found.observed.of(data) if one.method == method]
-            controls = [one for one in own if one.masks in CONTROLS]
-            others = beside(controls, [one for one in own if one.masks not in CONTROLS])
-            for some, name in ((others, method), (controls, f"{method} with masks that tell nothing")):
-                if some:
-                    x, y = over_seeds(some, "inside"), over_seeds(some, "score")
-                    parts.append(f"{data}, {name}: AUC {y[0]:.2f}, beyond chance {signed(x[0])}")
+            for mean in means(own):
+                x, y = over_seeds(mean.networks, "inside"), over_seeds(mean.networks, "score")
+                name = f"{method} with masks that tell nothing" if mean.hollow else method
+                parts.append(f"{data}, {name}: AUC {y[0]:.2f}, beyond chance {signed(x[0])}")
     return f"Scatter plots of {count(len(networks), 'network')}. Means: {'; '.join(parts)}."

@@ -51,16 +51,20 @@ class Contrasts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pair:
+class Pair:
+    """Two networks of the same data, images and seed."""
+
     one: Network
     other: Network
 
     @property
     def block(self) -> tuple[str, int]:
+        """The observation that it is part of: data set and seed."""
         return self.one.data, self.one.seed
 
     @property
     def kind(self) -> tuple[str, str]:
+        """Data set and method."""
         return self.one.data, self.one.method
 
 
@@ -72,7 +76,7 @@ def contrasts(networks: Sequence[Network]) -> Contrasts:
     """
     overall, single = [], []
     for control in CONTROLS:
-        pairs = _twins(networks, control)
+        pairs = twins(networks, control)
         if not pairs:
             continue
         overall.append(_contrast("", "", control, pairs))
@@ -95,20 +99,20 @@ def _corrected(found: Sequence[Contrast]) -> list[Contrast]:
     return [replace(one, adjusted_p=p, family=len(found)) for one, p in zip(found, adjusted, strict=True)]
 
 
-def _twins(networks: Sequence[Network], control: Masks) -> list[_Pair]:
-    """Pairs that differ in the masks of their training alone."""
+def twins(networks: Sequence[Network], control: Masks) -> list[Pair]:
+    """Pairs that differ in the masks of their training alone, the one with those of the data first."""
     known = {(one.data, one.arm, one.seed): one for one in networks}
     pairs = [(known.get((one.data, one.twin, one.seed)), one) for one in networks if one.masks == control]
     return [
-        _Pair(one=given, other=one) for given, one in pairs if given is not None and _same_images(given, one)
+        Pair(one=given, other=one) for given, one in pairs if given is not None and _same_images(given, one)
     ]
 
 
-def _against_plain(networks: Sequence[Network]) -> list[_Pair]:
+def _against_plain(networks: Sequence[Network]) -> list[Pair]:
     plain = {(one.data, one.seed): one for one in networks if is_baseline(one.run.config)}
     pairs = [(one, plain.get((one.data, one.seed))) for one in networks if one.masks == "random"]
     return [
-        _Pair(one=one, other=other) for one, other in pairs if other is not None and _same_images(one, other)
+        Pair(one=one, other=other) for one, other in pairs if other is not None and _same_images(one, other)
     ]
 
 
@@ -116,7 +120,7 @@ def _same_images(one: Network, other: Network) -> bool:
     return saw_same_images(one.run, other.run, one.seed)
 
 
-def _contrast(data: str, method: str, control: Masks, pairs: Sequence[_Pair]) -> Contrast:
+def _contrast(data: str, method: str, control: Masks, pairs: Sequence[Pair]) -> Contrast:
     score = _difference(pairs, lambda one: one.score)
     return Contrast(
         data=data,
@@ -130,7 +134,7 @@ def _contrast(data: str, method: str, control: Masks, pairs: Sequence[_Pair]) ->
     )
 
 
-def _difference(pairs: Sequence[_Pair], value: Callable[[Network], float]) -> Difference:
+def _difference(pairs: Sequence[Pair], value: Callable[[Network], float]) -> Difference:
     """Over seeds of data sets, each the mean over its pairs."""
     blocks = dict.fromkeys(pair.block for pair in pairs)
     of = {block: [pair for pair in pairs if pair.block == block] for block in blocks}
