@@ -14,6 +14,7 @@ BENCHMARKS = {
     "xray-throughput": "how much of the speed of bare decoding and resizing prepare-xray keeps",
     "variants": "which forms of actdiff and gradmask reproduce the paper, and what their peers do",
     "endurance": "what gets lost when commands are killed, given damaged files, or raced",
+    "walk": "what somebody types who brings pictures of their own, in a fresh environment, mistakes included",
     "warm-sweeps": "what a grid costs beside its training, and what a report costs again, old against new",
     "compiled": "what the kernels become for a Hopper GPU: registers, shared memory, spilled bytes",
     "organ": "the paper's methods for volumes on one simulated organ",
