@@ -104,7 +104,7 @@ CHAPTERS: Mapping[str, Sequence[Step]] = {
         ),
         Step("activmask saliency runs/findings/seed-0/best.safetensors dicom --label mass --out masses"),
         Step("activmask score looks/maps --data data/chest", says=("chance",)),
-        Step("activmask table runs --csv all.csv", code=0),
+        Step("activmask table runs --format csv --out all.csv", leaves=("all.csv",)),
         Step(
             "activmask report runs --code net.py --title 'All of mine' --out page",
             leaves=("page/index.html",),
@@ -156,7 +156,7 @@ CHAPTERS: Mapping[str, Sequence[Step]] = {
     "the terminal": (
         Step("activmask --help", narrow=True),
         Step("for one in train evaluate saliency audit report; do activmask $one --help; done", narrow=True),
-        Step("activmask table runs | head -1"),
+        Step("activmask table runs --json | head -1"),
         Step("activmask train --data data/chest 2> /dev/full > /dev/full", code=3),
         Step(
             "_ACTIVMASK_COMPLETE=complete_bash COMP_WORDS='activmask train --model resn' COMP_CWORD=3"
