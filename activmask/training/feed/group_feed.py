@@ -16,7 +16,7 @@ from torch import Tensor
 from activmask.data.dataset import Dataset
 from activmask.data.groups import Groups, check_groups, group_notes, group_values, grouped
 from activmask.machine.world import World, sum_of_all
-from activmask.objectives.group_losses import GroupWeights
+from activmask.objectives.group_losses import GroupWeights, size_term
 from activmask.runs.description import RunConfig
 from activmask.runs.robustness import uses_groups, weighs_images
 from activmask.training.feed.class_balance import chances, class_weights
@@ -66,7 +66,9 @@ def training_groups(
     if how.group_dro:
         start = torch.full((count,), 1 / count, device=device)
         total = partial(sum_of_all, world=world) if world.size > 1 else None
-        weights = GroupWeights(weights=start, step=how.group_dro, sum_of_all=total)
+        sizes = torch.from_numpy(found.sizes).to(start)
+        added = size_term(sizes, how.group_dro_size) if how.group_dro_size else None
+        weights = GroupWeights(weights=start, step=how.group_dro, added=added, sum_of_all=total)
     elif how.group_balance == "weights":
         weights = GroupWeights(weights=class_weights(members, count, data).to(device))
     return TrainingGroups(
