@@ -75,7 +75,7 @@ def training_groups(
         members=members.to(device) if weighs_images(how) else None,
         weights=weights,
         chance=chances(members, count, data) if how.group_balance == "sampling" else None,
-        sha256=_sha256(found),
+        sha256=digest_of(found),
         notes=tuple(group_notes(found)),
     )
 
@@ -91,6 +91,8 @@ def refuse_training_groups(config: RunConfig, dataset: Dataset, rows: NDArray[np
         check_groups(found, config.source.data, "training")
 
 
-def _sha256(groups: Groups) -> str:
-    told = [groups.by, groups.labels, groups.values, groups.members.tolist()]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+def digest_of(*found: Groups) -> str:
+    """SHA-256 of the groups of some images, in hex digits."""
+    told = [[one.by, one.labels, one.values, one.members.tolist()] for one in found]
+    # Of one alone as before there were several, so that older states are of the same groups.
+    return hashlib.sha256(json.dumps(told[0] if len(told) == 1 else told).encode()).hexdigest()
