@@ -9,7 +9,7 @@ from shutil import copytree
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import told
 from interrupted_runs import train_interrupted
@@ -90,6 +90,7 @@ def of_few(rows, left):
     return [row for row in rows if row not in few[left:]]
 
 
+@settings(max_examples=20)
 @given(
     kinds=st.lists(st.tuples(st.integers(0, 1), st.sampled_from("ab")), min_size=40, max_size=60),
     seed=st.integers(0, 99),
