@@ -1,6 +1,7 @@
 """Training that weighs groups of images: losses in float64 by hand, and runs that resume to the same bits."""
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -15,14 +16,17 @@ from sited import sited
 from test_training import assert_same_run
 from torch.nn import functional as F
 
+from activmask.data.dataset import read_dataset
 from activmask.ground.errors import UsageError
 from activmask.objectives.classification import Classify, cross_entropy
-from activmask.objectives.group_losses import GroupWeights, Membership, ascended
+from activmask.objectives.group_losses import GroupWeights, Membership, ascended, size_term
+from activmask.runs.description import all_settings, written
 from activmask.runs.making import make_config
 from activmask.runs.names import baseline, is_baseline, method_name, run_name
 from activmask.training import together
 from activmask.training.feed import stream
 from activmask.training.feed.class_balance import chances, class_weights, epoch_order
+from activmask.training.feed.sources import split_rows
 from activmask.training.replicas.replica import new_replica
 from activmask.training.replicas.watcher import Silent
 from activmask.training.run import train
@@ -34,6 +38,7 @@ HOW = {
     "drawn alike": {"group_balance": "sampling"},
     "dro": {"group_dro": 0.5, "label_smoothing": 0.1},
     "dro as printed": {"group_dro": 0.5, "group_balance": "sampling"},
+    "dro by size": {"group_dro": 0.5, "group_dro_size": 3.0},
 }
 
 
@@ -96,9 +101,66 @@ def test_two_steps_of_group_dro_worked_out_in_plain_numbers():
     torch.testing.assert_close(found, expected, rtol=1e-13, atol=0)
 
 
-@pytest.mark.parametrize("step", [0.0, 0.4])
 @given(data=st.data())
-def test_the_mean_over_parts_is_the_loss_of_the_batch(step, data):
+def test_steps_of_group_dro_by_size_are_those_of_plain_numbers(data):
+    eta, constant = (data.draw(st.floats(0.01, 3)) for _ in range(2))
+    sizes = data.draw(st.lists(st.integers(1, 5000), min_size=2, max_size=5))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    members = rng.integers(len(sizes), size=7)
+    how = GroupWeights(
+        weights=torch.full((len(sizes),), 1 / len(sizes), dtype=torch.float64),
+        step=eta,
+        added=size_term(double(*sizes), constant),
+    )
+    q = [1 / len(sizes)] * len(sizes)
+    for _ in range(3):
+        logits = rng.normal(size=7)
+        # Of class 0 of two logits, of which the other is 0.
+        each = [math.log1p(math.exp(-logit)) for logit in logits]
+        sums = [sum(each[i] for i in np.flatnonzero(members == k)) for k in range(len(sizes))]
+        means = [total / max(1, (members == k).sum()) for k, total in enumerate(sums)]
+        # The term is of every group in every step, also of one that the batch lacks.
+        risks = [mean + constant / math.sqrt(n) for mean, n in zip(means, sizes, strict=True)]
+        raised = [own * math.exp(eta * risk) for own, risk in zip(q, risks, strict=True)]
+        q = [own / sum(raised) for own in raised]
+        pairs = torch.from_numpy(np.stack([logits, np.zeros(7)], axis=1))
+        loss = loss_of(pairs, torch.zeros(7, dtype=torch.int64), torch.from_numpy(members), how)
+        assert how.weights.tolist() == pytest.approx(q, rel=1e-12)
+        # It is no part of the loss.
+        assert loss.item() == pytest.approx(sum(a * b for a, b in zip(q, means, strict=True)), rel=1e-12)
+
+
+def test_without_the_size_term_weights_are_those_of_before_to_the_bit():
+    logits = torch.randn(9, 2, generator=torch.Generator().manual_seed(3))
+    labels, members = torch.arange(9) % 2, torch.arange(9) % 3
+    how = GroupWeights(weights=torch.full((3,), 1 / 3), step=0.7)
+    each = F.cross_entropy(logits, labels, reduction="none")
+    sums = torch.stack([each[members == k].sum() for k in range(3)])
+    before = (torch.full((3,), 1 / 3).log() + 0.7 * (sums / 3)).softmax(dim=0)
+    loss = loss_of(logits, labels, members, how)
+    assert torch.equal(how.weights, before)
+    assert torch.equal(loss, (before * sums / 3).sum())
+    one = make_config(groups="site", group_dro=0.01)
+    assert "group_dro_size" not in written(one)
+    assert run_name(one).endswith("group-dro0.01")
+
+
+def test_the_smaller_of_two_groups_with_equal_losses_counts_more():
+    weights = ascended(double(0.5, 0.5), double(1.0, 1.0) + size_term(double(4, 100), 2.0), 1.0)
+    assert weights.tolist() == pytest.approx([1 / (1 + math.exp(-0.8)), 1 / (1 + math.exp(0.8))], rel=1e-14)
+
+
+def test_the_largest_settings_leave_weights_that_are_numbers():
+    known = all_settings()
+    step, constant = known["group_dro"].most, known["group_dro_size"].most
+    risks = torch.tensor([1e6, 0.0]) + size_term(torch.tensor([4, 1]), constant)
+    assert ascended(torch.tensor([0.5, 0.5]), risks, step).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("step", [0.0, 0.4])
+@pytest.mark.parametrize("added", [None, [0.9, 0.1, 0.3]])
+@given(data=st.data())
+def test_the_mean_over_parts_is_the_loss_of_the_batch(step, added, data):
     n = data.draw(st.integers(2, 9))
     cut = data.draw(st.integers(1, n - 1))
     rng = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
@@ -108,7 +170,8 @@ def test_the_mean_over_parts_is_the_loss_of_the_batch(step, data):
     start /= start.sum()
     each = F.cross_entropy(logits, labels, reduction="none")
     sums = torch.stack([each[members == k].sum() for k in range(3)])
-    whole = loss_of(logits, labels, members, GroupWeights(weights=start.clone(), step=step))
+    more = None if added is None else double(*added)
+    whole = loss_of(logits, labels, members, GroupWeights(weights=start.clone(), step=step, added=more))
     parts = [slice(0, cut), slice(cut, n)]
     shared = [
         loss_of(
@@ -116,7 +179,7 @@ def test_the_mean_over_parts_is_the_loss_of_the_batch(step, data):
             labels,
             members,
             # What all processes' sums come to.
-            GroupWeights(weights=start.clone(), step=step, sum_of_all=lambda _: sums),
+            GroupWeights(weights=start.clone(), step=step, added=more, sum_of_all=lambda _: sums),
             part,
         )
         for part in parts
@@ -149,6 +212,8 @@ def test_reweighting_is_oversampling_in_expectation():
     [
         ({"group_dro": 0.1}, "group_dro needs groups: site, shortcut, or a column"),
         ({"group_balance": "sampling"}, "group_balance needs groups"),
+        ({"groups": "site", "group_dro_size": 1.0}, "group_dro_size has no effect while group_dro is 0"),
+        ({"groups": "site", "group_dro": 0.1, "group_dro_size": -1.0}, "group_dro_size must be from 0 to 1e"),
         (
             {"groups": "site", "group_balance": "weights", "group_dro": 0.1},
             "group_balance and group_dro each decide how much an image counts; choose one",
@@ -172,6 +237,10 @@ def test_a_method_is_named_and_its_baseline_is_the_run_without_it():
     assert not is_baseline(one)
     assert is_baseline(baseline(one))
     assert baseline(one) == make_config(groups="site")
+    by_size = make_config(groups="site", group_dro=0.01, group_dro_size=2.0)
+    assert method_name(by_size) == "Classify, GroupDRO 0.01, size term 2"
+    assert run_name(by_size).endswith("by-site-group-dro0.01-dro-size2")
+    assert baseline(by_size) == make_config(groups="site")
 
 
 @pytest.fixture(scope="module")
@@ -199,10 +268,23 @@ def test_an_interrupted_run_resumes_to_the_same_bits_streamed_and_among_seeds(
         assert len(set(q.tolist())) == 4
 
 
+def test_a_seed_adds_the_constant_over_the_root_of_its_own_training_images(data, tmp_path):
+    config = small(data, width=2, epochs=1, groups="site", group_dro=0.5, group_dro_size=3.0)
+    replica = new_replica(config, 0, tmp_path, CPU)
+    table = read_dataset(data)
+    rows = split_rows(config.source, table, 0)["train"]
+    counts = Counter((int(table.labels[row]), table.sites[row]) for row in rows.tolist())
+    assert len(set(counts.values())) > 1
+    expected = [3.0 / math.sqrt(counts[group]) for group in sorted(counts)]
+    assert replica.group_weights.added.tolist() == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.process
-def test_it_acts_and_recorded_epochs_take_the_same_steps(data, tmp_path, monkeypatch):
-    config = small(data, width=2, epochs=3, groups="site", group_dro=0.5)
-    plain = replace(config, robustness=replace(config.robustness, group_dro=0.0))
+@pytest.mark.parametrize("size", [0.0, 3.0])
+def test_it_acts_and_recorded_epochs_take_the_same_steps(data, tmp_path, monkeypatch, size):
+    config = small(data, width=2, epochs=3, groups="site", group_dro=0.5, group_dro_size=size)
+    less = {"group_dro": 0.5 if size else 0.0, "group_dro_size": 0.0}
+    plain = replace(config, robustness=replace(config.robustness, **less))
     one, other = (train(each, (0,), tmp_path / str(k)) for k, each in enumerate((config, plain)))
     left, right = (load_file(found[0].folder / "last.safetensors") for found in (one, other))
     assert not all(torch.equal(left[name], right[name]) for name in left)

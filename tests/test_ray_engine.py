@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from held_processes import GIVE_UP
 from safetensors.torch import load_file
+from scripted_search import plan_of
 
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
@@ -26,6 +27,8 @@ from activmask.experiments.sweep import CellState, run_sweep
 from activmask.ground.errors import DataError
 from activmask.ground.processes import join_ray
 from activmask.runs.description import changed
+from activmask.runs.folder import read_written
+from activmask.tuning.search import run_search
 
 ray = pytest.importorskip("ray", reason="Ray cannot be installed here")
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason="this Ray comes without its cluster utility")
@@ -195,6 +198,30 @@ def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, tmp_p
         assert sorted(path.name for path in (job.folder / seed).iterdir()) == sorted(
             path.name for path in (local.folder / seed).iterdir()
         )
+
+
+@pytest.mark.process
+def test_a_search_on_a_cluster_has_the_trials_and_runs_of_one_on_this_machine(cluster, crosses, tmp_path):
+    plan = plan_of(
+        tmp_path,
+        trials=2,
+        seeds=(0,),
+        settings={"data": str(crosses), "epochs": 1, "device": "cpu", "threads": 1},
+    )
+    plans = {name: replace(plan, folder=tmp_path / name) for name in ("local", "ray")}
+    local = run_search(plans["local"], LocalEngine(1), nobody)
+    trials = run_search(plans["ray"], RayEngine(cluster.address, 1, device="cpu"), nobody)
+    assert [(one.status, one.values, one.scores, one.error) for one in trials] == [
+        (one.status, one.values, one.scores, "") for one in local
+    ]
+    assert [one.status for one in trials] == ["done", "done"]
+    assert len({one.values["lr"] for one in trials}) == 2
+    for ours, theirs in zip(trials, local, strict=True):
+        assert_same(ours.folder / "seed-0", theirs.folder / "seed-0")
+        told = [read_written(one.folder / "seed-0").searched for one in (ours, theirs)]
+        assert told[0] == told[1] is not None
+    assert not list(tmp_path.rglob(BEACON_FILE))
+    assert not ray.is_initialized()
 
 
 def lies_in_a_module_that_the_nodes_lack(task: SentJob) -> None:

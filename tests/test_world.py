@@ -31,6 +31,7 @@ from activmask.training.run import train
 
 GROUPS = {
     "group dro": {"group_dro": 0.5, "gradmask": 1.0},
+    "group dro by size": {"group_dro": 0.5, "group_dro_size": 2.0},
     "groups weighted": {"group_balance": "weights"},
 }
 SHARED = [*(name for name in OBJECTIVES if name != "dropout"), *GROUPS]

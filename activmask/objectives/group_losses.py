@@ -23,6 +23,8 @@ class GroupWeights:
     change in place with every step."""
     step: float = 0.0
     """GroupDRO's step size; 0 leaves the weights as they are."""
+    added: Tensor | None = None
+    """(G,), what GroupDRO adds to each group's loss where its weight grows, see `size_term`."""
     sum_of_all: Callable[[Tensor], Tensor] | None = None
     """A sum over the processes that share a batch; None where one has it whole."""
 
@@ -56,7 +58,8 @@ def group_loss(losses: Tensor, members: Membership, how: GroupWeights) -> Tensor
     every = sums.detach() if how.sum_of_all is None else how.sum_of_all(sums.detach())
     means = every / counts.clamp(min=1)
     with torch.no_grad():
-        how.weights.copy_(ascended(how.weights, means, how.step))
+        risks = means if how.added is None else means + how.added
+        how.weights.copy_(ascended(how.weights, risks, how.step))
     share = len(members.batch) / len(own)
     return (how.weights * sums / counts.clamp(min=1)).sum() * share
 
@@ -78,11 +81,24 @@ def ascended(weights: Tensor, losses: Tensor, step: float) -> Tensor:
 
     Args:
         weights: (G,), which sum to 1.
-        losses: (G,), the mean loss of each group's images in the batch.
+        losses: (G,), the mean loss of each group's images in the batch, perhaps with `size_term`.
         step: eta, above 0.
     """
     # In logarithms, as the exponential of a large loss would overflow.
     return (weights.log() + step * losses).softmax(dim=0)
+
+
+def size_term(images: Tensor, constant: float) -> Tensor:
+    """C / sqrt(n_g) of each group (G,), GroupDRO's generalisation adjustment (Sagawa et al. 2020, Eq. 5).
+
+    It is no part of the loss, whose gradient it would leave as it is. It depends on no batch, so it is added
+    in every step, as in the authors' code, also for a group that the batch lacks.
+
+    Args:
+        images: (G,), n_g, each group's training images, 1 at least.
+        constant: C, in units of the loss.
+    """
+    return constant / images.sqrt()
 
 
 def _inside(members: Tensor, groups: int) -> Tensor:

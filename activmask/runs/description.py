@@ -23,8 +23,11 @@ from activmask.runs.robustness import Robustness
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16"]
-SelectBy = Literal["auc", "accuracy", "loss"]
+SelectBy = Literal["auc", "accuracy", "loss", "worst_group"]
 SelectOn = Literal["valid", "valid_iid"]
+
+WORST_GROUP: Literal["worst_group"] = "worst_group"
+"""What selects the best epoch by the accuracy of the group that a network does worst on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,8 @@ class Training:
     select: SelectBy = setting(
         "auc",
         "What makes an epoch the best: the highest valid AUC, the highest valid accuracy (as the paper's "
-        "released code) or the lowest valid cross-entropy; of equal epochs the first.",
+        "released code), the lowest valid cross-entropy or the highest valid accuracy of the worst group, "
+        "which needs groups; of equal epochs the first.",
     )
     select_on: SelectOn = setting(
         "valid",

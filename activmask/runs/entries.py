@@ -5,6 +5,7 @@ from typing import Any
 
 from activmask.data.settings import IID
 from activmask.data.splits import EVERY_SPLIT, SPLITS
+from activmask.runs.description import WORST_GROUP
 from activmask.runs.searched import SEARCHED, is_searched
 from activmask.runs.written_values import (
     is_count,
@@ -71,7 +72,7 @@ _GROUP = {
     "n": is_positive,
     **dict.fromkeys(("accuracy", "low", "high"), is_share),
 }
-_SCORES = {**dict.fromkeys(MEASURES, is_share), "loss": is_number}
+_SCORES = {**dict.fromkeys((*MEASURES, WORST_GROUP), is_share), "loss": is_number}
 
 
 def wrong_metrics(metrics: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from activmask.ground.settings import declared
 from activmask.models.library_names import IMAGENET
 from activmask.models.own_code import code_digest, code_of, is_own_code
 from activmask.objectives.chosen import shown_always
-from activmask.runs.description import Machine, RunConfig, flat, written
+from activmask.runs.description import WORST_GROUP, Machine, RunConfig, flat, written
 from activmask.runs.first_run import errors_file, head_file
 from activmask.runs.names import baseline
 from activmask.runs.optimisation import spans_all_epochs
@@ -28,15 +28,20 @@ Whether equal pictures in two splits are refused is one of them, as the pictures
 def may_change(config: RunConfig) -> tuple[str, ...]:
     """Settings a resumed run may change: they do not alter what was computed so far."""
     longer = () if spans_all_epochs(config.optimisation) else ("epochs",)
-    scored = () if uses_groups(config.robustness) else ("groups",)
+    scored = () if _goes_by_groups(config) else ("groups",)
     return (*longer, *OF_NO_EXPERIMENT, *scored)
+
+
+def _goes_by_groups(config: RunConfig) -> bool:
+    """Whether a run's groups decide what it trains, or which epoch is its best."""
+    return uses_groups(config.robustness) or config.training.select == WORST_GROUP
 
 
 def experiment(config: RunConfig) -> RunConfig:
     """What identifies an experiment: its description without `OF_NO_EXPERIMENT`, and groups merely scored."""
     unchecked = replace(config.source, duplicates=Source().duplicates)
     trained = config.robustness
-    if not uses_groups(trained):
+    if not _goes_by_groups(config):
         trained = replace(trained, groups=Robustness().groups)
     return replace(config, source=unchecked, machine=Machine(), robustness=trained)
 

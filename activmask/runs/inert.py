@@ -106,6 +106,10 @@ _ACTS_WHERE: Mapping[str, tuple[Acts, Text]] = {
         lambda config: config.optimisation.optimizer == "adamw",
         "on adam, which shrinks no weights; choose optimizer adamw",
     ),
+    "group_dro_size": (
+        lambda config: config.robustness.group_dro > 0,
+        "while group_dro is 0: it adds to the losses by which GroupDRO's weights grow; give group_dro",
+    ),
     "upweight": (
         lambda config: config.robustness.upweight_errors_of,
         "unless upweight_errors_of names the run whose errors count more",

@@ -24,7 +24,15 @@ from activmask.objectives.chosen import (
     that_need,
     with_paths,
 )
-from activmask.runs.description import RunConfig, all_settings, changed, compose, flat, usual_width
+from activmask.runs.description import (
+    WORST_GROUP,
+    RunConfig,
+    all_settings,
+    changed,
+    compose,
+    flat,
+    usual_width,
+)
 from activmask.runs.inert import without_effect
 from activmask.runs.optimisation import contradictions
 from activmask.runs.robustness import group_contradictions
@@ -174,6 +182,8 @@ def _validation(config: RunConfig) -> Iterator[str]:
             yield f"{name} must be from 0 to 1, or -1 for 1 - correlation; it is {config[name]:g}"
     if config.training.select_on == IID and not config.source.valid_iid:
         yield f"select_on {IID} needs that split; give valid_iid, the share of training subjects to hold out"
+    if config.training.select == WORST_GROUP and not config.robustness.groups:
+        yield f"select {WORST_GROUP} needs groups: site, shortcut, or a column of the data set"
 
 
 def _controls(config: RunConfig) -> Iterator[str]:

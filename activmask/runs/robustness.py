@@ -11,6 +11,9 @@ from activmask.ground.settings import setting
 
 GroupBalance = Literal["none", "weights", "sampling"]
 
+_MOST_SIZE = 1e6
+"""Of the constant of GroupDRO's size term: times the largest step size it is a number of single precision."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Robustness:
@@ -41,6 +44,17 @@ class Robustness:
         method=True,
         in_name="group-dro{:g}".format,
         in_label="GroupDRO {:g}".format,
+        unsaid=True,
+    )
+    group_dro_size: float = setting(
+        0.0,
+        "GroupDRO's generalisation adjustment (Sagawa et al. 2020, Eq. 5): this over the root of a group's "
+        "number of training images is added to its loss where weights grow; 0 is off.",
+        least=0,
+        most=_MOST_SIZE,
+        method=True,
+        in_name="dro-size{:g}".format,
+        in_label="size term {:g}".format,
         unsaid=True,
     )
     upweight_errors_of: str = setting(

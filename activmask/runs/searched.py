@@ -29,7 +29,7 @@ class Searched:
     prune: str
     """By what hopeless trials were given up; `none` where none were."""
     select: str
-    """The validation score that it went by: `auc`, `accuracy` or `loss`."""
+    """The validation score that it went by: `auc`, `accuracy`, `loss` or `worst_group`."""
     select_on: str
     """The validation split of that score: `valid` or `valid_iid`."""
     sampler: str

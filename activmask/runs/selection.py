@@ -20,15 +20,21 @@ KeptEpoch = Literal["best", "last", "other"]
 SAME_AUC = 1e-12
 """AUCs nearer than this are equal: it is far below one pair of images and far above rounding."""
 
-MARGIN: dict[SelectBy, float] = {"auc": SAME_AUC, "accuracy": 0.0, "loss": 0.0}
+MARGIN: dict[SelectBy, float] = {"auc": SAME_AUC, "accuracy": 0.0, "loss": 0.0, "worst_group": 0.0}
 """By how much an epoch must be better; the AUC alone is counted in two ways, which round differently."""
 
-_SCORES: dict[SelectBy, str] = {"auc": "AUC", "accuracy": "accuracy", "loss": "loss"}
+_SCORES: dict[SelectBy, str] = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "loss": "loss",
+    "worst_group": "worst-group accuracy",
+}
 
 _RULES: dict[SelectBy, str] = {
     "auc": "first epoch with the highest AUC",
     "accuracy": "first epoch with the highest accuracy",
     "loss": "first epoch with the lowest cross-entropy",
+    "worst_group": "first epoch with the highest worst-group accuracy",
 }
 
 

@@ -11,6 +11,7 @@ from activmask.ground.errors import ActivmaskError, DataError
 from activmask.machine.world import ALONE
 from activmask.runs.description import RunConfig
 from activmask.training.feed.group_feed import refuse_training_groups
+from activmask.training.feed.selection_groups import refuse_selection_groups
 from activmask.training.feed.sources import check_scale, check_split, network_shape, split_rows
 from activmask.training.replicas.batch_sizes import batch_sizes
 from activmask.training.replicas.outline import outlined
@@ -82,6 +83,7 @@ def _check_splits(config: RunConfig, dataset: Dataset, seed: int) -> int:
     if dataset.label_names:
         refuse_of_classes(config)
     refuse_training_groups(config, dataset, found["train"])
+    refuse_selection_groups(config, dataset, found)
     for name, rows in found.items():
         check_split(
             name,

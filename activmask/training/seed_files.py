@@ -28,10 +28,9 @@ from activmask.runs.selection import selection_rule
 from activmask.runs.sittings import Caller, Sitting, read_sittings, sitting, sittings_to_json
 from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.replicas.advance import write_what_follows
-from activmask.training.replicas.epoch import split_logits
+from activmask.training.replicas.epoch import scores_of, split_logits
 from activmask.training.replicas.group_accuracy import ByGroup, by_group
 from activmask.training.replicas.patience import why_ended
-from activmask.training.replicas.predictions import score
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.watcher import Callback
 
@@ -158,7 +157,7 @@ def _all_scores(replica: Replica, epoch: int) -> _OfSplits:
     """What the network as it is, after `epoch`, scores on every split."""
     logits = {name: split_logits(replica, name, epoch) for name in replica.splits}
     return _OfSplits(
-        scores={name: score(found, replica.splits[name].labels).to_json() for name, found in logits.items()},
+        scores={name: scores_of(replica, name, found).to_json() for name, found in logits.items()},
         groups={name: found for name in logits if (found := _by_group(replica, name, logits[name]))},
     )
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from activmask.ground.files import write_whole
 from activmask.ground.limits import RUN_SEEDS
 from activmask.ground.settings import Setting
-from activmask.runs.description import SelectBy, SelectOn, all_settings, written
-from activmask.runs.folder import seed_folder
+from activmask.runs.description import WORST_GROUP, SelectBy, SelectOn, all_settings, written
+from activmask.runs.entries import GROUPS
+from activmask.runs.folder import read_metrics, seed_folder
 from activmask.runs.manifest import read_entries
 from activmask.runs.searched import searched_to_json
 from activmask.runs.toml_file import as_toml, format_seeds
@@ -75,6 +76,8 @@ def _advice(one: Dimension, known: Setting, *, upper: bool) -> str:
 def chance_of(trial: Trial, select: SelectBy, on: SelectOn) -> float | None:
     """What guessing scores on the validation images: 0.5 by AUC, the larger class's share by accuracy.
 
+    By the worst group, what the least accuracy of as many groups would be if their column told nothing.
+
     Args:
         trial: with finished seeds.
         select: the score.
@@ -86,11 +89,14 @@ def chance_of(trial: Trial, select: SelectBy, on: SelectOn) -> float | None:
 
     Raises:
         DataError: a list of images is damaged.
+        CheckpointError: the scores of a seed are.
     """
     if select == "auc":
         return 0.5
     if select == "loss":
         return None
+    if select == WORST_GROUP:
+        return _chance_of_worst(trial, on)
     shares = []
     for seed in trial.scores:
         labels = [one.label for one in read_entries(seed_folder(trial.folder, seed)) if one.split == on]
@@ -98,6 +104,13 @@ def chance_of(trial: Trial, select: SelectBy, on: SelectOn) -> float | None:
             return None
         shares.append(max(labels.count(label) for label in set(labels)) / len(labels))
     return sum(shares) / len(shares)
+
+
+def _chance_of_worst(trial: Trial, on: SelectOn) -> float | None:
+    """The mean over seeds of what each one's best epoch would have (raises CheckpointError)."""
+    told = [read_metrics(seed_folder(trial.folder, seed)) for seed in trial.scores]
+    shares = [one[GROUPS]["best"][on]["chance"] for one in told if one is not None and GROUPS in one]
+    return sum(shares) / len(shares) if shares else None
 
 
 def fresh_seeds(seeds: Sequence[int]) -> tuple[int, ...]:

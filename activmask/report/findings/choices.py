@@ -17,7 +17,7 @@ class Choice:
     best_epoch: Spread | None
     """Counted from 0."""
     valid: Spread | None
-    """AUC, accuracy or loss, as the run selects by, on the split that chose."""
+    """AUC, accuracy, loss or the worst group's accuracy, as the run selects by, on the split that chose."""
     auc: Spread | None
     """Of the test images."""
     accuracy: Spread | None

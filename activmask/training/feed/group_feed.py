@@ -16,7 +16,7 @@ from torch import Tensor
 from activmask.data.dataset import Dataset
 from activmask.data.groups import Groups, check_groups, group_notes, group_values, grouped
 from activmask.machine.world import World, sum_of_all
-from activmask.objectives.group_losses import GroupWeights
+from activmask.objectives.group_losses import GroupWeights, size_term
 from activmask.runs.description import RunConfig
 from activmask.runs.robustness import uses_groups, weighs_images
 from activmask.training.feed.class_balance import chances, class_weights
@@ -66,14 +66,16 @@ def training_groups(
     if how.group_dro:
         start = torch.full((count,), 1 / count, device=device)
         total = partial(sum_of_all, world=world) if world.size > 1 else None
-        weights = GroupWeights(weights=start, step=how.group_dro, sum_of_all=total)
+        sizes = torch.from_numpy(found.sizes).to(start)
+        added = size_term(sizes, how.group_dro_size) if how.group_dro_size else None
+        weights = GroupWeights(weights=start, step=how.group_dro, added=added, sum_of_all=total)
     elif how.group_balance == "weights":
         weights = GroupWeights(weights=class_weights(members, count, data).to(device))
     return TrainingGroups(
         members=members.to(device) if weighs_images(how) else None,
         weights=weights,
         chance=chances(members, count, data) if how.group_balance == "sampling" else None,
-        sha256=_sha256(found),
+        sha256=digest_of(found),
         notes=tuple(group_notes(found)),
     )
 
@@ -89,6 +91,8 @@ def refuse_training_groups(config: RunConfig, dataset: Dataset, rows: NDArray[np
         check_groups(found, config.source.data, "training")
 
 
-def _sha256(groups: Groups) -> str:
-    told = [groups.by, groups.labels, groups.values, groups.members.tolist()]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+def digest_of(*found: Groups) -> str:
+    """SHA-256 of the groups of some images, in hex digits."""
+    told = [[one.by, one.labels, one.values, one.members.tolist()] for one in found]
+    # Of one alone as before there were several, so that older states are of the same groups.
+    return hashlib.sha256(json.dumps(told[0] if len(told) == 1 else told).encode()).hexdigest()

@@ -91,6 +91,8 @@ def _obstacles(replica: Replica) -> Iterator[str]:
         yield "the network's code is not this program's, and might do what no recording shows"
     if replica.other is not None:
         yield "the best epochs of two validation splits are kept"
+    if replica.selected_among:
+        yield "the worst group of validation images is found on the host"
     if config.network.freeze:
         yield "some weights are frozen"
     if config.machine.compile:

@@ -20,7 +20,7 @@ from activmask.machine.world import average_gradients, mean_of_all, share
 from activmask.models.freezing import hold_still, trained_weights
 from activmask.objectives.chosen import Chosen, discriminator_of, needs
 from activmask.objectives.step import StepTerms, is_summed, loss_names
-from activmask.runs.description import Training
+from activmask.runs.description import WORST_GROUP, Training
 from activmask.runs.seeds import derived_generator, network_randomness
 from activmask.training.feed.class_balance import epoch_order
 from activmask.training.feed.stream import batches
@@ -250,7 +250,12 @@ def split_scores(replica: Replica, split: str, epoch: int) -> Scores:
     Raises:
         TrainingDiverged: its logits are not finite.
     """
-    return score(split_logits(replica, split, epoch), replica.splits[split].labels)
+    return scores_of(replica, split, split_logits(replica, split, epoch))
+
+
+def scores_of(replica: Replica, split: str, logits: Tensor) -> Scores:
+    """What finite logits (N, K) score on a split, by the worst group too where that selects."""
+    return score(logits, replica.splits[split].labels, replica.selected_among.get(split))
 
 
 def split_logits(replica: Replica, split: str, epoch: int) -> Tensor:
@@ -280,14 +285,15 @@ def history_row(
 ) -> dict[str, Any]:
     """The history's row of the replica's next epoch from what it came to.
 
-    The cross-entropy is in it where it selects the best epoch, the last step's learning rate where that
-    changes.
+    The cross-entropy and the worst group's accuracy are in it where they select the best epoch, the last
+    step's learning rate where that changes.
     """
     row: dict[str, Any] = {"epoch": replica.next_epoch, "loss": losses["loss"]}
     row |= {f"loss_{name}": value for name, value in losses.items() if name != "loss"}
     for split, of_split in scores.items():
         row |= {f"{split}_auc": of_split.auc, f"{split}_accuracy": of_split.accuracy}
         row |= {f"{split}_loss": of_split.loss} if replica.config.training.select == "loss" else {}
+        row |= {} if of_split.worst_group is None else {f"{split}_{WORST_GROUP}": of_split.worst_group}
     if rates := rates_of(replica, replica.next_epoch):
         row["lr"] = rates[-1]
     row |= {"seconds": round(seconds, 4), "images_per_second": round(len(replica.train) / seconds, 1)}

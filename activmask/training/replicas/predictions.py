@@ -3,7 +3,7 @@
 Shapes: N images, C channels, H x W pixels, K classes.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -36,10 +36,12 @@ class Scores:
     """Mean cross-entropy in nats, 0 or more."""
     label_auc: tuple[float, ...] = ()
     """Of each of several labels, in their order; the others are then means over labels."""
+    worst_group: float | None = None
+    """The least accuracy of a group of images, in [0, 1]; None where that selects nothing."""
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary; without what classes that exclude each other do not have."""
-        return {name: value for name, value in asdict(self).items() if name != LABEL_AUC or value}
+        """A plain dictionary, without what these images do not have."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
 
 
 def predict(model: nn.Module, images: Tensor | StreamedImages) -> Tensor:
@@ -65,11 +67,14 @@ def evaluation_batch(images: Tensor | StreamedImages) -> int:
     return max(1, PIXELS_PER_PASS // (images.shape[-2] * images.shape[-1]))
 
 
-def score(logits: Tensor, labels: Tensor) -> Scores:
+def score(logits: Tensor, labels: Tensor, members: Tensor | None = None) -> Scores:
     """AUC, accuracy and cross-entropy of finite logits (N, K) for classes (N,); all classes must occur.
 
-    For labels (N, K) that do not exclude each other, `label_scores`.
+    For labels (N, K) that do not exclude each other, `label_scores`. Given the group of each image, int64
+    (N,), of which none is empty, the accuracy of the worst one too.
     """
+    if members is not None:
+        return replace(score(logits, labels), worst_group=worst_accuracy(logits, labels, members))
     if is_multi_label(labels):
         return label_scores(logits, labels)
     probabilities = logits.double().softmax(dim=1)
@@ -80,6 +85,12 @@ def score(logits: Tensor, labels: Tensor) -> Scores:
         auc = roc_auc_score(labels.numpy(), probabilities.numpy(), multi_class="ovr")
     correct = logits.argmax(dim=1) == labels
     return Scores(float(auc), float(correct.double().mean()), float(mean_cross_entropy(logits, labels)))
+
+
+def worst_accuracy(logits: Tensor, labels: Tensor, members: Tensor) -> float:
+    """The least accuracy of a group, from logits (N, K), classes (N,) and int64 groups (N,), none empty."""
+    correct = (logits.argmax(dim=1) == labels).double()
+    return float((members.bincount(weights=correct) / members.bincount()).min())
 
 
 def label_scores(logits: Tensor, labels: Tensor) -> Scores:

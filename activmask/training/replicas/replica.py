@@ -42,6 +42,7 @@ from activmask.training.feed.group_feed import TrainingGroups, training_groups
 from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
 from activmask.training.feed.origin import Origin
+from activmask.training.feed.selection_groups import selection_groups
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
 from activmask.training.replicas.batch_sizes import Learners, batch_sizes
@@ -102,7 +103,9 @@ class Replica:
     group_weights: GroupWeights | None = None
     """How much each counts then."""
     groups_sha256: str = ""
-    """Of the groups of all training images, where training depends on them."""
+    """Of the groups of all images on whose groups training or the best epoch depends."""
+    selected_among: Mapping[str, Tensor] = field(default_factory=dict)
+    """By validation split, the group of each image, int64 (N,), where the worst one selects."""
     chance: Tensor | None = None
     """By what each image is drawn, float64 (N,) on the CPU; None where an epoch sees each once."""
     run_sha256: str
@@ -217,6 +220,7 @@ def new_replica(
         prepare_double_backward(model)
     how, labels, data = config.optimisation, train.labels, config.source.data
     groups = training_groups(config, labels, origin, device, world)
+    selecting = selection_groups(config, {name: own.labels for name, own in seen.items()}, origin)
     if config.robustness.upweight_errors_of:
         first = first_errors(config, seed, seen, origin, device)
         notes = (*groups.notes, first.note)
@@ -234,7 +238,8 @@ def new_replica(
         average=new_average(model, how),
         members=groups.members,
         group_weights=groups.weights,
-        groups_sha256=groups.sha256,
+        groups_sha256=selecting.sha256 or groups.sha256,
+        selected_among=selecting.members,
         chance=chances(labels, classes, data) if how.class_balance == "sampling" else groups.chance,
         discriminator=second,
         discriminator_optimizer=_second_adam(config.objectives, second),

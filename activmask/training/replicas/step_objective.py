@@ -17,7 +17,7 @@ from activmask.objectives.chosen import Chosen, needs, switched_on
 from activmask.objectives.classification import PLAIN, Classify
 from activmask.objectives.group_losses import GroupWeights
 from activmask.objectives.step import StepTerms, step_terms
-from activmask.runs.description import RunConfig
+from activmask.runs.description import WORST_GROUP, RunConfig
 from activmask.runs.robustness import Robustness
 from activmask.training.feed.class_balance import class_weights
 
@@ -46,6 +46,7 @@ def refuse_of_classes(config: RunConfig) -> None:
     why = "knows classes that exclude each other, and these images have several labels"
     how = config.optimisation
     asked = {
+        f"select {WORST_GROUP}": config.training.select == WORST_GROUP,
         "class_balance": how.class_balance in {"weights", "sampling"},
         "label_smoothing": how.label_smoothing != 0,
         **{one.name: getattr(config.robustness, one.name) != one.default for one in fields(Robustness)},
