@@ -19,7 +19,8 @@ from .sweep_data import with_data
 from .sweep_table import SweepTable, print_plan
 
 if TYPE_CHECKING:
-    from activmask.experiments.grid import Cell, Grid
+    from activmask.experiments.cells import Cell
+    from activmask.experiments.grid import Grid
     from activmask.experiments.jobs import Engine, Job
     from activmask.experiments.sweep import CellState
 
@@ -209,7 +210,8 @@ def _tell_departures(cells: list["Cell"]) -> None:
 def _cells(
     grid: "Grid", chosen: dict[str, str | None], data: str | None, settings: dict[str, Any]
 ) -> list["Cell"]:
-    from activmask.experiments.grid import axis_labels, form_names, grid_cells
+    from activmask.experiments.cells import grid_cells
+    from activmask.experiments.grid import axis_labels, form_names
 
     keep = {}
     for axis, names in chosen.items():

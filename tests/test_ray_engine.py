@@ -18,7 +18,8 @@ from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
 from activmask.experiments import ray_engine
 from activmask.experiments import sweep as sweep_module
-from activmask.experiments.grid import Grid, grid_cells
+from activmask.experiments.cells import grid_cells
+from activmask.experiments.grid import Grid
 from activmask.experiments.jobs import Job, is_finished, make_jobs, run_job
 from activmask.experiments.local_engine import LocalEngine
 from activmask.experiments.ray_engine import BEACON_FILE, RayEngine, SentJob, write_files

@@ -12,8 +12,9 @@ from msd_files import Decathlon
 from activmask.data.dataset import read_dataset
 from activmask.data.planting.planting import Planting
 from activmask.data.settings import with_given_masks
+from activmask.experiments.cells import grid_cells
 from activmask.experiments.digit_scans import write_digit_scans
-from activmask.experiments.grid import axis_labels, grid_cells, quick_form, read_grid
+from activmask.experiments.grid import axis_labels, quick_form, read_grid
 from activmask.experiments.sets import SetRecipe, check_set, make_set, read_sets
 from activmask.ground.errors import DataError, UsageError
 from activmask.runs.description import View, flat

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from activmask.data.dataset import read_dataset
 from activmask.data.settings import IN_MEMORY, Source
-from activmask.experiments.grid import Cell
+from activmask.experiments.cells import Cell
 from activmask.ground.errors import ActivmaskError, CheckpointError, UsageError
 from activmask.runs.description import RunConfig, changed
 from activmask.runs.folder import HISTORY_FILE, SCORE, read_history, seed_folder
