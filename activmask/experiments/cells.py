@@ -7,8 +7,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from activmask.experiments.first_cells import (
+    EPOCHS,
+    first_labels,
+    joined_settings,
+    named_cell,
+    with_those_of_its_run,
+)
 from activmask.experiments.forms import form_of, form_settings, form_title, forms
-from activmask.experiments.grid import CONFIG, Grid, Settings, form_names, slug
+from activmask.experiments.grid import CONFIG, Grid, Settings, form_names, is_excluded, slug
 from activmask.experiments.grid_checks import check_labels, expect
 from activmask.experiments.printed import Printed
 from activmask.ground.errors import UsageError
@@ -16,6 +23,7 @@ from activmask.ground.folder_names import is_folder_name
 from activmask.runs.description import RunConfig
 from activmask.runs.making import make_config
 from activmask.runs.names import names
+from activmask.runs.robustness import FIRST_RUNS
 from activmask.runs.searched import Searched
 from activmask.runs.toml_file import Told, read_told
 
@@ -35,6 +43,8 @@ class Cell:
     """The search that chose its settings."""
     departures: tuple[str, ...] = ()
     """Settings in which it departs from what a search chose for its file, so that it is not the choice."""
+    first: "Cell | None" = None
+    """The cell with whose finished run it begins; its settings name that one's folder beside its own."""
 
     @property
     def title(self) -> str:
@@ -79,7 +89,7 @@ def grid_cells(
     cells = [
         cell
         for labels in all_labels
-        if not _excluded(grid, labels)
+        if not is_excluded(grid.exclude, labels)
         for cell in _different([_cell(grid, labels, form, settings or {}) for form in asked])
     ]
     names = [cell.name for cell in cells]
@@ -93,24 +103,23 @@ def grid_cells(
     return cells
 
 
-def _excluded(grid: Grid, labels: dict[str, str]) -> bool:
-    return any(all(labels[axis] in values for axis, values in rule.items()) for rule in grid.exclude)
-
-
 def _different(cells: Sequence[Cell]) -> list[Cell]:
     """One cell for every experiment, where forms of it are one and the same."""
     return [cell for n, cell in enumerate(cells) if all(cell.config != other.config for other in cells[:n])]
 
 
 def _cell(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> Cell:
-    merged = dict(grid.base)
-    for axis, label in labels.items():
-        merged |= grid.axes[axis][label]
-    told = _told(grid, labels, merged.pop(CONFIG, None))
+    values = {axis: with_those_of_its_run(grid.axes[axis], label) for axis, label in labels.items()}
+    merged, share = joined_settings(grid.base, list(values.values()))
+    told = _told(grid, values, merged.pop(CONFIG, None))
     merged = {**told.settings, **merged}
     merged |= form_settings(form, {**merged, **settings}) if form else {}
+    asked = {**merged, **settings}
+    first = _first(grid, labels, form, settings) if named_cell(asked) is not None else None
+    if first is not None:
+        asked |= {name: first.name for name in FIRST_RUNS if isinstance(asked.get(name), Mapping)}
     try:
-        config = make_config(**{**merged, **settings})
+        config = _config(asked, share)
     except UsageError as error:
         named = copy(error)
         named.what = f"{grid.name}, {' '.join(labels.values())}: {error.what}"
@@ -135,12 +144,26 @@ def _cell(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> 
         printed=printed,
         searched=None if departures else told.searched,
         departures=departures,
+        first=first,
     )
 
 
-def _told(grid: Grid, labels: Mapping[str, str], file: Any) -> Told:
+def _config(asked: Settings, share: float) -> RunConfig:
+    whole = make_config(**asked)
+    if share == 1:
+        return whole
+    return make_config(**{**asked, EPOCHS: max(1, round(share * whole.training.epochs))})
+
+
+def _first(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> Cell | None:
+    """The cell with whose run a cell begins."""
+    found = first_labels(grid.axes, labels)
+    return None if found is None else _cell(grid, found, form, settings)
+
+
+def _told(grid: Grid, values: Mapping[str, Settings], file: Any) -> Told:
     """What the file of a cell tells; two axes cannot each bring one, as either would undo the other."""
-    axes = [axis for axis, label in labels.items() if CONFIG in grid.axes[axis][label]]
+    axes = [axis for axis, settings in values.items() if CONFIG in settings]
     if len(axes) > 1:
         raise UsageError(f"{grid.name}: the axes {' and '.join(axes)} both give {CONFIG}; let one do so")
     if file is None:

@@ -24,20 +24,23 @@ Optional are `[[exclude]]`, each naming values of some axes whose combinations a
 `forms`, a list of names of `forms.toml`, in the first of which cells are computed unless others are
 asked for; `note`, a sentence for whoever runs the grid; and `[printed]`, the means and standard
 deviations of the table that the grid repeats. They come with the cells; tables and reports set runs
-beside the paper's own grids. A list as a value stands for several values (`several.py`), `[quick]` is a
-form for small machines (`quick.py`), `[sets]` says how data sets are made (`sets.py`), and `open` names
-axes that may be given further values.
+beside the paper's own grids. A list as a value stands for several values (`several.py`), a value may begin
+with the finished run of another cell (`first_cells.py`), `[quick]` is a form for small machines
+(`quick.py`), `[sets]` says how data sets are made (`sets.py`), and `open` names axes that may be given
+further values.
 """
 
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from activmask.experiments.first_cells import check_first_cells, check_none_left_out
 from activmask.experiments.forms import forms
 from activmask.experiments.grid_checks import check_labels, expect
 from activmask.experiments.printed import Printed, printed_values
@@ -158,11 +161,16 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
     written = _axes(expect(table.get("axes", {}), dict, where, "axes"), where)
     several = {axis: spread_out(values, where) for axis, values in written.items()}
     axes = {axis: joined(axis, values, where) for axis, values in several.items()}
+    labels = {axis: {one: tuple(found) for one, found in values.items()} for axis, values in several.items()}
+    check_first_cells(axes, labels, where)
     printed = expect(table.get("printed", {}), dict, where, "printed")
-    exclude = expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
+    rules = expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
+    exclude = tuple(_exclusion(entry, axes, where) for entry in rules)
+    check_none_left_out(axes, partial(is_excluded, exclude), where)
     quick = read_quick(expect(table.get("quick", {}), dict, where, "quick"), seeds, where)
     if quick is not None:
         left_out = tuple(_exclusion(entry, axes, f"{where}: quick") for entry in quick.exclude)
+        check_none_left_out(axes, partial(is_excluded, (*exclude, *left_out)), f"{where}: quick")
         quick = replace(quick, exclude=left_out)
     return Grid(
         name=name,
@@ -170,10 +178,8 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
         seeds=seeds,
         base=expect(table.get("base", {}), dict, where, "base"),
         axes=axes,
-        exclude=tuple(_exclusion(entry, axes, where) for entry in exclude),
-        several={
-            axis: {one: tuple(found) for one, found in values.items()} for axis, values in several.items()
-        },
+        exclude=exclude,
+        several=labels,
         quick=quick,
         sets=_of_data(expect(table.get("sets", {}), dict, where, "sets"), axes, where),
         open=tuple(expect(table.get("open", []), list, where, "open")),
@@ -221,6 +227,11 @@ def _exclusion(entry: Any, axes: dict[str, dict[str, Settings]], where: str) -> 
     for axis, labels in chosen.items():
         check_labels(axis, labels, axes, f"{where}: exclude")
     return {axis: tuple(labels) for axis, labels in chosen.items()}
+
+
+def is_excluded(rules: Iterable[Mapping[str, Sequence[str]]], labels: Mapping[str, str]) -> bool:
+    """Whether a rule leaves out the cell of some labels."""
+    return any(all(labels[axis] in values for axis, values in rule.items()) for rule in rules)
 
 
 def quick_form(grid: Grid) -> tuple[Grid, Settings]:

@@ -11,6 +11,11 @@ from activmask.ground.settings import setting
 
 GroupBalance = Literal["none", "weights", "sampling"]
 
+UPWEIGHT_ERRORS_OF, RETRAIN_HEAD = "upweight_errors_of", "retrain_head"
+
+FIRST_RUNS = (UPWEIGHT_ERRORS_OF, RETRAIN_HEAD)
+"""The settings that name a finished run to begin with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Robustness:
