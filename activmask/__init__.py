@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from activmask.data.sources.synthetic.prepare import make_synthetic as make_synthetic
     from activmask.evaluation.evaluate import evaluate as evaluate
     from activmask.evaluation.map_scores import score as score
-    from activmask.experiments.grid import grid_cells as grid_cells
+    from activmask.experiments.cells import grid_cells as grid_cells
     from activmask.experiments.grid import read_grid as read_grid
     from activmask.ground.errors import ActivmaskError as ActivmaskError
     from activmask.predictors.find import find_predictor as find_predictor
@@ -85,7 +85,7 @@ _HOME = {
     "evaluate": "activmask.evaluation.evaluate",
     "find_predictor": "activmask.predictors.find",
     "find_runs": "activmask.runs.results",
-    "grid_cells": "activmask.experiments.grid",
+    "grid_cells": "activmask.experiments.cells",
     "load_checkpoint": "activmask.runs.checkpoint",
     "load_splits": "activmask.training.feed.sources",
     "make_config": "activmask.runs.making",

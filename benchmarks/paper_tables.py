@@ -14,8 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
+from activmask.experiments.cells import grid_cells
 from activmask.experiments.estimate import epochs_left, seconds_per_epoch
-from activmask.experiments.grid import NAMED, grid_cells, read_grid
+from activmask.experiments.grid import NAMED, read_grid
 from activmask.experiments.jobs import Job, is_finished, make_jobs
 from activmask.experiments.local_engine import LocalEngine
 from activmask.experiments.sweep import CellState, run_sweep

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from activmask.experiments.grid import grid_cells, read_grid
+from activmask.experiments.cells import grid_cells
+from activmask.experiments.grid import read_grid
 from activmask.runs.description import RunConfig, changed
 from activmask.training.replicas.watcher import Silent
 from activmask.training.run import train

@@ -19,7 +19,8 @@ from .sweep_data import with_data
 from .sweep_table import SweepTable, print_plan
 
 if TYPE_CHECKING:
-    from activmask.experiments.grid import Cell, Grid
+    from activmask.experiments.cells import Cell
+    from activmask.experiments.grid import Grid
     from activmask.experiments.jobs import Engine, Job
     from activmask.experiments.sweep import CellState
 
@@ -132,7 +133,8 @@ def sweep(
     """Train every cell of a grid; the same command again finishes what is missing.
 
     A cell is an ordinary run folder with a folder for each seed. A cell that fails is tried once
-    more, then reported, and the others go on; the exit code is then 4. The paper's grids compute each
+    more, then reported, and the others go on; the exit code is then 4. A cell that begins with the run of
+    another one waits for it. The paper's grids compute each
     method as its released code does, and select the best epoch by accuracy as that does. The study makes
     its data sets first.
 
@@ -140,7 +142,7 @@ def sweep(
     """
     with failures_as_sentences():
         from activmask.experiments.grid import quick_form, read_grid
-        from activmask.experiments.jobs import check_data, make_jobs
+        from activmask.experiments.jobs import check_data, check_first_jobs, make_jobs
         from activmask.ground.errors import UsageError
 
         chosen = read_grid(grid)
@@ -160,6 +162,7 @@ def sweep(
             caller=None if dry_run else this_caller(),
             own_titles=grid not in {*NAMED, *FURTHER, *STUDIES},
         )
+        check_first_jobs(jobs)
         if dry_run:
             could = print_plan(chosen.title, jobs, slots(max_parallel, jobs[0].config, len(jobs)))
             _say(chosen.note)
@@ -175,7 +178,7 @@ def sweep(
         _write_json(states)
     else:
         _conclude(states, place)
-    if any(state.status == "failed" for state in states):
+    if any(state.status != "done" for state in states):
         raise typer.Exit(TRAINING_FAILED)
 
 
@@ -209,7 +212,8 @@ def _tell_departures(cells: list["Cell"]) -> None:
 def _cells(
     grid: "Grid", chosen: dict[str, str | None], data: str | None, settings: dict[str, Any]
 ) -> list["Cell"]:
-    from activmask.experiments.grid import axis_labels, form_names, grid_cells
+    from activmask.experiments.cells import grid_cells
+    from activmask.experiments.grid import axis_labels, form_names
 
     keep = {}
     for axis, names in chosen.items():
@@ -258,14 +262,18 @@ def _write_json(states: list["CellState"]) -> None:
 
 
 def _conclude(states: list["CellState"], place: Path) -> None:
+    told = {"failed": "failed twice", "not run": "not run"}
     for state in states:
-        if state.status == "failed":
-            for line in f"failed twice: {state.job.title}: {state.error}".split("\n"):
+        if state.status in told:
+            for line in f"{told[state.status]}: {state.job.title}: {state.error}".split("\n"):
                 err.print(line, style="red")
     found = sum(state.found for state in states)
-    failed = sum(state.status == "failed" for state in states)
+    done, failed, not_run = (
+        sum(state.status == status for state in states) for status in ("done", "failed", "not run")
+    )
     already = f" ({found} of them {'was' if found == 1 else 'were'} before)" if found else ""
-    out.print(f"{len(states) - failed} of {len(states)} cells are done{already}, {failed} failed")
-    if failed < len(states):
+    left = f", {not_run} not run" if not_run else ""
+    out.print(f"{done} of {len(states)} cells are done{already}, {failed} failed{left}")
+    if done:
         out.print(f"next: {command_line('activmask', 'table', place)}", soft_wrap=True)
         out.print(f"      {command_line('activmask', 'report', place, '--out', 'report')}", soft_wrap=True)

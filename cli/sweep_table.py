@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from activmask.experiments.sweep import CellState
     from activmask.ground.errors import ActivmaskError
 
-_COLOURS = {"queued": "dim", "running": "cyan", "done": "green", "failed": "bold red"}
+_COLOURS = {"queued": "dim", "running": "cyan", "done": "green", "failed": "bold red", "not run": "red"}
 _MOST_NAMED = 3
 """Cells of one problem that are named; more are counted."""
 
@@ -81,7 +81,9 @@ class Pace:
 
 
 def _epochs(state: "CellState") -> int:
-    return state.job.config.training.epochs * len(state.job.seeds)
+    from activmask.experiments.jobs import epochs_of
+
+    return epochs_of(state.job.config) * len(state.job.seeds)
 
 
 def _epochs_done(state: "CellState") -> int:
@@ -115,7 +117,7 @@ def _live_table(title: str, cells: Sequence["CellState"], height: int, left: flo
         "epochs of all seeds",
         "valid AUC, latest",
     )
-    order = ["running", "failed", "queued", "done"]
+    order = ["running", "failed", "not run", "queued", "done"]
     shown = list(cells)
     if len(cells) > height:
         shown = sorted(cells, key=lambda state: order.index(state.status))[: max(1, height)]
@@ -131,6 +133,8 @@ def _cells(state: "CellState") -> tuple[str, str, str]:
 
     if state.status == "queued":
         return ("failed once" if state.failures else "queued", "", "")
+    if state.status == "not run":
+        return (state.status, "", "")
     total = _epochs(state)
     if state.status == "done":
         return "done before" if state.found else "done", f"{total}/{total}", ""
@@ -145,6 +149,7 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> bool:
     Returns:
         Whether all of them could be trained, as soon as their data are there.
     """
+    from activmask.experiments.jobs import epochs_of
     from activmask.machine.device import cores
     from activmask.runs.selection import selected_by
     from activmask.training.readiness import waits_for_data
@@ -164,7 +169,7 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> bool:
         table.add_row(
             job.title,
             str(len(job.seeds)),
-            str(job.config.training.epochs),
+            str(epochs_of(job.config)),
             str(left),
             "" if seconds is None else f"{seconds:.2f}",
             "" if seconds is None else duration(times[-1]),

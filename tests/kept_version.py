@@ -13,8 +13,9 @@ from in_process import told
 from safetensors.torch import load_file
 from torch import Tensor
 
+from activmask.experiments.cells import grid_cells
 from activmask.experiments.forms import forms
-from activmask.experiments.grid import FURTHER, NAMED, grid_cells, read_grid
+from activmask.experiments.grid import FURTHER, NAMED, read_grid
 from activmask.runs.toml_file import format_config
 
 MADE = "made"

@@ -8,17 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activmask.experiments.cells import grid_cells
 from activmask.experiments.forms import form_of
-from activmask.experiments.grid import (
-    NAMED,
-    Grid,
-    axis_labels,
-    form_names,
-    grid_cells,
-    read_grid,
-    slug,
-    with_folders,
-)
+from activmask.experiments.grid import NAMED, Grid, axis_labels, form_names, read_grid, slug, with_folders
 from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.ground.errors import ConfigError, UsageError

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from activmask.experiments.grid import grid_cells, read_grid
+from activmask.experiments.cells import grid_cells
+from activmask.experiments.grid import read_grid
 from activmask.runs.description import changed
 from activmask.runs.making import make_config
 from benchmarks.launches import Counting, launches

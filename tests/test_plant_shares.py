@@ -9,7 +9,8 @@ from test_planting import source
 from activmask.data.dataset import read_dataset
 from activmask.data.planting.at_shares import plant_at_shares
 from activmask.data.planting.planting import Planting, told_dose
-from activmask.experiments.grid import grid_cells, read_grid
+from activmask.experiments.cells import grid_cells
+from activmask.experiments.grid import read_grid
 from activmask.ground.errors import DataError, UsageError
 
 ASKED = Planting(shortcut="tag", of_class="dog", share=0.5)

@@ -1,6 +1,7 @@
 """Sweeps on a real Ray cluster: workers and nodes that die, nodes that do not see the sweep's folder."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,8 @@ from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
 from activmask.experiments import ray_engine
 from activmask.experiments import sweep as sweep_module
-from activmask.experiments.grid import Grid, grid_cells
+from activmask.experiments.cells import grid_cells
+from activmask.experiments.grid import Grid
 from activmask.experiments.jobs import Job, is_finished, make_jobs, run_job
 from activmask.experiments.local_engine import LocalEngine
 from activmask.experiments.ray_engine import BEACON_FILE, RayEngine, SentJob, write_files
@@ -222,6 +224,26 @@ def test_a_search_on_a_cluster_has_the_trials_and_runs_of_one_on_this_machine(cl
         assert told[0] == told[1] is not None
     assert not list(tmp_path.rglob(BEACON_FILE))
     assert not ray.is_initialized()
+
+
+@pytest.mark.process
+def test_a_node_that_does_not_see_the_folder_is_sent_the_run_that_a_job_begins_with(
+    cluster, tmp_path, monkeypatch
+):
+    method = {"first": {"epochs": 1}, "jtt": {"epochs": 2, "upweight_errors_of": {"cell": "first"}}}
+    cells = grid_cells(replace(GRID, axes={"method": method}))
+    monkeypatch.setattr(RayEngine, "_beacon", lambda engine, folder: "left nowhere")
+    engine = RayEngine(cluster.address, None, device="cpu")
+    try:
+        for place, run in (("local", run_job), ("ray", lambda job: ended(engine, job))):
+            assert [run(job) for job in make_jobs(cells, (0,), tmp_path / place)] == ["", ""]
+    finally:
+        engine.close()
+    first, jtt = make_jobs(cells, (0,), tmp_path / "ray")
+    assert is_finished(jtt)
+    assert_same(jtt.folder / "seed-0", tmp_path / "local/jtt/seed-0")
+    told = json.loads((jtt.folder / "seed-0/run.json").read_text(encoding="utf-8"))
+    assert told["config"]["upweight_errors_of"] == str(first.folder)
 
 
 def lies_in_a_module_that_the_nodes_lack(task: SentJob) -> None:

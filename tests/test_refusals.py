@@ -15,7 +15,7 @@ import pytest
 from in_process import told
 from safetensors.torch import load_file
 
-from activmask.experiments.grid import Cell
+from activmask.experiments.cells import Cell
 from activmask.experiments.jobs import is_finished, make_jobs, run_job
 from activmask.ground.errors import DataError
 from activmask.ground.files import write_whole

@@ -6,7 +6,8 @@ import pytest
 from scripted_search import plan_of
 from summary_runs import write_run
 
-from activmask.experiments.grid import grid_cells, read_grid
+from activmask.experiments.cells import grid_cells
+from activmask.experiments.grid import read_grid
 from activmask.experiments.jobs import make_jobs
 from activmask.ground.errors import CheckpointError, ConfigError, UsageError
 from activmask.report.findings.summary import summarise

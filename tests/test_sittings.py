@@ -11,7 +11,8 @@ from activmask_cli.caller import this_caller
 from in_process import told
 from summary_runs import write_run
 
-from activmask.experiments.grid import grid_cells, read_grid
+from activmask.experiments.cells import grid_cells
+from activmask.experiments.grid import read_grid
 from activmask.experiments.jobs import make_jobs
 from activmask.machine import revision
 from activmask.machine.revision import NO_REVISION, Revision, revision_of

@@ -1,6 +1,7 @@
 """Does it matter where a network looks: statistics of known models, and sentences no stronger than they."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -150,6 +151,35 @@ def test_validation_counts_as_known_only_where_it_is_told_to_be_as_training():
     found = known("valid_iid", runs)
     assert found.known == {"Digits": "validation AUC"}
     assert {one.known for one in found.networks} == {0.77}
+
+
+def test_a_run_that_others_begin_with_is_neither_a_way_to_train_nor_classification_alone():
+    drawn = {"arms": ({}, ARMS[2], ARMS[5]), "data": ("digits",), "seeds": 6}
+    plain_runs = study_runs(where_matters, **drawn)
+    [short] = study_runs(lambda *_: (0.4, 0.9, 0.0), arms=({"epochs": 20},), data=("digits",), seeds=6)
+    for runs in ([*plain_runs, short], [short, *plain_runs]):
+        found = observed(runs)
+        assert found.left_out == (
+            "Digits: Left out, as they were trained for other epochs: Classify (20 and not 500).",
+        )
+        assert contrasts(found.networks) == contrasts(observed(plain_runs).networks)
+
+
+def test_what_was_fitted_to_the_validation_images_is_not_known_by_them():
+    first = {"retrain_head": "runs/first", "groups": "shortcut"}
+    runs = study_runs(where_matters, arms=(*ARMS, first), data=("digits",), seeds=3)
+    assert all(one.known is not None for one in observed(runs).networks)
+    removal = SimpleNamespace(dose=SimpleNamespace(share=0.9, valid_share=0.9))
+    found = observed([replace(one, removals=dict.fromkeys(one.evaluations, removal)) for one in runs])
+    assert found.known == {"Digits": "validation AUC"}
+    unknown = [one for one in found.networks if one.known is None]
+    assert [one.method for one in unknown] == ["Classify, last layer retrained (DFR)"] * 3
+    assert found.left_out == (
+        "Digits: No part in correlations and model, as their last layers were fitted to the validation "
+        "images: Classify, last layer retrained (DFR).",
+    )
+    rng = np.random.default_rng(0)
+    assert relations(found.networks, lambda one: one.inside, rng, 50)[0].networks == len(ARMS) * 3
 
 
 def test_pairs_differ_in_masks_alone_and_a_seed_is_one_observation():

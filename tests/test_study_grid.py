@@ -12,8 +12,9 @@ from msd_files import Decathlon
 from activmask.data.dataset import read_dataset
 from activmask.data.planting.planting import Planting
 from activmask.data.settings import with_given_masks
+from activmask.experiments.cells import grid_cells
 from activmask.experiments.digit_scans import write_digit_scans
-from activmask.experiments.grid import axis_labels, grid_cells, quick_form, read_grid
+from activmask.experiments.grid import axis_labels, quick_form, read_grid
 from activmask.experiments.sets import SetRecipe, check_set, make_set, read_sets
 from activmask.ground.errors import DataError, UsageError
 from activmask.runs.description import View, flat
@@ -76,7 +77,7 @@ def with_other_masks(configs):
     return [one for one in configs if one.view.train_masks != View.train_masks]
 
 
-def test_every_arm_with_other_masks_stands_beside_its_own_and_the_quick_form_has_300_networks():
+def test_every_arm_with_other_masks_stands_beside_its_own_and_the_quick_form_is_that_of_414_networks():
     grid = read_grid("study")
     whole, quick = by_data(grid, {}), by_data(*quick_form(grid))
     assert {one.training.epochs for configs in quick.values() for one in configs} == {25}
@@ -84,8 +85,19 @@ def test_every_arm_with_other_masks_stands_beside_its_own_and_the_quick_form_has
         for one in with_other_masks(configs):
             twin = replace(one, view=with_given_masks(one.view))
             assert any(alike(twin, other) for other in configs)
-    assert 300 <= sum(map(len, quick.values())) * grid.quick.seeds <= 420
-    assert sum(map(len, whole.values())) * grid.seeds >= 900
+    assert sum(map(len, quick.values())) * grid.quick.seeds == 414
+    long = [one for configs in whole.values() for one in configs if one.training.epochs == 100]
+    assert (len(long) * grid.seeds, sum(map(len, whole.values())) * grid.seeds) == (1005, 1020)
+
+
+def test_jtt_begins_with_a_fifth_of_the_epochs_and_dfr_with_classification_alone():
+    cells = {cell.title: cell for cell in grid_cells(read_grid("study"), settings={"epochs": 30})}
+    for data in read_grid("study").axes["data"]:
+        jtt, dfr, plain = (cells[f"{data} {method}"] for method in ("JTT", "DFR", "Classify"))
+        assert jtt.first.config == replace(
+            plain.config, training=replace(plain.config.training, epochs=6, lr=1e-5)
+        )
+        assert (dfr.first, dfr.config.robustness.groups) == (plain, "shortcut")
 
 
 def test_a_method_has_as_many_weights_with_masks_at_random_places_and_one_in_the_quick_form():

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from held_processes import GIVE_UP
 
+from activmask.experiments.cells import Cell
 from activmask.experiments.estimate import epochs_left, seconds_per_epoch
-from activmask.experiments.grid import Cell
 from activmask.experiments.jobs import Ended, Job, is_finished, make_jobs, progress_of, run_job
 from activmask.experiments.local_engine import LocalEngine, Place
 from activmask.experiments.sweep import run_sweep

@@ -12,6 +12,8 @@ from activmask_cli.console import PlainConsole
 from activmask_cli.sweep_table import Pace
 from typer.testing import CliRunner
 
+from activmask.runs.robustness import Robustness
+
 COMMANDS = [info.name or info.callback.__name__.replace("_", "-") for info in app.registered_commands]
 
 
@@ -95,7 +97,8 @@ def test_finished_epochs_stay_as_lines_in_a_terminal_and_the_bar_fits(monkeypatc
 
 def cell(status, done):
     training = SimpleNamespace(epochs=10)
-    job = SimpleNamespace(config=SimpleNamespace(training=training), seeds=(0, 1), done=done)
+    config = SimpleNamespace(training=training, robustness=Robustness())
+    job = SimpleNamespace(config=config, seeds=(0, 1), done=done)
     return SimpleNamespace(status=status, job=job)
 
 

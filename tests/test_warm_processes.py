@@ -12,7 +12,7 @@ import pytest
 import torch
 from held_processes import GIVE_UP
 
-from activmask.experiments.grid import Cell
+from activmask.experiments.cells import Cell
 from activmask.experiments.jobs import Job, is_finished, make_jobs
 from activmask.experiments.local_engine import LocalEngine
 from activmask.ground.rebuilt import rebuilt

@@ -24,35 +24,32 @@ Optional are `[[exclude]]`, each naming values of some axes whose combinations a
 `forms`, a list of names of `forms.toml`, in the first of which cells are computed unless others are
 asked for; `note`, a sentence for whoever runs the grid; and `[printed]`, the means and standard
 deviations of the table that the grid repeats. They come with the cells; tables and reports set runs
-beside the paper's own grids. A list as a value stands for several values (`several.py`), `[quick]` is a
-form for small machines (`quick.py`), `[sets]` says how data sets are made (`sets.py`), and `open` names
-axes that may be given further values.
+beside the paper's own grids. A list as a value stands for several values (`several.py`), a value may begin
+with the finished run of another cell (`first_cells.py`), `[quick]` is a form for small machines
+(`quick.py`), `[sets]` says how data sets are made (`sets.py`), and `open` names axes that may be given
+further values.
 """
 
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.resources import files
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from activmask.experiments.forms import form_of, form_settings, form_title, forms
+from activmask.experiments.first_cells import check_first_cells, check_none_left_out
+from activmask.experiments.forms import forms
+from activmask.experiments.grid_checks import check_labels, expect
 from activmask.experiments.printed import Printed, printed_values
 from activmask.experiments.quick import Quick, read_quick
 from activmask.experiments.several import joined, spread_out
 from activmask.ground.errors import PATH, ConfigError, UsageError
-from activmask.ground.folder_names import check_folder_name, is_folder_name
+from activmask.ground.folder_names import check_folder_name
 from activmask.ground.nearest import nearest
 from activmask.ground.texts import decoded_text
-from activmask.runs.description import RunConfig
-from activmask.runs.making import make_config
-from activmask.runs.names import names
-from activmask.runs.searched import Searched
-from activmask.runs.toml_file import Told, read_told
 
 NAMED = ("table1", "table2", "figure5", "figure6")
 """The paper's own grids, which lie in this package."""
@@ -81,42 +78,6 @@ _KEYS = (
     "open",
 )
 Settings = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One experiment of a grid."""
-
-    labels: dict[str, str]
-    """The name of its value on every axis, in the order of the axes."""
-    config: RunConfig
-    form: str = ""
-    """How its objectives are computed, in a grid with forms; empty where that makes no difference."""
-    printed: dict[str, Printed] = field(default_factory=dict)
-    """The paper's value of a measure (`train`, `valid`, `test`, `best_epoch`), where it printed one."""
-    searched: Searched | None = None
-    """The search that chose its settings."""
-    departures: tuple[str, ...] = ()
-    """Settings in which it departs from what a search chose for its file, so that it is not the choice."""
-
-    @property
-    def title(self) -> str:
-        """For people, for example `ResNet Actdiff (released form)`."""
-        name = " ".join(self.labels.values())
-        if not self.form:
-            return name
-        return f"{name} ({form_title(self.form) if self.form in forms() else self.form})"
-
-    @property
-    def own_title(self) -> str:
-        """What its grid calls it, beyond its data, network and method, for example `weak`; mostly empty."""
-        derived = {slug(name) for name in names(self.config)}
-        return " ".join(label for label in self.labels.values() if slug(label) not in derived)
-
-    @property
-    def name(self) -> str:
-        """For folders, for example `resnet-actdiff-gradmask-released`."""
-        return slug(" ".join([*self.labels.values(), self.form]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,61 +153,58 @@ def _parse(table: dict[str, Any], where: str) -> Grid:
         raise UsageError(
             f"there is no key '{unknown[0]}' in a grid; {nearest(unknown[0], _KEYS)}", path=where
         )
-    name = _expect(table.get("name", Path(where).stem), str, where, "name")
-    seeds = _expect(table.get("seeds", 1), int, where, "seeds")
+    name = expect(table.get("name", Path(where).stem), str, where, "name")
+    seeds = expect(table.get("seeds", 1), int, where, "seeds")
     if seeds < 1 or not slug(name):
         raise UsageError("seeds must be at least 1 and the name must have a letter or digit", path=where)
     check_folder_name(name, f"{where}: the name of a grid")
-    written = _axes(_expect(table.get("axes", {}), dict, where, "axes"), where)
+    written = _axes(expect(table.get("axes", {}), dict, where, "axes"), where)
     several = {axis: spread_out(values, where) for axis, values in written.items()}
     axes = {axis: joined(axis, values, where) for axis, values in several.items()}
-    printed = _expect(table.get("printed", {}), dict, where, "printed")
-    exclude = _expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
-    quick = read_quick(_expect(table.get("quick", {}), dict, where, "quick"), seeds, where)
+    labels = {axis: {one: tuple(found) for one, found in values.items()} for axis, values in several.items()}
+    check_first_cells(axes, labels, where)
+    printed = expect(table.get("printed", {}), dict, where, "printed")
+    rules = expect(table.get("exclude", []), list, where, "exclude, written [[exclude]],")
+    exclude = tuple(_exclusion(entry, axes, where) for entry in rules)
+    check_none_left_out(axes, partial(is_excluded, exclude), where)
+    quick = read_quick(expect(table.get("quick", {}), dict, where, "quick"), seeds, where)
     if quick is not None:
         left_out = tuple(_exclusion(entry, axes, f"{where}: quick") for entry in quick.exclude)
+        check_none_left_out(axes, partial(is_excluded, (*exclude, *left_out)), f"{where}: quick")
         quick = replace(quick, exclude=left_out)
     return Grid(
         name=name,
-        title=_expect(table.get("title", name), str, where, "title"),
+        title=expect(table.get("title", name), str, where, "title"),
         seeds=seeds,
-        base=_expect(table.get("base", {}), dict, where, "base"),
+        base=expect(table.get("base", {}), dict, where, "base"),
         axes=axes,
-        exclude=tuple(_exclusion(entry, axes, where) for entry in exclude),
-        several={
-            axis: {one: tuple(found) for one, found in values.items()} for axis, values in several.items()
-        },
+        exclude=exclude,
+        several=labels,
         quick=quick,
-        sets=_of_data(_expect(table.get("sets", {}), dict, where, "sets"), axes, where),
-        open=tuple(_expect(table.get("open", []), list, where, "open")),
-        forms=_forms(_expect(table.get("forms", []), list, where, "forms"), axes, where),
-        note=_expect(table.get("note", ""), str, where, "note"),
+        sets=_of_data(expect(table.get("sets", {}), dict, where, "sets"), axes, where),
+        open=tuple(expect(table.get("open", []), list, where, "open")),
+        forms=_forms(expect(table.get("forms", []), list, where, "forms"), axes, where),
+        note=expect(table.get("note", ""), str, where, "note"),
         printed=printed_values(printed, axes, where),
-        source=_expect(printed.get("source", ""), str, where, "printed.source"),
+        source=expect(printed.get("source", ""), str, where, "printed.source"),
     )
-
-
-def _expect(value: Any, kind: type, where: str, what: str) -> Any:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise UsageError(f"{what} must be of type {kind.__name__}", path=where, found=repr(value))
-    return value
 
 
 def _axes(table: dict[str, Any], where: str) -> dict[str, dict[str, Settings]]:
     if not table:
         raise UsageError("a grid needs axes, for example [axes.method] with named settings", path=where)
     for axis, values in table.items():
-        if not _expect(values, dict, where, f"axes.{axis}"):
+        if not expect(values, dict, where, f"axes.{axis}"):
             raise UsageError(f"the axis {axis} has no values", path=where, advice="name at least one")
         for label, settings in values.items():
-            _expect(settings, dict, where, f"axes.{axis}.{label}")
+            expect(settings, dict, where, f"axes.{axis}.{label}")
     return table
 
 
 def _of_data(sets: dict[str, Any], axes: dict[str, dict[str, Settings]], where: str) -> dict[str, Any]:
     for label, recipe in sets.items():
-        _check_labels("data", [label], axes, f"{where}: sets")
-        _expect(recipe, dict, where, f"sets.{label}")
+        check_labels("data", [label], axes, f"{where}: sets")
+        expect(recipe, dict, where, f"sets.{label}")
         if "data" not in axes["data"][label]:
             raise UsageError(f"sets.{label} is made in no folder; its value needs data", path=where)
     return sets
@@ -264,21 +222,16 @@ def _forms(names: list[Any], axes: dict[str, dict[str, Settings]], where: str) -
 
 
 def _exclusion(entry: Any, axes: dict[str, dict[str, Settings]], where: str) -> dict[str, tuple[str, ...]]:
-    _expect(entry, dict, where, "exclude")
+    expect(entry, dict, where, "exclude")
     chosen = {axis: labels if isinstance(labels, list) else [labels] for axis, labels in entry.items()}
     for axis, labels in chosen.items():
-        _check_labels(axis, labels, axes, f"{where}: exclude")
+        check_labels(axis, labels, axes, f"{where}: exclude")
     return {axis: tuple(labels) for axis, labels in chosen.items()}
 
 
-def _check_labels(
-    axis: str, labels: Sequence[str], axes: Mapping[str, Mapping[str, Settings]], where: str
-) -> None:
-    if axis not in axes:
-        raise UsageError(f"there is no axis '{axis}'; {nearest(axis, axes)}", path=where)
-    for label in labels:
-        if label not in axes[axis]:
-            raise UsageError(f"there is no {axis} '{label}'; {nearest(str(label), axes[axis])}", path=where)
+def is_excluded(rules: Iterable[Mapping[str, Sequence[str]]], labels: Mapping[str, str]) -> bool:
+    """Whether a rule leaves out the cell of some labels."""
+    return any(all(labels[axis] in values for axis, values in rule.items()) for rule in rules)
 
 
 def quick_form(grid: Grid) -> tuple[Grid, Settings]:
@@ -332,95 +285,3 @@ def with_folders(grid: Grid, folders: Mapping[str, str]) -> Grid:
         for label in (*grid.axes["data"], *folders)
     }
     return replace(grid, axes={**grid.axes, "data": data})
-
-
-def grid_cells(
-    grid: Grid, *, keep: Mapping[str, Sequence[str]] | None = None, settings: Settings | None = None
-) -> list[Cell]:
-    """The cells of a grid, in the order of its axes, forms side by side.
-
-    Args:
-        grid: the grid.
-        keep: of some axes, the only values to keep; under `form`, the forms to run in a grid with forms.
-        settings: win over those of the grid in every cell.
-
-    Raises:
-        UsageError: an unknown axis or value, settings that do not go together in some cell, or
-            two cells that would share a folder.
-    """
-    keep = dict(keep or {})
-    asked = form_names(grid, keep.pop("form", grid.forms[:1])) if grid.forms else [""]
-    for axis, labels in keep.items():
-        _check_labels(axis, labels, grid.axes, grid.name)
-    chosen = [[label for label in grid.axes[axis] if label in keep.get(axis, [label])] for axis in grid.axes]
-    all_labels = [dict(zip(grid.axes, labels, strict=True)) for labels in product(*chosen)]
-    cells = [
-        cell
-        for labels in all_labels
-        if not _excluded(grid, labels)
-        for cell in _different([_cell(grid, labels, form, settings or {}) for form in asked])
-    ]
-    names = [cell.name for cell in cells]
-    for cell in cells:
-        if not is_folder_name(cell.name):
-            raise UsageError(f"{grid.name}: {cell.title!r} gives no folder name; use other letters or digits")
-        if names.count(cell.name) > 1:
-            raise UsageError(f"{grid.name}: two cells would share the folder {cell.name}; name them apart")
-    if not cells:
-        raise UsageError(f"{grid.name}: no cell is left; keep more of its {', '.join(grid.axes)}")
-    return cells
-
-
-def _excluded(grid: Grid, labels: dict[str, str]) -> bool:
-    return any(all(labels[axis] in values for axis, values in rule.items()) for rule in grid.exclude)
-
-
-def _different(cells: Sequence[Cell]) -> list[Cell]:
-    """One cell for every experiment, where forms of it are one and the same."""
-    return [cell for n, cell in enumerate(cells) if all(cell.config != other.config for other in cells[:n])]
-
-
-def _cell(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> Cell:
-    merged = dict(grid.base)
-    for axis, label in labels.items():
-        merged |= grid.axes[axis][label]
-    told = _told(grid, labels, merged.pop(CONFIG, None))
-    merged = {**told.settings, **merged}
-    merged |= form_settings(form, {**merged, **settings}) if form else {}
-    try:
-        config = make_config(**{**merged, **settings})
-    except UsageError as error:
-        named = copy(error)
-        named.what = f"{grid.name}, {' '.join(labels.values())}: {error.what}"
-        raise named from error
-    found = form_of(config) if form else ""
-    printed: dict[str, Printed] = {}
-    for key, measures in grid.printed.items():
-        if key <= set(labels.items()):
-            printed |= measures
-    # Settings that win over the form's may make it another one.
-    named_form = found if found in {"", *grid.forms} else f"{form} form, changed"
-    departures: tuple[str, ...] = ()
-    if told.searched:
-        # Its imports would keep `--help` waiting.
-        from activmask.runs.departures import departures_from
-
-        departures = departures_from(told.settings, config)
-    return Cell(
-        labels=labels,
-        config=config,
-        form=named_form,
-        printed=printed,
-        searched=None if departures else told.searched,
-        departures=departures,
-    )
-
-
-def _told(grid: Grid, labels: Mapping[str, str], file: Any) -> Told:
-    """What the file of a cell tells; two axes cannot each bring one, as either would undo the other."""
-    axes = [axis for axis, label in labels.items() if CONFIG in grid.axes[axis][label]]
-    if len(axes) > 1:
-        raise UsageError(f"{grid.name}: the axes {' and '.join(axes)} both give {CONFIG}; let one do so")
-    if file is None:
-        return Told(settings={}, seeds=None, searched=None)
-    return read_told(Path(_expect(file, str, grid.name, CONFIG)))

@@ -11,10 +11,11 @@ from typing import Protocol
 
 from activmask.data.dataset import read_dataset
 from activmask.data.settings import IN_MEMORY, Source
-from activmask.experiments.grid import Cell
-from activmask.ground.errors import ActivmaskError, CheckpointError, UsageError
+from activmask.experiments.cells import Cell
+from activmask.ground.errors import PATH, ActivmaskError, CheckpointError, UsageError
 from activmask.runs.description import RunConfig, changed
 from activmask.runs.folder import HISTORY_FILE, SCORE, read_history, seed_folder
+from activmask.runs.robustness import FIRST_RUNS
 from activmask.runs.searched import Searched
 from activmask.runs.sittings import Caller
 from activmask.training.run import finished_seeds, train
@@ -36,6 +37,13 @@ class Job:
     """By whose command, see `train`."""
     searched: Searched | None = None
     """The search that chose or tries its settings."""
+    first: "Job | None" = None
+    """The job whose finished run it begins with."""
+
+    @property
+    def first_run(self) -> Path | None:
+        """The folder of that run."""
+        return None if self.first is None else self.first.folder
 
 
 def check_data(jobs: Sequence[Job]) -> None:
@@ -96,18 +104,42 @@ def make_jobs(
         caller: by whose command.
         own_titles: whether each run is called by the labels that its grid has beyond the usual names.
     """
-    return [
-        Job(
-            name=cell.name,
-            title=cell.title,
-            config=cell.config,
-            seeds=tuple(seeds),
-            folder=out / cell.name,
-            caller=replace(caller, title=cell.own_title) if caller and own_titles else caller,
-            searched=cell.searched,
-        )
-        for cell in cells
-    ]
+    return [_job(cell, tuple(seeds), out, caller, own_titles) for cell in cells]
+
+
+def _job(cell: Cell, seeds: tuple[int, ...], out: Path, caller: Caller | None, own_titles: bool) -> Job:
+    first = None if cell.first is None else _job(cell.first, seeds, out, caller, own_titles)
+    config = cell.config
+    if first is not None:
+        config = changed(config, **{name: str(first.folder) for name in FIRST_RUNS if config[name]})
+    return Job(
+        name=cell.name,
+        title=cell.title,
+        config=config,
+        seeds=seeds,
+        folder=out / cell.name,
+        caller=replace(caller, title=cell.own_title) if caller and own_titles else caller,
+        searched=cell.searched,
+        first=first,
+    )
+
+
+def check_first_jobs(jobs: Sequence[Job]) -> None:
+    """Refuse jobs that begin with a run that is not finished, and that none of them trains.
+
+    Raises:
+        UsageError: names the first such job, and the one that it begins with.
+    """
+    names = {job.name for job in jobs}
+    for job in jobs:
+        first = job.first
+        if first and first.name not in names and not is_finished(first) and not is_finished(job):
+            raise UsageError(
+                f"{job.title} begins with the finished run of {first.title}, which {PATH} does not hold, and "
+                "which is not asked for",
+                path=first.folder,
+                advice=f"ask for {first.title} too",
+            )
 
 
 def with_threads(job: Job, threads: int) -> Job:
@@ -120,7 +152,8 @@ def run_job(job: Job, *, known_as: Path | None = None) -> str:
 
     Args:
         job: to be done.
-        known_as: the folder that a failure names in place of the job's own.
+        known_as: the folder that a failure names in place of the job's own; that of the run that it begins
+            with lies beside it.
 
     Returns:
         Empty when it is done, else why it failed: a sentence, or the traceback of a defect.
@@ -132,11 +165,16 @@ def run_job(job: Job, *, known_as: Path | None = None) -> str:
             job.folder,
             resume=True,
             in_sweep=True,
+            first_run=job.first_run,
             caller=job.caller,
             searched=job.searched,
         )
     except ActivmaskError as error:
-        return str(error.told_from((job.folder,), known_as or job.folder))
+        known = known_as or job.folder
+        told = error.told_from((job.folder,), known)
+        if job.first is not None:
+            told = told.told_from((job.first.folder,), known.parent / job.first.folder.name)
+        return str(told)
     except Exception:  # noqa: BLE001 - one cell's defect must not end the others; it is reported whole
         return traceback.format_exc()
     return ""
@@ -149,9 +187,15 @@ def is_finished(job: Job) -> bool:
     job says what is wrong with it.
     """
     try:
-        return len(finished_seeds(job.config, job.seeds, job.folder)) == len(job.seeds)
+        found = finished_seeds(job.config, job.seeds, job.folder, first_run=job.first_run)
     except (UsageError, CheckpointError, OSError):
         return False
+    return len(found) == len(job.seeds)
+
+
+def epochs_of(config: RunConfig) -> int:
+    """Epochs that a seed's history has at most; a last layer that is fitted anew takes one."""
+    return 1 if config.robustness.retrain_head else config.training.epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +213,7 @@ def progress_of(job: Job) -> JobProgress:
     histories = [_history(seed_folder(job.folder, seed)) for seed in job.seeds]
     latest = [history[-1][SCORE] for history in histories if history]
     return JobProgress(
-        epochs=sum(min(len(history), job.config.training.epochs) for history in histories),
+        epochs=sum(min(len(history), epochs_of(job.config)) for history in histories),
         valid_auc=sum(latest) / len(latest) if latest else None,
     )
 

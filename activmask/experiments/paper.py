@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from activmask.experiments.cells import Cell, grid_cells
 from activmask.experiments.forms import form_of
-from activmask.experiments.grid import FURTHER, NAMED, Cell, Grid, grid_cells, read_grid
+from activmask.experiments.grid import FURTHER, NAMED, Grid, read_grid
 from activmask.experiments.printed import Printed
 from activmask.objectives.chosen import settings_of_objectives
 from activmask.runs.description import RunConfig, all_settings, flat

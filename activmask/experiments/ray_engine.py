@@ -19,6 +19,7 @@ from activmask.ground.files import write_whole
 from activmask.ground.places import real
 from activmask.ground.processes import import_ray, join_ray
 from activmask.ground.refusals import make_folder, refusals_told
+from activmask.runs.first_run import first_file
 from activmask.runs.folder import METRICS_FILE, seed_folder
 
 BEACON_FILE = ".ray-sweep"
@@ -48,9 +49,9 @@ class SentJob:
     cwd: Path
     """Where the sweep was started: relative paths of data sets begin there."""
     withheld: bool
-    """Whether the job's folder holds files of an earlier run that were not sent along."""
+    """Whether there are files that the job goes on from or begins with, which were not sent along."""
     found: tuple[Any, ...] = ()
-    """A reference to those files, once a node asked for them."""
+    """References to those files, once a node asked for them: of its own folder, then of its first run's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ class RayEngine:
 
     def start(self, job: Job) -> None:
         """Hand a job to the cluster, which may keep it waiting for a node."""
-        self._submit(replace(with_threads(job, 1), folder=real(job.folder)), losses=0)
+        self._submit(_absolute(with_threads(job, 1)), losses=0)
 
     def _submit(self, job: Job, losses: int, *, send: bool = False) -> None:
         holds = job.folder.is_dir() and any(job.folder.iterdir())
@@ -113,8 +114,8 @@ class RayEngine:
             job=job,
             beacon=self._beacon(job.folder.parent),
             cwd=Path.cwd(),
-            withheld=holds and not send,
-            found=(self._ray.put(read_files(job.folder)),) if send else (),
+            withheld=(holds or job.first is not None) and not send,
+            found=tuple(self._ray.put(files) for files in _needed(job)) if send else (),
         )
         # Ray's own retries know no end where the memory is too small; _lose counts them.
         handle = self._work.options(max_retries=0, **self._share(job)).remote(task)
@@ -218,10 +219,29 @@ def sees_beacon(task: SentJob) -> bool:
 
 def _run_aside(task: SentJob) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="activmask-") as scratch:
-        job = replace(task.job, folder=Path(scratch) / task.job.folder.name)
-        for reference in task.found:
-            write_files(job, import_ray().get(reference))
+        job = _moved(task.job, Path(scratch))
+        for one, reference in zip(filter(None, (job, job.first)), task.found, strict=False):
+            write_files(one, import_ray().get(reference))
         return Outcome(error=run_job(job, known_as=task.job.folder), files=read_files(job.folder))
+
+
+def _absolute(job: Job) -> Job:
+    return replace(job, folder=real(job.folder), first=job.first and _absolute(job.first))
+
+
+def _moved(job: Job, place: Path) -> Job:
+    """The job with its folder, and that of the run that it begins with, in another one."""
+    return replace(job, folder=place / job.folder.name, first=job.first and _moved(job.first, place))
+
+
+def _needed(job: Job) -> list[Files]:
+    """The files of a job, and those that it begins with, for a node that does not see the sweep's folder."""
+    found = [read_files(job.folder)]
+    if job.first is not None:
+        paths = [first_file(job.config.robustness, seed, job.first_run) for seed in job.seeds]
+        there = [path for path in paths if path is not None and path.is_file()]
+        found.append({path.relative_to(job.first.folder).as_posix(): path.read_bytes() for path in there})
+    return found
 
 
 def read_files(folder: Path) -> Files:

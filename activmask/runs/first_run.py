@@ -16,14 +16,27 @@ from activmask.runs.folder import (
 from activmask.runs.robustness import Robustness
 
 
-def head_file(how: Robustness, seed: int) -> Path:
-    """The checkpoint whose last layer a seed retrains."""
-    return seed_folder(Path(how.retrain_head), seed) / BEST_FILE
+def head_file(how: Robustness, seed: int, place: Path | None = None) -> Path:
+    """The checkpoint whose last layer a seed retrains.
+
+    Args:
+        how: of the run that retrains it.
+        seed: of both runs.
+        place: where the first run lies, if not where the settings say.
+    """
+    return seed_folder(place or Path(how.retrain_head), seed) / BEST_FILE
 
 
-def errors_file(how: Robustness, seed: int) -> Path:
-    """The checkpoint whose errors a seed counts more."""
-    return seed_folder(Path(how.upweight_errors_of), seed) / LAST_FILE
+def errors_file(how: Robustness, seed: int, place: Path | None = None) -> Path:
+    """The checkpoint whose errors a seed counts more; `place` as in `head_file`."""
+    return seed_folder(place or Path(how.upweight_errors_of), seed) / LAST_FILE
+
+
+def first_file(how: Robustness, seed: int, place: Path | None = None) -> Path | None:
+    """The checkpoint that a seed begins with, if it begins with one; `place` as in `head_file`."""
+    if how.retrain_head:
+        return head_file(how, seed, place)
+    return errors_file(how, seed, place) if how.upweight_errors_of else None
 
 
 def settings_of_run(run: Path) -> tuple[dict[str, Any], tuple[int, ...]]:

@@ -16,7 +16,7 @@ from activmask.runs.description import WORST_GROUP, Machine, RunConfig, flat, wr
 from activmask.runs.first_run import errors_file, head_file
 from activmask.runs.names import baseline
 from activmask.runs.optimisation import spans_all_epochs
-from activmask.runs.robustness import Robustness, uses_groups
+from activmask.runs.robustness import FIRST_RUNS, Robustness, uses_groups
 
 OF_NO_EXPERIMENT = ("duplicates", *declared(Machine))
 """Settings that change no result by more than rounding.
@@ -83,6 +83,15 @@ def changed_settings(one: RunConfig, other: RunConfig) -> list[str]:
     return [name for name in before if name not in allowed and before[name] != after.get(name)]
 
 
+def changed_but_places(one: RunConfig, other: RunConfig) -> list[str]:
+    """As `changed_settings`, without where data lie and where the run does that both begin with.
+
+    These are known by digest, wherever they lie and however their places are spelled.
+    """
+    places = {"data", *(name for name in FIRST_RUNS if one[name] and other[name])}
+    return [name for name in changed_settings(one, other) if name not in places]
+
+
 CODE = "code"
 """What the digest of the user's file that made a network stands under."""
 
@@ -97,22 +106,27 @@ ERRORS = "errors"
 """The same of the checkpoint whose errors count more."""
 
 
-def built_from(config: RunConfig, seed: int) -> dict[str, str]:
+def built_from(config: RunConfig, seed: int, first_run: Path | None = None) -> dict[str, str]:
     """SHA-256 of the files that a seed's network is built from besides this program, by what they are.
+
+    Args:
+        config: of the run.
+        seed: of the run.
+        first_run: where the run lies that it begins with, if not where its settings say.
 
     Raises:
         UsageError: one cannot be read.
     """
-    return {what: code_digest(file) for what, file in _files(config, seed).items()}
+    return {what: code_digest(file) for what, file in _files(config, seed, first_run).items()}
 
 
-def _files(config: RunConfig, seed: int) -> dict[str, Path]:
+def _files(config: RunConfig, seed: int, first_run: Path | None = None) -> dict[str, Path]:
     """The files that a seed's network is built from, by what they are."""
     network, how = config.network, config.robustness
     found = {CODE: code_of(network.model)[0]} if is_own_code(network.model) else {}
     found |= {WEIGHTS: Path(network.weights)} if network.weights not in {"", IMAGENET} else {}
-    found |= {ERRORS: errors_file(how, seed)} if how.upweight_errors_of else {}
-    return found | ({HEAD: head_file(how, seed)} if how.retrain_head else {})
+    found |= {ERRORS: errors_file(how, seed, first_run)} if how.upweight_errors_of else {}
+    return found | ({HEAD: head_file(how, seed, first_run)} if how.retrain_head else {})
 
 
 def changed_files(before: Mapping[str, str], now: Mapping[str, str], config: RunConfig, seed: int) -> str:

@@ -14,6 +14,11 @@ GroupBalance = Literal["none", "weights", "sampling"]
 _MOST_SIZE = 1e6
 """Of the constant of GroupDRO's size term: times the largest step size it is a number of single precision."""
 
+UPWEIGHT_ERRORS_OF, RETRAIN_HEAD = "upweight_errors_of", "retrain_head"
+
+FIRST_RUNS = (UPWEIGHT_ERRORS_OF, RETRAIN_HEAD)
+"""The settings that name a finished run to begin with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Robustness:

@@ -35,11 +35,16 @@ _APART = 0.02
 """By how much a probability may miss the fitted layer's, as in TensorFloat-32."""
 
 
-def retrain_heads(replicas: Sequence[Replica], progress: Watcher) -> None:
+def retrain_heads(replicas: Sequence[Replica], progress: Watcher, place: Path | None = None) -> None:
     """Give each replica its first run's best weights, and a last layer fitted to validation images.
 
     Groups count alike in it. It takes one epoch of the history, as its networks are trained already. Test
     images take no part.
+
+    Args:
+        replicas: of one run, a seed each.
+        progress: is told of each.
+        place: where the first run lies, if not where the settings say.
 
     Raises:
         UsageError: the run is of other settings, seeds or images, or the network's last layer is not linear,
@@ -49,7 +54,7 @@ def retrain_heads(replicas: Sequence[Replica], progress: Watcher) -> None:
     """
     for replica in replicas:
         start = perf_counter()
-        _take_over(replica)
+        _take_over(replica, place)
         layer = _last_layer(replica)
         features = _features(replica, layer)
         fitted = _fit(replica, features)
@@ -60,9 +65,9 @@ def retrain_heads(replicas: Sequence[Replica], progress: Watcher) -> None:
         progress.note(f"seed {replica.seed}: {_in_words(replica, fitted)}")
 
 
-def _take_over(replica: Replica) -> None:
+def _take_over(replica: Replica, place: Path | None) -> None:
     """Load the best weights of the same seed of the run, once it was found to be the same run."""
-    path = head_file(replica.config.robustness, replica.seed)
+    path = head_file(replica.config.robustness, replica.seed, place)
     file = read_tensors(path)
     first = read_description(path, file.told)
     _check_same(replica, first.config, path)

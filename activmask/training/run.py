@@ -30,7 +30,7 @@ from activmask.runs.folder import (
     read_written_config,
     seed_folder,
 )
-from activmask.runs.identity import built_from, changed_files, changed_settings, changes_in_words
+from activmask.runs.identity import built_from, changed_but_places, changed_files, changes_in_words
 from activmask.runs.manifest import read_entries
 from activmask.runs.searched import Searched
 from activmask.runs.sittings import Caller
@@ -69,6 +69,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     in_sweep: bool = False,
+    first_run: Path | None = None,
     caller: Caller | None = None,
     searched: Searched | None = None,
     progress: Watcher | Sequence[Watcher] | None = None,
@@ -90,6 +91,8 @@ def train(
         resume: continue unfinished seeds from their last saved epoch.
         overwrite: start anew where there already is a run.
         in_sweep: the sweep that holds the folder above `out` asks for it; nobody else may train there.
+        first_run: where the run lies that this one begins with, if not where its settings say, as on a node
+            of a cluster.
         caller: by whose command, for `run.json`; None leaves out when and where, too.
         searched: the search that chose the settings, for `run.json`.
         progress: who is told of every step and epoch, one or several, each a `Callback` or whatever else
@@ -113,7 +116,7 @@ def train(
     claims = claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext()
     told = Everyone(watchers_of(progress))
     with refusals_under(out), claims, failures_of_watchers():
-        return _train(config, seeds, out, world, resume, overwrite, caller, searched, told, held)
+        return _train(config, seeds, out, world, resume, overwrite, caller, searched, told, held, first_run)
 
 
 def _of_arrays(config: RunConfig, held: HeldImages) -> RunConfig:
@@ -142,6 +145,7 @@ def _train(
     searched: Searched | None,
     told: Everyone,
     held: HeldImages | None,
+    first_run: Path | None,
 ) -> list[SeedResult]:
     if config.training.sync_batchnorm and world.size == 1:
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
@@ -150,13 +154,17 @@ def _train(
     check_model(config.network)
     device = choose_device(config.machine.device)
     set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
-    finished = {} if overwrite else finished_seeds(config, seeds, out, mend=resume, held=held)
+    finished = (
+        {} if overwrite else finished_seeds(config, seeds, out, mend=resume, held=held, first_run=first_run)
+    )
     waiting = [seed for seed in seeds if seed not in finished]
     if not overwrite:
         _refuse_unfinished(waiting, out, resume=resume)
     with joined(world, device):
         check_all_agree(len(finished), device, world)
-        replicas = [_open_replica(config, seed, out, device, resume, world, told, held) for seed in waiting]
+        replicas = [
+            _open_replica(config, seed, out, device, resume, world, told, held, first_run) for seed in waiting
+        ]
         if world.writes:
             for replica in replicas:
                 open_folder(replica, caller, searched)
@@ -164,7 +172,7 @@ def _train(
             for replica in replicas:
                 told.start(replica)
         if config.robustness.retrain_head:
-            retrain_heads(replicas, told)
+            retrain_heads(replicas, told, first_run)
         else:
             train_together(replicas, config.training.epochs, told)
         if not world.writes:
@@ -192,6 +200,7 @@ def finished_seeds(
     *,
     mend: bool = False,
     held: HeldImages | None = None,
+    first_run: Path | None = None,
 ) -> dict[int, SeedResult]:
     """What `train` would leave as it is: the seeds under `out` that have a result for as many epochs.
 
@@ -201,6 +210,7 @@ def finished_seeds(
         out: the run's folder.
         mend: take a seed whose files are damaged or missing for unfinished, where it has a state.
         held: the images, where the caller has them in memory.
+        first_run: as of `train`.
 
     Raises:
         UsageError: a seed finished under other settings, or on other data than lies there now.
@@ -221,10 +231,10 @@ def finished_seeds(
             if mend and (folder / STATE_FILE).exists():
                 continue
             raise
-        # Data is known by its digest, wherever it lies and however its place is spelled.
-        if other := [name for name in changed_settings(written, config) if name != "data"]:
+        if other := changed_but_places(written, config):
             raise _other_settings(folder, written, config, other)
-        if files := changed_files(begun.built_from, built_from(config, seed), config, seed):
+        now = built_from(config, seed, first_run)
+        if files := changed_files(begun.built_from, now, config, seed):
             raise UsageError(
                 f"{PATH} holds a finished run of another network ({files})",
                 path=folder,
@@ -324,11 +334,14 @@ def _open_replica(
     world: World,
     progress: Watcher,
     held: HeldImages | None,
+    first_run: Path | None,
 ) -> Replica:
     folder = seed_folder(out, seed)
     going_on = resume and (folder / STATE_FILE).exists()
     written = read_entries(folder) if going_on else ()
-    replica = new_replica(config, seed, folder, device, world, written=written, held=held)
+    replica = new_replica(
+        config, seed, folder, device, world, written=written, held=held, first_run=first_run
+    )
     if going_on:
         for note in restore_state(replica, written):
             progress.note(note)

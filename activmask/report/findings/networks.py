@@ -50,7 +50,7 @@ class Network:
     """1 minus the mean change of the probability of an image's own class when all pixels outside its mask are
     shuffled, in [0, 1]; None without an audit."""
     known: float | None
-    """AUC on images as those of training, see `Known`."""
+    """AUC on images as those of training, see `Observed.known`; None where the network was fitted to them."""
     score: float
     """Test AUC, in [0, 1]."""
 
@@ -104,6 +104,7 @@ def observed(measured: Sequence[Measured]) -> Observed:
             found = _networks(name, kept, which)
             if note:
                 left_out.append(f"{name}: {note}")
+            left_out += [f"{name}: {said}" for said in _unknown(kept, which)]
             if found:
                 known[name] = _KNOWN[which]
                 networks += found
@@ -120,7 +121,26 @@ def _comparable(measured: Sequence[Measured]) -> tuple[list[Measured], str]:
     others = [one.run for group in tested.values() if group is not kept for one in group]
     if others:
         note += f" Left out, as they were tested on other images: {'; '.join(series_names(others))}."
-    return kept, note.strip()
+    kept, shorter = _as_long(kept)
+    return kept, f"{note}{shorter}".strip()
+
+
+def _as_long(measured: Sequence[Measured]) -> tuple[list[Measured], str]:
+    """Those of the length that most have; a run that others begin with is no way to train of its own."""
+    lengths = grouped(measured, lambda one: str(_epochs(one)))
+    kept = max(
+        lengths.values(), key=lambda group: (sum(len(one.run.seeds) for one in group), _epochs(group[0]))
+    )
+    others = [
+        f"{method_name(one.run.config)} ({_epochs(one)} and not {_epochs(kept[0])})"
+        for one in measured
+        if _epochs(one) != _epochs(kept[0])
+    ]
+    return kept, f" Left out, as they were trained for other epochs: {'; '.join(others)}." if others else ""
+
+
+def _epochs(one: Measured) -> int:
+    return one.run.config.training.epochs
 
 
 def _which_known(measured: Sequence[Measured]) -> str:
@@ -158,11 +178,25 @@ def _networks(data: str, measured: Sequence[Measured], which: str) -> list[Netwo
                     mass=row.mean,
                     chance=row.chance,
                     holds=None if answers is None or answers.moved is None else 1 - answers.moved,
-                    known=one.run.metrics[seed].get(which, {}).get("auc"),
+                    known=None
+                    if _fitted_to(one.run, which)
+                    else one.run.metrics[seed].get(which, {}).get("auc"),
                     score=score,
                 )
             )
     return found
+
+
+def _unknown(measured: Sequence[Measured], which: str) -> list[str]:
+    """A sentence on the networks of which nothing is known without the shift."""
+    fitted = series_names([one.run for one in measured if _fitted_to(one.run, which)])
+    told = "No part in correlations and model, as their last layers were fitted to the validation images"
+    return [f"{told}: {'; '.join(fitted)}."] if fitted else []
+
+
+def _fitted_to(run: Run, which: str) -> bool:
+    """Whether a run learned from the images of a split besides those of training."""
+    return which == "valid" and bool(run.config.robustness.retrain_head)
 
 
 def _arm(run: Run, **settings: object) -> str:

@@ -7,6 +7,7 @@ Shapes: N training images.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -36,7 +37,12 @@ class FirstErrors:
 
 
 def first_errors(
-    config: RunConfig, seed: int, seen: Mapping[str, AnySamples], origin: Origin, device: torch.device
+    config: RunConfig,
+    seed: int,
+    seen: Mapping[str, AnySamples],
+    origin: Origin,
+    device: torch.device,
+    place: Path | None = None,
 ) -> FirstErrors:
     """Judge the training images by the last epoch of the same seed of a first run.
 
@@ -46,12 +52,13 @@ def first_errors(
         seen: splits as evaluation sees them.
         origin: tells the splits' digests.
         device: where to compute.
+        place: where the first run lies, if not where the settings say.
 
     Raises:
         UsageError: the first run saw other images, or otherwise, or made no error.
         CheckpointError: its checkpoint is missing or damaged.
     """
-    path, model = errors_file(config.robustness, seed), config.network.model
+    path, model = errors_file(config.robustness, seed, place), config.network.model
     first = load_checkpoint(path, code=[code_of(model)[0]] if is_own_code(model) else ())
     _check_same_images(first, config, seed, seen, origin)
     labels = seen["train"].labels

@@ -179,6 +179,7 @@ def new_replica(
     written: Sequence[Entry] = (),
     held: HeldImages | None = None,
     networks: Networks | None = None,
+    first_run: Path | None = None,
 ) -> Replica:
     """Draw one seed's data and initial weights, the same in every process of the world.
 
@@ -191,12 +192,13 @@ def new_replica(
         written: the splits as an interrupted run wrote them down; none draws them.
         held: the images, where the caller has them in memory.
         networks: makes its networks; left out, `tried_out`.
+        first_run: where the run lies that this one begins with, if not where its settings say.
 
     Raises:
         DataError: the data set is missing, broken or cannot be split as asked.
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
-    files = built_from(config, seed)
+    files = built_from(config, seed, first_run)
     train, seen, origin, note, given = _data(config, seed, device, world, written, held)
     facts = mask_facts(train, config.view, config.objectives, given)
     check_masks(facts, config.view, config.objectives, config.source.data)
@@ -222,7 +224,7 @@ def new_replica(
     groups = training_groups(config, labels, origin, device, world)
     selecting = selection_groups(config, {name: own.labels for name, own in seen.items()}, origin)
     if config.robustness.upweight_errors_of:
-        first = first_errors(config, seed, seen, origin, device)
+        first = first_errors(config, seed, seen, origin, device, first_run)
         notes = (*groups.notes, first.note)
         groups = TrainingGroups(members=first.members, weights=first.weights, notes=notes)
     return Replica(

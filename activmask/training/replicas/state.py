@@ -19,7 +19,7 @@ from activmask.ground.listed import listed
 from activmask.models.build import load_plain_weights, plain_weights
 from activmask.runs.checkpoint import Description, read_description, save_checkpoint, snapshot
 from activmask.runs.folder import BEST_FILE, OTHER_FILE, STATE_FILE
-from activmask.runs.identity import changed_files, changed_settings, changes_in_words, other_run
+from activmask.runs.identity import changed_but_places, changed_files, changes_in_words, other_run
 from activmask.runs.manifest import Entry, what_changed
 from activmask.runs.tensor_file import (
     STATES_DESCRIPTION,
@@ -229,8 +229,7 @@ def _read_best(replica: Replica, state: KeptState) -> dict[str, Tensor]:
 
 
 def _check_same_run(replica: Replica, written: Description) -> None:
-    # Data is known by its digest, wherever it lies and however its place is spelled.
-    if changed := [name for name in changed_settings(written.config, replica.config) if name != "data"]:
+    if changed := changed_but_places(written.config, replica.config):
         listed = changes_in_words(written.config, replica.config, changed)
         raise UsageError(
             f"{PATH} holds a run with other settings ({listed})",
