@@ -20,6 +20,9 @@ def print_audit(audited: "Audited") -> None:
     if audited.labels:
         for one in audited.labels:
             print_audit(one)
+        if audited.mean is not None:
+            out.print()
+            out.print(audited.mean.in_words)
         return
     split = "all images" if audited.split == "all" else f"the {audited.split} split"
     about = f"{material.label}: " if material.label else ""

@@ -17,8 +17,8 @@ from .table_file import check_table_place, write_table
 from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
+    from activmask.evaluation.all_labels import AllLabels
     from activmask.evaluation.evaluated import Evaluated
-    from activmask.evaluation.label_points import LabelPoint
     from activmask.runs.seed_folders import Unreadable
 
 
@@ -102,8 +102,8 @@ def evaluate(
     Example: activmask evaluate runs/demo --split test
     """
     with failures_as_sentences():
+        from activmask.evaluation.all_labels import AllLabels, all_labels
         from activmask.evaluation.evaluated import predictions_sheet
-        from activmask.evaluation.label_points import points_of
         from activmask.evaluation.of_labels import labels_of, labels_sheet
         from activmask.machine.device import choose_device
         from activmask.runs.checkpoint_paths import search_checkpoints
@@ -126,7 +126,7 @@ def evaluate(
         with others_talk_aside():
             by_label = _asked(paths, labels or (None,), lost, predictions is not None, groups, where)
             read = [path for path in (paths if labels else ()) if path not in lost]
-            points, unchosen = points_of(read, **where)
+            together = all_labels(read, labels, **where)
         evaluated = [one for of_label in by_label.values() for one in of_label]
         if lost and not evaluated and len({one.why for one in lost.values()}) == 1:
             # Of all alike, as of data that are not there, it is no fault of theirs.
@@ -136,10 +136,12 @@ def evaluate(
             write_table(predictions, sheet, "table of predictions")
             err.print(f"wrote {predictions}")
     _say_notes(evaluated)
-    for note in unchosen:
-        err.print(f"note: {note}")
+    told = {path: one for path, one in together.items() if isinstance(one, AllLabels)}
+    for path, one in together.items():
+        if said := one.unchosen if isinstance(one, AllLabels) else f"of {path} no mean is told: {one}":
+            err.print(f"note: {said}")
     if labels and evaluated:
-        _print_labels(_named(by_label), points, list(lost.values()), as_json=as_json, alone=label is not None)
+        _print_labels(_named(by_label), told, list(lost.values()), as_json=as_json, alone=label is not None)
     else:
         _print(evaluated, list(lost.values()), as_json=as_json)
     for folder in dict.fromkeys(folder for one in found for folder in one.unfinished):
@@ -162,16 +164,17 @@ def _asked(
     from activmask.evaluation.evaluated import Evaluated
     from activmask.runs.seed_folders import Unreadable
 
-    found: dict[str | None, list[Evaluated]] = {}
-    for label in labels:
-        with counting(f"evaluating networks{f', {label}' if label else ''}") as progress:
-            outcomes = evaluate_checkpoints(
-                paths, predictions=predictions, groups=groups, label=label, progress=progress, **where
-            )
-        found[label] = [one for one in outcomes.values() if isinstance(one, Evaluated)]
-        for path, error in outcomes.items():
-            if not isinstance(error, Evaluated):
-                lost[path] = Unreadable(folder=path, error=error)
+    found: dict[str | None, list[Evaluated]] = {label: [] for label in labels}
+    questions = [(path, label) for label in labels for path in paths]
+    with counting("evaluating networks") as progress:
+        outcomes = evaluate_checkpoints(
+            questions, predictions=predictions, groups=groups, progress=progress, **where
+        )
+    for (path, label), one in outcomes.items():
+        if isinstance(one, Evaluated):
+            found[label].append(one)
+        else:
+            lost[path] = Unreadable(folder=path, error=one)
     return found
 
 
@@ -186,7 +189,7 @@ def _say_notes(evaluated: "list[Evaluated]") -> None:
 
 def _print_labels(
     found: "dict[str, list[Evaluated]]",
-    points: "dict[Path, tuple[LabelPoint, ...]]",
+    together: "dict[Path, AllLabels]",
     lost: "list[Unreadable]",
     *,
     as_json: bool,
@@ -196,11 +199,11 @@ def _print_labels(
         from activmask.evaluation.of_labels import labels_to_json
         from activmask.ground.shown import json_text
 
-        write(f"{json_text(labels_to_json(found, points, lost))}\n")
+        write(f"{json_text(labels_to_json(found, together, lost))}\n")
         return
     from .evaluate_labels import print_labels
 
-    print_labels(found, points, lost, alone=alone)
+    print_labels(found, together, lost, alone=alone)
 
 
 def _print(evaluated: "list[Evaluated]", lost: "list[Unreadable]", *, as_json: bool) -> None:

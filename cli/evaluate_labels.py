@@ -4,20 +4,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activmask.ground.listed import listed
+
 from .console import out
 from .evaluation_tables import between, print_tables
 from .score_cells import checkpoint_name, number
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.evaluation.label_points import LabelPoint
+    from activmask.evaluation.all_labels import AllLabels
     from activmask.evaluation.of_labels import OfLabels
     from activmask.runs.seed_folders import Unreadable
+    from activmask.training.replicas.mean_auc import MeanAuc
 
 
 def print_labels(
     found: "OfLabels",
-    points: "Mapping[Path, Sequence[LabelPoint]]",
+    together: "Mapping[Path, AllLabels]",
     lost: "Sequence[Unreadable]",
     *,
     alone: bool = False,
@@ -26,13 +29,11 @@ def print_labels(
 
     Args:
         found: by label.
-        points: by checkpoint, in the order of its labels.
+        together: what each checkpoint says of its labels together.
         lost: checkpoints that could not be evaluated.
         alone: whether a single label was asked for, so that there is no mean.
     """
-    from activmask.evaluation.of_labels import mean_aucs
-
-    by_label = {(path, one.label): one for path, of_path in points.items() for one in of_path}
+    by_label = {(path, one.label): one for path, of_path in together.items() for one in of_path.points}
     table = result_table(
         "Labels, which do not exclude each other; thresholds by Youden on validation",
         "label",
@@ -52,11 +53,23 @@ def print_labels(
             at = (None,) * 3 if point is None else (point.threshold, point.sensitivity, point.specificity)
             table.add_row(*cells, between(scores.interval), *map(number, at))
     names = {one.path: checkpoint_name(one) for of_label in found.values() for one in of_label}
-    for mean in () if alone else mean_aucs(found):
-        table.add_row(f"mean of {mean.labels} labels", names[mean.path], "", number(mean.auc))
+    means = [(names[path], one.mean) for path, one in together.items() if one.mean and not alone]
+    for name, mean in means:
+        ends = "-" if mean.low is None else f"{number(mean.low)} to {number(mean.high)}"
+        table.add_row(f"mean of {mean.labels} labels", name, "", number(mean.auc), ends)
     print_table(table)
+    for sentence, names_of in _on_intervals(means).items():
+        out.print(f"{sentence} ({listed(names_of)})" if len(means) > 1 else sentence)
     out.print("An AUC of 0.5 is chance. One mask an image stands for all of its labels.")
     for label, of_label in found.items():
         out.print()
         out.print(label, style="bold")
         print_tables(of_label, lost)
+
+
+def _on_intervals(means: "Sequence[tuple[str, MeanAuc]]") -> dict[str, list[str]]:
+    """What the intervals of means are, a sentence each, with the checkpoints of which it holds."""
+    found: dict[str, list[str]] = {}
+    for name, mean in means:
+        found.setdefault(mean.of_interval, []).append(name)
+    return found

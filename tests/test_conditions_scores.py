@@ -13,9 +13,10 @@ from activmask.auditing.conditions.conditions import conditions
 from activmask.auditing.conditions.mask_baseline import features, mask_baseline, outlines
 from activmask.auditing.conditions.versions import CONDITIONS
 from activmask.evaluation.bootstrap import subject_resamples
-from activmask.evaluation.resampled import counted, ends, resampled_auc, resampled_mean
+from activmask.evaluation.resampled import counted, ends, resampled_mean
 from activmask.evaluation.scores import chance_distance, chance_over_subjects
 from activmask.ground.errors import CheckpointError
+from activmask.training.replicas.resampled_auc import resampled_auc
 
 SIDE, N = 12, 60
 

@@ -108,7 +108,9 @@ def test_several_come_in_their_order_and_errors_are_theirs_alone(place, made):
     paths = [checkpoint(place, run) for run in ("gradmask", "drawn", "actdiff")]
     paths[1].write_bytes(b"no checkpoint")
     seen: list[tuple[int, int]] = []
-    found = evaluate_checkpoints(paths, progress=lambda done, total: seen.append((done, total)))
+    found = evaluate_checkpoints(
+        [(path, None) for path in paths], progress=lambda done, total: seen.append((done, total))
+    )
     assert list(found) == paths
     assert [isinstance(one, Evaluated) for one in found.values()] == [True, False, True]
     assert "drawn" in str(found[paths[1]])
@@ -192,7 +194,7 @@ def test_data_that_change_meanwhile_are_read_again_and_nothing_of_them_is_kept(p
         return found
 
     monkeypatch.setattr(batch, "_evaluate", then_changed)
-    first, *others = evaluate_checkpoints(paths).values()
+    first, *others = evaluate_checkpoints([(path, None) for path in paths]).values()
     assert isinstance(first, Evaluated)
     assert all("has changed since" in str(one) for one in others)
     assert not any((path.parent / EVALUATIONS_FILE).exists() for path in paths)

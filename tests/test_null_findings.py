@@ -9,9 +9,10 @@ from activmask.auditing.conditions.rows import ConditionRow, Estimate
 from activmask.auditing.conditions.verdict import verdict
 from activmask.auditing.conditions.versions import CONDITIONS
 from activmask.evaluation.bootstrap import subject_resamples
-from activmask.evaluation.resampled import counted, ends, resampled_auc
+from activmask.evaluation.resampled import counted, ends
 from activmask.evaluation.scores import chance_distance, chance_over_subjects, macro_auc
 from activmask.evaluation.verdict import verdict as verdict_of_shuffles
+from activmask.training.replicas.resampled_auc import resampled_auc
 
 AUDITS, SUBJECTS = 400, 20
 

@@ -70,7 +70,7 @@ def test_evaluate_writes_what_every_checkpoint_said(tmp_path):
     assert {row["condition"] for row in one} == {"full", "background shuffled", "ROI shuffled"}
     assert {row["split"] for row in one} == {"test"}
     full = [row for row in one if row["condition"] == "full"]
-    [found] = evaluate_checkpoints([tmp_path / words[1]], predictions=True).values()
+    [found] = evaluate_checkpoints([(tmp_path / words[1], None)], predictions=True).values()
     right = [(float(row["score 1"]) > float(row["score 0"])) == (row["label"] == "1") for row in full]
     assert len(full) == found.evaluation.scores.n
     assert sum(right) / len(right) == found.evaluation.scores.accuracy

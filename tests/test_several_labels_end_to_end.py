@@ -34,12 +34,11 @@ WALK = {
     "evaluate": ((BEST, "--label", "cyst"), "there is no label 'cyst', expected effusion or mass"),
     "saliency": ((BEST,), NO_NETWORK),
     "plant": (("set", "--shortcut", "box", "--class", "mass", "--share", 0.9, "--out", "planted"), NO_LABELS),
-    "report": (("runs/ml",), "tells labels that do not exclude each other, and a report is of classes"),
     "audit export": (("--data", "set", "--out", "variants"), NO_LABELS),
 }
 """What each command refuses: all that it could say of one label as if there were no other."""
 
-SUPPORTED = {"prepare-folder", "train", "evaluate", "audit", "saliency", "table", "score"}
+SUPPORTED = {"prepare-folder", "train", "evaluate", "audit", "saliency", "table", "score", "report"}
 OF_CLASSES = {"make-synthetic", "prepare-msd", "prepare-xray", "demo"}
 """Make data sets of classes themselves."""
 
@@ -93,6 +92,14 @@ def test_a_run_tells_its_labels(place):
     assert "AUC and accuracy are means over labels (0.5 is chance for each AUC)" in " ".join(
         said.stdout.split()
     )
+    assert "95 % interval over test subjects, the same ones drawn for all labels" in " ".join(
+        said.stdout.split()
+    )
+    between = metrics["test"]["auc_interval"]
+    [row] = json.loads(told("table", "runs/ml", "--json", cwd=place).stdout)["rows"]
+    assert row["test_auc_interval"]["best"] == {"low": between["low"], "high": between["high"]}
+    [line] = csv.DictReader(told("table", "runs/ml", "--format", "csv", cwd=place).stdout.splitlines())
+    assert float(line["test_auc_low"]) == pytest.approx(between["low"], abs=1e-6)
 
 
 @pytest.mark.process
@@ -109,9 +116,14 @@ def test_evaluate_tells_each_label_as_its_predictions_do(place):
         [one] = found["labels"][name]["checkpoints"]
         assert one["evaluation"]["scores"]["auc"] == pytest.approx(areas[-1])
         assert one["evaluation"]["scores"]["n"] == len(known)
-    assert found["mean_auc"][0]["auc"] == pytest.approx(np.mean(areas))
+    [mean] = found["mean_auc"]
+    assert (mean["labels"], mean["auc"]) == (2, pytest.approx(np.mean(areas)))
     metrics = json.loads((place / "runs/ml/seed-0/metrics.json").read_text())
     assert metrics["test"]["label_auc"] == pytest.approx(areas)
+    between = metrics["test"]["auc_interval"]
+    assert 0 <= between["low"] < mean["auc"] < between["high"] <= 1
+    assert {name: mean[name] for name in between} == pytest.approx(between)
+    assert "auc_interval" not in metrics["valid"]
     for point in found["thresholds"]:
         truth = [int(row[f"label {point['label']}"]) for row in rows if row[f"label {point['label']}"]]
         assert sum(point["confusion"][1]) == sum(truth)
@@ -141,6 +153,10 @@ def test_audit_asks_about_each_label(place):
     assert list(found["labels"]) == list(NAMES)
     for name in NAMES:
         assert found["labels"][name]["classes"] == [f"no {name}", name]
+    metrics = json.loads((place / "runs/ml/seed-0/metrics.json").read_text())
+    assert found["mean_auc"]["auc"] == pytest.approx(metrics["test"]["auc"])
+    between = metrics["test"]["auc_interval"]
+    assert {name: found["mean_auc"][name] for name in between} == pytest.approx(between)
 
 
 @pytest.mark.process

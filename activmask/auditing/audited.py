@@ -18,6 +18,7 @@ from activmask.auditing.shortcut import Shortcut
 from activmask.evaluation.scores import chance_over_subjects
 from activmask.evaluation.sides import Area
 from activmask.predictors.predictor import Predictor
+from activmask.training.replicas.mean_auc import MeanAuc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,8 @@ class Audited:
     labels: "tuple[Audited, ...]" = ()
     """An audit of each of several labels, which then has the parts above; empty where classes exclude
     each other."""
+    mean: MeanAuc | None = None
+    """The mean of the AUCs of several labels; None of classes, and where no label has one."""
     logits: Tensor | None = None
     """(N, K) of the images as they are; None beside `labels`."""
     answers: Mapping[str, Tensor] = field(default_factory=dict)
@@ -84,7 +87,11 @@ class Audited:
             "notes": list(self.notes),
         }
         if self.labels:
-            return {**told, "labels": {one.material.label: one.to_json() for one in self.labels}}
+            return {
+                **told,
+                "mean_auc": None if self.mean is None else vars(self.mean),
+                "labels": {one.material.label: one.to_json() for one in self.labels},
+            }
         parts = {
             "conditions": self.conditions,
             "leaks": self.leaks,

@@ -17,6 +17,7 @@ from activmask.auditing.passes import Passes, Shown, passes, same_pictures, show
 from activmask.auditing.shortcut import Shortcut, find_shortcut
 from activmask.predictors.labels import label_predictor
 from activmask.predictors.predictor import Predictor
+from activmask.training.replicas.mean_auc import LabelScores, mean_auc
 
 Told = Callable[[str], None]
 """Is told what is done now."""
@@ -54,6 +55,18 @@ def audit_labels(
         verdict=tuple(f"{one.material.label}: {' '.join(one.verdict)}" for one in found),
         notes=tuple(notes),
         labels=tuple(found),
+        mean=mean_auc([_scores(one) for one in found], seed=asked.seed),
+    )
+
+
+def _scores(one: Audited) -> LabelScores:
+    assert one.logits is not None  # of a label there are logits
+    samples, logits = one.material.samples, one.logits.double()
+    return LabelScores(
+        label=one.material.label,
+        scores=(logits[:, 1] - logits[:, 0]).numpy(),
+        truth=samples.labels.numpy(),
+        subjects=samples.subjects,
     )
 
 

@@ -30,8 +30,11 @@ from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.trained_data import shown_place
 
-Bases = Mapping[Path, tuple[Description, Basis] | None]
-"""By checkpoint, its description and all that its evaluation follows from, where that is known."""
+Question = tuple[Path, str | None]
+"""A checkpoint, and the label that it is asked about; None for networks of classes."""
+
+Bases = Mapping[Question, tuple[Description, Basis] | None]
+"""By question, the checkpoint's description and all that the answer follows from, where that is known."""
 
 Outcome = Evaluated | CheckpointError | DataError
 """Of one checkpoint among several: what was measured, or why it cannot be."""
@@ -56,7 +59,7 @@ def evaluate_checkpoint(
             was made for.
     """
     [found] = evaluate_checkpoints(
-        [path],
+        [(path, None)],
         data=data,
         split=split,
         accept_recipe=accept_recipe,
@@ -70,7 +73,7 @@ def evaluate_checkpoint(
 
 
 def evaluate_checkpoints(
-    paths: Sequence[Path],
+    questions: Sequence[Question],
     *,
     data: str | None = None,
     split: str = "test",
@@ -79,16 +82,16 @@ def evaluate_checkpoints(
     device: torch.device | str = "cpu",
     predictions: bool = False,
     code: Sequence[Path] = (),
-    label: str | None = None,
     progress: ItemsDone | None = None,
-) -> dict[Path, Outcome]:
+) -> dict[Question, Outcome]:
     """Evaluate checkpoints on a split as their runs wrote it down, or on another data set.
 
     What an evaluation came to is kept in the seed's folder, and taken from there as long as all that it
     follows from is the same: program, libraries, device, checkpoint, the run's files and the data.
 
     Args:
-        paths: of the checkpoints.
+        questions: checkpoints, each with the label that it is asked about as a question of two classes, of
+            the images of which that is known; None for networks of classes.
         data: data set folder to use instead of the run's own; its classes are matched by name, its
             own column of splits is followed (without one, all of it is test), and what the run saw in
             training is left out.
@@ -99,12 +102,10 @@ def evaluate_checkpoints(
         device: where to compute.
         predictions: whether they are asked for, too; they are not kept, so that all is measured anew.
         code: Python files that may run, as in `load_checkpoint`.
-        label: about which networks of several labels are asked, as a question of two classes; images of
-            which it is not known are left out. None for networks of classes.
-        progress: is told how many have been evaluated, and of how many.
+        progress: is told how many have been answered, and of how many.
 
     Returns:
-        One outcome for each checkpoint, in their order.
+        One outcome for each question, in their order.
 
     Raises:
         UsageError: an unknown split, or a recipe accepted of the run's own data.
@@ -120,11 +121,10 @@ def evaluate_checkpoints(
         groups=groups,
         device=torch.device(device),
         code=tuple(code),
-        label=label,
     )
     reading, common = Reading(), common_basis(asked.device)
     bases: Bases = {
-        path: basis_of(
+        (path, label): basis_of(
             path,
             data=data,
             split=split,
@@ -134,22 +134,22 @@ def evaluate_checkpoints(
             common=common,
             reading=reading,
         )
-        for path in paths
+        for path, label in questions
     }
-    found: dict[Path, Outcome] = {}
-    for path in paths:
-        if not predictions and (known := _kept(path, bases[path], asked)) is not None:
-            found[path] = known
-    waiting = sorted((path for path in paths if path not in found), key=lambda path: _images(path, bases))
+    found: dict[Question, Outcome] = {}
+    for one in questions:
+        if not predictions and (known := _kept(one, bases[one], asked)) is not None:
+            found[one] = known
+    waiting = sorted((one for one in questions if one not in found), key=lambda one: _images(bases[one]))
     told = progress or _nobody
-    for path in waiting:
-        told(len(found), len(paths))
+    for one in waiting:
+        told(len(found), len(questions))
         if reading.changed():
             # What was read is no longer there: nothing of it counts for those that are left.
-            reading, bases = Reading(), dict.fromkeys(paths)
-        found[path] = _outcome(path, bases[path], asked, reading)
-    told(len(paths), len(paths))
-    return {path: found[path] for path in paths}
+            reading, bases = Reading(), dict.fromkeys(questions)
+        found[one] = _outcome(one, bases[one], asked, reading)
+    told(len(questions), len(questions))
+    return {one: found[one] for one in questions}
 
 
 def _nobody(done: int, total: int) -> None:
@@ -157,15 +157,15 @@ def _nobody(done: int, total: int) -> None:
 
 
 def _outcome(
-    path: Path, known: tuple[Description, Basis] | None, asked: "_Asked", reading: Reading
+    question: Question, known: tuple[Description, Basis] | None, asked: "_Asked", reading: Reading
 ) -> Outcome:
     """A fresh evaluation, kept if all that it follows from is known and stayed as it was."""
     try:
-        evaluated = _evaluate(path, asked, reading)
+        evaluated = _evaluate(question, asked, reading)
     except (CheckpointError, DataError) as error:
         return error
     if known is not None and not reading.changed():
-        keep(path.parent, known[1], to_keep(evaluated))
+        keep(question[0].parent, known[1], to_keep(evaluated))
     return evaluated
 
 
@@ -179,43 +179,41 @@ class _Asked:
     groups: str
     device: torch.device
     code: tuple[Path, ...]
-    label: str | None
 
 
-def _images(path: Path, bases: Bases) -> tuple[str, ...]:
+def _images(known: tuple[Description, Basis] | None) -> tuple[str, ...]:
     """What puts checkpoints of the same images one after another."""
-    known = bases[path]
     if known is None:
         return ("",)
     description, basis = known
     return basis["data_sha256"], *map(str, sorted(description.split_sha256.items()))
 
 
-def _kept(path: Path, known: tuple[Description, Basis] | None, asked: _Asked) -> Evaluated | None:
+def _kept(question: Question, known: tuple[Description, Basis] | None, asked: _Asked) -> Evaluated | None:
     """What was kept of a checkpoint's evaluation, if that is still what it would come to."""
     if known is None:
         return None
-    description, basis = known
-    if description.multi_label != (asked.label is not None):
+    (path, label), (description, basis) = question, known
+    if description.multi_label != (label is not None):
         return None
     place = shown_place(description) if asked.data is None else asked.data
     found = kept(path.parent, basis)
-    if asked.label is not None:
-        description = described_by(description, asked.label)
+    if label is not None:
+        description = described_by(description, label)
     return from_kept(found, path, description, data=place, split=basis["split"])
 
 
-def _evaluate(path: Path, asked: _Asked, reading: Reading) -> Evaluated:
-    data, split, device = asked.data, asked.split, asked.device
-    checkpoint = load_checkpoint(path, code=asked.code, multi_label=asked.label is not None)
+def _evaluate(question: Question, asked: _Asked, reading: Reading) -> Evaluated:
+    (path, label), data, split, device = question, asked.data, asked.split, asked.device
+    checkpoint = load_checkpoint(path, code=asked.code, multi_label=label is not None)
     stored, notes = split_for(checkpoint, data, split, accept_recipe=asked.accept_recipe, reading=reading)
-    if asked.label is not None:
-        checkpoint, stored, notes = _asked_about(asked.label, checkpoint, stored, notes)
+    if label is not None:
+        checkpoint, stored, notes = _asked_about(label, checkpoint, stored, notes)
     config = checkpoint.config
     samples = split_as_judged(stored, config.view, config.objectives, seed=checkpoint.seed, split=split)
     place = shown_place(checkpoint) if data is None else data
     pairs = planted_pairs(checkpoint, data, stored, split)
-    presence, mask_notes = mask_presence(path, config, samples, Path(place), label=asked.label)
+    presence, mask_notes = mask_presence(path, config, samples, Path(place), label=label)
     evaluation, predictions = evaluate_and_predict(checkpoint, samples, seed=checkpoint.seed, device=device)
     full, *changed = predictions.conditions
     grouping = groups_for(

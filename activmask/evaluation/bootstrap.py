@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activmask.data.subjects import strata
-from activmask.evaluation.scores import CONFIDENCE, RESAMPLES
+from activmask.training.replicas.resampled_auc import CONFIDENCE, RESAMPLES
 
 Rows = NDArray[np.int64]
 """Which images are drawn, int64 (m,); an image may be drawn more than once."""

@@ -4,15 +4,13 @@ Shapes: N images, L labels.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from activmask.data.files.tables import format_sheet
 from activmask.evaluation.across_seeds import to_json
+from activmask.evaluation.all_labels import AllLabels
 from activmask.evaluation.evaluated import Evaluated
-from activmask.evaluation.label_points import LabelPoint
 from activmask.evaluation.predictions_table import COLUMNS, value_of
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
@@ -22,17 +20,6 @@ from activmask.runs.seed_folders import Unreadable
 
 OfLabels = Mapping[str, Sequence[Evaluated]]
 """By label, the checkpoints asked about it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeanAuc:
-    """Of one checkpoint."""
-
-    path: Path
-    labels: int
-    """How many have an AUC on these images."""
-    auc: float
-    """The mean of theirs; 0.5 is chance."""
 
 
 def labels_of(paths: Sequence[Path], label: str | None) -> tuple[str, ...]:
@@ -60,16 +47,6 @@ def labels_of(paths: Sequence[Path], label: str | None) -> tuple[str, ...]:
     if label not in names:
         raise UsageError(f"there is no label {label!r}", expected=listed(names, "or"))
     return (label,)
-
-
-def mean_aucs(found: OfLabels) -> list[MeanAuc]:
-    """The mean AUC of each checkpoint over its labels, those without one left out."""
-    areas: dict[Path, list[float]] = {}
-    for of_label in found.values():
-        for one in of_label:
-            if one.evaluation.scores.auc is not None:
-                areas.setdefault(one.path, []).append(one.evaluation.scores.auc)
-    return [MeanAuc(path=path, labels=len(known), auc=fmean(known)) for path, known in areas.items()]
 
 
 def labels_sheet(found: OfLabels) -> bytes:
@@ -110,15 +87,17 @@ def labels_sheet(found: OfLabels) -> bytes:
 
 
 def labels_to_json(
-    found: OfLabels, points: Mapping[Path, Sequence[LabelPoint]], unreadable: Sequence[Unreadable] = ()
+    found: OfLabels, together: Mapping[Path, AllLabels], unreadable: Sequence[Unreadable] = ()
 ) -> dict[str, Any]:
     """Everything as plain dicts, lists, numbers, strings and None: of each label what one of classes has."""
     return {
         "labels": {label: to_json(of_label, unreadable) for label, of_label in found.items()},
         "mean_auc": [
-            {"checkpoint": str(one.path), "labels": one.labels, "auc": one.auc} for one in mean_aucs(found)
+            {"checkpoint": str(path), **vars(one.mean)}
+            for path, one in together.items()
+            if one.mean is not None
         ],
         "thresholds": [
-            {"checkpoint": str(path), **vars(point)} for path, of_path in points.items() for point in of_path
+            {"checkpoint": str(path), **vars(point)} for path, one in together.items() for point in one.points
         ],
     }

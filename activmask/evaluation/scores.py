@@ -15,11 +15,9 @@ from torch import Tensor
 
 from activmask.ground.errors import CheckpointError
 from activmask.training.replicas import predictions
+from activmask.training.replicas.resampled_auc import CONFIDENCE, RESAMPLES
 
-CONFIDENCE = 0.95
-RESAMPLES = 1000
-
-AucKind = Literal["ROC AUC", "macro one-vs-rest ROC AUC"]
+AucKind = Literal["ROC AUC", "macro one-vs-rest ROC AUC", "mean ROC AUC over labels"]
 
 
 @dataclass(frozen=True)

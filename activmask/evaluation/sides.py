@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from scipy.special import ndtr, ndtri
 
 from activmask.evaluation.paired import holm
-from activmask.evaluation.scores import CONFIDENCE
+from activmask.training.replicas.resampled_auc import CONFIDENCE
 
 Finding = Literal[
     "reads the region of interest",

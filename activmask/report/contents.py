@@ -1,7 +1,7 @@
 """What a report consists of: the page's parts, and the files that lie beside it."""
 
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -27,6 +27,7 @@ from activmask.report.findings.answer import QUESTION, answer
 from activmask.report.findings.dose import Family, families, sentences
 from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
+from activmask.report.findings.several_labels import about_means, how_to_read, row_by_row
 from activmask.report.findings.stems import stems
 from activmask.report.findings.study import headline, study
 from activmask.report.findings.summary import Summary, summarise
@@ -38,6 +39,7 @@ from activmask.report.tables import formats
 from activmask.report.tables.dose_table import dose_csv, dose_table
 from activmask.report.tables.experiment_tables import tables_of
 from activmask.report.tables.group_table import groups_table
+from activmask.report.tables.label_tables import labels_table
 from activmask.report.tables.latex import latex
 from activmask.report.tables.measured_tables import Pair, audit_table, localisation_table, sites_table
 from activmask.report.tables.table import Table
@@ -94,7 +96,24 @@ class _DataSet:
 
     @cached_property
     def tables(self) -> list[Table]:
-        return tables_of(self.name, self.rows)
+        found = tables_of(self.name, self.rows)
+        return [replace(table, notes=(*table.notes, *self.means)) for table in found]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those that do not exclude each other; none where there are classes."""
+        return next((tuple(one.labels) for one in self.measured if one.labels), ())
+
+    @property
+    def means(self) -> tuple[str, ...]:
+        """What is to be said of scores that are means over labels."""
+        return (about_means(self.labels),) if self.labels else ()
+
+    def draw(self, drawn: Chart | None) -> list[Chart]:
+        """A chart of it under its stem, with what is to be said of means; none where nothing was drawn."""
+        if drawn is None:
+            return []
+        return [replace(drawn, stem=self.stem, caption=" ".join((drawn.caption, *self.means)))]
 
     @property
     def rows(self) -> list[Experiment]:
@@ -145,13 +164,21 @@ def gather(
     studied = study([one for _, one in pairs])
     of_study = study_charts(studied)
     tables_of_study = [(_shown(table, OF_STUDY, table.kind), csv) for table, csv in study_tables(studied)]
-    tables, measured_tables = _experiment_tables(data_sets), _measured_tables(data_sets)
+    tables, by_label = _experiment_tables(data_sets), _label_tables(data_sets)
+    measured_tables = _measured_tables(data_sets)
     training = _training_charts(data_sets)
     attention, problems = _attention_charts(data_sets, device, code)
     parts = (
         Part(name="what", title="What was run", facts=account(summary)),
-        Part(name="reading", title="How to read it", paragraphs=HOW_TO_READ),
-        _scores(tables, summary.notes),
+        Part(
+            name="reading",
+            title="How to read it",
+            paragraphs=(
+                *HOW_TO_READ,
+                *(how_to_read(one.name, one.labels) for one in data_sets if one.labels),
+            ),
+        ),
+        _scores([*tables, *(shown for shown, _ in by_label)], summary.notes),
         _differences(tables),
         study_part(studied, [shown for shown, _ in tables_of_study], of_study),
         _run_by_run(data_sets, command_of),
@@ -170,10 +197,14 @@ def gather(
         maker=MAKER,
         title=title or MAKER,
         question=QUESTION,
-        answer=(*answer(summary, [one for _, one in pairs]), *([headline(studied)] if studied else [])),
+        answer=(
+            *answer(summary, [one for _, one in pairs]),
+            *([headline(studied)] if studied else []),
+            *(f"On {one.name} {said[0].lower()}{said[1:]}" for one in data_sets for said in one.means),
+        ),
         parts=tuple(part for part in parts if part.says_something),
     )
-    all_tables = [*measured_tables, *_dose_tables(doses), *tables_of_study]
+    all_tables = [*by_label, *measured_tables, *_dose_tables(doses), *tables_of_study]
     files = _score_files(data_sets, summary) | _measured_files(all_tables) | study_files(studied)
     charts = [*of_study, *training, *attention, *(one.chart for one in doses)]
     return Contents(page=page, files=files | drawn(charts))
@@ -234,31 +265,31 @@ def _dose_part(doses: Sequence[_Dose]) -> Part:
 
 
 def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:
-    runs = [(one.stem, one.runs) for one in data_sets]
-    return [chart for draw in (valid_curves, site_scores, fewer_masks) for chart in _charts(draw, runs)]
+    draws = (valid_curves, site_scores, fewer_masks)
+    return [chart for draw in draws for one in data_sets for chart in one.draw(draw(one.runs))]
 
 
 def _attention_charts(
     data_sets: Sequence[_DataSet], device: torch.device | str, code: Sequence[Path]
 ) -> tuple[list[Chart], tuple[str, ...]]:
     """The charts, and in sentences why others could not be drawn."""
-    measured = [(one.stem, one.measured) for one in data_sets]
     draws = (auc_against_attribution, audit_chart, localisation_chart)
-    charts = [chart for draw in draws for chart in _charts(draw, measured)]
+    charts = [chart for draw in draws for one in data_sets for chart in one.draw(draw(one.measured))]
     problems = [problem for one in data_sets for found in one.measured for problem in found.problems]
     for one in data_sets:
-        for draw in (partial(saliency_grid, device=device, code=code), site_means):
+        grids = () if one.labels else (partial(saliency_grid, device=device, code=code),)
+        for draw_runs in (*grids, site_means):
             try:
-                charts += _charts(draw, [(one.stem, one.runs)])
+                charts += [replace(chart, stem=one.stem) for chart in [draw_runs(one.runs)] if chart]
             except (DataError, CheckpointError) as error:
                 problems.append(str(error))
     return charts, tuple(dict.fromkeys(problems))
 
 
-def _charts(draw: Callable[[Item], Chart | None], parts: Iterable[tuple[str, Item]]) -> list[Chart]:
-    """What is drawn of each data set, under its stem."""
-    drawn = [(stem, draw(part)) for stem, part in parts]
-    return [replace(chart, stem=stem) for stem, chart in drawn if chart is not None]
+def _label_tables(data_sets: Sequence[_DataSet]) -> list[tuple[PageTable, bytes]]:
+    """The AUC of each of several labels, and all that is told of them as CSV."""
+    found = [(one.stem, labels_table(one.pairs)) for one in data_sets]
+    return [(_shown(made.table, stem, made.table.kind), made.csv) for stem, made in found if made is not None]
 
 
 def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[PageTable, bytes]]:
@@ -267,7 +298,7 @@ def _measured_tables(data_sets: Sequence[_DataSet]) -> list[tuple[PageTable, byt
         (_shown(found.table, one.stem, found.table.kind), found.csv)
         for tabulate in (audit_table, localisation_table, sites_table, groups_table)
         for one in data_sets
-        if (found := tabulate(one.pairs)) is not None
+        if (found := tabulate(row_by_row(one.pairs))) is not None
     ]
 
 

@@ -1,6 +1,7 @@
 """What a row of the report opens: a run's seeds, settings and command, its curves, and some of its images."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from activmask.data.samples import Samples, as_picture
 from activmask.evaluation.answers import Answers, Pick
@@ -13,6 +14,7 @@ from activmask.report.findings.experiment import Experiment
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.series import grouped
 from activmask.report.page.html import Drawing, Opening, PageTable
+from activmask.report.tables.label_tables import run_labels_table
 from activmask.report.tables.run_tables import confusion_table, seeds_table
 from activmask.runs.folder import seed_folder
 from activmask.runs.results import Run
@@ -42,9 +44,10 @@ def openings(pairs: Sequence[Pair], command_of: CommandOf | None = None) -> tupl
 
 def _opening(row: Experiment, one: Measured, command_of: CommandOf | None, reading: Reading) -> Opening:
     run = row.run
-    pictures, problem = _pictures(one, reading)
-    charts = [*history_charts(run.histories()), *answer_charts(one.answers)]
-    confusion = confusion_table(one.answers)
+    pictures, problem = _all_pictures(one, reading)
+    histories = history_charts(run.histories(), means=bool(one.labels))
+    charts = [*histories, *answer_charts(one.answers), *_charts_of_labels(one)]
+    answered = run_labels_table(one) or confusion_table(one.answers)
     sittings = {seed: read_sittings(seed_folder(run.folder, seed)) for seed in _all_seeds(run)}
     return Opening(
         name=row.anchor,
@@ -57,7 +60,7 @@ def _opening(row: Experiment, one: Measured, command_of: CommandOf | None, readi
         settings=_settings(run),
         tables=tuple(
             PageTable(name=f"{table.kind}-{row.anchor}", table=table)
-            for table in (seeds_table(run, sittings), confusion)
+            for table in (seeds_table(run, sittings), answered)
             if table is not None
         ),
         drawings=tuple(map(_drawing, charts)),
@@ -102,19 +105,49 @@ def _settings(run: Run) -> str:
         return str(error)
 
 
+def _charts_of_labels(one: Measured) -> list[SmallChart]:
+    return [
+        replace(chart, title=f"{label}: {chart.title}")
+        for label, of_label in one.labels.items()
+        for chart in answer_charts(of_label.answers)
+    ]
+
+
 def _drawing(chart: SmallChart) -> Drawing:
     return Drawing(title=chart.title, svg=small_svg(chart))
 
 
 def _pictured(one: Measured) -> str:
     """What the images of a network are."""
-    seed = min(one.answers)
+    seed = min(seed for each in (one, *one.labels.values()) for seed in each.answers)
+    each, few = (", for each label", ", one of each") if one.labels else ("", "")
     return (
-        f"Of the test images, those to whose own class the network of seed {seed} gives the highest odds "
-        "(best) and the lowest (worst), and those whose probability changes most when the background is "
-        "shuffled. Left the image, right where the network looks (absolute input gradient of the contrast, "
-        "brightest at its own maximum); the blue line is the dilated mask."
+        f"Of the test images{each}, those to whose own class the network of seed {seed} gives the highest "
+        "odds (best) and the lowest (worst), and those whose probability changes most when the background is "
+        f"shuffled{few}. Left the image, right where the network looks (absolute input gradient of the "
+        "contrast, brightest at its own maximum); the blue line is the dilated mask."
     )
+
+
+def _all_pictures(one: Measured, reading: Reading) -> tuple[tuple[Picture, ...], str]:
+    """Of several labels one image of each kind, so that a page of many stays small."""
+    if not one.labels:
+        return _pictures(one, reading)
+    found: list[Picture] = []
+    for label, of_label in one.labels.items():
+        few = {
+            seed: replace(answers, picks=_first_of_each(answers))
+            for seed, answers in of_label.answers.items()
+        }
+        pictures, problem = _pictures(replace(of_label, answers=few), reading)
+        if problem:
+            return (), problem
+        found += [replace(picture, title=f"{label}, {picture.title}") for picture in pictures]
+    return tuple(found), ""
+
+
+def _first_of_each(found: Answers) -> tuple[Pick, ...]:
+    return tuple({pick.why: pick for pick in reversed(found.picks)}.values())[::-1]
 
 
 def _pictures(one: Measured, reading: Reading) -> tuple[tuple[Picture, ...], str]:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 
-from activmask.ground.errors import PATH, UsageError
+from activmask.ground.errors import UsageError
 from activmask.ground.folders import claimed_folder
 from activmask.ground.places import real
 from activmask.ground.progress import ItemsDone
 from activmask.report.contents import MAKER, gather
 from activmask.report.findings.measure import measure_all
 from activmask.report.findings.series import finished
+from activmask.report.findings.several_labels import check_alike
 from activmask.report.openings import CommandOf
 from activmask.report.page.folder import PAGE_FILE, check_target, write_page
 from activmask.runs.results import Run
@@ -60,25 +61,20 @@ def write_report(
         The page, `index.html` in the folder.
 
     Raises:
-        UsageError: no run has a finished seed, one is of labels that do not exclude each other, or the place
-            is taken.
+        UsageError: no run has a finished seed, two on data of one name do not tell the same labels, or the
+            place is taken.
         CheckpointError: a run folder is damaged.
         InUse: another process is writing a report there.
         DataError: the folder cannot be written.
     """
     out, files = Path(out), [*map(Path, code)]
     with claimed_folder(out, WHAT, lambda: check_target(out, WHAT, MAKER, overwrite=overwrite)):
-        if several := [run for run in runs if run.labels]:
-            raise UsageError(
-                f"{PATH} tells labels that do not exclude each other, and a report is of classes",
-                path=several[0].folder,
-                advice="leave it out; table and evaluate take it",
-            )
         if not finished(runs):
             raise UsageError(
                 f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "
                 "resume their training"
             )
+        check_alike(runs)
         measured = measure_all(runs, groups=groups, device=device, code=files, progress=progress)
         contents = gather(
             measured,

@@ -28,6 +28,9 @@ MEASURES = ("auc", "accuracy")
 GROUPS = "groups"
 """The key of the metrics under which the scores of groups stand, where images are in groups."""
 
+AUC_INTERVAL = "auc_interval"
+"""The key, in the scores of the test images, of the 95 % interval of a mean AUC over several labels."""
+
 ALWAYS = {
     "config": is_mapping,
     "seed": is_count,
@@ -72,7 +75,19 @@ _GROUP = {
     "n": is_positive,
     **dict.fromkeys(("accuracy", "low", "high"), is_share),
 }
-_SCORES = {**dict.fromkeys((*MEASURES, WORST_GROUP), is_share), "loss": is_number}
+_INTERVAL = {
+    **dict.fromkeys(("low", "high"), lambda value: value is None or is_share(value)),
+    "redrawn": is_count,
+}
+
+
+def _is_interval(value: Any) -> bool:
+    if not is_mapping(value) or what_is_wrong(value, _INTERVAL, ("low", "high")):
+        return False
+    return (value["low"] is None) == (value["high"] is None)
+
+
+_SCORES = {**dict.fromkeys((*MEASURES, WORST_GROUP), is_share), "loss": is_number, AUC_INTERVAL: _is_interval}
 
 
 def wrong_metrics(metrics: Mapping[str, Any]) -> str:

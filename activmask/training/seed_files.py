@@ -12,6 +12,7 @@ import torchvision
 from torch import Tensor
 
 from activmask.data.groups import grouped
+from activmask.data.multi_label import is_multi_label
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import CheckpointError
 from activmask.ground.files import write_json, write_whole
@@ -20,7 +21,7 @@ from activmask.models.build import load_plain_weights
 from activmask.models.library_names import library_of
 from activmask.runs.checkpoint import save_checkpoint, snapshot
 from activmask.runs.clearing import clear
-from activmask.runs.entries import GROUPS
+from activmask.runs.entries import AUC_INTERVAL, GROUPS
 from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE, read_written
 from activmask.runs.manifest import format_entries
 from activmask.runs.searched import Searched, searched_to_json
@@ -30,6 +31,7 @@ from activmask.training.feed.mask_facts import mask_notes
 from activmask.training.replicas.advance import write_what_follows
 from activmask.training.replicas.epoch import scores_of, split_logits
 from activmask.training.replicas.group_accuracy import ByGroup, by_group
+from activmask.training.replicas.mean_auc import label_scores_of, mean_auc
 from activmask.training.replicas.patience import why_ended
 from activmask.training.replicas.replica import Replica
 from activmask.training.replicas.watcher import Callback
@@ -148,7 +150,7 @@ def _ending(replica: Replica) -> dict[str, str]:
 class _OfSplits:
     """What a network scores, by split."""
 
-    scores: dict[str, dict[str, float]]
+    scores: dict[str, dict[str, Any]]
     groups: dict[str, ByGroup]
     """Empty where images are in no groups."""
 
@@ -157,16 +159,33 @@ def _all_scores(replica: Replica, epoch: int) -> _OfSplits:
     """What the network as it is, after `epoch`, scores on every split."""
     logits = {name: split_logits(replica, name, epoch) for name in replica.splits}
     return _OfSplits(
-        scores={name: scores_of(replica, name, found).to_json() for name, found in logits.items()},
+        scores={
+            name: scores_of(replica, name, found).to_json() | _interval(replica, name, found)
+            for name, found in logits.items()
+        },
         groups={name: found for name in logits if (found := _by_group(replica, name, logits[name]))},
     )
+
+
+def _interval(replica: Replica, split: str, logits: Tensor) -> dict[str, Any]:
+    """The interval of the mean AUC over several labels, of the test images alone: others choose, or train."""
+    labels = replica.splits[split].labels
+    if split != "test" or not is_multi_label(labels):
+        return {}
+    of_labels = label_scores_of(logits, labels, _subjects(replica, split), replica.origin.class_names)
+    found = mean_auc(of_labels, seed=replica.seed)
+    return {} if found is None else {AUC_INTERVAL: found.interval_to_json()}
+
+
+def _subjects(replica: Replica, split: str) -> list[str]:
+    return [entry.subject for entry in replica.origin.entries if entry.split == split]
 
 
 def _by_group(replica: Replica, split: str, logits: Tensor) -> ByGroup | None:
     column, labels = replica.origin.column, replica.splits[split].labels.numpy()
     if column is None:
         return None
-    subjects = [entry.subject for entry in replica.origin.entries if entry.split == split]
+    subjects = _subjects(replica, split)
     correct = logits.argmax(dim=1).numpy() == labels
     groups = grouped(column.by, labels, column.values[split])
     return by_group(correct, labels, groups, subjects, seed=replica.seed)

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from activmask.auditing.clinic.score import Score, Truth, scored
-from activmask.evaluation.resampled import Counts, Floats, resampled_auc
+from activmask.evaluation.resampled import Counts, Floats
 from activmask.evaluation.scores import macro_auc
+from activmask.training.replicas.resampled_auc import resampled_auc
 
 
 def auc(values: Floats, labels: NDArray[np.int64], counts: Counts | None) -> Score:

@@ -29,10 +29,11 @@ from activmask.auditing.conditions.versions import (
 from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import subject_resamples
 from activmask.evaluation.participants import MaskCount, Participants, participants, why_no_audit
-from activmask.evaluation.resampled import Counts, Floats, counted, ends, resampled_auc, resampled_mean
+from activmask.evaluation.resampled import Counts, Floats, counted, ends, resampled_mean
 from activmask.evaluation.scores import AucKind, chance_over_subjects, macro_auc
 from activmask.evaluation.sides import Verdict
 from activmask.ground.progress import ItemsDone
+from activmask.training.replicas.resampled_auc import resampled_auc
 
 DRAWS = 3
 """Of each condition that is random."""

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from activmask.auditing.conditions.rows import Estimate
-from activmask.evaluation.resampled import Counts, Floats, ends, resampled_auc
+from activmask.evaluation.resampled import Counts, Floats, ends
 from activmask.evaluation.scores import macro_auc
+from activmask.training.replicas.resampled_auc import resampled_auc
 
 FOLDS = 5
 

@@ -23,10 +23,11 @@ from activmask.data.balanced_draw import balanced_draw
 from activmask.data.masks import presence
 from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import Rows
-from activmask.evaluation.resampled import ends, resampled_auc
+from activmask.evaluation.resampled import ends
 from activmask.evaluation.sides import Area
 from activmask.ground.shown import shown
 from activmask.predictors.predictor import Predictor
+from activmask.training.replicas.resampled_auc import resampled_auc
 
 MOST_PROBED = 2000
 """Images that probes see; an AUC of as many has an interval of about 0.05."""

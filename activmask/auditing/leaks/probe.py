@@ -17,8 +17,9 @@ from sklearn.preprocessing import StandardScaler
 
 from activmask.auditing.leaks.told import CHANCE, Told
 from activmask.evaluation.bootstrap import Rows, subject_resamples
-from activmask.evaluation.resampled import Counts, counted, ends, resampled_auc
-from activmask.evaluation.scores import CONFIDENCE, macro_auc
+from activmask.evaluation.resampled import Counts, counted, ends
+from activmask.evaluation.scores import macro_auc
+from activmask.training.replicas.resampled_auc import CONFIDENCE, resampled_auc
 
 FOLDS = 5
 FEWEST_IMAGES = 10

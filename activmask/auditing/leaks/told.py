@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from activmask.evaluation.paired import holm
-from activmask.evaluation.scores import CONFIDENCE
+from activmask.training.replicas.resampled_auc import CONFIDENCE
 
 CHANCE = 0.5
 """The AUC of a probe that knows nothing."""

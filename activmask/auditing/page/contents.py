@@ -157,6 +157,8 @@ def _what(audited: Audited) -> Part:
         Fact(title="Classes", lines=(", ".join(material.class_names),)),
         Fact(title="Seed", lines=(str(audited.seed),)),
     ]
+    if audited.mean is not None:
+        facts.append(Fact(title="All labels", lines=(audited.mean.in_words,)))
     if audited.notes:
         facts.append(Fact(title="To mind", lines=audited.notes))
     return Part(name="what", title="What was audited", facts=tuple(facts), files=_BESIDE)

@@ -16,13 +16,18 @@ _DASHES = ("", "6 3", "2 2", "6 3 2 3", "1 3")
 _DIAGONAL = ((0.0, 0.0), (1.0, 1.0))
 
 
-def history_charts(histories: Mapping[int, History]) -> list[SmallChart]:
-    """The losses and the validation AUC of every epoch, by seed; nothing without a finished seed."""
+def history_charts(histories: Mapping[int, History], *, means: bool = False) -> list[SmallChart]:
+    """The losses and the validation AUC of every epoch, by seed; nothing without a finished seed.
+
+    Args:
+        histories: by seed.
+        means: whether the AUC is one over several labels.
+    """
     if not histories:
         return []
     shared = min(map(len, histories.values()))
     terms = _terms(histories)
-    return [*([_losses(histories, terms, shared)] if terms else []), _scores(histories, shared)]
+    return [*([_losses(histories, terms, shared)] if terms else []), _scores(histories, shared, means=means)]
 
 
 def answer_charts(answers: Mapping[int, Answers]) -> list[SmallChart]:
@@ -66,7 +71,7 @@ def _losses(histories: Mapping[int, History], terms: Sequence[str], shared: int)
     )
 
 
-def _scores(histories: Mapping[int, History], shared: int) -> SmallChart:
+def _scores(histories: Mapping[int, History], shared: int, *, means: bool) -> SmallChart:
     mean = _means(histories, SCORE, shared)
     series = [
         Series(
@@ -83,7 +88,7 @@ def _scores(histories: Mapping[int, History], shared: int) -> SmallChart:
     if len(histories) > 1:
         series.append(Series(name="", x=range(shared), y=mean, hover=words, colour=BLUE))
     return SmallChart(
-        title="Valid AUC",
+        title="Valid AUC, mean over labels" if means else "Valid AUC",
         x=_epochs(max(map(len, histories.values()))),
         y=_share("valid AUC"),
         series=tuple(series),

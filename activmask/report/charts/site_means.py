@@ -118,7 +118,7 @@ def _show(
 
 def _caption(means: Sequence[SiteMean], pair: tuple[SiteMean, SiteMean], seed: int) -> str:
     told = "; ".join(
-        f"{mean.site}: " + ", ".join(f"{count} of class {label}" for label, count in mean.classes.items())
+        f"{mean.site}: " + ", ".join(f"{count} {what}" for what, count in mean.parts.items())
         for mean in means
     )
     coloured = means[0].image.ndim == 3

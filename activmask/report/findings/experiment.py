@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from activmask.data.splits import SPLITS
@@ -14,7 +15,7 @@ from activmask.experiments.paper import paper_cell
 from activmask.experiments.printed import Printed
 from activmask.report.findings.baselines import Comparison, PFloor, p_floor
 from activmask.runs.description import flat
-from activmask.runs.entries import MEASURES
+from activmask.runs.entries import AUC_INTERVAL, MEASURES
 from activmask.runs.names import names
 from activmask.runs.results import Run
 from activmask.runs.selection import EPOCHS, Epoch
@@ -85,6 +86,9 @@ class Experiment:
     """Where the seeds ended, by epoch and split; empty for other data than the synthetic benchmark."""
     worst_groups: dict[Epoch, WorstGroups] = field(default_factory=dict)
     """The worst group's accuracy on the test images, by epoch; empty where they are in no groups."""
+    mean_intervals: dict[Epoch, tuple[float, float]] = field(default_factory=dict)
+    """The ends of the 95 % interval over subjects of the mean test AUC over labels, themselves means over
+    seeds, by epoch; empty where classes exclude each other, or a seed has none."""
     papers_seeds_at: dict[str, Outcomes] = field(default_factory=dict)
     """The same of the printed values, by measure, where they can be taken apart."""
 
@@ -149,6 +153,7 @@ def experiment_of(run: Run, distinction: str, comparison: Comparison | None) -> 
         form=form_of(run.config),
         seeds_at=_seeds_at(run) if crosses else {},
         worst_groups=_worst_groups(run),
+        mean_intervals=_mean_intervals(run),
         papers_seeds_at=_decoded(printed, cell.seeds) if crosses and cell else {},
     )
 
@@ -170,6 +175,20 @@ def _worst_groups(run: Run) -> dict[Epoch, WorstGroups]:
         if accuracy is not None and chance is not None:
             worst = tuple(one["worst"] for one in seeds)
             found[epoch] = WorstGroups(by=seeds[0]["by"], accuracy=accuracy, chance=chance.mean, groups=worst)
+    return found
+
+
+def _mean_intervals(run: Run) -> dict[Epoch, tuple[float, float]]:
+    found: dict[Epoch, tuple[float, float]] = {}
+    scores: dict[Epoch, Iterable[Mapping[str, Any]]] = {
+        "best": run.metrics.values(),
+        "last": run.last_scores.values(),
+    }
+    for epoch, of_seeds in scores.items():
+        told = [one.get("test", {}).get(AUC_INTERVAL, {}) for one in of_seeds]
+        low, high = ([one.get(end) for one in told] for end in ("low", "high"))
+        if told and None not in (*low, *high):
+            found[epoch] = (fmean(map(float, low)), fmean(map(float, high)))
     return found
 
 

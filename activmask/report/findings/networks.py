@@ -164,7 +164,7 @@ def _networks(data: str, measured: Sequence[Measured], which: str) -> list[Netwo
             row = next((row for row in evaluation.localisation.rows if row.metric == METRIC), None)
             if score is None or row is None or row.chance >= 1:
                 continue
-            answers = one.answers.get(seed)
+            moved = one.moved(seed)
             found.append(
                 Network(
                     run=one.run,
@@ -177,7 +177,7 @@ def _networks(data: str, measured: Sequence[Measured], which: str) -> list[Netwo
                     masks=_masks(one.run),
                     mass=row.mean,
                     chance=row.chance,
-                    holds=None if answers is None or answers.moved is None else 1 - answers.moved,
+                    holds=None if moved is None else 1 - moved,
                     known=None
                     if _fitted_to(one.run, which)
                     else one.run.metrics[seed].get(which, {}).get("auc"),

@@ -37,7 +37,13 @@ def notes(rows: Sequence[Experiment], unreadable: Sequence[Unreadable] = ()) -> 
     if several := [row for row in rows if row.run.labels]:
         yield (
             f"Of {'; '.join(full_titles(several, rows))}, whose labels do not exclude each other, AUC and "
-            "accuracy are means over labels (0.5 is chance for each AUC); evaluate tells each label's."
+            "accuracy are means over labels (0.5 is chance for each AUC); evaluate and report tell those of "
+            "each."
+        )
+    if any(row.mean_intervals for row in rows):
+        yield (
+            "With a mean test AUC over labels stands its 95 % interval over test subjects, the same ones "
+            "drawn for all labels; of several seeds the means of its ends."
         )
     yield from epoch_notes(rows)
     yield from image_notes(rows)

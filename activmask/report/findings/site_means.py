@@ -4,7 +4,7 @@ Shapes: H x W pixels of the network's size.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,13 +26,10 @@ class SiteMean:
     site: str
     image: NDArray[np.float64]
     """(H, W) in [0, 1], or (H, W, 3) in colour, the mean of the images as the network sees them."""
-    classes: dict[int, int]
-    """Number of images by class."""
-
-    @property
-    def count(self) -> int:
-        """Number of images."""
-        return sum(self.classes.values())
+    count: int
+    """Number of images."""
+    parts: dict[str, int]
+    """How many of them are, for example, `of class 1`, or `with effusion`, whose label is foreign text."""
 
 
 def mean_by_site(dataset: Dataset, rows: NDArray[np.int64], view: View) -> list[SiteMean]:
@@ -50,21 +47,31 @@ def mean_by_site(dataset: Dataset, rows: NDArray[np.int64], view: View) -> list[
         DataError: an image is broken.
     """
     sums: dict[str, NDArray[np.float64]] = {}
-    classes: dict[str, Counter[int]] = {}
+    counts: Counter[str] = Counter()
+    parts: dict[str, Counter[str]] = {}
     for samples in _from_named_sites(dataset, rows, view):
         images, sites = samples.images.double().numpy(), np.array(samples.sites)
         for site in np.unique(sites):
             own = sites == site
             sums[site] = sums.get(site, 0.0) + images[own].sum(axis=0)
-            classes.setdefault(site, Counter()).update(samples.labels.numpy()[own].tolist())
+            counts[site] += int(own.sum())
+            parts.setdefault(site, Counter()).update(_parts(samples.labels.numpy()[own], dataset.label_names))
     return [
         SiteMean(
             site=str(site),
-            image=_picture(sums[site] / classes[site].total()),
-            classes=dict(sorted(classes[site].items())),
+            image=_picture(sums[site] / counts[site]),
+            count=counts[site],
+            parts=dict(sorted(parts[site].items(), key=lambda part: (len(part[0]), part))),
         )
         for site in sorted(sums)
     ]
+
+
+def _parts(labels: NDArray[np.int64], names: Sequence[str]) -> Iterator[str]:
+    """What classes (n,) count as, one an image, or labels (n, L) of L names, one for each that is true."""
+    if not names:
+        return (f"of class {label}" for label in labels.tolist())
+    return (f"with {name}" for k, name in enumerate(names) for _ in range(int((labels[:, k] == 1).sum())))
 
 
 def _picture(image: NDArray[np.float64]) -> NDArray[np.float64]:

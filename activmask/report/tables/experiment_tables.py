@@ -154,12 +154,15 @@ def _best_epoch(one: Experiment) -> Cell:
 def score_cell(one: Experiment, *, split: str, epoch: Epoch, score: str) -> Cell:
     """A score's mean and SD, with its distance to the printed one.
 
-    With an accuracy on the synthetic images stands where the seeds ended.
+    With an accuracy on the synthetic images stands where the seeds ended, with a mean test AUC over labels
+    its interval.
     """
     scores = one.scores if epoch == "best" else one.last
     ended = one.seeds_at.get(epoch, {}).get(split) if score == "accuracy" else None
     seeds = () if ended is None else (str(ended),)
-    details = (*seeds, *_distances(one, split, epoch, score))
+    ends = one.mean_intervals.get(epoch) if (split, score) == ("test", "auc") else None
+    between = () if ends is None else (f"{ends[0]:.2f} to {ends[1]:.2f}",)
+    details = (*seeds, *between, *_distances(one, split, epoch, score))
     return spread_cell(scores[split][score], details=details)
 
 

@@ -66,6 +66,7 @@ def _flat(row: Experiment) -> dict[str, object]:
         "unreadable": len(row.run.unreadable),
         **dict(_columns(spreads)),
         **dict(_worst_columns(row)),
+        **dict(_interval_columns(row)),
         **dict(_seed_columns(row)),
         **{f"{name}_minus_paper": _number(gaps[name].difference) if name in gaps else "" for name in _GAPS},
         **{f"{name}_paper_sds": _number(gaps[name].sds) if name in gaps else "" for name in _GAPS},
@@ -140,6 +141,13 @@ def _worst_columns(row: Experiment) -> Iterable[tuple[str, object]]:
         yield f"{name}_chance", _number(found.chance)
 
 
+def _interval_columns(row: Experiment) -> Iterable[tuple[str, object]]:
+    """Of the mean test AUC over labels, in tables of runs of several labels alone."""
+    for epoch, (low, high) in row.mean_intervals.items():
+        yield f"{_at('test', epoch)}_auc_low", _number(low)
+        yield f"{_at('test', epoch)}_auc_high", _number(high)
+
+
 def _number(value: float | None) -> object:
     return "" if value is None else round(value, 6)
 
@@ -199,6 +207,15 @@ def _object(row: Experiment) -> dict[str, Any]:
         **(
             {"worst_groups": {epoch: asdict(found) for epoch, found in row.worst_groups.items()}}
             if row.worst_groups
+            else {}
+        ),
+        **(
+            {
+                "test_auc_interval": {
+                    epoch: {"low": low, "high": high} for epoch, (low, high) in row.mean_intervals.items()
+                }
+            }
+            if row.mean_intervals
             else {}
         ),
         "paper": _paper_object(row) if row.paper else None,

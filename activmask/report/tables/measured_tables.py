@@ -153,7 +153,9 @@ def _table(kind: str, title: str, found: Sequence[Pair], numbers: Numbers, *, fi
             *([FINDING] if findings else []),
         ),
         rows=tuple(
-            experiment_row(row, [*_cells(one, quantities, numbers), *([_finding(one)] if findings else [])])
+            experiment_row(
+                row, [*_cells(one, quantities, numbers), *([finding_cell(one)] if findings else [])]
+            )
             for row, one in found
         ),
     )
@@ -166,7 +168,8 @@ def _cells(one: Measured, names: Sequence[str], numbers: Numbers) -> list[Cell]:
     return [Cell(text=count, key=count), *means]
 
 
-def _finding(one: Measured) -> Cell:
+def finding_cell(one: Measured) -> Cell:
+    """What the audits of a run's networks found, and of how many it holds."""
     verdicts = [evaluation.audit.verdict for evaluation in one.evaluations.values()]
     counts = Counter(verdict.finding for verdict in verdicts if verdict is not None)
     if not counts:

@@ -141,9 +141,11 @@ def _drawn(trained: Trained, reading: Reading | None = None) -> dict[str, Sample
     return drawn_splits(trained.source, trained.seed, trained.view, trained.objectives, reading)
 
 
-def own_split_as_seen(trained: Trained, name: str) -> tuple[Samples, tuple[str, ...]]:
+def own_split_as_seen(
+    trained: Trained, name: str, reading: Reading | None = None
+) -> tuple[Samples, tuple[str, ...]]:
     """`own_split` as evaluation shows it to the network, masks dilated."""
-    stored, notes = own_split(trained, name)
+    stored, notes = own_split(trained, name, reading)
     seen = split_as_judged(stored, trained.view, trained.objectives, seed=trained.seed, split=name)
     return seen, notes
 
