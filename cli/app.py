@@ -6,6 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from .audit_app import audit_app
+from .collection import leave_at_exit
 from .console import ending_on_request, plain_usage_errors, tell_error, tell_warnings, write
 from .demo import demo
 from .evaluate import evaluate
@@ -88,6 +89,7 @@ app.command(rich_help_panel="Grids")(report)
 def main() -> None:
     """Run the command line."""
     tell_warnings()
+    leave_at_exit()
     with ending_on_request():
         with_own_streams(app, tell_error)
 

@@ -13,6 +13,7 @@ from activmask.saliency.choices import HEAT, AskedSplit, ColourMap
 from activmask.saliency.methods import METHODS, USUAL_METHOD
 
 from .code_option import Code
+from .collection import uncollected
 from .completion import among
 from .console import err, failures_as_sentences, others_talk_aside, write
 from .late import with_help
@@ -163,21 +164,22 @@ def saliency(
     """
     broken: list[tuple[Path, ActivmaskError]] = []
     with failures_as_sentences(), waiting("explaining"), others_talk_aside():
-        from activmask.machine.device import choose_device
-        from activmask.runs.label_checkpoint import load_label
-        from activmask.saliency.asked import named_images, own_images
-        from activmask.saliency.explain import explain
-        from activmask.saliency.inputs import read_inputs
-        from activmask.saliency.known_images import known_images
-        from activmask.saliency.pictures import (
-            check_raw_path,
-            check_top,
-            picture_paths,
-            sheet_folder,
-            write_pictures,
-            write_raw,
-            write_sheet,
-        )
+        with uncollected():
+            from activmask.machine.device import choose_device
+            from activmask.runs.label_checkpoint import load_label
+            from activmask.saliency.asked import named_images, own_images
+            from activmask.saliency.explain import explain
+            from activmask.saliency.inputs import read_inputs
+            from activmask.saliency.known_images import known_images
+            from activmask.saliency.pictures import (
+                check_raw_path,
+                check_top,
+                picture_paths,
+                sheet_folder,
+                write_pictures,
+                write_raw,
+                write_sheet,
+            )
 
         place = choose_device(device)
         check_top(top / 100)

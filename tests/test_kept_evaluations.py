@@ -133,7 +133,7 @@ def other_description(place, monkeypatch):
 
 
 def other_program(place, monkeypatch):
-    monkeypatch.setattr(basis, "_program_sha256", lambda: "0" * 64)
+    monkeypatch.setattr(basis, "_program_sha256", lambda files: "0" * 64)
 
 
 def other_library(place, monkeypatch):

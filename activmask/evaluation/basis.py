@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from activmask.data.dataset import CARD_FILE, TABLE_FILE, Dataset
 from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import CheckpointError, DataError
+from activmask.ground.own_files import files_behind
 from activmask.models.library_names import library_of
 from activmask.models.own_code import is_own_code
 from activmask.runs.checkpoint import Description, read_description
@@ -86,9 +88,14 @@ def basis_of(
     return description, basis
 
 
-def common_basis(device: torch.device) -> Basis:
-    """What all evaluations on a device follow from; empty where the program cannot read its own files."""
-    program = _program_sha256()
+def common_basis(device: torch.device, module: str) -> Basis:
+    """What all evaluations on a device follow from; empty where the program cannot read its own files.
+
+    Args:
+        device: where they compute.
+        module: the name of the one that evaluates.
+    """
+    program = _program_sha256(files_behind(module))
     if not program:
         return {}
     return {
@@ -99,13 +106,11 @@ def common_basis(device: torch.device) -> Basis:
     }
 
 
-def _program_sha256() -> str:
-    """Of every source file of the library: any change of it may be one of what is measured."""
-    root = Path(__file__).parents[1]
+def _program_sha256(files: Mapping[str, Path]) -> str:
+    """Of source files by name: any change of one may be one of what is measured."""
     found = hashlib.sha256()
-    files = sorted(path for path in root.rglob("*") if path.suffix in {".py", ".toml", ".json"})
-    for path in files:
-        found.update(f"{path.relative_to(root)}\n{_sha256(path)}\n".encode())
+    for name, path in files.items():
+        found.update(f"{name}\n{_sha256(path)}\n".encode())
     return found.hexdigest() if files else ""
 
 

@@ -87,7 +87,8 @@ def evaluate_checkpoints(
     """Evaluate checkpoints on a split as their runs wrote it down, or on another data set.
 
     What an evaluation came to is kept in the seed's folder, and taken from there as long as all that it
-    follows from is the same: program, libraries, device, checkpoint, the run's files and the data.
+    follows from is the same: the modules that evaluating reaches, libraries, device, checkpoint, the run's
+    files and the data.
 
     Args:
         questions: checkpoints, each with the label that it is asked about as a question of two classes, of
@@ -122,7 +123,7 @@ def evaluate_checkpoints(
         device=torch.device(device),
         code=tuple(code),
     )
-    reading, common = Reading(), common_basis(asked.device)
+    reading, common = Reading(), common_basis(asked.device, __name__)
     bases: Bases = {
         (path, label): basis_of(
             path,

@@ -31,7 +31,7 @@ from activmask.report.findings.several_labels import about_means, how_to_read, r
 from activmask.report.findings.stems import stems
 from activmask.report.findings.study import headline, study
 from activmask.report.findings.summary import Summary, summarise
-from activmask.report.openings import CommandOf, openings
+from activmask.report.openings import CommandOf, images_left_out, openings
 from activmask.report.page.figures import drawn, figures, links
 from activmask.report.page.html import Page, PageTable, Part
 from activmask.report.study_part import OF_STUDY, study_charts, study_files, study_part, study_tables
@@ -211,11 +211,14 @@ def gather(
 
 
 def _run_by_run(data_sets: Sequence[_DataSet], command_of: CommandOf | None) -> Part:
+    left_out = images_left_out([pair for one in data_sets for pair in one.pairs])
     return Part(
         name="runs",
         title="Run by run",
-        paragraphs=(RUN_BY_RUN,),
-        openings=tuple(one for data_set in data_sets for one in openings(data_set.pairs, command_of)),
+        paragraphs=(RUN_BY_RUN, left_out) if left_out else (RUN_BY_RUN,),
+        openings=tuple(
+            opening for one in data_sets for opening in openings(one.pairs, command_of, pictured=not left_out)
+        ),
     )
 
 

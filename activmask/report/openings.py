@@ -28,23 +28,42 @@ Pair = tuple[Experiment, Measured]
 CommandOf = Callable[[Run], str]
 """The command line that trains a run anew; the library knows no flags."""
 
+MOST_PICTURED = 40
+"""Of more runs no images are shown: a page of a hundred would have more than ten megabytes of them."""
+
 NOT_RECORDED = "not recorded (by an earlier version, or from Python without a caller)"
 
 
-def openings(pairs: Sequence[Pair], command_of: CommandOf | None = None) -> tuple[Opening, ...]:
+def openings(
+    pairs: Sequence[Pair], command_of: CommandOf | None = None, *, pictured: bool = True
+) -> tuple[Opening, ...]:
     """What the rows of one data set open.
 
     Args:
         pairs: every experiment with what was measured of it.
         command_of: how a run is trained anew; None leaves that out.
+        pictured: whether images are shown.
     """
     reading = Reading()
-    return tuple(_opening(row, one, command_of, reading) for row, one in pairs)
+    return tuple(_opening(row, one, command_of, reading, pictured=pictured) for row, one in pairs)
 
 
-def _opening(row: Experiment, one: Measured, command_of: CommandOf | None, reading: Reading) -> Opening:
+def images_left_out(pairs: Sequence[Pair]) -> str:
+    """Of all runs of a report, in a sentence, that and how many images are left out; empty if none are."""
+    images = sum(len(one.answers[min(one.answers)].picks) for _, one in pairs if one.answers)
+    if len(pairs) <= MOST_PICTURED or not images:
+        return ""
+    return (
+        f"The images are left out here: {len(pairs)} runs would show {images:,}. A report of up to "
+        f"{MOST_PICTURED} runs shows theirs."
+    )
+
+
+def _opening(
+    row: Experiment, one: Measured, command_of: CommandOf | None, reading: Reading, *, pictured: bool
+) -> Opening:
     run = row.run
-    pictures, problem = _all_pictures(one, reading)
+    pictures, problem = _all_pictures(one, reading) if pictured else ((), "")
     histories = history_charts(run.histories(), means=bool(one.labels))
     charts = [*histories, *answer_charts(one.answers), *_charts_of_labels(one)]
     answered = run_labels_table(one) or confusion_table(one.answers)

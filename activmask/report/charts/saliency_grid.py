@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -37,6 +38,9 @@ column's title; the least width."""
 
 _DPI = 150
 """Of the pictures in a vector file: enough for the pixels of a 28 px image to keep their edges."""
+
+_MOST_ACROSS = 12
+"""Columns side by side; more go on below, as a page has no room for them."""
 
 _TITLE_CHARACTERS = 14
 _INPUTS = 3
@@ -111,7 +115,7 @@ class _Layout:
 
     @property
     def block(self) -> float:
-        """Height of all that belongs to one image."""
+        """Height of one image's line of cells."""
         return _HEADING + self.title + _DOWN * len(self.rows)
 
 
@@ -135,21 +139,24 @@ def _layout(gallery: Gallery) -> _Layout:
 
 def _draw(gallery: Gallery) -> Figure:
     layout = _layout(gallery)
-    width = layout.indent + _ACROSS * len(gallery.columns)
-    figure = Figure(figsize=(max(width, _NARROWEST), layout.block * gallery.count), dpi=_DPI)
-    for k in range(gallery.count):
-        start = layout.block * k
+    columns = gallery.columns
+    parts = [columns[first : first + _MOST_ACROSS] for first in range(0, len(columns), _MOST_ACROSS)]
+    width = layout.indent + _ACROSS * len(parts[0])
+    height = layout.block * gallery.count * len(parts)
+    figure = Figure(figsize=(max(width, _NARROWEST), height), dpi=_DPI)
+    for number, (k, part) in enumerate(product(range(gallery.count), parts)):
+        start = layout.block * number
         _write(figure, _MARGIN, start + 0.2, _heading(gallery, k), weight="bold", va="center", fontsize=10)
         below = start + _HEADING + layout.title
         if gallery.shown:
             _draw_input(figure, gallery.shown[k], below, stacked=layout.stacked)
-        _draw_cells(figure, layout, k, below)
+        _draw_cells(figure, layout, k, part, below)
     return figure
 
 
-def _draw_cells(figure: Figure, layout: _Layout, k: int, below: float) -> None:
+def _draw_cells(figure: Figure, layout: _Layout, k: int, columns: Sequence[str], below: float) -> None:
     looks = layout.gallery.looks
-    for j, column in enumerate(layout.gallery.columns):
+    for j, column in enumerate(columns):
         left = layout.indent + _ACROSS * j
         title = "\n".join(_lines(column))
         _write(figure, left + _CELL / 2, below - 0.05, title, ha="center", va="bottom", fontsize=8.5)
