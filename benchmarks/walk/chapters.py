@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.walk.steps import Step
 
-_QUICK = "--model cnn --width 4 --epochs 2 --batch-size 8 --seeds 0"
+_DRAWN = "--split-policy subject --batch-size 8"
+_QUICK = f"--model cnn --width 4 --epochs 2 --seeds 0 {_DRAWN}"
 _PLAIN = "runs/plain/seed-0/best.safetensors"
 
 CHAPTERS: Mapping[str, Sequence[Step]] = {
@@ -48,20 +49,20 @@ CHAPTERS: Mapping[str, Sequence[Step]] = {
             f"activmask train --data data/chest {_QUICK} --name plain", leaves=("runs/plain/seed-0/run.json",)
         ),
         Step(
-            "activmask train --data data/chest --model net.py:make --actdiff 1 --epochs 2 --batch-size 8"
+            f"activmask train --data data/chest --model net.py:make --actdiff 1 --epochs 2 {_DRAWN}"
             " --seeds 0,1 --name mine"
         ),
         Step(
             "activmask train --data data/chest --model net.py:make --weights net.safetensors"
-            " --freeze backbone --gradmask 0.1 --epochs 2 --batch-size 8 --name mine-gradmask",
+            f" --freeze backbone --gradmask 0.1 --epochs 2 {_DRAWN} --name mine-gradmask"
         ),
         Step(
             "activmask train --data data/photos --model timm:test_resnet --gradmask 0.1 --epochs 1"
-            " --batch-size 8 --name timm"
+            f" {_DRAWN} --name timm"
         ),
         Step(
             "activmask train --data data/photos --model torchvision:resnet18 --weights resnet.safetensors"
-            " --freeze backbone --epochs 1 --batch-size 8 --name torchvision",
+            f" --freeze backbone --epochs 1 {_DRAWN} --name torchvision",
             says=("fc",),
         ),
         Step(
@@ -94,9 +95,7 @@ CHAPTERS: Mapping[str, Sequence[Step]] = {
         ),
         Step("activmask evaluate runs/findings --label mass"),
         Step(f"activmask saliency {_PLAIN} dicom/scan-000.dcm --out one.png", leaves=("one.png",)),
-        Step(
-            f"activmask saliency {_PLAIN} data/chest --split test --map viridis --out looks --raw looks/maps"
-        ),
+        Step(f"activmask saliency {_PLAIN} --split test --map viridis --out looks --raw looks/maps"),
         Step(f"activmask saliency {_PLAIN} --json | python -m json.tool"),
         Step(
             "activmask saliency runs/volumes/seed-0/best.safetensors volumes --mask volume-labels"

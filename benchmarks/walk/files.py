@@ -81,6 +81,7 @@ GRID = """name = "mine"
 
 [base]
 data = "data/chest"
+split_policy = "subject"
 model = "cnn"
 width = 4
 batch_size = 8
