@@ -14,7 +14,7 @@ from activmask.experiments.cells import grid_cells
 from activmask.experiments.estimate import epochs_left, seconds_per_epoch
 from activmask.experiments.grid import quick_form, read_grid
 from activmask.experiments.jobs import Job, epochs_of, is_finished, make_jobs, progress_of, run_job
-from activmask.experiments.ray_engine import SentJob, work_on_node, write_files
+from activmask.experiments.ray_engine import Outcome, RayEngine, SentJob, work_on_node, write_files
 from activmask.experiments.sweep import run_sweep
 from activmask.ground.errors import UsageError
 from activmask.runs.description import changed
@@ -167,6 +167,15 @@ def test_what_nothing_can_begin_is_refused_when_the_grid_is_read(own, old, new, 
         grid_cells(own(text))
 
 
+@pytest.mark.parametrize("part", ["base", "quick"])
+@pytest.mark.parametrize("value", ['{ cell = "Actdiff" }', "{ seed = 1 }", "7"])
+def test_all_cells_of_a_grid_begin_with_no_cell(own, part, value):
+    grid = own(GRID.replace(f"[{part}]", f"[{part}]\nupweight_errors_of = {value}"))
+    given, settings = quick_form(grid) if part == "quick" else (grid, {})
+    with pytest.raises(UsageError, match="upweight_errors_of must be of type str"):
+        grid_cells(given, settings=settings)
+
+
 def test_circles_are_told_step_by_step(own):
     text = '[axes.method]\n"A" = { upweight_errors_of = { cell = "B" } }\n'
     text += '"B" = { upweight_errors_of = { cell = "C" } }\n"C" = { upweight_errors_of = { cell = "B" } }'
@@ -280,6 +289,20 @@ def test_such_a_node_is_sent_the_run_and_names_it_as_the_sweep_does(trained, tmp
     assert is_finished(here)
     told = json.loads((here.folder / "seed-0/run.json").read_text(encoding="utf-8"))
     assert told["config"]["upweight_errors_of"] == str(trained.first.folder)
+
+
+def test_a_first_run_is_sent_when_a_node_asks_for_it(trained, monkeypatch):
+    sent: list[SentJob] = []
+    remote = SimpleNamespace(remote=lambda task: sent.append(task) or len(sent))
+    monkeypatch.setattr(RayEngine, "_beacon", lambda engine, folder: "left nowhere")
+    monkeypatch.setattr(RayEngine, "_share", lambda engine, job: {})
+    engine = RayEngine.__new__(RayEngine)
+    engine._ray, engine._running = SimpleNamespace(put=lambda files: files), {}
+    engine._work = SimpleNamespace(options=lambda **_: remote)
+    engine.start(trained)
+    engine._take(trained, 0, Outcome(lacks_found=True))
+    assert [(task.withheld, len(task.found)) for task in sent] == [(True, 0), (False, 2)]
+    assert sent[0].job.first_run.is_absolute()
 
 
 def test_a_sweep_that_was_moved_goes_on(trained, tmp_path):

@@ -95,7 +95,7 @@ def test_jtt_begins_with_a_fifth_of_the_epochs_and_dfr_with_classification_alone
     for data in read_grid("study").axes["data"]:
         jtt, dfr, plain = (cells[f"{data} {method}"] for method in ("JTT", "DFR", "Classify"))
         assert jtt.first.config == replace(
-            plain.config, training=replace(plain.config.training, epochs=6, lr=1e-5)
+            plain.config, training=replace(plain.config.training, epochs=6, lr=1e-6)
         )
         assert (dfr.first, dfr.config.robustness.groups) == (plain, "shortcut")
 

@@ -115,9 +115,10 @@ def _cell(grid: Grid, labels: dict[str, str], form: str, settings: Settings) -> 
     merged = {**told.settings, **merged}
     merged |= form_settings(form, {**merged, **settings}) if form else {}
     asked = {**merged, **settings}
-    first = _first(grid, labels, form, settings) if named_cell(asked) is not None else None
+    own = {name: value for name, value in merged.items() if name not in settings}
+    first = _first(grid, labels, form, settings) if named_cell(own) is not None else None
     if first is not None:
-        asked |= {name: first.name for name in FIRST_RUNS if isinstance(asked.get(name), Mapping)}
+        asked |= {name: first.name for name in FIRST_RUNS if isinstance(own.get(name), Mapping)}
     try:
         config = _config(asked, share)
     except UsageError as error:

@@ -33,7 +33,7 @@ Axes = Mapping[str, Mapping[str, Settings]]
 def named_cell(settings: Settings, names: Sequence[str] = FIRST_RUNS) -> str | None:
     """The label of the cell with whose run settings begin, by one of some settings; None of no cell's."""
     found = (settings.get(name) for name in names)
-    return next((str(value[_CELL]) for value in found if isinstance(value, Mapping)), None)
+    return next((str(one[_CELL]) for one in found if isinstance(one, Mapping) and _CELL in one), None)
 
 
 def with_those_of_its_run(values: Mapping[str, Settings], label: str) -> dict[str, Any]:
