@@ -66,9 +66,9 @@ def made(monkeypatch) -> list[Path]:
     found: list[Path] = []
     evaluate = batch._evaluate
 
-    def counted(path, *more):
-        found.append(path)
-        return evaluate(path, *more)
+    def counted(question, *more):
+        found.append(question[0])
+        return evaluate(question, *more)
 
     monkeypatch.setattr(batch, "_evaluate", counted)
     return found
@@ -111,11 +111,11 @@ def test_several_come_in_their_order_and_errors_are_theirs_alone(place, made):
     found = evaluate_checkpoints(
         [(path, None) for path in paths], progress=lambda done, total: seen.append((done, total))
     )
-    assert list(found) == paths
+    assert list(found) == [(path, None) for path in paths]
     assert [isinstance(one, Evaluated) for one in found.values()] == [True, False, True]
-    assert "drawn" in str(found[paths[1]])
+    assert "drawn" in str(found[paths[1], None])
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
-    assert found[paths[0]] == evaluate_checkpoint(paths[0])
+    assert found[paths[0], None] == evaluate_checkpoint(paths[0])
     assert len(made) == 3
 
 
@@ -327,3 +327,27 @@ def test_two_processes_at_once_keep_what_is_whole_or_nothing(place):
     assert [process.returncode for process in both] == [0, 0]
     assert one == other
     assert len(set(one.splitlines())) == 3
+
+
+def a_basis(**more):
+    return {"program_sha256": "p", "file": "f", "checkpoint_sha256": "c", **more}
+
+
+def test_all_labels_of_a_question_count_as_one_and_the_oldest_question_goes(tmp_path):
+    for split in range(17):
+        for label in range(20 if split == 16 else 2):
+            kept.keep(tmp_path, a_basis(split=split, label=str(label)), [split, label])
+    assert kept.kept(tmp_path, a_basis(split=0, label="1")) is None
+    assert kept.kept(tmp_path, a_basis(split=1, label="0")) == [1, 0]
+    assert [kept.kept(tmp_path, a_basis(split=16, label=str(label))) for label in range(20)] == [
+        [16, label] for label in range(20)
+    ]
+
+
+def test_what_is_kept_never_grows_beyond_what_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "_MOST_BYTES", 20_000)
+    for label in range(9):
+        kept.keep(tmp_path, a_basis(label=str(label)), ["x" * 3000])
+    found = [kept.kept(tmp_path, a_basis(label=str(label))) for label in range(9)]
+    assert found[0] is None
+    assert found[-2:] == [["x" * 3000]] * 2

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from html import escape
 
 import pytest
@@ -181,6 +182,17 @@ def test_runs_that_cannot_be_compared_are_refused_by_name(place):
     assert "classes/set tells classes that exclude each other" in sentence
     assert "runs/plain labels that do not (effusion and <i>mass&)" in sentence
     assert not (place / "no").exists()
+
+
+@pytest.mark.process
+def test_a_checkpoint_that_cannot_be_read_is_no_other_kind_of_run(place, tmp_path):
+    shutil.copytree(place / "runs", tmp_path / "runs")
+    (tmp_path / "runs/plain/seed-0/best.safetensors").write_bytes(b"no checkpoint")
+    given = ("report", tmp_path / "runs", "--out", tmp_path / "page", "--device", "cpu", "--skip-unreadable")
+    told(*given, cwd=place)
+    text = (tmp_path / "page/index.html").read_text(encoding="utf-8")
+    assert "Label by label" not in opened(text, "Set: CNN Classify")
+    assert "Label by label" in opened(text, "Set: CNN Actdiff")
 
 
 def an_evaluation(auc, shuffled, inside, *, reason=None):

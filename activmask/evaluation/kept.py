@@ -15,10 +15,10 @@ from activmask.ground.files import write_whole
 from activmask.runs.folder import EVALUATIONS_FILE
 
 _MOST = 16
-"""Evaluations of one seed; the oldest go first."""
+"""Evaluations of one seed, those of all labels counted as one; the oldest go first."""
 
 _MOST_BYTES = 16_000_000
-"""A larger file is none of ours."""
+"""A larger file is none of ours, so of what is too much for one the oldest go first."""
 
 Kept = dict[str, Any]
 
@@ -36,12 +36,28 @@ def keep(folder: Path, basis: Basis, result: Any) -> None:
     once, one may win, or both lose: a mixture has no digest, and what is lost can be made anew.
     """
     others = [one for one in _read(folder) if not _replaced(one["basis"], basis)]
-    text = json.dumps({"evaluations": [*others, _sealed(basis, result)][-_MOST:]}, indent=1)
+    text = json.dumps({"evaluations": _latest([*others, _sealed(basis, result)])}, indent=1)
     try:
         write_whole(folder / EVALUATIONS_FILE, f"{text}\n".encode())
     except DataError:
         # Nobody may write here, or the disk is full: the evaluation itself is well.
         return
+
+
+def _latest(entries: list[Kept]) -> list[Kept]:
+    """The last ones of which there are neither too many nor too much, in their order."""
+    found: list[Kept] = []
+    asked: set[str] = set()
+    size = 0
+    for one in reversed(entries):
+        whole = {name: value for name, value in one["basis"].items() if name != "label"}
+        asked.add(json.dumps(whole, sort_keys=True))
+        size += len(json.dumps(one, indent=1))
+        # Half, for in the file each line is indented further.
+        if len(asked) > _MOST or (found and size > _MOST_BYTES // 2):
+            break
+        found.append(one)
+    return found[::-1]
 
 
 def _replaced(before: Basis, now: Basis) -> bool:

@@ -99,13 +99,13 @@ def measure_all(
     ]
 
 
-def told_labels(run: Run) -> tuple[str, ...]:
+def told_labels(run: Run) -> tuple[str, ...] | None:
     """The labels that a run's networks tell, which do not exclude each other; none of classes.
 
-    As far as a finished seed's checkpoint can be read.
+    None where no finished seed's checkpoint can be read.
     """
     known = (label_names(best_of(run, seed)) for seed in run.seeds)
-    return next((names for names in known if names is not None), ())
+    return next((names for names in known if names is not None), None)
 
 
 def best_of(run: Run, seed: int) -> Path:

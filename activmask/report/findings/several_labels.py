@@ -26,9 +26,9 @@ def check_alike(runs: Sequence[Run]) -> None:
         UsageError: there are such; it names the first two.
     """
     for data, some in grouped(finished(runs), lambda run: data_name(run.config)).items():
-        told = [(run, told_labels(run)) for run in some]
-        first, labels = told[0]
+        told = [(run, names) for run in some if (names := told_labels(run)) is not None]
         for run, others in told[1:]:
+            first, labels = told[0]
             if others != labels:
                 raise UsageError(
                     f"two runs on data that are called {data!r} cannot be compared: {first.folder} tells "
