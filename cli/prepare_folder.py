@@ -188,7 +188,7 @@ def prepare_folder(
 
     Example: activmask prepare-folder scans --masks rois --labels labels.csv --out data/scans
     """
-    with failures_as_sentences():
+    with failures_as_sentences("out", "overwrite"):
         from activmask.data.sources.folder.prepare import prepare_folder as prepare
 
         from .progress import counting
