@@ -103,6 +103,7 @@ _WAYS = {
     "out": "another --out",
     "resume": "--resume to go on with it",
     "overwrite": "--overwrite to replace it",
+    "split_policy": "--split-policy subject to split without regard to sites",
 }
 """What the library calls by the name of an argument, as flags."""
 
@@ -112,7 +113,7 @@ def failures_as_sentences(*flags: str) -> Iterator[None]:
     """Print a user's failure as one sentence on stderr and leave with its exit code.
 
     Args:
-        flags: those of the command, without dashes, that settle failures which name them as ways.
+        flags: arguments of the command that settle failures which name them as ways.
     """
     try:
         _check_working_folder()
