@@ -31,8 +31,9 @@ def print_summary(summary: "FolderSummary", data: Path, positive: str | None) ->
     if summary.volumes:
         out.print(summary.volumes)
     if summary.empty_masks:
-        out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
-    print_mask_shares(written.mask_shares)
+        masks = "1 mask is empty" if summary.empty_masks == 1 else f"{summary.empty_masks} masks are empty"
+        out.print(f"{masks}: stored as no mask")
+    print_mask_shares(written.mask_shares, summary.without_mask)
     for note in folder_notes(summary):
         out.print(f"note: {note}")
     print_duplicates(summary.duplicates)

@@ -7,6 +7,7 @@ from dicom_files import write_dicom
 from in_process import told
 from user_folder import Folder, cats_and_dogs, grey
 
+from activmask.data.dataset import read_dataset
 from activmask.data.files.tables import read_table, separator_of
 from activmask.data.sources.folder.roles import ROLES, unused_columns
 from activmask.ground.errors import DataError, UsageError
@@ -242,3 +243,11 @@ def test_the_header_alone_tells_the_separator(tmp_path, header, separator):
     path = tmp_path / "labels.csv"
     path.write_text(f"{header}\na;b,c\td\n")
     assert separator_of(path, ("file_name", "label")) == separator
+
+
+def test_a_folder_of_raw_files_is_sent_to_the_command_that_prepares_it(folder):
+    with pytest.raises(DataError, match=r"images is no data set: .*prepare-folder makes one of a folder"):
+        read_dataset(folder.images)
+    (folder.images / "card.json").write_text("{}")
+    with pytest.raises(DataError, match=r"metadata\.csv does not exist"):
+        read_dataset(folder.images)

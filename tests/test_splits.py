@@ -171,8 +171,8 @@ def test_a_site_without_a_class_is_named_with_all_counts():
         split_indices(correlated(), **data, seed=0)
     assert str(raised.value) == (
         "the split train would be empty: site-correlated splits take both classes from both sites, but of "
-        "class 1 the site 'padchest' has no images (of classes 0 and 1 there are 7 and 9 from 'nih' and 5 and "
-        "0 from 'padchest'); add such images or choose the split policy 'subject'"
+        "class 1 the site 'padchest' has no images (of classes 0 and 1 there are 7 and 9 from 'nih' and 5 "
+        "and 0 from 'padchest'); add such images or choose the split policy 'subject'"
     )
 
 

@@ -62,6 +62,8 @@ class Item:
     """Files of one DICOM study share it; empty where nothing says."""
     patient: bytes = b""
     """Likewise for what the files call their patient."""
+    inverted: bool = False
+    """Whether 0 is white in its file, and not in the image as stored."""
     labels: Mapping[str, int] = field(default_factory=dict)
     """0, 1 or unknown for each of several labels by name; none where images have a class."""
 
@@ -206,6 +208,7 @@ def _items(row: CsvRow, path: PurePosixPath, mask: Path | None, look: _Look) -> 
             kind=header.kind,
             study=header.study,
             patient=header.patient,
+            inverted=header.inverted,
             **_told(row, look),
         )
     ]

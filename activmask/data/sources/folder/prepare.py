@@ -193,7 +193,7 @@ def prepare_folder(
                 seen.fitted.leak(),
                 turned_note(seen.turned),
                 *plan.notes,
-                dicom_note(items),
+                dicom_note(kept),
                 columns_note(plan.left_out),
             )
             if note
@@ -203,6 +203,7 @@ def prepare_folder(
             classes=classes,
             skipped=tuple(skipped),
             empty_masks=given - written.masks,
+            without_mask=tuple(seen.without_mask),
             notes=notes,
             colours=seen.colours.sentence(),
             fitted=seen.fitted.sentence(),

@@ -19,6 +19,8 @@ class FolderSummary:
     """(file name, reason) of the images left out."""
     empty_masks: int
     """Masks without a pixel inside; their images are stored as having no mask."""
+    without_mask: tuple[str, ...]
+    """What images are called that are stored without a mask."""
     notes: tuple[str, ...]
     """Sentences on what the images' values, colours and shapes may give away."""
     colours: str
