@@ -109,18 +109,20 @@ _WAYS = {
 
 
 @contextmanager
-def failures_as_sentences(*flags: str) -> Iterator[None]:
+def failures_as_sentences(*flags: str, **others: str) -> Iterator[None]:
     """Print a user's failure as one sentence on stderr and leave with its exit code.
 
     Args:
-        flags: arguments of the command that settle failures which name them as ways.
+        *flags: arguments of the command, by name, that settle failures which have them as ways.
+        **others: those that it calls otherwise, by name, each in words such as `another --report`.
     """
+    words = {flag: _WAYS[flag] for flag in flags} | others
     try:
         _check_working_folder()
         with _notes_on_stderr():
             yield
     except ActivmaskError as error:
-        if named := [_WAYS[way] for way in error.ways if way in flags]:
+        if named := [words[way] for way in error.ways if way in words]:
             error.advice = f"give {listed(named, 'or')}"
         tell_error(error)
         raise typer.Exit(exit_code(error)) from None

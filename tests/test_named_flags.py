@@ -106,6 +106,14 @@ def test_what_exists_is_told_with_the_flags_that_replace_it(tmp_path):
     )
 
 
+def test_a_way_that_a_command_has_not_is_not_named(tmp_path):
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page/index.html").write_text("<p>mine</p>")
+    command = ("audit", "--data", "data", "--model", "net.py:make", "--report", "page")
+    said = " ".join(told(*command, cwd=tmp_path, code=2).stderr.split())
+    assert said.endswith("does not say that it is a page of an audit of ours; give another --report")
+
+
 def test_the_library_speaks_of_arguments():
     """A notebook has no flags, and another process raises what it was sent."""
     error = UsageError("it exists", advice="ask for overwrite", ways=("out", "overwrite"))
