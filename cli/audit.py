@@ -208,7 +208,7 @@ def audit(
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx)
         return
-    with failures_as_sentences():
+    with failures_as_sentences(out="another --report"):
         if model is None:
             raise UsageError("--model says what is to be audited", advice="see activmask audit --help")
         from activmask.auditing.audit import audit as library_audit

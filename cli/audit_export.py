@@ -48,7 +48,7 @@ def audit_export(
 
     Example: activmask audit export --data own/data --out variants
     """
-    with failures_as_sentences():
+    with failures_as_sentences("out", "overwrite"):
         from activmask.auditing.conditions.export import export
 
         with counting("writing") as done:

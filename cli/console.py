@@ -26,6 +26,7 @@ from rich.text import Text
 from activmask.ground.children import end_children
 from activmask.ground.errors import ActivmaskError, DataError, PeerLost, TrainingDiverged, UsageError
 from activmask.ground.interrupts import Stopped, stop_behind, termination_raised
+from activmask.ground.listed import listed
 from activmask.ground.refusals import sure_refusal
 from activmask.ground.shown import shown
 from activmask.machine.memory import is_out_of_memory
@@ -98,14 +99,31 @@ def exit_code(error: ActivmaskError) -> int:
     return TRAINING_FAILED if isinstance(error, TrainingDiverged | PeerLost) else 3
 
 
+_WAYS = {
+    "out": "another --out",
+    "resume": "--resume to go on with it",
+    "overwrite": "--overwrite to replace it",
+    "split_policy": "--split-policy subject to split without regard to sites",
+}
+"""What the library calls by the name of an argument, as flags."""
+
+
 @contextmanager
-def failures_as_sentences() -> Iterator[None]:
-    """Print a user's failure as one sentence on stderr and leave with its exit code."""
+def failures_as_sentences(*flags: str, **others: str) -> Iterator[None]:
+    """Print a user's failure as one sentence on stderr and leave with its exit code.
+
+    Args:
+        *flags: arguments of the command, by name, that settle failures which have them as ways.
+        **others: those that it calls otherwise, by name, each in words such as `another --report`.
+    """
+    words = {flag: _WAYS[flag] for flag in flags} | others
     try:
         _check_working_folder()
         with _notes_on_stderr():
             yield
     except ActivmaskError as error:
+        if named := [words[way] for way in error.ways if way in words]:
+            error.advice = f"give {listed(named, 'or')}"
         tell_error(error)
         raise typer.Exit(exit_code(error)) from None
     except (MemoryError, RuntimeError) as error:

@@ -125,7 +125,7 @@ def plant(
 
     Example: activmask plant data/scans --shortcut tag --class 1 --share 0.9 --out data/planted
     """
-    with failures_as_sentences():
+    with failures_as_sentences("out", "overwrite"):
         from activmask.data.planting.planting import Planting
 
         shares = numbers("--share", share)

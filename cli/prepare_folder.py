@@ -6,30 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from activmask.data.files.limits import SIDES
 from activmask.ground.errors import UsageError
 
-from .console import failures_as_sentences, out
+from .console import failures_as_sentences
+from .folder_words import folder_notes, print_summary
 from .mask_options import MaskInvert, MaskThreshold, MaskValues, asked_reading, questions_name_the_flags
 from .one_object import AsJson, talk_aside, write_object
 from .preparing import (
     NextStep,
     next_step,
-    print_duplicates,
-    print_mask_shares,
     print_next,
-    print_skipped,
     skipped_json,
     written_json,
 )
 from .ranges import ends, number
-from .shell import command_line
-from .tables import print_table, result_table
 
 if TYPE_CHECKING:
-    from activmask.data.sources.folder.prepare import FolderSummary
+    from activmask.data.sources.folder.summary import FolderSummary
 
 
 def prepare_folder(
@@ -65,6 +60,25 @@ def prepare_folder(
         typer.Option(
             help="Keep colours (three channels), make all images grey (luma), or skip those in colour; left "
             "out, colours are kept where any image shows some.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The table's column that says whom an image shows, if it is not called subject; nobody is "
+            "then in two splits.",
+            rich_help_panel="Input",
+            show_default=False,
+        ),
+    ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column that says where an image was made, if it is not called site.",
             rich_help_panel="Input",
             show_default=False,
         ),
@@ -174,7 +188,7 @@ def prepare_folder(
 
     Example: activmask prepare-folder scans --masks rois --labels labels.csv --out data/scans
     """
-    with failures_as_sentences():
+    with failures_as_sentences("out", "overwrite"):
         from activmask.data.sources.folder.prepare import prepare_folder as prepare
 
         from .progress import counting
@@ -195,6 +209,8 @@ def prepare_folder(
                 label_from_mask=label_from_mask,
                 positive=positive,
                 multi_label=() if multi_label is None else [name.strip() for name in multi_label.split(",")],
+                subject=subject,
+                site=site,
                 name=name,
                 title=title,
                 allow_duplicates=allow_duplicates,
@@ -203,7 +219,7 @@ def prepare_folder(
             )
         policy = "given" if "all" not in _counts(summary) else "subject"
         with talk_aside(as_json):
-            _print_summary(summary, data, positive)
+            print_summary(summary, data, positive)
             step = next_step(data, {}, {"split_policy": policy})
             print_next(step)
     if as_json:
@@ -235,7 +251,7 @@ def _object(summary: "FolderSummary", step: NextStep) -> dict[str, Any]:
         "mask_reading": summary.masks.card() if summary.masks.files else None,
         "volumes": summary.volumes or None,
         "empty_masks": summary.empty_masks,
-        "notes": list(summary.notes),
+        "notes": folder_notes(summary),
         "duplicates": summary.duplicates.card(),
         "skipped": skipped_json(summary.skipped),
         "next": step.to_json(),
@@ -261,52 +277,3 @@ def _labels(text: str | None) -> tuple[int, ...]:
     if not all(word.isascii() and word.isdigit() and len(word) <= _MOST_DIGITS for word in words):
         raise UsageError("--mask-labels must be whole numbers such as 1,2", found=repr(text))
     return tuple(sorted({int(word) for word in words}))
-
-
-def _print_summary(summary: "FolderSummary", data: Path, positive: str | None) -> None:
-    written = summary.written
-    print_table(_labels_table(summary) if written.label_counts else _classes_table(summary))
-    depth = f"{written.bit_depth} bits{' a channel' if written.channels > 1 else ''}"
-    out.print(
-        f"{written.images} images of {written.height} x {written.width} px, {depth}; {written.masks} masks"
-    )
-    _print_positive(summary.classes, positive)
-    out.print(summary.colours)
-    if summary.fitted:
-        out.print(summary.fitted)
-    if summary.masks.files:
-        out.print(summary.masks.sentence())
-    if summary.volumes:
-        out.print(summary.volumes)
-    if summary.empty_masks:
-        out.print(f"{summary.empty_masks} masks are empty: stored as no mask")
-    print_mask_shares(written.mask_shares)
-    for note in summary.notes:
-        out.print(f"note: {note}")
-    print_duplicates(summary.duplicates)
-    print_skipped(summary.skipped, data)
-
-
-def _classes_table(summary: "FolderSummary") -> Table:
-    table = result_table("", "split", *(f"{label} = {k}" for label, k in summary.classes.items()))
-    for split, counts in summary.written.counts.items():
-        table.add_row(split, *(str(counts.get(k, 0)) for k in summary.classes.values()))
-    return table
-
-
-def _labels_table(summary: "FolderSummary") -> Table:
-    """Images by split and label; those of which a label is not known count in none of its losses."""
-    table = result_table("", "split", "label", "yes", "no", "unknown")
-    for split, of_split in summary.written.label_counts.items():
-        for label, counts in of_split.items():
-            table.add_row(split, label, *(str(counts[word]) for word in ("yes", "no", "unknown")))
-    return table
-
-
-def _print_positive(classes: dict[str, int], positive: str | None) -> None:
-    """Say which of two names became class 1, where nobody chose it."""
-    if positive is not None or len(classes) != 2 or set(classes) == {"0", "1"}:
-        return
-    negative, one = sorted(classes, key=lambda label: classes[label])
-    swap = command_line("--positive", negative)
-    out.print(f"class 1, whose scores are judged, is '{one}', the later in order; {swap} swaps the two")

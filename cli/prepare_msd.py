@@ -115,7 +115,7 @@ def prepare_msd(
 
     Example: activmask prepare-msd Task03_Liver --workers 2
     """
-    with failures_as_sentences():
+    with failures_as_sentences("out", "overwrite"):
         black_white = None if window is None else ends("--window", window)
         from activmask.data.sources.msd.prepare import default_out
         from activmask.data.sources.msd.prepare import prepare_msd as prepare

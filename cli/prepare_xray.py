@@ -174,7 +174,7 @@ def prepare_xray(
 
     Example: activmask prepare-xray --nih NIH --padchest PadChest --per-cell 500 --workers 2
     """
-    with failures_as_sentences():
+    with failures_as_sentences("out", "overwrite"):
         from activmask.data.sources.xray.prepare import Sources, eligible_xrays
         from activmask.data.sources.xray.prepare import prepare_xray as prepare
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activmask.data.settings import Source
+from activmask.ground.listed import listed
 
 from .console import out
 from .durations import duration
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from activmask.data.writer import Summary
 
 _SHOWN = 10
+_FEW = 3
 
 
 def print_skipped(skipped: Sequence[tuple[str, str]], data: Path) -> None:
@@ -139,8 +141,13 @@ def skipped_json(skipped: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"name": name, "reason": reason} for name, reason in skipped]
 
 
-def print_mask_shares(shares: "MaskShares | None") -> None:
-    """How much of the image lies inside the masks, as stored and as training dilates them."""
+def print_mask_shares(shares: "MaskShares | None", without: Sequence[str] = ()) -> None:
+    """How much of the image lies inside the masks, as stored and as training dilates them.
+
+    Args:
+        shares: what was counted.
+        without: what images without a mask are called, where somebody gave them names.
+    """
     if shares is None or not shares.stored.masks:
         out.print("no image has a mask")
         return
@@ -152,7 +159,10 @@ def print_mask_shares(shares: "MaskShares | None") -> None:
         table.add_row(name, str(some.masks), *_percentages(some), str(some.empty), str(some.full))
     print_table(table)
     if shares.without_mask:
-        out.print(f"{shares.without_mask} images have no mask")
+        count = shares.without_mask
+        who = "1 image has no mask" if count == 1 else f"{count} images have no mask"
+        more = [f"{len(without) - _FEW} more"] if len(without) > _FEW else []
+        out.print(f"{who}{': ' * bool(without)}{listed([*without[:_FEW], *more])}")
     if not shares.dilated.partial:
         out.print(
             "no dilated mask has both an inside and an outside, so train refuses every objective that looks "

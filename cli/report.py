@@ -74,7 +74,7 @@ def report(
 
     Example: activmask report runs/ --out report/
     """
-    with failures_as_sentences():
+    with failures_as_sentences("out", "overwrite"):
         from activmask.machine.device import choose_device
         from activmask.report.write import write_report
         from activmask.runs.results import search_runs

@@ -87,7 +87,7 @@ def train(
 
     Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
     """
-    with failures_as_sentences():
+    with failures_as_sentences("out", "resume", "overwrite", "split_policy"):
         from activmask.models.build import check_model
         from activmask.runs.toml_file import format_config
 

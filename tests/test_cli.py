@@ -194,7 +194,8 @@ def test_wrong_use_and_bad_data_are_told_in_a_sentence(tmp_path, arguments, code
 
 
 def test_a_data_set_is_not_overwritten_unasked(crosses, tmp_path):
-    assert "exists already" in told("make-synthetic", "--out", crosses, cwd=tmp_path, code=3).stderr
+    said = told("make-synthetic", "--out", crosses, cwd=tmp_path, code=3).stderr
+    assert "exists already; give another --out or --overwrite to replace it" in " ".join(said.split())
 
 
 def test_an_occupied_disk_place_is_told(tmp_path):

@@ -232,8 +232,10 @@ def test_senseless_sizes(folder, size):
 
 
 def test_missing_inputs(folder, tmp_path):
-    with pytest.raises(DataError, match="none does not exist"):
+    with pytest.raises(DataError, match="none does not exist; name an existing folder of masks"):
         folder.prepare(masks=tmp_path / "none")
+    with pytest.raises(DataError, match=r"labels\.csv is no folder; name an existing folder of masks"):
+        folder.prepare(masks=folder.labels)
     with pytest.raises(DataError, match=r"none\.csv does not exist"):
         prepare_folder(folder.images, tmp_path / "none.csv", folder.out)
     folder.table("filename,label", "a.png,0")

@@ -61,7 +61,8 @@ def test_dicom_files_are_stored_as_viewers_show_them_in_sixteen_bits(folder):
     assert dataset.mask_file_names[2] == ""
     assert dataset.columns == {"sex": ("F", "M", "F")}
     assert dataset.card["formats"] == ["DICOM"]
-    assert any(note.startswith("3 DICOM files look as in a viewer") for note in summary.notes)
+    [note] = [note for note in summary.notes if note.startswith("3 DICOM files look as in a viewer")]
+    assert "1 of them was MONOCHROME1, in which 0 is white, and inverted" in note
     assert without_the_patient(folder.out)
 
 

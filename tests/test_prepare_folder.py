@@ -40,10 +40,24 @@ def test_the_command_prints_a_summary_and_the_next_step(folder):
     assert "4 images of 8 x 8 px, 8 bits; 2 masks" in stdout
     assert "Share of the image inside the masks" in stdout
     assert "dilated by mask blur 0.5" in stdout
-    assert "2 images have no mask" in stdout
+    assert "2 images have no mask: b.tif and c.png\n" in stdout
     assert "skipped gone[1].png: gone[1].png does not exist" in stdout
     assert "next: " not in stdout
     assert "training cannot begin with these images: the split valid has no image of class 1" in stdout
+
+
+def test_images_without_a_mask_are_named_whether_it_is_missing_or_empty(folder):
+    folder.mask("b.png", half())
+    folder.mask("c.png", grey(0))
+    given = (folder.images, "--masks", folder.masks, "--labels", folder.labels, "--out", folder.out)
+    said = run(*given)[1]
+    assert "1 mask is empty: stored as no mask" in said
+    assert "1 image has no mask: c.png\n" in said
+    names = [f"plain{k}.png" for k in range(4)]
+    for name in names:
+        folder.image(name, grey(9))
+    folder.table("file_name,label", "a.png,cat", *(f"{name},dog" for name in names))
+    assert f"4 images have no mask: {', '.join(names[:3])} and 1 more\n" in run(*given, "--overwrite")[1]
 
 
 def test_the_command_proposes_the_given_splits(folder):

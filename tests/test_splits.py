@@ -161,8 +161,29 @@ def test_a_requested_number_of_the_correlated_split():
     drawn = split_indices(correlated(train_images=40, test_images=20), **data, seed=0)
     assert sizes(drawn)[::2] == (40, 20)
     assert cells(drawn["train"], data)[1, "padchest"] == 18
-    with pytest.raises(DataError, match="train images of class 0 from the second site are wanted"):
+    with pytest.raises(DataError, match="train images of class 0 from the site 'padchest' are wanted"):
         split_indices(correlated(train_images=400), **data, seed=0)
+
+
+def test_a_site_without_a_class_is_named_with_all_counts():
+    data = table([0] * 7 + [1] * 9 + [0] * 5, sites=["nih"] * 16 + ["padchest"] * 5)
+    with pytest.raises(DataError) as raised:
+        split_indices(correlated(), **data, seed=0)
+    assert str(raised.value) == (
+        "the split train would be empty: site-correlated splits take both classes from both sites, but of "
+        "class 1 the site 'padchest' has no images (of classes 0 and 1 there are 7 and 9 from 'nih' and 5 "
+        "and 0 from 'padchest'); add such images or choose the split policy 'subject'"
+    )
+
+
+def test_a_site_whose_images_of_a_class_are_of_one_subject_is_named_with_it():
+    few = table(
+        [0, 1] * 8 + [1] * 6,
+        subjects=[f"s{k}" for k in range(16)] + ["one"] * 6,
+        sites=["nih"] * 8 + ["padchest", "nih"] * 4 + ["padchest"] * 6,
+    )
+    with pytest.raises(DataError, match="class 1 the site 'padchest' has 6 images of 1 subject"):
+        split_indices(correlated(correlation=0.5), **few, seed=0)
 
 
 @pytest.mark.parametrize(

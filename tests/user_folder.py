@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from activmask.data.dataset import Dataset, read_dataset
-from activmask.data.sources.folder.prepare import FolderSummary, prepare_folder
+from activmask.data.sources.folder.prepare import prepare_folder
+from activmask.data.sources.folder.summary import FolderSummary
 
 
 class Folder:

@@ -113,6 +113,12 @@ def read_dataset(root: str | Path, *, multi_label: bool = False) -> Dataset:
             advice=way_back(root) or "the commands prepare-* and make-synthetic make one",
         )
     table = root / TABLE_FILE
+    if not (table.exists() or (root / CARD_FILE).exists()):
+        raise DataError(
+            f"the folder {PATH} is no data set: it has no {TABLE_FILE}",
+            path=root,
+            advice="the command prepare-folder makes one of a folder of pictures, DICOM files or volumes",
+        )
     card = read_card(root)
     names = card_labels(card, root / CARD_FILE)
     if names and not multi_label:

@@ -11,6 +11,7 @@ import numpy as np
 from activmask.data.held_out import held_out
 from activmask.data.multi_label import is_multi_label, label_sets, one_value_only
 from activmask.data.settings import IID, Source, correlations, parse_ratio
+from activmask.data.site_cells import too_few_in_a_cell
 from activmask.data.subjects import find_straddler, kind_counts, strata, whole_sizes
 from activmask.ground.errors import DataError, UsageError
 from activmask.ground.nearest import nearest
@@ -210,6 +211,9 @@ def _site_correlated(source: Source, table: _Table, rng: np.random.Generator) ->
         split: np.bincount(kinds[rows[split]], minlength=4).reshape(2, 2).min(axis=0) for split in SPLITS
     }
     sizes = _correlated_sizes(source, pairs, aligned)
+    if empty := [split for split in SPLITS if not sizes[split]]:
+        raise too_few_in_a_cell(empty[0], table.labels, table.sites, table.subjects)
+    words = _kinds_in_words(table)
     drawn = {}
     for split, share in zip(SPLITS, aligned, strict=True):
         agreeing = _agreeing(share, sizes[split])
@@ -217,7 +221,7 @@ def _site_correlated(source: Source, table: _Table, rng: np.random.Generator) ->
         drawn[split] = np.concatenate(
             [
                 _draw(
-                    rng, rows[split][kinds[rows[split]] == kind], numbers[kind % 2], f"{split} {_KINDS[kind]}"
+                    rng, rows[split][kinds[rows[split]] == kind], numbers[kind % 2], f"{split} {words[kind]}"
                 )
                 for kind in range(4)
             ]
@@ -225,12 +229,10 @@ def _site_correlated(source: Source, table: _Table, rng: np.random.Generator) ->
     return drawn
 
 
-_KINDS = (
-    "images of class 0 from the second site",
-    "images of class 0 from the first site",
-    "images of class 1 from the first site",
-    "images of class 1 from the second site",
-)
+def _kinds_in_words(table: _Table) -> list[str]:
+    first, second = sorted(set(table.sites))
+    sites = ((0, second), (0, first), (1, first), (1, second))
+    return [f"images of class {label} from the site {site!r}" for label, site in sites]
 
 
 def _kinds(table: _Table) -> np.ndarray:

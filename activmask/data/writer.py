@@ -196,6 +196,7 @@ def check_target(root: Path, overwrite: bool) -> None:
             f"the data set {PATH} exists already",
             path=root,
             advice="choose another place or ask for overwrite",
+            ways=("out", "overwrite"),
         )
 
 

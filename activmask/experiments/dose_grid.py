@@ -17,7 +17,10 @@ def check_grid_place(path: Path, *, overwrite: bool = False) -> None:
     """Refuse to write a grid over another (raises DataError)."""
     if not overwrite and os.path.lexists(path):
         raise DataError(
-            f"the grid {PATH} exists already", path=path, advice="choose another place or ask for overwrite"
+            f"the grid {PATH} exists already",
+            path=path,
+            advice="choose another place or ask for overwrite",
+            ways=("out", "overwrite"),
         )
 
 

@@ -35,6 +35,7 @@ class ActivmaskError(Exception):
         expected: object = None,
         found: object = None,
         advice: str | None = None,
+        ways: Iterable[str] = (),
     ) -> None:
         """Keep the sentence's parts.
 
@@ -45,10 +46,13 @@ class ActivmaskError(Exception):
             expected: what should have been there.
             found: what was there instead.
             advice: what to do about it.
+            ways: the names of arguments that do it, such as `overwrite`, so that a program can put the
+                advice in words of its own.
         """
         super().__init__(what)
         self.what, self.path, self.row = what, path, row
         self.expected, self.found, self.advice = expected, found, advice
+        self.ways = tuple(ways)
 
     def __str__(self) -> str:
         """The sentence, one line of characters that are seen, whatever the names in it hold."""
@@ -93,6 +97,7 @@ class ActivmaskError(Exception):
             expected=self.expected,
             found=self.found,
             advice=self.advice,
+            ways=self.ways,
         )
 
     def told_from(self, folders: Iterable[Path | None], instead: Path | None = None) -> Self:

@@ -14,8 +14,13 @@ from activmask.runs.description import RunConfig, all_settings, changed, default
 from activmask.runs.robustness import Robustness
 
 
-def run_name(config: RunConfig) -> str:
-    """A readable folder name made of what sets the run apart, for example `synthetic-resnet18-actdiff10`."""
+def run_name(config: RunConfig, images: str = "") -> str:
+    """A readable folder name made of what sets the run apart, for example `synthetic-resnet18-actdiff10`.
+
+    Args:
+        config: the run's description.
+        images: what it begins with; the preset where that is empty.
+    """
     model = find_model(config.network.model).folder or config.network.model
     if config.network.width != usual_width(config.network.model, config.preset):
         model += f"w{config.network.width}"
@@ -27,7 +32,7 @@ def run_name(config: RunConfig) -> str:
         *_weights(config),
         *_named([*of_objectives, *_of_parts(View, Source, Robustness)], unusual),
     ]
-    return "-".join([config.preset, model, *parts])
+    return "-".join([images or config.preset, model, *parts])
 
 
 def _weights(config: RunConfig) -> Iterator[str]:

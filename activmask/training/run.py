@@ -239,6 +239,7 @@ def finished_seeds(
                 f"{PATH} holds a finished run of another network ({files})",
                 path=folder,
                 advice="use another out folder or overwrite it",
+                ways=("out", "overwrite"),
             )
         check_data(seed)
         if written.training.epochs >= config.training.epochs:
@@ -259,6 +260,7 @@ def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: 
         f"{PATH} holds a finished run with other settings ({changes_in_words(before, after, changed)})",
         path=folder,
         advice="use another out folder or overwrite it",
+        ways=("out", "overwrite"),
     )
 
 
@@ -280,6 +282,7 @@ def _data_check(config: RunConfig, out: Path, held: HeldImages | None) -> Callab
                     f"{PATH} holds a finished run on other arrays",
                     path=folder,
                     advice="use another out folder or overwrite it",
+                    ways=("out", "overwrite"),
                 )
             return
         if (
@@ -297,6 +300,7 @@ def _data_check(config: RunConfig, out: Path, held: HeldImages | None) -> Callab
                 f"{PATH} holds a finished run on other data ({error.told_from((out.parent,))})",
                 path=folder,
                 advice="use another out folder or overwrite it",
+                ways=("out", "overwrite"),
             ) from error
 
     return check
@@ -318,10 +322,14 @@ def _refuse_unfinished(seeds: Sequence[int], out: Path, *, resume: bool) -> None
                 f"{PATH} holds a finished run of fewer epochs without its {STATE_FILE}, which more need",
                 path=folder,
                 advice="use another out folder or overwrite it",
+                ways=("out", "overwrite"),
             )
         if has_state and not resume:
             raise UsageError(
-                f"{PATH} holds a run that was not finished", path=folder, advice="resume it or overwrite it"
+                f"{PATH} holds a run that was not finished",
+                path=folder,
+                advice="resume it or overwrite it",
+                ways=("resume", "overwrite"),
             )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from activmask.auditing.conditions.answers import Answers
-from activmask.data.files.tables import CsvRow, read_table
+from activmask.data.files.tables import CsvRow, read_table, separator_note, separator_of
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.listed import listed
 
@@ -51,8 +51,10 @@ def read_scores(table: Path, pictures: Sequence[str], classes: Sequence[str]) ->
         DataError: the table is broken, its columns are none of scores, a score is no finite number, or a
             picture has none or two.
     """
-    rows = read_table(table, (FILE,))
+    separator = separator_of(table, (FILE,))
+    rows = read_table(table, (FILE,), separator=separator)
     columns, notes = _columns(table, rows[0], classes)
+    notes += separator_note(table, separator)
     wanted = set(pictures)
     found: dict[str, tuple[float, ...]] = {}
     first: dict[str, int] = {}

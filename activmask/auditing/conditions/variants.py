@@ -45,5 +45,8 @@ def check_target(root: Path, *, overwrite: bool) -> None:
         )
     if not overwrite:
         raise DataError(
-            f"the export {PATH} exists already", path=root, advice="choose another place or ask for overwrite"
+            f"the export {PATH} exists already",
+            path=root,
+            advice="choose another place or ask for overwrite",
+            ways=("out", "overwrite"),
         )

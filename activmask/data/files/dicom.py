@@ -48,6 +48,8 @@ class DicomFacts:
     """Files of one visit share it; empty where the header does not say."""
     patient: bytes
     """Files that give one number to their patient share it; empty where the header gives none."""
+    inverted: bool
+    """Whether 0 is white in it (MONOCHROME1)."""
 
 
 def read_dicom(path: Path) -> np.ndarray:
@@ -69,7 +71,7 @@ def read_dicom(path: Path) -> np.ndarray:
         stored: np.ndarray = pixel_array(dataset)
         padding = padding_of(path, dataset, stored)
         values = _grey_values(dataset, stored)
-        inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+        inverted = _is_inverted(dataset)
         return _scaled(path, values, padding, inverted=inverted)
 
     return _asked(path, grey)
@@ -105,6 +107,7 @@ def dicom_facts(path: Path, *, mask: bool = False) -> DicomFacts:
             size=(int(dataset.Rows), int(dataset.Columns)),
             study=_digest(dataset, "StudyInstanceUID"),
             patient=_digest(dataset, "PatientID"),
+            inverted=_is_inverted(dataset),
         )
 
     return _asked(path, facts, header_only=True)
@@ -128,6 +131,10 @@ def dicom_view(path: Path) -> tuple[Literal["AP", "PA", ""], tuple[int, int]]:
         return "AP" if said == "AP" else "PA" if said == "PA" else "", size
 
     return _asked(path, view, header_only=True)
+
+
+def _is_inverted(dataset: Dataset) -> bool:
+    return bool(dataset.PhotometricInterpretation == "MONOCHROME1")
 
 
 def _digest(dataset: Dataset, keyword: str) -> bytes:

@@ -58,10 +58,45 @@ def _packed(path: Path) -> str | None:
     return None if found.startswith(("bytes", "text")) else found
 
 
-def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[CsvRow]:
-    """Read a comma-separated table with a header, which names at least the `required` columns.
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+def separator_of(path: Path, required: Sequence[str]) -> str:
+    """What stands between the columns of a table that people wrote: a comma, a semicolon or a tab.
+
+    It is told by the header alone: the first of them between which it names the `required` columns, as
+    cells may hold decimal commas. A comma where it does so between none.
+
+    Raises:
+        DataError: the file is missing, unreadable or not text.
+    """
+    lines = read_text(path).lstrip("\r\n").splitlines()
+    for separator in _SEPARATORS:
+        names = next(csv.reader(lines[:1], delimiter=separator, skipinitialspace=True), [])
+        if set(required) <= set(map(trimmed, names)):
+            return separator
+    return ","
+
+
+def separator_note(path: Path, separator: str) -> tuple[str, ...]:
+    """That a table has other separators than commas, as a sentence; none where it has commas."""
+    if separator == ",":
+        return ()
+    return (f"{path.name} has {_SEPARATORS[separator]} between its columns; its cells are kept as they are",)
+
+
+def read_table(
+    path: Path, required: Sequence[str], optional: Sequence[str] = (), *, separator: str = ","
+) -> list[CsvRow]:
+    """Read a table with a header, which names at least the `required` columns.
 
     White space around names and cells is dropped, that of other alphabets and invisible characters too.
+
+    Args:
+        path: of the table.
+        required: columns that it must have.
+        optional: columns that it may have.
+        separator: what stands between columns; see `separator_of` for tables that people wrote.
 
     Raises:
         DataError: the file is broken, a column is missing, named twice or nearly called like an
@@ -70,7 +105,9 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
     text = read_text(path)
     if (kind := foreign(path)).what.startswith("a web page"):
         raise DataError(f"{PATH} is no comma-separated table", path=path, found=kind.what, advice=kind.advice)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True
+    )
     try:
         header = [trimmed(name) for name in next(reader, [])]
         _check_header(path, header, required)

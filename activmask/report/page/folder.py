@@ -49,6 +49,7 @@ def check_target(
             f"{PATH} exists and its {PAGE_FILE} does not say that it is a {what} of ours",
             path=out,
             advice="choose another place or ask for overwrite",
+            ways=("out", "overwrite"),
         )
 
 

@@ -48,6 +48,8 @@ class Seen:
     fitted: FitTally
     turned: list[str] = field(default_factory=list)
     """Pictures with a mask whose files say how they are to be turned."""
+    without_mask: list[str] = field(default_factory=list)
+    """What images are called that have no mask, or an empty one."""
 
 
 def nothing_seen(job: Job) -> Seen:
@@ -76,6 +78,8 @@ def as_record(item: Item, classes: Mapping[str, int], job: Job, seen: Seen) -> R
             seen.turned.append(item.called)
     if mask is not None and not mask.any():
         mask = None
+    if mask is None:
+        seen.without_mask.append(item.called)
     whole = mask
     if job.size is not None:
         image = fitted_image(image, job.size, job.fit)

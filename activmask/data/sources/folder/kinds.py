@@ -31,6 +31,8 @@ class Header:
     """Files of one visit share it; empty where nothing says."""
     patient: bytes = b""
     """Likewise for what the files call their patient."""
+    inverted: bool = False
+    """Whether 0 is white in the file, and not in the image as stored."""
 
 
 def kind_of(path: Path) -> Kind:
@@ -54,7 +56,14 @@ def header_of(path: Path, *, mask: bool = False) -> Header:
 
     check_file(path)
     facts = dicom_facts(path, mask=mask)
-    return Header(kind="DICOM", size=facts.size, bit_depth=16, study=facts.study, patient=facts.patient)
+    return Header(
+        kind="DICOM",
+        size=facts.size,
+        bit_depth=16,
+        study=facts.study,
+        patient=facts.patient,
+        inverted=facts.inverted,
+    )
 
 
 def _is_dicom(path: Path) -> bool:

@@ -23,7 +23,7 @@ def mask_finder(rows: Sequence[CsvRow], images: Path, masks: Path | None) -> Fin
     """A function that finds the masks of a table's images.
 
     Raises:
-        DataError: no mask of the folder belongs to any image.
+        DataError: no mask of the folder belongs to any image that is there.
     """
     if "mask_file_name" in rows[0].cells:
         folder = masks or images
@@ -31,8 +31,9 @@ def mask_finder(rows: Sequence[CsvRow], images: Path, masks: Path | None) -> Fin
     if masks is None:
         return lambda _row, _path: None
     by_stem = _files_by_stem(masks)
-    paths = [PurePosixPath(row["file_name"]) for row in rows if PurePosixPath(row["file_name"]).name]
-    if not any(stem in by_stem for path in paths for stem in stems(path)):
+    # Where no image is there, its name is at fault and the masks are not.
+    paths = [path for row in rows if (path := _image_there(images, row["file_name"])) is not None]
+    if paths and not any(stem in by_stem for path in paths for stem in stems(path)):
         first = min(paths, key=lambda path: stems(path)[0])
         raise DataError(
             f"no image has a mask of its name in {PATH}; expected for example "
@@ -48,7 +49,7 @@ def existing(folder: Path, path: PurePosixPath) -> Path:
     if str(path).isascii():
         return folder / path
     forms = (str(path), *(unicodedata.normalize(form, str(path)) for form in ("NFC", "NFD")))
-    return next((folder / form for form in forms if _is_file(folder / form)), folder / path)
+    return next((folder / form for form in forms if is_there(folder / form)), folder / path)
 
 
 def composed(path: PurePosixPath) -> PurePosixPath:
@@ -70,11 +71,20 @@ def stems(path: PurePosixPath) -> tuple[PurePosixPath, ...]:
     return (bare,) if path.suffix.lower() in _KNOWN else tuple(dict.fromkeys((path, bare)))
 
 
-def _is_file(path: Path) -> bool:
+def is_there(path: Path) -> bool:
+    """Whether there is a file of that name."""
     try:
         return path.is_file()
     except OSError:  # A name too long for this file system.
         return False
+
+
+def _image_there(images: Path, name: str) -> PurePosixPath | None:
+    try:
+        path = relative_path(name)
+    except DataError:
+        return None
+    return path if is_there(existing(images, path)) else None
 
 
 def _named_mask(folder: Path, name: str) -> Path | None:

@@ -33,10 +33,12 @@ def dicom_note(items: Sequence[Item]) -> str:
     if not count:
         return ""
     who = "1 DICOM file looks" if count == 1 else f"{count} DICOM files look"
+    inverted = sum(item.inverted for item in items)
+    turned = f"{inverted} of them {'was' if inverted == 1 else 'were'}" if inverted else "none was"
     return (
-        f"{who} as in a viewer (the header's rescaling, first window and MONOCHROME1 applied); in each the "
-        "darkest pixel is black and the brightest white, so the same grey is another value, such as HU, in "
-        "another file"
+        f"{who} as in a viewer (the header's rescaling and first window applied; {turned} MONOCHROME1, in "
+        "which 0 is white, and inverted); in each the darkest pixel is black and the brightest white, so the "
+        "same grey is another value, such as HU, in another file"
     )
 
 

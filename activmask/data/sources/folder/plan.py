@@ -12,23 +12,19 @@ from typing import TYPE_CHECKING, Any
 from activmask.data.dataset import COLUMNS, free_columns, means_a_file
 from activmask.data.file_names import safe_name
 from activmask.data.files.images import faults_of_masks
-from activmask.data.files.likeness import is_missing, refuse_like_columns, refuse_likenesses
-from activmask.data.files.nifti_names import is_nifti, volume_name
-from activmask.data.files.tables import CsvRow, read_table, relative_path
+from activmask.data.files.likeness import is_missing
+from activmask.data.files.nifti_names import volume_name
+from activmask.data.files.tables import CsvRow, relative_path
 from activmask.data.skipped import reason
 from activmask.data.sources.folder.classes import canonical
+from activmask.data.sources.folder.image_names import check_there
 from activmask.data.sources.folder.kinds import DICOM_SUFFIX, Header, Kind, header_of, kind_of
-from activmask.data.sources.folder.mask_names import composed, existing, mask_finder
-from activmask.data.sources.folder.several_labels import (
-    SeveralLabels,
-    kind_of_labels,
-    none_known,
-    several_labels,
-)
-from activmask.data.sources.folder.slice_rows import SLICE, check_slices, listed_slices, whole_volumes
+from activmask.data.sources.folder.labels_table import Place, place_of, read_labels
+from activmask.data.sources.folder.mask_names import existing, mask_finder
+from activmask.data.sources.folder.several_labels import SeveralLabels, kind_of_labels, none_known
+from activmask.data.sources.folder.slice_rows import SLICE, listed_slices, whole_volumes
 from activmask.data.sources.folder.studies import with_one_subject_a_study
 from activmask.data.sources.folder.turned import check_mask_size
-from activmask.data.splits import SPLITS
 from activmask.ground.errors import PATH, DataError
 
 if TYPE_CHECKING:
@@ -66,6 +62,8 @@ class Item:
     """Files of one DICOM study share it; empty where nothing says."""
     patient: bytes = b""
     """Likewise for what the files call their patient."""
+    inverted: bool = False
+    """Whether 0 is white in its file, and not in the image as stored."""
     labels: Mapping[str, int] = field(default_factory=dict)
     """0, 1 or unknown for each of several labels by name; none where images have a class."""
 
@@ -85,8 +83,12 @@ class Plan:
     """(file name, reason)"""
     left_out: tuple[str, ...]
     """Columns of the table that a data set cannot keep."""
+    subjects_told: bool
+    """Whether the table says whom images show."""
+    unused: Mapping[str, tuple[str, ...]]
+    """Columns that may say that, or where images come from, and were not asked to; see `unused_columns`."""
     notes: tuple[str, ...] = ()
-    """What is to be said of whom the images show."""
+    """What is to be said of how the table was read, and of whom the images show."""
 
 
 def plan_items(
@@ -96,41 +98,38 @@ def plan_items(
     *,
     label_from_mask: bool = False,
     multi_label: Sequence[str] = (),
+    subject: str | None = None,
+    site: str | None = None,
 ) -> Plan:
     """Look up every row of a table of labels; of a volume each slice that a row asks for is an item.
 
     Raises:
         DataError: the table is broken or contradicts itself, asks for a slice that is not there, or no
             mask belongs to any image.
+        UsageError: the table lacks the column that is to be the subject or the site.
     """
-    plain = label_from_mask or multi_label
-    rows = read_table(labels, ("file_name",) if plain else ("file_name", "label"), COLUMNS)
-    if label_from_mask and "label" in rows[0].cells:
-        raise DataError(
-            f"{PATH} has a column label, but the masks are to tell the labels",
-            path=labels,
-            advice="call the column otherwise or let it tell them",
-        )
-    several = several_labels(labels, rows, multi_label)
-    _check_splits(labels, rows)
-    _check_names(labels, rows, classes=not multi_label)
-    volumes = any(is_nifti(Path(row["file_name"])) for row in rows)
-    if volumes:
-        refuse_like_columns(labels, rows[0].cells, (SLICE,))
-        check_slices(labels, rows)
+    table = read_labels(
+        labels,
+        images,
+        masks,
+        label_from_mask=label_from_mask,
+        multi_label=multi_label,
+        roles={"subject": subject, "site": site},
+    )
+    rows, several = table.rows, table.several
     find_mask = mask_finder(rows, images, masks)
     names = [name for name in free_columns(rows[0].cells) if name not in several.names]
     look = _Look(
         labels,
         images,
-        tuple([*names, SLICE] if volumes and SLICE not in names else names),
+        tuple([*names, SLICE] if table.volumes and SLICE not in names else names),
         label_from_mask,
         several,
         cache(_frame),
     )
     items: list[Item] = []
     skipped: dict[tuple[str, str], None] = {}
-    seen: dict[tuple[PurePosixPath, int | None], int] = {}
+    seen: dict[Place, int] = {}
     for row in rows:
         try:
             path = _first_mention(row, seen)
@@ -140,10 +139,18 @@ def plan_items(
                 raise
             # Many rows may be of one broken volume.
             skipped[row["file_name"], reason(error, (images, masks))] = None
-    alike, notes = with_one_subject_a_study(labels, items, named="subject" in rows[0].cells)
+    told = "subject" in rows[0].cells
+    alike, notes = with_one_subject_a_study(labels, items, named=told)
     left_out = tuple(name for name in rows[0].cells if name not in COLUMNS and means_a_file(name))
     labelled = () if label_from_mask else whole_volumes(rows)
-    return Plan(tuple(alike), tuple(skipped), left_out, (*several.notes, *notes, *labelled))
+    return Plan(
+        items=tuple(alike),
+        skipped=tuple(skipped),
+        left_out=left_out,
+        subjects_told=told,
+        unused=table.unused,
+        notes=(*table.notes, *notes, *labelled),
+    )
 
 
 @dataclass(frozen=True)
@@ -169,47 +176,18 @@ def _frame(path: Path) -> "Frame":
     return volume_frame(path)
 
 
-def _check_splits(labels: Path, rows: Sequence[CsvRow]) -> None:
-    # A split by another name would leave out a third of the images, so it is no mere broken item.
-    if not any(row["split"] for row in rows):
-        return
-    for row in rows:
-        if row["split"] not in SPLITS:
-            raise DataError(
-                "split must be train, valid or test", path=labels, row=row.number, found=repr(row["split"])
-            )
-
-
-def _check_names(labels: Path, rows: Sequence[CsvRow], *, classes: bool) -> None:
-    for row in rows if classes else ():
-        if row["label"].casefold() == "none":
-            raise DataError(
-                f"the label {row['label']!r} may be a class or a missing value",
-                path=labels,
-                row=row.number,
-                advice="call the class something else, or leave the cell empty",
-            )
-    known = [(row.number, canonical(row["label"])) for row in rows if not is_missing(row["label"])]
-    if classes:
-        refuse_likenesses(labels, "label", known)
-    for column in ("subject", "site"):
-        refuse_likenesses(labels, column, ((row.number, row[column]) for row in rows))
-    # Files without the ending of an image stand in for subjects too.
-    unnamed = ((row.number, row["file_name"]) for row in rows if not row["subject"])
-    refuse_likenesses(labels, "file_name", unnamed)
-
-
-def _first_mention(row: CsvRow, seen: dict[tuple[PurePosixPath, int | None], int]) -> PurePosixPath:
-    path = relative_path(row["file_name"])
-    one = is_nifti(Path(path)) and not is_missing(row[SLICE])
-    first = seen.setdefault((composed(path), int(row[SLICE]) if one else None), row.number)
+def _first_mention(row: CsvRow, seen: dict[Place, int]) -> PurePosixPath:
+    place = place_of(row)
+    first = seen.setdefault(place, row.number)
     if first != row.number:
-        raise DataError(f"the {'slice' if one else 'image'} is listed already in row {first}")
-    return path
+        what = "image" if place[1] is None else "slice"
+        raise DataError(f"the {what} is listed already in row {first}")
+    return relative_path(row["file_name"])
 
 
 def _items(row: CsvRow, path: PurePosixPath, mask: Path | None, look: _Look) -> list[Item]:
     _check_cells(row, mask, look)
+    check_there(look.images, path)
     image = existing(look.images, path)
     if kind_of(image) == "NIfTI":
         return _slices(row, path, image, mask, look)
@@ -230,6 +208,7 @@ def _items(row: CsvRow, path: PurePosixPath, mask: Path | None, look: _Look) -> 
             kind=header.kind,
             study=header.study,
             patient=header.patient,
+            inverted=header.inverted,
             **_told(row, look),
         )
     ]

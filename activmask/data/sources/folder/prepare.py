@@ -4,14 +4,13 @@ Shapes: H x W pixels of an original, S px the side of what it is resized to.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from activmask.data.duplicates import DuplicateFinder, Duplicates, watched
+from activmask.data.duplicates import DuplicateFinder, watched
 from activmask.data.files.images import Colour
 from activmask.data.files.intensities import FULL_RANGE, Intensity
-from activmask.data.files.mask_reading import MaskSurvey, survey_given
+from activmask.data.files.mask_reading import survey_given
 from activmask.data.files.mask_values import MaskReading
 from activmask.data.multi_label import LABELS_ENTRY
 from activmask.data.settings import View
@@ -29,37 +28,13 @@ from activmask.data.sources.folder.requests import (
     check_volumes,
 )
 from activmask.data.sources.folder.several_labels import check_labels
+from activmask.data.sources.folder.summary import FolderSummary
 from activmask.data.sources.folder.turned import turned_note
 from activmask.data.sources.folder.volumes import VolumeReader, VolumeRules, Window
 from activmask.data.used_ranges import check_ranges, constant_images
-from activmask.data.writer import Record, Summary, write_dataset
+from activmask.data.writer import Record, write_dataset
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.progress import ItemsDone
-
-
-@dataclass(frozen=True)
-class FolderSummary:
-    """What was written, and what was left out."""
-
-    written: Summary
-    classes: dict[str, int]
-    """The number that each label of the table became; none where labels do not exclude each other."""
-    skipped: tuple[tuple[str, str], ...]
-    """(file name, reason) of the images left out."""
-    empty_masks: int
-    """Masks without a pixel inside; their images are stored as having no mask."""
-    notes: tuple[str, ...]
-    """Sentences on what the images' values, colours and shapes may give away."""
-    colours: str
-    """How many pictures showed colours, and what became of them, as a sentence."""
-    fitted: str
-    """How pictures that are not square became so, as a sentence; empty where none did."""
-    masks: MaskSurvey
-    """Which values the masks hold, and how they were read."""
-    volumes: str
-    """Which values the label volumes hold and how they were read, as a sentence; empty without any."""
-    duplicates: Duplicates
-    """Pictures that occur under several subjects."""
 
 
 class _ClassLostError(Exception):
@@ -82,6 +57,8 @@ def prepare_folder(
     label_from_mask: bool = False,
     positive: str | None = None,
     multi_label: Sequence[str] = (),
+    subject: str | None = None,
+    site: str | None = None,
     name: str = "",
     title: str = "",
     allow_duplicates: bool = False,
@@ -97,8 +74,10 @@ def prepare_folder(
     Args:
         images: Folder of PNG, JPEG, TIFF, WebP, BMP or DICOM images, or of NIfTI volumes, whose axial
             slices become images, see `VolumeReader`.
-        labels: CSV table with the columns file_name and label; mask_file_name, subject, site and
-            split may follow, and further columns, such as sex or scanner, which are kept as they are.
+        labels: Table with the columns file_name and label, between commas, semicolons or tabs;
+            mask_file_name, subject, site and split may follow, and further columns, such as sex or
+            scanner, which are kept as they are. Files are named from their folder, or by absolute paths.
+            Where every name lacks the ending of its file, each is the one file of that name.
             Labels are whole numbers or names, numbered in sorted order. A row without a `slice` asks for
             all slices of its volume, a row with one for that slice.
         out: The data set's folder.
@@ -123,6 +102,9 @@ def prepare_folder(
         positive: Of two labels the one that becomes class 1; left out, the later in order.
         multi_label: Names of labels that do not exclude each other. Each has a column of 1 and 0, empty
             where unknown; or `label` holds the names of those that are true, with | between them.
+        subject: The column that says whom an image shows, where that is not called subject; files are
+            subjects where no column does.
+        site: The column that says where it was made, where that is not called site.
         name: What tables call the data set, kept in its card.
         title: What headings call it, likewise.
         allow_duplicates: Take equal pixels in two of the given splits, which are refused otherwise.
@@ -146,7 +128,15 @@ def prepare_folder(
             f"{'label_from_mask' if label_from_mask else 'positive'} is about classes that exclude each "
             "other; leave it or multi_label out"
         )
-    plan = plan_items(images, labels, masks, label_from_mask=label_from_mask, multi_label=multi_label)
+    plan = plan_items(
+        images,
+        labels,
+        masks,
+        label_from_mask=label_from_mask,
+        multi_label=multi_label,
+        subject=subject,
+        site=site,
+    )
     items, skipped = by_volume(plan.items), list(plan.skipped)
     rules = VolumeRules(size=size, window=window, labels=mask_labels)
     check_volumes(items, rules, mask_reading)
@@ -191,7 +181,8 @@ def prepare_folder(
             # The remaining classes have to be numbered anew.
             items = [item for item in items if item.name not in lost]
             continue
-        given = sum(item.mask is not None for item in items if item.name not in lost)
+        kept = [item for item in items if item.name not in lost]
+        given = sum(item.mask is not None for item in kept)
         notes = tuple(
             note
             for note in (
@@ -202,7 +193,7 @@ def prepare_folder(
                 seen.fitted.leak(),
                 turned_note(seen.turned),
                 *plan.notes,
-                dicom_note(items),
+                dicom_note(kept),
                 columns_note(plan.left_out),
             )
             if note
@@ -212,12 +203,16 @@ def prepare_folder(
             classes=classes,
             skipped=tuple(skipped),
             empty_masks=given - written.masks,
+            without_mask=tuple(seen.without_mask),
             notes=notes,
             colours=seen.colours.sentence(),
             fitted=seen.fitted.sentence(),
             masks=survey,
             volumes=reader.sentence(),
             duplicates=finder.result,
+            subjects=len({item.subject for item in kept}),
+            subjects_told=plan.subjects_told,
+            unused=plan.unused,
         )
 
 

@@ -16,10 +16,12 @@ from activmask.ground.places import real
 
 def check_request(images: Path, labels: Path, out: Path, masks: Path | None, size: int | None) -> None:
     """Refuse folders that are missing or would be replaced (raises DataError, UsageError)."""
-    for folder in (images, masks):
+    for what, folder in (("images", images), ("masks", masks)):
         if folder is not None and not folder.is_dir():
             raise DataError(
-                f"the folder {PATH} does not exist", path=folder, advice="name an existing folder of images"
+                f"{PATH} is no folder" if folder.exists() else f"the folder {PATH} does not exist",
+                path=folder,
+                advice=f"name an existing folder of {what}",
             )
     for source in (images, labels, masks):
         if source is not None and real(source).is_relative_to(real(out)):

@@ -69,6 +69,6 @@ def _same_patient(items: Iterable["Item"]) -> tuple[str, ...]:
     patients = "1 patient" if len(several) == 1 else f"{len(several)} patients"
     return (
         f"by PatientID, {count} DICOM files of {some} subjects are of {patients}; if that is so, tell it in "
-        "a column subject of the table, or images of one patient can be in train and test (if anonymisation "
-        "wrote one number into all files, ignore this)",
+        "a column subject of the table, or name the column that does as the subject: else images of one "
+        "patient can be in train and test (if anonymisation wrote one number into all files, ignore this)",
     )
