@@ -185,8 +185,9 @@ def _volumes(home: Path, rng: np.random.Generator) -> None:
         volume = np.stack([picture for picture, _ in slices], axis=2).astype(np.float32)
         labels = np.stack([disc for _, disc in slices], axis=2).astype(np.uint8)
         name = f"case-{number:02d}.nii.gz"
-        nibabel.save(nibabel.Nifti1Image(volume, affine), home / "volumes" / name)
-        nibabel.save(nibabel.Nifti1Image(labels, affine), home / "volume-labels" / name)
+        for folder, voxels in (("volumes", volume), ("volume-labels", labels)):
+            image = nibabel.Nifti1Image(voxels, affine)  # type: ignore[no-untyped-call]
+            nibabel.save(image, home / folder / name)
         rows.append([name, "lesion" if ill else "normal", f"person-{number}"])
     _write_table(home / "volumes.csv", ["file_name", "label", "subject"], rows)
 
