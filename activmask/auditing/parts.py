@@ -13,6 +13,7 @@ from activmask.auditing.leaks.leaks import Leaks, find_leaks
 from activmask.auditing.leaks.of_pictures import OfPictures
 from activmask.auditing.looks.looks import Looks, find_looks
 from activmask.auditing.material import Material
+from activmask.auditing.one_class import one_class_notes
 from activmask.auditing.passes import Passes, Shown, passes, same_pictures, shown
 from activmask.auditing.shortcut import Shortcut, find_shortcut
 from activmask.predictors.labels import label_predictor
@@ -114,7 +115,12 @@ def _audited(
         split=what.split,
         seed=asked.seed,
         verdict=(*_verdict(scores), *(planted.sentences if planted else ())),
-        notes=(*notes, *what.material.notes, *(answered.notes if answered else ())),
+        notes=(
+            *notes,
+            *what.material.notes,
+            *(answered.notes if answered else ()),
+            *one_class_notes(predictor, what.judged, said.full, seed=asked.seed),
+        ),
         conditions=scores,
         leaks=leaks,
         clinic=answered,
