@@ -208,6 +208,17 @@ def test_nothing_is_doubted_where_both_classes_are_called_or_nothing_is_ranked_o
     assert said_of(ranks, outputs="scores") == []
 
 
+def test_of_labels_that_are_called_alike_one_sentence_names_all():
+    images, masks, labels = tagged()
+    both = np.stack([1 - labels, labels], axis=1)
+    named = {"class_names": ["rib", "heart"], "draws": 1, "outputs": "logits", "without": ["leaks", "looks"]}
+    found = am.audit(Shifted(), images, masks, both, **named)
+    [note] = [one for one in found.notes if "called alike" in one]
+    assert note.startswith("Of 1 of 2 labels (heart) all images are called alike")
+    assert "(mean, std and scale were not given)" in note
+    assert [len([note for note in one.notes if "are called" in note]) for one in found.labels] == [0, 1]
+
+
 def test_how_images_are_shown_is_told():
     ways = {
         am.Preprocessing(): "as [0, 1], nothing subtracted",

@@ -3,6 +3,8 @@
 Shapes: N images, K classes.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from activmask.auditing.material import Material
@@ -16,6 +18,7 @@ from activmask.evaluation.scores import (
 )
 from activmask.evaluation.standing import with_interval
 from activmask.predictors.predictor import Predictor
+from activmask.predictors.preprocessing import Preprocessing
 
 
 def one_class_notes(predictor: Predictor, judged: Material, logits: Tensor, *, seed: int) -> tuple[str, ...]:
@@ -42,12 +45,36 @@ def one_class_notes(predictor: Predictor, judged: Material, logits: Tensor, *, s
     if not area.informs(chance_over_subjects(labels.numpy(), samples.subjects, classes)):
         return ()
     number = int(called[0])
-    unsaid = " and ".join(filter(None, [", ".join(how.unsaid[:-1]), *how.unsaid[-1:]]))
-    given = f" ({unsaid} {'was' if len(how.unsaid) == 1 else 'were'} not given)" if unsaid else ""
     return (
         f"All {len(samples)} images are called {judged.class_names[number]}, which "
         f"{int((labels == number).sum())} of them are, at the model's own decision (its highest output; of "
         f"two classes a probability of 0.5), although its AUC of {with_interval(area)} is told from chance. "
-        f"Its threshold, or how images are prepared for it{given}, may be other than in its training: "
-        f"compare the accuracy of {accuracy(logits, labels):.2f} here with the one that you know of it.",
+        f"Its threshold, or how images are prepared for it{_not_given(how)}, may be other than in its "
+        f"training: compare the accuracy of {accuracy(logits, labels):.2f} here with the one that you know "
+        "of it.",
     )
+
+
+def one_class_labels(predictor: Predictor, doubted: Sequence[str], labels: int) -> tuple[str, ...]:
+    """The same of labels that do not exclude each other, in one sentence; none where none is doubted.
+
+    Args:
+        predictor: of all labels.
+        doubted: the labels of which `one_class_notes` says something.
+        labels: how many there are.
+    """
+    how = predictor.preprocessing
+    if not doubted or how is None:
+        return ()
+    return (
+        f"Of {len(doubted)} of {labels} labels ({', '.join(doubted)}) all images are called alike at a "
+        "probability of 0.5, although the AUC is told from chance. That may be so of labels that are rare, "
+        f"or common; thresholds, or how images are prepared{_not_given(how)}, may also be other than in "
+        "training. The notes of each label in JSON have its numbers.",
+    )
+
+
+def _not_given(how: Preprocessing) -> str:
+    *first, last = how.unsaid or ("",)
+    names = f"{', '.join(first)} and {last}" if first else last
+    return f" ({names} {'were' if first else 'was'} not given)" if names else ""
