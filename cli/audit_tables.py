@@ -18,6 +18,7 @@ def print_audit(audited: "Audited") -> None:
     """Print an audit; of several labels one after the other."""
     material = audited.material
     if audited.labels:
+        _print_preparing(audited)
         for one in audited.labels:
             print_audit(one)
         if audited.mean is not None:
@@ -31,7 +32,13 @@ def print_audit(audited: "Audited") -> None:
         out.render_str(about + audited.predictor.name, style="bold"),
         f"on {split} of {material.source}: {len(material)} images of {people} subject{'s' * (people != 1)}",
     )
+    if not material.label:
+        _print_preparing(audited)
     _print_parts(audited)
+
+
+def _print_preparing(audited: "Audited") -> None:
+    out.print(f"Images were shown to the model {audited.as_seen}.")
 
 
 def _print_parts(audited: "Audited") -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from activmask.auditing.conditions.conditions import Conditions
-    from activmask.auditing.conditions.rows import Estimate
+    from activmask.evaluation.estimate import Estimate
 
 
 def print_conditions(found: "Conditions", classes: Sequence[str]) -> None:

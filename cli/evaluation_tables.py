@@ -69,11 +69,14 @@ def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Tab
 
 def between(interval: Interval | None) -> str:
     """An interval's ends."""
-    if interval is None:
+    return "-" if interval is None else _ends_of(interval.low, interval.high)
+
+
+def _ends_of(low: float | None, high: float | None) -> str:
+    """The ends of an interval, which may be none."""
+    if low is None or high is None:
         return "-"
-    if interval.low == interval.high:
-        return "degenerate"
-    return f"{interval.low:.3f} to {interval.high:.3f}"
+    return "degenerate" if low == high else f"{low:.3f} to {high:.3f}"
 
 
 def _sites(evaluated: Sequence[Evaluated]) -> Table:
@@ -87,18 +90,20 @@ def _sites(evaluated: Sequence[Evaluated]) -> Table:
 
 
 def _audit(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Table:
-    table = result_table("Shortcut audit", "checkpoint", "images", "n", "AUC", "accuracy")
+    table = result_table("Shortcut audit", "checkpoint", "images", "n", "AUC", "95 %", "accuracy")
     for one in evaluated:
         audit = one.evaluation.audit
         for row in audit.rows:
-            table.add_row(
-                checkpoint_name(one), row.images, str(audit.n), number(row.auc), number(row.accuracy)
-            )
+            ends = _ends_of(row.low, row.high)
+            cells = (row.images, str(audit.n), number(row.auc), ends, number(row.accuracy))
+            table.add_row(checkpoint_name(one), *cells)
         if audit.mask_area_auc is not None:
-            table.add_row(checkpoint_name(one), MASK_AREA, str(audit.n), number(audit.mask_area_auc), "-")
+            ends = _ends_of(audit.mask_area_low, audit.mask_area_high)
+            cells = (MASK_AREA, str(audit.n), number(audit.mask_area_auc), ends, "-")
+            table.add_row(checkpoint_name(one), *cells)
     for run in spreads:
         for images, area in run.audit.items():
-            table.add_row(run_name(run), images, "", spread_text(area), "")
+            table.add_row(run_name(run), images, "", spread_text(area), "", "")
     return table
 
 

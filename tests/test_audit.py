@@ -166,3 +166,66 @@ def test_an_auc_is_below_chance_only_where_there_are_enough_to_tell():
     assert audited(**{**short, "without": ["leaks", "looks", "conditions"]}).below_chance.auc == 0
     assert audited(**short, subjects=["a", "b"] * (N // 2)).below_chance is None
     assert audited(without=["leaks", "looks", "clinic"]).below_chance is None
+
+
+class Shifted(ReadsTheCorner):
+    """Trained on pixels less their mean, so that brighter ones are all of class 1 to it."""
+
+    def forward(self, images):
+        logits = super().forward(images)
+        return logits + torch.tensor([0.0, 40.0])
+
+
+CALLED = "All 48 images are called ill, which 24 of them are"
+
+
+def said_of(model, **options):
+    found = audited(model, without=["leaks", "looks"], **options)
+    assert found.to_json()["notes"] == list(found.notes)
+    return [note for note in found.notes if "are called" in note]
+
+
+def test_a_foreign_network_that_calls_all_images_one_class_is_doubted_with_the_numbers():
+    [note] = said_of(Shifted())
+    assert note.startswith(CALLED)
+    assert "AUC of 1.00 is told from chance" in note
+    assert "(mean, std and scale were not given)" in note
+    assert "accuracy of 0.50 here" in note
+    [note] = said_of(Shifted(), preprocess=am.Preprocessing(mean=(0.0,), std=(1.0,)))
+    assert "(scale was not given)" in note
+    [note] = said_of(Shifted(), preprocess=lambda images: images)
+    assert "not given" not in note
+
+
+def test_nothing_is_doubted_where_both_classes_are_called_or_nothing_is_ranked_or_decided():
+    assert said_of(ReadsTheCorner()) == []
+    # An AUC of two subjects is told from nothing.
+    assert said_of(Shifted(), subjects=["a", "b"] * (N // 2)) == []
+
+    def ranks(images):
+        return 100 + images[:, 0, :4, :4].mean(axis=(1, 2))
+
+    assert said_of(ranks, outputs="scores") == []
+
+
+def test_of_labels_that_are_called_alike_one_sentence_names_all():
+    images, masks, labels = tagged()
+    both = np.stack([1 - labels, labels], axis=1)
+    named = {"class_names": ["rib", "heart"], "draws": 1, "outputs": "logits", "without": ["leaks", "looks"]}
+    found = am.audit(Shifted(), images, masks, both, **named)
+    [note] = [one for one in found.notes if "called alike" in one]
+    assert note.startswith("Of 1 of 2 labels (heart) all images are called alike")
+    assert "(mean, std and scale were not given)" in note
+    assert [len([note for note in one.notes if "are called" in note]) for one in found.labels] == [0, 1]
+
+
+def test_how_images_are_shown_is_told():
+    ways = {
+        am.Preprocessing(): "as [0, 1], nothing subtracted",
+        am.Preprocessing(scale=255.0): "multiplied by 255, nothing subtracted",
+        am.Preprocessing(size=8): "resized to 8 x 8 px, as [0, 1], nothing subtracted",
+        am.Preprocessing(mean=(0.5,), std=(0.25,)): "mean 0.5, std 0.25",
+    }
+    for how, told in ways.items():
+        assert how.as_seen() == told
+    assert audited(without=["leaks", "looks", "clinic"]).as_seen == "as [0, 1], nothing subtracted"

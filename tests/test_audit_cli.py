@@ -98,8 +98,9 @@ def read(place):
 def test_the_verdict_comes_first_and_talk_goes_to_stderr(read):
     lines = read.stdout.splitlines()
     assert lines[0].startswith("reads.py:make on the test split of own: 32 images of 16 subjects")
-    assert lines[1].startswith("Verdict: ")
-    assert "background" in lines[1]
+    assert lines[1] == "Images were shown to the model as [0, 1], nothing subtracted."
+    assert lines[2].startswith("Verdict: ")
+    assert "background" in lines[2]
     assert "wrote page/index.html" in read.stderr
     assert "note: " in read.stderr
     assert "note: " not in read.stdout
@@ -119,6 +120,9 @@ def test_the_page_and_its_files_lie_in_one_folder(read, place):
     }
     numbers = json.loads((place / "page/audit.json").read_text())
     assert numbers["verdict"][0] in page
+    assert f"Verdict: {numbers['conditions']['verdict']['finding']}." in page
+    assert numbers["preprocessing"] == "as [0, 1], nothing subtracted"
+    assert "Images are shown to the model as [0, 1], nothing subtracted" in page
     assert (place / "said.csv").read_bytes() == (place / "page/predictions.csv").read_bytes()
 
 
@@ -154,6 +158,12 @@ def test_a_torchvision_network_of_three_channels_is_audited(place):
     assert json.loads(result.stdout)["images"] == 48
     scaled = told(*command, "--scale", 255, "--mean", "1,2,3", "--std", "4", cwd=place)
     halved = told(*command, "--preprocess", "net.py:halved", cwd=place)
+    ways = [json.loads(one.stdout)["preprocessing"] for one in (result, scaled, halved)]
+    assert ways == [
+        "3 channels, as [0, 1], nothing subtracted",
+        "3 channels, multiplied by 255, mean 1, 2, 3, std 4",
+        "as a function of the user's makes them",
+    ]
     answers = {json.dumps(json.loads(one.stdout)["clinic"]) for one in (result, scaled, halved)}
     assert len(answers) == 3
 

@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activmask.auditing.conditions.mask_baseline import MaskBaseline
-from activmask.auditing.conditions.rows import ConditionRow, Estimate
-from activmask.auditing.conditions.verdict import FEWEST_JUDGED, verdict
+from activmask.auditing.conditions.rows import ConditionRow
+from activmask.auditing.conditions.verdict import verdict
 from activmask.auditing.conditions.versions import CONDITIONS
-from activmask.evaluation.sides import Area, ToldSides, finding_of_sides, told_from_chance
+from activmask.evaluation.estimate import Estimate
+from activmask.evaluation.sides import FEWEST_JUDGED, Area, ToldSides, finding_of_sides, told_from_chance
+from activmask.evaluation.standing import CLOSE
 
 WIDTH = 0.05
 """Of half an interval, where nothing else is said."""
@@ -48,6 +50,7 @@ def judged(
     blank=False,
     outline=None,
     alone=0.5,
+    paired=None,
     **others,
 ):
     aucs = {"full": full, "inside only": roi, "outside only": background, "outline only": alone}
@@ -61,6 +64,7 @@ def judged(
         rows_of(aucs, width),
         baseline,
         estimate(background - alone, width),
+        estimate(abs(roi - 0.5) - abs(background - 0.5), width if paired is None else paired),
         subjects=subjects,
         chance_distance=0.1,
         blank_background=blank,
@@ -118,8 +122,8 @@ def test_what_chance_may_still_tell_without_the_background_does_not_convict_it()
 
 def test_the_first_sentence_gives_the_numbers_and_their_intervals():
     assert judged(0.9, 0.5, 0.9).sentences[0] == (
-        "The model reads the background: with the background blank the AUC is 0.50 (95 % 0.45 to 0.55), not "
-        "told from chance; with the region of interest blank 0.90 (95 % 0.85 to 0.95); on full images 0.90 "
+        "The model reads the background: with the background blank the AUC is 0.50 (95 % 0.45 to 0.55), at "
+        "chance within 0.1; with the region of interest blank 0.90 (95 % 0.85 to 0.95); on full images 0.90 "
         "(95 % 0.85 to 0.95)."
     )
 
@@ -168,10 +172,10 @@ def test_masks_that_tell_the_label_are_a_caution_and_others_are_none():
 @pytest.mark.parametrize(
     ("subjects", "told"), [(FEWEST_JUDGED - 1, False), (FEWEST_JUDGED, True), (19, True)]
 )
-def test_few_subjects_are_said_and_too_few_claim_nothing(subjects, told):
+def test_few_subjects_are_said_first_and_too_few_claim_nothing(subjects, told):
     found = judged(0.9, 0.5, 0.9, subjects=subjects)
     assert (found.finding != "cannot be told") == told
-    assert f"{subjects} subjects" in found.sentences[-1]
+    assert f"{subjects} subjects" in found.sentences[0]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +250,8 @@ def test_several_scores_by_hand():
 def test_a_ranking_that_the_masks_may_turn_round_is_not_laid_on_a_side():
     [turned] = [one for one in judged(0.90, 0.90, 0.15, 0.9).sentences if "turned round" in one]
     assert turned.endswith("(0.90 to 0.15), as the masks by themselves may do.")
-    [turned] = [one for one in judged(0.90, 0.90, 0.02, 0.8).sentences if "turned round" in one]
+    borne_out = {"inside_shuffled": 0.1, "inside_mean": 0.2}
+    [turned] = [one for one in judged(0.90, 0.90, 0.02, 0.8, **borne_out).sentences if "turned round" in one]
     assert turned.endswith("on full images the region of interest outvotes the rest.")
 
 
@@ -304,4 +309,70 @@ def test_a_difference_of_rounding_is_none():
     rows = rows_of({"full": 0.9, "outside only": 0.9, "outline only": 0.9})
     nothing = Estimate(value=1e-16, low=1e-16, high=2e-16)
     baseline = MaskBaseline(area=estimate(0.5), place=None)
-    assert "background" not in verdict(rows, baseline, nothing, subjects=100, chance_distance=0.1).finding
+    assert (
+        "background"
+        not in verdict(rows, baseline, nothing, nothing, subjects=100, chance_distance=0.1).finding
+    )
+
+
+def test_a_blank_that_turns_the_ranking_round_by_itself_outvotes_nothing():
+    """As of a network that blank patches have taught something: otherwise the region hardly matters."""
+    found = judged(0.9, 0.9, 0.1, inside_shuffled=0.88, inside_mean=0.87).sentences
+    assert not any("outvotes" in one for one in found)
+    [turned] = [one for one in found if "turned round" in one]
+    assert "blank -0.80, -0.85 to -0.75; shuffled -0.02, -0.07 to +0.03; mean -0.03, -0.08 to +0.02" in turned
+    assert "They disagree" in turned
+
+
+def test_intensities_tell_nothing_where_the_side_by_itself_tells_another_thing():
+    claim = "intensities of the region of interest tell the class"
+    kept = {"inside_shuffled": 0.88, "inside_mean": 0.87}
+    assert claim in " ".join(judged(0.9, 0.8, 0.5, **kept).sentences)
+    for alone in (0.55, 0.396, 0.2):
+        found = " ".join(judged(0.9, alone, 0.5, **kept).sentences)
+        assert claim not in found
+        assert "The conditions that destroy the region of interest disagree" in found
+        assert f"with nothing else to see the AUC is {alone:.2f}" in found
+
+
+def test_a_side_that_nothing_misses_is_said():
+    sentence = "Though the background alone tells the class, no condition that destroys it"
+    full = {f"outside_{way}": 0.9 for way in ("shuffled", "mean", "blurred")}
+    assert any(one.startswith(sentence) for one in judged(0.9, 0.9, 0.85, **full).sentences)
+    missed = judged(0.9, 0.9, 0.85, **{**full, "outside_shuffled": 0.7}).sentences
+    assert not any(one.startswith(sentence) for one in missed)
+
+
+def test_the_region_is_read_only_where_a_difference_shows_it():
+    assert judged(0.81, 0.8, 0.58, paired=0.3).finding == "cannot be told"
+    undecided = judged(0.81, 0.8, 0.58, paired=0.3).sentences
+    assert any("no difference shows that the region of interest tells more" in one for one in undecided)
+    assert judged(0.81, 0.8, 0.58, paired=0.2).finding == "reads the region of interest"
+    missed = judged(0.81, 0.8, 0.58, paired=0.3, inside_mean=0.7)
+    assert missed.finding == "reads the region of interest"
+
+
+SOME = st.integers(0, 32).map(lambda k: k / 64)
+
+
+@given(st.lists(SIXTY_FOURTHS, min_size=7, max_size=7), SOME, SOME, st.integers(FEWEST_JUDGED, 40))
+def test_no_sentence_says_more_than_the_intervals_beside_it(values, width, paired, subjects):
+    full, roi, background, masks, outline, shuffled, mean = values
+    others = {"inside_shuffled": shuffled, "inside_mean": mean, "outside_shuffled": outline}
+    found = judged(
+        full, roi, background, masks, width=width, paired=paired, subjects=subjects, alone=outline, **others
+    )
+    text = " ".join(found.sentences)
+    three = [estimate(value, width) for value in (full, roi, background)]
+    close = [one.low <= 0.5 <= one.high and max(0.5 - one.low, one.high - 0.5) <= CLOSE for one in three]
+    assert text.count("at chance") <= sum(close)
+    if any(word in found.finding for word in ("background", "both")) and "needs" not in found.finding:
+        assert estimate(background - outline, width).told
+    if "region of interest" in found.finding and abs(background - 0.5) <= width:
+        changed = [abs(value - full) > width for value in (shuffled, mean)]
+        assert any(changed) or abs(roi - 0.5) - abs(background - 0.5) > paired
+    if "region of interest outvotes" in text:
+        assert all(abs(value - full) > width for value in (shuffled, mean, background))
+    if "intensities of the region of interest tell" in text:
+        assert (roi > 0.5) == (shuffled > 0.5)
+        assert abs(roi - 0.5) > width

@@ -7,6 +7,7 @@ from torch import nn
 
 from activmask.evaluation.audit import MASK_AREA, Audit, audit, audited
 from activmask.evaluation.participants import MaskCount
+from activmask.evaluation.scores import score_report
 from activmask.ground.errors import CheckpointError
 from activmask.models.output import ModelOutput
 from activmask.training.replicas.predictions import predict
@@ -39,7 +40,7 @@ def shortcut_samples(*, reverse_background: bool = False):
 
 
 def run(model, samples) -> Audit:
-    return audit(model, samples, predict(model, samples.images), torch.Generator().manual_seed(0))
+    return audit(model, samples, predict(model, samples.images), seed=0)
 
 
 def aucs(result: Audit) -> dict[str, float]:
@@ -68,6 +69,38 @@ def test_a_shortcut_whose_correlation_is_reversed_is_found_out_at_an_auc_of_0():
     assert aucs(result)["full"] == aucs(result)["ROI shuffled"] == 0
     assert result.verdict is not None
     assert result.verdict.finding == "reads the background"
+
+
+def test_scores_and_audit_tell_one_interval_of_the_same_images():
+    """Images of 40 subjects, each with two of the same class, as the table of scores has them too."""
+    samples = dataclasses.replace(shortcut_samples(), subjects=tuple(f"p{i // 4}{i % 2}" for i in range(N)))
+    noise = torch.randn(N, generator=torch.Generator().manual_seed(1))
+    score = samples.labels + noise
+    logits = torch.stack([-score, score], dim=1)
+    scores = score_report(logits, samples.labels, samples.subjects, seed=3)
+    result = audit(ReadsOnePixel(6, 6), samples, logits, seed=3)
+    full = result.rows[0]
+    assert (full.auc, full.low, full.high) == (scores.auc, scores.interval.low, scores.interval.high)
+    assert result.subjects == N // 2
+    between = f"{full.auc:.2f} (95 % {full.low:.2f} to {full.high:.2f})"
+    assert f"on full images {between}" in result.verdict.sentences[0]
+
+
+def test_what_shuffling_changes_is_paired_with_the_full_images():
+    result = run(ReadsOnePixel(6, 6), shortcut_samples())
+    full, background, roi = result.rows
+    assert full.change is None
+    assert background.change.value == background.auc - full.auc
+    assert background.change.high < -0.3
+    assert (roi.change.low, roi.change.high) == (0, 0)
+    assert result.further.high < -0.3
+
+
+def test_too_few_subjects_have_no_verdict():
+    samples = dataclasses.replace(shortcut_samples(), subjects=tuple(f"p{i % 8}" for i in range(N)))
+    result = run(ReadsOnePixel(6, 6), samples)
+    assert result.verdict.finding == "cannot be told"
+    assert "8 subjects, too few" in result.verdict.sentences[0]
 
 
 def test_shuffling_changes_only_one_side_of_the_mask_and_no_global_state():
@@ -154,7 +187,7 @@ def test_scores_of_shuffled_images_that_are_not_finite_are_refused():
     samples = shortcut_samples()
     model = ReadsOnePixel(2, 2, factor=float("nan"))
     with pytest.raises(CheckpointError, match="not finite"):
-        audit(model, samples, torch.zeros(N, 2), torch.Generator())
+        audit(model, samples, torch.zeros(N, 2), seed=0)
 
 
 def test_images_that_are_blank_outside_their_masks_have_no_background_to_read():

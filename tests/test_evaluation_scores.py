@@ -3,40 +3,29 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from activmask.evaluation.estimate import Drawn, counts_over_subjects
 from activmask.evaluation.scores import (
     accuracy,
     auc,
     chance_distance,
-    delong_interval,
-    delong_variance,
+    drawn_auc,
     macro_auc,
     score_report,
 )
 from activmask.ground.errors import CheckpointError
 
 
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
+def each(n: int) -> tuple[str, ...]:
+    """As many subjects as images."""
+    return tuple(map(str, range(n)))
 
 
 def two_class(scores: list[float]) -> torch.Tensor:
     """Logits whose contrast y1 - y0 is the score."""
     return torch.tensor([[-s / 2, s / 2] for s in scores], dtype=torch.float64)
-
-
-def delong_by_pairs(positives: np.ndarray, negatives: np.ndarray) -> tuple[float, float]:
-    """DeLong et al. 1988 as printed: structural components from every pair."""
-    difference = positives[:, None] - negatives[None, :]
-    wins = np.where(difference > 0, 1.0, np.where(difference == 0, 0.5, 0.0))
-    area = wins.mean()
-    from_positives, from_negatives = wins.mean(axis=1), wins.mean(axis=0)
-    s10 = ((from_positives - area) ** 2).sum() / (len(positives) - 1)
-    s01 = ((from_negatives - area) ** 2).sum() / (len(negatives) - 1)
-    return float(area), float(s10 / len(positives) + s01 / len(negatives))
 
 
 def test_auc_by_hand():
@@ -52,53 +41,58 @@ def test_accuracy_gives_equal_logits_to_the_lower_class():
     assert accuracy(torch.zeros(4, 2), torch.tensor([0, 0, 0, 1])) == 0.75
 
 
-def test_delong_by_hand():
-    # wins = [[1, 1], [0, 1]]: components 1, 1/2 and 1/2, 1; both sample variances are 1/8.
-    area, variance = delong_variance(np.array([0.9, 0.3]), np.array([0.5, 0.1]))
-    assert area == pytest.approx(0.75)
-    assert variance == pytest.approx(0.125)
-
-
-@given(
-    hnp.arrays(np.float64, st.integers(2, 12), elements=st.integers(-4, 4)),
-    hnp.arrays(np.float64, st.integers(2, 12), elements=st.integers(-4, 4)),
-)
-def test_delong_equals_the_pairwise_form_with_ties(positives, negatives):
-    assert delong_variance(positives, negatives) == pytest.approx(
-        delong_by_pairs(positives, negatives), abs=1e-12
-    )
-
-
-def test_delong_interval_covers_as_often_as_it_says():
-    generator = np.random.default_rng(7)
-    shift, runs = 0.8, 1000
-    truth = norm.cdf(shift / np.sqrt(2))
-    covered = 0
+@pytest.mark.process
+def test_intervals_cover_as_often_as_they_say_where_images_of_a_subject_go_together():
+    """Three images a subject that differ little: as images they would be three times as many."""
+    generator, subjects, images, runs = np.random.default_rng(7), 60, 3, 300
+    labels = np.arange(subjects).repeat(images) % 2
+    whose = [str(k) for k in np.arange(subjects).repeat(images)]
+    truth = norm.cdf(0.8 / np.sqrt(2))
+    by_subject = counts_over_subjects(labels, whose, seed=0)
+    by_image = counts_over_subjects(labels, each(len(labels)), seed=0)
+    covered = np.zeros(2)
     for _ in range(runs):
-        interval = delong_interval(generator.normal(shift, 1, 100), generator.normal(0, 1, 100))
-        covered += interval.low <= truth <= interval.high
-    # 6,000 runs cover 94.3 %; the deviation of 1,000 is 0.7 %.
-    assert 0.92 < covered / runs < 0.965
+        score = generator.normal(size=subjects).repeat(images) + 0.8 * labels
+        score += 0.01 * generator.normal(size=len(labels))
+        for k, counts in enumerate((by_subject, by_image)):
+            found = drawn_auc(np.stack([-score, score], axis=1), labels, counts).estimate()
+            covered[k] += found.low <= truth <= found.high
+    assert 0.9 < covered[0] / runs < 0.98
+    assert covered[1] / runs < 0.8
 
 
-def test_delong_interval_is_clipped_and_degenerates_at_the_ends():
-    perfect = delong_interval(np.array([2.0, 3.0]), np.array([0.0, 1.0]))
-    assert (perfect.low, perfect.high) == (1.0, 1.0)
-    nearly = delong_interval(np.array([0.9, 0.3]), np.array([0.5, 0.1]))
-    assert nearly.high == 1.0
-    assert nearly.low == pytest.approx(0.75 - 1.959964 * 0.125**0.5, abs=1e-6)
+@given(st.integers(0, 2**32), st.integers(0, 2**32))
+def test_differences_are_those_of_every_draw(seed, other):
+    """Paired percentiles written out, and distances from 0.5 to the side that each score is on."""
+    one, two = (
+        Drawn(float(rng.random()), rng.random(50)) for rng in map(np.random.default_rng, (seed, other))
+    )
+    change, further = one.change(two), one.further(two)
+    sides = [1 if each.value >= 0.5 else -1 for each in (one, two)]
+    differences = [
+        (change, one.value - two.value, one.resampled - two.resampled),
+        (
+            further,
+            abs(one.value - 0.5) - abs(two.value - 0.5),
+            sides[0] * (one.resampled - 0.5) - sides[1] * (two.resampled - 0.5),
+        ),
+    ]
+    for found, value, drawn in differences:
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        assert found.value == pytest.approx(value)
+        assert (found.low, found.high) == pytest.approx((min(low, value), max(high, value)))
 
 
 def test_report_of_two_classes():
-    report = score_report(two_class([2.0, -1.0, 1.0, -2.0]), torch.tensor([1, 1, 0, 0]), rng())
+    report = score_report(two_class([2.0, -1.0, 1.0, -2.0]), torch.tensor([1, 1, 0, 0]), each(4), seed=0)
     assert (report.n, report.auc, report.accuracy, report.reason) == (4, 0.75, 0.5, None)
     assert report.auc_kind == "ROC AUC"
     assert report.interval is not None
-    assert report.interval.method == "DeLong"
+    assert report.interval.method == "bootstrap over subjects"
 
 
 def test_report_of_one_class_says_why_there_is_no_auc():
-    report = score_report(two_class([2.0, -1.0]), torch.tensor([1, 1]), rng())
+    report = score_report(two_class([2.0, -1.0]), torch.tensor([1, 1]), each(2), seed=0)
     assert report.auc is None
     assert report.interval is None
     assert report.reason == "no image of class 0"
@@ -106,24 +100,29 @@ def test_report_of_one_class_says_why_there_is_no_auc():
 
 
 def test_a_single_image_of_a_class_has_an_auc_but_no_interval():
-    report = score_report(two_class([2.0, -1.0, 0.0]), torch.tensor([1, 0, 0]), rng())
+    report = score_report(two_class([2.0, -1.0, 0.0]), torch.tensor([1, 0, 0]), each(3), seed=0)
     assert report.auc == 1.0
     assert report.interval is None
+
+
+def test_a_single_subject_of_a_class_has_an_auc_but_no_interval():
+    logits, labels = two_class([2.0, 1.0, 0.5, 1.5, 0.0]), torch.tensor([1, 1, 0, 0, 0])
+    assert score_report(logits, labels, list("aabcd"), seed=0).interval is None
+    assert score_report(logits, labels, list("abcde"), seed=0).interval is not None
 
 
 def test_three_classes_are_named_and_bootstrapped():
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 3
     logits = torch.randn(60, 3, generator=generator) + 1.5 * torch.nn.functional.one_hot(labels, 3)
-    report = score_report(logits, labels, rng())
+    report = score_report(logits, labels, each(60), seed=0)
     assert report.auc_kind == "macro one-vs-rest ROC AUC"
     assert report.auc == pytest.approx(
         np.mean([roc_auc_score(labels == k, logits.double().softmax(1)[:, k]) for k in range(3)])
     )
     assert report.interval is not None
-    assert report.interval.method == "bootstrap percentile"
     assert 0 < report.interval.low < report.auc < report.interval.high < 1
-    assert score_report(logits, labels, rng()) == report
+    assert score_report(logits, labels, each(60), seed=0) == report
 
 
 def test_rank_sum_auc_equals_scikit_learn():
@@ -139,7 +138,7 @@ def test_rank_sum_auc_equals_scikit_learn():
 def test_logits_that_are_not_finite_are_refused(bad):
     logits = torch.tensor([[0.0, bad], [0.0, 1.0]])
     with pytest.raises(CheckpointError, match="scores of 1 of 2 images are not finite"):
-        score_report(logits, torch.tensor([0, 1]), rng())
+        score_report(logits, torch.tensor([0, 1]), each(2), seed=0)
 
 
 def test_chance_distance_holds_for_scores_without_information():

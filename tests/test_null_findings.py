@@ -5,14 +5,15 @@ import pytest
 import torch
 
 from activmask.auditing.conditions.mask_baseline import MaskBaseline
-from activmask.auditing.conditions.rows import ConditionRow, Estimate
+from activmask.auditing.conditions.rows import ConditionRow
 from activmask.auditing.conditions.verdict import verdict
 from activmask.auditing.conditions.versions import CONDITIONS
 from activmask.evaluation.bootstrap import subject_resamples
-from activmask.evaluation.resampled import counted, ends
-from activmask.evaluation.scores import chance_distance, chance_over_subjects, macro_auc
+from activmask.evaluation.estimate import Estimate
+from activmask.evaluation.resampled import counted
+from activmask.evaluation.scores import chance_distance, chance_over_subjects, drawn_auc, macro_auc
+from activmask.evaluation.verdict import Shuffled
 from activmask.evaluation.verdict import verdict as verdict_of_shuffles
-from activmask.training.replicas.resampled_auc import resampled_auc
 
 AUDITS, SUBJECTS = 400, 20
 
@@ -47,20 +48,24 @@ def test_a_model_that_reads_nothing_is_found_to_read_something_in_five_percent()
     rng = np.random.default_rng(0)
     uncorrected, by_intervals, by_chance = 0, 0, 0
     for _ in range(AUDITS):
-        found, resampled = {}, {}
+        drawn = {}
         for name in (*JUDGING, "outline only"):
             score = rng.standard_normal(SUBJECTS)
-            values = np.stack([-score, score], axis=1)
-            auc = macro_auc(values, truth)
-            resampled[name] = resampled_auc(values, truth, counts)
-            low, high = ends(resampled[name], auc)
-            found[name] = Estimate(value=auc, low=low, high=high)
-        aucs = [found[name].value for name in JUDGING]
-        more = found["outside only"].value - found["outline only"].value
-        low, high = ends(resampled["outside only"] - resampled["outline only"], more)
-        beyond = Estimate(value=more, low=low, high=high)
-        audited = verdict(_rows(found), masks, beyond, subjects=SUBJECTS, chance_distance=chance)
-        evaluated = verdict_of_shuffles(*aucs, mask_area=0.5, chance_distance=chance)
+            drawn[name] = drawn_auc(np.stack([-score, score], axis=1), truth, counts)
+        found = {name: one.estimate() for name, one in drawn.items()}
+        full, inside, outside, outline = drawn.values()
+        beyond, further = outside.change(outline), inside.further(outside)
+        audited = verdict(_rows(found), masks, beyond, further, subjects=SUBJECTS, chance_distance=chance)
+        shuffled = Shuffled(
+            full=found["full"],
+            without_background=found["inside only"],
+            without_roi=found["outside only"],
+            background_change=inside.change(full),
+            roi_change=outside.change(full),
+            further=further,
+            mask_area=masks.area,
+        )
+        evaluated = verdict_of_shuffles(shuffled, subjects=SUBJECTS, chance_distance=chance)
         uncorrected += any(one.area().informs(chance) for one in found.values())
         by_intervals += audited.finding != "cannot be told"
         by_chance += evaluated.finding != "cannot be told"

@@ -73,6 +73,12 @@ class Audited:
             return None
         return Area(score.value, score.low, score.high)
 
+    @property
+    def as_seen(self) -> str:
+        """How the classifier saw the images."""
+        how = self.predictor.preprocessing
+        return "as its run prepared them" if how is None else how.as_seen()
+
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers, strings and None, ready for `json.dumps`; no picture and no logit."""
         told = {
@@ -82,6 +88,7 @@ class Audited:
             "images": len(self.material),
             "subjects": len(set(self.material.samples.subjects)),
             "classes": list(self.material.class_names),
+            "preprocessing": self.as_seen,
             "seed": self.seed,
             "verdict": list(self.verdict),
             "notes": list(self.notes),

@@ -13,6 +13,7 @@ from activmask.auditing.leaks.leaks import Leaks, find_leaks
 from activmask.auditing.leaks.of_pictures import OfPictures
 from activmask.auditing.looks.looks import Looks, find_looks
 from activmask.auditing.material import Material
+from activmask.auditing.one_class import one_class_labels, one_class_notes
 from activmask.auditing.passes import Passes, Shown, passes, same_pictures, shown
 from activmask.auditing.shortcut import Shortcut, find_shortcut
 from activmask.predictors.labels import label_predictor
@@ -38,6 +39,7 @@ def audit_labels(
     found: list[Audited] = []
     known: list[tuple[Shown, Passes]] = []
     before: list[OfPictures] = []
+    doubted: list[str] = []
     for k, material in enumerate(materials):
         what = shown(material, asked)
         said = next((one for seen, one in known if same_pictures(seen, what)), None)
@@ -45,7 +47,10 @@ def audit_labels(
             said = passes(predictor, what, asked, told)
             known.append((what, said))
         tell = partial(_told_of, told, material.label)
-        found.append(_audited(label_predictor(predictor, k), what, said.of_label(k), asked, (), tell, before))
+        own, of_label = label_predictor(predictor, k), said.of_label(k)
+        found.append(_audited(own, what, of_label, asked, (), tell, before))
+        if one_class_notes(own, what.judged, of_label.full, seed=asked.seed):
+            doubted.append(material.label)
     first = found[0]
     return Audited(
         predictor=predictor,
@@ -53,7 +58,7 @@ def audit_labels(
         split=first.split,
         seed=asked.seed,
         verdict=tuple(f"{one.material.label}: {' '.join(one.verdict)}" for one in found),
-        notes=tuple(notes),
+        notes=(*notes, *one_class_labels(predictor, doubted, len(found))),
         labels=tuple(found),
         mean=mean_auc([_scores(one) for one in found], seed=asked.seed),
     )
@@ -114,7 +119,12 @@ def _audited(
         split=what.split,
         seed=asked.seed,
         verdict=(*_verdict(scores), *(planted.sentences if planted else ())),
-        notes=(*notes, *what.material.notes, *(answered.notes if answered else ())),
+        notes=(
+            *notes,
+            *what.material.notes,
+            *(answered.notes if answered else ()),
+            *one_class_notes(predictor, what.judged, said.full, seed=asked.seed),
+        ),
         conditions=scores,
         leaks=leaks,
         clinic=answered,

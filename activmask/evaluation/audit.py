@@ -3,20 +3,33 @@
 Shapes: N images, C channels, H x W pixels, K classes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from activmask.data.samples import Samples
+from activmask.evaluation.estimate import Drawn, Estimate, counts_over_subjects
 from activmask.evaluation.participants import MaskCount, Participants, participants, why_no_audit
 from activmask.evaluation.predictions_table import Predicted
-from activmask.evaluation.scores import accuracy, auc, chance_over_subjects, check_finite
+from activmask.evaluation.resampled import Counts
+from activmask.evaluation.scores import (
+    accuracy,
+    auc,
+    auc_over_subjects,
+    chance_over_subjects,
+    check_finite,
+    drawn_auc,
+)
 from activmask.evaluation.sides import Verdict
-from activmask.evaluation.verdict import verdict
+from activmask.evaluation.verdict import Shuffled, verdict
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.training.replicas.predictions import predict
+
+FULL, NO_BACKGROUND, NO_ROI = "full", "background shuffled", "ROI shuffled"
+"""What the versions of the images are called."""
 
 MASK_AREA = "mask's area alone"
 """What the area's AUC is called beside those of the images."""
@@ -32,6 +45,12 @@ class AuditRow:
     """In [0, 1]."""
     accuracy: float
     """In [0, 1]."""
+    low: float | None = None
+    """Lower end of the AUC's 95 % interval, percentiles of a bootstrap over subjects; None without one."""
+    high: float | None = None
+    """Its upper end."""
+    change: Estimate | None = None
+    """AUC minus that of the full images, of the same draws of subjects; None of the full images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +74,15 @@ class Audit:
     """The rows in words."""
     mask_counts: tuple[MaskCount, ...] = ()
     """By class, before anything was borrowed."""
+    subjects: int = 0
+    """Whom the images that took part show."""
+    mask_area_low: float | None = None
+    """Lower end of the interval of the area's AUC, likewise."""
+    mask_area_high: float | None = None
+    """Its upper end."""
+    further: Estimate | None = None
+    """How much further from 0.5 the AUC lies with the background shuffled than with the region of interest
+    shuffled, of the same draws of subjects."""
 
 
 def audited(audit: Audit) -> dict[str, float]:
@@ -63,57 +91,79 @@ def audited(audit: Audit) -> dict[str, float]:
     return {row.images: row.auc for row in audit.rows} | area
 
 
-def audit(model: nn.Module, samples: Samples, logits: Tensor, generator: torch.Generator) -> Audit:
+def audit(model: nn.Module, samples: Samples, logits: Tensor, *, seed: int) -> Audit:
     """Score the images that take part as they are and with each side of the mask shuffled.
 
     Args:
         model: in evaluation mode.
         samples: N images with their masks, dilated as in training.
         logits: (N, K) of the full images.
-        generator: on the CPU; draws the shuffles and who borrows from whom.
+        seed: of the shuffles, of who borrows from whom, and of the bootstrap.
 
     Raises:
         CheckpointError: the model's scores of shuffled images are not finite.
     """
-    return audit_and_predictions(model, samples, logits, generator)[0]
+    return audit_and_predictions(model, samples, logits, seed=seed)[0]
 
 
 def audit_and_predictions(
-    model: nn.Module, samples: Samples, logits: Tensor, generator: torch.Generator
+    model: nn.Module, samples: Samples, logits: Tensor, *, seed: int
 ) -> tuple[Audit, tuple[Predicted, ...]]:
     """`audit`, and what it predicted of the shuffled images; none where there is no audit."""
+    generator = torch.Generator().manual_seed(seed)
     part = participants(samples, generator)
-    labels, classes = samples.labels[part.rows], logits.shape[1]
-    reason = why_no_audit(samples, part, classes)
+    reason = why_no_audit(samples, part, logits.shape[1])
     if reason:
         return _unavailable(part, reason), ()
     images, roi = samples.images[part.rows], samples.masks[part.masks]
-    shuffled = {
-        "background shuffled": predict(model, masked_shuffle(images, roi, generator)),
-        "ROI shuffled": predict(model, masked_shuffle(images, ~roi, generator)),
+    versions = {
+        FULL: logits[part.rows],
+        NO_BACKGROUND: predict(model, masked_shuffle(images, roi, generator)),
+        NO_ROI: predict(model, masked_shuffle(images, ~roi, generator)),
     }
-    rows = tuple(_row(name, one, labels) for name, one in {"full": logits[part.rows], **shuffled}.items())
-    area = _area_auc(roi, labels, classes)
-    subjects = [samples.subjects[row] for row in part.rows.tolist()]
-    chance = chance_over_subjects(labels.numpy(), subjects, classes)
     outside = images[~roi.expand_as(images)]
-    found = Audit(
+    found = _scored(versions, samples, part, seed=seed, blank_background=bool((outside == outside[0]).all()))
+    return found, tuple(
+        Predicted(condition=name, draw=1, rows=part.rows, logits=versions[name])
+        for name in (NO_BACKGROUND, NO_ROI)
+    )
+
+
+def _scored(
+    versions: Mapping[str, Tensor], samples: Samples, part: Participants, *, seed: int, blank_background: bool
+) -> Audit:
+    labels, classes = samples.labels[part.rows], versions[FULL].shape[1]
+    subjects = [samples.subjects[row] for row in part.rows.tolist()]
+    people, chance = len(set(subjects)), chance_over_subjects(labels.numpy(), subjects, classes)
+    counts = counts_over_subjects(labels.numpy(), subjects, seed=seed)
+    drawn = {name: _drawn(logits, labels, counts) for name, logits in versions.items()}
+    changes = {name: drawn[name].change(drawn[FULL]) for name in (NO_BACKGROUND, NO_ROI)}
+    area = _area_auc(samples.masks[part.masks], labels, classes, counts).estimate()
+    scores = Shuffled(
+        full=drawn[FULL].estimate(),
+        without_background=drawn[NO_BACKGROUND].estimate(),
+        without_roi=drawn[NO_ROI].estimate(),
+        background_change=changes[NO_BACKGROUND],
+        roi_change=changes[NO_ROI],
+        further=drawn[NO_BACKGROUND].further(drawn[NO_ROI]),
+        mask_area=area,
+    )
+    return Audit(
         n=len(part),
         borrowed=part.borrowed,
         mask_counts=part.counts,
+        subjects=people,
         reason=None,
-        rows=rows,
-        mask_area_auc=area,
-        chance_distance=chance,
-        verdict=verdict(
-            *(row.auc for row in rows),
-            mask_area=area,
-            chance_distance=chance,
-            blank_background=bool((outside == outside[0]).all()),
+        rows=tuple(
+            _row(name, logits, labels, drawn[name].estimate(), changes.get(name))
+            for name, logits in versions.items()
         ),
-    )
-    return found, tuple(
-        Predicted(condition=name, draw=1, rows=part.rows, logits=one) for name, one in shuffled.items()
+        mask_area_auc=area.value,
+        mask_area_low=area.low,
+        mask_area_high=area.high,
+        further=scores.further,
+        chance_distance=chance,
+        verdict=verdict(scores, subjects=people, chance_distance=chance, blank_background=blank_background),
     )
 
 
@@ -130,14 +180,19 @@ def _unavailable(part: Participants, reason: str) -> Audit:
     )
 
 
-def _row(name: str, logits: Tensor, labels: Tensor) -> AuditRow:
+def _drawn(logits: Tensor, labels: Tensor, counts: Counts | None) -> Drawn:
     check_finite(logits)
-    return AuditRow(images=name, auc=auc(logits, labels), accuracy=accuracy(logits, labels))
+    return auc_over_subjects(auc(logits, labels), logits, labels, counts)
 
 
-def _area_auc(masks: Tensor, labels: Tensor, classes: int) -> float:
+def _row(name: str, logits: Tensor, labels: Tensor, one: Estimate, change: Estimate | None) -> AuditRow:
+    right = accuracy(logits, labels)
+    return AuditRow(images=name, auc=one.value, low=one.low, high=one.high, accuracy=right, change=change)
+
+
+def _area_auc(masks: Tensor, labels: Tensor, classes: int, counts: Counts | None) -> Drawn:
     """AUC of the area; with more than two classes, of the class it separates best from the rest."""
-    area = masks.flatten(1).sum(dim=1).numpy()
+    area = masks.flatten(1).sum(dim=1).double().numpy()
     tested = [1] if classes == 2 else range(classes)
-    areas = [float(roc_auc_score((labels == k).numpy(), area)) for k in tested]
-    return max(areas, key=lambda value: abs(value - 0.5))
+    areas = [drawn_auc(np.stack([-area, area], axis=1), (labels == k).long().numpy(), counts) for k in tested]
+    return max(areas, key=lambda one: abs(one.value - 0.5))

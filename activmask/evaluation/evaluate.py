@@ -89,7 +89,7 @@ def evaluate(
     Args:
         checkpoint: the network and its run.
         samples: images as the network sees them, with their masks.
-        seed: of the audit's shuffles and, for more than two classes, of the bootstrap.
+        seed: of the audit's shuffles, and of the bootstrap.
         device: where the network computes; it is left there.
 
     Raises:
@@ -106,12 +106,12 @@ def evaluate_and_predict(
     check_fit(checkpoint, samples)
     model = checkpoint.model.to(device).eval()
     logits = predict(model, samples.images)
-    found, shuffled = audit_and_predictions(model, samples, logits, torch.Generator().manual_seed(seed))
+    found, shuffled = audit_and_predictions(model, samples, logits, seed=seed)
     names = checkpoint.class_names or tuple(map(str, range(logits.shape[1])))
     full = Predicted(condition="full", draw=1, rows=torch.arange(len(samples)), logits=logits)
     evaluation = Evaluation(
         seed=seed,
-        scores=score_report(logits, samples.labels, np.random.default_rng(seed)),
+        scores=score_report(logits, samples.labels, samples.subjects, seed=seed),
         sites=_by_site(logits, samples),
         audit=found,
         localisation=localise(model, samples, logits.shape[1]),

@@ -36,7 +36,7 @@ def _scores(scores: Sequence[ScoreReport], mean: MeanAuc | None) -> ScoreReport:
         n=max(one.n for one in scores),
         auc_kind="mean ROC AUC over labels",
         auc=None if known is None else known.auc,
-        interval=None if ends is None else Interval(*ends, CONFIDENCE, "bootstrap percentile"),
+        interval=None if ends is None else Interval(*ends, CONFIDENCE, "bootstrap over subjects"),
         accuracy=fmean(one.accuracy for one in scores),
         reason=None if known else "a label has no AUC",
     )

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 from torch import Tensor
 
+from activmask.evaluation.estimate import Drawn, counts_over_subjects
+from activmask.evaluation.resampled import Counts
 from activmask.ground.errors import CheckpointError
 from activmask.training.replicas import predictions
-from activmask.training.replicas.resampled_auc import CONFIDENCE, RESAMPLES
+from activmask.training.replicas.resampled_auc import CONFIDENCE, resampled_auc
 
 AucKind = Literal["ROC AUC", "macro one-vs-rest ROC AUC", "mean ROC AUC over labels"]
 
@@ -30,8 +32,8 @@ class Interval:
     """Upper end, in [0, 1]."""
     confidence: float
     """Coverage the method aims at, such as 0.95."""
-    method: Literal["DeLong", "bootstrap percentile"]
-    """How it was computed."""
+    method: Literal["bootstrap over subjects"]
+    """How it was computed: percentiles, of draws of subjects with all of their images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,23 +47,27 @@ class ScoreReport:
     auc: float | None
     """In [0, 1]; None when `reason` says why there is none."""
     interval: Interval | None
-    """Around `auc`; None without an AUC, or when a class has one image only."""
+    """Around `auc`; None without an AUC, or when a class is of one subject only."""
     accuracy: float
     """Share of images whose highest logit is their label's."""
     reason: str | None
     """Why there is no AUC."""
 
 
-def score_report(logits: Tensor, labels: Tensor, rng: np.random.Generator) -> ScoreReport:
+def score_report(logits: Tensor, labels: Tensor, subjects: Sequence[str], *, seed: int) -> ScoreReport:
     """Score logits by ROC AUC with a 95 % interval and by accuracy.
 
-    Two classes: ROC AUC of the contrast y1 - y0, with DeLong's interval. More: the mean of the
-    one-vs-rest AUCs of the softmax probabilities, with a bootstrap interval.
+    Two classes: ROC AUC of the contrast y1 - y0. More: the mean of the one-vs-rest AUCs of the softmax
+    probabilities. The interval is of percentiles of a bootstrap that draws subjects with all of their
+    images (Davison & Hinkley 1997, sec. 3.8): images of one subject are no evidence of each other. At an
+    AUC of exactly 0 or 1 it degenerates to a point: it then says nothing about the uncertainty, which few
+    images still leave large.
 
     Args:
         logits: (N, K), finite.
         labels: int64 (N,) in [0, K).
-        rng: draws the bootstrap; unused for two classes.
+        subjects: (N,), whom each image shows.
+        seed: of the bootstrap.
 
     Raises:
         CheckpointError: a logit is NaN or infinite.
@@ -70,7 +76,7 @@ def score_report(logits: Tensor, labels: Tensor, rng: np.random.Generator) -> Sc
     kind: AucKind = "ROC AUC" if logits.shape[1] == 2 else "macro one-vs-rest ROC AUC"
     reason = why_no_auc(labels, logits.shape[1])
     value = None if reason else auc(logits, labels)
-    interval = None if value is None else _interval(logits, labels, rng)
+    interval = None if value is None else _interval(value, logits, labels, subjects, seed)
     return ScoreReport(
         n=len(labels),
         auc_kind=kind,
@@ -126,59 +132,28 @@ def class_scores(logits: Tensor) -> NDArray[np.float64]:
     return np.asarray(wide.softmax(dim=1).numpy())
 
 
-def _interval(logits: Tensor, labels: Tensor, rng: np.random.Generator) -> Interval | None:
-    values, truth = class_scores(logits), labels.numpy()
-    if np.bincount(truth).min() < 2:
+def _interval(
+    value: float, logits: Tensor, labels: Tensor, subjects: Sequence[str], seed: int
+) -> Interval | None:
+    found = auc_over_subjects(
+        value, logits, labels, counts_over_subjects(labels.numpy(), subjects, seed=seed)
+    )
+    one = found.estimate()
+    if one.low is None or one.high is None:
         return None
-    if logits.shape[1] == 2:
-        return delong_interval(values[truth == 1, 1], values[truth == 0, 1])
-    return _bootstrap_interval(values, truth, rng)
+    return Interval(one.low, one.high, CONFIDENCE, "bootstrap over subjects")
 
 
-def delong_variance(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> tuple[float, float]:
-    """The ROC AUC and the variance of it.
-
-    DeLong et al. 1988 (doi 10.2307/2531595), by the midranks of Sun & Xu 2014
-    (doi 10.1109/LSP.2014.2337313), which take O(n log n) instead of O(n^2).
-
-    Args:
-        positives: scores of the positive images, at least two.
-        negatives: scores of the negative images, at least two.
-
-    Returns:
-        AUC and variance.
-    """
-    m, n = len(positives), len(negatives)
-    ranks = rankdata(np.concatenate([positives, negatives]))
-    below_positive = (ranks[:m] - rankdata(positives)) / n
-    above_negative = 1 - (ranks[m:] - rankdata(negatives)) / m
-    variance = below_positive.var(ddof=1) / m + above_negative.var(ddof=1) / n
-    return float(below_positive.mean()), float(variance)
+def auc_over_subjects(value: float, logits: Tensor, labels: Tensor, counts: Counts | None) -> Drawn:
+    """The `auc` of logits (N, K), which is known, and that of each draw of subjects, counts (R, N)."""
+    if counts is None:
+        return Drawn(value, None)
+    return Drawn(value, resampled_auc(class_scores(logits), labels.numpy(), counts))
 
 
-def delong_interval(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> Interval:
-    """The normal 95 % interval of a ROC AUC with DeLong's variance, clipped to [0, 1].
-
-    At an AUC of exactly 0 or 1 the variance is 0 and the interval degenerates to a point: it then
-    says nothing about the uncertainty, which few images still leave large.
-    """
-    area, variance = delong_variance(positives, negatives)
-    half = float(norm.ppf((1 + CONFIDENCE) / 2)) * variance**0.5
-    return Interval(max(0.0, area - half), min(1.0, area + half), CONFIDENCE, "DeLong")
-
-
-def _bootstrap_interval(
-    values: NDArray[np.float64], truth: NDArray[np.int64], rng: np.random.Generator
-) -> Interval:
-    """Percentiles of the macro AUC over resamples drawn within each class, so that none goes missing."""
-    members = [np.flatnonzero(truth == k) for k in range(values.shape[1])]
-    areas = []
-    for _ in range(RESAMPLES):
-        drawn = np.concatenate([rng.choice(group, len(group)) for group in members])
-        areas.append(macro_auc(values[drawn], truth[drawn]))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(areas, [tail, 1 - tail])
-    return Interval(float(low), float(high), CONFIDENCE, "bootstrap percentile")
+def drawn_auc(values: NDArray[np.float64], truth: NDArray[np.int64], counts: Counts | None) -> Drawn:
+    """The macro AUC of scores, and that of each draw of subjects; arguments as of `resampled_auc`."""
+    return Drawn(macro_auc(values, truth), None if counts is None else resampled_auc(values, truth, counts))
 
 
 def macro_auc(values: NDArray[np.float64], truth: NDArray[np.int64]) -> float:

@@ -24,6 +24,26 @@ Finding = Literal[
     "cannot be told",
 ]
 
+LEAD: dict[Finding, str] = {
+    "reads the region of interest": "The model reads the region of interest",
+    "reads the background": "The model reads the background",
+    "reads both": "The model reads the background as well as the region of interest",
+    "reads mostly the background": "The model reads mostly the background, also the region of interest",
+    "reads mostly the region of interest": (
+        "The model reads mostly the region of interest, also the background"
+    ),
+    "reads the region of interest or its size": (
+        "The model reads the region of interest, or its size or place"
+    ),
+    "needs both together": "The model needs the region of interest and the background together",
+    "cannot be told": "Where the model looks cannot be told",
+}
+"""How the sentence of each begins."""
+
+FEWEST_JUDGED = 10
+"""Subjects below which there is no finding, which is had of three scores: five and five are ranked
+perfectly, or perfectly wrong, by chance alone in 1 case of 126."""
+
 MINOR_PART = 0.5
 """Below this ratio of their distances from chance, one side of the mask is the minor one."""
 
@@ -88,6 +108,20 @@ class Area:
         )
 
 
+def too_few(subjects: int) -> Verdict | None:
+    """The verdict on images of so few subjects that none is possible; None of enough."""
+    if subjects >= FEWEST_JUDGED:
+        return None
+    few = f"{subjects} subject{'s' * (subjects != 1)}"
+    return Verdict(
+        "cannot be told",
+        (
+            f"The images are of {few}, too few to tell anything from chance (at least {FEWEST_JUDGED}), so "
+            "the scores stand without a verdict.",
+        ),
+    )
+
+
 class ToldSides(NamedTuple):
     """Which of the scores that a verdict rests on are told from chance."""
 
@@ -107,7 +141,11 @@ def told_from_chance(areas: Sequence[Area], chance_distance: float) -> list[bool
         areas: all those of which one alone would be a finding.
         chance_distance: an AUC no further than this from 0.5 counts as chance, of one by itself.
     """
-    return [p < 1 - CONFIDENCE for p in holm([area.p(chance_distance) for area in areas])]
+    adjusted = holm([area.p(chance_distance) for area in areas])
+    # Of an interval that ends at 0.5, a p value may be rounded to below 0.05.
+    return [
+        p < 1 - CONFIDENCE and area.informs(chance_distance) for p, area in zip(adjusted, areas, strict=True)
+    ]
 
 
 def finding_of_sides(told: ToldSides, without_background: Area, without_roi: Area) -> Finding:

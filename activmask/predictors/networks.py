@@ -92,6 +92,7 @@ def of_network(
         predict=predict,
         multi_label=asked.multi_label,
         probabilities=reading.kind != "scores",
+        preprocessing=how,
         module=model if gradients else None,
     )
     notes += [*said, *guessed, *behaviour_notes(predictor, images, logits), *without]

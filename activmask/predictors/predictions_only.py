@@ -66,6 +66,7 @@ def of_function(
         predict=predict,
         multi_label=asked.multi_label,
         probabilities=reading.kind != "scores",
+        preprocessing=asked.preprocessing,
     )
     return FoundPredictor(predictor=predictor, notes=(*notes, *behaviour_notes(predictor, images, logits)))
 

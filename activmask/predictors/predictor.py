@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from activmask.predictors.preprocessing import Preprocessing
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predictor:
@@ -27,6 +29,9 @@ class Predictor:
     probabilities: bool = True
     """Whether softmax or sigmoid of the logits means a probability; not so where only a score was given,
     which ranks images and has no calibration."""
+    preprocessing: Preprocessing | None = None
+    """What is done to images before it sees them; None of a checkpoint of this package, which prepares its
+    images as its run did."""
     module: nn.Module | None = None
     """The same function for gradients: in evaluation mode, called with images as above and
     `reconstruct=False`, it returns a `ModelOutput`. None where only predictions can be had."""

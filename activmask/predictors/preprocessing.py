@@ -70,6 +70,21 @@ class Preprocessing:
         """Height and width to resize to."""
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """Which of mean, std and scale are not given; none of them where a function is."""
+        if self.function is not None:
+            return ()
+        given = {"mean": bool(self.mean), "std": bool(self.std), "scale": self.scale is not None}
+        return tuple(name for name, there in given.items() if not there)
+
+    def as_seen(self) -> str:
+        """How a network sees the images, for example `as [0, 1], nothing subtracted`; never empty."""
+        if self.function is not None:
+            return "as a function of the user's makes them"
+        steps = [self.in_words(), "as [0, 1]" * (not self.mean and self.scale is None)]
+        return ", ".join(filter(None, [*steps, "nothing subtracted" * (not self.mean)]))
+
     def in_words(self) -> str:
         """What is done, for example `resized to 224 x 224 px, mean 0.5, std 0.25`."""
         steps = [] if self.channels is None else [f"{self.channels} channel{'s' * (self.channels > 1)}"]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from activmask.auditing.conditions.answers import Answers, of_logits
 from activmask.auditing.conditions.mask_baseline import MaskBaseline, mask_baseline
-from activmask.auditing.conditions.rows import ConditionRow, Estimate
+from activmask.auditing.conditions.rows import ConditionRow
 from activmask.auditing.conditions.verdict import verdict
 from activmask.auditing.conditions.versions import (
     CONDITIONS,
@@ -28,8 +28,9 @@ from activmask.auditing.conditions.versions import (
 )
 from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import subject_resamples
+from activmask.evaluation.estimate import Drawn, Estimate
 from activmask.evaluation.participants import MaskCount, Participants, participants, why_no_audit
-from activmask.evaluation.resampled import Counts, Floats, counted, ends, resampled_mean
+from activmask.evaluation.resampled import Counts, counted, resampled_mean
 from activmask.evaluation.scores import AucKind, chance_over_subjects, macro_auc
 from activmask.evaluation.sides import Verdict
 from activmask.ground.progress import ItemsDone
@@ -68,6 +69,9 @@ class Conditions:
     beyond_outline: Estimate | None = None
     """The AUC of `outside only` minus that of `outline only`: what the outside tells beside the outline of
     what is blank in it, of the same draws of subjects."""
+    further: Estimate | None = None
+    """How much further from 0.5 the AUC of `inside only` lies than that of `outside only`, of the same draws
+    of subjects."""
     chance_distance: float | None = None
     """An AUC no further than this from 0.5 counts as chance (95 %)."""
     verdict: Verdict | None = None
@@ -226,6 +230,7 @@ def judged(answers: Mapping[str, Sequence[Answers]], those: Judged, *, classes: 
     scores = {name: _scored(answers[name], truth, counts) for name in (one.name for one in CONDITIONS)}
     rows = tuple(_row(name, scores[name], scores[FULL]) for name in scores)
     beyond_outline = scores["outside only"].auc.change(scores[OUTLINE].auc)
+    further = scores["inside only"].auc.further(scores["outside only"].auc)
     baseline = mask_baseline(those.masks, truth, those.subjects, counts, classes=classes, seed=those.seed)
     chance, subjects = chance_over_subjects(truth, those.subjects, classes), len(set(those.subjects))
     return dataclasses.replace(
@@ -233,11 +238,13 @@ def judged(answers: Mapping[str, Sequence[Answers]], those: Judged, *, classes: 
         rows=rows,
         baseline=baseline,
         beyond_outline=beyond_outline,
+        further=further,
         chance_distance=chance,
         verdict=verdict(
             rows,
             baseline,
             beyond_outline,
+            further,
             subjects=subjects,
             chance_distance=chance,
             blank_background=those.blank_background,
@@ -260,30 +267,11 @@ def _unscored(those: Judged, classes: int, reason: str | None) -> Conditions:
 
 
 @dataclass(frozen=True)
-class _Score:
-    """One score of one condition."""
-
-    value: float
-    resampled: Floats | None
-    """(R,); None without a bootstrap."""
-
-    def estimate(self) -> Estimate:
-        low, high = (None, None) if self.resampled is None else ends(self.resampled, self.value)
-        return Estimate(value=self.value, low=low, high=high)
-
-    def change(self, other: "_Score") -> Estimate:
-        """This minus the other, draw by draw."""
-        pairs = self.resampled, other.resampled
-        paired = None if pairs[0] is None or pairs[1] is None else pairs[0] - pairs[1]
-        return _Score(self.value - other.value, paired).estimate()
-
-
-@dataclass(frozen=True)
 class _Scores:
     draws: int
-    auc: _Score
+    auc: Drawn
     spread: float | None
-    accuracy: _Score | None
+    accuracy: Drawn | None
 
 
 def _scored(drawn: Sequence[Answers], truth: NDArray[np.int64], counts: Counts | None) -> _Scores:
@@ -292,14 +280,14 @@ def _scored(drawn: Sequence[Answers], truth: NDArray[np.int64], counts: Counts |
     right = [(one.first == truth).astype(np.float64) for one in drawn if one.first is not None]
     return _Scores(
         draws=len(drawn),
-        auc=_Score(
+        auc=Drawn(
             float(np.mean(areas)),
             None
             if counts is None
             else np.mean([resampled_auc(one.values, truth, counts) for one in drawn], axis=0),
         ),
         spread=float(np.std(areas, ddof=1)) if len(areas) > 1 else None,
-        accuracy=_Score(
+        accuracy=Drawn(
             float(np.mean(right)),
             None if counts is None else resampled_mean(np.mean(right, axis=0), counts),
         )

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from activmask.auditing.conditions.rows import Estimate
-from activmask.evaluation.resampled import Counts, Floats, ends
-from activmask.evaluation.scores import macro_auc
-from activmask.training.replicas.resampled_auc import resampled_auc
+from activmask.evaluation.estimate import Estimate
+from activmask.evaluation.resampled import Counts, Floats
+from activmask.evaluation.scores import drawn_auc
 
 FOLDS = 5
 
@@ -113,9 +112,7 @@ def _area(area: Floats, truth: NDArray[np.int64], counts: Counts | None, classes
 
 
 def _score(values: Floats, truth: NDArray[np.int64], counts: Counts | None) -> Estimate:
-    value = macro_auc(values, truth)
-    low, high = (None, None) if counts is None else ends(resampled_auc(values, truth, counts), value)
-    return Estimate(value=value, low=low, high=high)
+    return drawn_auc(values, truth, counts).estimate()
 
 
 def _held_out(

@@ -1,28 +1,13 @@
 """The scores of one condition, as tables and verdicts take them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from activmask.evaluation.sides import Area
+from activmask.evaluation.estimate import Estimate
 
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A number with its uncertainty."""
-
-    value: float
-    low: float | None
-    """Lower end of the 95 % interval, percentiles of a bootstrap over subjects; None below two."""
-    high: float | None
-    """Its upper end."""
-
-    @property
-    def told(self) -> bool:
-        """Whether its interval leaves 0 out: as a change, it is one."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
-
-    def area(self) -> Area:
-        """The same, as an AUC that verdicts weigh."""
-        return Area(self.value, self.low, self.high)
+Left = Literal["beyond the masks", "as the masks", "as the outline", "chance"]
+"""What one side alone tells: more than its masks do, no more than they, no more than the model tells by the
+outline of what is blank, or nothing that is told from chance."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,58 +6,53 @@ Where the information comes from is judged by the two conditions that show nothi
 keep large forms, so a score that survives them may still be of the side that they destroyed.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from functools import partial
 
+from activmask.auditing.conditions.disagreement import (
+    ROI,
+    SIDES,
+    blank_against_others,
+    change_in_words,
+    changes_auc,
+    rankings,
+    without_effect,
+)
 from activmask.auditing.conditions.mask_baseline import MaskBaseline
-from activmask.auditing.conditions.rows import ConditionRow, Estimate
+from activmask.auditing.conditions.rows import ConditionRow, Left
 from activmask.auditing.conditions.versions import OUTLINE
-from activmask.evaluation.map_results import FEW
+from activmask.evaluation.estimate import Estimate
 from activmask.evaluation.sides import (
+    LEAD,
     Area,
     Finding,
     ToldSides,
     Verdict,
     finding_of_sides,
     told_from_chance,
+    too_few,
 )
+from activmask.evaluation.standing import beside_chance, too_narrow, with_interval
 
 FEWEST = 8
 """Subjects below which nothing is claimed of one score: chance alone ranks four and four perfectly, or
 perfectly wrong, in 1 case of 35, but three and three in 1 of 10."""
 
-FEWEST_JUDGED = 10
-"""Subjects below which there is no finding, which is had of three scores: five and five in 1 of 126."""
-
-Left = Literal["beyond the masks", "as the masks", "as the outline", "chance"]
-"""What one side alone tells: more than its masks do, no more than they, no more than the model tells by the
-outline of what is blank, or nothing."""
+_UNDECIDED = (
+    "With the background blank the classes are told apart, but no difference shows that the region of "
+    "interest tells more than the background (the one's distance from 0.5 less the other's: {}), and none is "
+    "told where the region is destroyed otherwise than by a blank."
+)
 
 _ROUNDING = 1e-9
 """A difference of two AUCs below this is of the order of adding up."""
-
-_LEAD: dict[Finding, str] = {
-    "reads the region of interest": "The model reads the region of interest",
-    "reads the background": "The model reads the background",
-    "reads both": "The model reads the background as well as the region of interest",
-    "reads mostly the background": "The model reads mostly the background, also the region of interest",
-    "reads mostly the region of interest": (
-        "The model reads mostly the region of interest, also the background"
-    ),
-    "reads the region of interest or its size": (
-        "The model reads the region of interest, or its size or place"
-    ),
-    "needs both together": "The model needs the region of interest and the background together",
-    "cannot be told": "Where the model looks cannot be told",
-}
-_SIDES = (("background", "inside only", "outside"), ("region of interest", "outside only", "inside"))
-"""What is destroyed, the condition that shows nothing of it, and the first word of the others."""
 
 
 def verdict(
     rows: Sequence[ConditionRow],
     baseline: MaskBaseline,
     beyond_outline: Estimate,
+    further: Estimate,
     *,
     subjects: int,
     chance_distance: float,
@@ -68,7 +63,9 @@ def verdict(
     A side is read where the images that show it alone tell the classes from chance, and better than the
     masks do by themselves; both intervals must carry it. The background also has to tell more than the model
     makes of the blank region's outline on the background of another image; the interval of the difference
-    must carry that. What the two sides and the full images tell is
+    must carry that. Where the background is not told from chance, the region of interest is said to be read
+    only if a paired difference shows it: it tells more than the background, or destroying it otherwise than
+    by a blank changes the AUC. What the two sides and the full images tell is
     tested together (`told_from_chance`), so that of a model that reads nothing something is found in at
     most 5 % of cases.
 
@@ -76,21 +73,16 @@ def verdict(
         rows: of all conditions.
         baseline: what the masks tell by themselves.
         beyond_outline: the AUC of `outside only` minus that of `outline only`.
+        further: how much further from 0.5 the AUC of `inside only` lies than that of `outside only`.
         subjects: how many the intervals are of.
         chance_distance: an AUC no further than this from 0.5 counts as chance, of one by itself.
         blank_background: whether all pixels outside the masks have one value, as where images are masked,
             so that there is nothing to read.
     """
-    if subjects < FEWEST_JUDGED:
-        few = f"{subjects} subject{'s' * (subjects != 1)}"
-        return Verdict(
-            "cannot be told",
-            (
-                f"The images are of {few}, too few to tell anything from chance (at least {FEWEST_JUDGED}), "
-                "so the scores stand without a verdict.",
-            ),
-        )
-    aucs = {row.condition: row.auc.area() for row in rows}
+    if (none := too_few(subjects)) is not None:
+        return none
+    by_name = {row.condition: row for row in rows}
+    aucs = {name: row.auc.area() for name, row in by_name.items()}
     full, roi, background = (aucs[name] for name in ("full", "inside only", "outside only"))
     masks = _strongest(baseline).area()
     # The inside shows its size by its own pixels, which its blank shape need not: nothing bounds what that
@@ -110,15 +102,35 @@ def verdict(
     if lefts[1] == "beyond the masks" and not _is_beyond(background, beyond_outline):
         lefts[1] = "as the outline"
     finding = _finding(told, roi, background, lefts)
-    sentences = [
-        _finding_sentence(finding, aucs, lefts, (masks, shape), chance_distance, blank=blank_background)
-    ]
-    sentences += _rankings(finding, aucs, lefts, told, blank_background=blank_background)
-    sentences += [] if blank_background else _survivals(aucs, masks, chance_distance)
+    # Where there is but one side, nothing has to be told apart.
+    undecided = lefts[1] == "chance" and not blank_background and not _tells_roi(by_name, further)
+    if undecided and "region of interest" in finding:
+        finding = "cannot be told"
+    if finding == "needs both together" and not all(changes_auc(by_name, one.blank) for one in SIDES):
+        finding = "cannot be told"
+    say = partial(_clause, subjects=subjects, chance_distance=chance_distance)
+    sentences = too_narrow(subjects)
+    sentences.append(
+        _finding_sentence(finding, aucs, lefts, (masks, shape), told, say, blank=blank_background)
+    )
+    if undecided and told.without_background:
+        sentences.append(_UNDECIDED.format(change_in_words(further)))
+    sentences += _on_full(finding, full, told, blank_background=blank_background)
+    if not blank_background:
+        by_side = blank_against_others(by_name, masks, chance_distance)
+        if told.full:
+            by_side |= rankings(by_name, {"inside only": lefts[0], "outside only": lefts[1]})
+        sentences += [*by_side.values(), *without_effect(by_name, finding)]
     sentences += _of_outline(aucs[OUTLINE], beyond_outline, lefts)
     sentences += _changes(rows, blank_background=blank_background)
-    sentences += _cautions(baseline, masks, subjects, chance_distance)
+    sentences += _cautions(baseline, masks, chance_distance)
     return Verdict(finding, tuple(sentences))
+
+
+def _tells_roi(rows: Mapping[str, ConditionRow], further: Estimate) -> bool:
+    """Whether a paired difference shows that the region of interest tells something."""
+    destroying = [name for name in ROI.destroying() if name != ROI.blank]
+    return (further.told and further.value > 0) or any(changes_auc(rows, name) for name in destroying)
 
 
 def _strongest(baseline: MaskBaseline) -> Estimate:
@@ -161,16 +173,17 @@ def _finding(told: ToldSides, roi: Area, background: Area, lefts: Sequence[Left]
 
 def _finding_sentence(
     finding: Finding,
-    aucs: dict[str, Area],
+    aucs: Mapping[str, Area],
     lefts: Sequence[Left],
     masks: tuple[Area, Area],
-    chance_distance: float,
+    told: ToldSides,
+    say: "partial[str]",
     *,
     blank: bool,
 ) -> str:
     roi, background = (
-        f"{_told(aucs[name])}"
-        + _weighed(left, own, what, aucs[OUTLINE], alone=aucs[name].informs(chance_distance))
+        f"{with_interval(aucs[name])}{say(aucs[name], told=left != 'chance')}"
+        + _weighed(left, own, what, aucs[OUTLINE])
         for name, left, own, what in zip(
             ("inside only", "outside only"),
             lefts,
@@ -188,69 +201,41 @@ def _finding_sentence(
         if finding == "needs both together"
         else ""
     )
+    full = aucs["full"]
     return (
-        f"{_LEAD[finding]}: with the background blank the AUC is {roi}; {of_background}; on full images "
-        f"{_told(aucs['full'])}{tail}."
+        f"{LEAD[finding]}: with the background blank the AUC is {roi}; {of_background}; on full images "
+        f"{with_interval(full)}{say(full, told=told.full)}{tail}."
     )
 
 
-def _weighed(left: Left, masks: Area, what: str, outline: Area, *, alone: bool) -> str:
+def _clause(area: Area, *, told: bool, subjects: int, chance_distance: float) -> str:
+    return beside_chance(area, told=told, subjects=subjects, chance_distance=chance_distance)
+
+
+def _weighed(left: Left, masks: Area, what: str, outline: Area) -> str:
     return {
         "beyond the masks": "",
         "as the outline": ", where no more is sure than the model tells by the outline of what is blank, on "
-        f"the background of other images, {_told(outline)}",
-        "as the masks": f", where no more is sure than the masks' {what} tell, {_told(masks)}",
-        "chance": ", not told from chance" + ", as several are tested together" * alone,
+        f"the background of other images, {with_interval(outline)}",
+        "as the masks": f", where no more is sure than the masks' {what} tell, {with_interval(masks)}",
+        "chance": "",
     }[left]
 
 
-def _rankings(
-    finding: Finding,
-    aucs: dict[str, Area],
-    lefts: Sequence[Left],
-    told: ToldSides,
-    *,
-    blank_background: bool,
-) -> list[str]:
-    full = aucs["full"]
+def _on_full(finding: Finding, full: Area, told: ToldSides, *, blank_background: bool) -> list[str]:
     if not told.full:
         hidden = (
-            f"On full images its AUC is not told from chance ({_told(full)}), so there the two sides may "
-            "hide what either tells alone."
+            f"On full images its AUC is not told from chance ({with_interval(full)}), so there the two sides "
+            "may hide what either tells alone."
         )
         return [] if finding == "cannot be told" or blank_background else [hidden]
-    found = []
-    if full.auc < 0.5:
-        found.append(
-            "The AUC on full images is below 0.5: the model ranks the classes the wrong way round, as it "
-            "does when what it learned is reversed in these images, or when its outputs stand for the "
-            "classes in another order."
-        )
-    for (gone, name, _), told_by in zip(_SIDES, lefts, strict=True):
-        left = aucs[name]
-        if blank_background or told_by == "chance" or (left.auc > 0.5) == (full.auc > 0.5):
-            continue
-        turned = f"With the {gone} blank the ranking is turned round ({full.auc:.2f} to {left.auc:.2f})"
-        found.append(
-            f"{turned}: on full images the {gone} outvotes the rest."
-            if told_by == "beyond the masks"
-            else f"{turned}, as the masks by themselves may do."
-        )
-    return found
-
-
-def _survivals(aucs: dict[str, Area], masks: Area, chance_distance: float) -> list[str]:
-    """Where more is left of a side that is shuffled than of one that is blank."""
-    outlines = "the masks' outlines stand out more, or" if masks.informs(chance_distance) else "or"
-    found = []
-    for gone, blank, word in _SIDES:
-        shuffled = aucs[f"{word} shuffled"]
-        if shuffled.informs(chance_distance) and shuffled.least > aucs[blank].most:
-            found.append(
-                f"With the {gone} shuffled in place of blank the AUC is {_told(shuffled)}: the intensities "
-                f"of the {gone} tell the class, {outlines} blank ones are too unlike what it was trained on."
-            )
-    return found
+    if full.auc >= 0.5:
+        return []
+    return [
+        "The AUC on full images is below 0.5, worse than chance: the model ranks the classes the wrong way "
+        "round, as it does when what it learned is reversed in these images, or when its outputs stand for "
+        "the classes in another order."
+    ]
 
 
 def _of_outline(outline: Area, beyond: Estimate, lefts: Sequence[Left]) -> list[str]:
@@ -259,7 +244,8 @@ def _of_outline(outline: Area, beyond: Estimate, lefts: Sequence[Left]) -> list[
         return []
     return [
         "A blank region still shows its outline: by that alone, on the background of other images, the AUC "
-        f"is {_told(outline)}, and on the image's own background it is another by {_change(beyond)}."
+        f"is {with_interval(outline)}, and on the image's own background it is another by "
+        f"{change_in_words(beyond)}."
     ]
 
 
@@ -272,7 +258,7 @@ def _changes(rows: Sequence[ConditionRow], *, blank_background: bool) -> list[st
         and row.condition != OUTLINE
         and not (blank_background and row.condition.startswith(("outside", "inside only")))
     ]
-    told = [f"{name} ({_change(change)})" for name, change in asked if change.told]
+    told = [f"{name} ({change_in_words(change)})" for name, change in asked if change.told]
     untold = [name for name, change in asked if not change.told]
     found = []
     if told:
@@ -284,28 +270,11 @@ def _changes(rows: Sequence[ConditionRow], *, blank_background: bool) -> list[st
     return found
 
 
-def _cautions(baseline: MaskBaseline, masks: Area, subjects: int, chance_distance: float) -> list[str]:
-    found = []
-    if masks.informs(chance_distance):
-        place = "" if baseline.place is None else f", of area and place {_told(baseline.place.area())}"
-        found.append(
-            "Caution: the masks alone predict the label, without an image, and every condition but full "
-            f"shows where they lie: the AUC of their area is {_told(baseline.area.area())}{place}."
-        )
-    if subjects < FEW:
-        found.append(
-            f"The intervals are of {subjects} subjects, which are few for a bootstrap: they are too narrow."
-        )
-    return found
-
-
-def _told(area: Area) -> str:
-    # An interval that is one point says nothing of the uncertainty.
-    if area.low is None or area.high is None or area.low == area.high:
-        return f"{area.auc:.2f}"
-    return f"{area.auc:.2f} (95 % {area.low:.2f} to {area.high:.2f})"
-
-
-def _change(change: Estimate) -> str:
-    between = "" if change.low == change.high else f", {change.low:+.2f} to {change.high:+.2f}"
-    return f"{change.value:+.2f}{between}"
+def _cautions(baseline: MaskBaseline, masks: Area, chance_distance: float) -> list[str]:
+    if not masks.informs(chance_distance):
+        return []
+    place = "" if baseline.place is None else f", of area and place {with_interval(baseline.place.area())}"
+    return [
+        "Caution: the masks alone predict the label, without an image, and every condition but full "
+        f"shows where they lie: the AUC of their area is {with_interval(baseline.area.area())}{place}."
+    ]

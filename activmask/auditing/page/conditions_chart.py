@@ -4,8 +4,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from activmask.auditing.conditions.conditions import Conditions
-from activmask.auditing.conditions.rows import ConditionRow, Estimate
+from activmask.auditing.conditions.rows import ConditionRow
 from activmask.auditing.conditions.versions import CONDITIONS, FULL
+from activmask.evaluation.estimate import Estimate
 from activmask.report.charts.chart import (
     BLUE,
     GREEN,

@@ -92,12 +92,20 @@ def gather(audited: Audited, out: Path, *, command: str = "") -> Contents:
         maker=MAKER,
         title=f"{MAKER}: {audited.predictor.name}",
         question=QUESTION,
-        answer=audited.verdict,
+        answer=_answer(audited),
         parts=tuple(part for part in parts if part.says_something),
     )
     charts = [chart for section in sections for chart, _ in section.charts]
     tables = {f"tables/{table.kind}.csv": _csv(table) for section in sections for table in section.tables}
     return Contents(page=page, files=drawn(charts) | tables)
+
+
+def _answer(audited: Audited) -> tuple[str, ...]:
+    """The finding, as the terminal has it, before its sentences; of several labels one after the other."""
+    if audited.labels:
+        return tuple(f"{one.material.label}: {' '.join(_answer(one))}" for one in audited.labels)
+    found = None if audited.conditions is None else audited.conditions.verdict
+    return (*([f"Verdict: {found.finding}."] if found else []), *audited.verdict)
 
 
 def _sections(audited: Audited, out: Path) -> list[_Section]:
@@ -155,6 +163,7 @@ def _what(audited: Audited) -> Part:
             lines=(f"{len(material)} of {len(set(material.samples.subjects))} subjects",),
         ),
         Fact(title="Classes", lines=(", ".join(material.class_names),)),
+        Fact(title="Preprocessing", lines=(f"Images are shown to the model {audited.as_seen}",)),
         Fact(title="Seed", lines=(str(audited.seed),)),
     ]
     if audited.mean is not None:

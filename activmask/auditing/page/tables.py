@@ -8,11 +8,11 @@ from activmask.auditing.clinic.groups import FEWEST
 from activmask.auditing.clinic.groups import Column as Groups
 from activmask.auditing.clinic.score import Score
 from activmask.auditing.conditions.conditions import Conditions
-from activmask.auditing.conditions.rows import Estimate
 from activmask.auditing.leaks.leaks import Leaks
 from activmask.auditing.looks.curves import Curve
 from activmask.auditing.looks.looks import Looks
 from activmask.auditing.shortcut import Shortcut
+from activmask.evaluation.estimate import Estimate
 from activmask.evaluation.removal import change_name
 from activmask.report.findings.words import interval, signed
 from activmask.report.tables.table import Cell, Column, Row, Table

@@ -174,8 +174,8 @@ def _on_intervals(found: Sequence[Measured]) -> str:
     without = list(dict.fromkeys(mean.reason for mean in means if mean.reason))
     again = sum(mean.redrawn for mean in means if not mean.reason)
     drawn = (
-        "Under an AUC stands its 95 % interval, of several networks the means of its ends: DeLong's of a "
-        "label's, and of the mean a bootstrap over subjects, the same ones drawn for all labels"
+        "Under an AUC stands its 95 % interval, of several networks the means of its ends: a bootstrap over "
+        "subjects, for the mean the same ones drawn for all labels"
     )
     lacking = (
         f", {count(again, 'draw')} of which lacked an answer to a label and were made anew" if again else ""
