@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from activmask.ground.limits import NUMBERS, PERCENT
 from activmask.ground.listed import listed
@@ -19,7 +18,7 @@ from .console import err, failures_as_sentences, others_talk_aside, write
 from .late import with_help
 from .progress import waiting
 from .ranges import number
-from .tables import print_table, result_table
+from .tables import ResultTable, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.ground.errors import ActivmaskError
@@ -270,11 +269,12 @@ def _say_written(written: list[Path]) -> None:
     err.print("wrote", *shown, *more, sep="\n")
 
 
-def _table(explanations: "list[Explanation]") -> Table:
+def _table(explanations: "list[Explanation]") -> ResultTable:
     layers = {
         f"{explanation.method} at {explanation.layer}" for explanation in explanations if explanation.layer
     }
-    table = result_table("".join(layers), "image", "predicted", "probability", "inside mask", "by chance")
+    columns = ("image", "predicted", "probability", "inside mask", "by chance")
+    table = result_table("".join(layers), *columns, texts=[1])
     for one in explanations:
         table.add_row(
             str(one.path) if one.slice_number is None else f"{one.path}, slice {one.slice_number}",
@@ -286,13 +286,12 @@ def _table(explanations: "list[Explanation]") -> Table:
     return table
 
 
-def _summary(explanations: "list[Explanation]") -> Table:
+def _summary(explanations: "list[Explanation]") -> ResultTable:
     from activmask.saliency.told import summarise
 
     told = summarise(explanations)
-    table = result_table("", "images", "right", "with mask", "inside mask", "by chance")
-    for name in told.predicted:
-        table.add_column(f"as {name}", justify="right")
+    columns = ("images", "right", "with mask", "inside mask", "by chance")
+    table = result_table("", *columns, *(f"as {name}" for name in told.predicted))
     spread = "" if told.inside_sd is None else f" ± {told.inside_sd:.1%}"
     table.add_row(
         str(told.images),
