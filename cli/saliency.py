@@ -173,7 +173,9 @@ def saliency(
             from activmask.saliency.pictures import (
                 check_raw_path,
                 check_top,
+                folder_beside,
                 picture_paths,
+                sheet_files,
                 sheet_folder,
                 write_pictures,
                 write_raw,
@@ -206,12 +208,20 @@ def saliency(
         if not inputs.paths:
             _end(broken, of=len(files))
         explanations = explain(loaded, inputs, method=method, target=target, layer=layer, device=place)
-        pictured = [one for one in explanations if one.path in places]
-        written = [places[one.path] for one in pictured]
-        write_pictures(pictured, written, top=top / 100, colours=colours)
         lost = [(str(path), str(error)) for path, error in broken]
         if folder is not None:
-            written += write_sheet(explanations, folder, title=str(checkpoint), lost=lost, colours=colours)
+            sheet = sheet_files(explanations, title=str(checkpoint), lost=lost, colours=colours)
+            if to is None and (beside := folder_beside(sheet, folder)) != folder:
+                notes += (f"{folder} holds other maps, so these are in {beside}",)
+                folder = beside
+                places = dict(
+                    zip(drawn, picture_paths(drawn, folder, slice_number=slice_number), strict=True)
+                )
+        pictured = {places[one.path]: one for one in explanations if one.path in places}
+        written = list(pictured)
+        write_pictures([*pictured.values()], written, top=top / 100, colours=colours)
+        if folder is not None:
+            written += write_sheet(sheet, folder)
         if raw is not None:
             write_raw(explanations, raw, files)
             written.append(raw)
