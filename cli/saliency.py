@@ -162,7 +162,7 @@ def saliency(
     Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png
     """
     broken: list[tuple[Path, ActivmaskError]] = []
-    with failures_as_sentences(), waiting("explaining"), others_talk_aside():
+    with failures_as_sentences(), waiting("explaining") as say, others_talk_aside():
         with uncollected():
             from activmask.machine.device import choose_device
             from activmask.runs.label_checkpoint import load_label
@@ -207,7 +207,15 @@ def saliency(
         )
         if not inputs.paths:
             _end(broken, of=len(files))
-        explanations = explain(loaded, inputs, method=method, target=target, layer=layer, device=place)
+        explanations = explain(
+            loaded,
+            inputs,
+            method=method,
+            target=target,
+            layer=layer,
+            device=place,
+            done=lambda n, of: say(f"explained {n} of {of} images"),
+        )
         lost = [(str(path), str(error)) for path, error in broken]
         if folder is not None:
             sheet = sheet_files(explanations, title=str(checkpoint), lost=lost, colours=colours)

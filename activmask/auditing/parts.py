@@ -153,6 +153,7 @@ def _leaks(
         class_names=material.class_names,
         seed=asked.seed,
         before=before,
+        done=lambda n, of: told(f"looking for leaks: {n} of {of} questions answered"),
     )
 
 
