@@ -162,7 +162,12 @@ def _looks(predictor: Predictor, judged: Material, asked: Asked, told: Told) -> 
         return None
     told("looking where it looks")
     return find_looks(
-        judged.samples, predictor, methods=asked.methods or None, sign=asked.sign, seed=asked.seed
+        judged.samples,
+        predictor,
+        methods=asked.methods or None,
+        sign=asked.sign,
+        seed=asked.seed,
+        told=lambda now: told(f"looking where it looks: {now}"),
     )
 
 
