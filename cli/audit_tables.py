@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .compact_tables import compact_tables
+from .compact_tables import compact_table
 from .condition_tables import print_condition_scores, print_verdict
 from .console import out
 from .tables import print_table
@@ -81,7 +81,6 @@ def _print_parts(audited: "Audited") -> None:
 
 def _print(table: "Table", sentences: "Iterable[str]" = ()) -> None:
     out.print()
-    for part in compact_tables(table, out):
-        print_table(part)
+    print_table(compact_table(table))
     for line in (*table.notes, *sentences):
         out.print(line)

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-
 from .console import out
 from .tables import print_table, result_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from activmask.auditing.conditions.conditions import Conditions
     from activmask.evaluation.estimate import Estimate
+
+    from .tables import ResultTable
 
 
 def print_conditions(found: "Conditions", classes: Sequence[str]) -> None:
@@ -39,12 +37,12 @@ def print_verdict(found: "Conditions") -> None:
             out.print(sentence)
 
 
-def _table(found: "Conditions") -> "Table":
+def _table(found: "Conditions") -> "ResultTable":
     who = f"{found.n} images of {found.subjects} subject{'s' * (found.subjects != 1)}"
     kind = "" if found.auc_kind == "ROC AUC" else f"; {found.auc_kind}"
     title = f"Conditions ({who}{kind})"
-    table = result_table(title, "condition", "AUC", "95 %", "SD", "change", "95 %", "accuracy")
-    table.box, table.padding, table.show_edge, table.pad_edge = SIMPLE_HEAD, (0, 1, 0, 0), False, False
+    columns = ("condition", "AUC", "95 %", "SD", "change", "95 %", "accuracy")
+    table = result_table(title, *columns, framed=False)
     for row in found.rows:
         table.add_row(
             row.condition,

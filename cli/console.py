@@ -53,7 +53,7 @@ class PlainConsole(Console):
             super().print(*drawn, **options)
             return
         whole = Text(" ").join(one if isinstance(one, Text) else self.render_str(one) for one in drawn)
-        for line in whole.divide(_between_words(whole.plain, self.width)):
+        for line in whole.divide(between_words(whole.plain, self.width)):
             line.rstrip()
             super().print(line, **options)
 
@@ -63,7 +63,7 @@ class PlainConsole(Console):
         return super().render_str(readable(shown(text), self.encoding), **{**options, **plain})
 
 
-def _between_words(text: str, width: int) -> list[int]:
+def between_words(text: str, width: int) -> list[int]:
     """Where a text is broken into lines of a width; a word that is longer stays whole."""
     breaks, used = [], 0
     for word in re.finditer(r"\s*\S+\s*", text):

@@ -1,5 +1,6 @@
 """`activmask demo`: the point of the whole paper in one table and one picture."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from .console import err, failures_as_sentences, out
 from .one_object import AsJson, talk_aside, write_object
 from .ranges import number
 from .shell import command_line
-from .tables import print_table, result_table
+from .tables import ResultTable, print_table, result_table
 
 SETTINGS = ("--model", "resnet18", "--width", "16", "--lr", "1e-3", "--batch-size", "32", "--threads", "1")
 """One thread takes longer than two on idle cores, but two take much longer than one on busy ones."""
@@ -79,6 +80,17 @@ def _run(context: typer.Context, words: list[str]) -> None:
         raise typer.Exit(status)
 
 
+def networks_table(networks: Sequence[Mapping[str, Any]]) -> ResultTable:
+    """What each network scores, and where it looks."""
+    columns = ("network", "valid AUC, last epoch", "valid AUC, best epoch", "attribution on the crosses")
+    table = result_table("Does it look where the expert points?", *columns)
+    for one in networks:
+        scores = (one["valid_auc_last_epoch"], one["valid_auc_best_epoch"])
+        where = f"{one['attribution']:.0%} (chance {one['chance']:.0%})"
+        table.add_row(one["network"], *(f"{score:.3f}" for score in scores), where)
+    return table
+
+
 def _conclude(folder: Path, seed: int) -> dict[str, Any]:
     """Print the table, draw the picture, and give both as a plain dictionary."""
     from io import BytesIO
@@ -94,13 +106,6 @@ def _conclude(folder: Path, seed: int) -> dict[str, Any]:
     runs = [seed_folder(folder / "runs" / name, seed) for name in names]
     checkpoints = [load_checkpoint(run / BEST_FILE) for run in runs]
     valid, _ = own_split_as_seen(of_checkpoint(checkpoints[0]), "valid")
-    table = result_table(
-        "Does it look where the expert points?",
-        "network",
-        "valid AUC, last epoch",
-        "valid AUC, best epoch",
-        "attribution on the crosses",
-    )
     networks = []
     for name, run, checkpoint in zip(names, runs, checkpoints, strict=True):
         result = evaluate(checkpoint, valid, seed=seed)
@@ -116,12 +121,6 @@ def _conclude(folder: Path, seed: int) -> dict[str, Any]:
                 "chance": mass.chance,
             }
         )
-        table.add_row(
-            name,
-            f"{last:.3f}",
-            f"{result.scores.auc:.3f}",
-            f"{mass.mean:.0%} (chance {mass.chance:.0%})",
-        )
     picture = folder / "demo.png"
     shown = valid.subset(
         [i for label, count in SHOWN.items() for i in (valid.labels == label).nonzero()[:count, 0].tolist()]
@@ -130,7 +129,7 @@ def _conclude(folder: Path, seed: int) -> dict[str, Any]:
     side_by_side(checkpoints, names, shown).savefig(content, format="png", dpi=120)
     write_whole(picture, content.getvalue())
     out.print()
-    print_table(table)
+    print_table(networks_table(networks))
     out.print(
         "In training the box agrees with the class, in validation it is reversed: a network that reads the "
         "box falls to an AUC of 0, one that counts the crosses rises to 1."

@@ -11,8 +11,9 @@ from activmask.runs.selection import KeptEpoch
 
 from .code_option import Code
 from .completion import among
-from .console import err, failures_as_sentences, others_talk_aside, write
+from .console import err, failures_as_sentences, others_talk_aside, out, write
 from .progress import counting
+from .shell import command_line
 from .table_file import check_table_place, write_table
 from .unreadable import SkipUnreadable, tell_unreadable
 
@@ -146,6 +147,9 @@ def evaluate(
         _print(evaluated, list(lost.values()), as_json=as_json)
     for folder in dict.fromkeys(folder for one in found for folder in one.unfinished):
         err.print(f"note: {folder} is not finished; its training goes on with train --resume")
+    of_runs = data is None and split == "test" and epoch == "best"
+    if of_runs and not as_json and not lost and not any(one.unfinished for one in found):
+        _print_next(checkpoints, evaluated, groups, code or [])
     with failures_as_sentences():
         what = "checkpoints cannot be evaluated"
         tell_unreadable(list(lost.values()), asked, skip=skip_unreadable, what=what)
@@ -204,6 +208,21 @@ def _print_labels(
     from .evaluate_labels import print_labels
 
     print_labels(found, together, lost, alone=alone)
+
+
+def _print_next(places: list[Path], evaluated: "list[Evaluated]", groups: str, code: Sequence[Path]) -> None:
+    """Propose the report of what was evaluated, where it is whole runs of one data set."""
+    from activmask.runs.folder import METRICS_FILE, RUN_FILE
+
+    whole = all(place.is_dir() and not (place / RUN_FILE).exists() for place in places)
+    finished = all((one.path.parent / METRICS_FILE).exists() for one in evaluated)
+    if not (whole and finished) or len({one.data for one in evaluated}) != 1:
+        return
+    options = (
+        *(["--groups", groups] if groups else []),
+        *(word for file in code for word in ("--code", file)),
+    )
+    out.print(f"next: {command_line('activmask', 'report', *places, *options)}", soft_wrap=True)
 
 
 def _print(evaluated: "list[Evaluated]", lost: "list[Unreadable]", *, as_json: bool) -> None:

@@ -44,6 +44,7 @@ def print_labels(
         "threshold",
         "sensitivity",
         "specificity",
+        names=2,
     )
     for label, of_label in found.items():
         for one in of_label:

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from activmask.data.recipe import called
 from activmask.evaluation.across_seeds import RunSpread, across_seeds
 from activmask.evaluation.audit import MASK_AREA, Audit
@@ -16,7 +14,7 @@ from activmask.runs.seed_folders import Unreadable
 from .console import out
 from .group_tables import print_groups
 from .score_cells import checkpoint_name, number, run_name, spread_text
-from .tables import print_table, result_table
+from .tables import ResultTable, print_table, result_table
 
 
 def print_tables(evaluated: Sequence[Evaluated], unreadable: Sequence[Unreadable] = ()) -> None:
@@ -50,7 +48,7 @@ def _print_choices(evaluated: Sequence[Evaluated]) -> None:
         out.print(f"The epoch of each checkpoint {kind} was chosen by {by}.")
 
 
-def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Table:
+def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> ResultTable:
     kinds = sorted({one.evaluation.scores.auc_kind for one in evaluated})
     methods = sorted({i.method for one in evaluated if (i := one.evaluation.scores.interval)})
     interval = f"95 % ({', '.join(methods)})" if methods else "95 %"
@@ -79,8 +77,8 @@ def _ends_of(low: float | None, high: float | None) -> str:
     return "degenerate" if low == high else f"{low:.3f} to {high:.3f}"
 
 
-def _sites(evaluated: Sequence[Evaluated]) -> Table:
-    table = result_table("By site", "checkpoint", "site", "n", "AUC", "accuracy")
+def _sites(evaluated: Sequence[Evaluated]) -> ResultTable:
+    table = result_table("By site", "checkpoint", "site", "n", "AUC", "accuracy", names=2)
     for one in evaluated:
         for site in one.evaluation.sites:
             table.add_row(
@@ -89,8 +87,8 @@ def _sites(evaluated: Sequence[Evaluated]) -> Table:
     return table
 
 
-def _audit(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Table:
-    table = result_table("Shortcut audit", "checkpoint", "images", "n", "AUC", "95 %", "accuracy")
+def _audit(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> ResultTable:
+    table = result_table("Shortcut audit", "checkpoint", "images", "n", "AUC", "95 %", "accuracy", names=2)
     for one in evaluated:
         audit = one.evaluation.audit
         for row in audit.rows:
@@ -144,7 +142,7 @@ def _print_removals(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]
             print_table(_removal_of_run(row))
 
 
-def _removal(one: Evaluated, removal: Removal) -> Table:
+def _removal(one: Evaluated, removal: Removal) -> ResultTable:
     title = (
         f"What the {removal.shortcut} adds: {checkpoint_name(one)} ({removal.carried} of {removal.n} images "
         "carry it; 95 % by bootstrap of subjects)"
@@ -157,14 +155,14 @@ def _removal(one: Evaluated, removal: Removal) -> Table:
     return table
 
 
-def _removal_of_run(row: RunSpread) -> Table:
+def _removal_of_run(row: RunSpread) -> ResultTable:
     table = result_table(f"What the shortcut adds: {run_name(row)}", "score", "planted - twins")
     for name, value in row.removal.items():
         table.add_row(name, f"{value.mean:+.3f} ± {number(value.sd)}")
     return table
 
 
-def _localisation(one: Evaluated, localisation: Localisation, where: str = "") -> Table:
+def _localisation(one: Evaluated, localisation: Localisation, where: str = "") -> ResultTable:
     title = f"Where {checkpoint_name(one)} looks{where} ({localisation.attribution}; {localisation.n} images)"
     table = result_table(title, "metric", "mean ± SD", "by chance")
     for row in localisation.rows:
@@ -172,7 +170,7 @@ def _localisation(one: Evaluated, localisation: Localisation, where: str = "") -
     return table
 
 
-def _localisation_of_run(row: RunSpread) -> Table:
+def _localisation_of_run(row: RunSpread) -> ResultTable:
     table = result_table(f"Where {run_name(row)} look", "metric", "mean ± SD", "by chance")
     for metric, value in row.localisation.items():
         table.add_row(metric, spread_text(value), number(row.chance[metric]))

@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from .console import out
 from .preparing import print_duplicates, print_mask_shares, print_skipped
 from .shell import command_line
-from .tables import print_table, result_table
+from .tables import ResultTable, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.sources.folder.summary import FolderSummary
@@ -58,16 +56,16 @@ def folder_notes(summary: "FolderSummary") -> list[str]:
     return notes
 
 
-def _classes_table(summary: "FolderSummary") -> Table:
+def _classes_table(summary: "FolderSummary") -> ResultTable:
     table = result_table("", "split", *(f"{label} = {k}" for label, k in summary.classes.items()))
     for split, counts in summary.written.counts.items():
         table.add_row(split, *(str(counts.get(k, 0)) for k in summary.classes.values()))
     return table
 
 
-def _labels_table(summary: "FolderSummary") -> Table:
+def _labels_table(summary: "FolderSummary") -> ResultTable:
     """Images by split and label; those of which a label is not known count in none of its losses."""
-    table = result_table("", "split", "label", "yes", "no", "unknown")
+    table = result_table("", "split", "label", "yes", "no", "unknown", names=2)
     for split, of_split in summary.written.label_counts.items():
         for label, counts in of_split.items():
             table.add_row(split, label, *(str(counts[word]) for word in ("yes", "no", "unknown")))

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from activmask.data.groups import FEWEST
 from activmask.evaluation.across_seeds import RunSpread
 from activmask.evaluation.evaluated import Evaluated
 
 from .console import out
 from .score_cells import checkpoint_name, number, run_name, spread_text
-from .tables import print_table, result_table
+from .tables import ResultTable, print_table, result_table
 
 
 def print_groups(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> None:
@@ -25,7 +23,7 @@ def print_groups(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -
     )
 
 
-def _groups(evaluated: Sequence[Evaluated]) -> Table:
+def _groups(evaluated: Sequence[Evaluated]) -> ResultTable:
     columns = (
         "checkpoint",
         "class",
@@ -36,7 +34,7 @@ def _groups(evaluated: Sequence[Evaluated]) -> Table:
         "accuracy",
         "95 % (Wilson, of subjects)",
     )
-    table = result_table("By group", *columns)
+    table = result_table("By group", *columns, names=4)
     for one in evaluated:
         for group in one.groups.groups if one.groups else ():
             label = one.class_names[group.label] if one.class_names else str(group.label)
@@ -49,9 +47,9 @@ def _groups(evaluated: Sequence[Evaluated]) -> Table:
     return table
 
 
-def _worst(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> Table:
+def _worst(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> ResultTable:
     columns = ("checkpoint", "worst group", "n", "accuracy", "95 %", "by chance", "of groups", "in no group")
-    table = result_table("Worst group", *columns)
+    table = result_table("Worst group", *columns, texts=[1])
     for one in evaluated:
         if one.groups is None:
             continue

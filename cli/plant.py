@@ -214,7 +214,7 @@ def _print_summary(planted: "Planted", shortcut: str, folder: Path) -> None:
     table = result_table(
         f"Images with the {shortcut}, of all",
         "split",
-        *(out.render_str(f"{number}: {one}") for number, one in enumerate(planted.classes)),
+        *(f"{number}: {one}" for number, one in enumerate(planted.classes)),
         "phi",
         "accuracy",
     )

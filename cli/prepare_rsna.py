@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 
@@ -20,7 +18,7 @@ from .preparing import (
     skipped_json,
     written_json,
 )
-from .tables import print_table, result_table
+from .tables import ResultTable, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.sources.xray.drawn_set import Eligible, XraySummary
@@ -120,7 +118,8 @@ def _print_summary(summary: "XraySummary", cut: int, data: Path) -> None:
 
 
 def _print_eligible(eligible: "Eligible") -> None:
-    table = result_table("Eligible images", "view", "after the rule", "all", "pneumonia", "no pneumonia")
+    columns = ("view", "after the rule", "all", "pneumonia", "no pneumonia")
+    table = result_table("Eligible images", *columns, names=2)
     for step in eligible.steps:
         table.add_row(step.site, step.rule, f"{step.images:,}", f"{step.positives:,}", f"{step.healthy:,}")
     print_table(table)
@@ -131,7 +130,7 @@ def _print_cut(cut: int) -> None:
         out.print(f"boxes that reach over the edge of their image, and are cut there: {cut}")
 
 
-def _cells(summary: "XraySummary") -> Table:
+def _cells(summary: "XraySummary") -> ResultTable:
     table = result_table("", "view", "pneumonia", "no pneumonia")
     for site in sorted({site for site, _ in summary.cells}):
         table.add_row(site, *(str(summary.cells.get((site, label), 0)) for label in (1, 0)))

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from activmask.data.files.limits import SIDES
 from activmask.ground.errors import UsageError
@@ -24,7 +23,7 @@ from .preparing import (
     written_json,
 )
 from .ranges import number
-from .tables import print_table, result_table
+from .tables import ResultTable, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.data.sources.xray.drawn_set import Eligible, XraySummary
@@ -296,7 +295,7 @@ def _print_eligible(eligible: "Eligible") -> None:
     finding = eligible.finding
     out.print(f"{finding.name}: '{finding.nih}' at NIH, '{finding.padchest}' at PadChest")
     table = result_table(
-        "Eligible images / patients", "site", "after the rule", "all", finding.name, "healthy"
+        "Eligible images / patients", "site", "after the rule", "all", finding.name, "healthy", names=2
     )
     for step in eligible.steps:
         table.add_row(
@@ -381,7 +380,7 @@ def _print_replaced(summary: "XraySummary") -> None:
     )
 
 
-def _cells(summary: "XraySummary") -> Table:
+def _cells(summary: "XraySummary") -> ResultTable:
     table = result_table("", "site", summary.eligible.finding.name, "healthy")
     for site in sorted({site for site, _ in summary.cells}):
         table.add_row(site, *(str(summary.cells.get((site, label), 0)) for label in (1, 0)))

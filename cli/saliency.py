@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from activmask.ground.limits import NUMBERS, PERCENT
 from activmask.ground.listed import listed
@@ -19,7 +18,7 @@ from .console import err, failures_as_sentences, others_talk_aside, write
 from .late import with_help
 from .progress import waiting
 from .ranges import number
-from .tables import print_table, result_table
+from .tables import ResultTable, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.ground.errors import ActivmaskError
@@ -163,7 +162,7 @@ def saliency(
     Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png
     """
     broken: list[tuple[Path, ActivmaskError]] = []
-    with failures_as_sentences(), waiting("explaining"), others_talk_aside():
+    with failures_as_sentences(), waiting("explaining") as say, others_talk_aside():
         with uncollected():
             from activmask.machine.device import choose_device
             from activmask.runs.label_checkpoint import load_label
@@ -174,7 +173,9 @@ def saliency(
             from activmask.saliency.pictures import (
                 check_raw_path,
                 check_top,
+                folder_beside,
                 picture_paths,
+                sheet_files,
                 sheet_folder,
                 write_pictures,
                 write_raw,
@@ -206,13 +207,29 @@ def saliency(
         )
         if not inputs.paths:
             _end(broken, of=len(files))
-        explanations = explain(loaded, inputs, method=method, target=target, layer=layer, device=place)
-        pictured = [one for one in explanations if one.path in places]
-        written = [places[one.path] for one in pictured]
-        write_pictures(pictured, written, top=top / 100, colours=colours)
+        explanations = explain(
+            loaded,
+            inputs,
+            method=method,
+            target=target,
+            layer=layer,
+            device=place,
+            done=lambda n, of: say(f"explained {n} of {of} images"),
+        )
         lost = [(str(path), str(error)) for path, error in broken]
         if folder is not None:
-            written += write_sheet(explanations, folder, title=str(checkpoint), lost=lost, colours=colours)
+            sheet = sheet_files(explanations, title=str(checkpoint), lost=lost, colours=colours)
+            if to is None and (beside := folder_beside(sheet, folder)) != folder:
+                notes += (f"{folder} holds other maps, so these are in {beside}",)
+                folder = beside
+                places = dict(
+                    zip(drawn, picture_paths(drawn, folder, slice_number=slice_number), strict=True)
+                )
+        pictured = {places[one.path]: one for one in explanations if one.path in places}
+        written = list(pictured)
+        write_pictures([*pictured.values()], written, top=top / 100, colours=colours)
+        if folder is not None:
+            written += write_sheet(sheet, folder)
         if raw is not None:
             write_raw(explanations, raw, files)
             written.append(raw)
@@ -270,11 +287,12 @@ def _say_written(written: list[Path]) -> None:
     err.print("wrote", *shown, *more, sep="\n")
 
 
-def _table(explanations: "list[Explanation]") -> Table:
+def _table(explanations: "list[Explanation]") -> ResultTable:
     layers = {
         f"{explanation.method} at {explanation.layer}" for explanation in explanations if explanation.layer
     }
-    table = result_table("".join(layers), "image", "predicted", "probability", "inside mask", "by chance")
+    columns = ("image", "predicted", "probability", "inside mask", "by chance")
+    table = result_table("".join(layers), *columns, texts=[1])
     for one in explanations:
         table.add_row(
             str(one.path) if one.slice_number is None else f"{one.path}, slice {one.slice_number}",
@@ -286,13 +304,12 @@ def _table(explanations: "list[Explanation]") -> Table:
     return table
 
 
-def _summary(explanations: "list[Explanation]") -> Table:
+def _summary(explanations: "list[Explanation]") -> ResultTable:
     from activmask.saliency.told import summarise
 
     told = summarise(explanations)
-    table = result_table("", "images", "right", "with mask", "inside mask", "by chance")
-    for name in told.predicted:
-        table.add_column(f"as {name}", justify="right")
+    columns = ("images", "right", "with mask", "inside mask", "by chance")
+    table = result_table("", *columns, *(f"as {name}" for name in told.predicted))
     spread = "" if told.inside_sd is None else f" ± {told.inside_sd:.1%}"
     table.add_row(
         str(told.images),

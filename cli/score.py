@@ -5,7 +5,6 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.box import SIMPLE_HEAD
 
 from activmask.data.files.limits import SIGMAS
 from activmask.ground.limits import RUN_SEEDS
@@ -18,10 +17,10 @@ from .tables import print_table, result_table, stacked
 from .unreadable import tell_left_out
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from activmask.evaluation.map_results import ScoredFolder
     from activmask.evaluation.map_scores import MapScores
+
+    from .tables import ResultTable
 
 _HEADING_WIDTH = 8
 """At which headings are broken, so that the rows of groups fit a terminal of 80 columns."""
@@ -161,7 +160,7 @@ def score(
             err.print(f"wrote {out_file}")
 
 
-def _table(found: "ScoredFolder") -> "Table":
+def _table(found: "ScoredFolder") -> "ResultTable":
     scores = found.scores
     sign = f"; sign: {found.options.sign}" if found.options.sign else ""
     who = (
@@ -176,11 +175,11 @@ def _table(found: "ScoredFolder") -> "Table":
     return table
 
 
-def _by(column: str, groups: "dict[str, MapScores]") -> "Table":
+def _by(column: str, groups: "dict[str, MapScores]") -> "ResultTable":
     metrics = [row.metric for row in next(iter(groups.values())).rows]
     headings = [stacked(wrap(name, _HEADING_WIDTH, break_long_words=False)) for name in metrics]
-    table = result_table(f"By {column}: mean, and by chance in brackets", column, "n", *headings)
-    table.box, table.padding, table.show_edge, table.pad_edge = SIMPLE_HEAD, (0, 1, 0, 0), False, False
+    title = f"By {column}: mean, and by chance in brackets"
+    table = result_table(title, column, "n", *headings, framed=False)
     for name, scores in groups.items():
         cells = [stacked([_number(row.mean), f"({_number(row.chance)})"]) for row in scores.rows]
         table.add_row(name, str(scores.n), *cells)

@@ -98,7 +98,7 @@ def print_search_plan(plan: "Plan", parallel: int) -> bool:
     from activmask.training.readiness import waits_for_data
     from activmask.tuning.space import in_words, middles
 
-    table = result_table("search", "setting", "from", "to", "sampled")
+    table = result_table("search", "setting", "from", "to", "sampled", texts=[1, 3])
     for one in plan.over:
         if one.ends is None:
             table.add_row(one.name, ", ".join(map(in_words, one.values)), "", "as a choice")

@@ -5,12 +5,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.live import Live
-from rich.table import Table
 
 from .console import err, out
 from .durations import duration
 from .progress import waiting
-from .tables import print_table, result_table
+from .tables import ResultTable, print_table, result_table
 
 if TYPE_CHECKING:
     from activmask.experiments.jobs import Job
@@ -107,7 +106,7 @@ def _line(state: "CellState") -> str:
     return state.status
 
 
-def _live_table(title: str, cells: Sequence["CellState"], height: int, left: float | None) -> Table:
+def _live_table(title: str, cells: Sequence["CellState"], height: int, left: float | None) -> ResultTable:
     done = sum(state.status == "done" for state in cells)
     more = "" if left is None else f", about {duration(left)} left"
     table = result_table(

@@ -80,13 +80,12 @@ def print_summary(summary: "Summary", console: "Console") -> None:
     """Print scores and comparisons, data set by data set, then the notes, which explain all tables."""
     from activmask.report.tables.experiment_tables import experiment_tables
 
-    from .compact_tables import compact_tables
+    from .compact_tables import compact_table
     from .tables import print_table
 
     for found in experiment_tables(summary):
-        for part in compact_tables(found, console):
-            print_table(part, console)
-            console.print()
+        print_table(compact_table(found), console)
+        console.print()
     for note in summary.notes:
         console.print(note)
 

@@ -441,7 +441,15 @@ def test_what_no_label_changes_is_asked_once_for_several_labels():
     network = Passing().eval()
     predictor = Predictor(name="it", outputs=2, predict=lambda _: pytest.fail("predicted"), module=network)
     before: list[OfPictures] = []
-    together = [find_leaks(one, columns, predictor=predictor, before=before) for one in several]
+    told: list[tuple[int, int]] = []
+    together = [
+        find_leaks(
+            one, columns, predictor=predictor, before=before, done=lambda done, of: told.append((done, of))
+        )
+        for one in several
+    ]
+    # Of the label once, and of the one column twice, or once where its pictures were asked before.
+    assert told == [(1, 3), (2, 3), (3, 3), (1, 2), (2, 2)]
     assert (network.seen, len(before)) == (60, 1)
     assert together == [find_leaks(one, columns, predictor=predictor) for one in several]
     assert not before[0].is_of(replace(several[0], images=several[0].images.clone()), before[0].rows)

@@ -159,6 +159,14 @@ class Constant(nn.Module):
         return ModelOutput(self.head(images.mean(dim=(1, 2, 3))[:, None]))
 
 
+def test_passes_of_insertion_and_deletion_are_counted_to_their_end():
+    said: list[str] = []
+    find_looks(samples(), predictor(Corner()), methods=["contrast"], steps=3, told=said.append)
+    name = "contrast, absolute values"
+    passes = [f"{name}, insertion and deletion: {number} of 12 passes" for number in range(1, 13)]
+    assert said == [f"maps by {name}", *passes]
+
+
 def test_constant_maps_are_told():
     found = find_looks(samples(), predictor(Constant()), methods=["contrast"]).methods[0]
     assert found.constant == N

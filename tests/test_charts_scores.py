@@ -44,18 +44,18 @@ def test_curves_are_means_with_a_band_of_one_sd(tmp_path: Path) -> None:
     chart = valid_curves([chart_run(tmp_path, auc=(0.5, 0.5), curves=curves)])
     (axes,) = chart.figure.axes
     drawn = line(axes, "Classify")
-    assert drawn.get_xdata() == pytest.approx([0, 1, 2])
+    assert drawn.get_xdata() == pytest.approx([1, 2, 3])
     assert drawn.get_ydata() == pytest.approx([0.3, 0.5, 0.8])
     (band,) = axes.collections
     bounds = band.get_paths()[0].vertices
     sd = np.std(curves, axis=0, ddof=1)
     for epoch in range(3):
-        there = bounds[bounds[:, 0] == epoch][:, 1]
+        there = bounds[bounds[:, 0] == epoch + 1][:, 1]
         assert (there.min(), there.max()) == pytest.approx(
             (np.mean(curves, axis=0)[epoch] - sd[epoch], np.mean(curves, axis=0)[epoch] + sd[epoch])
         )
     assert "one standard deviation" in chart.caption
-    assert "Classify highest 0.80 in epoch 2, last 0.80" in chart.alt
+    assert "Classify highest 0.80 in epoch 3, last 0.80" in chart.alt
 
 
 def test_one_seed_has_no_band_and_the_caption_claims_none(tmp_path: Path) -> None:
@@ -123,12 +123,12 @@ def test_fewer_masks_draws_means_by_share(tmp_path: Path) -> None:
     chart = fewer_masks(runs)
     assert chart.name == "figure-6"
     assert [axes.get_ylabel() for axes in chart.figure.axes] == ["test AUC", "best epoch"]
-    for axes, expected in zip(chart.figure.axes, ([0.5, 0.9], [0.5, 4.0]), strict=True):
+    for axes, expected in zip(chart.figure.axes, ([0.5, 0.9], [1.5, 5.0]), strict=True):
         (bar,) = axes.containers
         assert bar.lines[0].get_xdata() == pytest.approx([0.2, 1.0])
         assert bar.lines[0].get_ydata() == pytest.approx(expected)
     assert "test AUC, CNN Actdiff: 0.50 (SD 0.14) with 20%, 0.90 (SD 0.14) with 100%" in chart.alt
-    assert "best epoch, CNN Actdiff: 0.5 (SD 0.7) with 20%, 4.0 (SD 1.4) with 100%" in chart.alt
+    assert "best epoch, CNN Actdiff: 1.5 (SD 0.7) with 20%, 5.0 (SD 1.4) with 100%" in chart.alt
 
 
 def test_error_bars_are_one_sd(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_the_cells_say_what_was_measured(summary):
         {
             "Experiment": "CNN Classify",
             "Seeds": "3",
-            "Best epoch: here": "3.0 ± 0.0 (-0.3 SD)",
+            "Best epoch: here": "4.0 ± 0.0 (-0.3 SD)",
             "Best epoch: paper": "38.10 ± 120.13",
             "Train, best epoch: AUC": "1.00 ± 0.00",
             "Train, best epoch: accuracy": "0.50 ± 0.00 (0/3/0)",

@@ -39,7 +39,7 @@ def follow(said: str, cwd, *more: object) -> int:
 def test_after_make_synthetic(tmp_path):
     usual = ["--n", 4, "--valid", 4, "--test", 4]
     made = told("make-synthetic", *usual, "--out", "my crosses", cwd=tmp_path)
-    assert follow(made.stdout, tmp_path) == 2
+    assert follow(made.stdout, tmp_path) == 3
 
 
 @pytest.mark.process
@@ -60,14 +60,14 @@ def test_after_plant(tmp_path):
     flags = ("--shortcut", "tag", "--class", "one cross", "--share", 0.75, "--out", "my planted")
     made = told("plant", "crosses", *flags, cwd=tmp_path).stdout
     assert " ".join(made.split()).count("3 of 4") == 1
-    assert follow(made, tmp_path) == 2
+    assert follow(made, tmp_path) == 3
 
 
 @pytest.mark.process
 def test_after_a_benchmark_of_very_few_images(tmp_path):
     usual = ["--n", 2, "--valid", 2, "--test", 2]
     made = told("make-synthetic", *usual, "--out", "few", cwd=tmp_path)
-    assert follow(made.stdout, tmp_path) == 2 or "training cannot begin with these images: " in made.stdout
+    assert follow(made.stdout, tmp_path) == 3 or "training cannot begin with these images: " in made.stdout
 
 
 def prepared(root, lines, *options):
@@ -84,7 +84,7 @@ def prepared(root, lines, *options):
 @pytest.mark.process
 def test_after_a_folder_with_splits(tmp_path):
     said = prepared(tmp_path, [f"{split}{label}.png,{label},{split}" for split in SPLITS for label in (0, 1)])
-    assert follow(said, tmp_path) == 2
+    assert follow(said, tmp_path) == 3
 
 
 @pytest.mark.parametrize("missing", ["valid0", "test1", "train0"])
@@ -112,7 +112,7 @@ def test_after_slices_of_computed_tomography(tmp_path):
         task.case(f"lung_{k}", label=organ())
     made = told("prepare-msd", "Task06_Lung", "--size", 28, "--out", "my slices", cwd=tmp_path)
     assert "--split-policy subject" in next_steps(made.stdout)[0]
-    assert follow(made.stdout, tmp_path) == 2
+    assert follow(made.stdout, tmp_path) == 3
 
 
 @pytest.mark.process
@@ -122,7 +122,7 @@ def test_after_chest_x_rays(tmp_path, sites):
     folders = [word for site in sites for word in (f"--{site}", getattr(made, site))]
     said = told("prepare-xray", *folders, "--size", 128, "--out", "my x-rays", cwd=tmp_path).stdout
     assert ("--split-policy subject" in next_steps(said)[0]) == (len(sites) == 1)
-    assert follow(said, tmp_path, "--width", 4) == 2
+    assert follow(said, tmp_path, "--width", 4) == 3
 
 
 @pytest.mark.process
@@ -136,7 +136,7 @@ def test_after_images_that_are_not_square(tmp_path, size):
     given = ["images", "--labels", "labels.csv", "--out", "out", *size]
     said = told("prepare-folder", *given, cwd=tmp_path).stdout
     square = "but training needs square ones; --size PX --overwrite makes them so"
-    assert follow(said, tmp_path) == 2 or (not size and square in " ".join(said.split()))
+    assert follow(said, tmp_path) == 3 or (not size and square in " ".join(said.split()))
 
 
 GRID = """

@@ -146,9 +146,9 @@ def test_curves_of_a_run_say_their_values_and_are_well_formed():
     charts = [*history_charts(dict.fromkeys(seeds, rows)), *answer_charts(seeds)]
     assert [chart.title for chart in charts] == ["Training loss", "Valid AUC", "ROC curve", "Calibration"]
     said = [titles(small_svg(chart)) for chart in charts]
-    assert "actdiff, mean of 2 seeds: 1 in epoch 0, 0 in epoch 1" in said[0]
-    assert "seed 3: highest 0.500 in epoch 1, last 0.500" in said[1]
-    assert "mean of 2 seeds: highest 0.500 in epoch 1, last 0.500" in said[1]
+    assert "actdiff, mean of 2 seeds: 1 in epoch 1, 0 in epoch 2" in said[0]
+    assert "seed 3: highest 0.500 in epoch 2, last 0.500" in said[1]
+    assert "mean of 2 seeds: highest 0.500 in epoch 2, last 0.500" in said[1]
     assert said[2] == ["seed 0", "seed 3"]
     assert "seed 0, 6 images: predicted 0.90, true 0.50" in said[3]
     for chart in charts:
@@ -261,7 +261,7 @@ def test_seeds_that_did_not_finish_have_their_row(tmp_path):
     rows = seeds_table(run, {0: (), 1: (), 2: ()}).rows
     assert [row.title for row in rows] == ["seed 0", "seed 1", "seed 2"]
     scores = ["1.000", "0.400", "0.750", "0.375", "0.700", "0.350"]
-    assert [cell.text for cell in rows[0].cells] == ["3", *scores, "not recorded"]
+    assert [cell.text for cell in rows[0].cells] == ["4", *scores, "not recorded"]
     assert [cell.text for cell in rows[1].cells] == ["unfinished", *[""] * 6, "not recorded"]
 
 

@@ -338,7 +338,11 @@ def test_numbers_of_a_run_are_those_of_its_seeds(text, runs_folder):
         found = metrics[seed]
         scores = [found[split]["auc"] for split in ("train", "valid", "test")]
         scores += [found["test"]["accuracy"], found["last"]["test"]["auc"], found["last"]["test"]["accuracy"]]
-        assert row[:8] == [f"seed {seed}", str(found["best_epoch"]), *(f"{score:.3f}" for score in scores)]
+        assert row[:8] == [
+            f"seed {seed}",
+            str(found["best_epoch"] + 1),
+            *(f"{score:.3f}" for score in scores),
+        ]
     confusion = table_rows(run, re.search('table-(confusion-run-[0-9a-f]*)"', run).group(1))
     counts = [[int(cell) for cell in row[1:3]] for row in confusion]
     assert sum(map(sum, counts)) == 2 * 16

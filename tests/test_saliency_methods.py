@@ -161,10 +161,14 @@ def test_images_are_worked_through_in_passes_of_bounded_memory(monkeypatch):
     )
     sizes: list[int] = []
     hook = model.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
-    for method in METHODS:
-        attribute(model, batch.float(), method=method)
+    told: dict[str, list[tuple[int, int]]] = {method: [] for method in METHODS}
+    for method, counts in told.items():
+        attribute(
+            model, batch.float(), method=method, done=lambda n, of, counts=counts: counts.append((n, of))
+        )
     hook.remove()
     assert max(sizes) == 2
+    assert all(counts == [(2, 3), (3, 3)] for counts in told.values())
 
 
 def test_a_processor_takes_smaller_passes():

@@ -166,3 +166,26 @@ def test_a_link_to_an_image_of_a_data_set_is_none_of_it(scans, tmp_path):
     (tmp_path / "link.png").symlink_to(scans / "images/01.png")
     assert known_images([tmp_path / "link.png"]) == {}
     Image.open(tmp_path / "link.png").verify()
+
+
+@pytest.mark.process
+def test_a_second_sheet_replaces_none_of_another_network_or_of_other_images(scans, network, tmp_path):
+    other = write_checkpoint(tmp_path / "other" / "seed-1" / "best.safetensors", seed=1)
+
+    def asked(checkpoint, *options):
+        return told("saliency", checkpoint, scans, "--split", "train", *options, "--json", cwd=tmp_path)
+
+    def places(said):
+        return {path.rpartition("/")[0] for path in json.loads(said.stdout)["files"]}
+
+    first = asked(network)
+    kept = {path: path.read_bytes() for path in (tmp_path / "saliency").iterdir()}
+    again, second = asked(network), asked(other)
+    assert places(first) == places(again) == {"saliency"}
+    assert "note: saliency" not in first.stderr + again.stderr
+    assert places(second) == {"saliency-2"}
+    note = "saliency holds other maps, so these are in saliency-2"
+    assert note in second.stderr
+    assert {path: path.read_bytes() for path in (tmp_path / "saliency").iterdir()} == kept
+    assert places(asked(other, "--method", "gradcam", "--out", "saliency")) == {"saliency"}
+    assert (tmp_path / "saliency/sheet.png").read_bytes() != kept[tmp_path / "saliency/sheet.png"]

@@ -48,7 +48,7 @@ def test_the_terminal_shows_scores_paper_comparison_and_notes(runs):
     assert "…" not in result.stdout
 
 
-@pytest.mark.parametrize("width", [80, 109, 110, 120])
+@pytest.mark.parametrize("width", [60, 80, 110, 120])
 def test_the_tables_lose_nothing_in_a_terminal(runs, width):
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=width, color_system=None, highlight=False)
@@ -56,7 +56,6 @@ def test_the_tables_lose_nothing_in_a_terminal(runs, width):
     shown = file.getvalue()
     assert max(len(line) for line in shown.splitlines()) <= width
     assert "…" not in shown
-    assert ("continued" in shown) == (width < 110)
     for number in ("0.74 ± 0.03", "0.35 ± 0.20", "+0.1 SD", "+2.0 SD", "-0.67 to -0.62"):
         assert number in shown
 

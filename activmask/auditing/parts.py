@@ -163,6 +163,7 @@ def _leaks(
         class_names=material.class_names,
         seed=asked.seed,
         before=before,
+        done=lambda n, of: told(f"looking for leaks: {n} of {of} questions answered"),
     )
 
 
@@ -171,7 +172,12 @@ def _looks(predictor: Predictor, judged: Material, asked: Asked, told: Told) -> 
         return None
     told("looking where it looks")
     return find_looks(
-        judged.samples, predictor, methods=asked.methods or None, sign=asked.sign, seed=asked.seed
+        judged.samples,
+        predictor,
+        methods=asked.methods or None,
+        sign=asked.sign,
+        seed=asked.seed,
+        told=lambda now: told(f"looking where it looks: {now}"),
     )
 
 

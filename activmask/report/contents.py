@@ -58,7 +58,7 @@ HOW_TO_READ = (
     "Scores are those of the best epoch, the first that is best on the validation images by what a table "
     "names, or of the last: where validation and test differ from training on purpose, as in the synthetic "
     "crosses or the X-rays of two sites, the best may be an epoch before the shortcut was learned, and an "
-    "AUC near 0.5 in epoch 0 is a network that has learned nothing yet.",
+    "AUC near 0.5 in the first epoch is a network that has learned nothing yet.",
     "Numbers are means over seeds with their standard deviation, and a measure of attribution says "
     "something only beside its chance level, which is what a map that knows nothing of the image scores.",
 )

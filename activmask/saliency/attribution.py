@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from activmask.ground.errors import UsageError
 from activmask.ground.listed import listed
 from activmask.ground.nearest import nearest
+from activmask.ground.progress import ItemsDone
 from activmask.models.inference import Classifier, classifier, images_per_pass
 from activmask.models.taps import device_of, refuse_unwrapped
 from activmask.saliency.feature_map import FeatureMap, find_feature_map
@@ -28,6 +29,7 @@ def attribute(
     seed: int = 0,
     layer: str | None = None,
     sign: Sign = "absolute",
+    done: ItemsDone | None = None,
 ) -> Tensor:
     """Attribute a network's class scores to pixels.
 
@@ -44,6 +46,7 @@ def attribute(
         seed: of the noise, where the method draws any.
         layer: the module whose output the method looks at; None takes the last feature map.
         sign: which values count.
+        done: is told after each pass how many images are explained, and of how many.
 
     Returns:
         float (B, H, W) on the CPU, at least 0.
@@ -62,6 +65,8 @@ def attribute(
         inputs = part.detach().to(device, copy=True).requires_grad_()
         asked = None if targets is None else targets.to(device)
         maps.append(_maps(Request(model, logits, inputs, asked, seed, feature_map), method, sign))
+        if done is not None:
+            done(sum(map(len, maps)), len(images))
     return torch.cat(maps)
 
 

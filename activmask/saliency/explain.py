@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from activmask.data.samples import as_picture
 from activmask.ground.errors import CheckpointError
+from activmask.ground.progress import ItemsDone
 from activmask.models.inference import images_per_pass
 from activmask.models.taps import device_of
 from activmask.objectives.reconstruction import RECON, reconstruction_image
@@ -99,6 +100,7 @@ def explain(
     target: int | None = None,
     layer: str | None = None,
     device: torch.device | str = "cpu",
+    done: ItemsDone | None = None,
 ) -> list[Explanation]:
     """Classify images and attribute each decision to pixels.
 
@@ -109,6 +111,7 @@ def explain(
         target: the class to explain; None explains each image's predicted class.
         layer: the module whose output the method looks at; None takes the last feature map.
         device: where the network computes; it is left there.
+        done: is told after each pass how many images are explained, and of how many.
 
     Raises:
         UsageError: unknown method, class or layer, or a method this network cannot be explained by.
@@ -117,7 +120,7 @@ def explain(
     refuse_several_labels(checkpoint.path, checkpoint)
     model = checkpoint.model.to(device).eval()
     feature_map = method_layer(model, inputs.images, method=method, layer=layer)
-    maps = attribute(model, inputs.images, method=method, target=target, layer=layer)
+    maps = attribute(model, inputs.images, method=method, target=target, layer=layer, done=done)
     probabilities, reconstructions = _outputs(checkpoint, model, inputs.images)
     if not (torch.isfinite(maps).all() and torch.isfinite(probabilities).all()):
         raise CheckpointError(

@@ -1,7 +1,8 @@
 """Where pictures, sheets and raw maps are written; nothing is written before all of it can be."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -163,30 +164,52 @@ def check_top(top: float) -> None:
         )
 
 
-def write_sheet(
+def sheet_files(
     explanations: Sequence[Explanation],
-    folder: Path,
     *,
     title: str,
     lost: Sequence[tuple[str, str]] = (),
     colours: ColourMap = HEAT,
-) -> list[Path]:
-    """Write explanations, at least one, as a contact sheet and as a table; returns both files.
+) -> dict[str, bytes]:
+    """Explanations, at least one, as a contact sheet and as a table: the bytes of each file by its name.
 
     Args:
         explanations: of one network and method.
-        folder: made if needed.
         title: of the sheet.
         lost: files that could not be explained, and why, for the table.
         colours: of the maps.
+    """
+    sheet = png_bytes(draw_sheet(explanations, title, colours=colours))
+    return {SHEET_FILE: sheet, TABLE_FILE: sheet_rows(explanations, lost)}
+
+
+def write_sheet(files: Mapping[str, bytes], folder: Path) -> list[Path]:
+    """Write what `sheet_files` made into a folder, made if needed; returns the files.
 
     Raises:
         DataError: a file cannot be written.
     """
-    sheet, table = folder / SHEET_FILE, folder / TABLE_FILE
-    _write(sheet, png_bytes(draw_sheet(explanations, title, colours=colours)))
-    _write(table, sheet_rows(explanations, lost))
-    return [sheet, table]
+    for name, content in files.items():
+        _write(folder / name, content)
+    return [folder / name for name in files]
+
+
+def folder_beside(files: Mapping[str, bytes], folder: Path = USUAL_FOLDER) -> Path:
+    """A folder that nobody chose, or the first of `saliency-2`, `saliency-3` ... that replaces nothing.
+
+    Files that lie in it with these very bytes are of the same images, network and method; any other is kept,
+    and so is what cannot be read.
+    """
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(place for place in chain([folder], numbered) if _replaces_nothing(files, place))
+
+
+def _replaces_nothing(files: Mapping[str, bytes], folder: Path) -> bool:
+    lying = {folder / name: content for name, content in files.items() if (folder / name).exists()}
+    try:
+        return all(path.read_bytes() == content for path, content in lying.items())
+    except OSError:
+        return False
 
 
 def write_raw(explanations: Sequence[Explanation], path: Path, images: Sequence[Path] = ()) -> None:

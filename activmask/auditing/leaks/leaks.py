@@ -5,7 +5,7 @@ Shapes: N images, n of them that probes see.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from activmask.data.samples import Samples
 from activmask.evaluation.bootstrap import Rows
 from activmask.evaluation.resampled import ends
 from activmask.evaluation.sides import Area
+from activmask.ground.progress import ItemsDone
 from activmask.ground.shown import shown
 from activmask.predictors.predictor import Predictor
 from activmask.training.replicas.resampled_auc import resampled_auc
@@ -93,6 +94,7 @@ def find_leaks(
     seed: int = 0,
     most: int = MOST_PROBED,
     before: list[OfPictures] | None = None,
+    done: ItemsDone | None = None,
 ) -> Leaks:
     """Ask by logistic probes, tested on subjects they did not learn from, what gives what away.
 
@@ -106,6 +108,8 @@ def find_leaks(
         most: images that probes see.
         before: what was asked of pictures for other labels of theirs, by the same columns, splits, predictor
             and seed: it is not asked of the same ones again, and what is asked now is added.
+        done: is told how many questions are answered, and of how many: what gives the label away, and of each
+            column what gives it away, and what it gives away.
     """
     rows = balanced_draw(samples.labels.numpy(), most, seed=seed)
     seen = samples.subset(rows.tolist())
@@ -115,26 +119,45 @@ def find_leaks(
     columns_seen = [_of_rows(one, rows) for one in everything]
     known = [] if before is None else before
     pictures = next((one for one in known if one.is_of(samples, rows)), None)
+    questions = 1 + len(columns_seen) * (1 if pictures is not None else 2)
+    answers = count(1)
+
+    def asked_one() -> None:
+        if done is not None:
+            done(next(answers), questions)
+
     if pictures is None:
-        pictures = of_pictures(samples, columns_seen, rows, splits=splits, predictor=predictor, seed=seed)
+        pictures = of_pictures(
+            samples,
+            columns_seen,
+            rows,
+            splits=splits,
+            predictor=predictor,
+            seed=seed,
+            asked_one=asked_one,
+        )
         known.append(pictures)
     wide = border_px(*seen.images.shape[-2:])
     as_thumbnail, *_ = pictures.sources
+    label = (
+        _of_presence(on_label, seen),
+        answered(on_label, pictures.border, what=LABEL, source=f"border of {max(wide)} px", seed=seed),
+        answered(on_label, pictures.sources[as_thumbnail], what=LABEL, source=as_thumbnail, seed=seed),
+    )
+    asked_one()
+    of_columns = []
+    for one in columns_seen:
+        encoded = pictures.encoded[one.name]
+        of_columns.append(
+            leaks_of_column(one, on_label, by_class, seen, pictures.sources, encoded, seed=seed)
+        )
+        asked_one()
     found = Leaks(
         images=len(samples),
         probed=len(rows),
         border_px=wide,
-        label=(
-            _of_presence(on_label, seen),
-            answered(on_label, pictures.border, what=LABEL, source=f"border of {max(wide)} px", seed=seed),
-            answered(on_label, pictures.sources[as_thumbnail], what=LABEL, source=as_thumbnail, seed=seed),
-        ),
-        columns=tuple(
-            leaks_of_column(
-                one, on_label, by_class, seen, pictures.sources, pictures.encoded[one.name], seed=seed
-            )
-            for one in columns_seen
-        ),
+        label=label,
+        columns=tuple(of_columns),
         left_out=left_out,
         crossing=pictures.crossing,
     )

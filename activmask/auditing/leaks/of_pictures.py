@@ -3,7 +3,7 @@
 Shapes: n images that probes see, of N.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,7 @@ def of_pictures(
     splits: Sequence[str] | None,
     predictor: Predictor | None,
     seed: int,
+    asked_one: Callable[[], None],
 ) -> OfPictures:
     """Ask of images what does not depend on their label.
 
@@ -61,6 +62,7 @@ def of_pictures(
         splits: (N,) by image; None where the data name none.
         predictor: whose last features are probed; None probes the pictures alone.
         seed: of folds, resamples and projections.
+        asked_one: is called after each column.
     """
     images = samples.images[torch.from_numpy(rows)]
     subjects = tuple(samples.subjects[row] for row in rows.tolist())
@@ -76,6 +78,7 @@ def of_pictures(
             answered(asked, found, what=column.name, source=source, seed=seed)
             for source, found in sources.items()
         )
+        asked_one()
     return OfPictures(
         images=samples.images,
         rows=rows,

@@ -130,6 +130,11 @@ def blurred(images: Tensor) -> Tensor:
     return gaussian_blur(images, BLUR * min(images.shape[2:]), "nearest")
 
 
+def curve_passes(steps: int) -> int:
+    """How often `both_curves` asks for scores: at the ends of two ways, and between them by two orders."""
+    return 2 * (2 + 2 * (steps - 1))
+
+
 def both_curves(
     score: Score,
     images: Tensor,

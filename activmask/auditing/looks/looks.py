@@ -3,7 +3,7 @@
 Shapes: N images, n that are drawn of them, C channels, H x W pixels, K classes or labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,7 @@ def find_looks(
     images: int = MOST_EXPLAINED,
     steps: int = STEPS,
     seed: int = 0,
+    told: Callable[[str], None] | None = None,
 ) -> Looks:
     """Ask by several methods where a classifier looks, and test whether each can be believed.
 
@@ -82,6 +83,7 @@ def find_looks(
         images: most that are drawn.
         steps: of insertion and deletion.
         seed: of all draws.
+        told: is told what is done now, and how much of it.
 
     Raises:
         UsageError: an unknown method or output, none for labels that do not exclude each other, or fewer
@@ -99,7 +101,7 @@ def find_looks(
     if not len(rows):
         return Looks(images=len(samples), explained=0, steps=steps, methods=(), notes=notes)
     asked = asked_of(samples.subset(rows.tolist()), predictor, target, steps=steps, seed=seed)
-    found = tuple(looks_of(method, sign, predictor, asked) for method in wanted)
+    found = tuple(looks_of(method, sign, predictor, asked, told) for method in wanted)
     return Looks(images=len(samples), explained=len(rows), steps=steps, methods=found, notes=notes)
 
 

@@ -3,7 +3,9 @@
 Shapes: N images, n that are drawn of them, C channels, H x W pixels, K classes or labels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from activmask.auditing.looks.curves import Curve, Score, both_curves
+from activmask.auditing.looks.curves import Curve, Score, both_curves, curve_passes
 from activmask.auditing.looks.explained import explainable, maps_of, why_no_map
 from activmask.auditing.looks.randomised import Randomisation, compared, untrained
 from activmask.auditing.looks.trust import judged, localisation_caution
@@ -136,14 +138,30 @@ def explained_score(predictor: Predictor, targets: Tensor) -> Score:
     return score
 
 
-def looks_of(method: str, sign: Sign, predictor: Predictor, asked: Asked) -> MethodLooks:
-    """What one method says, and whether it can be believed."""
+def looks_of(
+    method: str,
+    sign: Sign,
+    predictor: Predictor,
+    asked: Asked,
+    told: Callable[[str], None] | None = None,
+) -> MethodLooks:
+    """What one method says, and whether it can be believed.
+
+    Args:
+        method: a name in `METHODS`.
+        sign: which values of maps count.
+        predictor: the classifier.
+        asked: of what.
+        told: is told what is done now.
+    """
+    say = told or (lambda _: None)
     counted: Sign = "positive" if METHODS[method].positive else sign
     name, reason = named(method, sign), why_no_map(method, predictor)
     if reason:
         return MethodLooks(
             method=method, sign=counted, name=name, sentences=(f"No map by {name}: {reason}.",)
         )
+    say(f"maps by {name}")
     try:
         maps = _maps(asked, asked.network, method, counted)
     except UsageError as error:
@@ -156,7 +174,7 @@ def looks_of(method: str, sign: Sign, predictor: Predictor, asked: Asked) -> Met
     else:
         randomisation = _against_untrained(maps, asked, method, counted, for_copies)
         curves = both_curves(
-            asked.score,
+            _counted(asked.score, curve_passes(asked.steps), say, f"{name}, insertion and deletion"),
             asked.seen.images,
             maps,
             subjects,
@@ -183,6 +201,18 @@ def looks_of(method: str, sign: Sign, predictor: Predictor, asked: Asked) -> Met
         trusted=trusted,
         sentences=(*sentences, *([caution] if caution else [])),
     )
+
+
+def _counted(score: Score, total: int, say: Callable[[str], None], what: str) -> Score:
+    """The same score, which tells how often it was asked."""
+    numbers = count(1)
+
+    def counted(images: Tensor) -> Floats:
+        found = score(images)
+        say(f"{what}: {next(numbers)} of {total} passes")
+        return found
+
+    return counted
 
 
 def _maps(asked: Asked, network: nn.Module | None, method: str, sign: Sign) -> Floats:

@@ -109,13 +109,16 @@ def _by_family(curves: list[Curve]) -> list[Curve]:
 
 def _faint(axes: Axes, curves: list[Curve]) -> None:
     for curve in curves:
-        [line] = axes.plot(curve.scores.mean(axis=0), color=MUTED, linewidth=0.7, alpha=0.45, zorder=1.5)
+        mean = curve.scores.mean(axis=0)
+        [line] = axes.plot(
+            np.arange(1, len(mean) + 1), mean, color=MUTED, linewidth=0.7, alpha=0.45, zorder=1.5
+        )
         says(line, _in_words(curve))
 
 
 def _line(axes: Axes, curve: Curve, style: Style, *, band: bool) -> None:
     mean = curve.scores.mean(axis=0)
-    epochs = np.arange(len(mean))
+    epochs = np.arange(1, len(mean) + 1)
     [line] = axes.plot(
         epochs,
         mean,
@@ -134,7 +137,7 @@ def _line(axes: Axes, curve: Curve, style: Style, *, band: bool) -> None:
 
 def _caption_of_many(curves: list[Curve]) -> str:
     return (
-        "AUC on the validation images after each epoch, counted from 0. Each faint line is the mean over the "
+        "AUC on the validation images after each epoch, counted from 1. Each faint line is the mean over the "
         f"seeds of one of {len(curves)} runs, more than can be told apart, and says its name where the "
         "pointer rests on it; each named line is the mean over the runs of a method, whatever its weight and "
         "its variant. The dashed grey line is chance."
@@ -147,7 +150,7 @@ def _caption(curves: list[Curve]) -> str:
     means = f"Lines are means over seeds ({seeds} per run)" if counts[-1] > 1 else "Lines are single seeds"
     band = "; the band is one standard deviation over seeds to either side" if counts[-1] > 1 else ""
     return (
-        f"AUC on the validation images after each epoch, counted from 0. {means}{band}. The dashed grey "
+        f"AUC on the validation images after each epoch, counted from 1. {means}{band}. The dashed grey "
         "line is chance."
     )
 
@@ -162,4 +165,4 @@ def _alt(data: str, models: dict[str, list[Curve]]) -> str:
 
 def _in_words(curve: Curve) -> str:
     mean = curve.scores.mean(axis=0)
-    return f"{curve.name} highest {mean.max():.2f} in epoch {int(mean.argmax())}, last {mean[-1]:.2f}"
+    return f"{curve.name} highest {mean.max():.2f} in epoch {int(mean.argmax()) + 1}, last {mean[-1]:.2f}"

@@ -34,7 +34,7 @@ class Quantity:
 
 
 TEST_AUC = Quantity("test AUC", lambda run: run.values("test", "auc"), places=2)
-BEST_EPOCH = Quantity("best epoch", Run.best_epochs, places=1)
+BEST_EPOCH = Quantity("best epoch", lambda run: [epoch + 1 for epoch in run.best_epochs()], places=1)
 
 
 def fewer_masks(runs: Sequence[Run]) -> Chart | None:
@@ -119,7 +119,7 @@ def _caption(lines: Sequence[Line]) -> str:
     bars = f" Points are means over up to {most} seeds, bars one standard deviation to either side."
     return (
         f"Left: AUC on the test images at the best epoch by {best}; the dashed grey line is chance. Right: "
-        f"that epoch, counted from 0.{bars if most > 1 else ''} Points of one share are set apart a little, "
+        f"that epoch, counted from 1.{bars if most > 1 else ''} Points of one share are set apart a little, "
         f"to be seen. {read_grid('figure6').note}"
     )
 

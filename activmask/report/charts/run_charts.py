@@ -64,7 +64,9 @@ def _losses(histories: Mapping[int, History], terms: Sequence[str], shared: int)
         x=_epochs(shared),
         y=scale_of("loss", [max(value, 0.0) for values in means.values() for value in values]),
         series=tuple(
-            Series(name=name[5:], x=range(shared), y=values, hover=words[name], colour=colour, dash=dash)
+            Series(
+                name=name[5:], x=range(1, shared + 1), y=values, hover=words[name], colour=colour, dash=dash
+            )
             for (name, values), colour, dash in looks
         ),
         alt=f"The terms of the loss by epoch{over}. {'. '.join(words.values())}.",
@@ -76,7 +78,7 @@ def _scores(histories: Mapping[int, History], shared: int, *, means: bool) -> Sm
     series = [
         Series(
             name="",
-            x=range(len(rows)),
+            x=range(1, len(rows) + 1),
             y=[row[SCORE] for row in rows],
             hover=f"seed {seed}: {_highest([row[SCORE] for row in rows])}",
             colour=BLUE,
@@ -86,19 +88,19 @@ def _scores(histories: Mapping[int, History], shared: int, *, means: bool) -> Sm
     ]
     words = f"mean of {count(len(histories), 'seed')}: {_highest(mean)}"
     if len(histories) > 1:
-        series.append(Series(name="", x=range(shared), y=mean, hover=words, colour=BLUE))
+        series.append(Series(name="", x=range(1, shared + 1), y=mean, hover=words, colour=BLUE))
     return SmallChart(
         title="Valid AUC, mean over labels" if means else "Valid AUC",
         x=_epochs(max(map(len, histories.values()))),
         y=_share("valid AUC"),
         series=tuple(series),
-        chance=((0.0, 0.5), (max(1.0, max(map(len, histories.values())) - 1.0), 0.5)),
+        chance=((1.0, 0.5), (max(2.0, *map(len, histories.values())), 0.5)),
         alt=f"By epoch, {words}. Chance is 0.50.",
     )
 
 
 def _epochs(number: int) -> Scale:
-    return Scale(title="epoch", low=0.0, high=max(1.0, number - 1.0), whole=True)
+    return Scale(title="epoch", low=1.0, high=max(2.0, number), whole=True)
 
 
 def _share(title: str) -> Scale:
@@ -106,12 +108,12 @@ def _share(title: str) -> Scale:
 
 
 def _from_to(values: Sequence[float]) -> str:
-    return f"{values[0]:.3g} in epoch 0, {values[-1]:.3g} in epoch {len(values) - 1}"
+    return f"{values[0]:.3g} in epoch 1, {values[-1]:.3g} in epoch {len(values)}"
 
 
 def _highest(values: Sequence[float]) -> str:
     top = max(values)
-    return f"highest {top:.3f} in epoch {list(values).index(top)}, last {values[-1]:.3f}"
+    return f"highest {top:.3f} in epoch {list(values).index(top) + 1}, last {values[-1]:.3f}"
 
 
 def _roc(answers: Mapping[int, Answers]) -> SmallChart:

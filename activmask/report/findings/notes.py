@@ -151,10 +151,15 @@ def selection_note(rows: Sequence[Experiment]) -> str:
     """What selected the epoch of the scores, and what that makes of them."""
     best = f"the best epoch by {selected_by(row.run.config for row in rows)}"
     note = (
-        f"Where no other epoch is named, scores are those of {best} (epochs count from 0), so the "
+        f"Where no other epoch is named, scores are those of {best} (epochs count from 1), so the "
         "validation scores are optimistic; where a shortcut is learned that epoch is an accident, mostly "
         "the first, and the last epoch's validation scores tell more."
     )
+    if any("best_epoch" in row.paper for row in rows):
+        note = (
+            f"{note} A printed best epoch stands as it was printed; its distance to ours is taken as if it "
+            "counted from 0."
+        )
     chosen_on = {row.run.config.training.select_on for row in rows}
     if IID in chosen_on:
         note = (

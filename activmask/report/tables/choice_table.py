@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from activmask.report.findings.choices import BOTH, Choice, choices
 from activmask.report.findings.experiment import Experiment
-from activmask.report.tables.experiment_cells import EXPERIMENT, experiment_row, spread_cell
+from activmask.report.tables.experiment_cells import EXPERIMENT, epoch_cell, experiment_row, spread_cell
 from activmask.report.tables.table import Cell, Column, Table
 from activmask.runs.selection import chosen_by
 
@@ -45,7 +45,7 @@ def choice_table(data: str, experiments: Sequence[Experiment]) -> Table | None:
 
 def _cells(by: str, choice: Choice) -> tuple[Cell, ...]:
     return (
-        spread_cell(choice.best_epoch, digits=1),
+        epoch_cell(choice.best_epoch),
         spread_cell(choice.valid, details=(by,)),
         spread_cell(choice.auc),
         spread_cell(choice.accuracy),

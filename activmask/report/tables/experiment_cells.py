@@ -1,6 +1,7 @@
 """What all tables of experiments share: the column that names them, their rows, and means as cells."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from activmask.evaluation.spread import Spread
 from activmask.experiments.printed import Printed
@@ -34,3 +35,16 @@ def spread_cell(value: Spread | Printed | None, *, digits: int = 2, details: tup
     if value is None:
         return Cell()
     return Cell(text=mean_sd(value, digits), key=f"{value.mean:.6g}", details=details)
+
+
+def epoch_cell(value: Spread | None, *, details: tuple[str, ...] = ()) -> Cell:
+    """An epoch as people count, from 1: a whole number of one seed, a mean of several.
+
+    Args:
+        value: counted from 0, as files do; None leaves the cell empty.
+        details: what stands with it.
+    """
+    if value is None:
+        return Cell()
+    counted = replace(value, mean=value.mean + 1)
+    return spread_cell(counted, digits=0 if value.sd is None else 1, details=details)

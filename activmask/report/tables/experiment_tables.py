@@ -12,7 +12,7 @@ from activmask.report.findings.experiment import Beside, Experiment
 from activmask.report.findings.summary import Summary
 from activmask.report.findings.words import interval, p_value, signed
 from activmask.report.tables.choice_table import choice_table
-from activmask.report.tables.experiment_cells import EXPERIMENT, experiment_row, spread_cell
+from activmask.report.tables.experiment_cells import EXPERIMENT, epoch_cell, experiment_row, spread_cell
 from activmask.report.tables.table import Cell, Column, Row, Table
 from activmask.runs.entries import MEASURES
 from activmask.runs.selection import Epoch, chosen_by
@@ -148,7 +148,7 @@ def _selection(one: Experiment) -> Cell:
 
 
 def _best_epoch(one: Experiment) -> Cell:
-    return spread_cell(one.best_epoch, digits=1, details=_distances(one, "best_epoch", "best", "epoch"))
+    return epoch_cell(one.best_epoch, details=_distances(one, "best_epoch", "best", "epoch"))
 
 
 def score_cell(one: Experiment, *, split: str, epoch: Epoch, score: str) -> Cell:

@@ -54,7 +54,7 @@ def _cells(run: Run, seed: int) -> list[Cell]:
     metrics = run.metrics.get(seed)
     if metrics is None:
         return [Cell(text="unfinished"), *(Cell() for _ in _SCORES)]
-    best = int(metrics["best_epoch"])
+    best = int(metrics["best_epoch"]) + 1
     found = {"best": metrics, "last": run.last_scores[seed]}
     values = [found[epoch].get(split, {}).get(score) for split, score, epoch in _SCORES]
     return [Cell(text=str(best), key=str(best)), *map(_number, values)]
