@@ -59,9 +59,10 @@ class Drawn:
         Sides are those of the scores themselves, not of each draw: a distance that is folded at 0.5 draw by
         draw never comes near 0.
         """
-        return self._on_its_side().change(other._on_its_side())
+        return self.on_its_side().change(other.on_its_side())
 
-    def _on_its_side(self) -> "Drawn":
+    def on_its_side(self) -> "Drawn":
+        """Its distance from 0.5, counted positive to the side that the score itself lies on."""
         sign = 1.0 if self.value >= 0.5 else -1.0
         resampled = None if self.resampled is None else sign * (self.resampled - 0.5)
         return Drawn(sign * (self.value - 0.5), resampled)

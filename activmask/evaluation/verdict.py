@@ -92,7 +92,7 @@ def verdict(
     explained = told.without_roi and _size_explains(scores, chance_distance)
     reads = _reads(scores, told)
     if explained and _survives(scores, chance_distance):
-        reads = reads._replace(background=False)
+        reads = _Reads(background=False, roi=reads.roi)
     finding = _finding(scores, told, reads, explained=explained)
     sentences = [_finding_sentence(finding, scores, told, say), _differences(scores)]
     sentences += _on_full(scores, told, reads)
