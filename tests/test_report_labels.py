@@ -15,6 +15,7 @@ from activmask.evaluation.audit import Audit, AuditRow
 from activmask.evaluation.evaluate import Evaluation, Localisation, LocalisationRow
 from activmask.evaluation.label_means import mean_evaluation
 from activmask.evaluation.scores import ScoreReport
+from activmask.report import openings
 from activmask.training.replicas.mean_auc import MeanAuc
 
 HOSTILE = "<i>mass&"
@@ -239,3 +240,17 @@ def test_what_is_not_known_of_each_label_has_no_mean():
         "a label has no AUC",
     )
     assert (found.audit.rows, found.audit.reason) == ((), "no mask")
+
+
+@pytest.mark.process
+def test_images_of_many_runs_are_left_out_and_counted(place, monkeypatch):
+    def page(most: int) -> str:
+        monkeypatch.setattr(openings, "MOST_PICTURED", most)
+        told("report", "runs", "--out", f"page-{most}", "--device", "cpu", cwd=place)
+        return (place / f"page-{most}/index.html").read_text(encoding="utf-8")
+
+    few, many = page(2), page(1)
+    shown = few.count("<li><img")
+    assert shown > 0
+    assert many.count("<li><img") == 0
+    assert f"The images are left out here: 2 runs would show {shown}." in many

@@ -50,7 +50,12 @@ def openings(
 
 def images_left_out(pairs: Sequence[Pair]) -> str:
     """Of all runs of a report, in a sentence, that and how many images are left out; empty if none are."""
-    images = sum(len(one.answers[min(one.answers)].picks) for _, one in pairs if one.answers)
+    images = sum(
+        len(each.answers[min(each.answers)].picks)
+        for _, one in pairs
+        for each in _pictured_ones(one).values()
+        if each.answers
+    )
     if len(pairs) <= MOST_PICTURED or not images:
         return ""
     return (
@@ -149,20 +154,34 @@ def _pictured(one: Measured) -> str:
 
 
 def _all_pictures(one: Measured, reading: Reading) -> tuple[tuple[Picture, ...], str]:
-    """Of several labels one image of each kind, so that a page of many stays small."""
-    if not one.labels:
-        return _pictures(one, reading)
     found: list[Picture] = []
-    for label, of_label in one.labels.items():
-        few = {
-            seed: replace(answers, picks=_first_of_each(answers))
-            for seed, answers in of_label.answers.items()
-        }
-        pictures, problem = _pictures(replace(of_label, answers=few), reading)
+    for label, each in _pictured_ones(one).items():
+        pictures, problem = _pictures(each, reading)
         if problem:
             return (), problem
-        found += [replace(picture, title=f"{label}, {picture.title}") for picture in pictures]
+        found += [
+            replace(picture, title=f"{label}, {picture.title}") if label else picture for picture in pictures
+        ]
     return tuple(found), ""
+
+
+def _pictured_ones(one: Measured) -> dict[str, Measured]:
+    """By label, empty of classes, what images are shown of: of several labels one image of each kind alone.
+
+    So a page of many labels stays small.
+    """
+    if not one.labels:
+        return {"": one}
+    return {
+        label: replace(
+            of_label,
+            answers={
+                seed: replace(answers, picks=_first_of_each(answers))
+                for seed, answers in of_label.answers.items()
+            },
+        )
+        for label, of_label in one.labels.items()
+    }
 
 
 def _first_of_each(found: Answers) -> tuple[Pick, ...]:
