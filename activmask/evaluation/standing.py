@@ -26,10 +26,13 @@ def is_close(area: Area) -> bool:
 
 def with_interval(area: Area) -> str:
     """An AUC, and its interval where that says anything."""
-    # An interval that is one point says nothing of the uncertainty.
-    if area.low is None or area.high is None or area.low == area.high:
-        return f"{area.auc:.2f}"
-    return f"{area.auc:.2f} (95 % {area.low:.2f} to {area.high:.2f})"
+    ends = telling_ends(area.low, area.high)
+    return f"{area.auc:.2f}" if ends is None else f"{area.auc:.2f} (95 % {ends[0]:.2f} to {ends[1]:.2f})"
+
+
+def telling_ends(low: float | None, high: float | None) -> tuple[float, float] | None:
+    """The ends of an interval; None where there is none, or one point, which tells no uncertainty."""
+    return None if low is None or high is None or low == high else (low, high)
 
 
 def beside_chance(area: Area, *, told: bool, subjects: int, chance_distance: float) -> str:

@@ -19,7 +19,7 @@ from activmask.evaluation.sides import (
     told_from_chance,
     too_few,
 )
-from activmask.evaluation.standing import beside_chance, too_narrow, with_interval
+from activmask.evaluation.standing import beside_chance, telling_ends, too_narrow, with_interval
 
 _REVERSED = (
     "The AUC on full images is below 0.5, worse than chance: the model ranks the classes the wrong way "
@@ -179,10 +179,11 @@ def _differences(scores: Shuffled) -> str:
 
 
 def _change(change: Estimate) -> str:
-    if change.low is None or change.high is None or change.low == change.high:
+    ends = telling_ends(change.low, change.high)
+    if ends is None:
         return f"{change.value:+.2f}"
     untold = "" if change.told else ", not told from none"
-    return f"{change.value:+.2f} (95 % {change.low:+.2f} to {change.high:+.2f}{untold})"
+    return f"{change.value:+.2f} (95 % {ends[0]:+.2f} to {ends[1]:+.2f}{untold})"
 
 
 def _on_full(scores: Shuffled, told: ToldSides, reads: _Reads) -> list[str]:

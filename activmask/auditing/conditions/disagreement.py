@@ -10,7 +10,7 @@ from typing import NamedTuple
 from activmask.auditing.conditions.rows import ConditionRow, Left
 from activmask.evaluation.estimate import Estimate
 from activmask.evaluation.sides import Area, Finding
-from activmask.evaluation.standing import with_interval
+from activmask.evaluation.standing import telling_ends, with_interval
 
 
 class Side(NamedTuple):
@@ -116,9 +116,10 @@ def changes_auc(rows: Mapping[str, ConditionRow], condition: str) -> bool:
 
 def change_in_words(change: Estimate) -> str:
     """A difference of AUCs, and its interval where that says anything."""
-    if change.low is None or change.high is None or change.low == change.high:
-        return f"{change.value:+.2f}"
-    return f"{change.value:+.2f}, {change.low:+.2f} to {change.high:+.2f}"
+    ends = telling_ends(change.low, change.high)
+    return (
+        f"{change.value:+.2f}" if ends is None else f"{change.value:+.2f}, {ends[0]:+.2f} to {ends[1]:+.2f}"
+    )
 
 
 def _only_blank(rows: Mapping[str, ConditionRow], side: Side) -> bool:
