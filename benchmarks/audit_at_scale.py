@@ -4,7 +4,8 @@
 
 audits 10,000 images of 128 px by a ResNet-18 and asks for at most 1.3 times the bare passes. Half of the
 images make their bare passes before the audit and half after it, so that a machine that changes its pace
-meanwhile is seen by both. With `--images 300` it says in minutes what the parts of the audit cost: what is
+is seen by both; and the audit is held to the quickest of what those halves and its own first pass would
+make of all passes, so that nothing that slows the bare ones flatters it. With `--images 300` it says in minutes what the parts of the audit cost: what is
 there once, whatever the number of images (looks, last features, probes), and what each image takes.
 """
 
@@ -23,6 +24,8 @@ from benchmarks.result import Cell, column
 from benchmarks.speed_audit import PASSES, bare_passes, drawn
 
 AIM = 1.3
+PREDICTING = "predicting"
+"""What an audit calls its pass over the images as they are."""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -38,13 +41,34 @@ def measure(given: Namespace) -> Iterator[Findings]:
     half = given.images // 2
     before = _seconds(lambda: bare_passes(model, samples.images[:half]))
     whole, clock = _parts(model, samples)
-    bare = before + _seconds(lambda: bare_passes(model, samples.images[half:]))
-    rows: list[list[Cell]] = [
-        [f"the {PASSES} bare passes of the conditions", bare, 1.0, None, None],
-        ["the whole audit", whole, whole / bare, {"at most": AIM}, "yes" if whole <= AIM * bare else "no"],
-    ]
-    rows += [[f"of it: {name}", seconds, seconds / bare, None, None] for name, seconds in clock.items()]
-    yield Findings(
+    after = _seconds(lambda: bare_passes(model, samples.images[half:]))
+    yield findings(given, before, after, whole, clock)
+
+
+def findings(
+    given: Namespace, before: float, after: float, whole: float, clock: dict[str, float]
+) -> Findings:
+    """What was measured, all in seconds, as it is published.
+
+    Args:
+        given: how much was audited.
+        before: of the bare passes of the first half of the images.
+        after: of those of the second.
+        whole: of the audit.
+        clock: of its stages.
+    """
+    least = {
+        f"the {PASSES} bare passes, of which half were before and half after": before + after,
+        "twice those before": 2 * before,
+        "twice those after": 2 * after,
+        f"{PASSES} times the audit's own pass over the images as they are": PASSES * clock[PREDICTING],
+    }
+    rows: list[list[Cell]] = [[name, seconds, whole / seconds, None, None] for name, seconds in least.items()]
+    worst = whole / min(least.values())
+    reached = "yes" if worst <= AIM else "no"
+    rows.append(["the whole audit, over the quickest of these", whole, worst, {"at most": AIM}, reached])
+    rows += [[f"of it: {name}", seconds, None, None, None] for name, seconds in clock.items()]
+    return Findings(
         title=f"An audit of {given.images:,} images of {given.side} px by ResNet-18",
         parts=[
             {
@@ -52,7 +76,7 @@ def measure(given: Namespace) -> Iterator[Findings]:
                     "columns": [
                         column("what"),
                         column("seconds", "short"),
-                        column("over bare passes", "short"),
+                        column("the whole audit over that", "short"),
                         column("aim", "short"),
                         column("reached"),
                     ],
@@ -60,7 +84,14 @@ def measure(given: Namespace) -> Iterator[Findings]:
                 }
             }
         ],
-        behind={"images": given.images, "side": given.side, "bare": bare, "whole": whole, "parts": clock},
+        behind={
+            "images": given.images,
+            "side": given.side,
+            "before": before,
+            "after": after,
+            "whole": whole,
+            "parts": clock,
+        },
     )
 
 

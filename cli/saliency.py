@@ -227,18 +227,25 @@ def saliency(
                 )
         pictured = {places[one.path]: one for one in explanations if one.path in places}
         written = list(pictured)
-        write_pictures([*pictured.values()], written, top=top / 100, colours=colours)
+        replaced = write_pictures([*pictured.values()], written, top=top / 100, colours=colours)
         if folder is not None:
             written += write_sheet(sheet, folder)
         if raw is not None:
             write_raw(explanations, raw, files)
             written.append(raw)
-    for note in (*notes, *inputs.notes):
+    for note in (*notes, *_of_replaced([] if to else replaced), *inputs.notes):
         err.print(f"note: {note}")
     _print(loaded, explanations, lost, written, as_json=as_json)
     _say_written(written)
     with failures_as_sentences():
         _end(broken, of=len(files))
+
+
+def _of_replaced(pictures: list[Path]) -> tuple[str, ...]:
+    """A note on pictures that nobody named and that are no longer what they were."""
+    if not pictures:
+        return ()
+    return (f"{listed(map(str, pictures))} showed another map before; --out keeps both",)
 
 
 def _end(broken: "list[tuple[Path, ActivmaskError]]", *, of: int) -> None:

@@ -6,8 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from objective_settings import each
 from recorded_runs import RECORDED, small
+from sited import sited
 from torch.utils._python_dispatch import TorchDispatchMode
+from without_numbers import META, NothingOfTheHost, without_numbers
 
 from activmask.data.samples import Samples
 from activmask.runs.checkpoint import snapshot
@@ -29,6 +32,11 @@ from activmask.training.graphs.epoch_verdict import (
 )
 from activmask.training.replicas.predictions import Scores, score
 from activmask.training.replicas.replica import new_replica
+
+LATER = [
+    *each(["cutout inside", "expected gradients", "hirescam", "noisy copy"]),
+    pytest.param({"groups": "site", "group_dro": 0.1, "group_dro_size": 1.0}, id="groups"),
+]
 
 
 def prepared(crosses, **settings):
@@ -94,6 +102,35 @@ def test_a_verdict_is_read_as_it_was_written(best, numbers):
 def test_the_watch_for_host_reads_can_fail():
     with pytest.raises(AssertionError), NoHost():
         torch.ones(()).item()
+
+
+@pytest.mark.parametrize("settings", [*RECORDED, *LATER])
+def test_nothing_within_an_epoch_lies_on_the_host(crosses, tmp_path, settings):
+    data = sited(crosses, tmp_path / "sited") if "groups" in settings else crosses
+    # Without numbers torch has no narrow products.
+    replica = prepared(data, **{**settings, "precision": "fp32"})
+    health, segment = new_health(replica), new_segment(replica, (12, 7))
+    generator = derived_generator(0, "step")
+    splits, verdict = {"valid": judged(replica, "valid")}, new_verdict(1)
+    replica.best_weights = snapshot(replica.judged)
+    take_steps(replica, segment, health, generator)
+    # The host draws the order, and scores by itself.
+    replica.splits, replica.chance = {}, None
+    replica, segment, health, splits, verdict = without_numbers(
+        (replica, segment, health, splits, verdict), [generator]
+    )
+    replica.device = META
+    with NothingOfTheHost():
+        take_steps(replica, segment, health, generator)
+        judge_epoch(replica, splits, health, verdict)
+
+
+def test_the_watch_for_what_lies_on_the_host_can_fail():
+    own, other = torch.ones(2, device=META), torch.ones(())
+    with NothingOfTheHost():
+        own.add_(own)
+    with pytest.raises(AssertionError, match="reads the host's tensor"), NothingOfTheHost():
+        own.add_(other)
 
 
 @given(

@@ -56,6 +56,16 @@ def test_a_folder_with_a_folder_of_masks(tmp_path, checkpoint):
     assert len((tmp_path / "out/saliency.csv").read_text().splitlines()) == 1 + 3
 
 
+def test_a_picture_of_another_map_that_is_replaced_is_told(tmp_path, checkpoint):
+    image = write_image(tmp_path / "img.png")
+    first, again, other, chosen = (
+        run(checkpoint, image, "--device", "cpu", *options)
+        for options in ([], [], ["--method", "input-gradient"], ["--out", tmp_path / "img.saliency.png"])
+    )
+    assert "note" not in first.stderr + again.stderr + chosen.stderr
+    assert "img.saliency.png showed another map before" in " ".join(other.stderr.split())
+
+
 def test_a_second_run_over_a_folder_leaves_its_pictures_out(tmp_path, checkpoint):
     write_image(tmp_path / "a.png")
     first, second = run(checkpoint, tmp_path), run(checkpoint, tmp_path)

@@ -30,6 +30,7 @@ from activmask.objectives.stacked_step import stacked_step_terms, why_no_stacked
 from activmask.objectives.step import step_terms
 from activmask.runs.making import make_config
 from activmask.runs.seeds import derived_generator
+from benchmarks.launches import Counting
 
 SEEDS, BATCH, SIDE = 3, 4, 12
 
@@ -104,6 +105,20 @@ def test_terms_gradients_and_statistics_are_those_of_each_network_alone(name, mo
                 assert_close(stacked.layout.of_seed(parameter, found[parameter], seed), tensor.grad)
         for buffer, tensor in network.named_buffers():
             assert_close(tied[seed].get_buffer(buffer), tensor)
+
+
+@pytest.mark.parametrize("model", ["cnn", "unet", "resnet18"])
+def test_no_convolution_of_a_stack_is_the_librarys(model):
+    alone = networks(model)
+    layers = sum(isinstance(module, nn.Conv2d) for module in alone[0].modules())
+    stacked = stack(alone)
+    [weights] = leaves(stacked)
+    with Counting() as counting:
+        output = forward(stacked, weights, batch()[0])
+        gradients(stacked, output.logits.sum(), [weights])
+    assert counting.calls["conv2d"] == layers
+    # The library cuts one of many groups into a launch for each.
+    assert not {"convolution", "convolution_backward"} & counting.calls.keys()
 
 
 def test_every_objective_is_stacked_or_says_why_not():

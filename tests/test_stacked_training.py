@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from recorded_runs import small
 from safetensors.torch import load_file
 from test_device_epoch import NoHost
+from without_numbers import NothingOfTheHost, without_numbers
 
 from activmask.data.samples import Samples
 from activmask.ground.errors import TrainingDiverged
@@ -243,6 +244,22 @@ def test_the_host_reads_nothing_within_a_step_or_a_judging(crosses, kind):
     assert group.places[0] == 23
     assert group.step.tolist() == [3]
     assert group.verdicts[:, 0].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_within_a_step_or_a_judging_lies_on_the_host(crosses, kind):
+    # Without numbers torch has no narrow products.
+    replicas = replicas_of(crosses, **{**KINDS[kind], "precision": "fp32"})
+    group = new_group(replicas)
+    ready(group)
+    take_step(group, 8)
+    for replica in replicas:
+        replica.splits, replica.chance = {}, None
+    group = without_numbers(group, group.generators)
+    with NothingOfTheHost():
+        take_step(group, 8)
+        take_step(group, 7)
+        judge(group)
 
 
 def test_the_best_weights_are_those_of_the_seeds_that_improved(crosses):

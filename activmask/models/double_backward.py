@@ -1,7 +1,6 @@
 """Make a network cheap to differentiate twice."""
 
 from torch import Tensor, nn
-from torch.overrides import has_torch_function_unary
 
 from activmask.kernels.convolution import conv2d
 
@@ -11,8 +10,8 @@ class TwiceDifferentiableConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Convolve images (B, C, H, W)."""
-        if has_torch_function_unary(input):
-            # What is no plain tensor says itself how it is convolved.
+        if not isinstance(input, Tensor):
+            # What stands for one says itself how it is convolved.
             return super().forward(input)
         assert not isinstance(self.padding, str)
         return conv2d(

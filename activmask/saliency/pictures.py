@@ -138,8 +138,8 @@ def check_raw_path(raw: Path, images: Sequence[Path]) -> None:
 
 def write_pictures(
     explanations: Sequence[Explanation], paths: Sequence[Path], *, top: float, colours: ColourMap = HEAT
-) -> None:
-    """Draw and write one picture per explanation.
+) -> list[Path]:
+    """Draw and write one picture per explanation; returns those that have replaced a different one.
 
     Args:
         explanations: what to draw.
@@ -152,8 +152,13 @@ def write_pictures(
         DataError: a file cannot be written.
     """
     check_top(top)
+    replaced: list[Path] = []
     for explanation, path in zip(explanations, paths, strict=True):
-        _write(path, png_bytes(draw(explanation, top=top, colours=colours)))
+        content = png_bytes(draw(explanation, top=top, colours=colours))
+        if not _replaces_nothing({path.name: content}, path.parent):
+            replaced.append(path)
+        _write(path, content)
+    return replaced
 
 
 def check_top(top: float) -> None:

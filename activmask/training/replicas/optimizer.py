@@ -71,7 +71,7 @@ def move_average(average: nn.Module, model: nn.Module, how: Optimisation) -> Non
         pairs = list(zip(_tensors(average), _tensors(model), strict=True))
         moving = [(mean, own) for mean, own in pairs if own.is_floating_point()]
         means, owns = ([pair[part] for pair in moving] for part in (0, 1))
-        get_ema_multi_avg_fn(how.ema)(means, owns, torch.ones(()))  # type: ignore[no-untyped-call, unused-ignore]
+        get_ema_multi_avg_fn(how.ema)(means, owns, 0)  # type: ignore[no-untyped-call, unused-ignore]
         for mean, own in pairs:
             if not own.is_floating_point():
                 mean.copy_(own)
