@@ -5,8 +5,9 @@
 audits 10,000 images of 128 px by a ResNet-18 and asks for at most 1.3 times the bare passes. Half of the
 images make their bare passes before the audit and half after it, so that a machine that changes its pace
 is seen by both; and the audit is held to the quickest of what those halves and its own first pass would
-make of all passes, so that nothing that slows the bare ones flatters it. With `--images 300` it says in minutes what the parts of the audit cost: what is
-there once, whatever the number of images (looks, last features, probes), and what each image takes.
+make of all passes, so that nothing that slows the bare ones flatters it. With `--images 300` it says in
+minutes what the parts of the audit cost: what is there once, whatever the number of images (looks, last
+features, probes), and what each image takes.
 """
 
 from argparse import ArgumentParser, Namespace

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from objective_settings import each
 from PIL import Image
 from safetensors.torch import load_file
 
+from activmask.data import dataset
+from activmask.data.dataset import read_dataset
 from activmask.data.masks import dilate
 from activmask.data.settings import Source, View
 from activmask.data.view import as_seen
@@ -22,6 +25,8 @@ from activmask.machine.settings_kept import settings_kept
 from activmask.runs.checkpoint import load_checkpoint, snapshot
 from activmask.runs.making import make_config
 from activmask.runs.selection import is_better, merit
+from activmask.training.feed import stream
+from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import load_splits, stored_splits
 from activmask.training.replicas import advance as advance_module
 from activmask.training.replicas import epoch as epoch_module
@@ -57,6 +62,41 @@ RESUMED = (
 def small(crosses: Path, **settings):
     settings = {"model": "cnn", "width": 4, "epochs": 3, "lr": 1e-3, **settings}
     return make_config(data=str(crosses), **settings)
+
+
+@pytest.mark.process
+def test_the_seeds_of_a_run_read_each_file_once_though_each_splits_the_data_its_own_way(
+    crosses, tmp_path, monkeypatch
+):
+    counts: Counter[str] = Counter()
+    for name in ("read_stored", "read_plain_mask"):
+        read = getattr(dataset, name)
+
+        def counting(path, name=name, read=read, **how):
+            counts[f"{name} {path.name}"] += 1
+            return read(path, **how)
+
+        monkeypatch.setattr(dataset, name, counting)
+    config = small(crosses, epochs=1, split_policy="subject")
+    together = train(config, seeds=(0, 1, 2), out=tmp_path / "together")
+    assert set(counts.values()) == {1}
+    [alone] = train(config, seeds=(1,), out=tmp_path / "alone")
+    of_splits = [(each.folder / "splits.csv").read_bytes() for each in together]
+    assert len(set(of_splits)) == 3
+    assert of_splits[1] == (alone.folder / "splits.csv").read_bytes()
+    assert_same_run(together[1].folder, alone.folder)
+
+
+def test_a_data_set_that_is_large_as_a_whole_is_not_kept_for_other_seeds(crosses, monkeypatch):
+    config, cpu = small(crosses), torch.device("cpu")
+    entries = new_replica(config, 0, Path("unused"), cpu).origin.entries
+    table = read_dataset(crosses)
+    whole = len(table) * table.height * table.width * 5
+    for limit, kept in ((whole, 2 * (len(table) - 1)), (whole - 1, 0)):
+        monkeypatch.setattr(stream, "RESIDENT_BYTES", limit)
+        reading = Reading(decoded={})
+        new_replica(config, 0, Path("unused"), cpu, written=entries[1:], reading=reading)
+        assert sum(len(own) for own in reading.decoded.values()) == kept
 
 
 def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:

@@ -170,8 +170,17 @@ def means_a_file(name: str) -> bool:
     return name in _PICTURES or name.endswith(("file_name", "file_names"))
 
 
-def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
+Decoded = dict[tuple[str, bool], np.ndarray]
+"""The pixels of files by name, and whether as a mask."""
+
+
+def load_samples(dataset: Dataset, indices: Sequence[int], decoded: Decoded | None = None) -> "Samples":
     """Read the images and masks at `indices`, in that order.
+
+    Args:
+        dataset: On disk.
+        indices: n of its rows.
+        decoded: Files that were read before, to be shared between calls on one data set; it grows.
 
     Returns:
         Images float32 (n, C, H, W) in [0, 1] and masks bool (n, 1, H, W); an image without a mask gets one
@@ -186,12 +195,22 @@ def load_samples(dataset: Dataset, indices: Sequence[int]) -> "Samples":
     from activmask.data.samples import Samples
 
     count, sides = len(indices), (dataset.height, dataset.width)
+
+    def pixels(name: str, *, mask: bool) -> np.ndarray:
+        found = None if decoded is None else decoded.get((name, mask))
+        if found is None:
+            read = read_plain_mask if mask else partial(read_stored, channels=dataset.channels)
+            found = _pixels(dataset, name, read)
+            if decoded is not None:
+                decoded[name, mask] = found
+        return found
+
     images = np.empty((count, dataset.channels, *sides), np.float32)
     masks = np.ones((count, 1, *sides), np.bool_)
     for k, i in enumerate(indices):
-        images[k] = _pixels(dataset, dataset.file_names[i], partial(read_stored, channels=dataset.channels))
+        images[k] = pixels(dataset.file_names[i], mask=False)
         if dataset.mask_file_names[i]:
-            masks[k, 0] = _pixels(dataset, dataset.mask_file_names[i], read_plain_mask)
+            masks[k, 0] = pixels(dataset.mask_file_names[i], mask=True)
     return Samples(
         images=torch.from_numpy(images),
         masks=torch.from_numpy(masks),

@@ -36,6 +36,7 @@ from activmask.runs.searched import Searched
 from activmask.runs.sittings import Caller
 from activmask.runs.usual_folder import usual_folder
 from activmask.training.feed.origin import absolute, origin_of_arrays
+from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import held_splits
 from activmask.training.feed.trained_data import of_seed, own_table
 from activmask.training.replicas.replica import Replica, new_replica
@@ -162,9 +163,7 @@ def _train(
         _refuse_unfinished(waiting, out, resume=resume)
     with joined(world, device):
         check_all_agree(len(finished), device, world)
-        replicas = [
-            _open_replica(config, seed, out, device, resume, world, told, held, first_run) for seed in waiting
-        ]
+        replicas = _open_replicas(config, waiting, out, device, resume, world, told, held, first_run)
         if world.writes:
             for replica in replicas:
                 open_folder(replica, caller, searched)
@@ -333,6 +332,25 @@ def _refuse_unfinished(seeds: Sequence[int], out: Path, *, resume: bool) -> None
             )
 
 
+def _open_replicas(
+    config: RunConfig,
+    seeds: Sequence[int],
+    out: Path,
+    device: torch.device,
+    resume: bool,
+    world: World,
+    progress: Watcher,
+    held: HeldImages | None,
+    first_run: Path | None,
+) -> list[Replica]:
+    """The replicas of seeds, for which a data set on disk is read once."""
+    reading = Reading(decoded={} if len(seeds) > 1 else None)
+    return [
+        _open_replica(config, seed, out, device, resume, world, progress, held, first_run, reading)
+        for seed in seeds
+    ]
+
+
 def _open_replica(
     config: RunConfig,
     seed: int,
@@ -343,12 +361,21 @@ def _open_replica(
     progress: Watcher,
     held: HeldImages | None,
     first_run: Path | None,
+    reading: Reading,
 ) -> Replica:
     folder = seed_folder(out, seed)
     going_on = resume and (folder / STATE_FILE).exists()
     written = read_entries(folder) if going_on else ()
     replica = new_replica(
-        config, seed, folder, device, world, written=written, held=held, first_run=first_run
+        config,
+        seed,
+        folder,
+        device,
+        world,
+        written=written,
+        held=held,
+        first_run=first_run,
+        reading=reading,
     )
     if going_on:
         for note in restore_state(replica, written):

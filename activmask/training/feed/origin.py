@@ -47,19 +47,22 @@ class Origin:
     """By which images are grouped; None where nobody asks and no shortcut was planted."""
 
 
-def origin_on_disk(dataset: Dataset, rows: Mapping[str, np.ndarray], groups: str = "") -> Origin:
+def origin_on_disk(
+    dataset: Dataset, rows: Mapping[str, np.ndarray], groups: str = "", known: dict[str, str] | None = None
+) -> Origin:
     """The origin of rows of a data set; reads the bytes of every file that they name.
 
     Args:
         dataset: on disk.
         rows: of each split, int64 (n,).
         groups: by which column images are grouped; empty for the usual one, if there is one.
+        known: SHA-256 of files by name, to be shared between calls on one data set; it grows.
 
     Raises:
         DataError: a file cannot be read, the card contradicts the table, or there is no such column.
     """
     names = class_names(dataset)
-    entries = table_entries(dataset, rows)
+    entries = table_entries(dataset, rows, known)
     return Origin(
         path=absolute(dataset.root),
         images=len(dataset),

@@ -1,11 +1,11 @@
-"""What is read once for several networks that are judged one after another."""
+"""What is read once for several networks: those that are judged one after another, or a run's seeds."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-from activmask.data.dataset import Dataset, load_samples, read_dataset
+from activmask.data.dataset import Dataset, Decoded, load_samples, read_dataset
 from activmask.data.samples import Samples
 from activmask.data.sources.synthetic.drawing import SyntheticSpec, draw_synthetic, synthetic_samples
 from activmask.data.splits import SPLITS
@@ -21,6 +21,8 @@ class Reading:
     """By folder."""
     digests: dict[Path, dict[str, str]] = field(default_factory=dict)
     """Of each folder, SHA-256 of files by name, as far as they were asked for."""
+    decoded: dict[Path, Decoded] | None = None
+    """Of each folder, the pixels of files; None where those of the latest split are enough."""
     _stamps: dict[Path, tuple[int, ...]] = field(default_factory=dict)
     _of: Hashable = None
     _held: dict[Hashable, object] = field(default_factory=dict)
@@ -67,7 +69,8 @@ class Reading:
     def stored(self, dataset: Dataset, rows: Sequence[int]) -> Samples:
         """Images of a data set on disk, as `load_samples` reads them."""
         of = ("stored", dataset.root, tuple(rows))
-        return self.held(of, "images", lambda: load_samples(dataset, rows))
+        decoded = None if self.decoded is None else self.decoded.setdefault(dataset.root, {})
+        return self.held(of, "images", lambda: load_samples(dataset, rows, decoded))
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

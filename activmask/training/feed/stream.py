@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from activmask.data.arrays import HeldImages
-from activmask.data.dataset import Dataset, read_dataset
+from activmask.data.dataset import Dataset
 from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, Source, View, takes_crops, with_given_masks
 from activmask.machine.world import ALONE, World
@@ -37,6 +37,7 @@ from activmask.training.feed.origin import (
     origin_on_disk,
     refuse_groups,
 )
+from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import (
     check_scale,
     check_split,
@@ -142,6 +143,7 @@ def open_stored(
     written: Sequence[Entry] = (),
     held: HeldImages | None = None,
     groups: str = "",
+    reading: Reading | None = None,
 ) -> tuple[dict[str, Samples] | Stream, Origin]:
     """Train, valid and test in memory as stored, or a stream where they would take too much of it.
 
@@ -156,6 +158,7 @@ def open_stored(
         written: the splits as the run wrote them down; none draws them.
         held: the images, where the caller has them in memory.
         groups: by which column images are grouped; empty for a planted shortcut, if there is one.
+        reading: what the run's other seeds have read.
 
     Returns:
         The images, and where they come from.
@@ -172,18 +175,21 @@ def open_stored(
     if source.data == IN_MEMORY:
         drawn = drawn_splits(source, seed, view, objectives)
         return drawn, origin_in_memory(drawn)
-    dataset = read_dataset(Path(source.data), multi_label=True)
+    reading = reading or Reading()
+    dataset = reading.table(Path(source.data))
     check_scale(dataset, view, objectives)
     rows = table_rows(written, dataset) if written else split_rows(source, dataset, seed)
     images = sum(len(chosen) for chosen in rows.values())
     stored: dict[str, Samples] | Stream
     of_pixel = _BYTES_PER_VALUE * dataset.channels + _BYTES_PER_MASK_PIXEL
-    if images * dataset.height * dataset.width * of_pixel <= RESIDENT_BYTES:
-        stored = read_splits(dataset, rows, view, objectives)
+    of_image = dataset.height * dataset.width * of_pixel
+    if images * of_image <= RESIDENT_BYTES:
+        shared = reading if len(dataset) * of_image <= RESIDENT_BYTES else None
+        stored = read_splits(dataset, rows, view, objectives, shared)
     else:
         count = worker_count(threads, world)
         stored = open_stream(dataset, rows, view, objectives, seed=seed, device=device, count=count)
-    return stored, origin_on_disk(dataset, rows, groups)
+    return stored, origin_on_disk(dataset, rows, groups, reading.known(dataset.root))
 
 
 def open_stream(

@@ -42,6 +42,7 @@ from activmask.training.feed.group_feed import TrainingGroups, training_groups
 from activmask.training.feed.kept_masks import to_train_on
 from activmask.training.feed.mask_facts import MaskFacts, check_masks, mask_facts
 from activmask.training.feed.origin import Origin
+from activmask.training.feed.reading import Reading
 from activmask.training.feed.selection_groups import selection_groups
 from activmask.training.feed.sources import split_as_judged
 from activmask.training.feed.stream import AnySamples, Stream, open_stored
@@ -180,6 +181,7 @@ def new_replica(
     held: HeldImages | None = None,
     networks: Networks | None = None,
     first_run: Path | None = None,
+    reading: Reading | None = None,
 ) -> Replica:
     """Draw one seed's data and initial weights, the same in every process of the world.
 
@@ -193,13 +195,14 @@ def new_replica(
         held: the images, where the caller has them in memory.
         networks: makes its networks; left out, `tried_out`.
         first_run: where the run lies that this one begins with, if not where its settings say.
+        reading: what the run's other seeds have read.
 
     Raises:
         DataError: the data set is missing, broken or cannot be split as asked.
         UsageError: the model or the chosen layers do not exist or do not fit the images.
     """
     files = built_from(config, seed, first_run)
-    train, seen, origin, note, given = _data(config, seed, device, world, written, held)
+    train, seen, origin, note, given = _data(config, seed, device, world, written, held, reading)
     facts = mask_facts(train, config.view, config.objectives, given)
     check_masks(facts, config.view, config.objectives, config.source.data)
     channels, size = seen["valid"].images.shape[1:3]
@@ -329,6 +332,7 @@ def _data(
     world: World,
     written: Sequence[Entry],
     held: HeldImages | None,
+    reading: Reading | None,
 ) -> tuple[AnySamples, dict[str, AnySamples], Origin, str, Samples | None]:
     """What the replica trains on, what it is judged on, where both come from, and a note.
 
@@ -346,6 +350,7 @@ def _data(
         written=written,
         held=held,
         groups=config.robustness.groups,
+        reading=reading,
     )
     note = "; ".join(
         filter(
