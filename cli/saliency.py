@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from activmask.runs.checkpoint import Checkpoint
     from activmask.saliency.explain import Explanation
 
+NAMED = 3
+"""Places of pictures that a note names."""
 FEW = 12
 """Up to so many images have a row and a picture each; of more, all are in the sheet and the table alone."""
 
@@ -242,10 +244,12 @@ def saliency(
 
 
 def _of_replaced(pictures: list[Path]) -> tuple[str, ...]:
-    """A note on pictures that nobody named and that are no longer what they were."""
+    """A note on places that nobody named and whose pictures are no longer what they were."""
     if not pictures:
         return ()
-    return (f"{listed(map(str, pictures))} showed another map before; --out keeps both",)
+    more = [f"{len(pictures) - NAMED} more"] if len(pictures) > NAMED else []
+    places = listed([*map(str, pictures[:NAMED]), *more])
+    return (f"another picture was in {places} before; --out writes elsewhere",)
 
 
 def _end(broken: "list[tuple[Path, ActivmaskError]]", *, of: int) -> None:

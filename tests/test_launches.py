@@ -62,5 +62,8 @@ def test_ten_seeds_take_no_more_calls_than_they_may_and_those_that_are_published
     [cell] = [cell for cell in cells if cell.title == title]
     single, stacked = launches(changed(cell.config, width=2), 10)
     assert stacked.calls.total() <= AIMS[title]
-    [published] = [row for row in read_result(RESULTS / "launches")["behind"] if row["experiment"] == title]
-    assert (single.calls, stacked.calls) == (published["one seed"], published["stacked"])
+    result = read_result(RESULTS / "launches")
+    [published] = [row for row in result["behind"] if row["experiment"] == title]
+    # Another version of torch may take operations apart in another way.
+    if result["measured"]["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]:
+        assert (single.calls, stacked.calls) == (published["one seed"], published["stacked"])

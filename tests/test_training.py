@@ -22,10 +22,12 @@ from activmask.data.view import as_seen
 from activmask.ground.errors import CheckpointError, DataError, TrainingDiverged, UsageError
 from activmask.machine.device import attention, choose_device, set_up_arithmetic
 from activmask.machine.settings_kept import settings_kept
+from activmask.runs import manifest
 from activmask.runs.checkpoint import load_checkpoint, snapshot
 from activmask.runs.making import make_config
+from activmask.runs.manifest import file_content
 from activmask.runs.selection import is_better, merit
-from activmask.training.feed import stream
+from activmask.training.feed import reading, stream
 from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import load_splits, stored_splits
 from activmask.training.replicas import advance as advance_module
@@ -77,9 +79,21 @@ def test_the_seeds_of_a_run_read_each_file_once_though_each_splits_the_data_its_
             return read(path, **how)
 
         monkeypatch.setattr(dataset, name, counting)
+
+    def content(path):
+        counts[f"content {path.parent.name}/{path.name}"] += crosses in path.parents
+        return file_content(path)
+
+    def table(root, **how):
+        counts["table"] += 1
+        return read_dataset(root, **how)
+
+    monkeypatch.setattr(manifest, "file_content", content)
+    monkeypatch.setattr(reading, "read_dataset", table)
     config = small(crosses, epochs=1, split_policy="subject")
     together = train(config, seeds=(0, 1, 2), out=tmp_path / "together")
-    assert set(counts.values()) == {1}
+    assert [name for name, count in counts.items() if count != 1] == []
+    assert {name.split()[0] for name in counts} == {"read_stored", "read_plain_mask", "content", "table"}
     [alone] = train(config, seeds=(1,), out=tmp_path / "alone")
     of_splits = [(each.folder / "splits.csv").read_bytes() for each in together]
     assert len(set(of_splits)) == 3
@@ -94,9 +108,9 @@ def test_a_data_set_that_is_large_as_a_whole_is_not_kept_for_other_seeds(crosses
     whole = len(table) * table.height * table.width * 5
     for limit, kept in ((whole, 2 * (len(table) - 1)), (whole - 1, 0)):
         monkeypatch.setattr(stream, "RESIDENT_BYTES", limit)
-        reading = Reading(decoded={})
-        new_replica(config, 0, Path("unused"), cpu, written=entries[1:], reading=reading)
-        assert sum(len(own) for own in reading.decoded.values()) == kept
+        shared = Reading(decoded={})
+        new_replica(config, 0, Path("unused"), cpu, written=entries[1:], reading=shared)
+        assert sum(len(own) for own in shared.decoded.values()) == kept
 
 
 def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:

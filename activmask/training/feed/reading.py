@@ -15,14 +15,17 @@ Made = TypeVar("Made")
 
 @dataclass(kw_only=True)
 class Reading:
-    """Tables and digests of all data sets that were met, and the images of the latest split alone."""
+    """Tables and digests of all data sets that were met, and the images of the latest split.
+
+    With `decoded`, all images that were met.
+    """
 
     tables: dict[Path, Dataset] = field(default_factory=dict)
     """By folder."""
     digests: dict[Path, dict[str, str]] = field(default_factory=dict)
     """Of each folder, SHA-256 of files by name, as far as they were asked for."""
     decoded: dict[Path, Decoded] | None = None
-    """Of each folder, the pixels of files; None where those of the latest split are enough."""
+    """Of each folder, the pixels of files; None where none are kept."""
     _stamps: dict[Path, tuple[int, ...]] = field(default_factory=dict)
     _of: Hashable = None
     _held: dict[Hashable, object] = field(default_factory=dict)

@@ -58,7 +58,8 @@ from activmask.training.feed.workers import (
 RESIDENT_BYTES = 2**31
 """The most that the pixels of a run's three splits may take in memory (26,000 images of 128 px).
 
-Each seed of a run holds its own; beside the program a process was measured to need 1.4 times as much.
+Each seed of a run holds its own; beside the program a process was measured to need 1.4 times as much. While
+several are opened, what they have read is held once more, if all of the data set takes no more than this.
 """
 
 _BYTES_PER_VALUE, _BYTES_PER_MASK_PIXEL = 4, 1
