@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from activmask.evaluation.bootstrap import subject_resamples
 from activmask.evaluation.estimate import Drawn, counts_over_subjects
 from activmask.evaluation.scores import (
     accuracy,
@@ -16,6 +17,7 @@ from activmask.evaluation.scores import (
     score_report,
 )
 from activmask.ground.errors import CheckpointError
+from activmask.training.replicas.resampled_auc import RESAMPLES
 
 
 def each(n: int) -> tuple[str, ...]:
@@ -163,3 +165,19 @@ def test_auc_ignores_the_scale_of_logits_and_turns_round_with_the_classes(scores
     assert auc(two_class(scores).flip(1), labels) == pytest.approx(1 - value)
     rounded = [round(s) for s in scores]
     assert auc(two_class(rounded) * 4, labels) == pytest.approx(auc(two_class(rounded), labels))
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 99), st.lists(st.integers(0, 2), min_size=2, max_size=40), st.randoms())
+def test_images_of_whoever_is_shown_once_are_drawn_class_by_class(seed, labels, random):
+    names = [f"s{k}" for k in range(len(labels))]
+    random.shuffle(names)
+    groups = [
+        sorted(n for n, k in zip(names, labels, strict=True) if k == kind) for kind in sorted({*labels})
+    ]
+    rng = np.random.default_rng(seed)
+    drawn = subject_resamples(np.array(labels), names, seed=seed)
+    assert len(drawn) == RESAMPLES
+    for rows in drawn:
+        chosen = [group[k] for group in groups for k in rng.integers(len(group), size=len(group))]
+        assert [names[row] for row in rows] == chosen

@@ -43,10 +43,15 @@ def subject_resamples(
     starts = [np.array([first[name] for name in group], np.int64) for group in groups]
     sizes = [np.array([counts[name] for name in group], np.int64) for group in groups]
     rng, present = np.random.default_rng(seed), len(np.unique(labels))
+    # Who is shown once brings one image of the class it is drawn in: every draw then has every class.
+    once = len(counts) == len(names)
     found: list[Rows] = []
     while len(found) < RESAMPLES:
         chosen = [rng.integers(len(group), size=len(group)) for group in groups]
         start = np.concatenate([each[k] for each, k in zip(starts, chosen, strict=True)])
+        if once:
+            found.append(order[start])
+            continue
         size = np.concatenate([each[k] for each, k in zip(sizes, chosen, strict=True)])
         within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
         drawn = order[np.repeat(start, size) + within]
