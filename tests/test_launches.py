@@ -62,6 +62,7 @@ def test_ten_seeds_take_no_more_calls_than_they_may_and_those_that_are_published
     [cell] = [cell for cell in cells if cell.title == title]
     single, stacked = launches(changed(cell.config, width=2), 10)
     assert stacked.calls.total() <= AIMS[title]
+    assert stacked.calls["adam"] == 1
     result = read_result(RESULTS / "launches")
     [published] = [row for row in result["behind"] if row["experiment"] == title]
     # Another version of torch may take operations apart in another way.

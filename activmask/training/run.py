@@ -3,14 +3,12 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from activmask.data.arrays import HeldImages, held_images
-from activmask.data.dataset import read_dataset
 from activmask.data.settings import ARRAYS, IN_MEMORY, Source
 from activmask.data.sources.presets import presets
 from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
@@ -266,8 +264,7 @@ def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: 
 def _data_check(config: RunConfig, out: Path, held: HeldImages | None) -> Callable[[int], None]:
     """A function that refuses finished seeds of other data; all of them share one reading."""
     place = Path(config.source.data)
-    dataset = cache(lambda: read_dataset(place, multi_label=True))
-    known: dict[str, str] = {}
+    reading = Reading()
 
     def check(seed: int) -> None:
         folder = seed_folder(out, seed)
@@ -293,7 +290,7 @@ def _data_check(config: RunConfig, out: Path, held: HeldImages | None) -> Callab
                 raise _other_settings(folder, written.config, config, ("data",))
             return
         try:
-            own_table(of_seed(out, seed, config), dataset(), known)
+            own_table(of_seed(out, seed, config), reading.table(place), reading.known(place))
         except DataError as error:
             raise UsageError(
                 f"{PATH} holds a finished run on other data ({error.told_from((out.parent,))})",
@@ -345,47 +342,32 @@ def _open_replicas(
 ) -> list[Replica]:
     """The replicas of seeds, for which a data set on disk is read once."""
     reading = Reading(decoded={} if len(seeds) > 1 else None)
-    return [
-        _open_replica(config, seed, out, device, resume, world, progress, held, first_run, reading)
-        for seed in seeds
-    ]
-
-
-def _open_replica(
-    config: RunConfig,
-    seed: int,
-    out: Path,
-    device: torch.device,
-    resume: bool,
-    world: World,
-    progress: Watcher,
-    held: HeldImages | None,
-    first_run: Path | None,
-    reading: Reading,
-) -> Replica:
-    folder = seed_folder(out, seed)
-    going_on = resume and (folder / STATE_FILE).exists()
-    written = read_entries(folder) if going_on else ()
-    replica = new_replica(
-        config,
-        seed,
-        folder,
-        device,
-        world,
-        written=written,
-        held=held,
-        first_run=first_run,
-        reading=reading,
-    )
-    if going_on:
-        for note in restore_state(replica, written):
-            progress.note(note)
-    if replica.next_epoch > config.training.epochs:
-        raise UsageError(
-            f"{PATH} has trained {replica.next_epoch} epochs already, more than the "
-            f"{config.training.epochs} asked for",
-            path=replica.folder,
-            advice="ask for at least as many, or use another out folder",
+    replicas: list[Replica] = []
+    for seed in seeds:
+        folder = seed_folder(out, seed)
+        going_on = resume and (folder / STATE_FILE).exists()
+        written = read_entries(folder) if going_on else ()
+        replica = new_replica(
+            config,
+            seed,
+            folder,
+            device,
+            world,
+            written=written,
+            held=held,
+            first_run=first_run,
+            reading=reading,
         )
-    check_all_agree(replica.next_epoch, device, world)
-    return replica
+        if going_on:
+            for note in restore_state(replica, written):
+                progress.note(note)
+        if replica.next_epoch > config.training.epochs:
+            raise UsageError(
+                f"{PATH} has trained {replica.next_epoch} epochs already, more than the "
+                f"{config.training.epochs} asked for",
+                path=replica.folder,
+                advice="ask for at least as many, or use another out folder",
+            )
+        check_all_agree(replica.next_epoch, device, world)
+        replicas.append(replica)
+    return replicas
