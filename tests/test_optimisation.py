@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,32 @@ ALL = {
     "class_balance": "weights",
     "patience": 3,
 }
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_the_optimizer_is_torchs_to_the_bit_and_goes_on_from_its_state(name):
+    how = Optimisation(optimizer=name, weight_decay=0.1 if name == "adamw" else 0.0)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    decay = {"weight_decay": 0.1} if name == "adamw" else {}
+    ours, theirs = nn.Linear(3, 2), nn.Linear(3, 2)
+    theirs.load_state_dict(ours.state_dict())
+    pair = (
+        (ours, new_optimizer(ours, 0.1, how)),
+        (theirs, kind(theirs.parameters(), lr=0.1, fused=True, **decay)),
+    )
+    generator = torch.Generator().manual_seed(1)
+    for step in range(6):
+        images = torch.rand(4, 3, generator=generator)
+        for module, optimizer in pair:
+            optimizer.zero_grad()
+            module(images).square().sum().backward()
+            optimizer.step()
+        if step == 2:
+            again = new_optimizer(ours, 0.1, how)
+            again.load_state_dict(deepcopy(pair[1][1].state_dict()))
+            pair = (ours, again), pair[1]
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(mine, other)
 
 
 class Listening(Silent):

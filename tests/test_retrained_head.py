@@ -1,5 +1,6 @@
 """Last layers fitted anew: scikit-learn's numbers, from the first run's features, in an ordinary run."""
 
+import inspect
 import json
 
 import numpy as np
@@ -18,7 +19,6 @@ from activmask.runs.description import flat
 from activmask.runs.making import make_config
 from activmask.runs.names import baseline, method_name
 from activmask.runs.results import find_runs
-from activmask.training import last_layer_fit
 from activmask.training.last_layer_fit import (
     STRENGTHS,
     balanced_draw_of_groups,
@@ -40,7 +40,8 @@ def features(n: int = 120, classes: int = 2):
 
 def their_regression(scaled, truth, strength):
     """Scikit-learn's own, by whichever word it has for the penalty."""
-    words = {"l1_ratio": 1.0} if "l1_ratio" in last_layer_fit._L1 else {"penalty": "l1"}
+    old = inspect.signature(LogisticRegression).parameters["penalty"].default == "l2"
+    words = {"penalty": "l1"} if old else {"l1_ratio": 1.0}
     model = LogisticRegression(solver="liblinear", C=strength, random_state=0, max_iter=1000, **words)
     return model.fit(scaled, truth).decision_function
 

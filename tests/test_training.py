@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -32,6 +34,7 @@ from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import load_splits, stored_splits
 from activmask.training.replicas import advance as advance_module
 from activmask.training.replicas import epoch as epoch_module
+from activmask.training.replicas import replica as replica_module
 from activmask.training.replicas.advance import keep_row
 from activmask.training.replicas.predictions import predict, score
 from activmask.training.replicas.replica import new_replica
@@ -64,6 +67,33 @@ RESUMED = (
 def small(crosses: Path, **settings):
     settings = {"model": "cnn", "width": 4, "epochs": 3, "lr": 1e-3, **settings}
     return make_config(data=str(crosses), **settings)
+
+
+@pytest.mark.process
+def test_training_a_network_of_ours_imports_neither_torchvision_nor_the_compiler(crosses, tmp_path):
+    code = (
+        "import sys\n"
+        "from activmask.runs.making import make_config\n"
+        "from activmask.training.run import train\n"
+        f"config = make_config(model='unet', width=2, actdiff=1.0, epochs=1, data={str(crosses)!r}); "
+        f"train(config, (0,), {str(tmp_path / 'run')!r}); "
+        "print([name for name in ('torchvision', 'torch._dynamo') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_second_derivative_is_looked_for_in_the_first_seeds_network(crosses, tmp_path, monkeypatch):
+    looked = Counter()
+    look = replica_module._check_twice_differentiable
+
+    def counting(*given):
+        looked["times"] += 1
+        look(*given)
+
+    monkeypatch.setattr(replica_module, "_check_twice_differentiable", counting)
+    train(small(crosses, gradmask=1.0, epochs=1), (0, 1, 2), tmp_path / "run")
+    assert looked["times"] == 1
 
 
 @pytest.mark.process

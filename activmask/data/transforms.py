@@ -5,13 +5,17 @@ Shapes: B images, C channels, S the stored and T the network's side in px.
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from activmask.data.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
+
+# Importing torchvision takes seconds, which training that changes no image need not wait for.
 
 LEAST_AREA = 0.7
 """Of the image, that a crop keeps."""
@@ -48,6 +52,8 @@ def transformed(
     Returns:
         Images (B, C, T, T) in [0, 1] and masks (B, 1, T, T).
     """
+    from torchvision import tv_tensors
+
     change = _change(tuple(names), size, upright)
     seeds = torch.randint(2**62, (len(images),), generator=generator, device=generator.device).tolist()
     pairs = []
@@ -61,7 +67,9 @@ def transformed(
 
 
 @cache
-def _change(names: tuple[str, ...], size: int, upright: bool) -> v2.Compose:
+def _change(names: tuple[str, ...], size: int, upright: bool) -> "v2.Compose":
+    from torchvision.transforms import v2
+
     stretch = (MOST_STRETCH, 1 / MOST_STRETCH)
     turned = v2.InterpolationMode.BILINEAR
     steps = {

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from activmask.data.groups import Groups
 from activmask.ground.errors import DataError
@@ -23,10 +21,6 @@ DRAWS = 10
 
 STRENGTHS = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
 """Of the regression, the inverse of its penalty's weight, as the authors tried them."""
-
-# From 1.8 on, scikit-learn spells the penalty otherwise, and warns of the older word.
-_OLD = inspect.signature(LogisticRegression).parameters["penalty"].default == "l2"
-_L1 = {"penalty": "l1"} if _OLD else {"l1_ratio": 1.0}
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -124,6 +118,8 @@ def mean_fit(
         strength: see `STRENGTHS`.
         classes: K.
     """
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler().fit(features)
     scaled = scaler.transform(features)
     found = [_contrasts(scaled[rows], labels[rows], strength, classes) for rows in draws]
@@ -137,9 +133,15 @@ def mean_fit(
 
 def _contrasts(scaled: Floats, labels: Rows, strength: float, classes: int) -> tuple[Floats, Floats]:
     """Slopes (1 or K, D) and intercepts: of class 1 of two, else of each class against the rest."""
+    # Importing it takes a second, which other training need not wait for.
+    from sklearn.linear_model import LogisticRegression
+
+    # From 1.8 on, scikit-learn spells the penalty otherwise, and warns of the older word.
+    old = inspect.signature(LogisticRegression).parameters["penalty"].default == "l2"
+    penalty = {"penalty": "l1"} if old else {"l1_ratio": 1.0}
     slopes, intercepts = [], []
     for label in [1] if classes == 2 else range(classes):
-        model = LogisticRegression(solver="liblinear", C=strength, random_state=0, max_iter=1000, **_L1)
+        model = LogisticRegression(solver="liblinear", C=strength, random_state=0, max_iter=1000, **penalty)
         model.fit(scaled, labels == label)
         slopes.append(model.coef_[0])
         intercepts.append(model.intercept_[0])

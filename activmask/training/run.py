@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from activmask.training.feed.origin import absolute, origin_of_arrays
 from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import held_splits
 from activmask.training.feed.trained_data import of_seed, own_table
-from activmask.training.replicas.replica import Replica, new_replica
+from activmask.training.replicas.replica import Replica, new_replica, tried_out
 from activmask.training.replicas.state import restore_state
 from activmask.training.replicas.watcher import Everyone, Watcher, failures_of_watchers, watchers_of
 from activmask.training.retrain import retrain_heads
@@ -355,6 +356,7 @@ def _open_replicas(
             world,
             written=written,
             held=held,
+            networks=partial(tried_out, differentiable=bool(replicas)),
             first_run=first_run,
             reading=reading,
         )

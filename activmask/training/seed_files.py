@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor
 
 from activmask.data.groups import grouped
@@ -100,7 +99,8 @@ def _run_description(replica: Replica) -> dict[str, Any]:
             "activmask": version("activmask"),
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
+            # Of networks of our own its import would be for this alone, and takes seconds.
+            "torchvision": version("torchvision"),
             **({"timm": version("timm")} if library_of(replica.config.network.model)[0] == "timm" else {}),
         },
     }

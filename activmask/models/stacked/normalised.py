@@ -1,85 +1,8 @@
-"""Normalisation of all seeds, together with the addition and the ReLU that follow it in a ResNet's blocks."""
+"""A stack's template is given normalisations of all seeds."""
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torchvision.models.resnet import BasicBlock, Bottleneck
+from torch import nn
 
-from activmask.kernels.batch_norm import batch_norm
-
-
-class StackedBatchNorm2d(nn.BatchNorm2d):
-    """The normalisations of all seeds, which leaves the counting of batches to the pass."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
-        """Normalise (B, R * C, H, W)."""
-        if self.training or self.running_mean is None:
-            return self._of_batch(input, None, relu=False)[0]
-        return self._evaluated(input)
-
-    def activated(self, maps: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What follows once a residual, if any, was added and a ReLU taken; and what that saw."""
-        if self.training or self.running_mean is None:
-            return self._of_batch(maps, residual, relu=True)
-        normal = self._evaluated(maps)
-        before = normal if residual is None else normal + residual
-        return torch.relu(before), before
-
-    def _of_batch(self, maps: Tensor, residual: Tensor | None, *, relu: bool) -> tuple[Tensor, Tensor]:
-        return batch_norm(
-            maps,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            momentum=self.momentum or 0.0,
-            epsilon=self.eps,
-            residual=residual,
-            relu=relu,
-            tapped=relu,
-        )
-
-    def _evaluated(self, maps: Tensor) -> Tensor:
-        return F.batch_norm(maps, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-
-
-class _Done(nn.ReLU):
-    """An activation that was computed with the normalisation before it; hooks see what it would have seen."""
-
-    def forward(self, input: Tensor, output: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
-        """The output that is given, or that of a ReLU."""
-        return torch.relu(input) if output is None else output
-
-
-class _Basic(BasicBlock):  # type: ignore[misc]
-    """The block of torchvision, its activations taken with the normalisations before them."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, R * C, H, W)."""
-        identity = x if self.downsample is None else self.downsample(x)
-        hidden = _activated(self.bn1, self.relu, self.conv1(x))
-        return _activated(self.bn2, self.relu, self.conv2(hidden), identity)
-
-
-class _Bottle(Bottleneck):  # type: ignore[misc]
-    """The block of torchvision, its activations taken with the normalisations before them."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, R * C, H, W)."""
-        identity = x if self.downsample is None else self.downsample(x)
-        hidden = _activated(self.bn1, self.relu, self.conv1(x))
-        hidden = _activated(self.bn2, self.relu, self.conv2(hidden))
-        return _activated(self.bn3, self.relu, self.conv3(hidden), identity)
-
-
-def _activated(norm: nn.Module, relu: nn.Module, maps: Tensor, residual: Tensor | None = None) -> Tensor:
-    assert isinstance(norm, StackedBatchNorm2d)
-    output, before = norm.activated(maps, residual)
-    result: Tensor = relu(before, output)
-    return result
-
-
-_BLOCKS: dict[type[nn.Module], type[nn.Module]] = {BasicBlock: _Basic, Bottleneck: _Bottle}
+from activmask.models.stacked.batch_norm import Done, StackedBatchNorm2d
 
 
 def normalise_together(template: nn.Module) -> None:
@@ -93,7 +16,16 @@ def normalise_together(template: nn.Module) -> None:
             module.__class__ = StackedBatchNorm2d
     for module in template.modules():
         norms = [own for own in module.children() if isinstance(own, StackedBatchNorm2d)]
-        known = _BLOCKS.get(type(module))
+        known = _stacked_block(type(module))
         if known is not None and norms and type(module.relu) is nn.ReLU:
             module.__class__ = known
-            module.relu.__class__ = _Done
+            module.relu.__class__ = Done
+
+
+def _stacked_block(kind: type[nn.Module]) -> type[nn.Module] | None:
+    """The block of a stack for one of torchvision's ResNets; None for any other module."""
+    if kind.__module__ != "torchvision.models.resnet":
+        return None
+    from activmask.models.stacked.residual_blocks import STACKED_BLOCKS
+
+    return STACKED_BLOCKS.get(kind)

@@ -1,5 +1,6 @@
 """The optimizer of a network, its learning rate step by step, and the running mean of its weights."""
 
+import inspect
 import math
 from collections.abc import Iterator
 from copy import deepcopy
@@ -13,11 +14,25 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from activmask.runs.optimisation import Optimisation, changes_rate
 
 
+class _Uncompiled(torch.optim.Adam):
+    """Torch's, without what keeps it out of compiled code: at its first call that imports the compiler."""
+
+    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Adam.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+
+class _UncompiledAdamW(_Uncompiled, torch.optim.AdamW):
+    """The same of AdamW."""
+
+
 def new_optimizer(module: nn.Module, lr: float, how: Optimisation) -> torch.optim.Adam:
     """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) for all of a module's weights."""
     if how.optimizer == "adamw":
-        return torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=how.weight_decay, fused=True)
-    return torch.optim.Adam(module.parameters(), lr=lr, fused=True)
+        return _UncompiledAdamW(module.parameters(), lr=lr, weight_decay=how.weight_decay, fused=True)
+    return _Uncompiled(module.parameters(), lr=lr, fused=True)
 
 
 def learning_rates(how: Optimisation, lr: float, *, epoch: int, epochs: int, steps: int) -> list[float]:

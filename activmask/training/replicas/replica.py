@@ -25,6 +25,7 @@ from activmask.models.build import build_model, check_memory
 from activmask.models.double_backward import prepare_double_backward
 from activmask.models.freezing import trained_weights
 from activmask.models.output import ModelOutput
+from activmask.models.own_code import is_own_code
 from activmask.models.synced_batch_norm import sync_batch_norm
 from activmask.objectives.chosen import Chosen, discriminator_of, needs, switched_on, that_need
 from activmask.objectives.group_losses import GroupWeights
@@ -264,7 +265,7 @@ def new_replica(
 
 
 def tried_out(
-    config: RunConfig, seed: int, *, channels: int, classes: int, size: int
+    config: RunConfig, seed: int, *, channels: int, classes: int, size: int, differentiable: bool = False
 ) -> tuple[Learners, tuple[str, ...]]:
     """The networks of a run as they begin, on the CPU, after all that could be refused of them without data.
 
@@ -276,6 +277,7 @@ def tried_out(
         channels: C of the images.
         classes: K.
         size: their side in px.
+        differentiable: another seed's network was found to have the derivatives that the run needs.
 
     Raises:
         UsageError: the model or the chosen layers do not exist, or do not fit the images or the memory.
@@ -291,7 +293,9 @@ def tried_out(
     image = channels, size, size
     fitted = started(config.network, model, image)
     blank = _check_taps(model, config.network.model, config.objectives, image)
-    _check_twice_differentiable(model, config.network.model, config.objectives, image)
+    # A user's code may build each seed's network otherwise.
+    if not differentiable or is_own_code(config.network.model):
+        _check_twice_differentiable(model, config.network.model, config.objectives, image)
     second = _discriminator(config.objectives, blank, seed)
     learners = Learners(
         name=config.network.model,

@@ -6,7 +6,6 @@ from torch import nn
 
 from activmask.models.freezing import freeze, head_of
 from activmask.models.library_names import IMAGENET
-from activmask.models.library_networks import own_weights
 from activmask.models.settings import Network
 from activmask.models.taps import Tapped
 from activmask.models.weights import start_from
@@ -30,6 +29,9 @@ def started(wanted: Network, model: nn.Module, image: tuple[int, int, int]) -> l
     """
     notes = [*model.notes] if isinstance(model, Tapped) else []
     if wanted.weights:
+        # Its import takes seconds.
+        from activmask.models.library_networks import own_weights
+
         of_library = wanted.weights == IMAGENET
         notes += start_from(
             model.network if isinstance(model, Tapped) else model,
