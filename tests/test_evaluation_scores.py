@@ -10,13 +10,13 @@ from activmask.evaluation.bootstrap import subject_resamples
 from activmask.evaluation.estimate import Drawn, counts_over_subjects
 from activmask.evaluation.scores import (
     accuracy,
-    auc,
     chance_distance,
     drawn_auc,
     macro_auc,
     score_report,
 )
 from activmask.ground.errors import CheckpointError
+from activmask.training.replicas.predictions import auc
 from activmask.training.replicas.resampled_auc import RESAMPLES
 
 
@@ -61,6 +61,17 @@ def test_intervals_cover_as_often_as_they_say_where_images_of_a_subject_go_toget
             covered[k] += found.low <= truth <= found.high
     assert 0.9 < covered[0] / runs < 0.98
     assert covered[1] / runs < 0.8
+
+
+def test_draws_that_are_kept_for_the_next_network_cannot_be_changed():
+    labels, whose = np.arange(8) % 2, each(8)
+    counts = counts_over_subjects(labels, whose, seed=0)
+    expected = counts.copy()
+    with pytest.raises(ValueError, match="read-only"):
+        counts[0, 0] = 9
+    assert (counts_over_subjects(labels, whose, seed=1) != expected).any()
+    np.testing.assert_array_equal(counts_over_subjects(labels, list(whose), seed=0), expected)
+    assert counts_over_subjects(np.array([0, 0, 0, 1]), each(4), seed=0) is None
 
 
 @given(st.integers(0, 2**32), st.integers(0, 2**32))

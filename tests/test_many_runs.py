@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from chart_runs import chart_run
 from report_runs import METHODS, train_runs
-from test_saliency_grid import made_gallery
+from test_saliency_grid import frames, made_gallery
 
 from activmask.report import openings
 from activmask.report.charts.chart import MUTED, svg
@@ -61,10 +61,11 @@ def test_many_columns_of_maps_go_on_below():
     # Of two images.
     assert titles == [*columns, *columns]
     inputs = 3
-    assert len(wide.axes) == 2 * (len(columns) + 3 * inputs)
-    corners = [tuple(axes.get_position().p0.round(4)) for axes in wide.axes]
+    assert len(frames(wide)) == 2 * (len(columns) + 3 * inputs)
+    corners = [tuple(np.round(frame.get_xy(), 4)) for frame in frames(wide)]
     assert len(set(corners)) == len(corners)
-    assert all(0 <= x < 1 and 0 <= y < 1 for x, y in corners)
+    width, height = wide.get_size_inches()
+    assert all(0 <= x < width and 0 <= y < height for x, y in corners)
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activmask.ground.errors import UsageError
+from activmask.models import MODELS
 from activmask.models.build import build_model, load_plain_weights, plain_weights
 from activmask.models.convnet import ConvNet
 from activmask.models.taps import Tapped, head_reads_last_tap
@@ -14,7 +16,9 @@ from activmask.models.torchvision_models import give_released_head, torchvision_
 from activmask.runs.making import make_config
 
 
-def build(model: str, *, size: int = 28, seed: int = 0, channels: int = 1, classes: int = 2, **settings: Any):
+def build(
+    model: str, *, size: int = 28, seed: int | None = 0, channels: int = 1, classes: int = 2, **settings: Any
+):
     config = make_config(model=model, **settings)
     return build_model(config.network, channels=channels, classes=classes, image_size=size, seed=seed)
 
@@ -49,6 +53,40 @@ ENCODER_SHAPES = {
     "encoder.3.0": (2, 128, 3, 3),
     "encoder.3.1": (2, 128, 3, 3),
 }
+
+
+def all_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Weights and buffers, those too that no checkpoint holds."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        *((name, {}) for name in MODELS),
+        ("unet", {"width": 4}),
+        ("resnet18", {"width": 4}),
+        ("resnet18", {"head": "released"}),
+    ],
+)
+def test_a_network_of_ours_whose_weights_are_loaded_is_built_without_drawing_any(monkeypatch, name, settings):
+    drawn = build(name, seed=3, **settings)
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: nullcontext())
+    torch.default_generator.manual_seed(0)
+    expected = torch.get_rng_state()
+    loaded = build(name, seed=None, **settings)
+    assert torch.equal(torch.get_rng_state(), expected)
+    load_plain_weights(loaded, plain_weights(drawn))
+    ours, theirs = all_tensors(loaded), all_tensors(drawn)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "swin_t"])
+def test_a_network_that_draws_again_until_it_is_content_is_drawn(name):
+    loaded, drawn = (build(name, size=64, seed=seed) for seed in (None, 0))
+    ours, theirs = all_tensors(loaded), all_tensors(drawn)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
 @pytest.mark.parametrize("name", ["cnn", "ae", "unet"])

@@ -78,3 +78,13 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.process
+def test_what_was_kept_is_told_without_the_libraries_that_measure():
+    code = (
+        "import sys, activmask.report.write; "
+        "print([m for m in ('sklearn', 'torchvision', 'captum') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

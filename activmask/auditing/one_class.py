@@ -11,7 +11,6 @@ from activmask.auditing.material import Material
 from activmask.evaluation.estimate import counts_over_subjects
 from activmask.evaluation.scores import (
     accuracy,
-    auc,
     auc_over_subjects,
     chance_over_subjects,
     why_no_auc,
@@ -19,6 +18,7 @@ from activmask.evaluation.scores import (
 from activmask.evaluation.standing import with_interval
 from activmask.predictors.predictor import Predictor
 from activmask.predictors.preprocessing import Preprocessing
+from activmask.training.replicas.predictions import auc
 
 
 def one_class_notes(predictor: Predictor, judged: Material, logits: Tensor, *, seed: int) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.metrics import confusion_matrix
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -97,6 +96,8 @@ def answers(
         full: its logits (N, K).
         changed: what it said of shuffled images, see `audit_and_predictions`; may be nothing.
     """
+    from sklearn.metrics import confusion_matrix
+
     logits, labels = full.double().numpy(), samples.labels.numpy()
     classes = logits.shape[1]
     matrix = confusion_matrix(labels, logits.argmax(axis=1), labels=range(classes))

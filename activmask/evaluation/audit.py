@@ -17,7 +17,6 @@ from activmask.evaluation.predictions_table import Predicted
 from activmask.evaluation.resampled import Counts
 from activmask.evaluation.scores import (
     accuracy,
-    auc,
     auc_over_subjects,
     chance_over_subjects,
     check_finite,
@@ -26,7 +25,7 @@ from activmask.evaluation.scores import (
 from activmask.evaluation.sides import Verdict
 from activmask.evaluation.verdict import Shuffled, verdict
 from activmask.kernels.masked_shuffle import masked_shuffle
-from activmask.training.replicas.predictions import predict
+from activmask.training.replicas.predictions import auc, predict
 
 FULL, NO_BACKGROUND, NO_ROI = "full", "background shuffled", "ROI shuffled"
 """What the versions of the images are called."""

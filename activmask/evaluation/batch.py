@@ -183,11 +183,12 @@ class _Asked:
 
 
 def _images(known: tuple[Description, Basis] | None) -> tuple[str, ...]:
-    """What puts checkpoints of the same images one after another."""
+    """What puts checkpoints of the same images one after another, of these the same seed's."""
     if known is None:
         return ("",)
     description, basis = known
-    return basis["data_sha256"], *map(str, sorted(description.split_sha256.items()))
+    images = map(str, sorted(description.split_sha256.items()))
+    return basis["data_sha256"], *images, str(description.seed)
 
 
 def _kept(question: Question, known: tuple[Description, Basis] | None, asked: _Asked) -> Evaluated | None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from activmask.evaluation.resampled import Floats
 
@@ -35,12 +34,16 @@ def one_against_rest(logits: Floats, k: int) -> Floats:
 
 def roc(scores: Floats, positive: NDArray[np.bool_]) -> Curve:
     """The ROC curve of scores (N,) for the truth, bool (N,), which holds both classes."""
+    from sklearn.metrics import roc_curve
+
     false_alarms, found, _ = roc_curve(positive, scores)
     return Curve(x=tuple(false_alarms.tolist()), y=tuple(found.tolist()))
 
 
 def precision_recall(scores: Floats, positive: NDArray[np.bool_]) -> Curve:
     """The precision-recall curve of scores (N,) for the truth, bool (N,), from recall 0 to 1."""
+    from sklearn.metrics import precision_recall_curve
+
     precision, recall, _ = precision_recall_curve(positive, scores, drop_intermediate=True)
     return Curve(x=tuple(recall[::-1].tolist()), y=tuple(precision[::-1].tolist()))
 

@@ -5,6 +5,7 @@ Shapes: N images, R draws of the bootstrap.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from activmask.evaluation.bootstrap import subject_resamples
 from activmask.evaluation.resampled import Counts, Floats, counted, ends
 from activmask.evaluation.sides import Area
+
+_MOST_KEPT = 10_000
+"""Images; the draws of so many take 20 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +85,21 @@ def counts_over_subjects(
     Returns:
         None where a class is of one subject alone: no draw would say how far others of it differ.
     """
-    names = np.asarray(subjects, dtype=object)
-    if min(len(set(names[labels == k])) for k in np.unique(labels)) < 2:
+    asked = tuple(labels.tolist()), tuple(subjects), seed
+    return _kept_counts(*asked) if len(labels) <= _MOST_KEPT else _counts(*asked)
+
+
+def _counts(labels: tuple[int, ...], subjects: tuple[str, ...], seed: int) -> Counts | None:
+    truth, names = np.array(labels), np.array(subjects, dtype=object)
+    if min(len(set(names[truth == k])) for k in np.unique(truth)) < 2:
         return None
-    resamples = subject_resamples(labels, names, seed=seed)
-    return None if resamples is None else counted(resamples, len(labels))
+    resamples = subject_resamples(truth, names, seed=seed)
+    if resamples is None:
+        return None
+    found = counted(resamples, len(truth))
+    found.flags.writeable = False
+    return found
+
+
+_kept_counts = lru_cache(maxsize=2)(_counts)
+"""Of the images of an evaluation and of its audit, for the next network that is asked about the same."""

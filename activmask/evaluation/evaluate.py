@@ -16,11 +16,11 @@ from activmask.evaluation.audit import Audit, audit_and_predictions
 from activmask.evaluation.localisation import METRICS, PerImage
 from activmask.evaluation.participants import partial_masks
 from activmask.evaluation.predictions_table import Predicted, Predictions, predictions_of
-from activmask.evaluation.scores import ScoreReport, accuracy, auc, score_report, why_no_auc
+from activmask.evaluation.scores import ScoreReport, accuracy, score_report, why_no_auc
 from activmask.ground.errors import CheckpointError, DataError
 from activmask.runs.checkpoint import Checkpoint, refuse_several_labels
 from activmask.saliency.attribution import attribute
-from activmask.training.replicas.predictions import predict
+from activmask.training.replicas.predictions import auc, predict
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.metrics import confusion_matrix, roc_curve
 
 from activmask.training.replicas.mean_auc import LabelScores
 
@@ -44,6 +43,8 @@ def label_point(valid: LabelScores, judged: LabelScores) -> LabelPoint:
         valid: log odds of the V validation images; both answers occur.
         judged: of the N images.
     """
+    from sklearn.metrics import confusion_matrix
+
     threshold = best_threshold(valid.scores, valid.truth)
     counts = confusion_matrix(judged.truth, judged.scores >= threshold, labels=[0, 1])
     [(right, wrong), (missed, found)] = counts.tolist()
@@ -63,6 +64,8 @@ def best_threshold(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> flo
         scores: (N,).
         truth: (N,) of 0 and 1, both of which occur.
     """
+    from sklearn.metrics import roc_curve
+
     false, true, thresholds = roc_curve(truth, scores, drop_intermediate=False)
     # The first is above all scores, where nothing is called true.
     return float(thresholds[1:][int(np.argmax((true - false)[1:]))])

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.stats import rankdata
 
 from activmask.saliency.maps import TOP_SHARE, mass_inside, top_count
 
@@ -104,6 +103,9 @@ def pointing_game(attribution: Floats, masks: Masks, tolerance_px: float = 0.0) 
 
 def pixel_auc(attribution: Floats, masks: Masks) -> PerImage:
     """ROC AUC of the attribution as a score of "this pixel is inside the mask". Chance is 0.5."""
+    # Importing it takes a second, which what was kept need not wait for.
+    from scipy.stats import rankdata
+
     flat, inside = _flat(attribution, masks)
     area = inside.sum(axis=1)
     rank_sum = (rankdata(flat, axis=1) * inside).sum(axis=1)

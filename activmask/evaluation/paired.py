@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from activmask.ground.errors import UsageError
 
@@ -91,7 +91,7 @@ def _interval(differences: NDArray[np.float64]) -> tuple[float | None, float | N
     n = len(differences)
     if n < 2 or np.ptp(differences) <= _TIE:
         return None, None
-    half = float(student.ppf(0.975, n - 1) * differences.std(ddof=1) / np.sqrt(n))
+    half = float(stdtrit(n - 1, 0.975) * differences.std(ddof=1) / np.sqrt(n))
     mean = float(differences.mean())
     return max(-1.0, mean - half), min(1.0, mean + half)
 

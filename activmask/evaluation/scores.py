@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 from torch import Tensor
 
 from activmask.evaluation.estimate import Drawn, counts_over_subjects
 from activmask.evaluation.resampled import Counts
 from activmask.ground.errors import CheckpointError
-from activmask.training.replicas import predictions
+from activmask.training.replicas.predictions import auc
 from activmask.training.replicas.resampled_auc import CONFIDENCE, resampled_auc
 
 AucKind = Literal["ROC AUC", "macro one-vs-rest ROC AUC", "mean ROC AUC over labels"]
@@ -110,19 +110,6 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
     return float((logits.argmax(dim=1) == labels).double().mean())
 
 
-def auc(logits: Tensor, labels: Tensor) -> float:
-    """ROC AUC of y1 - y0 for two classes, else the macro mean of the one-vs-rest AUCs.
-
-    Args:
-        logits: (N, K).
-        labels: int64 (N,), every class present.
-
-    Returns:
-        In [0, 1]; 0.5 is chance, and below it the ranking is reversed.
-    """
-    return predictions.score(logits, labels).auc
-
-
 def class_scores(logits: Tensor) -> NDArray[np.float64]:
     """float64 (N, K): per class the score its one-vs-rest AUC ranks by."""
     wide = logits.double()
@@ -158,6 +145,9 @@ def drawn_auc(values: NDArray[np.float64], truth: NDArray[np.int64], counts: Cou
 
 def macro_auc(values: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
     """The macro one-vs-rest AUC by rank sums; scikit-learn's call is too slow a thousand times over."""
+    # Importing it takes a second, which what was kept need not wait for.
+    from scipy.stats import rankdata
+
     ranks = rankdata(values, axis=0)
     positive = truth[:, None] == np.arange(values.shape[1])
     m = positive.sum(axis=0)
@@ -180,7 +170,7 @@ def chance_distance(labels: Tensor, classes: int) -> float:
     for k in [1] if classes == 2 else range(classes):
         m = int((labels == k).sum())
         deviations.append(((total + 1) / (12 * m * (total - m))) ** 0.5)
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    z = float(ndtri((1 + CONFIDENCE) / 2))
     return min(0.5, z * float(np.mean(deviations)))
 
 

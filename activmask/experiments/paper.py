@@ -1,14 +1,17 @@
 """The paper's cell that a run repeats, and in what the run departs from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from activmask.experiments.cells import Cell, grid_cells
 from activmask.experiments.forms import form_of
 from activmask.experiments.grid import FURTHER, NAMED, Grid, read_grid
 from activmask.experiments.printed import Printed
+from activmask.objectives import OBJECTIVES
 from activmask.objectives.chosen import settings_of_objectives
+from activmask.objectives.objective import Objective
 from activmask.runs.description import RunConfig, all_settings, flat
 from activmask.runs.identity import OF_NO_EXPERIMENT
 from activmask.runs.names import data_name
@@ -54,7 +57,8 @@ def paper_cell(config: RunConfig) -> PaperCell | None:
     several papers' cells that it repeats, it is the one from which it departs least.
     """
     matched = _matched()
-    own = _identity(config, matched)
+    values = flat(config)
+    own = _identity(config, values, matched)
     found = [
         PaperCell(
             grid=grid.name,
@@ -62,27 +66,30 @@ def paper_cell(config: RunConfig) -> PaperCell | None:
             printed=cell.printed,
             seeds=grid.seeds,
             form=form_of(config),
-            departures=_departures(config, cell.config),
+            departures=_departures(values, printed),
         )
-        for grid, cell in _printed_cells()
-        if _identity(cell.config, matched) == own
+        for grid, cell, printed in _printed_cells(tuple(OBJECTIVES.values()))
+        if _identity(cell.config, printed, matched) == own
     ]
     return min(found, key=lambda cell: len(cell.departures), default=None)
 
 
 @cache
-def _printed_cells() -> tuple[tuple[Grid, Cell], ...]:
+def _printed_cells(
+    listed: tuple[Objective[Any], ...],  # noqa: ARG001
+) -> tuple[tuple[Grid, Cell, Mapping[str, Any]], ...]:
+    """The papers' cells with the values of their settings, while these objectives are listed."""
     grids = [read_grid(name) for name in (*NAMED, *FURTHER)]
-    return tuple((grid, cell) for grid in grids for cell in grid_cells(grid) if cell.printed)
+    return tuple(
+        (grid, cell, flat(cell.config)) for grid in grids for cell in grid_cells(grid) if cell.printed
+    )
 
 
-def _identity(config: RunConfig, matched: Sequence[str]) -> tuple[object, ...]:
-    values = flat(config)
+def _identity(config: RunConfig, values: Mapping[str, Any], matched: Sequence[str]) -> tuple[object, ...]:
     return (data_name(config).lower(), *(values[name] for name in matched))
 
 
-def _departures(config: RunConfig, paper: RunConfig) -> dict[str, tuple[object, object]]:
-    own, papers = flat(config), flat(paper)
+def _departures(own: Mapping[str, Any], papers: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
     return {
         name: (own[name], papers[name])
         for name in own

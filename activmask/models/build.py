@@ -1,7 +1,13 @@
 """From a run's description to an untrained network."""
 
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
@@ -40,7 +46,9 @@ def check_model(wanted: Network) -> None:
         )
 
 
-def build_model(wanted: Network, *, channels: int, classes: int, image_size: int, seed: int) -> nn.Module:
+def build_model(
+    wanted: Network, *, channels: int, classes: int, image_size: int, seed: int | None
+) -> nn.Module:
     """Build the network that is wanted, its initial weights drawn from `seed` alone.
 
     Args:
@@ -48,7 +56,8 @@ def build_model(wanted: Network, *, channels: int, classes: int, image_size: int
         channels: C of the images.
         classes: number of classes.
         image_size: side of the square images in px.
-        seed: of the initial weights.
+        seed: of the initial weights. None where all of them are to be loaded: those of the networks of
+            `MODELS` are then whatever lies in memory, as drawing a ResNet's takes longer than loading them.
 
     Returns:
         A module mapping images (B, C, H, W) to a `ModelOutput`, in training mode.
@@ -62,11 +71,40 @@ def build_model(wanted: Network, *, channels: int, classes: int, image_size: int
         raise UsageError(
             f"images of {image_size} px are too small for {wanted.model}, which needs {known.smallest_side}"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    # Other networks may draw until they like what they see, which in whatever lies in memory may be never.
+    undrawn = seed is None and wanted.model in MODELS
+    with torch.random.fork_rng(devices=[]), _Undrawn() if undrawn else nullcontext():
+        torch.default_generator.manual_seed(seed or 0)
         model = known.build(wanted, channels=channels, classes=classes, image_size=image_size)
         _try_out(model, wanted.model, channels, image_size)
     return model
+
+
+_DRAWS = {
+    init.kaiming_normal_,
+    init.kaiming_uniform_,
+    init.normal_,
+    init.uniform_,
+    Tensor.normal_,
+    Tensor.uniform_,
+}
+"""What fills the weights of the networks of `MODELS` with random numbers."""
+
+
+class _Undrawn(TorchFunctionMode):
+    """Within it, what would be filled with random numbers stays as it is."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def check_memory(wanted: Network, *, channels: int, classes: int, image_size: int) -> None:

@@ -161,7 +161,7 @@ def load_checkpoint(
             channels=description.channels,
             classes=description.classes,
             image_size=description.image_size,
-            seed=0,
+            seed=None,
         )
     except (ActivmaskError, RuntimeError, ValueError, TypeError, OverflowError) as error:
         if is_out_of_memory(error):

@@ -22,7 +22,7 @@ from activmask.saliency.choices import HEAT, ColourMap
 from activmask.saliency.explain import Explanation, Floats
 from activmask.saliency.maps import TOP_SHARE, top_pixels
 
-_MASK_COLOUR, _TOP_COLOUR = "#56B4E9", "#E69F00"
+MASK_COLOUR, _TOP_COLOUR = "#56B4E9", "#E69F00"
 _PANEL_INCHES, _DPI = 3.0, 150
 _TITLE_CHARACTERS = 60
 _CLASS_CHARACTERS = 24
@@ -180,11 +180,23 @@ def outline(axes: Axes, mask: NDArray[np.bool_] | None, width: float = 1.4) -> N
     """Draw the mask's border along the edges of its pixels, as wide as so many points."""
     if mask is None:
         return
+    axes.add_collection(
+        LineCollection([*mask_border(mask)], colors=MASK_COLOUR, linewidths=width, capstyle="projecting")
+    )
+
+
+def mask_border(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The edges of pixels that part a mask (H, W) from what is not: (n, 2, 2), both ends of each, x and y.
+
+    Whole numbers are the middles of pixels.
+    """
     padded = np.pad(mask, 1)
     rows, columns = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1])
-    horizontal = [((c - 0.5, r - 0.5), (c + 0.5, r - 0.5)) for r, c in zip(rows, columns, strict=True)]
+    across = _edges(columns, rows, (1, 0))
     rows, columns = np.nonzero(padded[1:-1, 1:] != padded[1:-1, :-1])
-    vertical = [((c - 0.5, r - 0.5), (c - 0.5, r + 0.5)) for r, c in zip(rows, columns, strict=True)]
-    axes.add_collection(
-        LineCollection([*horizontal, *vertical], colors=_MASK_COLOUR, linewidths=width, capstyle="projecting")
-    )
+    return np.concatenate([across, _edges(columns, rows, (0, 1))])
+
+
+def _edges(x: NDArray[np.int64], y: NDArray[np.int64], way: tuple[int, int]) -> NDArray[np.float64]:
+    starts = np.stack([x, y], axis=1) - 0.5
+    return np.stack([starts, starts + way], axis=1)

@@ -68,6 +68,8 @@ _STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
     "grid.color": GRID,
     "grid.linewidth": 0.8,
+    # Each stays a picture of its own in a vector file.
+    "image.composite_image": False,
     "legend.frameon": False,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -199,8 +201,9 @@ def themed_svg(chart: Chart) -> str:
 def _settled(figure: Figure) -> Iterator[None]:
     """Draw a figure whose layout is fixed: every solution of it starts from the last and moves a little."""
     with drawing():
-        if figure.get_layout_engine() is not None:
-            figure.draw_without_rendering()
+        if (layout := figure.get_layout_engine()) is not None:
+            # Of a layout that is fixed already, matplotlib keeps one that does nothing.
+            layout.execute(figure)
             figure.set_layout_engine("none")
         yield
 

@@ -5,29 +5,24 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from activmask.data.sources.presets import presets
-from activmask.report.charts.chart import MUTED, Chart, drawing
+from activmask.report.charts.chart import Chart, drawing
+from activmask.report.charts.sheet import Picture, Sheet
 from activmask.report.findings.gallery import Gallery, Look, Shown, look
 from activmask.report.findings.series import finished, the_data_set
 from activmask.runs.results import Run
 from activmask.runs.selection import Epoch
-from activmask.saliency.explain import Floats
 from activmask.saliency.maps import TOP_SHARE
-from activmask.saliency.render import blend, outline
+from activmask.saliency.render import blend
 
-Picture = Floats | NDArray[np.bool_]
-"""(H, W), or (H, W, 3) in colour; values in [0, 1]."""
-
-Painter = Callable[[Axes, Look], bool]
-"""Paints a cell and says whether there was anything to paint."""
+Painter = Callable[[Sheet, float, float, Look], bool]
+"""Paints the cell whose upper left corner lies there, and says whether there was anything to paint."""
 
 _CELL, _ACROSS, _DOWN = 0.95, 1.02, 1.16
 """In inches: side of a picture, and from one to the next with the words under it."""
@@ -143,94 +138,63 @@ def _draw(gallery: Gallery) -> Figure:
     parts = [columns[first : first + _MOST_ACROSS] for first in range(0, len(columns), _MOST_ACROSS)]
     width = layout.indent + _ACROSS * len(parts[0])
     height = layout.block * gallery.count * len(parts)
-    figure = Figure(figsize=(max(width, _NARROWEST), height), dpi=_DPI)
+    sheet = Sheet(max(width, _NARROWEST), height, _CELL, _DPI)
     for number, (k, part) in enumerate(product(range(gallery.count), parts)):
         start = layout.block * number
-        _write(figure, _MARGIN, start + 0.2, _heading(gallery, k), weight="bold", va="center", fontsize=10)
+        sheet.write(_MARGIN, start + 0.2, _heading(gallery, k), weight="bold", va="center", fontsize=10)
         below = start + _HEADING + layout.title
         if gallery.shown:
-            _draw_input(figure, gallery.shown[k], below, stacked=layout.stacked)
-        _draw_cells(figure, layout, k, part, below)
-    return figure
+            _draw_input(sheet, gallery.shown[k], below, stacked=layout.stacked)
+        _draw_cells(sheet, layout, k, part, below)
+    return sheet.finished()
 
 
-def _draw_cells(figure: Figure, layout: _Layout, k: int, columns: Sequence[str], below: float) -> None:
+def _draw_cells(sheet: Sheet, layout: _Layout, k: int, columns: Sequence[str], below: float) -> None:
     looks = layout.gallery.looks
     for j, column in enumerate(columns):
         left = layout.indent + _ACROSS * j
         title = "\n".join(_lines(column))
-        _write(figure, left + _CELL / 2, below - 0.05, title, ha="center", va="bottom", fontsize=8.5)
+        sheet.write(left + _CELL / 2, below - 0.05, title, ha="center", va="bottom", fontsize=8.5)
         for number, (_, row, paint) in enumerate(layout.rows):
-            axes = _panel(figure, left, below + _DOWN * number)
-            if (row, column) not in looks or not paint(axes, looks[row, column][k]):
-                _leave_blank(axes)
+            top = below + _DOWN * number
+            if (row, column) not in looks or not paint(sheet, left, top, looks[row, column][k]):
+                sheet.blank(left, top)
     for number, (label, _, _) in enumerate(layout.rows):
         middle = below + _DOWN * number + _CELL / 2
-        _write(figure, layout.indent - 0.13, middle, label, rotation=90, ha="center", va="center", fontsize=9)
+        sheet.write(layout.indent - 0.13, middle, label, rotation=90, ha="center", va="center", fontsize=9)
 
 
-def _draw_input(figure: Figure, shown: Shown, below: float, *, stacked: bool) -> None:
+def _draw_input(sheet: Sheet, shown: Shown, below: float, *, stacked: bool) -> None:
     """The image, its mask and its dilated mask, one under the other or side by side."""
     panels: list[tuple[str, Picture]] = [("image", shown.image)]
     if shown.given is not None and shown.dilated is not None:
         panels += [("mask", shown.given), (f"dilated, {shown.dilated.mean():.0%}", shown.dilated)]
     for number, (words, picture) in enumerate(panels):
         left = _MARGIN + (0 if stacked else _ACROSS * number)
-        axes = _panel(figure, left, below + (_DOWN * number if stacked else 0))
-        _show(axes, picture)
-        _under(axes, words)
+        top = below + (_DOWN * number if stacked else 0)
+        sheet.picture(left, top, picture)
+        sheet.under(left, top, words)
 
 
-def _paint_attribution(axes: Axes, one: Look) -> bool:
-    axes.imshow(overlay(one), interpolation="nearest")
-    outline(axes, one.shown.dilated)
-    for border in axes.collections:
-        # As paths, the borders of medical masks are megabytes of a vector file.
-        border.set(rasterized=True, linewidth=1)
+def _paint_attribution(sheet: Sheet, left: float, top: float, one: Look) -> bool:
+    sheet.picture(left, top, overlay(one))
+    sheet.border(left, top, one.shown.dilated)
     verdict = f"{one.explanation.predicted} {'right' if one.right else 'wrong'}"
-    _under(axes, f"{verdict}, {_share(one)}", weight="normal" if one.right else "bold")
+    sheet.under(left, top, f"{verdict}, {_share(one)}", bold=not one.right)
     return True
 
 
-def _paint_decoded(axes: Axes, one: Look) -> bool:
+def _paint_decoded(sheet: Sheet, left: float, top: float, one: Look) -> bool:
     if one.explanation.reconstruction is None:
         return False
-    _show(axes, one.explanation.reconstruction)
+    sheet.picture(left, top, one.explanation.reconstruction)
     return True
-
-
-def _leave_blank(axes: Axes) -> None:
-    axes.spines[:].set_visible(False)
-    axes.text(0.5, 0.5, "–", color=MUTED, ha="center", va="center", transform=axes.transAxes)
 
 
 def _share(one: Look) -> str:
     if not one.top.any():
         return "blank"
     return "no mask" if one.inside is None else f"{one.inside:.0%}"
-
-
-def _panel(figure: Figure, left: float, top: float) -> Axes:
-    """A place for a picture, without ticks and in a thin frame."""
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((left / width, 1 - (top + _CELL) / height, _CELL / width, _CELL / height))
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(visible=True, linewidth=0.6, color=MUTED)
-    return axes
-
-
-def _show(axes: Axes, picture: Picture) -> None:
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-
-
-def _under(axes: Axes, words: str, weight: str = "normal") -> None:
-    axes.set_xlabel(words, fontsize=7.5, labelpad=2, weight=weight)
-
-
-def _write(figure: Figure, left: float, top: float, words: str, **settings: Any) -> None:
-    width, height = figure.get_size_inches()
-    figure.text(left / width, 1 - top / height, words, parse_math=False, **settings)
 
 
 def _lines(column: str) -> list[str]:

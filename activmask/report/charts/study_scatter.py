@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from activmask.ground.shown import shown
 from activmask.report.charts.chart import Chart, Style, chance_line, drawing, series_styles
@@ -136,7 +136,7 @@ def over_seeds(networks: Sequence[Network], value: str) -> Reach:
     means = [float(np.mean([getattr(one, value) for one in networks if one.seed == seed])) for seed in seeds]
     if len(means) < 2:
         return means[0], 0.0, 0.0
-    half = float(student.ppf(0.975, len(means) - 1) * np.std(means, ddof=1) / np.sqrt(len(means)))
+    half = float(stdtrit(len(means) - 1, 0.975) * np.std(means, ddof=1) / np.sqrt(len(means)))
     low, high = (0.0, 1.0) if value == "score" else (-np.inf, 1.0)
     centre = float(np.mean(means))
     return centre, centre - max(low, centre - half), min(high, centre + half) - centre

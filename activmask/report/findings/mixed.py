@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from activmask.report.findings.networks import Network
 
@@ -59,7 +59,7 @@ def mixed_model(networks: Sequence[Network]) -> Mixed | str:
     if not (np.isfinite(slope) and np.isfinite(error) and error > 0):
         return "no mixed model: the networks do not tell its slope (its standard error is not a number)"
     arms = len({one.arm for one in chosen})
-    half = float(student.ppf(0.975, arms - 2)) * error
+    half = float(stdtrit(arms - 2, 0.975)) * error
     return Mixed(
         slope=STEP * slope,
         low=STEP * (slope - half),

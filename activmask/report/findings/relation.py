@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from activmask.evaluation.paired import holm
 from activmask.report.findings.networks import Network
@@ -105,6 +104,9 @@ def relations(
     Returns:
         The mean over the data sets, then each of them.
     """
+    # Importing it takes a second, which a report without a study need not wait for.
+    from scipy.stats import rankdata
+
     chosen = [one for one in networks if measure(one) is not None and one.known is not None]
     arms = list(dict.fromkeys(one.arm for one in chosen))
     of_arms = _drawn(len(arms), resamples, rng)
@@ -198,8 +200,8 @@ def _told(rho: float, samples: Floats, arms: int) -> _Told | None:
     spread = float(np.std(_fisher(known), ddof=1))
     if spread <= _SAME:
         return None
-    centre, half = float(_fisher(np.array(rho))), float(student.ppf(0.975, arms - 1)) * spread
-    p = 2 * float(student.sf(abs(centre) / spread, arms - 1))
+    centre, half = float(_fisher(np.array(rho))), float(stdtrit(arms - 1, 0.975)) * spread
+    p = 2 * float(stdtr(arms - 1, -abs(centre) / spread))
     return _Told((float(np.tanh(centre - half)), float(np.tanh(centre + half))), p)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from activmask.evaluation.localisation import METRICS
 from activmask.report.findings.measure import Measured
@@ -126,10 +125,24 @@ def _spearman(x: Floats, y: Floats) -> float | None:
 
 
 def _spearmans(x: Floats, y: Floats, samples: Sequence[Rows]) -> list[float]:
-    """Of samples of the networks, those of one size ranked together; of each in which both vary."""
-    found: list[float] = []
-    for size in dict.fromkeys(map(len, samples)):
-        rows = np.stack([sample for sample in samples if len(sample) == size])
-        pairs = zip(rankdata(x[rows], axis=1), rankdata(y[rows], axis=1), strict=True)
-        found += [float(np.corrcoef(one, two)[0, 1]) for one, two in pairs if np.ptp(one) and np.ptp(two)]
+    """Of samples of N networks, of each in which both x and y (N,) vary."""
+    counts = np.stack([np.bincount(sample, minlength=len(x)) for sample in samples]).astype(np.float64)
+    one, two = (_rank_deviations(values, counts) for values in (x, y))
+    scales = np.sqrt((counts * one**2).sum(axis=1) * (counts * two**2).sum(axis=1))
+    vary = scales > 0
+    found: list[float] = ((counts * one * two).sum(axis=1)[vary] / scales[vary]).clip(-1, 1).tolist()
     return found
+
+
+def _rank_deviations(values: Floats, counts: Floats) -> Floats:
+    """Ranks less their mean (S, N) of values (N,) in samples that hold each so often (S, N); ties share one.
+
+    Ranks are multiples of a half, so that nothing but 0 is left of a sample of equal values.
+    """
+    levels, level = np.unique(values, return_inverse=True)
+    of_level = counts @ (level[:, None] == np.arange(len(levels)))
+    ranks = (of_level.cumsum(axis=1) - (of_level - 1) / 2)[:, level]
+    deviations: Floats = ranks - (counts * ranks).sum(axis=1, keepdims=True) / counts.sum(
+        axis=1, keepdims=True
+    )
+    return deviations

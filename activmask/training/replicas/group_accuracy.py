@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from activmask.data.groups import FEWEST, Groups, dealt_anew
 
@@ -117,7 +117,7 @@ def wilson(share: float, n: int) -> tuple[float, float]:
         share: in [0, 1].
         n: independent observations behind it; of images that show the same subjects, the subjects.
     """
-    z = float(norm.ppf((1 + _CONFIDENCE) / 2))
+    z = float(ndtri((1 + _CONFIDENCE) / 2))
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from activmask.ground.shown import shown
@@ -92,6 +91,8 @@ def mean_auc(of_labels: Sequence[LabelScores], *, seed: int) -> MeanAuc | None:
     Returns:
         None where no label has an AUC.
     """
+    from sklearn.metrics import roc_auc_score
+
     told = [one for one in of_labels if len(np.unique(one.truth)) == 2]
     if not told:
         return None

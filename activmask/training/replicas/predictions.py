@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -77,14 +76,25 @@ def score(logits: Tensor, labels: Tensor, members: Tensor | None = None) -> Scor
         return replace(score(logits, labels), worst_group=worst_accuracy(logits, labels, members))
     if is_multi_label(labels):
         return label_scores(logits, labels)
-    probabilities = logits.double().softmax(dim=1)
-    if logits.shape[1] == 2:
-        contrast = (logits[:, 1].double() - logits[:, 0].double()).numpy()
-        auc = roc_auc_score(labels.numpy(), contrast)
-    else:
-        auc = roc_auc_score(labels.numpy(), probabilities.numpy(), multi_class="ovr")
     correct = logits.argmax(dim=1) == labels
-    return Scores(float(auc), float(correct.double().mean()), float(mean_cross_entropy(logits, labels)))
+    loss = float(mean_cross_entropy(logits, labels))
+    return Scores(auc(logits, labels), float(correct.double().mean()), loss)
+
+
+def auc(logits: Tensor, labels: Tensor) -> float:
+    """ROC AUC of y1 - y0 for two classes, else the macro mean of the one-vs-rest AUCs, in [0, 1].
+
+    Args:
+        logits: (N, K), finite.
+        labels: int64 (N,), every class present.
+    """
+    # What was kept of a network is told without waiting a second for this.
+    from sklearn.metrics import roc_auc_score
+
+    wide = logits.double()
+    if logits.shape[1] == 2:
+        return float(roc_auc_score(labels.numpy(), (wide[:, 1] - wide[:, 0]).numpy()))
+    return float(roc_auc_score(labels.numpy(), wide.softmax(dim=1).numpy(), multi_class="ovr"))
 
 
 def worst_accuracy(logits: Tensor, labels: Tensor, members: Tensor) -> float:
@@ -99,6 +109,8 @@ def label_scores(logits: Tensor, labels: Tensor) -> Scores:
     AUC and accuracy (at a probability of 0.5) are means over labels, each of the images of which it is
     known; the loss is the mean over all that is known.
     """
+    from sklearn.metrics import roc_auc_score
+
     areas, shares = [], []
     for own, truth in zip(logits.double().T, labels.T, strict=True):
         known = truth >= 0
