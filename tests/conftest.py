@@ -49,6 +49,35 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _commands_built_once():
+    """Typer's runner builds all commands anew for every call, which takes longer than most calls.
+
+    Once for what is listed: a test may list a toy, which then has flags.
+    """
+    import typer.testing
+
+    from activmask.data.sources import SOURCES
+    from activmask.models import MODELS
+    from activmask.objectives import OBJECTIVES
+    from activmask.saliency.methods import METHODS
+
+    # A typer that calls it otherwise is as slow as before, and as right.
+    build, built = getattr(typer.testing, "_get_command", None), []
+
+    def get_command(app):
+        now = [dict(table) for table in (SOURCES, MODELS, OBJECTIVES, METHODS)]
+        known = next((one for of, listed, one in built if of is app and listed == now), None)
+        if known is None:
+            built.append((app, now, known := build(app)))
+        return known
+
+    with pytest.MonkeyPatch.context() as patch:
+        if build is not None:
+            patch.setattr(typer.testing, "_get_command", get_command)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _drawn_as_if_alone():
     """Or what a test draws from torch's own generator would follow from the tests before it."""
