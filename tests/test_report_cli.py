@@ -70,21 +70,20 @@ def test_failures_are_one_sentence_with_their_exit_code(trained, tmp_path):
     assert (taken / "thesis.tex").read_text() == "years of work"
 
 
+def loaded_by(statement: str, *, of: tuple[str, ...]) -> str:
+    """Those of some modules that a fresh interpreter has imported after a statement."""
+    code = f"{statement}\nimport sys\nprint(*[name for name in {of} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 @pytest.mark.process
 def test_help_loads_nothing_heavy():
-    code = (
-        "import sys; from activmask_cli.report import report; "
-        "print([m for m in ('torch', 'matplotlib', 'jinja2', 'numpy') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    heavy = "torch", "matplotlib", "jinja2", "numpy"
+    assert loaded_by("from activmask_cli.report import report", of=heavy) == ""
 
 
 @pytest.mark.process
 def test_what_was_kept_is_told_without_the_libraries_that_measure():
-    code = (
-        "import sys, activmask.report.write; "
-        "print([m for m in ('sklearn', 'torchvision', 'captum') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    measuring = "sklearn", "torchvision", "captum"
+    assert loaded_by("import activmask.report.write", of=(*measuring, "torch")) == "torch"

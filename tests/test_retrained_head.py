@@ -1,6 +1,5 @@
 """Last layers fitted anew: scikit-learn's numbers, from the first run's features, in an ordinary run."""
 
-import inspect
 import json
 
 import numpy as np
@@ -23,6 +22,7 @@ from activmask.training.last_layer_fit import (
     STRENGTHS,
     balanced_draw_of_groups,
     fitted_last_layer,
+    l1_penalty,
     mean_fit,
 )
 from activmask.training.run import train
@@ -40,8 +40,7 @@ def features(n: int = 120, classes: int = 2):
 
 def their_regression(scaled, truth, strength):
     """Scikit-learn's own, by whichever word it has for the penalty."""
-    old = inspect.signature(LogisticRegression).parameters["penalty"].default == "l2"
-    words = {"penalty": "l1"} if old else {"l1_ratio": 1.0}
+    words = l1_penalty()
     model = LogisticRegression(solver="liblinear", C=strength, random_state=0, max_iter=1000, **words)
     return model.fit(scaled, truth).decision_function
 

@@ -15,8 +15,6 @@ from activmask.data.recipe import Recipe
 if TYPE_CHECKING:
     from torchvision.transforms import v2
 
-# Importing torchvision takes seconds, which training that changes no image need not wait for.
-
 LEAST_AREA = 0.7
 """Of the image, that a crop keeps."""
 MOST_STRETCH = 0.9
@@ -52,6 +50,7 @@ def transformed(
     Returns:
         Images (B, C, T, T) in [0, 1] and masks (B, 1, T, T).
     """
+    # Importing torchvision takes seconds, which training that changes no image need not wait for.
     from torchvision import tv_tensors
 
     change = _change(tuple(names), size, upright)

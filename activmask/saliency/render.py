@@ -22,7 +22,7 @@ from activmask.saliency.choices import HEAT, ColourMap
 from activmask.saliency.explain import Explanation, Floats
 from activmask.saliency.maps import TOP_SHARE, top_pixels
 
-MASK_COLOUR, _TOP_COLOUR = "#56B4E9", "#E69F00"
+_MASK_COLOUR, _TOP_COLOUR = "#56B4E9", "#E69F00"
 _PANEL_INCHES, _DPI = 3.0, 150
 _TITLE_CHARACTERS = 60
 _CLASS_CHARACTERS = 24
@@ -180,9 +180,12 @@ def outline(axes: Axes, mask: NDArray[np.bool_] | None, width: float = 1.4) -> N
     """Draw the mask's border along the edges of its pixels, as wide as so many points."""
     if mask is None:
         return
-    axes.add_collection(
-        LineCollection([*mask_border(mask)], colors=MASK_COLOUR, linewidths=width, capstyle="projecting")
-    )
+    axes.add_collection(border_lines(mask_border(mask), width))
+
+
+def border_lines(edges: NDArray[np.float64], width: float) -> LineCollection:
+    """Edges (n, 2, 2) as borders of masks are drawn, as wide as so many points."""
+    return LineCollection([*edges], colors=_MASK_COLOUR, linewidths=width, capstyle="projecting")
 
 
 def mask_border(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ Shapes: N images, D features, K classes, G groups.
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,16 +137,24 @@ def _contrasts(scaled: Floats, labels: Rows, strength: float, classes: int) -> t
     # Importing it takes a second, which other training need not wait for.
     from sklearn.linear_model import LogisticRegression
 
-    # From 1.8 on, scikit-learn spells the penalty otherwise, and warns of the older word.
-    old = inspect.signature(LogisticRegression).parameters["penalty"].default == "l2"
-    penalty = {"penalty": "l1"} if old else {"l1_ratio": 1.0}
     slopes, intercepts = [], []
     for label in [1] if classes == 2 else range(classes):
-        model = LogisticRegression(solver="liblinear", C=strength, random_state=0, max_iter=1000, **penalty)
+        model = LogisticRegression(
+            solver="liblinear", C=strength, random_state=0, max_iter=1000, **l1_penalty()
+        )
         model.fit(scaled, labels == label)
         slopes.append(model.coef_[0])
         intercepts.append(model.intercept_[0])
     return np.array(slopes), np.array(intercepts)
+
+
+@cache
+def l1_penalty() -> dict[str, object]:
+    """How scikit-learn's regression is told of an L1 penalty: from 1.8 on it warns of the older word."""
+    from sklearn.linear_model import LogisticRegression
+
+    old = inspect.signature(LogisticRegression).parameters["penalty"].default == "l2"
+    return {"penalty": "l1"} if old else {"l1_ratio": 1.0}
 
 
 def _worst(

@@ -6,13 +6,12 @@ Places and sizes are inches from the upper left corner.
 from typing import Any
 
 import numpy as np
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from activmask.report.charts.chart import MUTED
-from activmask.saliency.render import MASK_COLOUR, mask_border
+from activmask.saliency.render import border_lines, mask_border
 
 Picture = NDArray[np.floating] | NDArray[np.bool_]
 """(H, W), or (H, W, 3) in colour; values in [0, 1]."""
@@ -85,13 +84,8 @@ class Sheet:
     def finished(self) -> Figure:
         """The figure, with all borders on it."""
         if self._borders:
+            lines = border_lines(np.concatenate(self._borders), _BORDER)
             # As paths, the borders of medical masks are megabytes of a vector file.
-            lines = LineCollection(
-                [*np.concatenate(self._borders)],
-                colors=MASK_COLOUR,
-                linewidths=_BORDER,
-                capstyle="projecting",
-                rasterized=True,
-            )
+            lines.set_rasterized(True)
             self._axes.add_collection(lines, autolim=False)
         return self.figure

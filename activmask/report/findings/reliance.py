@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activmask.evaluation.localisation import METRICS
+from activmask.evaluation.resampled import counted
 from activmask.report.findings.measure import Measured
 from activmask.report.findings.series import family, grouped, series_names, without_repeats
 from activmask.runs.identity import test_images
@@ -126,7 +127,7 @@ def _spearman(x: Floats, y: Floats) -> float | None:
 
 def _spearmans(x: Floats, y: Floats, samples: Sequence[Rows]) -> list[float]:
     """Of samples of N networks, of each in which both x and y (N,) vary."""
-    counts = np.stack([np.bincount(sample, minlength=len(x)) for sample in samples]).astype(np.float64)
+    counts = counted(samples, len(x)).astype(np.float64)
     one, two = (_rank_deviations(values, counts) for values in (x, y))
     scales = np.sqrt((counts * one**2).sum(axis=1) * (counts * two**2).sum(axis=1))
     vary = scales > 0
