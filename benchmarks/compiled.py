@@ -59,6 +59,8 @@ LAYERS = (
 NORMALISED = ((64, 28), (512, 4))
 """Channels and px."""
 PRECISIONS = ("bf16", "tf32", "ieee")
+_BESIDE = {"_turn": ", turning the weight", "_add_up": ", adding up"}
+"""What an operator launches beside its products, in words."""
 
 
 def convolution_launches(layer: Layer, precision: str) -> list[tuple[str, Launch]]:
@@ -82,7 +84,7 @@ def convolution_launches(layer: Layer, precision: str) -> list[tuple[str, Launch
         with recorded(form) as launches:
             getattr(form, name)(first, second, third, *how)
         words = name.replace("_", " ")
-        named += [(words if k == 0 else f"{words}, adding up", launch) for k, launch in enumerate(launches)]
+        named += [(words + _BESIDE.get(launch.kernel.__name__, ""), launch) for launch in launches]
     with recorded(form) as launches:
         form.bias_gradient(gradient)
     return named + list(zip(("bias gradient", "bias gradient, adding up"), launches, strict=True))

@@ -116,6 +116,12 @@ def test_layers_of_different_types_sizes_and_layouts_add_up_as_the_reference_say
     check_against_float64(full, shuffled, norm)
 
 
+@pytest.mark.parametrize("count", [1, 35, 48, 4096, 6272])
+def test_lengths_of_each_seed_are_added_up_in_parts_as_at_once(count):
+    lengths = activations((count, 3, 2), 1).detach().double()
+    torch.testing.assert_close(form._sum_of_each(lengths), lengths.sum((0, 2)), rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("shape", [(3, 2, 5, 4, 6), (3, 2, 1, 7, 3), (3, 2, 7), (1, 2, 3, 4, 5)])
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_the_triton_form_compiled_where_there_is_cuda_and_interpreted_elsewhere(
     [
         (25_088, 64, (128, 64)),
         (6_272, 128, (128, 128)),
-        (1_568, 256, (64, 128)),
+        (1_568, 256, (128, 128)),
         (512, 512, (64, 128)),
         (25_088, 16, (256, 16)),
         (6_272, 32, (128, 32)),
@@ -43,6 +43,7 @@ def test_the_weight_gradient_of_few_tiles_splits_its_positions():
     assert planned.splits == 6
     assert planned.splits * planned.positions_per_split >= 25_088
     assert weight_tiles(512, 512, 512, 9, 10, "bf16").splits == 1
+    assert weight_tiles(1_568, 256, 256, 9, 10, "bf16").splits == 1
 
 
 @pytest.mark.parametrize("precision", ["bf16", "tf32", "ieee"])
@@ -114,12 +115,12 @@ def test_what_cannot_be_used_is_told_in_one_sentence_and_the_library_computes(tm
         b"",
         b"\x00\xff",
         b"[1]",
-        b'{"version": 2, "device": 7}',
-        b'{"version": 2, "device": {"small": {"triton": "quick", "library": 1}}}',
-        b'{"version": 2, "device": {"small": {"triton": -1, "library": 1}}}',
-        b'{"version": 2, "device": {"small": {"triton": true}}}',
+        b'{"version": 3, "device": 7}',
+        b'{"version": 3, "device": {"small": {"triton": "quick", "library": 1}}}',
+        b'{"version": 3, "device": {"small": {"triton": -1, "library": 1}}}',
+        b'{"version": 3, "device": {"small": {"triton": true}}}',
         b'{"version": 0, "device": {"small": {"triton": 1, "library": 2}}}',
-        b'{"version": 2, "device": {"small": {"triton": NaN, "library": NaN}}}',
+        b'{"version": 3, "device": {"small": {"triton": NaN, "library": NaN}}}',
         b"[" * 100_000,
     ],
 )

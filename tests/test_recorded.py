@@ -248,7 +248,8 @@ def test_graphs_give_the_numbers_of_step_by_step_on_cuda(crosses, tmp_path, sett
             told.append(sentence)
 
     ours = train(config, seeds=(0, 1, 2), out=tmp_path / "recorded", progress=Listening())
-    assert told == []
+    # A seed may run out of patience, and says so.
+    assert [sentence for sentence in told if "ends early" not in sentence] == []
     monkeypatch.setattr(together, "why_not_recorded", lambda _replicas: "as a test")
     theirs = train(config, seeds=(0, 1, 2), out=tmp_path / "eager")
     for one, other in zip(ours, theirs, strict=True):

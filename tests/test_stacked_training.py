@@ -61,14 +61,21 @@ def history(folder: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k not in {"seconds", "images_per_second"}} for row in rows]
 
 
-def assert_near(one: Path, other: Path, *, loose: float = 1e-3) -> None:
-    """The same files, and the same numbers up to the order in which sums were added."""
+def assert_near(one: Path, other: Path, *, loose: float = 1e-3, ranked: bool = True) -> None:
+    """The same files, and the same numbers up to the order in which sums were added.
+
+    Without `ranked`, scores that compare logits are not compared: networks that have hardly learnt tell
+    images apart by less than narrow numbers are rounded by.
+    """
     assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in other.iterdir())
     for ours, theirs in zip(history(one), history(other), strict=True):
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
             # Sixteen images: a pair or an image that changes sides is 1/64 or 1/16.
-            most = 0.07 if name.endswith(("_auc", "_accuracy")) else loose * max(1e-2, abs(theirs[name]))
+            of_ranks = name.endswith(("_auc", "_accuracy"))
+            most = 0.07 if of_ranks else loose * max(1e-2, abs(theirs[name]))
+            if of_ranks and not ranked:
+                continue
             assert value == pytest.approx(theirs[name], abs=most), name
     for file in ("state.safetensors", "last.safetensors"):
         left, right = (
@@ -105,7 +112,8 @@ def test_one_graph_a_step_gives_the_numbers_of_step_by_step_on_cuda(crosses, tmp
     monkeypatch.setattr(together, "why_not_recorded", lambda _replicas: "as a test")
     train(config, seeds=SEEDS, out=tmp_path / "eager")
     for seed in SEEDS:
-        assert_near(tmp_path / f"one/seed-{seed}", tmp_path / f"eager/seed-{seed}", loose=2e-2)
+        one, eager = (tmp_path / f"{which}/seed-{seed}" for which in ("one", "eager"))
+        assert_near(one, eager, loose=2e-2, ranked=kind != "narrow")
 
 
 @pytest.mark.process

@@ -90,6 +90,19 @@ def test_without_lists_tensors_are_added_and_copied_one_by_one(monkeypatch):
             monkeypatch.setattr(torch_private, name, "_gone")
 
 
+def test_large_tensors_of_another_type_are_copied_by_themselves_and_all_are_copied(monkeypatch):
+    monkeypatch.setattr(torch_private, "_LARGE", 3)
+    into = [torch.zeros(4), torch.zeros(2), torch.zeros(4, dtype=torch.bfloat16)]
+    sources = [torch.arange(4.0).bfloat16(), torch.ones(2).bfloat16(), torch.arange(4.0).bfloat16()]
+    alone = []
+    monkeypatch.setattr(torch, "_foreach_copy_", lambda own, _: alone.append(len(own)))
+    torch_private.copy_all(into, sources)
+    assert alone == [2]
+    monkeypatch.undo()
+    torch_private.copy_all(into, sources)
+    assert [t.tolist() for t in into] == [[0, 1, 2, 3], [1, 1], [0, 1, 2, 3]]
+
+
 def test_without_a_count_of_writes_overwritten_taps_are_seen(monkeypatch):
     monkeypatch.setattr(torch_private, "VERSION", "_gone")
     with torch.no_grad(), pytest.raises(UsageError, match="in place"):

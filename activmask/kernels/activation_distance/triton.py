@@ -9,6 +9,7 @@ The distance hangs off the activations as a side branch that no second different
 its gradient is not differentiable itself, and says so when asked.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,11 @@ from activmask.kernels.activation_distance.tiling import norm_axis, tiling
 from activmask.kernels.ahead import launch
 
 _TYPES = {torch.float32: tl.float32, torch.float64: tl.float64}
+# One compiled form serves all of them.
+_LOOSE = ["outer", "seeds", "norms_per_seed"]
+_LONG = 4096
+"""Lengths of one seed from which on their sum is added up in parts: one launch has a block for each seed."""
+_PARTS = 64
 
 
 @triton.jit
@@ -54,7 +60,7 @@ def _pair(full, shuffled, where, wanted, accumulator: tl.constexpr):
     return ours, tl.load(shuffled + where, mask=wanted, other=0).to(accumulator)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["outer"])
 def _measure(
     full, shuffled, lengths, sums, outer, axis, inner, accumulator: tl.constexpr,
     norms_per_tile: tl.constexpr, axis_per_tile: tl.constexpr, tiles: tl.constexpr,
@@ -78,7 +84,7 @@ def _measure(
     tl.store(lengths + tl.program_id(1).to(tl.int64) * outer * inner + norm, length, mask=exists)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_LOOSE)
 def _spread(
     gradient, full, shuffled, lengths, to_full, to_shuffled, seeds, norms_per_seed, outer, axis, inner,
     accumulator: tl.constexpr,
@@ -270,7 +276,16 @@ def seed_distances(
             full, shuffled, lengths, sums, *plan.sizes, _TYPES[wide], *plan.constants, relu, False
         )  # fmt: skip
     lengths = lengths.view(-1, seeds, norms_per_seed)
-    return lengths.sum((0, 2)), lengths
+    return _sum_of_each(lengths), lengths
+
+
+def _sum_of_each(lengths: Tensor) -> Tensor:
+    """The sums of lengths (N, R, L) of each seed, (R,)."""
+    parts = math.gcd(len(lengths), _PARTS)
+    if lengths[:, 0].numel() < _LONG or parts == 1:
+        return lengths.sum((0, 2))
+    in_parts: Tensor = lengths.view(parts, -1, *lengths.shape[1:]).sum((1, 3))
+    return in_parts.sum(0)
 
 
 @seed_distances.register_fake

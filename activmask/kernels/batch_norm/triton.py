@@ -152,11 +152,12 @@ def _scales(mean, variance, channel, is_channel, epsilon):
 
 @triton.jit(do_not_specialize=_LOOSE)
 def _backward_sums(
-    gradient, tapped, images, output, mean, variance, of_h, of_hz, rows, channels, rows_per_part, epsilon,
-    has_gradient: tl.constexpr, has_tapped: tl.constexpr, relu: tl.constexpr,
+    gradient, tapped, images, output, mean, variance, of_h, of_hz, reaching,
+    rows, channels, rows_per_part, epsilon,
+    has_gradient: tl.constexpr, has_tapped: tl.constexpr, relu: tl.constexpr, keeps: tl.constexpr,
     channels_per_tile: tl.constexpr, rows_per_tile: tl.constexpr,
 ):  # fmt: skip
-    """Of a part of the rows: the sums of h and h z."""
+    """Of a part of the rows: the sums of h and h z, and h where it is wanted."""
     channel, is_channel = _column(channels, channels_per_tile)
     center, r = _scales(mean, variance, channel, is_channel, epsilon)
     first = tl.program_id(1) * rows_per_part
@@ -169,6 +170,8 @@ def _backward_sums(
         z = (_load(images, where, inside) - center[None, :]) * r[None, :]
         sum_h += h
         sum_hz += h * z
+        if keeps:
+            tl.store(reaching + where, h.to(reaching.dtype.element_ty), mask=inside)
     to = tl.program_id(1) * channels + channel
     tl.store(of_h + to, tl.sum(sum_h, 0), mask=is_channel)
     tl.store(of_hz + to, tl.sum(sum_hz, 0), mask=is_channel)
@@ -176,13 +179,12 @@ def _backward_sums(
 
 @triton.jit(do_not_specialize=_LOOSE)
 def _backward(
-    gradient, tapped, images, weight, output, mean, variance, of_h, of_hz,
-    to_images, to_residual, to_weight, to_bias, rows, channels, rows_per_part, parts, epsilon,
-    has_gradient: tl.constexpr, has_tapped: tl.constexpr, has_weight: tl.constexpr, relu: tl.constexpr,
-    wants_residual: tl.constexpr,
+    gradient, images, weight, output, mean, variance, of_h, of_hz,
+    to_images, to_weight, to_bias, rows, channels, rows_per_part, parts, epsilon,
+    has_weight: tl.constexpr, relu: tl.constexpr,
     channels_per_tile: tl.constexpr, rows_per_tile: tl.constexpr, parts_per_tile: tl.constexpr,
 ):  # fmt: skip
-    """dx, and h where it is wanted, of a part of the rows; the first part also keeps dw and db."""
+    """The dx of a part of the rows; the first part also keeps dw and db."""
     channel, is_channel = _column(channels, channels_per_tile)
     center, r = _scales(mean, variance, channel, is_channel, epsilon)
     sum_h = _added(of_h, channel, is_channel, channels, parts, parts_per_tile)
@@ -198,12 +200,10 @@ def _backward(
     last = tl.minimum(first + rows_per_part, rows)
     for start in range(first, last, rows_per_tile):
         where, inside = _tile(start, last, channel, is_channel, channels, rows_per_tile)
-        h = _reaching(gradient, tapped, output, where, inside, has_gradient, has_tapped, relu)
+        h = _reaching(gradient, gradient, output, where, inside, True, False, relu)
         z = (_load(images, where, inside) - center[None, :]) * r[None, :]
         slope = scale[None, :] * (h - mean_h[None, :] - z * q[None, :])
         tl.store(to_images + where, slope.to(to_images.dtype.element_ty), mask=inside)
-        if wants_residual:
-            tl.store(to_residual + where, h.to(to_residual.dtype.element_ty), mask=inside)
 
 
 @triton.jit(do_not_specialize=_LOOSE)
@@ -366,27 +366,29 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients in images, residual (if wanted), weight and bias."""
     cut, rows, channels = _cut(images)
+    # Where h is more to read than it is itself, the second launch reads what the first has written.
+    keeps = wants_residual or tapped is not None
+    reaching = torch.empty_like(images) if keeps else None
     to_images = torch.empty_like(images)
-    to_residual = torch.empty_like(images) if wants_residual else images.new_empty(0)
     to_weight, to_bias = (torch.empty_like(mean) for _ in range(2))
     of_h, of_hz = _new((2, cut.parts, channels), images)
-    given = _or(gradient, images), _or(tapped, images), images
-    has = gradient is not None, tapped is not None
     with torch.cuda.device_of(images):
         launch(
             _backward_sums, cut.grid,
-            *given, _or(output, images), mean, variance, of_h, of_hz,
-            rows, channels, cut.rows_per_part, epsilon,
-            *has, output is not None, cut.channels_per_tile, cut.rows_per_tile,
+            _or(gradient, images), _or(tapped, images), images, _or(output, images), mean, variance,
+            of_h, of_hz, _or(reaching, images), rows, channels, cut.rows_per_part, epsilon,
+            gradient is not None, tapped is not None, output is not None, keeps,
+            cut.channels_per_tile, cut.rows_per_tile,
         )  # fmt: skip
         launch(
             _backward, cut.grid,
-            *given, _or(weight, images), _or(output, images), mean, variance, of_h, of_hz,
-            to_images, _or(to_residual if wants_residual else None, images), to_weight, to_bias,
+            _or(reaching, _or(gradient, images)), images, _or(weight, images), _or(output, images),
+            mean, variance, of_h, of_hz, to_images, to_weight, to_bias,
             rows, channels, cut.rows_per_part, cut.parts, epsilon,
-            *has, weight is not None, output is not None, wants_residual,
+            weight is not None, output is not None and not keeps,
             cut.channels_per_tile, cut.rows_per_tile, cut.parts_per_tile,
         )  # fmt: skip
+    to_residual = reaching if wants_residual and reaching is not None else images.new_empty(0)
     return to_images, to_residual, to_weight, to_bias
 
 

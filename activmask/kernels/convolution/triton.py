@@ -34,6 +34,7 @@ from activmask.kernels.convolution.tiles import (
 
 _ADDED_PER_PROGRAM = 1024
 _ADDED_TOGETHER = 32
+_TURNED_TOGETHER = 64
 _READ_TOGETHER = 16
 """Of numbers by which a size divides, as Triton has to know to read several at once."""
 # Sizes that no address is aligned by: one compiled form serves them all.
@@ -140,6 +141,28 @@ def _product(
         total.to(result.dtype.element_ty),
         mask=is_position[:, None] & is_channel[None, :],
     )
+
+
+@triton.jit(do_not_specialize=["taps"])
+def _turn(
+    weight, result, depth, channels, taps,
+    weight_group, weight_depth, weight_channel, weight_row, weight_column,
+    kernel_columns: tl.constexpr, tile: tl.constexpr,
+):  # fmt: skip
+    """A tile of depth x channels of one tap of one network's weight, with the depth last in memory."""
+    group, tap = tl.program_id(2) // taps, tl.program_id(2) % taps
+    inner, channel = (
+        tl.program_id(0) * tile + tl.arange(0, tile),
+        tl.program_id(1) * tile + tl.arange(0, tile),
+    )
+    weight += group * weight_group + tap // kernel_columns * weight_row + tap % kernel_columns * weight_column
+    values = tl.load(
+        weight + inner[:, None] * weight_depth + channel[None, :] * weight_channel,
+        mask=(inner < depth)[:, None] & (channel < channels)[None, :],
+        other=0,
+    )
+    to = ((group * channels + channel[:, None]) * taps + tap) * depth + inner[None, :]
+    tl.store(result + to, tl.trans(values), mask=(channel < channels)[:, None] & (inner < depth)[None, :])
 
 
 @triton.jit(do_not_specialize=_LOOSE)
@@ -297,16 +320,16 @@ def weight_gradient(
     parts = (
         weight if tiles.splits == 1 else weight.new_empty(tiles.splits, weight.numel(), dtype=torch.float32)
     )
-    spans_taps = depth < FEW_CHANNELS
     taps = kernel_rows * kernel_columns
-    blocks = divide_up(taps * depth, tiles.depth) if spans_taps else taps * divide_up(depth, tiles.depth)
+    of_tap = divide_up(depth, tiles.depth)
+    blocks = divide_up(taps * depth, tiles.depth) if tiles.spans_taps else taps * of_tap
     grid = divide_up(channels, tiles.channels * (1 + tiles.twice)) * blocks, tiles.splits, groups
     with torch.cuda.device_of(images):
         launch(
             _weight_gradient, grid,
             images, gradient, parts, *_sizes(images, gradient, groups), depth, channels,
             *padding, tiles.positions_per_split, kernel_rows, kernel_columns, *stride,
-            spans_taps, precision == "tf32", tiles.twice, tiles.positions, tiles.channels, tiles.depth,
+            tiles.spans_taps, precision == "tf32", tiles.twice, tiles.positions, tiles.channels, tiles.depth,
             num_warps=tiles.warps, num_stages=tiles.stages,
         )  # fmt: skip
         if tiles.splits > 1:
@@ -358,7 +381,7 @@ def _multiply(
     own = weight.unflatten(0, (groups, -1))
     if turned and precision == "tf32" and depth % _READ_TOGETHER == 0 and depth > FEW_CHANNELS:
         # The tensor cores take tf32 only along what is added up; else it is gathered number by number.
-        own = own.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
+        own = _turned(own)
     of_group, of_output, of_input, *of_taps = own.stride()
     kernel_rows, kernel_columns = weight.shape[2:]
     steps = stride if turned else (1, 1)
@@ -376,6 +399,20 @@ def _multiply(
             turned, bias is not None, depth < FEW_CHANNELS, precision == "tf32",
             tiles.positions, tiles.channels, tiles.depth, num_warps=tiles.warps, num_stages=tiles.stages,
         )  # fmt: skip
+
+
+def _turned(weight: Tensor) -> Tensor:
+    """A weight (R, D, C, K, L), the same, with D last in memory."""
+    groups, depth, channels, *kernel = weight.shape
+    turned = weight.new_empty(groups, channels, *kernel, depth)
+    taps = kernel[0] * kernel[1]
+    grid = divide_up(depth, _TURNED_TOGETHER), divide_up(channels, _TURNED_TOGETHER), groups * taps
+    with torch.cuda.device_of(weight):
+        launch(
+            _turn, grid,
+            weight, turned, depth, channels, taps, *weight.stride(), kernel[1], _TURNED_TOGETHER,
+        )  # fmt: skip
+    return turned.permute(0, 4, 1, 2, 3)
 
 
 def _sizes(read: Tensor, written: Tensor, groups: int) -> tuple[int, int, int, int, int, int]:
