@@ -1,6 +1,8 @@
 """All seeds trained as one network: each one's numbers and files are those of a training alone."""
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,35 @@ def test_every_seed_comes_to_what_it_comes_to_alone(crosses, tmp_path, kind, as_
         train(config, seeds=(seed,), out=tmp_path / "alone")
         loose = 2e-2 if kind == "narrow" else 2e-3
         assert_near(tmp_path / f"one/seed-{seed}", tmp_path / f"alone/seed-{seed}", loose=loose)
+
+
+AS_ONE = """
+import sys
+from activmask.runs.making import make_config
+from activmask.training import together
+from activmask.training.run import train
+
+together.why_not_recorded = lambda replicas: ""
+together.stacks_on = lambda device: True
+train_stacked = together.train_stacked
+
+def telling(*given):
+    obstacle = train_stacked(*given)
+    print("stacked" if not obstacle else obstacle)
+    return obstacle
+
+together.train_stacked = telling
+config = make_config(model="cnn", width=2, gradmask=1.0, epochs=1, data=sys.argv[1])
+train(config, (0, 1), sys.argv[2])
+print([name for name in ("torch._dynamo", "torch._inductor", "sympy") if name in sys.modules])
+"""
+
+
+@pytest.mark.process
+def test_training_as_one_network_imports_no_compiler(crosses, tmp_path):
+    command = [sys.executable, "-c", AS_ONE, str(crosses), str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["stacked", "[]", ""]
 
 
 @pytest.mark.cuda

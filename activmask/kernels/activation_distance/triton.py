@@ -16,11 +16,13 @@ from typing import Any
 import torch
 import triton  # type: ignore[import-untyped, unused-ignore]
 from torch import Tensor
+from torch.library import register_autograd, register_fake, register_vmap
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
 from activmask.kernels.activation_distance.norms import Norm
 from activmask.kernels.activation_distance.tiling import norm_axis, tiling
 from activmask.kernels.ahead import launch
+from activmask.kernels.defining import operator
 
 _TYPES = {torch.float32: tl.float32, torch.float64: tl.float64}
 # One compiled form serves all of them.
@@ -128,7 +130,7 @@ def _accumulator(full: Tensor, shuffled: Tensor) -> torch.dtype:
     return torch.float64 if torch.float64 in {full.dtype, shuffled.dtype} else torch.float32
 
 
-@torch.library.custom_op("activmask::distances", mutates_args=())
+@operator("activmask::distances")
 def distances(full: Tensor, shuffled: Tensor, norm: str, relu: bool) -> tuple[Tensor, Tensor]:
     """The lengths of the differences between two activations.
 
@@ -165,14 +167,14 @@ def distances(full: Tensor, shuffled: Tensor, norm: str, relu: bool) -> tuple[Te
     return whole.sum(), whole
 
 
-@distances.register_fake
+@register_fake("activmask::distances")
 def _(full: Tensor, shuffled: Tensor, norm: str, relu: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG001
     wide = _accumulator(full, shuffled)
     count = full.shape[0] if norm == "layer" else full.numel() // full.shape[norm_axis(full.shape, norm)]
     return full.new_empty((), dtype=wide), full.new_empty(count, dtype=wide)
 
 
-@torch.library.custom_op("activmask::distances_backward", mutates_args=())
+@operator("activmask::distances_backward")
 def distances_backward(
     gradient: Tensor,
     full: Tensor,
@@ -218,7 +220,7 @@ def _gradients(
     )
 
 
-@distances_backward.register_fake
+@register_fake("activmask::distances_backward")
 def _(_: Tensor, full: Tensor, shuffled: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     return _gradients(full, shuffled, *rest[-2:])
 
@@ -245,11 +247,11 @@ def _refuse(ctx: Any, *_: Tensor) -> None:
     )
 
 
-distances.register_autograd(_backward, setup_context=_save)
-distances_backward.register_autograd(_refuse)
+register_autograd("activmask::distances", _backward, setup_context=_save)
+register_autograd("activmask::distances_backward", _refuse)
 
 
-@torch.library.custom_op("activmask::seed_distances", mutates_args=())
+@operator("activmask::seed_distances")
 def seed_distances(
     full: Tensor, shuffled: Tensor, seeds: int, norms_per_seed: int, relu: bool
 ) -> tuple[Tensor, Tensor]:
@@ -288,7 +290,7 @@ def _sum_of_each(lengths: Tensor) -> Tensor:
     return in_parts.sum(0)
 
 
-@seed_distances.register_fake
+@register_fake("activmask::seed_distances")
 def _(
     full: Tensor,
     shuffled: Tensor,
@@ -301,7 +303,7 @@ def _(
     return full.new_empty(seeds, dtype=wide), full.new_empty((count, seeds, norms_per_seed), dtype=wide)
 
 
-@torch.library.custom_op("activmask::seed_distances_backward", mutates_args=())
+@operator("activmask::seed_distances_backward")
 def seed_distances_backward(
     gradient: Tensor,
     full: Tensor,
@@ -323,7 +325,7 @@ def seed_distances_backward(
     return to_full, to_shuffled
 
 
-@seed_distances_backward.register_fake
+@register_fake("activmask::seed_distances_backward")
 def _(_: Tensor, full: Tensor, shuffled: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     return _gradients(full, shuffled, *rest[-2:])
 
@@ -341,11 +343,11 @@ def _seeds_backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | Non
     return (*(slope if wants else None for slope, wants in zip(pair, wanted, strict=True)), None, None, None)
 
 
-seed_distances.register_autograd(_seeds_backward, setup_context=_save_seeds)
-seed_distances_backward.register_autograd(_refuse)
+register_autograd("activmask::seed_distances", _seeds_backward, setup_context=_save_seeds)
+register_autograd("activmask::seed_distances_backward", _refuse)
 
 
-@distances.register_vmap
+@register_vmap("activmask::distances")
 def _(
     info: Any, in_dims: tuple[int | None, ...], full: Tensor, shuffled: Tensor, norm: str, relu: bool
 ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:

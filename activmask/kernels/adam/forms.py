@@ -10,9 +10,11 @@ from importlib.util import find_spec
 
 import torch
 from torch import Tensor
+from torch.library import register_fake
 
 from activmask.kernels.adam import reference
 from activmask.kernels.adam.parts import Parts, parts_of
+from activmask.kernels.defining import operator
 from activmask.kernels.refusal import Refusal, unless_refused
 
 NOTES = logging.getLogger(__name__)
@@ -68,7 +70,7 @@ def adam(
     steps.view(-1, len(stopped)).add_(1 - stopped)
 
 
-@torch.library.custom_op("activmask::adam", mutates_args=("weights", "first", "second"))
+@operator("activmask::adam", changes=("weights", "first", "second"))
 def _adam(
     weights: Tensor,
     gradient: Tensor,
@@ -106,6 +108,9 @@ def _adam(
         plain()
 
 
+register_fake("activmask::adam", lambda *_: None)
+
+
 def check_agreement(ours: Callable[..., None], device: torch.device) -> None:
     """Compare a form that takes the blocks of parts with the reference in double precision.
 
@@ -128,8 +133,3 @@ def check_agreement(ours: Callable[..., None], device: torch.device) -> None:
     )
     if not apart <= MOST_APART:
         raise ArithmeticError(f"its numbers differ from torch's by {apart:.1g} of the largest")
-
-
-@_adam.register_fake
-def _(*_arguments: object) -> None:
-    return None

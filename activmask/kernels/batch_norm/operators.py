@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
+from torch.library import register_autograd, register_fake
 
 from activmask.kernels.batch_norm import closed_form, forms
+from activmask.kernels.defining import operator
 from activmask.kernels.torch_private import will_run
 
 Gradients = tuple[Tensor | None, ...]
@@ -22,24 +23,20 @@ def _if_wanted(wanted: bool, images: Tensor) -> Tensor:
     return torch.empty_like(images) if wanted else images.new_empty(0)
 
 
-batch_norm = custom_op("activmask::batch_norm", forms.forward, mutates_args=())
-backward = custom_op("activmask::batch_norm_backward", forms.backward, mutates_args=())
-twice_backward = custom_op("activmask::batch_norm_twice_backward", forms.twice_backward, mutates_args=())
-follow = custom_op(
-    "activmask::batch_norm_follow", forms.follow, mutates_args=("running_mean", "running_variance")
-)
+batch_norm = operator("activmask::batch_norm")(forms.forward)
+backward = operator("activmask::batch_norm_backward")(forms.backward)
+twice_backward = operator("activmask::batch_norm_twice_backward")(forms.twice_backward)
+follow = operator("activmask::batch_norm_follow", changes=("running_mean", "running_variance"))(forms.follow)
 
 
-@batch_norm.register_fake
-def _(images: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _shapes(images: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     mean, variance = (
         images.new_empty(images.shape[1], dtype=closed_form.wide_type(images)) for _ in range(2)
     )
     return torch.empty_like(images), _if_wanted(rest[-2] and rest[-1], images), mean, variance
 
 
-@backward.register_fake
-def _(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _backward_shapes(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     images, mean, wanted = given[2], given[5], given[-1]
     return (
         torch.empty_like(images),
@@ -49,8 +46,7 @@ def _(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-@twice_backward.register_fake
-def _(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _twice_backward_shapes(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     images, mean, wanted = given[6], given[9], given[-1]
     of_images, of_gradient = torch.empty_like(images), torch.empty_like(images)
     return of_gradient, _if_wanted(wanted, images), of_images, torch.empty_like(mean)
@@ -124,6 +120,10 @@ def _refuse(ctx: Any, *_: Any) -> None:
     raise NotImplementedError("batch_norm can be differentiated twice only; differentiate its reference form")
 
 
-batch_norm.register_autograd(_backward, setup_context=_keep)
-backward.register_autograd(_backward_backward, setup_context=_keep_backward)
-twice_backward.register_autograd(_refuse)
+register_fake("activmask::batch_norm", _shapes)
+register_fake("activmask::batch_norm_backward", _backward_shapes)
+register_fake("activmask::batch_norm_twice_backward", _twice_backward_shapes)
+register_fake("activmask::batch_norm_follow", lambda *_: None)
+register_autograd("activmask::batch_norm", _backward, setup_context=_keep)
+register_autograd("activmask::batch_norm_backward", _backward_backward, setup_context=_keep_backward)
+register_autograd("activmask::batch_norm_twice_backward", _refuse)

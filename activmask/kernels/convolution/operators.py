@@ -8,20 +8,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
-from torch.library import custom_op
+from torch.library import register_autograd, register_fake
 
 from activmask.kernels.convolution import forms, reference
+from activmask.kernels.defining import operator
 from activmask.kernels.torch_private import will_run
 
 # The shapes and strides of tensors without values follow from the same code.
-conv2d = custom_op("activmask::conv2d", forms.conv2d, mutates_args=())
-conv2d.register_fake(reference.conv2d)
-data_gradient = custom_op("activmask::conv2d_data_gradient", forms.data_gradient, mutates_args=())
-data_gradient.register_fake(reference.data_gradient)
-weight_gradient = custom_op("activmask::conv2d_weight_gradient", forms.weight_gradient, mutates_args=())
-weight_gradient.register_fake(reference.weight_gradient)
-bias_gradient = custom_op("activmask::conv2d_bias_gradient", forms.bias_gradient, mutates_args=())
-bias_gradient.register_fake(lambda gradient, _groups: gradient.new_empty(gradient.shape[1]))
+conv2d = operator("activmask::conv2d")(forms.conv2d)
+register_fake("activmask::conv2d", reference.conv2d)
+data_gradient = operator("activmask::conv2d_data_gradient")(forms.data_gradient)
+register_fake("activmask::conv2d_data_gradient", reference.data_gradient)
+weight_gradient = operator("activmask::conv2d_weight_gradient")(forms.weight_gradient)
+register_fake("activmask::conv2d_weight_gradient", reference.weight_gradient)
+bias_gradient = operator("activmask::conv2d_bias_gradient")(forms.bias_gradient)
+register_fake(
+    "activmask::conv2d_bias_gradient", lambda gradient, _groups: gradient.new_empty(gradient.shape[1])
+)
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -80,7 +83,7 @@ def _bias_gradient_backward(ctx: Any, tangent: Tensor) -> Gradients:
     return tangent[None, :, None, None].expand(ctx.shape), None
 
 
-conv2d.register_autograd(_conv2d_backward, setup_context=_keep)
-data_gradient.register_autograd(_data_gradient_backward, setup_context=_keep)
-weight_gradient.register_autograd(_weight_gradient_backward, setup_context=_keep)
-bias_gradient.register_autograd(_bias_gradient_backward, setup_context=_keep_shape)
+register_autograd("activmask::conv2d", _conv2d_backward, setup_context=_keep)
+register_autograd("activmask::conv2d_data_gradient", _data_gradient_backward, setup_context=_keep)
+register_autograd("activmask::conv2d_weight_gradient", _weight_gradient_backward, setup_context=_keep)
+register_autograd("activmask::conv2d_bias_gradient", _bias_gradient_backward, setup_context=_keep_shape)

@@ -18,7 +18,10 @@ from typing import Any
 import torch
 import triton  # type: ignore[import-untyped, unused-ignore]
 from torch import Tensor
+from torch.library import register_autograd, register_fake
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
+
+from activmask.kernels.defining import operator
 
 _ROUNDS = tl.constexpr(24)
 _KEY_WORDS = tl.constexpr(32)
@@ -186,7 +189,7 @@ def _bits(pixels: int) -> int:
     return max(_FEWEST_BITS, (pixels - 1).bit_length())
 
 
-@torch.library.custom_op("activmask::masked_shuffle", mutates_args=())
+@operator("activmask::masked_shuffle")
 def shuffle(images: Tensor, masks: Tensor, seed: Tensor, offset: Tensor, inverse: bool) -> Tensor:
     """Permute the pixels outside each mask as `seed` and `offset` say, or undo that.
 
@@ -258,7 +261,7 @@ def _strides(images: Tensor, out: Tensor, masks: Tensor) -> tuple[int, ...]:
     return (*images.stride(), *out.stride(), *masks.stride())
 
 
-@shuffle.register_fake
+@register_fake("activmask::masked_shuffle")
 def _(images: Tensor, *_: object) -> Tensor:
     return _empty_like(images)
 
@@ -273,7 +276,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return shuffle(gradient, masks, seed, offset, not ctx.inverse), None, None, None, None
 
 
-shuffle.register_autograd(_backward, setup_context=_save)
+register_autograd("activmask::masked_shuffle", _backward, setup_context=_save)
 
 
 def masked_shuffle(images: Tensor, masks: Tensor, generator: torch.Generator) -> Tensor:

@@ -187,7 +187,8 @@ def gradients(stacked: Stack, loss: Tensor, passes: Sequence[Leaves]) -> dict[st
     """
     names = list(stacked.layout.by_name)
     flat = [own[name] for own in passes for name in names]
-    found = torch.autograd.grad(loss, flat, torch.ones_like(loss), allow_unused=True)
+    # Of losses that are told apart, torch imports its symbolic shapes to compare two sizes.
+    found = torch.autograd.grad(loss.sum(), flat, allow_unused=True)
     totals: dict[str, Tensor] = {}
     for start in range(0, len(found), len(names)):
         of_pass = zip(names, found[start : start + len(names)], strict=True)
