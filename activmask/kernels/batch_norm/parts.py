@@ -9,7 +9,7 @@ from dataclasses import dataclass
 MOST_PARTS = 64
 _FEW_PARTS = 8
 _ELEMENTS = 2048
-_WIDEST = 64
+_WIDEST, _NARROWEST = 64, 16
 _PROGRAMS = 4 * 132
 """Four for each multiprocessor of an H100."""
 
@@ -37,7 +37,10 @@ class Parts:
 
 def parts_of(rows: int, channels: int) -> Parts:
     """The programs for activations of B * H * W rows and that many channels."""
-    wide = min(_WIDEST, max(16, 1 << (channels - 1).bit_length()))
+    wide = min(_WIDEST, max(_NARROWEST, 1 << (channels - 1).bit_length()))
+    # Few channels in wide columns would leave multiprocessors idle.
+    while wide > _NARROWEST and -(-channels // wide) * MOST_PARTS < _PROGRAMS:
+        wide //= 2
     high = _ELEMENTS // wide
     columns = -(-channels // wide)
     parts = max(1, min(MOST_PARTS, _PROGRAMS // columns))

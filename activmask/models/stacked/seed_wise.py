@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from activmask.kernels.max_pool import max_pool
+
 
 class CannotBeStackedError(Exception):
     """A network does something of which it is not known how it would be done seed by seed."""
@@ -113,6 +115,28 @@ def _dropout(
     return maps
 
 
+def _max_pool(
+    _seeds: int,
+    maps: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Maxima of each channel; of windows of 2 x 2 by our kernel, which needs no indices."""
+    sizes = [
+        (each, each) if isinstance(each, int) else tuple(each) for each in (kernel_size, padding, dilation)
+    ]
+    steps = sizes[0] if not stride else (stride, stride) if isinstance(stride, int) else tuple(stride)
+    halves = [*sizes, steps] == [(2, 2), (0, 0), (1, 1), (2, 2)]
+    if halves and maps.ndim == 4 and not ceil_mode and not return_indices:
+        return max_pool(maps)
+    pool: Callable[..., Any] = F.max_pool2d
+    return pool(maps, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
 _RULES: dict[Callable[..., Any], Callable[..., Tensor]] = {
     torch.cat: _concatenate,
     torch.concat: _concatenate,
@@ -125,13 +149,14 @@ _RULES: dict[Callable[..., Any], Callable[..., Tensor]] = {
     F.linear: _linear,
     F.dropout: _dropout,
     F.dropout2d: _dropout,
+    F.max_pool2d: _max_pool,
 }
-"""What moves channels, and how that is done seed by seed."""
+"""What moves channels, and how that is done seed by seed; and what a kernel of ours computes."""
 
 _SAME: frozenset[Callable[..., Any]] = frozenset(
     {
         *(torch.conv2d, F.batch_norm, torch.batch_norm),
-        *(F.max_pool2d, torch.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.adaptive_max_pool2d),
+        *(torch.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.adaptive_max_pool2d),
         *(F.interpolate, F.pad, F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish),
         *(F.hardswish, F.hardsigmoid, F.hardtanh, F.sigmoid, F.tanh, F.softplus),
         *(torch.relu, torch.relu_, torch.sigmoid, torch.tanh, torch.clamp, torch.exp, torch.abs),

@@ -1,0 +1,55 @@
+"""Maxima of windows and their derivatives as operators, each differentiated by calling another.
+
+As operators, and not as `autograd.Function`, because `torch.compile` gets nested derivatives of
+the latter silently wrong.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import register_autograd, register_fake
+
+from activmask.kernels.defining import operator
+from activmask.kernels.max_pool import forms, reference
+
+max_pool = operator("activmask::max_pool")(forms.max_pool)
+spread = operator("activmask::max_pool_spread")(forms.spread)
+gather = operator("activmask::max_pool_gather")(forms.gather)
+
+
+def _pooled_shape(images: Tensor) -> Tensor:
+    size = *images.shape[:2], images.shape[2] // 2, images.shape[3] // 2
+    return torch.empty(
+        size, dtype=images.dtype, device=images.device, memory_format=reference.layout_of(images)
+    )
+
+
+register_fake("activmask::max_pool")(_pooled_shape)
+register_fake("activmask::max_pool_spread")(
+    lambda gradient, images: torch.empty_like(
+        images, dtype=gradient.dtype, memory_format=reference.layout_of(images)
+    )
+)
+register_fake("activmask::max_pool_gather")(lambda tangent, images: _pooled_shape(images).to(tangent.dtype))
+
+
+def _keep_images(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001 - torch's signature
+    ctx.save_for_backward(inputs[-1])
+
+
+def _max_pool_backward(ctx: Any, gradient: Tensor) -> Tensor:
+    return spread(gradient, *ctx.saved_tensors)
+
+
+def _spread_backward(ctx: Any, tangent: Tensor) -> tuple[Tensor, None]:
+    return gather(tangent, *ctx.saved_tensors), None
+
+
+def _gather_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    return spread(gradient, *ctx.saved_tensors), None
+
+
+register_autograd("activmask::max_pool", _max_pool_backward, setup_context=_keep_images)
+register_autograd("activmask::max_pool_spread", _spread_backward, setup_context=_keep_images)
+register_autograd("activmask::max_pool_gather", _gather_backward, setup_context=_keep_images)
