@@ -24,6 +24,7 @@ from activmask.data.view import as_seen
 from activmask.ground.errors import CheckpointError, DataError, TrainingDiverged, UsageError
 from activmask.machine.device import attention, choose_device, set_up_arithmetic
 from activmask.machine.settings_kept import settings_kept
+from activmask.models import build
 from activmask.runs import manifest
 from activmask.runs.checkpoint import load_checkpoint, snapshot
 from activmask.runs.making import make_config
@@ -83,17 +84,26 @@ def test_training_a_network_of_ours_imports_neither_torchvision_nor_the_compiler
     assert done.stdout.strip() == "[]"
 
 
-def test_a_second_derivative_is_looked_for_in_the_first_seeds_network(crosses, tmp_path, monkeypatch):
+def test_what_networks_can_do_is_looked_for_in_the_first_seeds(crosses, tmp_path, monkeypatch):
     looked = Counter()
-    look = replica_module._check_twice_differentiable
 
-    def counting(*given):
-        looked["times"] += 1
-        look(*given)
+    def count(module, name):
+        look = getattr(module, name)
 
-    monkeypatch.setattr(replica_module, "_check_twice_differentiable", counting)
+        def counting(*given):
+            looked[name] += 1
+            return look(*given)
+
+        monkeypatch.setattr(module, name, counting)
+
+    count(build, "_try_out")
+    count(replica_module, "_check_taps")
+    count(replica_module, "_check_twice_differentiable")
     train(small(crosses, gradmask=1.0, epochs=1), (0, 1, 2), tmp_path / "run")
-    assert looked["times"] == 1
+    assert looked == {"_try_out": 1, "_check_taps": 1, "_check_twice_differentiable": 1}
+    # This one looks at what each seed's network computes.
+    train(small(crosses, hirescam=1.0, epochs=1), (0, 1, 2), tmp_path / "other")
+    assert looked == {"_try_out": 2, "_check_taps": 4, "_check_twice_differentiable": 2}
 
 
 @pytest.mark.process

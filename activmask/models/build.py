@@ -47,7 +47,13 @@ def check_model(wanted: Network) -> None:
 
 
 def build_model(
-    wanted: Network, *, channels: int, classes: int, image_size: int, seed: int | None
+    wanted: Network,
+    *,
+    channels: int,
+    classes: int,
+    image_size: int,
+    seed: int | None,
+    tried: bool = False,
 ) -> nn.Module:
     """Build the network that is wanted, its initial weights drawn from `seed` alone.
 
@@ -58,6 +64,7 @@ def build_model(
         image_size: side of the square images in px.
         seed: of the initial weights. None where all of them are to be loaded: those of the networks of
             `MODELS` are then whatever lies in memory, as drawing a ResNet's takes longer than loading them.
+        tried: a network of these sizes has taken an image before, and this one needs not.
 
     Returns:
         A module mapping images (B, C, H, W) to a `ModelOutput`, in training mode.
@@ -76,7 +83,8 @@ def build_model(
     with torch.random.fork_rng(devices=[]), _Undrawn() if undrawn else nullcontext():
         torch.default_generator.manual_seed(seed or 0)
         model = known.build(wanted, channels=channels, classes=classes, image_size=image_size)
-        _try_out(model, wanted.model, channels, image_size)
+        if not tried:
+            _try_out(model, wanted.model, channels, image_size)
     return model
 
 

@@ -356,7 +356,7 @@ def _open_replicas(
             world,
             written=written,
             held=held,
-            networks=partial(tried_out, differentiable=bool(replicas)),
+            networks=partial(tried_out, alike=bool(replicas)),
             first_run=first_run,
             reading=reading,
         )

@@ -265,7 +265,7 @@ def new_replica(
 
 
 def tried_out(
-    config: RunConfig, seed: int, *, channels: int, classes: int, size: int, differentiable: bool = False
+    config: RunConfig, seed: int, *, channels: int, classes: int, size: int, alike: bool = False
 ) -> tuple[Learners, tuple[str, ...]]:
     """The networks of a run as they begin, on the CPU, after all that could be refused of them without data.
 
@@ -277,11 +277,13 @@ def tried_out(
         channels: C of the images.
         classes: K.
         size: their side in px.
-        differentiable: another seed's network was found to have the derivatives that the run needs.
+        alike: the network of another seed of the run was tried, which differs in its weights alone.
 
     Raises:
         UsageError: the model or the chosen layers do not exist, or do not fit the images or the memory.
     """
+    # A user's code may build each seed's network otherwise.
+    is_known = alike and not is_own_code(config.network.model)
     check_memory(config.network, channels=channels, classes=classes, image_size=size)
     model = build_model(
         config.network,
@@ -289,14 +291,16 @@ def tried_out(
         classes=classes,
         image_size=size,
         seed=derived_seed(seed, "weights"),
+        tried=is_known,
     )
     image = channels, size, size
     fitted = started(config.network, model, image)
-    blank = _check_taps(model, config.network.model, config.objectives, image)
-    # A user's code may build each seed's network otherwise.
-    if not differentiable or is_own_code(config.network.model):
+    second = None
+    if not is_known or _looks_at_each(config.objectives):
+        blank = _check_taps(model, config.network.model, config.objectives, image)
+        second = _discriminator(config.objectives, blank, seed)
+    if not is_known:
         _check_twice_differentiable(model, config.network.model, config.objectives, image)
-    second = _discriminator(config.objectives, blank, seed)
     learners = Learners(
         name=config.network.model,
         objectives=config.objectives,
@@ -305,6 +309,12 @@ def tried_out(
         image=image,
     )
     return learners, tuple(fitted)
+
+
+def _looks_at_each(objectives: Chosen) -> bool:
+    """Whether an objective looks at what a seed's network computes, or has a second one made to fit it."""
+    numbers = any(one.looks_at_numbers(settings) for one, settings in switched_on(objectives))
+    return numbers or discriminator_of(objectives) is not None
 
 
 def _note_on_flips(config: RunConfig, origin: Origin) -> str:
