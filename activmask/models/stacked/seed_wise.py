@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from activmask.kernels.max_pool import max_pool
+from activmask.kernels.rectifier import relu
 
 
 class CannotBeStackedError(Exception):
@@ -137,6 +138,10 @@ def _max_pool(
     return pool(maps, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+def _relu(_seeds: int, maps: Tensor, inplace: bool = False) -> Tensor:
+    return F.relu(maps, inplace=True) if inplace else relu(maps)
+
+
 _RULES: dict[Callable[..., Any], Callable[..., Tensor]] = {
     torch.cat: _concatenate,
     torch.concat: _concatenate,
@@ -150,6 +155,8 @@ _RULES: dict[Callable[..., Any], Callable[..., Tensor]] = {
     F.dropout: _dropout,
     F.dropout2d: _dropout,
     F.max_pool2d: _max_pool,
+    F.relu: _relu,
+    torch.relu: _relu,
 }
 """What moves channels, and how that is done seed by seed; and what a kernel of ours computes."""
 
@@ -157,9 +164,9 @@ _SAME: frozenset[Callable[..., Any]] = frozenset(
     {
         *(torch.conv2d, F.batch_norm, torch.batch_norm),
         *(torch.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.adaptive_max_pool2d),
-        *(F.interpolate, F.pad, F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish),
+        *(F.interpolate, F.pad, F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish),
         *(F.hardswish, F.hardsigmoid, F.hardtanh, F.sigmoid, F.tanh, F.softplus),
-        *(torch.relu, torch.relu_, torch.sigmoid, torch.tanh, torch.clamp, torch.exp, torch.abs),
+        *(torch.relu_, torch.sigmoid, torch.tanh, torch.clamp, torch.exp, torch.abs),
         *(Tensor.relu, Tensor.relu_, Tensor.sigmoid, Tensor.tanh, Tensor.clamp, Tensor.exp, Tensor.abs),
         *(torch.add, torch.sub, torch.mul, torch.div, Tensor.add, Tensor.add_, Tensor.sub, Tensor.mul),
         *(Tensor.mul_, Tensor.div, Tensor.__add__, Tensor.__radd__, Tensor.__iadd__, Tensor.__sub__),
