@@ -32,6 +32,17 @@ def pytest_runtest_call(item):
         return (yield)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Each process has tests that follow one another, and when done takes half of what another has left.
+
+    Handed out in pieces, a file's tests come to several processes, each of which makes their fixtures.
+    """
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getvalue("dist") == "load" else None
+
+
 def pytest_collection_finish():
     # Its import may start a process, which the first test must not seem to have done.
     import torch  # noqa: F401

@@ -19,17 +19,19 @@ from activmask.runs.making import make_config
 from activmask.training import cost, readiness
 from activmask.training.cost import image_operations, quick_form
 
+QUICK = ("--epochs", 1, "--width", 4, "--threads", 1, "--device", "cpu")
+
 
 def next_steps(said: str) -> list[str]:
     return [line.removeprefix("next: activmask ") for line in said.splitlines() if line.startswith("next: ")]
 
 
-def follow(said: str, cwd, *more: object) -> int:
-    """Do the next steps, training for one epoch, and with more flags, until there are none; how many."""
+def follow(said: str, cwd) -> int:
+    """Do the next steps, training a narrow network for one epoch, until there are none; how many."""
     done = 0
     while steps := next_steps(said):
         [step] = steps
-        quick = ["--epochs", 1, "--threads", 1, "--device", "cpu", *more] if step.startswith("train") else []
+        quick = QUICK if step.startswith("train") else []
         said = told(*shlex.split(step), *quick, cwd=cwd).stdout
         done += 1
     return done
@@ -122,7 +124,7 @@ def test_after_chest_x_rays(tmp_path, sites):
     folders = [word for site in sites for word in (f"--{site}", getattr(made, site))]
     said = told("prepare-xray", *folders, "--size", 128, "--out", "my x-rays", cwd=tmp_path).stdout
     assert ("--split-policy subject" in next_steps(said)[0]) == (len(sites) == 1)
-    assert follow(said, tmp_path, "--width", 4) == 3
+    assert follow(said, tmp_path) == 3
 
 
 @pytest.mark.process

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from held_processes import GIVE_UP
+from inline_engine import InlineEngine
 from safetensors.torch import load_file
 from scripted_search import plan_of
 
@@ -23,7 +24,6 @@ from activmask.experiments import sweep as sweep_module
 from activmask.experiments.cells import grid_cells
 from activmask.experiments.grid import Grid
 from activmask.experiments.jobs import Job, is_finished, make_jobs, run_job
-from activmask.experiments.local_engine import LocalEngine
 from activmask.experiments.ray_engine import BEACON_FILE, RayEngine, SentJob, write_files
 from activmask.experiments.sweep import CellState, run_sweep
 from activmask.ground.errors import DataError
@@ -39,7 +39,7 @@ GRID = Grid(
     name="tiny",
     title="tiny",
     seeds=1,
-    base={"data": "synthetic", "model": "cnn", "width": 4, "lr": 1e-3, "epochs": 6, "threads": 1},
+    base={"data": "synthetic", "model": "cnn", "width": 4, "lr": 1e-3, "epochs": 3, "threads": 1},
     axes={"method": {"classify": {}, "actdiff": {"actdiff": 1.0}}},
 )
 TIMES = {"seconds", "images_per_second"}
@@ -153,7 +153,7 @@ class Saboteur:
 @pytest.mark.process
 def test_a_killed_worker_and_a_lost_node_change_nothing(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep_module, "_TICK", 0.05)
-    run_sweep(jobs_in(tmp_path / "local"), LocalEngine(2), nobody)
+    run_sweep(jobs_in(tmp_path / "local"), InlineEngine(), nobody)
     add_node(cluster)
     engine = RayEngine(cluster.address, 1, device="auto")
     engine._work = ray.remote(max_calls=1)(halting_after_an_epoch())
@@ -211,7 +211,7 @@ def test_a_search_on_a_cluster_has_the_trials_and_runs_of_one_on_this_machine(cl
         settings={"data": str(crosses), "epochs": 1, "device": "cpu", "threads": 1},
     )
     plans = {name: replace(plan, folder=tmp_path / name) for name in ("local", "ray")}
-    local = run_search(plans["local"], LocalEngine(1), nobody)
+    local = run_search(plans["local"], InlineEngine(), nobody)
     trials = run_search(plans["ray"], RayEngine(cluster.address, 1, device="cpu"), nobody)
     assert [(one.status, one.values, one.scores, one.error) for one in trials] == [
         (one.status, one.values, one.scores, "") for one in local

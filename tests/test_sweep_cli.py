@@ -49,8 +49,8 @@ def run(*arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedPro
 
 
 @pytest.fixture
-def place(tmp_path) -> Path:
-    (tmp_path / "own.toml").write_text(GRID)
+def place(tmp_path, crosses) -> Path:
+    (tmp_path / "own.toml").write_text(GRID.replace('"synthetic"', f"'{crosses}'"))
     return tmp_path
 
 

@@ -13,7 +13,7 @@ import torch
 from held_processes import GIVE_UP
 
 from activmask.experiments.cells import Cell
-from activmask.experiments.jobs import Job, is_finished, make_jobs
+from activmask.experiments.jobs import Job, is_finished, make_jobs, run_job
 from activmask.experiments.local_engine import LocalEngine
 from activmask.ground.rebuilt import rebuilt
 from activmask.machine.settings_kept import settings_kept
@@ -59,7 +59,7 @@ def outcome(folder: Path) -> dict[str, object]:
 
 @pytest.mark.process
 def test_cells_come_out_the_same_in_any_order_in_one_process(tmp_path):
-    """The first of each order has a fresh process."""
+    """The first of each order has a fresh process; they are those of this process too."""
     for order in (1, -1):
         engine = LocalEngine(1)
         try:
@@ -68,9 +68,10 @@ def test_cells_come_out_the_same_in_any_order_in_one_process(tmp_path):
             engine.close()
         assert [error for error, _ in found] == ["", ""]
         assert len({process for _, process in found}) == 1
+    assert [run_job(job) for job in jobs_in(tmp_path / "here")] == ["", ""]
     for name in CELLS:
-        one, other = (outcome(tmp_path / order / name / "seed-0") for order in ("1", "-1"))
-        assert one == other
+        one, other, here = (outcome(tmp_path / way / name / "seed-0") for way in ("1", "-1", "here"))
+        assert one == other == here
 
 
 @pytest.mark.process

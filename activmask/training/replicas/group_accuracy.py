@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from activmask.data.groups import FEWEST, Groups, dealt_anew
 
@@ -117,6 +116,9 @@ def wilson(share: float, n: int) -> tuple[float, float]:
         share: in [0, 1].
         n: independent observations behind it; of images that show the same subjects, the subjects.
     """
+    # Trainings without groups need not wait for it.
+    from scipy.special import ndtri
+
     z = float(ndtri((1 + _CONFIDENCE) / 2))
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5

@@ -6,6 +6,7 @@ Shapes: N images, C channels, H x W pixels, K classes.
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +16,7 @@ from activmask.models.taps import device_of
 from activmask.objectives.multi_label import label_cross_entropy
 from activmask.training.feed.stream import StreamedImages
 from activmask.training.feed.workers import worker_losses_named
+from activmask.training.replicas.roc_area import roc_area
 
 PIXELS_PER_PASS = 2**18
 """Bounds the memory of an evaluation pass: 334 images of 28 px, one of 512 px."""
@@ -88,13 +90,11 @@ def auc(logits: Tensor, labels: Tensor) -> float:
         logits: (N, K), finite.
         labels: int64 (N,), every class present.
     """
-    # What was kept of a network is told without waiting a second for this.
-    from sklearn.metrics import roc_auc_score
-
-    wide = logits.double()
+    wide, classes = logits.double(), labels.numpy()
     if logits.shape[1] == 2:
-        return float(roc_auc_score(labels.numpy(), (wide[:, 1] - wide[:, 0]).numpy()))
-    return float(roc_auc_score(labels.numpy(), wide.softmax(dim=1).numpy(), multi_class="ovr"))
+        return roc_area((wide[:, 1] - wide[:, 0]).numpy(), classes == 1)
+    shares = wide.softmax(dim=1).numpy()
+    return float(np.mean([roc_area(shares[:, k], classes == k) for k in range(shares.shape[1])]))
 
 
 def worst_accuracy(logits: Tensor, labels: Tensor, members: Tensor) -> float:
@@ -109,12 +109,10 @@ def label_scores(logits: Tensor, labels: Tensor) -> Scores:
     AUC and accuracy (at a probability of 0.5) are means over labels, each of the images of which it is
     known; the loss is the mean over all that is known.
     """
-    from sklearn.metrics import roc_auc_score
-
     areas, shares = [], []
     for own, truth in zip(logits.double().T, labels.T, strict=True):
         known = truth >= 0
-        areas.append(float(roc_auc_score(truth[known].numpy(), own[known].numpy())))
+        areas.append(roc_area(own[known].numpy(), truth[known].numpy() == 1))
         shares.append(float(((own[known] > 0) == (truth[known] == 1)).double().mean()))
     loss = float(label_cross_entropy(logits.double(), labels))
     return Scores(sum(areas) / len(areas), sum(shares) / len(shares), loss, tuple(areas))
