@@ -10,7 +10,7 @@ from triton_files import run_cases
 from activmask.ground.errors import UsageError
 from activmask.kernels.convolution import choice, conv2d, forms, reference
 from activmask.kernels.convolution.tiles import product_tiles, weight_tiles
-from activmask.kernels.convolution.trial import Refused, Trial, tried
+from activmask.kernels.convolution.trial import MOST_PASSES, ROUNDS, Refused, Trial, median_of, tried
 
 
 @pytest.mark.cuda
@@ -54,6 +54,36 @@ def test_every_position_is_in_one_part(positions, depth, precision):
     assert (planned.splits - 1) * planned.positions_per_split < positions
     assert planned.splits * planned.positions_per_split >= positions
     assert planned.positions_per_split % planned.positions == 0
+
+
+@pytest.mark.parametrize("needed", [1, 3, 8, MOST_PASSES])
+def test_rounds_that_waited_for_the_host_do_not_count(needed):
+    asked = []
+
+    def timed(passes):
+        asked.append(passes)
+        in_time = passes >= needed
+        return (float(len(asked)) if in_time else 1e6), in_time
+
+    kept = median_of(timed)
+    assert kept < 1e6
+    # No longer than it takes, up to the doubling, and then no more than the rounds that count.
+    assert max(asked) < 2 * needed
+    assert asked[-ROUNDS:] == [max(asked)] * ROUNDS
+    assert len(set(asked)) == len(asked) - ROUNDS + 1
+
+
+def test_a_round_that_comes_late_once_is_taken_anew():
+    late = iter([True, False, True, True])
+    times = iter([5.0, 1e6, 7.0, 6.0])
+    assert median_of(lambda _passes: (next(times), next(late))) == 6
+
+
+def test_a_call_that_waits_for_the_device_is_timed_with_its_waiting():
+    asked = []
+    assert median_of(lambda passes: (float(asked.append(passes) or 3), False)) == 3
+    assert max(asked) == MOST_PASSES
+    assert asked.count(MOST_PASSES) == ROUNDS
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activmask.ground.errors import UsageError
-from activmask.models import MODELS
+from activmask.models import MODELS, find_model
 from activmask.models.build import build_model, load_plain_weights, plain_weights
 from activmask.models.convnet import ConvNet
 from activmask.models.taps import Tapped, head_reads_last_tap
@@ -463,3 +464,22 @@ def test_the_released_head_comes_with_torchs_own_initial_weights():
 def test_images_too_small_for_the_released_head_are_refused():
     with pytest.raises(UsageError, match="resnet18 leaves 3 x 3 of images of 24 px"):
         build("resnet18", width=8, head="released", size=24)
+
+
+@pytest.mark.parametrize(
+    ("model", "head"), [(name, head) for name in MODELS for head in find_model(name).heads]
+)
+def test_weights_are_those_of_torchs_own_generator_whoever_draws_beside(model, head):
+    settings = {"head": head, "width": 2}
+    before, seeds = torch.default_generator.get_state(), range(3)
+    with ThreadPoolExecutor(len(seeds)) as executor:
+        found = list(executor.map(lambda seed: build(model, seed=seed, **settings), seeds))
+    assert torch.equal(torch.default_generator.get_state(), before)
+    for seed, network in enumerate(found):
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            wanted = make_config(model=model, **settings).network
+            alone = find_model(model).build(wanted, channels=1, classes=2, image_size=28)
+        assert all_tensors(alone).keys() == all_tensors(network).keys()
+        for name, tensor in all_tensors(alone).items():
+            assert torch.equal(tensor, all_tensors(network)[name]), name

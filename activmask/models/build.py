@@ -1,7 +1,7 @@
 """From a run's description to an untrained network."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -78,10 +78,7 @@ def build_model(
         raise UsageError(
             f"images of {image_size} px are too small for {wanted.model}, which needs {known.smallest_side}"
         )
-    # Other networks may draw until they like what they see, which in whatever lies in memory may be never.
-    undrawn = seed is None and wanted.model in MODELS
-    with torch.random.fork_rng(devices=[]), _Undrawn() if undrawn else nullcontext():
-        torch.default_generator.manual_seed(seed or 0)
+    with _Drawn(seed) if wanted.model in MODELS else _drawn_by_torch(seed or 0):
         model = known.build(wanted, channels=channels, classes=classes, image_size=image_size)
         if not tried:
             _try_out(model, wanted.model, channels, image_size)
@@ -99,8 +96,15 @@ _DRAWS = {
 """What fills the weights of the networks of `MODELS` with random numbers."""
 
 
-class _Undrawn(TorchFunctionMode):
-    """Within it, what would be filled with random numbers stays as it is."""
+class _Drawn(TorchFunctionMode):
+    """Within it weights are drawn from a seed's own generator, so that threads may draw beside each other.
+
+    The numbers are those of torch's generator after `manual_seed`. Without a seed all stay as they are.
+    """
+
+    def __init__(self, seed: int | None) -> None:
+        super().__init__()
+        self.generator = None if seed is None else torch.Generator().manual_seed(seed)
 
     def __torch_function__(
         self,
@@ -110,9 +114,19 @@ class _Undrawn(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if func in _DRAWS:
+        if func not in _DRAWS:
+            return func(*args, **kwargs)
+        if self.generator is None:
             return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
+        return func(*args, **{**kwargs, "generator": self.generator})
+
+
+@contextmanager
+def _drawn_by_torch(seed: int) -> Iterator[None]:
+    """For networks that may draw in any way, such as until they like what they see."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def check_memory(wanted: Network, *, channels: int, classes: int, image_size: int) -> None:

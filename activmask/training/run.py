@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,8 @@ from activmask.training.feed.origin import absolute, origin_of_arrays
 from activmask.training.feed.reading import Reading
 from activmask.training.feed.sources import held_splits
 from activmask.training.feed.trained_data import of_seed, own_table
-from activmask.training.replicas.replica import Replica, new_replica, tried_out
+from activmask.training.replicas.drawn_ahead import drawn_ahead
+from activmask.training.replicas.replica import Replica, new_replica
 from activmask.training.replicas.state import restore_state
 from activmask.training.replicas.watcher import Everyone, Watcher, failures_of_watchers, watchers_of
 from activmask.training.retrain import retrain_heads
@@ -344,32 +344,33 @@ def _open_replicas(
     """The replicas of seeds, for which a data set on disk is read once."""
     reading = Reading(decoded={} if len(seeds) > 1 else None)
     replicas: list[Replica] = []
-    for seed in seeds:
-        folder = seed_folder(out, seed)
-        going_on = resume and (folder / STATE_FILE).exists()
-        written = read_entries(folder) if going_on else ()
-        replica = new_replica(
-            config,
-            seed,
-            folder,
-            device,
-            world,
-            written=written,
-            held=held,
-            networks=partial(tried_out, alike=bool(replicas)),
-            first_run=first_run,
-            reading=reading,
-        )
-        if going_on:
-            for note in restore_state(replica, written):
-                progress.note(note)
-        if replica.next_epoch > config.training.epochs:
-            raise UsageError(
-                f"{PATH} has trained {replica.next_epoch} epochs already, more than the "
-                f"{config.training.epochs} asked for",
-                path=replica.folder,
-                advice="ask for at least as many, or use another out folder",
+    with drawn_ahead(config, seeds) as networks:
+        for seed in seeds:
+            folder = seed_folder(out, seed)
+            going_on = resume and (folder / STATE_FILE).exists()
+            written = read_entries(folder) if going_on else ()
+            replica = new_replica(
+                config,
+                seed,
+                folder,
+                device,
+                world,
+                written=written,
+                held=held,
+                networks=networks,
+                first_run=first_run,
+                reading=reading,
             )
-        check_all_agree(replica.next_epoch, device, world)
-        replicas.append(replica)
+            if going_on:
+                for note in restore_state(replica, written):
+                    progress.note(note)
+            if replica.next_epoch > config.training.epochs:
+                raise UsageError(
+                    f"{PATH} has trained {replica.next_epoch} epochs already, more than the "
+                    f"{config.training.epochs} asked for",
+                    path=replica.folder,
+                    advice="ask for at least as many, or use another out folder",
+                )
+            check_all_agree(replica.next_epoch, device, world)
+            replicas.append(replica)
     return replicas

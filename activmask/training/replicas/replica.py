@@ -284,7 +284,8 @@ def tried_out(
     """
     # A user's code may build each seed's network otherwise.
     is_known = alike and not is_own_code(config.network.model)
-    check_memory(config.network, channels=channels, classes=classes, image_size=size)
+    if not is_known:
+        check_memory(config.network, channels=channels, classes=classes, image_size=size)
     model = build_model(
         config.network,
         channels=channels,
@@ -296,7 +297,7 @@ def tried_out(
     image = channels, size, size
     fitted = started(config.network, model, image)
     second = None
-    if not is_known or _looks_at_each(config.objectives):
+    if not is_known or looks_at_each(config.objectives):
         blank = _check_taps(model, config.network.model, config.objectives, image)
         second = _discriminator(config.objectives, blank, seed)
     if not is_known:
@@ -311,7 +312,7 @@ def tried_out(
     return learners, tuple(fitted)
 
 
-def _looks_at_each(objectives: Chosen) -> bool:
+def looks_at_each(objectives: Chosen) -> bool:
     """Whether an objective looks at what a seed's network computes, or has a second one made to fit it."""
     numbers = any(one.looks_at_numbers(settings) for one, settings in switched_on(objectives))
     return numbers or discriminator_of(objectives) is not None
