@@ -184,6 +184,7 @@ def test_a_card_that_tells_no_dose_has_none(wrong):
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("inline_sweeps")
 def test_a_sweep_over_shares_becomes_a_chart(tmp_path):
     source(tmp_path / "clean", n=60)
     for share in (0.5, 0.9):
@@ -193,7 +194,7 @@ def test_a_sweep_over_shares_becomes_a_chart(tmp_path):
         "[base]\nmodel = 'cnn'\nwidth = 4\nepochs = 1\nbatch_size = 10\nsplit_policy = 'given'\n"
         "[axes.share]\n'0.5' = { data = 'dose/0.5' }\n'0.9' = { data = 'dose/0.9' }\n"
     )
-    told("sweep", "dose.toml", "--out", "runs", "--device", "cpu", cwd=tmp_path)
+    told("sweep", "dose.toml", "--seeds", 3, "--out", "runs", "--device", "cpu", cwd=tmp_path)
     told("report", "runs", "--out", "report", "--device", "cpu", cwd=tmp_path)
     page = (tmp_path / "report/index.html").read_text()
     assert "At which share is a planted shortcut read?" in page

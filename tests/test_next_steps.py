@@ -156,6 +156,7 @@ threads = 1
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("inline_sweeps")
 def test_after_a_sweep_both_its_steps(tmp_path):
     told(
         "make-synthetic", "--n", 4, "--valid", 4, "--test", 4, "--size", 32, "--out", "crosses", cwd=tmp_path
@@ -170,6 +171,7 @@ def test_after_a_sweep_both_its_steps(tmp_path):
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("inline_sweeps")
 def test_after_several_shares_both_steps(tmp_path):
     sizes = ("--n", 8, "--valid", 4, "--test", 4, "--size", 32, "--no-distractor")
     told("make-synthetic", *sizes, "--out", "crosses", cwd=tmp_path)
