@@ -46,6 +46,16 @@ def test_the_weight_gradient_of_few_tiles_splits_its_positions():
     assert weight_tiles(1_568, 256, 256, 9, 10, "bf16").splits == 1
 
 
+@pytest.mark.parametrize(
+    ("channels", "depth", "taps", "spans"),
+    [(16, 48, 9, True), (32, 96, 9, True), (64, 32, 9, True), (64, 64, 9, False), (16, 48, 1, False)],
+)
+def test_in_tf32_a_tile_of_few_channels_reads_a_gradient_for_several_taps(channels, depth, taps, spans):
+    planned = weight_tiles(6_272, channels, depth, taps, 10, "tf32")
+    assert planned.spans_taps == spans
+    assert not weight_tiles(6_272, channels, depth, taps, 10, "bf16").spans_taps
+
+
 @pytest.mark.parametrize("precision", ["bf16", "tf32", "ieee"])
 @pytest.mark.parametrize("positions", [1, 7, 100, 30_000])
 @pytest.mark.parametrize("depth", [1, 15, 16, 100, 512])
