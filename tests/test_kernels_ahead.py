@@ -1,11 +1,23 @@
 """Kernels are compiled before they are needed, each once, and launched as ever afterwards."""
 
+from contextlib import nullcontext
+from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
+from recorded_runs import small
 
+from activmask.kernels import ahead
 from activmask.kernels.ahead import compiled_ahead, compiles_ahead, launch, prepare
 from activmask.kernels.convolution import forms, reference
+from activmask.models.double_backward import prepare_double_backward
+from activmask.training.replicas.replica import new_replica
+from activmask.training.stacks.first_step import compile_kernels, why_another_step
+from activmask.training.stacks.group import new_group
+
+CPU = torch.device("cpu")
 
 
 class Kernel:
@@ -46,6 +58,14 @@ def test_what_is_compiled_ahead_is_compiled_once_and_not_launched():
     assert not kernel.launched
 
 
+def test_sizes_that_are_given_together_count_each():
+    kernel, tensor = Kernel(), torch.zeros(4)
+    with compiled_ahead(2):
+        for sizes in ((32, 1), (48, 1), (32, 7), (7, 32)):
+            launch(kernel, [3], tensor, sizes)
+    assert sorted(sizes for (_, sizes), _, _ in kernel.compiled) == [(7, 32), (32, 1), (32, 7)]
+
+
 def test_a_constant_is_compiled_for_each_of_its_values():
     kernel = Kernel(constants=("size",))
     with compiled_ahead(2):
@@ -69,6 +89,39 @@ def test_what_cannot_be_compiled_is_told_by_its_launch_alone():
     with compiled_ahead(1):
         launch(Refused(), (1,), torch.zeros(4), 1)
         prepare(lambda: 1 / 0)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("settings", [{"actdiff": 1.0}, {"gradmask": 1.0, "actdiff": 1.0}])
+def test_what_the_first_step_of_stacked_seeds_launches_was_compiled_ahead(crosses, monkeypatch, settings):
+    """As on CUDA, with launches that are only noted; the numbers are whatever lies in memory."""
+    pytest.importorskip("triton")
+    noted: list[object] = []
+
+    def note(kernel, _grid, *arguments, **options):
+        kinds = map(ahead._kind, kernel.params, arguments)
+        noted.append((kernel.__name__, tuple(options.items()), *kinds))
+
+    for package in ("activation_distance", "batch_norm", "convolution", "masked_shuffle"):
+        monkeypatch.setattr(import_module(f"activmask.kernels.{package}.triton"), "launch", note)
+    replicas = [new_replica(small(crosses, **settings), seed, Path("unused"), CPU) for seed in (0, 1)]
+    for replica in replicas:
+        replica.model.to(memory_format=torch.channels_last)
+        if "gradmask" in settings:
+            prepare_double_backward(replica.model)
+    group = new_group(replicas)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True, raising=False)
+    monkeypatch.setattr(torch.cuda, "device_of", lambda _tensor: nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    compile_kernels(group)
+    compiled = set(noted)
+    assert {name for name, *_ in compiled} >= {"_shuffle_image", "_measure", "_spread", "_product"}
+    noted.clear()
+    # The forms that need no compiling compute once more, as nothing here can launch.
+    with compiled_ahead(1):
+        why_another_step(group)
+    assert noted
+    assert compiled.issuperset(noted)
 
 
 def test_a_convolution_is_computed_by_the_library_meanwhile(monkeypatch):

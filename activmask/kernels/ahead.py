@@ -96,6 +96,8 @@ def _kind(parameter: Any, value: Any) -> object:
     """What Triton compiles a kernel anew for."""
     if isinstance(value, Tensor):
         return value.dtype, value.data_ptr() % _ALIGNED == 0
+    if isinstance(value, tuple):
+        return tuple(_kind(parameter, each) for each in value)
     if parameter.is_constexpr:
         return value
     if isinstance(value, int) and not parameter.do_not_specialize:

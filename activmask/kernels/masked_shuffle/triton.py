@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.library import register_autograd, register_fake
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
+from activmask.kernels.ahead import launch
 from activmask.kernels.defining import operator
 
 _ROUNDS = tl.constexpr(24)
@@ -224,7 +225,8 @@ def _in_one_launch(
     batch, channels, pixels = images.shape
     bits = _bits(pixels)
     places, keys = _work(images, batch, pixels), _work(images, batch, _KEY_WORDS.value)
-    _shuffle_image[(batch,)](
+    launch(
+        _shuffle_image, (batch,),
         images, masks, out, places, keys, seed, offset, batch // seed.numel(), channels, pixels,
         _strides(images, out, masks), bits // 2, bits - bits // 2, inverse, num_warps=4 if bits <= 10 else 8,
     )  # fmt: skip
@@ -242,13 +244,15 @@ def _in_tiles(
     strides = _strides(images, out, masks)
     grid = (batch, tiles)
     per_seed = batch // seed.numel()
-    _count_tile[grid](masks, counts, keys, seed, offset, per_seed, pixels, *strides[6:], _TILE)
-    _list_tile[grid](
+    launch(_count_tile, grid, masks, counts, keys, seed, offset, per_seed, pixels, *strides[6:], _TILE)
+    launch(
+        _list_tile, grid,
         images, masks, out, places, numbers, counts, kept_counts, keys, channels, pixels, strides,
         bits // 2, bits - bits // 2, tiles, _TILE,
     )  # fmt: skip
-    _move_tile[grid](
-        images, out, places, numbers, kept_counts, channels, pixels, strides, inverse, tiles, _TILE
+    launch(
+        _move_tile, grid,
+        images, out, places, numbers, kept_counts, channels, pixels, strides, inverse, tiles, _TILE,
     )  # fmt: skip
 
 

@@ -36,9 +36,10 @@ _LEAST = 0.02
 
 
 def compile_kernels(group: Group) -> None:
-    """Have the kernels of all steps and of the judging compiled, at once; nothing else comes of it.
+    """Have the kernels of all steps, of the judging and of `why_another_step` compiled, at once.
 
-    For that the passes are run in the forms that need no compiling.
+    Nothing else comes of it but that generators have drawn. For that the passes are run in the forms
+    that need no compiling.
     """
     count = len(group.replicas[0].train)
     rows = torch.arange(len(group.replicas), device=group.order.device)[:, None] * count
@@ -50,6 +51,8 @@ def compile_kernels(group: Group) -> None:
             gradients(group.stacked, passed.losses, passed.passes)
         for split in group.splits.values():
             logits_of(group, split)
+        # Of a seed alone kernels are others, and every seed's are the same.
+        _alone(group.replicas[0], group.replicas[0].batch_sizes[0], group.generators[0])
 
 
 def why_another_step(group: Group) -> str:
@@ -125,12 +128,18 @@ def _alone(replica: Replica, size: int, generator: torch.Generator) -> tuple[Ten
 def _apart(alone: dict[str, Tensor], stacked: dict[str, Tensor]) -> float:
     if alone.keys() != stacked.keys():
         return math.inf
-    lengths = {name: float(own.norm()) for name, own in alone.items()}
-    floor = _LEAST * max(lengths.values(), default=0.0)
-    shares = [
-        float((own - stacked[name]).norm()) / max(lengths[name], floor, 1e-30) for name, own in alone.items()
-    ]
-    return math.inf if any(math.isnan(share) for share in shares) else max(shares, default=0.0)
+    if not alone:
+        return 0.0
+    # One reading: a device that is read from waits each time.
+    lengths, apart = torch.stack(
+        [
+            torch.stack([own.norm() for own in alone.values()]),
+            torch.stack([(own - stacked[name]).norm() for name, own in alone.items()]),
+        ]
+    ).tolist()
+    floor = max(_LEAST * max(lengths), 1e-30)
+    shares = [distance / max(length, floor) for length, distance in zip(lengths, apart, strict=True)]
+    return math.inf if any(math.isnan(share) for share in shares) else max(shares)
 
 
 def _share(one: Tensor, other: Tensor) -> float:
