@@ -39,7 +39,7 @@ from activmask.training.replicas import replica as replica_module
 from activmask.training.replicas.advance import keep_row
 from activmask.training.replicas.predictions import predict, score
 from activmask.training.replicas.replica import new_replica
-from activmask.training.replicas.state import restore_state, save_state
+from activmask.training.replicas.state import new_best, restore_state, save_state
 from activmask.training.run import train
 
 FILES = ("best.safetensors", "last.safetensors")
@@ -229,7 +229,7 @@ def test_a_network_in_another_memory_format_resumes_with_its_moments_in_that_for
     replica.optimizer.step()
     keep_row(replica, {"epoch": 0, "valid_auc": 0.5}, is_best=True)
     replica.best_weights = snapshot(replica.model)
-    save_state(replica)
+    save_state(replica, new_best(replica))
     restore_state(again)
     for ours, theirs in zip(again.model.parameters(), replica.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)

@@ -29,7 +29,7 @@ from activmask.runs.folder import (
 )
 from activmask.runs.identity import CODE, other_run
 from activmask.runs.making import written_config
-from activmask.runs.tensor_file import check_tensors, not_readable, read_tensors, write_tensors
+from activmask.runs.tensor_file import check_tensors, hold, not_readable, read_tensors, write_tensors
 from activmask.runs.written_values import what_is_wrong
 
 
@@ -127,7 +127,7 @@ def refuse_several_labels(path: Path, description: Description) -> None:
 
 def save_checkpoint(path: Path, weights: dict[str, Tensor], description: Description) -> None:
     """Write weights under the network's own names, whole or not at all."""
-    write_tensors(path, weights, description.to_json())
+    write_tensors(path, hold(weights), description.to_json())
 
 
 def load_checkpoint(

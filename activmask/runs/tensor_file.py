@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from activmask.ground.errors import PATH, CheckpointError
@@ -22,6 +20,7 @@ from activmask.ground.spelling import spelled_plainly
 from activmask.machine.memory import is_out_of_memory
 from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.folder import BEST_FILE
+from activmask.runs.safetensors_bytes import bytes_of, file_parts
 
 _KEY = "activmask"
 """Of the header. One entry alone: the order of several is not fixed, and equal files would differ."""
@@ -47,31 +46,45 @@ class TensorFile:
     """Of its tensors alone, see `tensors_digest`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Tensors as a file holds them."""
+
+    tensors: dict[str, Tensor]
+    """Contiguous and on the CPU; those that lay so are the very ones, not copies."""
+    sha256: str
+    """See `tensors_digest`."""
+
+
+def hold(tensors: Mapping[str, Tensor]) -> Held:
+    """Bring tensors into the form in which they are written, whatever their strides and device."""
+    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return Held(tensors=held, sha256=_digest(held))
+
+
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of the names, types, shapes and bytes of tensors, whatever their order, strides and device."""
+    return hold(tensors).sha256
+
+
+def _digest(held: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
+    for name in sorted(held):
+        tensor = held[name]
         found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        found.update(bytes_of(tensor))
     return found.hexdigest()
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
-    """Write tensors and what they are, whole or not at all; `told` is JSON, its strings in plain Unicode."""
-    held = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    sealed = {**told, _SEAL: _seal(told, tensors_digest(held))}
-    write_whole(path, save(held, {_KEY: json.dumps(sealed)}))
+def write_tensors(path: Path, held: Held, told: Mapping[str, Any]) -> None:
+    """Write tensors and what they are, whole or not at all; `told` is JSON, its strings in plain Unicode.
 
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors each in memory of its own, as the format asks for; layers may share one weight."""
-    seen: set[int] = set()
-    found = {}
-    for name, tensor in tensors.items():
-        found[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
-        seen.add(tensor.data_ptr())
-    return found
+    Raises:
+        DataError: the file system refuses.
+        ValueError: a tensor is of a type that the format does not have.
+    """
+    sealed = {**told, _SEAL: _seal(told, held.sha256)}
+    write_whole(path, *file_parts(held.tensors, {_KEY: json.dumps(sealed)}))
 
 
 def read_tensors(path: Path) -> TensorFile:

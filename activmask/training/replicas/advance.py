@@ -12,10 +12,11 @@ from activmask.machine.world import mean_of_all
 from activmask.runs.checkpoint import snapshot
 from activmask.runs.folder import HISTORY_FILE
 from activmask.runs.selection import is_better, merit
+from activmask.runs.tensor_file import Held
 from activmask.training.replicas.epoch import epoch_row, train_epoch
 from activmask.training.replicas.patience import has_ended, why_ended
 from activmask.training.replicas.replica import Replica
-from activmask.training.replicas.state import save_best, save_other_best, save_state
+from activmask.training.replicas.state import new_best, save_best, save_other_best, save_state
 from activmask.training.replicas.watcher import Watcher, tell_saved
 
 
@@ -86,14 +87,19 @@ def keep_row(replica: Replica, row: dict[str, Any], *, is_best: bool) -> None:
 
 def save(replica: Replica) -> None:
     """Write the state after the last epoch, then what follows from it: the best weights and the history."""
-    save_state(replica)
-    write_what_follows(replica)
+    best = new_best(replica)
+    save_state(replica, best)
+    _write_what_follows(replica, best)
 
 
 def write_what_follows(replica: Replica) -> None:
     """Write what a replica's state says and its folder may lack, if training was killed after the state."""
-    if replica.best_epoch != replica.best_on_disk:
-        save_best(replica)
+    _write_what_follows(replica, new_best(replica))
+
+
+def _write_what_follows(replica: Replica, best: Held | None) -> None:
+    if best is not None:
+        save_best(replica, best)
     save_other_best(replica)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(replica.history[0]), lineterminator="\n")

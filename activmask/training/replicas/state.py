@@ -23,7 +23,9 @@ from activmask.runs.identity import changed_but_places, changed_files, changes_i
 from activmask.runs.manifest import Entry, what_changed
 from activmask.runs.tensor_file import (
     STATES_DESCRIPTION,
+    Held,
     check_tensors,
+    hold,
     read_tensors,
     tensors_digest,
     write_tensors,
@@ -55,8 +57,13 @@ _GROUPS = "groups"
 """Of how much each group counts, where that changes."""
 
 
-def save_state(replica: Replica) -> None:
-    """Write the state after the epoch that just ended; `save_best` is to follow where they are new."""
+def save_state(replica: Replica, best: Held | None) -> None:
+    """Write the state after the epoch that just ended; `save_best` is to follow where they are new.
+
+    Args:
+        replica: its state.
+        best: from `new_best`.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in plain_weights(replica.model).items()}
     tensors |= _optimizer_tensors("optimizer", replica.optimizer)
     if replica.average is not None:
@@ -67,10 +74,10 @@ def save_state(replica: Replica) -> None:
         tensors |= _optimizer_tensors(_ITS_OPTIMIZER, replica.discriminator_optimizer)
     if (q := _changing_weights(replica)) is not None:
         tensors[f"{_GROUPS}.weights"] = q
-    if replica.best_epoch not in {replica.best_on_disk, replica.next_epoch - 1}:
-        tensors |= {f"best.{name}": tensor for name, tensor in replica.best_weights.items()}
-    if replica.best_epoch != replica.best_on_disk:
-        replica.best_sha256 = tensors_digest(replica.best_weights)
+    if best is not None:
+        replica.best_sha256 = best.sha256
+        if replica.best_epoch != replica.next_epoch - 1:
+            tensors |= {f"best.{name}": tensor for name, tensor in best.tensors.items()}
     if replica.other is not None:
         # Always whole in here, so that its file is never needed to go on.
         tensors |= {f"{_OTHER}.{name}": tensor for name, tensor in replica.other.weights.items()}
@@ -87,13 +94,18 @@ def save_state(replica: Replica) -> None:
         ),
         **({GROUPS_SHA256: replica.groups_sha256} if replica.groups_sha256 else {}),
     }
-    write_tensors(replica.folder / STATE_FILE, tensors, progress)
+    write_tensors(replica.folder / STATE_FILE, hold(tensors), progress)
 
 
-def save_best(replica: Replica) -> None:
+def save_best(replica: Replica, best: Held) -> None:
     """Write the best epoch's weights."""
-    save_checkpoint(replica.folder / BEST_FILE, replica.best_weights, replica.description(replica.best_epoch))
+    write_tensors(replica.folder / BEST_FILE, best, replica.description(replica.best_epoch).to_json())
     replica.best_on_disk = replica.best_epoch
+
+
+def new_best(replica: Replica) -> Held | None:
+    """The best epoch's weights, where their file does not hold them."""
+    return hold(replica.best_weights) if replica.best_epoch != replica.best_on_disk else None
 
 
 def save_other_best(replica: Replica) -> None:
