@@ -19,6 +19,7 @@ from activmask.training import together
 from activmask.training.graphs import capture as recording
 from activmask.training.graphs import replay as recorded
 from activmask.training.graphs.capture import draws_at_random, why_not_recorded
+from activmask.training.replicas import saves
 from activmask.training.replicas.replica import new_replica
 from activmask.training.replicas.watcher import Silent
 from activmask.training.run import train
@@ -78,7 +79,8 @@ def test_a_replica_does_not_depend_on_its_neighbours(crosses, tmp_path):
 def test_stopped_between_saves_it_resumes_to_the_same_bits(crosses, tmp_path, monkeypatch, lr):
     config = small(crosses, epochs=7, lr=lr)
     train(config, out=tmp_path / "straight")
-    monkeypatch.setattr(recorded, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(saves, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(saves, "MOST_OF_THE_TIME", 1.0)
     monkeypatch.setattr(recorded, "SECONDS_AHEAD", 0.0)
 
     class Impatient(Silent):
@@ -130,7 +132,8 @@ def test_a_seed_that_is_no_longer_finite_stops_the_run_and_the_others_are_saved(
     poison = Poison(seed=1, epoch=2)
     monkeypatch.setattr(together, "record", poison.record)
     monkeypatch.setattr(recorded, "SECONDS_AHEAD", 0.0)
-    monkeypatch.setattr(recorded, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(saves, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(saves, "MOST_OF_THE_TIME", 1.0)
     config = small(crosses, epochs=6)
     with pytest.raises(TrainingDiverged, match=r"seed 1: the loss is no longer finite in epoch 3, step 0"):
         train(config, seeds=(0, 1), out=tmp_path / "run", progress=poison)

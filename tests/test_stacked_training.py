@@ -19,7 +19,7 @@ from activmask.ground.errors import TrainingDiverged
 from activmask.models.stacked import network
 from activmask.objectives import stacked_step
 from activmask.training import together
-from activmask.training.graphs import replay
+from activmask.training.replicas import saves
 from activmask.training.replicas.predictions import score
 from activmask.training.replicas.replica import Replica, new_replica
 from activmask.training.replicas.watcher import Silent
@@ -55,6 +55,13 @@ def as_one(monkeypatch):
     """Train as on CUDA, on a device where nothing can be recorded."""
     monkeypatch.setattr(together, "why_not_recorded", lambda _replicas: "")
     monkeypatch.setattr(together, "stacks_on", lambda _device: True)
+
+
+def save_always(monkeypatch):
+    """Have every epoch waited for and saved."""
+    monkeypatch.setattr(stacks, "SECONDS_AHEAD", 0.0)
+    monkeypatch.setattr(saves, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(saves, "MOST_OF_THE_TIME", 1.0)
 
 
 def history(folder: Path) -> list[dict[str, float]]:
@@ -184,9 +191,7 @@ def test_seeds_that_are_behind_catch_up_and_then_train_with_the_others(
 def test_stopped_between_saves_it_resumes_to_the_same_bits(crosses, tmp_path, as_one, monkeypatch):
     config = small(crosses, epochs=4)
     train(config, seeds=SEEDS, out=tmp_path / "straight")
-    for module in (stacks, replay):
-        monkeypatch.setattr(module, "SECONDS_BETWEEN_SAVES", 0.0)
-        monkeypatch.setattr(module, "SECONDS_AHEAD", 0.0)
+    save_always(monkeypatch)
 
     class Impatient(Silent):
         def epoch(self, seed, row):
@@ -262,8 +267,7 @@ class Poison(Silent):
 def test_a_seed_that_diverges_ends_the_run_and_the_others_are_saved(crosses, tmp_path, as_one, monkeypatch):
     poison = Poison(seed=1, epoch=1)
     monkeypatch.setattr(stacks, "new_group", poison.new_group)
-    monkeypatch.setattr(stacks, "SECONDS_AHEAD", 0.0)
-    monkeypatch.setattr(stacks, "SECONDS_BETWEEN_SAVES", 0.0)
+    save_always(monkeypatch)
     with pytest.raises(TrainingDiverged, match=r"seed 1: the loss is no longer finite in epoch 2, step 0"):
         train(small(crosses, epochs=4), seeds=SEEDS, out=tmp_path / "run", progress=poison)
     assert [len(history(tmp_path / f"run/seed-{seed}")) for seed in SEEDS] == [3, 2, 3]

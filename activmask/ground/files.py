@@ -10,8 +10,8 @@ from activmask.ground.claims import NOTES
 from activmask.ground.refusals import refusals_told
 
 
-def write_whole(path: Path, *content: bytes | memoryview) -> None:
-    """Replace `path` by `content`, part after part, in one step that a power cut cannot split.
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one step that a power cut cannot split.
 
     Raises:
         DataError: the file system refuses; what was there is there still, and nothing else.
@@ -20,7 +20,7 @@ def write_whole(path: Path, *content: bytes | memoryview) -> None:
     with refusals_told(path):
         try:
             with open(partial, "wb", opener=_never_through_links) as file:
-                file.writelines(content)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from activmask.ground.errors import PATH, CheckpointError
@@ -20,7 +22,6 @@ from activmask.ground.spelling import spelled_plainly
 from activmask.machine.memory import is_out_of_memory
 from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.folder import BEST_FILE
-from activmask.runs.safetensors_bytes import bytes_of, file_parts
 
 _KEY = "activmask"
 """Of the header. One entry alone: the order of several is not fixed, and equal files would differ."""
@@ -72,7 +73,7 @@ def _digest(held: Mapping[str, Tensor]) -> str:
     for name in sorted(held):
         tensor = held[name]
         found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        found.update(bytes_of(tensor))
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
@@ -81,10 +82,19 @@ def write_tensors(path: Path, held: Held, told: Mapping[str, Any]) -> None:
 
     Raises:
         DataError: the file system refuses.
-        ValueError: a tensor is of a type that the format does not have.
     """
     sealed = {**told, _SEAL: _seal(told, held.sha256)}
-    write_whole(path, *file_parts(held.tensors, {_KEY: json.dumps(sealed)}))
+    write_whole(path, save(_apart(held.tensors), {_KEY: json.dumps(sealed)}))
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors each in memory of its own, as the format asks for; layers may share one weight."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        found[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return found
 
 
 def read_tensors(path: Path) -> TensorFile:

@@ -175,12 +175,14 @@ def _train(
             train_together(replicas, config.training.epochs, told)
         if not world.writes:
             return []
-        results = {replica.seed: _result(replica, told) for replica in replicas} | finished
+        metrics = finish(replicas, told)
+    results = finished | {
+        replica.seed: SeedResult(
+            seed=replica.seed, folder=replica.folder, metrics=metrics[replica.seed], trained=True
+        )
+        for replica in replicas
+    }
     return [results[seed] for seed in seeds]
-
-
-def _result(replica: Replica, told: Everyone) -> SeedResult:
-    return SeedResult(seed=replica.seed, folder=replica.folder, metrics=finish(replica, told), trained=True)
 
 
 def _tell(replicas: Sequence[Replica], progress: Watcher) -> None:

@@ -1,6 +1,7 @@
 """The files of a seed's folder before its first epoch and after its last, in the order of `folder.FILES`."""
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,9 +17,10 @@ from activmask.data.settings import IN_MEMORY
 from activmask.ground.errors import CheckpointError
 from activmask.ground.files import write_json, write_whole
 from activmask.ground.refusals import make_folder
-from activmask.models.build import load_plain_weights
+from activmask.machine.beside import worked_on
+from activmask.models.build import load_plain_weights, plain_weights
 from activmask.models.library_names import library_of
-from activmask.runs.checkpoint import save_checkpoint, snapshot
+from activmask.runs.checkpoint import save_checkpoint
 from activmask.runs.clearing import clear
 from activmask.runs.entries import AUC_INTERVAL, GROUPS
 from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE, read_written
@@ -106,10 +108,19 @@ def _run_description(replica: Replica) -> dict[str, Any]:
     }
 
 
-def finish(replica: Replica, told: Callback) -> dict[str, Any]:
-    """Write what a seed's folder lacks after the last epoch; returns its metrics, which come last."""
+def finish(replicas: Sequence[Replica], told: Callback) -> dict[int, dict[str, Any]]:
+    """Write what seeds' folders lack after the last epoch; returns by seed its metrics, written last."""
+    with worked_on(_save_last, replicas) as saved:
+        return {replica.seed: _finish(replica, told) for replica in saved}
+
+
+def _save_last(replica: Replica) -> None:
+    weights, last = plain_weights(replica.judged), replica.next_epoch - 1
+    save_checkpoint(replica.folder / LAST_FILE, weights, replica.description(last))
+
+
+def _finish(replica: Replica, told: Callback) -> dict[str, Any]:
     last = replica.next_epoch - 1
-    save_checkpoint(replica.folder / LAST_FILE, snapshot(replica.judged), replica.description(last))
     of_last = _all_scores(replica, last)
     of_other = _other_scores(replica)
     load_plain_weights(replica.judged, replica.best_weights)

@@ -1,6 +1,7 @@
 """Train by replaying recorded epochs."""
 
 from collections.abc import Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from activmask.ground.errors import TrainingDiverged
 from activmask.training.graphs.capture import MOST_AHEAD, Recording, launch, values_and_verdict
 from activmask.training.graphs.epoch_verdict import unpack_verdict
-from activmask.training.replicas.advance import is_over, keep_row, save, tell_if_ended
+from activmask.training.replicas.advance import is_over, keep_row, tell_if_ended
 from activmask.training.replicas.epoch import (
     diverged,
     history_row,
@@ -20,49 +21,48 @@ from activmask.training.replicas.epoch import (
 )
 from activmask.training.replicas.patience import epochs_left, has_ended
 from activmask.training.replicas.replica import Replica
+from activmask.training.replicas.saves import Saves
 from activmask.training.replicas.watcher import Watcher, tell_saved
 
 SECONDS_AHEAD = 1.0
 """About how long the host leaves the device alone before it reads results."""
 
-SECONDS_BETWEEN_SAVES = 20.0
-"""At most so much training is repeated after a kill; a state may be hundreds of megabytes."""
 
-
-def train_recorded(recordings: Sequence[Recording], epochs: int, progress: Watcher) -> None:
+def train_recorded(recordings: Sequence[Recording], epochs: int, saves: Saves, progress: Watcher) -> None:
     """Replay until each replica has had so many epochs.
 
-    States are saved every `SECONDS_BETWEEN_SAVES` and at the end, not after each epoch.
+    States are saved when `saves` says so and at the end, not after each epoch.
 
     Raises:
         TrainingDiverged: a loss or a logit of one is NaN or infinite; every other replica's state is
             that of its last epoch, its own that of the last save.
     """
     try:
-        _train(recordings, epochs, progress)
+        _train(recordings, epochs, saves, progress)
     finally:
         # After an interrupt the device still writes to what would be given back.
         wait_for(recordings)
 
 
-def _train(recordings: Sequence[Recording], epochs: int, progress: Watcher) -> None:
-    ahead, saved = 1, perf_counter()
+def _train(recordings: Sequence[Recording], epochs: int, saves: Saves, progress: Watcher) -> None:
+    ahead = 1
     while going := [each for each in recordings if not is_over(each.replica, epochs)]:
         seconds = run_ahead(going, ahead, epochs)
+        trained = seconds * max(each.launched for each in going)
         failures = {each.replica.seed: collect(each, seconds, progress) for each in going}
-        failed = any(failures.values())
-        due = failed or perf_counter() - saved > SECONDS_BETWEEN_SAVES
-        for replica in (each.replica for each in going):
-            if failures[replica.seed]:
-                continue
-            if due or is_over(replica, epochs):
-                save(replica)
-                tell_saved(progress, replica)
+        whole = [each.replica for each in going if not failures[each.replica.seed]]
+        saves.make(
+            whole,
+            epochs,
+            partial(tell_saved, progress),
+            trained=trained,
+            at_once=any(failures.values()),
+        )
+        for replica in whole:
             tell_if_ended(replica, progress)
         for failure in failures.values():
             if failure:
                 raise failure
-        saved = perf_counter() if due else saved
         ahead = min(MOST_AHEAD, max(1, int(SECONDS_AHEAD / seconds)))
 
 

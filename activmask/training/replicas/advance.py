@@ -27,12 +27,37 @@ def advance(replica: Replica, progress: Watcher) -> None:
         TrainingDiverged: a loss or a logit is NaN or infinite; the last good state is kept.
         PeerLost: another of torchrun's processes ended; likewise.
     """
+    row = _train_and_judge(replica, progress)
+    if row is None:
+        replica.saved_epoch = replica.next_epoch - 1
+        replica.ended = _all_hear(replica, ended=False)
+        return
+    save(replica)
+    progress.epoch(replica.seed, row)
+    tell_saved(progress, replica)
+    replica.ended = _all_hear(replica, ended=has_ended(replica))
+    tell_if_ended(replica, progress)
+
+
+def advance_unsaved(replica: Replica, progress: Watcher) -> None:
+    """Train a replica of this process alone for one epoch, evaluate, keep the best.
+
+    Raises:
+        TrainingDiverged: a loss or a logit is NaN or infinite.
+    """
+    row = _train_and_judge(replica, progress)
+    assert row is not None
+    progress.epoch(replica.seed, row)
+    replica.ended = has_ended(replica)
+
+
+def _train_and_judge(replica: Replica, progress: Watcher) -> dict[str, Any] | None:
+    """Train for one epoch; its row of the history, where this process writes one."""
     epoch, start = replica.next_epoch, perf_counter()
     losses = train_epoch(replica, lambda done, total: progress.step(replica.seed, epoch, done, total))
     if not replica.world.writes:
         replica.next_epoch += 1
-        replica.ended = _all_hear(replica, ended=False)
-        return
+        return None
     row = epoch_row(replica, losses, perf_counter() - start)
     how = replica.config.training
     is_best = is_better(row, replica.best_score, how.select, how.select_on)
@@ -40,11 +65,7 @@ def advance(replica: Replica, progress: Watcher) -> None:
         replica.best_weights = snapshot(replica.judged)
     keep_other(replica, row)
     keep_row(replica, row, is_best=is_best)
-    save(replica)
-    progress.epoch(replica.seed, row)
-    tell_saved(progress, replica)
-    replica.ended = _all_hear(replica, ended=has_ended(replica))
-    tell_if_ended(replica, progress)
+    return row
 
 
 def keep_other(replica: Replica, row: dict[str, Any]) -> None:

@@ -221,8 +221,8 @@ def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
     culprits = [f"{name} = {value}" for name, value in terms if not math.isfinite(value)]
     return TrainingDiverged(
         f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, "
-        f"step {step} ({', '.join(culprits) or 'the sum of finite terms overflows'}); the "
-        f"weights of the last saved epoch are in {PATH}",
+        f"step {step} ({', '.join(culprits) or 'the sum of finite terms overflows'}); "
+        f"{_what_is_left(replica)}",
         path=replica.folder,
         advice="lower lr or the term's weight",
     )
@@ -274,10 +274,16 @@ def logits_diverged(replica: Replica, split: str, epoch: int) -> TrainingDiverge
     """What to raise when a split's logits are no longer finite after an epoch."""
     return TrainingDiverged(
         f"seed {replica.seed}: the {split} logits are no longer finite after epoch {epoch}; "
-        f"the weights of the last saved epoch are in {PATH}",
+        f"{_what_is_left(replica)}",
         path=replica.folder,
         advice="lower lr",
     )
+
+
+def _what_is_left(replica: Replica) -> str:
+    if replica.saved_epoch < 0:
+        return f"no epoch of it was saved in {PATH}"
+    return f"the weights of the last saved epoch are in {PATH}"
 
 
 def history_row(

@@ -119,6 +119,8 @@ class Replica:
     world: World = ALONE
     """The processes that train it together."""
     next_epoch: int = 0
+    saved_epoch: int = -1
+    """The epoch whose state its file holds."""
     best_epoch: int = -1
     best_score: float = -math.inf
     """The merit of the best epoch, see `selection.merit`."""

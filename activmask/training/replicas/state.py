@@ -95,6 +95,7 @@ def save_state(replica: Replica, best: Held | None) -> None:
         **({GROUPS_SHA256: replica.groups_sha256} if replica.groups_sha256 else {}),
     }
     write_tensors(replica.folder / STATE_FILE, hold(tensors), progress)
+    replica.saved_epoch = replica.next_epoch - 1
 
 
 def save_best(replica: Replica, best: Held) -> None:
@@ -165,7 +166,8 @@ def restore_state(replica: Replica, written: Sequence[Entry] = ()) -> tuple[str,
         replica.discriminator.load_state_dict(section(state.tensors, _DISCRIMINATOR))
         _restore_optimizer(replica.discriminator_optimizer, section(state.tensors, _ITS_OPTIMIZER))
     replica.run_sha256 = state.description.run_sha256 or replica.run_sha256
-    replica.next_epoch = state.description.epoch + 1
+    replica.saved_epoch = state.description.epoch
+    replica.next_epoch = replica.saved_epoch + 1
     replica.best_epoch, replica.best_score = state.best_epoch, state.best_score
     replica.history = state.history
     replica.ended = has_ended(replica)

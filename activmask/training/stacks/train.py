@@ -3,9 +3,10 @@
 Shapes: R seeds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from time import perf_counter
 
 import torch
@@ -13,9 +14,9 @@ import torch
 from activmask.ground.errors import TrainingDiverged
 from activmask.models.stacked.alone import alone, live_alone
 from activmask.training.graphs.capture import MOST_AHEAD
-from activmask.training.graphs.replay import SECONDS_AHEAD, SECONDS_BETWEEN_SAVES, note_epoch
-from activmask.training.replicas.advance import save
+from activmask.training.graphs.replay import SECONDS_AHEAD, note_epoch
 from activmask.training.replicas.replica import Replica
+from activmask.training.replicas.saves import Saves
 from activmask.training.replicas.state import lay_moments_out
 from activmask.training.replicas.watcher import Watcher, tell_saved
 from activmask.training.stacks.capture import StackedEpoch, launch, record_stacked, unrecorded
@@ -28,11 +29,11 @@ def stacks_on(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def train_stacked(replicas: Sequence[Replica], epochs: int, progress: Watcher) -> str:
+def train_stacked(replicas: Sequence[Replica], epochs: int, saves: Saves, progress: Watcher) -> str:
     """Train replicas as one network until each has had so many epochs.
 
     Those that are behind, as after an interrupt, train together until they have caught up with the
-    others. States are saved every `SECONDS_BETWEEN_SAVES` and at the end, not after each epoch.
+    others. States are saved when `saves` says so and at the end, not after each epoch.
 
     Returns:
         A clause that says why it was not done, or no further; empty where it was. The replicas are
@@ -46,8 +47,9 @@ def train_stacked(replicas: Sequence[Replica], epochs: int, progress: Watcher) -
         first = min(replica.next_epoch for replica in going)
         behind = [replica for replica in going if replica.next_epoch == first]
         until = min((replica.next_epoch for replica in going if replica not in behind), default=epochs)
+        keep = partial(_keep, epochs=epochs, saves=saves, progress=progress)
         try:
-            obstacle = _train_group(behind, until, progress)
+            obstacle = _train_group(behind, until, keep)
         finally:
             for replica in behind:
                 live_alone(replica.model)
@@ -56,9 +58,12 @@ def train_stacked(replicas: Sequence[Replica], epochs: int, progress: Watcher) -
     return ""
 
 
-def _train_group(replicas: Sequence[Replica], until: int, progress: Watcher) -> str:
+Keep = Callable[[StackedEpoch, float], None]
+"""What is done about the epochs that were launched and are over, given the seconds that one of them took."""
+
+
+def _train_group(replicas: Sequence[Replica], until: int, keep: Keep) -> str:
     """Train replicas of one epoch to another; why that could not be done, or nothing."""
-    clock = _Clock()
     try:
         if obstacle := why_not_grouped(replicas):
             return obstacle
@@ -67,15 +72,28 @@ def _train_group(replicas: Sequence[Replica], until: int, progress: Watcher) -> 
             compile_kernels(group)
         if obstacle := why_another_step(group):
             return obstacle
+        epoch = unrecorded(group)
         with _undone_if_refused(group):
-            _run(unrecorded(group), clock, until=replicas[0].next_epoch + 1, progress=progress)
-        if replicas[0].next_epoch == until:
-            return ""
-        recording = record_stacked(group)
+            seconds = _run(epoch, 1)
     except RuntimeError as error:
-        return f"the device refused ({str(error).splitlines()[0]})"
-    _run(recording, clock, until=until, progress=progress)
+        return _refusal(error)
+    keep(epoch, seconds)
+    if replicas[0].next_epoch == until:
+        return ""
+    try:
+        epoch = record_stacked(group)
+    except RuntimeError as error:
+        return _refusal(error)
+    ahead = 1
+    while (left := until - replicas[0].next_epoch) > 0:
+        seconds = _run(epoch, min(ahead, left))
+        keep(epoch, seconds)
+        ahead = min(MOST_AHEAD, max(1, int(SECONDS_AHEAD / seconds)))
     return ""
+
+
+def _refusal(error: RuntimeError) -> str:
+    return f"the device refused ({str(error).splitlines()[0]})"
 
 
 @contextmanager
@@ -96,40 +114,35 @@ def _undone_if_refused(group: Group) -> Iterator[None]:
         raise
 
 
-class _Clock:
-    """When states were last saved."""
-
-    def __init__(self) -> None:
-        self.saved = perf_counter()
-
-
-def _run(epoch: StackedEpoch, clock: _Clock, *, until: int, progress: Watcher) -> None:
+def _run(epoch: StackedEpoch, count: int) -> float:
+    """Launch so many epochs and wait for them; the seconds that each took."""
+    start = perf_counter()
     try:
-        _launch_and_collect(epoch, clock, until, progress)
+        for _ in range(count):
+            launch(epoch)
     finally:
         # After an interrupt the device still writes to what would be given back.
         wait_for(epoch)
+    return (perf_counter() - start) / count
 
 
-def _launch_and_collect(epoch: StackedEpoch, clock: _Clock, until: int, progress: Watcher) -> None:
-    replicas, ahead = epoch.group.replicas, 1
-    while (left := until - replicas[0].next_epoch) > 0:
-        start, count = perf_counter(), min(ahead, left)
-        for _ in range(count):
-            launch(epoch)
-        wait_for(epoch)
-        seconds = (perf_counter() - start) / count
-        failures = collect(epoch, seconds, progress)
-        due = bool(failures) or perf_counter() - clock.saved > SECONDS_BETWEEN_SAVES
-        for replica in replicas:
-            if replica.seed not in failures and (due or replica.next_epoch >= until):
-                save(replica)
-                with alone(replica.judged):
-                    tell_saved(progress, replica)
-        for failure in failures.values():
-            raise failure
-        clock.saved = perf_counter() if due else clock.saved
-        ahead = min(MOST_AHEAD, max(1, int(SECONDS_AHEAD / seconds)))
+def _keep(epoch: StackedEpoch, seconds: float, *, epochs: int, saves: Saves, progress: Watcher) -> None:
+    """Note the epochs that are over, and save.
+
+    Raises:
+        TrainingDiverged: a seed is no longer finite; the others are saved.
+    """
+    trained = seconds * epoch.launched
+    failures = collect(epoch, seconds, progress)
+    whole = [replica for replica in epoch.group.replicas if replica.seed not in failures]
+    saves.make(whole, epochs, partial(_tell_saved, progress), trained=trained, at_once=bool(failures))
+    for failure in failures.values():
+        raise failure
+
+
+def _tell_saved(progress: Watcher, replica: Replica) -> None:
+    with alone(replica.judged):
+        tell_saved(progress, replica)
 
 
 def wait_for(epoch: StackedEpoch) -> None:
