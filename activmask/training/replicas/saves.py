@@ -14,7 +14,7 @@ MOST_BETWEEN_SAVES = 300.0
 """However long saving takes."""
 
 MOST_OF_THE_TIME = 1 / 20
-"""What saving takes of it before the last epoch, until `MOST_BETWEEN_SAVES`; a state may be hundreds of MB."""
+"""What saving takes of it before the last epoch; a state may be hundreds of megabytes."""
 
 
 def pause_after(took: float) -> float:
