@@ -21,7 +21,8 @@ import torch
 
 from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
-from activmask.runs.folder import FILES, HISTORY_FILE
+from activmask.machine import beside
+from activmask.runs.folder import FILES, HISTORY_FILE, STATE_FILE
 from activmask.runs.making import make_config
 from activmask.training import together
 from activmask.training.graphs import replay
@@ -47,6 +48,8 @@ class Scenario:
     seeds: tuple[int, ...] = (0,)
     before: Callable[[Path, Path], None] | None = None
     flags: dict[str, bool] = field(default_factory=dict)
+    dies_with: bytes = b""
+    """What some death's state holds, without which the scenario tests nothing of its own."""
 
 
 def small(data: Path, **settings: Any) -> Any:
@@ -91,7 +94,7 @@ SCENARIOS = {
     ),
     "mended": Scenario(settings={"epochs": 3}, before=a_row_short, flags={"resume": True}),
     # The best epoch, 1, is before the first that is saved, 2: it is in that state and in a file of its own.
-    RECORDED: Scenario(settings={"epochs": 5}),
+    RECORDED: Scenario(settings={"epochs": 5}, dies_with=b'"best.'),
 }
 
 
@@ -211,6 +214,8 @@ def die_everywhere(stage: Stage) -> tuple[int, int]:
     if not stage.old:
         renamed = [Path(paths[-1]).name for event, paths in operations if event == "os.rename"]
         assert tuple(dict.fromkeys(renamed)) == FILES
+    states = [content for death in deaths for name, content in death.items() if name.endswith(STATE_FILE)]
+    assert any(stage.scenario.dies_with in (content or b"") for content in states)
     gone_on_from: list[Tree] = []
     for number, (operation, death) in enumerate(zip(operations, deaths, strict=True)):
         after = deaths[number + 1] if number + 1 < len(deaths) else expected
@@ -276,6 +281,9 @@ def main(place: Path, names: Sequence[str]) -> None:
     advance.perf_counter = replay.perf_counter = lambda: next(ticks)
     together.perf_counter = saves.perf_counter = lambda: 0.0
     saves.SECONDS_BETWEEN_SAVES = 1.5
+    # So that operations have one order. Seeds have folders of their own: written beside each other, they
+    # leave nothing else.
+    beside.cores = lambda: 1
     make_synthetic(SyntheticSpec(n=8, valid=4, test=4, seed=3), place / "data")
     ordinary, found = together.why_not_recorded, {}
     for name in names:

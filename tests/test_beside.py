@@ -16,20 +16,28 @@ def cores(request, monkeypatch):
 
 
 def test_each_comes_in_its_order_once_its_work_is_done(cores):
-    done, at_once, most = set(), set(), []
-
-    def work(item):
-        at_once.add(item)
-        most.append(len(at_once))
-        done.add(item)
-        at_once.discard(item)
-
-    with worked_on(work, range(20)) as items:
+    done = set()
+    with worked_on(done.add, range(20)) as items:
         for expected, item in enumerate(items):
             assert item == expected
             assert item in done
     assert done == set(range(20))
-    assert max(most) <= min(cores, MOST_AT_ONCE)
+
+
+def test_no_more_are_worked_on_at_once_than_there_may_be(monkeypatch):
+    monkeypatch.setattr(beside, "cores", lambda: 8)
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def work(_):
+        begun.release()
+        go_on.wait(timeout=60)
+
+    with worked_on(work, range(20)) as items:
+        assert all(begun.acquire(timeout=60) for _ in range(MOST_AT_ONCE))
+        # One more would begin as soon as its thread ran.
+        assert not begun.acquire(timeout=0.2)
+        go_on.set()
+        assert list(items) == list(range(20))
 
 
 def test_several_are_worked_on_at_once_where_there_are_cores(monkeypatch):

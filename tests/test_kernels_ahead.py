@@ -92,7 +92,7 @@ def test_what_cannot_be_compiled_is_told_by_its_launch_alone():
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("settings", [{"actdiff": 1.0}, {"gradmask": 1.0, "actdiff": 1.0}])
+@pytest.mark.parametrize("settings", [{"actdiff": 1.0, "width": 8}, {"gradmask": 1.0, "actdiff": 1.0}])
 def test_what_the_first_step_of_stacked_seeds_launches_was_compiled_ahead(crosses, monkeypatch, settings):
     """As on CUDA, with launches that are only noted; the numbers are whatever lies in memory."""
     pytest.importorskip("triton")
@@ -102,7 +102,7 @@ def test_what_the_first_step_of_stacked_seeds_launches_was_compiled_ahead(crosse
         kinds = map(ahead._kind, kernel.params, arguments)
         noted.append((kernel.__name__, tuple(options.items()), *kinds))
 
-    for package in ("activation_distance", "batch_norm", "convolution", "masked_shuffle"):
+    for package in ("activation_distance", "batch_norm", "convolution", "masked_shuffle", "max_pool"):
         monkeypatch.setattr(import_module(f"activmask.kernels.{package}.triton"), "launch", note)
     replicas = [new_replica(small(crosses, **settings), seed, Path("unused"), CPU) for seed in (0, 1)]
     for replica in replicas:
@@ -115,7 +115,13 @@ def test_what_the_first_step_of_stacked_seeds_launches_was_compiled_ahead(crosse
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     compile_kernels(group)
     compiled = set(noted)
-    assert {name for name, *_ in compiled} >= {"_shuffle_image", "_measure", "_spread", "_product"}
+    assert {name for name, *_ in compiled} >= {
+        "_shuffle_image",
+        "_measure",
+        "_spread",
+        "_product",
+        "_max_pool",
+    }
     noted.clear()
     # The forms that need no compiling compute once more, as nothing here can launch.
     with compiled_ahead(1):

@@ -1,7 +1,8 @@
 """How a function becomes an operator of torch's.
 
 Not by `torch.library.custom_op`, whose operators import the compiler when they are first called:
-seconds of every training, which compiles nothing.
+seconds of every training, which compiles nothing. Nor is it looked for at every call, as there, whether a
+result shares memory with an argument; no form here may give one that does.
 """
 
 from collections.abc import Callable, Sequence

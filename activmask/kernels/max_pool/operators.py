@@ -27,11 +27,9 @@ def _pooled_shape(images: Tensor) -> Tensor:
 
 register_fake("activmask::max_pool")(_pooled_shape)
 register_fake("activmask::max_pool_spread")(
-    lambda gradient, images: torch.empty_like(
-        images, dtype=gradient.dtype, memory_format=reference.layout_of(images)
-    )
+    lambda _gradient, images: torch.empty_like(images, memory_format=reference.layout_of(images))
 )
-register_fake("activmask::max_pool_gather")(lambda tangent, images: _pooled_shape(images).to(tangent.dtype))
+register_fake("activmask::max_pool_gather")(lambda _tangent, images: _pooled_shape(images))
 
 
 def _keep_images(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001 - torch's signature

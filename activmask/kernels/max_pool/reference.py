@@ -1,7 +1,7 @@
 """Maxima of windows of 2 x 2 pixels and their derivatives in plain PyTorch.
 
 Of equal values the first of a window counts, row by row, and of values that are no numbers the last, as
-torch's own maxima have it. Rows and columns that fill no window are left out.
+torch's own maxima have it. Rows and columns that fill no window are left out. Tensors are of one type.
 
 Shapes: B images, C channels, H x W pixels, h = H // 2, w = W // 2.
 """
