@@ -307,6 +307,7 @@ def test_it_goes_with_its_run(place):
     assert not file.exists()
 
 
+@pytest.mark.process
 def test_report_and_evaluate_share_what_is_kept(place, made):
     told("evaluate", "runs", "--device", "cpu", cwd=place)
     count = len(made)
