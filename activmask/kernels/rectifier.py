@@ -42,7 +42,7 @@ def _relu_gradient_backward(ctx: Any, tangent: Tensor) -> tuple[Tensor, None]:
     return relu_gradient(tangent, *ctx.saved_tensors), None
 
 
-register_fake("activmask::relu")(torch.empty_like)
-register_fake("activmask::relu_gradient")(lambda gradient, _output: torch.empty_like(gradient))
+register_fake("activmask::relu", torch.empty_like)
+register_fake("activmask::relu_gradient", lambda gradient, _output: torch.empty_like(gradient))
 register_autograd("activmask::relu", _relu_backward, setup_context=_keep_output)
 register_autograd("activmask::relu_gradient", _relu_gradient_backward, setup_context=_keep_outputs)

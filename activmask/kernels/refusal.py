@@ -40,3 +40,34 @@ def unless_refused(ours: Callable[[], Result], plain: Callable[[], Result], refu
             " ".join(str(error).split())[:200],
         )
         return plain()
+
+
+def once_agreed(
+    ours: Callable[[], Result],
+    plain: Callable[[], Result],
+    refusal: Refusal,
+    kind: object,
+    compare: Callable[[], None],
+    *,
+    may_compare: bool,
+) -> Result:
+    """What our form computes once it was found to agree with torch's at a kind of call, until then torch's.
+
+    Args:
+        ours: our form.
+        plain: torch's.
+        refusal: knows of which kinds they agree.
+        kind: all that agreement depends on.
+        compare: raises `ArithmeticError` where they differ.
+        may_compare: what a graph is to hold cannot be read, and so not be compared while one is captured.
+    """
+    if kind not in refusal.agreed and not may_compare:
+        return plain()
+
+    def checked() -> Result:
+        if kind not in refusal.agreed:
+            compare()
+            refusal.agreed.add(kind)
+        return ours()
+
+    return unless_refused(checked, plain, refusal)

@@ -62,7 +62,7 @@ def _pair(full, shuffled, where, wanted, accumulator: tl.constexpr):
     return ours, tl.load(shuffled + where, mask=wanted, other=0).to(accumulator)
 
 
-@triton.jit(do_not_specialize=["outer"])
+@triton.jit(do_not_specialize=_LOOSE)
 def _measure(
     full, shuffled, lengths, sums, outer, axis, inner, accumulator: tl.constexpr,
     norms_per_tile: tl.constexpr, axis_per_tile: tl.constexpr, tiles: tl.constexpr,

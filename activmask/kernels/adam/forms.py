@@ -15,7 +15,7 @@ from torch.library import register_fake
 from activmask.kernels.adam import reference
 from activmask.kernels.adam.parts import Parts, parts_of
 from activmask.kernels.defining import operator
-from activmask.kernels.refusal import Refusal, unless_refused
+from activmask.kernels.refusal import Refusal, once_agreed
 
 NOTES = logging.getLogger(__name__)
 """Where is told, once, that Triton's form cannot be used."""
@@ -91,19 +91,17 @@ def _adam(
     def ours() -> None:
         from activmask.kernels.adam import triton
 
-        if weights.device not in agreed:
-            check_agreement(triton.adam, weights.device)
-            agreed.add(weights.device)
         triton.adam(*given, blocks, *settings)
 
-    plain, agreed = partial(reference.adam, *given, sizes, *settings), _refusal().agreed
-    # What a graph is to hold cannot be read, and so not be compared first.
-    if (
-        weights.is_cuda
-        and HAS_TRITON
-        and (weights.device in agreed or not torch.cuda.is_current_stream_capturing())
-    ):
-        unless_refused(ours, plain, _refusal())
+    def compare() -> None:
+        from activmask.kernels.adam import triton
+
+        check_agreement(triton.adam, weights.device)
+
+    plain = partial(reference.adam, *given, sizes, *settings)
+    if weights.is_cuda and HAS_TRITON:
+        may_compare = not torch.cuda.is_current_stream_capturing()
+        once_agreed(ours, plain, _refusal(), weights.device, compare, may_compare=may_compare)
     else:
         plain()
 

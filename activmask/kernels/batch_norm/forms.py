@@ -15,7 +15,7 @@ from torch import Tensor
 from activmask.kernels.ahead import compiles_ahead, prepare
 from activmask.kernels.batch_norm import closed_form
 from activmask.kernels.batch_norm.comparison import check_agreement
-from activmask.kernels.refusal import Refusal, unless_refused
+from activmask.kernels.refusal import Refusal, once_agreed, unless_refused
 
 NOTES = logging.getLogger(__name__)
 """Where is told, once, that Triton's form cannot be used."""
@@ -197,22 +197,15 @@ def _compared(
     may_try: bool,
 ) -> Four:
     """Ours, once it was found to agree at these sizes; otherwise torch's."""
-    sizes = [None if each is None else (each.shape, each.dtype) for each in tensors]
-    kind, agreed = (ours, images.device, *sizes, *rest), _refusal().agreed
-    theirs = partial(plain, *tensors, *rest)
+    theirs, ready = partial(plain, *tensors, *rest), partial(ours, *tensors, *rest)
     if compiles_ahead():
-        prepare(partial(ours, *tensors, *rest))
-    if compiles_ahead() or (kind not in agreed and not may_try):
+        prepare(ready)
         return theirs()
-
-    def checked() -> Four:
-        if kind not in agreed:
-            check_agreement(ours, plain, tensors, rest, has_statistics=plain is not _plain_forward)
-            agreed.add(kind)
-        return ours(*tensors, *rest)
-
-    found: Four = _unless_refused(checked, theirs)
-    return found
+    sizes = [None if each is None else (each.shape, each.dtype) for each in tensors]
+    has_statistics = plain is not _plain_forward
+    compare = partial(check_agreement, ours, plain, tensors, rest, has_statistics=has_statistics)
+    kind = ours, images.device, *sizes, *rest
+    return once_agreed(ready, theirs, _refusal(), kind, compare, may_compare=may_try)
 
 
 def _unless_refused(ours: Callable[[], Any], plain: Callable[[], Any]) -> Any:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from activmask.kernels.ahead import compiles_ahead, prepare
+from activmask.kernels.convolution.reference import layout_of
 from activmask.kernels.max_pool import reference
-from activmask.kernels.refusal import Refusal, unless_refused
+from activmask.kernels.refusal import Refusal, once_agreed
 
 NOTES = logging.getLogger(__name__)
 """Where is told, once, that Triton's form cannot be used."""
@@ -51,7 +52,7 @@ def _computed(name: str, *tensors: Tensor) -> Tensor:
         images.is_cuda
         and HAS_TRITON
         and all(each.dtype in {torch.bfloat16, torch.float32} for each in tensors)
-        and reference.layout_of(images) == torch.channels_last
+        and layout_of(images) == torch.channels_last
         and 0 < images.numel() <= _MOST_ELEMENTS
     )
     if not can:
@@ -60,13 +61,10 @@ def _computed(name: str, *tensors: Tensor) -> Tensor:
     if compiles_ahead():
         prepare(ours)
         return plain()
-    agreed, key = _refusal().agreed, (images.device, *(each.dtype for each in tensors), name)
-    if key not in agreed:
-        # What a graph is to hold cannot be read, and so not be compared first.
-        if torch.cuda.is_current_stream_capturing():
-            return plain()
-        return unless_refused(partial(_compared, name, tensors, key), plain, _refusal())
-    return unless_refused(ours, plain, _refusal())
+    kind = images.device, *(each.dtype for each in tensors), name
+    compare = partial(check_agreement, partial(_ours, name), name, tensors)
+    may_compare = not torch.cuda.is_current_stream_capturing()
+    return once_agreed(ours, plain, _refusal(), kind, compare, may_compare=may_compare)
 
 
 def _ours(name: str, tensors: tuple[Tensor, ...]) -> Tensor:
@@ -75,17 +73,6 @@ def _ours(name: str, tensors: tuple[Tensor, ...]) -> Tensor:
     dense = [each.contiguous(memory_format=torch.channels_last) for each in tensors]
     found: Tensor = getattr(triton, name)(*dense)
     return found
-
-
-def _compared(name: str, tensors: tuple[Tensor, ...], key: object) -> Tensor:
-    """What our form computes, once it was found to be torch's on this device.
-
-    Raises:
-        ArithmeticError: it is not.
-    """
-    check_agreement(partial(_ours, name), name, tensors)
-    _refusal().agreed.add(key)
-    return _ours(name, tensors)
 
 
 def check_agreement(
@@ -105,7 +92,7 @@ def check_agreement(
     images = torch.randint(-2, 3, _COMPARED, generator=source, device=source.device).to(like[-1].dtype)
     images[0, :3, 1] = torch.nan
     images = images.contiguous(memory_format=torch.channels_last)
-    size = list(_COMPARED) if name == "gather" else [*_COMPARED[:2], *(side // 2 for side in _COMPARED[2:])]
+    size = images.shape if name == "gather" else reference.pooled_size(images)
     first = torch.randn(size, generator=source, device=source.device).to(like[0].dtype)
     given = (images,) if name == "max_pool" else (first.contiguous(memory_format=torch.channels_last), images)
     found, right = ours(given), getattr(reference, name)(*given)

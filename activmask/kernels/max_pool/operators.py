@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.library import register_autograd, register_fake
 
+from activmask.kernels.convolution.reference import layout_of
 from activmask.kernels.defining import operator
-from activmask.kernels.max_pool import forms, reference
+from activmask.kernels.max_pool import forms
+from activmask.kernels.max_pool.reference import pooled_size
 
 max_pool = operator("activmask::max_pool")(forms.max_pool)
 spread = operator("activmask::max_pool_spread")(forms.spread)
@@ -19,17 +21,16 @@ gather = operator("activmask::max_pool_gather")(forms.gather)
 
 
 def _pooled_shape(images: Tensor) -> Tensor:
-    size = *images.shape[:2], images.shape[2] // 2, images.shape[3] // 2
-    return torch.empty(
-        size, dtype=images.dtype, device=images.device, memory_format=reference.layout_of(images)
-    )
+    size, layout = pooled_size(images), layout_of(images)
+    return torch.empty(size, dtype=images.dtype, device=images.device, memory_format=layout)
 
 
-register_fake("activmask::max_pool")(_pooled_shape)
-register_fake("activmask::max_pool_spread")(
-    lambda _gradient, images: torch.empty_like(images, memory_format=reference.layout_of(images))
+register_fake("activmask::max_pool", _pooled_shape)
+register_fake(
+    "activmask::max_pool_spread",
+    lambda _gradient, images: torch.empty_like(images, memory_format=layout_of(images)),
 )
-register_fake("activmask::max_pool_gather")(lambda _tangent, images: _pooled_shape(images))
+register_fake("activmask::max_pool_gather", lambda _tangent, images: _pooled_shape(images))
 
 
 def _keep_images(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001 - torch's signature

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from activmask.kernels.convolution.reference import layout_of
+
 
 def max_pool(images: Tensor) -> Tensor:
     """The maxima (B, C, h, w) of images (B, C, H, W)."""
@@ -26,8 +28,7 @@ def spread(gradient: Tensor, images: Tensor) -> Tensor:
 def gather(tangent: Tensor, images: Tensor) -> Tensor:
     """Of values (B, C, H, W) those where the images have their maxima, (B, C, h, w)."""
     found = tangent.flatten(2).gather(2, _places(images))
-    size = *images.shape[:2], images.shape[2] // 2, images.shape[3] // 2
-    return found.view(size).contiguous(memory_format=layout_of(images))
+    return found.view(pooled_size(images)).contiguous(memory_format=layout_of(images))
 
 
 def _places(images: Tensor) -> Tensor:
@@ -36,7 +37,6 @@ def _places(images: Tensor) -> Tensor:
     return places.flatten(2)
 
 
-def layout_of(images: Tensor) -> torch.memory_format:
-    """Channels-last where the images are unmistakably so."""
-    last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
-    return torch.channels_last if last else torch.contiguous_format
+def pooled_size(images: Tensor) -> torch.Size:
+    """The size (B, C, h, w) of what images (B, C, H, W) are pooled to."""
+    return torch.Size((*images.shape[:2], images.shape[2] // 2, images.shape[3] // 2))

@@ -13,6 +13,7 @@ from torch import Tensor
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
 from activmask.kernels.ahead import launch
+from activmask.kernels.max_pool.reference import pooled_size
 
 _POSITIONS, _CHANNELS = 32, 32
 """Of a program."""
@@ -21,20 +22,20 @@ _LOOSE = ["images", "rows", "columns"]
 
 
 @triton.jit
-def _windows(images, high, wide, channels, positions_per_tile: tl.constexpr, channels_per_tile: tl.constexpr):
-    """This program's windows, of `high` x `wide` an image: image, row and column; channels; which exist."""
-    position = tl.program_id(0) * positions_per_tile + tl.arange(0, positions_per_tile)
-    channel = tl.program_id(1) * channels_per_tile + tl.arange(0, channels_per_tile)
-    is_position, is_channel = position < images * high * wide, channel < channels
+def _windows(
+    images, rows, columns, channels, high, wide,
+    positions_per_tile: tl.constexpr, channels_per_tile: tl.constexpr,
+):  # fmt: skip
+    """This program's windows, `high` x `wide` of each image: their rows and columns, and which exist.
+
+    Also, in memory, where windows have their first pixels, and where whole ones have a number of their own.
+    """
+    position = (tl.program_id(0) * positions_per_tile + tl.arange(0, positions_per_tile))[:, None]
+    channel = (tl.program_id(1) * channels_per_tile + tl.arange(0, channels_per_tile))[None, :]
     image, row, column = position // wide // high, position // wide % high, position % wide
-    return (
-        image[:, None],
-        row[:, None],
-        column[:, None],
-        channel[None, :],
-        is_position[:, None],
-        is_channel[None, :],
-    )
+    first = ((image * rows + 2 * row) * columns + 2 * column) * channels + channel
+    own = ((image * (rows // 2) + row) * (columns // 2) + column) * channels + channel
+    return row, column, position < images * high * wide, channel < channels, first, own
 
 
 @triton.jit
@@ -56,15 +57,12 @@ def _max_pool(
     pixels, result, images, rows, columns, channels,
     positions_per_tile: tl.constexpr, channels_per_tile: tl.constexpr,
 ):  # fmt: skip
-    high, wide = rows // 2, columns // 2
-    image, row, column, channel, is_position, is_channel = _windows(
-        images, high, wide, channels, positions_per_tile, channels_per_tile
+    _, _, is_position, is_channel, first, own = _windows(
+        images, rows, columns, channels, rows // 2, columns // 2, positions_per_tile, channels_per_tile
     )
-    first = ((image * rows + 2 * row) * columns + 2 * column) * channels + channel
     exists = is_position & is_channel
     best, _ = _highest(pixels, first, exists, columns * channels, channels)
-    to = ((image * high + row) * wide + column) * channels + channel
-    tl.store(result + to, best.to(result.dtype.element_ty), mask=exists)
+    tl.store(result + own, best.to(result.dtype.element_ty), mask=exists)
 
 
 @triton.jit(do_not_specialize=_LOOSE)
@@ -72,19 +70,16 @@ def _gather(
     tangent, pixels, result, images, rows, columns, channels,
     positions_per_tile: tl.constexpr, channels_per_tile: tl.constexpr,
 ):  # fmt: skip
-    high, wide = rows // 2, columns // 2
-    image, row, column, channel, is_position, is_channel = _windows(
-        images, high, wide, channels, positions_per_tile, channels_per_tile
+    _, _, is_position, is_channel, first, own = _windows(
+        images, rows, columns, channels, rows // 2, columns // 2, positions_per_tile, channels_per_tile
     )
-    first = ((image * rows + 2 * row) * columns + 2 * column) * channels + channel
     exists = is_position & is_channel
     _, place = _highest(pixels, first, exists, columns * channels, channels)
     value = tl.load(tangent + first, mask=exists, other=0)
     for number in tl.static_range(1, 4):
         there = first + (number // 2) * (columns * channels) + (number % 2) * channels
         value = tl.where(place == number, tl.load(tangent + there, mask=exists, other=0), value)
-    to = ((image * high + row) * wide + column) * channels + channel
-    tl.store(result + to, value, mask=exists)
+    tl.store(result + own, value, mask=exists)
 
 
 @triton.jit(do_not_specialize=_LOOSE)
@@ -93,14 +88,13 @@ def _spread(
     positions_per_tile: tl.constexpr, channels_per_tile: tl.constexpr,
 ):  # fmt: skip
     """Also of windows that lack pixels, which get 0."""
-    image, row, column, channel, is_position, is_channel = _windows(
-        images, (rows + 1) // 2, (columns + 1) // 2, channels, positions_per_tile, channels_per_tile
-    )
-    first = ((image * rows + 2 * row) * columns + 2 * column) * channels + channel
+    row, column, is_position, is_channel, first, own = _windows(
+        images, rows, columns, channels, (rows + 1) // 2, (columns + 1) // 2,
+        positions_per_tile, channels_per_tile,
+    )  # fmt: skip
     below, beside = is_position & (2 * row + 1 < rows), is_position & (2 * column + 1 < columns)
     whole = below & beside & is_channel
     _, place = _highest(pixels, first, whole, columns * channels, channels)
-    own = ((image * (rows // 2) + row) * (columns // 2) + column) * channels + channel
     slope = tl.load(gradient + own, mask=whole, other=0)
     there = is_position, beside, below, below & beside
     for number in tl.static_range(4):
@@ -110,14 +104,14 @@ def _spread(
 
 def max_pool(images: Tensor) -> Tensor:
     """The maxima (B, C, h, w) of images (B, C, H, W)."""
-    result = _new(_pooled(images), images)
+    result = _new(pooled_size(images), images)
     _run(_max_pool, result, images, result)
     return result
 
 
 def gather(tangent: Tensor, images: Tensor) -> Tensor:
     """Of values (B, C, H, W) those where the images have their maxima, (B, C, h, w)."""
-    result = _new(_pooled(images), tangent)
+    result = _new(pooled_size(images), tangent)
     _run(_gather, result, tangent, images, result)
     return result
 
@@ -138,10 +132,6 @@ def _run(kernel, windows: Tensor, *tensors: Tensor) -> None:
     rows, columns = tensors[-2].shape[2:]
     with torch.cuda.device_of(windows):
         launch(kernel, grid, *tensors, batch, rows, columns, channels, _POSITIONS, _CHANNELS)
-
-
-def _pooled(images: Tensor) -> Sequence[int]:
-    return *images.shape[:2], images.shape[2] // 2, images.shape[3] // 2
 
 
 def _new(size: Sequence[int], like: Tensor) -> Tensor:
