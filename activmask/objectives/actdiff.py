@@ -159,7 +159,9 @@ _COMPARES_LAYERS = (
 
 ACTDIFF = Objective(
     settings=ActdiffSettings,
-    switches={"actdiff": Needs(masks=True, surroundings=True, shuffled=True, other_pass=True)},
+    switches={
+        "actdiff": Needs(masks=True, surroundings=True, shuffled=True, other_pass=True, activations=True)
+    },
     label=lambda _: "Actdiff",
     source="paper Eq. 1",
     without_effect={"actdiff_norm": _COMPARES_LAYERS, "actdiff_at": _COMPARES_LAYERS},

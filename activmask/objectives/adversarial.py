@@ -132,7 +132,7 @@ def _fits(settings: AdversarialSettings, trial: Trial) -> None:
 ADVERSARIAL = Objective(
     settings=AdversarialSettings,
     switches={
-        "adversarial": Needs(masks=True, surroundings=True, shuffled=True, other_pass=True),
+        "adversarial": Needs(masks=True, surroundings=True, shuffled=True, other_pass=True, activations=True),
     },
     label=lambda _: "Adversarial",
     source="after the authors' follow-up, ICLR 2021",

@@ -31,7 +31,9 @@ class Needs:
     shuffled: bool = False
     """The copy whose pixels outside the mask are shuffled."""
     other_pass: bool = False
-    """A second pass of the network, over that copy, and activations to compare."""
+    """A second pass of the network, over that copy."""
+    activations: bool = False
+    """`ModelOutput.pre_activations` of the passes, which without it are `NotKept`."""
     second_derivative: bool = False
     """A gradient of an output, with respect to the input or an activation, that is differentiated again.
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from activmask.kernels.masked_shuffle import masked_shuffles
-from activmask.models.output import ModelOutput
+from activmask.models.output import ModelOutput, NotKept
 from activmask.models.stacked.network import (
     Leaves,
     Stack,
@@ -98,13 +98,17 @@ def stacked_step_terms(
         copy = torch.stack([make_copy(*own) for own in zip(images, shuffled, generators, strict=True)])
     ways = [paths(chosen, *own) for own in zip(images, generators, strict=True)]
     passes = leaves(stacked, 1 + asked.other_pass + len(with_paths(chosen)))
-    other = forward(stacked, passes[1], copy, reconstruct=False) if asked.other_pass else None
+    other = None
+    if asked.other_pass:
+        other = forward(stacked, passes[1], copy, reconstruct=False, tapped=asked.activations)
     gradients = _along_paths(chosen, stacked, passes[1 + asked.other_pass :], ways, masks, labels)
     flat = (part.flatten(0, 1) for part in (images, shuffled, masks))
     seen = shown(chosen, *flat).view_as(images)
     if asked.second_derivative or asked.evidence:
         seen = seen.detach().requires_grad_()
-    together = forward_side_by_side(stacked, passes[0], seen, reconstruct=asked.decoder)
+    together = forward_side_by_side(
+        stacked, passes[0], seen, reconstruct=asked.decoder, tapped=asked.activations
+    )
     output = seed_by_seed(together, stacked.seeds)
     parts: dict[str, Any] = {
         "images": images,
@@ -141,7 +145,7 @@ def _along_paths(
         if one.score and one.path:
             points, path = (torch.stack(part) for part in zip(*(own[one.name] for own in drawn), strict=True))
             seen = points.detach().requires_grad_()
-            output = forward(stacked, passes[len(found)], seen, reconstruct=False)
+            output = forward(stacked, passes[len(found)], seen, reconstruct=False, tapped=False)
             scores = torch.vmap(partial(one.score, settings))(_float(output.logits), labels)
             found[one.name] = outside_gradient(scores, seen, masks) * path
     return found
@@ -172,7 +176,9 @@ def _wide(output: ModelOutput) -> dict[str, Any]:
 
     Autocast widens it where a loss is called, which it does not see within `vmap`.
     """
-    found: dict[str, Any] = {"logits": _float(output.logits), "pre_activations": output.pre_activations}
+    found: dict[str, Any] = {"logits": _float(output.logits)}
+    if not isinstance(output.pre_activations, NotKept):
+        found["pre_activations"] = output.pre_activations
     if output.reconstruction is not None:
         found["reconstruction"] = _float(output.reconstruction)
     return found
@@ -183,9 +189,10 @@ def _float(tensor: Tensor) -> Tensor:
 
 
 def _step(output: dict[str, Any], other: dict[str, Any] | None = None, **rest: Any) -> Step:
+    not_kept = {"pre_activations": NotKept()}
     return Step(
-        output=ModelOutput(**output),
-        other=None if other is None else ModelOutput(**other),
+        output=ModelOutput(**not_kept | output),
+        other=None if other is None else ModelOutput(**not_kept | other),
         discriminator=None,
         pair=None,
         **rest,

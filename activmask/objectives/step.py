@@ -4,14 +4,14 @@ Shapes: B images, C channels, H x W pixels, K classes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from activmask.kernels.masked_shuffle import masked_shuffle
 from activmask.models.decomposed import decomposed
-from activmask.models.output import ModelOutput
+from activmask.models.output import ModelOutput, NotKept
 from activmask.objectives.chosen import (
     Chosen,
     discriminator_of,
@@ -27,7 +27,7 @@ from activmask.objectives.classification import CLASSIFY, PLAIN, Classify, class
 from activmask.objectives.evidence import evidence
 from activmask.objectives.group_losses import Membership
 from activmask.objectives.input_gradient import outside_gradient
-from activmask.objectives.objective import Step
+from activmask.objectives.objective import Needs, Step
 
 _ALL = slice(None)
 
@@ -86,13 +86,13 @@ def step_terms(
     drawn = paths(chosen, images, generator)
     batch, labels = labels, labels[part]
     images, shuffled, masks = images[part], shuffled[part], masks[part]
-    other = model(copy[part], reconstruct=False) if asked.other_pass else None
+    other = _asked_for(asked, model(copy[part], reconstruct=False)) if asked.other_pass else None
     gradients = _along_paths(chosen, model, drawn, masks, labels, part)
     parts = _parts(model, images, masks) if asked.decomposed else None
     seen = shown(chosen, images, shuffled, masks)
     if asked.second_derivative or asked.evidence:
         seen = seen.detach().requires_grad_()
-    output: ModelOutput = model(seen, reconstruct=asked.decoder)
+    output = _asked_for(asked, model(seen, reconstruct=asked.decoder))
     gradients |= {
         one.name: outside_gradient(one.score(settings, output.logits, labels), seen, masks)
         for one, settings in weighed(chosen)
@@ -152,6 +152,11 @@ def _along_paths(
             logits = model(seen, reconstruct=False).logits
             found[one.name] = outside_gradient(one.score(settings, logits, labels), seen, masks) * path
     return found
+
+
+def _asked_for(asked: Needs, output: ModelOutput) -> ModelOutput:
+    """Without what passes of stacked networks do not keep: an objective fails in either or in none."""
+    return output if asked.activations else replace(output, pre_activations=NotKept())
 
 
 def _parts(model: Callable[..., ModelOutput], images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,9 @@ from activmask.kernels.batch_norm import batch_norm
 class StackedBatchNorm2d(nn.BatchNorm2d):
     """The normalisations of all seeds, which leaves the counting of batches to the pass."""
 
+    tapped = True
+    """Whether what a ReLU saw is kept in training; otherwise hooks of the ReLU are given an empty tensor."""
+
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Normalise (B, R * C, H, W)."""
         if self.training or self.running_mean is None:
@@ -17,7 +20,7 @@ class StackedBatchNorm2d(nn.BatchNorm2d):
         return self._evaluated(input)
 
     def activated(self, maps: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What follows once a residual, if any, was added and a ReLU taken; and what that saw."""
+        """What follows once a residual, if any, was added and a ReLU taken; and what that saw, if kept."""
         if self.training or self.running_mean is None:
             return self._of_batch(maps, residual, relu=True)
         normal = self._evaluated(maps)
@@ -35,7 +38,7 @@ class StackedBatchNorm2d(nn.BatchNorm2d):
             epsilon=self.eps,
             residual=residual,
             relu=relu,
-            tapped=relu,
+            tapped=relu and self.tapped,
         )
 
     def _evaluated(self, maps: Tensor) -> Tensor:

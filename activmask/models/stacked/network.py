@@ -10,7 +10,7 @@ Shapes: B images, R seeds, C channels, H x W pixels, K classes, P parameters and
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,9 @@ from torch.func import functional_call
 
 from activmask.kernels.torch_private import add_all, copy_all
 from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
-from activmask.models.output import ModelOutput
+from activmask.models.output import ModelOutput, NotKept
 from activmask.models.stacked.layout import Layout, copied_together, place
-from activmask.models.stacked.normalised import normalise_together
+from activmask.models.stacked.normalised import keep_taps, normalise_together
 from activmask.models.stacked.seed_wise import CannotBeStackedError, SeedWise
 
 _CONVOLUTIONS = (nn.Conv2d, TwiceDifferentiableConv2d)
@@ -222,7 +222,9 @@ def _alike(names: Sequence[str], *tensors: dict[str, Tensor]) -> list[list[str]]
     return list(groups.values())
 
 
-def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: bool = True) -> ModelOutput:
+def forward(
+    stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: bool = True, tapped: bool = True
+) -> ModelOutput:
     """One pass of all seeds' networks, each over images of its own.
 
     In training mode running statistics are updated, and batches counted.
@@ -232,6 +234,7 @@ def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: boo
         weights: from `leaves`.
         images: (R, B, C, H, W).
         reconstruct: whether networks with a decoder use it.
+        tapped: whether pre-activations are wanted; otherwise memory is spared, and they are `NotKept`.
 
     Returns:
         logits (R, B, K), the reconstruction (R, B, C, H, W) and pre-activations (R, B, ...), as views
@@ -241,31 +244,35 @@ def forward(stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: boo
         CannotBeStackedError: the network does what is not known to keep seeds apart.
     """
     return seed_by_seed(
-        forward_side_by_side(stacked, weights, images, reconstruct=reconstruct), stacked.seeds
+        forward_side_by_side(stacked, weights, images, reconstruct=reconstruct, tapped=tapped), stacked.seeds
     )
 
 
 def forward_side_by_side(
-    stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: bool = True
+    stacked: Stack, weights: Leaves, images: Tensor, *, reconstruct: bool = True, tapped: bool = True
 ) -> ModelOutput:
     """The same pass as `forward`, of which everything lies as the network computed it, seeds side by side."""
     statistics = stacked.statistics_layout.of_all(stacked.statistics.split(stacked.statistics_layout.sizes))
     maps = side_by_side(images)
+    keep_taps(stacked.template, tapped)
     with SeedWise(stacked.seeds):
         output: ModelOutput = functional_call(
             stacked.template, (weights, statistics), (maps, reconstruct), strict=False
         )
     if stacked.template.training and len(stacked.batches):
         stacked.batches.add_(1)
-    return output
+    return output if tapped else replace(output, pre_activations=NotKept())
 
 
 def seed_by_seed(output: ModelOutput, seeds: int) -> ModelOutput:
     """What a pass of all seeds returned, each tensor (R, B, ...): views of it."""
+    taps = output.pre_activations
+    if not isinstance(taps, NotKept):
+        taps = {name: apart(tap, seeds) for name, tap in taps.items()}
     return ModelOutput(
         logits=apart(output.logits, seeds),
         reconstruction=None if output.reconstruction is None else apart(output.reconstruction, seeds),
-        pre_activations={name: apart(tap, seeds) for name, tap in output.pre_activations.items()},
+        pre_activations=taps,
         features=None if output.features is None else apart(output.features, seeds),
     )
 

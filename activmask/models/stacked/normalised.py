@@ -22,8 +22,15 @@ def normalise_together(template: nn.Module) -> None:
             module.relu.__class__ = Done
 
 
+def keep_taps(template: nn.Module, kept: bool) -> None:
+    """Have a stack's normalisations keep what the ReLU after them sees, or not."""
+    for module in template.modules():
+        if isinstance(module, StackedBatchNorm2d):
+            module.tapped = kept
+
+
 def _stacked_block(kind: type[nn.Module]) -> type[nn.Module] | None:
-    """The block of a stack for one of torchvision's ResNets; None for any other module."""
+    """What a stack has in the place of a ResNet of torchvision, or of its block; None for any other."""
     if kind.__module__ != "torchvision.models.resnet":
         return None
     from activmask.models.stacked.residual_blocks import STACKED_BLOCKS

@@ -1,7 +1,7 @@
-"""The blocks of torchvision's ResNets in a stack. Who imports this waits seconds for torchvision."""
+"""Torchvision's ResNets and their blocks in a stack. Who imports this waits seconds for torchvision."""
 
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from activmask.models.stacked.batch_norm import activated
 
@@ -27,8 +27,21 @@ class StackedBottleneck(Bottleneck):  # type: ignore[misc]
         return activated(self.bn3, self.relu, self.conv3(hidden), identity)
 
 
+class StackedResNet(ResNet):  # type: ignore[misc]
+    """The network of torchvision, its first activation taken with the normalisation before it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, R, K) of images (B, R * C, H, W)."""
+        maps: Tensor = self.maxpool(activated(self.bn1, self.relu, self.conv1(x)))
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            maps = layer(maps)
+        logits: Tensor = self.fc(self.avgpool(maps).flatten(1))
+        return logits
+
+
 STACKED_BLOCKS: dict[type[nn.Module], type[nn.Module]] = {
     BasicBlock: StackedBasic,
     Bottleneck: StackedBottleneck,
+    ResNet: StackedResNet,
 }
 """By torchvision's."""
