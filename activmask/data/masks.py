@@ -3,14 +3,13 @@
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from activmask.data.dilation import dilation_radius, stored_radii
 from activmask.data.mask_shares import Presence
 from activmask.data.multi_label import is_multi_label
 
 _PIXELS_AT_ONCE = 2**22
-"""Of the masks being dilated, each of which takes 12 bytes per pixel meanwhile: 50 MB."""
+"""Of the masks being dilated, each of which takes 3 bytes per pixel meanwhile: 13 MB."""
 
 _Z = 1.96
 """Standard deviations around the mean that hold 95 % of a normal distribution."""
@@ -49,8 +48,20 @@ def dilate(masks: Tensor, sigma: float, native: Tensor | None = None) -> Tensor:
 
 def _dilated(masks: Tensor, radii: tuple[int, int]) -> Tensor:
     rows, columns = radii
-    grown = F.max_pool2d(masks.float(), (2 * rows + 1, 1), stride=1, padding=(rows, 0))
-    return F.max_pool2d(grown, (1, 2 * columns + 1), stride=1, padding=(0, columns)) > 0
+    return _widened(_widened(masks, -2, rows), -1, columns)
+
+
+def _widened(masks: Tensor, axis: int, radius: int) -> Tensor:
+    """Masks with all that lies within `radius` px of them along an axis."""
+    side, reach = masks.shape[axis], 0
+    while reach < min(radius, side - 1):
+        # No step skips a px: each distance up to the reach is a sum of steps that stay within the image.
+        step = min(radius - reach, reach + 1, side - 1)
+        further = masks.clone()
+        for ahead, behind in ((0, step), (step, 0)):
+            further.narrow(axis, ahead, side - step).logical_or_(masks.narrow(axis, behind, side - step))
+        masks, reach = further, reach + step
+    return masks
 
 
 def circle(size: int) -> Tensor:

@@ -11,9 +11,11 @@ from activmask.kernels.activation_distance.norms import Norm
 def distances(difference: Tensor, norm: Norm) -> Tensor:
     """The norms of one layer's difference (B, ...), flat."""
     axis = {"layer": 1, "channel": 1, "row": -1}[norm]
-    lengths: Tensor = torch.linalg.vector_norm(
-        difference.flatten(1) if norm == "layer" else difference, dim=axis
-    )
+    # The library's norm takes fifty times as long over an axis whose numbers lie apart in memory.
+    squares = (difference.flatten(1) if norm == "layer" else difference).square().sum(axis)
+    apart = squares != 0
+    # The root has no gradient at 0, so that there it is taken of something else.
+    lengths: Tensor = squares.where(apart, 1).sqrt().where(apart, 0)
     return lengths.flatten()
 
 
