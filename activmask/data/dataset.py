@@ -93,6 +93,12 @@ class Dataset:
         """The number of images N."""
         return len(self.file_names)
 
+    @property
+    def files(self) -> set[str]:
+        """All files that the table names, relative to the root."""
+        named = (self.file_names, self.mask_file_names, self.shortcut_mask_file_names, self.twin_file_names)
+        return {name for column in named for name in column if name}
+
 
 def read_dataset(root: str | Path, *, multi_label: bool = False) -> Dataset:
     """Read and check a data set's table, its card, and the header of every file it names.

@@ -18,6 +18,7 @@ from activmask.runs.folder import HISTORY_FILE, SCORE, read_history, seed_folder
 from activmask.runs.robustness import FIRST_RUNS
 from activmask.runs.searched import Searched
 from activmask.runs.sittings import Caller
+from activmask.training.feed.reading import Reading
 from activmask.training.run import finished_seeds, train
 
 
@@ -147,13 +148,14 @@ def with_threads(job: Job, threads: int) -> Job:
     return job if job.config.machine.threads else replace(job, config=changed(job.config, threads=threads))
 
 
-def run_job(job: Job, *, known_as: Path | None = None) -> str:
+def run_job(job: Job, *, known_as: Path | None = None, reading: Reading | None = None) -> str:
     """Train what is missing of a job.
 
     Args:
         job: to be done.
         known_as: the folder that a failure names in place of the job's own; that of the run that it begins
             with lies beside it.
+        reading: what jobs before it have read in this process, see `train`.
 
     Returns:
         Empty when it is done, else why it failed: a sentence, or the traceback of a defect.
@@ -168,6 +170,7 @@ def run_job(job: Job, *, known_as: Path | None = None) -> str:
             first_run=job.first_run,
             caller=job.caller,
             searched=job.searched,
+            reading=reading,
         )
     except ActivmaskError as error:
         known = known_as or job.folder

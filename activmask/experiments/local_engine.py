@@ -18,6 +18,7 @@ from activmask.experiments.jobs import Ended, Job, run_job, with_threads
 from activmask.ground.children import Spawned, SpawnedChild
 from activmask.machine.device import cores
 from activmask.machine.settings_kept import settings_kept
+from activmask.training.feed.reading import Reading
 
 _STOPPING = 10.0
 """Seconds that running jobs get to tidy up when the sweep is over; schedulers often give it 30."""
@@ -173,11 +174,11 @@ def _work(line: connection.Connection, gpu: str | None) -> None:
         line.send("begun")
         if gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-        error = ""
+        error, reading = "", Reading(decoded={})
         while not error:
-            job = line.recv()
+            job, reading = line.recv(), reading.for_another_run()
             with settings_kept():
-                error = run_job(job)
+                error = run_job(job, reading=reading)
             _free_memory()
             line.send(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from activmask.objectives import OBJECTIVES
@@ -30,10 +31,14 @@ def settings_of_objectives() -> list[Setting]:
 
 def switched_on(chosen: Chosen) -> Iterator[tuple[Objective[Any], Any]]:
     """The objectives that take part, with their settings, in the order of the table."""
-    for one in OBJECTIVES.values():
-        settings = one.of(chosen)
-        if one.is_on(settings):
-            yield one, settings
+    return iter(_switched_on(chosen, tuple(OBJECTIVES.values())))
+
+
+@lru_cache(maxsize=32)
+def _switched_on(chosen: Chosen, table: tuple[Objective[Any], ...]) -> tuple[tuple[Objective[Any], Any], ...]:
+    """Those of a table; every training step asks a dozen times."""
+    with_settings = ((one, one.of(chosen)) for one in table)
+    return tuple((one, settings) for one, settings in with_settings if one.is_on(settings))
 
 
 def needs(chosen: Chosen) -> Needs:

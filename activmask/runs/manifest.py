@@ -118,10 +118,11 @@ def sample_entries(splits: Mapping[str, "Samples"]) -> tuple[Entry, ...]:
             split=split,
             site=samples.sites[i],
             label=_label(samples.labels[i].numpy()),
-            image_sha256=hashlib.sha256(samples.images[i].contiguous().numpy().tobytes()).hexdigest(),
-            mask_sha256=hashlib.sha256(samples.masks[i].contiguous().numpy().tobytes()).hexdigest(),
+            image_sha256=hashlib.sha256(images[i].tobytes()).hexdigest(),
+            mask_sha256=hashlib.sha256(masks[i].tobytes()).hexdigest(),
         )
         for split, samples in splits.items()
+        for images, masks in [(samples.images.numpy(), samples.masks.numpy())]
         for i in range(len(samples))
     )
 

@@ -73,6 +73,7 @@ def train(
     caller: Caller | None = None,
     searched: Searched | None = None,
     progress: Watcher | Sequence[Watcher] | None = None,
+    reading: Reading | None = None,
 ) -> list[SeedResult]:
     """Train a replica for every seed and write one folder each under `out`.
 
@@ -97,6 +98,7 @@ def train(
         searched: the search that chose the settings, for `run.json`.
         progress: who is told of every step and epoch, one or several, each a `Callback` or whatever else
             has those three methods. What one raises ends training and is raised here; what was saved resumes.
+        reading: what runs before in this process have read, and is as it was, see `Reading.for_another_run`.
 
     Raises:
         InUse: another process trains one of the seeds, or a sweep holds `out`.
@@ -116,7 +118,9 @@ def train(
     claims = claimed_seeds(out, seeds, in_sweep=in_sweep) if world.writes else nullcontext()
     told = Everyone(watchers_of(progress))
     with refusals_under(out), claims, failures_of_watchers():
-        return _train(config, seeds, out, world, resume, overwrite, caller, searched, told, held, first_run)
+        return _train(
+            config, seeds, out, world, resume, overwrite, caller, searched, told, held, first_run, reading
+        )
 
 
 def _of_arrays(config: RunConfig, held: HeldImages) -> RunConfig:
@@ -146,6 +150,7 @@ def _train(
     told: Everyone,
     held: HeldImages | None,
     first_run: Path | None,
+    reading: Reading | None,
 ) -> list[SeedResult]:
     if config.training.sync_batchnorm and world.size == 1:
         raise UsageError("sync_batchnorm has no effect in a single process; leave it off, or use torchrun")
@@ -162,7 +167,7 @@ def _train(
         _refuse_unfinished(waiting, out, resume=resume)
     with joined(world, device):
         check_all_agree(len(finished), device, world)
-        replicas = _open_replicas(config, waiting, out, device, resume, world, told, held, first_run)
+        replicas = _open_replicas(config, waiting, out, device, resume, world, told, held, first_run, reading)
         if world.writes:
             for replica in replicas:
                 open_folder(replica, caller, searched)
@@ -342,9 +347,10 @@ def _open_replicas(
     progress: Watcher,
     held: HeldImages | None,
     first_run: Path | None,
+    reading: Reading | None,
 ) -> list[Replica]:
     """The replicas of seeds, for which a data set on disk is read once."""
-    reading = Reading(decoded={} if len(seeds) > 1 else None)
+    reading = reading or Reading(decoded={} if len(seeds) > 1 else None)
     replicas: list[Replica] = []
     with drawn_ahead(config, seeds) as networks:
         for seed in seeds:
@@ -375,4 +381,5 @@ def _open_replicas(
                 )
             check_all_agree(replica.next_epoch, device, world)
             replicas.append(replica)
+    reading.let_go()
     return replicas

@@ -13,7 +13,12 @@ from activmask.runs.manifest import Entry
 from activmask.training.feed.stream import Stream
 
 
-def equal_images(source: Source, stored: Mapping[str, Samples] | Stream, entries: Iterable[Entry]) -> str:
+def equal_images(
+    source: Source,
+    stored: Mapping[str, Samples] | Stream,
+    entries: Iterable[Entry],
+    known: dict[str, bytes] | None = None,
+) -> str:
     """Which pictures several subjects share, as a sentence; empty where there is none.
 
     Images in memory are compared by their pixels, streamed ones by the bytes of their files, which
@@ -23,6 +28,7 @@ def equal_images(source: Source, stored: Mapping[str, Samples] | Stream, entries
         source: of the run's images.
         stored: the images.
         entries: what is known of them; the digests of a stream's files stand there.
+        known: `pixel_digest` of a data set's images by name, to be shared between calls; it grows.
 
     Raises:
         DataError: equal pixels lie in two splits and `duplicates` is "refuse".
@@ -32,7 +38,7 @@ def equal_images(source: Source, stored: Mapping[str, Samples] | Stream, entries
     if isinstance(stored, Stream):
         found = Duplicates(equal=_without_constants(stored, equal_groups(map(_picture, entries))))
     else:
-        found = Duplicates(equal=equal_groups(_resident(stored)))
+        found = Duplicates(equal=equal_groups(_resident(stored, {} if known is None else known)))
     if source.duplicates == "refuse":
         refuse_straddling(found, "set duplicates to allow")
     return "; ".join(found.sentences())
@@ -49,10 +55,8 @@ def near_images(source: Source, entries: Iterable[Entry]) -> str:
     if source.data in {IN_MEMORY, ARRAYS}:
         return ""
     found = read_card(Path(source.data)).get("duplicates", {})
-    # Words such as "train" are capitalised in the names of files.
-    places = {Path(entry.file).stem.casefold(): entry for entry in entries}
     try:
-        pairs = [(places.get(one.casefold()), places.get(other.casefold())) for one, other in found["near"]]
+        names = [(one.casefold(), other.casefold()) for one, other in found["near"]]
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(
             "duplicates must name pairs of images under near",
@@ -61,6 +65,11 @@ def near_images(source: Source, entries: Iterable[Entry]) -> str:
         ) from error
     except KeyError:
         return ""
+    if not names:
+        return ""
+    # Words such as "train" are capitalised in the names of files.
+    places = {Path(entry.file).stem.casefold(): entry for entry in entries}
+    pairs = [(places.get(one), places.get(other)) for one, other in names]
     apart = [(one, other) for one, other in pairs if one and other and one.split != other.split]
     near = tuple((_picture(one), _picture(other)) for one, other in apart)
     return "; ".join(Duplicates(equal=(), near=near).sentences())
@@ -72,11 +81,13 @@ def _picture(entry: Entry) -> Picture:
     )
 
 
-def _resident(splits: Mapping[str, Samples]) -> Iterator[Picture]:
+def _resident(splits: Mapping[str, Samples], known: dict[str, bytes]) -> Iterator[Picture]:
     for split, samples in splits.items():
         named = zip(samples.names, samples.subjects, samples.images.numpy(), strict=True)
         for name, subject, pixels in named:
-            yield Picture(name=name, subject=subject, split=split, digest=pixel_digest(pixels))
+            if name not in known:
+                known[name] = pixel_digest(pixels)
+            yield Picture(name=name, subject=subject, split=split, digest=known[name])
 
 
 def _without_constants(

@@ -173,10 +173,10 @@ def open_stored(
     if held is not None:
         splits = held_splits(held, source, view, objectives, seed)
         return splits, origin_of_arrays(splits, held)
-    if source.data == IN_MEMORY:
-        drawn = drawn_splits(source, seed, view, objectives)
-        return drawn, origin_in_memory(drawn)
     reading = reading or Reading()
+    if source.data == IN_MEMORY:
+        drawn = drawn_splits(source, seed, view, objectives, reading)
+        return drawn, reading.origin(("drawn", seed), source, lambda: origin_in_memory(drawn))
     dataset = reading.table(Path(source.data))
     check_scale(dataset, view, objectives)
     rows = table_rows(written, dataset) if written else split_rows(source, dataset, seed)
@@ -190,7 +190,9 @@ def open_stored(
     else:
         count = worker_count(threads, world)
         stored = open_stream(dataset, rows, view, objectives, seed=seed, device=device, count=count)
-    return stored, origin_on_disk(dataset, rows, groups, reading.known(dataset.root))
+    of = tuple((name, tuple(own.tolist())) for name, own in rows.items()), groups
+    known = reading.known(dataset.root)
+    return stored, reading.origin(dataset.root, of, lambda: origin_on_disk(dataset, rows, groups, known))
 
 
 def open_stream(

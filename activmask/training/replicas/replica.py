@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from activmask.data.arrays import HeldImages
 from activmask.data.multi_label import is_multi_label
 from activmask.data.samples import Samples
-from activmask.data.settings import IID, augmentations, with_given_masks
+from activmask.data.settings import IID, IN_MEMORY, augmentations, with_given_masks
 from activmask.data.transforms import stays_upright
 from activmask.ground.errors import UsageError
 from activmask.machine.device import attention
@@ -369,12 +369,15 @@ def _data(
         groups=config.robustness.groups,
         reading=reading,
     )
+    pixels = None
+    if reading is not None and held is None and source.data != IN_MEMORY:
+        pixels = reading.pixel_digests.setdefault(Path(source.data), {})
     note = "; ".join(
         filter(
             None,
             (
                 *(() if held is None else held.notes),
-                equal_images(source, stored, origin.entries),
+                equal_images(source, stored, origin.entries, pixels),
                 near_images(source, origin.entries),
             ),
         )
