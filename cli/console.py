@@ -103,6 +103,10 @@ _WAYS = {
     "out": "another --out",
     "resume": "--resume to go on with it",
     "overwrite": "--overwrite to replace it",
+    "by_subject": "--split-policy subject",
+    "split_ratio": "another --split-ratio",
+    "fewer": "smaller --train-images, --valid-images or --test-images",
+    "more": "more images",
     "split_policy": "--split-policy subject to split without regard to sites",
 }
 """What the library calls by the name of an argument, as flags."""

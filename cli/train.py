@@ -87,7 +87,7 @@ def train(
 
     Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
     """
-    with failures_as_sentences("out", "resume", "overwrite", "split_policy"):
+    with failures_as_sentences(*_SETTLED_BY):
         from activmask.models.build import check_model
         from activmask.runs.toml_file import format_config
 
@@ -159,6 +159,10 @@ def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
     if name is not None:
         check_folder_name(name, "--name", "use --out for a path")
     return folder or (RUNS / name if name else usual_folder(config))
+
+
+_SETTLED_BY = ("out", "resume", "overwrite", "by_subject", "split_policy", "split_ratio", "fewer", "more")
+"""Flags by which failures of `train` are settled."""
 
 
 def _check_flags(resume: bool, overwrite: bool, dry_run: bool, as_json: bool) -> None:

@@ -131,6 +131,7 @@ def _given(source: Source, table: _Table, rng: np.random.Generator) -> dict[str,
             "the split policy 'given' needs train, valid or test in every row",
             found=repr(unknown[0]),
             advice="fill the column or choose the split policy 'subject'",
+            ways=("by_subject",),
         )
     pair = find_straddler(list(table.subjects), list(table.splits))
     if pair is not None:
@@ -197,7 +198,9 @@ def _per_class(split: str, wanted: int, classes: int) -> int:
 def _draw(rng: np.random.Generator, rows: np.ndarray, number: int, what: str) -> np.ndarray:
     if number > len(rows):
         raise DataError(
-            f"{number} {what} are wanted, but only {len(rows)} available; ask for fewer or change split_ratio"
+            f"{number} {what} are wanted, but only {len(rows)} available",
+            advice="ask for fewer or change split_ratio",
+            ways=("fewer", "split_ratio"),
         )
     return np.asarray(rng.choice(rows, number, replace=False))
 
@@ -242,7 +245,12 @@ def _kinds(table: _Table) -> np.ndarray:
     sites = sorted(set(table.sites))
     if len(sites) != 2 or "" in sites:
         found = ", ".join(repr(site) for site in sites[:5])
-        raise DataError("site-correlated splits need exactly two named sites in the site column", found=found)
+        raise DataError(
+            "site-correlated splits need exactly two named sites in the site column",
+            found=found,
+            advice="fill it or choose the split policy 'subject'",
+            ways=("split_policy",),
+        )
     agrees = (table.sites == sites[1]) == (table.labels == 1)
     return np.asarray(2 * table.labels + agrees.astype(np.int64))
 
@@ -307,7 +315,9 @@ def _check_split_classes(table: _Table, drawn: dict[str, np.ndarray]) -> None:
         missing = np.setdiff1d(classes, table.labels[drawn[split]])
         if len(missing):
             raise DataError(
-                f"the split {split} has no image of class {missing[0]}; add images or change split_ratio"
+                f"the split {split} has no image of class {missing[0]}",
+                advice="add images or change split_ratio",
+                ways=("split_ratio", "more"),
             )
 
 
@@ -329,7 +339,11 @@ def _check_split_labels(labels: np.ndarray, drawn: dict[str, np.ndarray], label_
     names = label_names or [str(k) for k in range(labels.shape[1])]
     for split in SPLITS:
         if constant := one_value_only(labels[drawn[split]], names):
-            raise DataError(f"in the split {split} {constant}; add images or change split_ratio")
+            raise DataError(
+                f"in the split {split} {constant}",
+                advice="add images or change split_ratio",
+                ways=("split_ratio", "more"),
+            )
 
 
 _Draw = Callable[[Source, _Table, np.random.Generator], dict[str, np.ndarray]]
