@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from activmask.ground.errors import UsageError
+from activmask.kernels.convolution.tiles import Precision
 from benchmarks.command import Findings
 from benchmarks.hopper import Compiled, Launch, compiled, recorded
 from benchmarks.result import Cell, column
@@ -58,15 +59,16 @@ LAYERS = (
 )
 NORMALISED = ((64, 28), (512, 4))
 """Channels and px."""
-PRECISIONS = ("bf16", "tf32", "ieee")
+PRECISIONS: tuple[Precision, ...] = ("bf16", "tf32", "ieee")
 _BESIDE = {"_turn": ", turning the weight", "_add_up": ", adding up"}
 """What an operator launches beside its products, in words."""
 
 
-def convolution_launches(layer: Layer, precision: str) -> list[tuple[str, Launch]]:
+def convolution_launches(layer: Layer, precision: Precision) -> list[tuple[str, Launch]]:
     """What the three operators launch, each with its name."""
     from activmask.kernels.convolution import reference
     from activmask.kernels.convolution import triton as form
+    from activmask.kernels.convolution import triton_sums as sums
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     pad = [(layer.kernel - 1) // 2] * 2
@@ -85,9 +87,18 @@ def convolution_launches(layer: Layer, precision: str) -> list[tuple[str, Launch
             getattr(form, name)(first, second, third, *how)
         words = name.replace("_", " ")
         named += [(words + _BESIDE.get(launch.kernel.__name__, ""), launch) for launch in launches]
-    with recorded(form) as launches:
-        form.bias_gradient(gradient)
-    return named + list(zip(("bias gradient", "bias gradient, adding up"), launches, strict=True))
+    for tapped, words in ((False, "conv2d and ReLU"), (True, "conv2d, kept, and ReLU")):
+        with recorded(form) as launches:
+            form.conv2d_relu(
+                images, weight, weight[:, 0, 0, 0].contiguous(), stride, pad, NETWORKS, precision, tapped
+            )
+        named += [(words, launch) for launch in launches]
+    with recorded(sums) as launches:
+        sums.bias_gradient(gradient)
+        sums.rectified_gradient(gradient, gradient, gradient, True)
+    adding = ("bias gradient", "ReLU's and bias gradient")
+    titles = [title for each in adding for title in (each, f"{each}, adding up")]
+    return named + list(zip(titles, launches, strict=True))
 
 
 def normalisation_launches(channels: int, size: int, precision: str) -> list[tuple[str, Launch]]:

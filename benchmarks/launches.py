@@ -106,6 +106,9 @@ def _kernels(name: str, args: tuple[Any, ...]) -> int:
     if name == "convolution_backward":
         # The gradients in images, weight and bias that are asked for.
         return sum(args[-1])
+    if name == "rectified_gradient":
+        # Sums, if they are asked for, are added up by another.
+        return 1 + int(args[-1])
     return SEVERAL.get(name, 1)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from activmask.kernels.convolution import conv2d, forms, reference, tiles
+from activmask.kernels.convolution import conv2d, forms, reference, tiles, triton_sums
 from activmask.kernels.convolution import triton as form
 
 pytestmark = pytest.mark.process  # Triton compiles by other programs.
@@ -130,6 +130,13 @@ def check(case: Case, precision: str) -> None:
     how = case.stride, case.padding, case.networks, precision
     found = form.conv2d(images, weight, bias, *how)
     close(found, reference.conv2d(*wide[:3], *case.geometry), precision)
+    before = reference.conv2d(*wide[:3], *case.geometry)
+    for tapped in (True, False):
+        activated, kept = form.conv2d_relu(images, weight, bias, *how, tapped)
+        close(activated, before.relu(), precision)
+        if tapped:
+            close(kept, before, precision)
+        assert tapped == bool(kept.numel())
     found = form.data_gradient(gradient, weight, images.shape, *how)
     close(found, reference.data_gradient(wide[3], wide[1], images.shape, *case.geometry), precision)
     found = form.weight_gradient(images, gradient, weight.shape, *how)
@@ -158,11 +165,41 @@ def test_other_products_equal_float64_as_far_as_they_round(name, precision):
 def test_the_gradient_in_a_bias_is_a_sum_over_all_positions(size, precision):
     source = torch.Generator().manual_seed(2)
     gradient = in_guard(torch.randn(size, generator=source).to(DEVICE, TYPES[precision]))
-    found = form.bias_gradient(gradient)
+    found = triton_sums.bias_gradient(gradient)
     assert found.dtype == gradient.dtype
     expected = gradient.double().sum((0, 2, 3))
     largest = float(gradient.double().abs().sum((0, 2, 3)).max())
     torch.testing.assert_close(found.double(), expected, rtol=2**-7, atol=1e-6 * largest)
+
+
+@pytest.mark.parametrize(("tapped", "sums"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("precision", ["bf16", "ieee"])
+@pytest.mark.parametrize("size", [(1, 1, 1, 1), (3, 5, 7, 6), (2, 70, 9, 11), (40, 33, 20, 20)])
+def test_the_gradient_before_a_relu_is_cut_off_joined_and_added_up(size, precision, tapped, sums):
+    source = torch.Generator().manual_seed(4)
+    gradient, seen, other = (
+        in_guard(torch.randn(size, generator=source).to(DEVICE, TYPES[precision])) for _ in range(3)
+    )
+    found, total = triton_sums.rectified_gradient(gradient, seen.relu(), other if tapped else None, sums)
+    expected = torch.where(seen > 0, gradient, 0) + (other if tapped else 0)
+    # The interpreter cuts off what bfloat16 has no room for, where a device rounds.
+    torch.testing.assert_close(found, expected, rtol=2**-7 if precision == "bf16" else 0, atol=0)
+    assert found.stride() == gradient.stride()
+    assert total.shape == (size[1] if sums else 0,)
+    if sums:
+        exact = found.double().sum((0, 2, 3))
+        largest = float(found.double().abs().sum((0, 2, 3)).max())
+        torch.testing.assert_close(total.double(), exact, rtol=2**-7, atol=1e-6 * largest)
+
+
+def test_the_gradient_before_a_relu_passes_what_is_no_number_as_torchs_does():
+    gradient, seen = (in_guard(torch.ones(2, 3, 4, 4, device=DEVICE)) for _ in range(2))
+    seen[0, 1, 2, 3] = gradient[1, 2, 0, 0] = float("nan")
+    seen[1, 1, 1, 1] = -0.0
+    found, sums = triton_sums.rectified_gradient(gradient, seen, None, True)
+    expected = torch.ops.aten.threshold_backward(gradient, seen, 0)
+    assert torch.equal(found.nan_to_num(7.0), expected.nan_to_num(7.0))
+    assert sums.isnan().tolist() == [False, False, True]
 
 
 def test_a_weight_may_lie_in_any_order():
@@ -206,6 +243,8 @@ def test_not_a_number_stays_where_it_reaches():
     expected = torch.zeros_like(found, dtype=torch.bool)
     expected[1, :2, :2, :2] = True
     assert torch.equal(found.isnan(), expected)
+    how = case.stride, case.padding, 2, "ieee"
+    assert torch.equal(form.conv2d_relu(images, weight, bias, *how, False)[0].isnan(), expected)
 
 
 def test_networks_side_by_side_have_the_numbers_of_each_alone():

@@ -11,7 +11,7 @@ from torch.library import opcheck
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from activmask.kernels.convolution import conv2d, operators
+from activmask.kernels.convolution import activated_conv2d, conv2d, forms, operators
 
 Convolution = Callable[..., Tensor]
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
@@ -151,6 +151,85 @@ def test_only_what_requires_gradients_gets_them():
 def test_tensors_without_values_have_shapes():
     images, weight, bias = (tensor.to("meta") for tensor in operands((3, 3)))
     assert conv2d(images, weight, bias, stride=(2, 1)).shape == (2, 4, 2, 3)
+
+
+def activated(tapped: bool) -> Callable[..., tuple[Tensor, ...]]:
+    """Both results of the operator; without a tap the second is empty, and left out."""
+
+    def run(images: Tensor, weight: Tensor, bias: Tensor | None, **geometry: object) -> tuple[Tensor, ...]:
+        found = activated_conv2d(images, weight, bias, tapped=tapped, **geometry)
+        assert tapped or not found[1].numel()
+        return found if tapped else found[:1]
+
+    return run
+
+
+def by_torch(tapped: bool) -> Callable[..., tuple[Tensor, ...]]:
+    def run(images: Tensor, weight: Tensor, bias: Tensor | None, **geometry: object) -> tuple[Tensor, ...]:
+        before = F.conv2d(images, weight, bias, **geometry)
+        return (before.relu(), before) if tapped else (before.relu(),)
+
+    return run
+
+
+@pytest.mark.parametrize("tapped", [True, False])
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("name", ["uneven", "two groups"])
+def test_with_its_relu_value_and_two_orders_equal_torchs(name, biased, tapped):
+    kernel, geometry = GEOMETRIES[name]
+    results = []
+    for form in (activated(tapped), by_torch(tapped)):
+        images, weight, bias = operands(kernel, geometry.get("groups", 1))
+        given = [images, weight, *([bias] if biased else [])]
+        outputs = form(images, weight, bias if biased else None, **geometry)
+        loss = sum((k + 1) * output.pow(3).sum() for k, output in enumerate(outputs))
+        slopes = torch.autograd.grad(loss, given, create_graph=True)
+        seconds = torch.autograd.grad(sum(slope.square().sum() for slope in slopes), given)
+        results.append([*outputs, *slopes, *seconds])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(
+            found, expected, rtol=1e-9, atol=1e-9 * float(expected.detach().abs().max())
+        )
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_with_its_relu_a_gradient_may_reach_either_result_alone(which):
+    results = []
+    for form in (activated(True), by_torch(True)):
+        given = operands((3, 3))
+        results.append(torch.autograd.grad(form(*given)[which].square().sum(), given))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_with_its_relu_only_what_requires_gradients_gets_them(monkeypatch):
+    images, weight, bias = operands((3, 3))
+    output, _ = activated_conv2d(images, weight, bias)
+    asked = []
+    plain = forms._plain_rectified
+    monkeypatch.setattr(
+        forms, "_plain_rectified", lambda *given, sums: asked.append(sums) or plain(*given, sums=sums)
+    )
+    torch.autograd.grad(output.sum(), images, retain_graph=True)
+    torch.autograd.grad(output.sum(), bias)
+    # The gradients of an image alone need no sums for a bias.
+    assert asked == [False, True]
+
+
+@pytest.mark.process
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_with_its_relu_the_operators_keep_torchs_contract(layout):
+    kernel, geometry = GEOMETRIES["two groups"]
+    images, weight, bias = operands(kernel, 2)
+    laid = images.detach().contiguous(memory_format=LAYOUTS[layout]).requires_grad_()
+    rest = flat(geometry)
+    for tapped in (True, False):
+        opcheck(operators.conv2d_relu, (laid, weight, bias, *rest, tapped))
+    output, before = (each.detach() for each in operators.conv2d_relu(laid, weight, bias, *rest, True))
+    gradient, other = torch.randn_like(output).requires_grad_(), torch.randn_like(before).requires_grad_()
+    for tap, sums in ((other, True), (None, True), (other, False)):
+        opcheck(operators.rectified_gradient, (gradient, output, tap, sums))
 
 
 class Counting(TorchDispatchMode):

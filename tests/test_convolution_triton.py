@@ -203,6 +203,15 @@ def test_a_form_that_fails_is_refused_with_its_words():
         tried(failing, lambda: torch.ones(4), 0.01, timer=lambda _: 1.0)
 
 
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_of_several_results_each_has_to_agree(wrong):
+    right = torch.full((4,), 100.0), torch.ones(2)
+    near = tuple(each * (1.5 if k == wrong else 1) for k, each in enumerate(right))
+    assert tried(lambda: right, lambda: right, 0.01, timer=lambda _: 3.0) == Trial(3.0, 3.0)
+    with pytest.raises(Refused, match=r"its result differs from the library's by 0\.5"):
+        tried(lambda: near, lambda: right, 0.01, timer=lambda _: 3.0)
+
+
 def test_where_the_library_refuses_ours_is_the_quicker_if_it_agrees_with_torch_without_it():
     def theirs() -> torch.Tensor:
         if torch.backends.cudnn.enabled:

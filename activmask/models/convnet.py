@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from activmask.models.activated import activated
 from activmask.models.depths import BLOCKS, SMALLEST_SIDE
 from activmask.models.output import ModelOutput
 
@@ -60,8 +61,7 @@ class ConvNet(nn.Module):
         for block, convs in enumerate(self.encoder):
             hidden = F.max_pool2d(hidden, 2) if block else hidden
             for index, conv in enumerate(_layers(convs)):
-                taps[f"encoder.{block}.{index}"] = hidden = conv(hidden)
-                hidden = F.relu(hidden)
+                hidden, taps[f"encoder.{block}.{index}"] = activated(conv, hidden, tapped=True)
             outputs.append(hidden)
         logits = self.head(hidden.flatten(1))
         reconstruction = self._decode(outputs) if reconstruct and self.decoder is not None else None
@@ -74,7 +74,7 @@ class ConvNet(nn.Module):
             hidden = F.interpolate(hidden, skip.shape[-2:], mode="bilinear", align_corners=True)
             hidden = torch.cat([hidden, skip], dim=1) if self.skips else hidden
             for conv in _layers(convs):
-                hidden = F.relu(conv(hidden))
+                hidden, _ = activated(conv, hidden, tapped=False)
         projected: Tensor = self.project(hidden)
         return projected
 

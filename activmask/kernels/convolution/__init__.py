@@ -43,11 +43,46 @@ def conv2d(
     Returns:
         (B, D, H', W'), channels-last if `images` or `weight` is.
     """
-    # An operator's own autocast rule is for one type, where the context chooses among several.
-    kind = images.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        dtype = torch.get_autocast_dtype(kind)
-        images, weight = images.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
-    output: Tensor = operators.conv2d(images, weight, bias, stride, padding, dilation, groups)
+    given = _cast(images, weight, bias)
+    output: Tensor = operators.conv2d(*given, stride, padding, dilation, groups)
     return output
+
+
+def activated_conv2d(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: Sequence[int] = (1, 1),
+    padding: Sequence[int] = (0, 0),
+    dilation: Sequence[int] = (1, 1),
+    groups: int = 1,
+    tapped: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """A ReLU of `conv2d`, as differentiable as that; its gradient is taken in one pass with that in the bias.
+
+    Args:
+        images: (B, C, H, W).
+        weight: (D, C / groups, K, L).
+        bias: (D,).
+        stride: of both axes in px.
+        padding: zeros on both sides of both axes in px.
+        dilation: of both axes in px.
+        groups: into which the channels fall.
+        tapped: keep what the ReLU saw, whose gradient counts too.
+
+    Returns:
+        The output (B, D, H', W'), and what the ReLU saw of that shape; without `tapped` that is empty.
+    """
+    given = _cast(images, weight, bias)
+    output, before = operators.conv2d_relu(*given, stride, padding, dilation, groups, tapped)
+    return output, before
+
+
+def _cast(images: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """As autocast would: an operator's own rule is for one type, where the context chooses among several."""
+    kind = images.device.type
+    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+        return images, weight, bias
+    dtype = torch.get_autocast_dtype(kind)
+    return images.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from activmask.kernels.convolution import reference
 from activmask.kernels.convolution.choice import choices_of
 from activmask.kernels.convolution.tiles import Precision
 from activmask.kernels.convolution.trial import Refused, Trial, tried
+
+Found = TypeVar("Found", Tensor, tuple[Tensor, Tensor])
 
 HAS_TRITON = find_spec("triton") is not None
 _MOST_ELEMENTS = 2**31 - 1
@@ -77,9 +79,90 @@ def _summed(gradient: Tensor) -> Tensor:
 
 
 def _our_sums(gradient: Tensor) -> Tensor:
-    from activmask.kernels.convolution import triton
+    from activmask.kernels.convolution import triton_sums
 
-    return triton.bias_gradient(gradient)
+    return triton_sums.bias_gradient(gradient)
+
+
+def conv2d_relu(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    tapped: bool,
+) -> tuple[Tensor, Tensor]:
+    """A ReLU of `conv2d`, and with `tapped` what it saw; else that is empty."""
+    theirs = partial(_librarys_relu, how=(stride, padding, dilation, groups), tapped=tapped)
+    if not _may_be_ours(images, weight, bias, stride, padding, dilation, groups):
+        return theirs(images, weight, bias)
+    precision = precision_of(images)
+    ours = partial(
+        _ours,
+        "conv2d_relu",
+        stride=stride,
+        padding=padding,
+        groups=groups,
+        precision=precision,
+        tapped=tapped,
+    )
+    name = "conv2d_relu tapped" if tapped else "conv2d_relu"
+    shape = shape_of(name, images, weight, bias, stride, padding, groups, precision)
+    found: tuple[Tensor, Tensor] = _quicker(ours, theirs, (images, weight, bias), shape, precision)
+    return found
+
+
+def _librarys_relu(
+    images: Tensor, weight: Tensor, bias: Tensor | None, *, how: tuple[Any, ...], tapped: bool
+) -> tuple[Tensor, Tensor]:
+    before = reference.conv2d(images, weight, bias, *how)
+    return (torch.relu(before), before) if tapped else (before.relu_(), before.new_empty(0))
+
+
+def rectified_gradient(
+    gradient: Tensor, output: Tensor, tapped: Tensor | None, sums: bool
+) -> tuple[Tensor, Tensor]:
+    """The gradient of what a ReLU saw, and with `sums` its sums over positions, (D,); else they are empty.
+
+    Args:
+        gradient: in the ReLU's output, (B, D, H', W').
+        output: of the ReLU.
+        tapped: a gradient that reaches what it saw by another way.
+        sums: whether they are wanted.
+    """
+    given = gradient, output, *(() if tapped is None else (tapped,))
+    last = output.is_contiguous(memory_format=torch.channels_last)
+    alike = len({each.dtype for each in given}) == 1 and output.dtype in {torch.bfloat16, torch.float32}
+    small = 0 < output.numel() <= _MOST_ELEMENTS
+    # Without anything else torch's own is one launch too.
+    more = sums or tapped is not None
+    if not (more and output.is_cuda and HAS_TRITON and last and alike and small):
+        return _plain_rectified(*given, sums=sums)
+    dense = tuple(each.contiguous(memory_format=torch.channels_last) for each in given)
+    precision: Precision = "bf16" if output.dtype == torch.bfloat16 else "ieee"
+    shape = f"rectified_gradient {output.dtype} {_by(output.shape)} {len(given)} tensors, sums {sums}"
+    ours, plain = (partial(form, sums=sums) for form in (_our_rectified, _plain_rectified))
+    return _quicker(ours, plain, dense, shape, precision)
+
+
+def _plain_rectified(
+    gradient: Tensor, output: Tensor, tapped: Tensor | None = None, *, sums: bool
+) -> tuple[Tensor, Tensor]:
+    found: Tensor = torch.ops.aten.threshold_backward(gradient, output, 0)
+    found = found if tapped is None else found.add_(tapped)
+    order = torch.empty_like(output, device="meta").stride()
+    found = found if found.stride() == order else torch.empty_like(output).copy_(found)
+    return found, _summed(found) if sums else found.new_empty(0)
+
+
+def _our_rectified(
+    gradient: Tensor, output: Tensor, tapped: Tensor | None = None, *, sums: bool
+) -> tuple[Tensor, Tensor]:
+    from activmask.kernels.convolution import triton_sums
+
+    return triton_sums.rectified_gradient(gradient, output, tapped, sums)
 
 
 def _computed(
@@ -94,23 +177,36 @@ def _computed(
 ) -> Tensor:
     library: Callable[..., Tensor] = getattr(reference, name)
     theirs = partial(library, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    # One network alone the library computes in one launch; that is also what a stack is compared with.
-    stacked = groups > 1 and first.is_cuda and HAS_TRITON
-    if not (stacked and takes(first, second, third, stride, padding, dilation)):
+    if not _may_be_ours(first, second, third, stride, padding, dilation, groups):
         return theirs(first, second, third)
     precision = precision_of(first)
     ours = partial(_ours, name, stride=stride, padding=padding, groups=groups, precision=precision)
     shape = shape_of(name, first, second, third, stride, padding, groups, precision)
-    return _quicker(ours, theirs, (first, second, third), shape, precision)
+    found: Tensor = _quicker(ours, theirs, (first, second, third), shape, precision)
+    return found
+
+
+def _may_be_ours(
+    first: Tensor,
+    second: Tensor,
+    third: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> bool:
+    # One network alone the library computes in one launch; that is also what a stack is compared with.
+    stacked = groups > 1 and first.is_cuda and HAS_TRITON
+    return stacked and takes(first, second, third, stride, padding, dilation)
 
 
 def _quicker(
-    ours: Callable[..., Tensor],
-    theirs: Callable[..., Tensor],
+    ours: Callable[..., Found],
+    theirs: Callable[..., Found],
     given: tuple[Any, ...],
     shape: str,
     precision: Precision,
-) -> Tensor:
+) -> Found:
     """What the form that was quicker at a shape makes of `given`, of which the first is on a device."""
     if compiles_ahead():
         prepare(partial(ours, *given))
@@ -121,7 +217,7 @@ def _quicker(
     return (ours if is_ours else theirs)(*given)
 
 
-def _ours(name: str, first: Tensor, second: Tensor, third: Any, **how: Any) -> Tensor:
+def _ours(name: str, first: Tensor, second: Tensor, third: Any, **how: Any) -> Any:
     """Triton's form, of tensors in any order in memory."""
     from activmask.kernels.convolution import triton
 
@@ -129,7 +225,7 @@ def _ours(name: str, first: Tensor, second: Tensor, third: Any, **how: Any) -> T
     # A weight is read as it lies.
     second = second.contiguous(memory_format=last) if name == "weight_gradient" else second
     third = third.contiguous() if isinstance(third, Tensor) else third
-    found: Tensor = getattr(triton, name)(first.contiguous(memory_format=last), second, third, **how)
+    found: Any = getattr(triton, name)(first.contiguous(memory_format=last), second, third, **how)
     return found
 
 
@@ -186,12 +282,12 @@ def _by(sizes: Sequence[int]) -> str:
 
 
 def _tried(
-    ours: Callable[..., Tensor],
-    theirs: Callable[..., Tensor],
+    ours: Callable[..., Found],
+    theirs: Callable[..., Found],
     given: tuple[Any, ...],
     tolerance: float,
 ) -> Trial:
-    """Try both on random numbers: those of training may be all zero, or cancel; a bias is 0.
+    """Try both on random numbers: those of training may be all zero, or cancel.
 
     Raises:
         Refused: ours cannot be used, or no memory is left to try it.
@@ -199,8 +295,10 @@ def _tried(
     try:
         with torch.cuda.device_of(given[0]):
             source = torch.Generator(given[0].device).manual_seed(0)
-            drawn = [torch.empty_like(each).normal_(generator=source) for each in given[:2]]
-            rest = [torch.zeros_like(each) if isinstance(each, Tensor) else each for each in given[2:]]
-            return tried(partial(ours, *drawn, *rest), partial(theirs, *drawn, *rest), tolerance)
+            drawn = [
+                torch.empty_like(each).normal_(generator=source) if isinstance(each, Tensor) else each
+                for each in given
+            ]
+            return tried(partial(ours, *drawn), partial(theirs, *drawn), tolerance)
     except torch.OutOfMemoryError as error:
         raise Refused("no memory is left to try it") from error

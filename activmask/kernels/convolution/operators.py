@@ -1,5 +1,8 @@
 """Convolution and its two gradients as operators, each differentiated by calling the others.
 
+A convolution with the ReLU that follows it is one too, so that what reaches it backwards is gathered, cut
+off and added up for its bias in one pass.
+
 As operators, and not as `autograd.Function`, because `torch.compile` gets nested derivatives of
 the latter silently wrong.
 """
@@ -7,11 +10,13 @@ the latter silently wrong.
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.library import register_autograd, register_fake
 
 from activmask.kernels.convolution import forms, reference
 from activmask.kernels.defining import operator
+from activmask.kernels.rectifier import relu_gradient
 from activmask.kernels.torch_private import will_run
 
 # The shapes and strides of tensors without values follow from the same code.
@@ -25,6 +30,9 @@ bias_gradient = operator("activmask::conv2d_bias_gradient")(forms.bias_gradient)
 register_fake(
     "activmask::conv2d_bias_gradient", lambda gradient, _groups: gradient.new_empty(gradient.shape[1])
 )
+
+conv2d_relu = operator("activmask::conv2d_relu")(forms.conv2d_relu)
+rectified_gradient = operator("activmask::rectified_gradient")(forms.rectified_gradient)
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -83,7 +91,72 @@ def _bias_gradient_backward(ctx: Any, tangent: Tensor) -> Gradients:
     return tangent[None, :, None, None].expand(ctx.shape), None
 
 
+def _keep_activated(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    images, weight, _, *ctx.geometry, tapped = inputs
+    if not tapped:
+        ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(images, weight, output[0])
+
+
+def _conv2d_relu_backward(ctx: Any, gradient: Tensor | None, tapped: Tensor | None) -> Gradients:
+    images, weight, output = ctx.saved_tensors
+    geometry: tuple[Sequence[int], Sequence[int], Sequence[int], int] = tuple(ctx.geometry)
+    wants_bias = _wanted(ctx, 2)
+    if gradient is None and tapped is None:
+        return (None,) * 8
+    if gradient is None:
+        assert tapped is not None
+        reaching, sums = tapped, bias_gradient(tapped, geometry[3]) if wants_bias else None
+    else:
+        reaching, sums = rectified_gradient(gradient, output, tapped, wants_bias)
+    return (
+        data_gradient(reaching, weight, images.shape, *geometry) if _wanted(ctx, 0) else None,
+        weight_gradient(images, reaching, weight.shape, *geometry) if _wanted(ctx, 1) else None,
+        sums if wants_bias else None,
+        *[None] * 5,
+    )
+
+
+def _keep_rectified(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    _, kept, tapped, sums = inputs
+    ctx.has_tapped = tapped is not None
+    if not sums:
+        ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(kept)
+
+
+def _rectified_gradient_backward(ctx: Any, tangent: Tensor | None, of_sums: Tensor | None) -> Gradients:
+    (kept,) = ctx.saved_tensors
+    if of_sums is not None:
+        everywhere = of_sums[None, :, None, None].expand(kept.shape)
+        tangent = everywhere if tangent is None else tangent + everywhere
+    if tangent is None:
+        return (None,) * 4
+    return relu_gradient(tangent, kept), None, tangent if ctx.has_tapped else None, None
+
+
+def _activated_shapes(images: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    *others, tapped = rest
+    output = reference.conv2d(images, weight, *others)
+    return output, torch.empty_like(output) if tapped else output.new_empty(0)
+
+
+def _rectified_shapes(
+    gradient: Tensor, output: Tensor, tapped: Tensor | None, sums: bool
+) -> tuple[Tensor, Tensor]:
+    del gradient, tapped
+    return torch.empty_like(output), output.new_empty(output.shape[1] if sums else 0)
+
+
+register_fake("activmask::conv2d_relu", _activated_shapes)
+register_fake("activmask::rectified_gradient", _rectified_shapes)
 register_autograd("activmask::conv2d", _conv2d_backward, setup_context=_keep)
 register_autograd("activmask::conv2d_data_gradient", _data_gradient_backward, setup_context=_keep)
 register_autograd("activmask::conv2d_weight_gradient", _weight_gradient_backward, setup_context=_keep)
 register_autograd("activmask::conv2d_bias_gradient", _bias_gradient_backward, setup_context=_keep_shape)
+register_autograd("activmask::conv2d_relu", _conv2d_relu_backward, setup_context=_keep_activated)
+register_autograd(
+    "activmask::rectified_gradient", _rectified_gradient_backward, setup_context=_keep_rectified
+)

@@ -16,7 +16,8 @@ _BUSY = 2**26
 MOST_PASSES = 64
 """A call that waits for the device is never queued in time, however long that is busy before."""
 
-Timer = Callable[[Callable[[], Tensor]], float]
+Results = Tensor | tuple[Tensor, ...]
+Timer = Callable[[Callable[[], Results]], float]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Refused(Exception):
 
 
 def tried(
-    ours: Callable[[], Tensor], theirs: Callable[[], Tensor], tolerance: float, timer: Timer | None = None
+    ours: Callable[[], Results], theirs: Callable[[], Results], tolerance: float, timer: Timer | None = None
 ) -> Trial:
     """Run both, compare what they compute, and take their times.
 
@@ -51,30 +52,35 @@ def tried(
     timer = timer or microseconds
     right, refused = _right(theirs)
     try:
-        found = ours()
-        if found.is_cuda:
-            torch.cuda.synchronize(found.device)
+        found = _several(ours())
+        if found[0].is_cuda:
+            torch.cuda.synchronize(found[0].device)
     except Exception as error:
         words = " ".join(str(error).split())[:200]
         raise Refused(f"{type(error).__name__}: {words}" if words else type(error).__name__) from error
-    distance = float((found.float() - right.float()).norm()) / max(float(right.float().norm()), 1e-30)
-    if not distance <= tolerance:
-        raise Refused(f"its result differs from the library's by {distance:.1g} of that one's norm")
+    for own, expected in zip(found, right, strict=True):
+        distance = float((own.float() - expected.float()).norm()) / max(float(expected.float().norm()), 1e-30)
+        if not distance <= tolerance:
+            raise Refused(f"its result differs from the library's by {distance:.1g} of that one's norm")
     return Trial(timer(ours), FOR_EVER if refused else timer(theirs))
 
 
-def _right(theirs: Callable[[], Tensor]) -> tuple[Tensor, bool]:
+def _several(found: Results) -> tuple[Tensor, ...]:
+    return (found,) if isinstance(found, Tensor) else found
+
+
+def _right(theirs: Callable[[], Results]) -> tuple[tuple[Tensor, ...], bool]:
     """What theirs computes, and whether cuDNN refuses it."""
     try:
-        return theirs(), False
+        return _several(theirs()), False
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:
         with torch.backends.cudnn.flags(enabled=False):
-            return theirs(), True
+            return _several(theirs()), True
 
 
-def microseconds(call: Callable[[], Tensor]) -> float:
+def microseconds(call: Callable[[], Results]) -> float:
     """The median time that a CUDA device takes for a call.
 
     The device is kept busy while the calls are queued, since queueing takes longer than small shapes

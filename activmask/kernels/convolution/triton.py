@@ -22,7 +22,6 @@ from torch import Tensor
 from triton import language as tl  # type: ignore[import-untyped, unused-ignore]
 
 from activmask.kernels.ahead import launch
-from activmask.kernels.batch_norm.parts import parts_of
 from activmask.kernels.convolution.reference import output_shape
 from activmask.kernels.convolution.tiles import (
     FEW_CHANNELS,
@@ -33,7 +32,6 @@ from activmask.kernels.convolution.tiles import (
 )
 
 _ADDED_PER_PROGRAM = 1024
-_ADDED_TOGETHER = 32
 _TURNED_TOGETHER = 64
 _READ_TOGETHER = 16
 """Of numbers by which a size divides, as Triton has to know to read several at once."""
@@ -65,17 +63,33 @@ def _reached(step, taps, depth, spans_taps: tl.constexpr, depth_per_tile: tl.con
     return tap, inner, is_inner
 
 
+@triton.jit
+def _write(total, result, activated, to, channel, exists, keeps: tl.constexpr, activates: tl.constexpr):
+    """Keep sums, or a ReLU of them, or both."""
+    value = total.to(result.dtype.element_ty)
+    if keeps:
+        tl.store(result + to[:, None] + channel[None, :], value, mask=exists)
+    if activates:
+        # What is no number stays, as in torch.
+        kept = tl.where(value < 0, 0.0, value)
+        tl.store(activated + to[:, None] + channel[None, :], kept, mask=exists)
+
+
 @triton.jit(do_not_specialize=_LOOSE)
 def _product(
-    source, weight, bias, result,
+    source, weight, bias, result, activated,
     images, rows_in, columns_in, rows_out, columns_out, groups, depth, channels,
     weight_group, weight_out, weight_in, weight_row, weight_column, padding_rows, padding_columns,
     kernel_rows: tl.constexpr, kernel_columns: tl.constexpr,
     stride_rows: tl.constexpr, stride_columns: tl.constexpr,
-    turned: tl.constexpr, has_bias: tl.constexpr, spans_taps: tl.constexpr, tf32: tl.constexpr,
+    turned: tl.constexpr, has_bias: tl.constexpr, keeps: tl.constexpr, activates: tl.constexpr,
+    spans_taps: tl.constexpr, tf32: tl.constexpr,
     positions_per_tile: tl.constexpr, channels_per_tile: tl.constexpr, depth_per_tile: tl.constexpr,
 ):  # fmt: skip
-    """A tile of the convolution of `source`, or with `turned` of the gradient in what was convolved."""
+    """A tile of the convolution of `source`, or with `turned` of the gradient in what was convolved.
+
+    It is kept, or a ReLU of it, or both.
+    """
     group = tl.program_id(1)
     if turned:
         phase_row = tl.program_id(2) // stride_columns
@@ -136,11 +150,8 @@ def _product(
     if has_bias:
         total += tl.load(bias + group * channels + channel, mask=is_channel, other=0).to(tl.float32)[None, :]
     to = ((image * rows_out + row_out) * columns_out + column_out) * (groups * channels) + group * channels
-    tl.store(
-        result + to[:, None] + channel[None, :],
-        total.to(result.dtype.element_ty),
-        mask=is_position[:, None] & is_channel[None, :],
-    )
+    exists = is_position[:, None] & is_channel[None, :]
+    _write(total, result, activated, to, channel, exists, keeps, activates)
 
 
 @triton.jit(do_not_specialize=["taps"])
@@ -242,36 +253,6 @@ def _add_up(parts, result, size, splits, elements: tl.constexpr):
     tl.store(result + place, total.to(result.dtype.element_ty), mask=exists)
 
 
-@triton.jit(do_not_specialize=["rows", "rows_per_part"])
-def _column_sums(
-    gradient, parts, rows, channels, rows_per_part,
-    channels_per_tile: tl.constexpr, rows_per_tile: tl.constexpr,
-):  # fmt: skip
-    """Each channel's sum over a part of the rows."""
-    channel = tl.program_id(0) * channels_per_tile + tl.arange(0, channels_per_tile)
-    first = tl.program_id(1) * rows_per_part
-    last = tl.minimum(first + rows_per_part, rows)
-    total = tl.zeros((rows_per_tile, channels_per_tile), tl.float32)
-    for start in range(first, last, rows_per_tile):
-        row = start + tl.arange(0, rows_per_tile)
-        exists = (row < last)[:, None] & (channel < channels)[None, :]
-        where = row[:, None] * channels + channel[None, :]
-        total += tl.load(gradient + where, mask=exists, other=0).to(tl.float32)
-    tl.store(parts + tl.program_id(1) * channels + channel, tl.sum(total, 0), mask=channel < channels)
-
-
-@triton.jit(do_not_specialize=["count"])
-def _parts_added(
-    parts, result, channels, count, channels_per_tile: tl.constexpr, parts_per_tile: tl.constexpr
-):
-    """The sum of `count` parts, at once."""
-    channel = tl.program_id(0) * channels_per_tile + tl.arange(0, channels_per_tile)
-    part = tl.arange(0, parts_per_tile)
-    exists = (part < count)[:, None] & (channel < channels)[None, :]
-    total = tl.sum(tl.load(parts + part[:, None] * channels + channel[None, :], mask=exists, other=0), 0)
-    tl.store(result + channel, total.to(result.dtype.element_ty), mask=channel < channels)
-
-
 def conv2d(
     images: Tensor,
     weight: Tensor,
@@ -285,6 +266,25 @@ def conv2d(
     output = _new(output_shape(images.shape, weight.shape, stride, padding), images)
     _multiply(images, weight, bias, output, stride, padding, groups, precision, turned=False)
     return output
+
+
+def conv2d_relu(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    groups: int,
+    precision: Precision,
+    tapped: bool,
+) -> tuple[Tensor, Tensor]:
+    """A ReLU of that convolution, and with `tapped` what it saw; else that is empty."""
+    activated = _new(output_shape(images.shape, weight.shape, stride, padding), images)
+    before = _new(activated.shape, images) if tapped else None
+    _multiply(
+        images, weight, bias, before, stride, padding, groups, precision, turned=False, activated=activated
+    )
+    return activated, activated.new_empty(0) if before is None else before
 
 
 def data_gradient(
@@ -345,39 +345,26 @@ def weight_gradient(
     return weight
 
 
-def bias_gradient(gradient: Tensor) -> Tensor:
-    """The gradient in the bias, (R * D,), given that in the output, (B, R * D, H', W')."""
-    channels = gradient.shape[1]
-    rows = gradient.numel() // channels
-    cut = parts_of(rows, channels)
-    parts = gradient.new_empty(cut.parts, channels, dtype=torch.float32)
-    sums = gradient.new_empty(channels)
-    with torch.cuda.device_of(gradient):
-        launch(
-            _column_sums, cut.grid,
-            gradient, parts, rows, channels, cut.rows_per_part, cut.channels_per_tile, cut.rows_per_tile,
-        )  # fmt: skip
-        launch(
-            _parts_added, (divide_up(channels, _ADDED_TOGETHER),),
-            parts, sums, channels, cut.parts, _ADDED_TOGETHER, cut.parts_per_tile,
-        )  # fmt: skip
-    return sums
-
-
 def _multiply(
     source: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    result: Tensor,
+    result: Tensor | None,
     stride: Sequence[int],
     padding: Sequence[int],
     groups: int,
     precision: Precision,
     *,
     turned: bool,
+    activated: Tensor | None = None,
 ) -> None:
-    """Fill `result` with the convolution of `source`, or with `turned` with the data gradient."""
-    depth, channels = source.shape[1] // groups, result.shape[1] // groups
+    """Fill `result` with the convolution of `source`, or with `turned` with the data gradient.
+
+    With `activated` that is filled with a ReLU of it, and `result` may be left out.
+    """
+    written = activated if result is None else result
+    assert written is not None
+    depth, channels = source.shape[1] // groups, written.shape[1] // groups
     own = weight.unflatten(0, (groups, -1))
     if turned and precision == "tf32" and depth % _READ_TOGETHER == 0 and depth > FEW_CHANNELS:
         # The tensor cores take tf32 only along what is added up; else it is gathered number by number.
@@ -385,18 +372,19 @@ def _multiply(
     of_group, of_output, of_input, *of_taps = own.stride()
     kernel_rows, kernel_columns = weight.shape[2:]
     steps = stride if turned else (1, 1)
-    positions = len(result) * divide_up(result.shape[2], steps[0]) * divide_up(result.shape[3], steps[1])
+    positions = len(written) * divide_up(written.shape[2], steps[0]) * divide_up(written.shape[3], steps[1])
     phases = steps[0] * steps[1]
     tiles = product_tiles(positions, channels, depth, groups * phases, precision)
     grid = divide_up(positions, tiles.positions) * divide_up(channels, tiles.channels), groups, phases
     with torch.cuda.device_of(source):
         launch(
             _product, grid,
-            source, own, own if bias is None else bias, result,
-            *_sizes(source, result, groups), depth, channels,
+            source, own, own if bias is None else bias, written, written if activated is None else activated,
+            *_sizes(source, written, groups), depth, channels,
             of_group, *((of_input, of_output) if turned else (of_output, of_input)),
             *of_taps, *padding, kernel_rows, kernel_columns, *stride,
-            turned, bias is not None, depth < FEW_CHANNELS, precision == "tf32",
+            turned, bias is not None, result is not None, activated is not None,
+            depth < FEW_CHANNELS, precision == "tf32",
             tiles.positions, tiles.channels, tiles.depth, num_warps=tiles.warps, num_stages=tiles.stages,
         )  # fmt: skip
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from activmask.kernels.torch_private import add_all, copy_all
+from activmask.models.activated import ActivatedConv2d
 from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
 from activmask.models.output import ModelOutput, NotKept
 from activmask.models.stacked.layout import Layout, copied_together, place
@@ -123,6 +124,8 @@ def _template(network: nn.Module, seeds: int) -> nn.Module:
     for module in template.modules():
         if isinstance(module, nn.Conv2d):
             module.groups *= seeds
+        if type(module) is TwiceDifferentiableConv2d:
+            module.__class__ = ActivatedConv2d
     normalise_together(template)
     return template
 

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from activmask.models.activated import ActivatedConv2d
 from activmask.models.stacked.batch_norm import Done, StackedBatchNorm2d
 
 
@@ -23,9 +24,9 @@ def normalise_together(template: nn.Module) -> None:
 
 
 def keep_taps(template: nn.Module, kept: bool) -> None:
-    """Have a stack's normalisations keep what the ReLU after them sees, or not."""
+    """Have a stack's normalisations and convolutions keep what the ReLU after them sees, or not."""
     for module in template.modules():
-        if isinstance(module, StackedBatchNorm2d):
+        if isinstance(module, StackedBatchNorm2d | ActivatedConv2d):
             module.tapped = kept
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from activmask.models.stacked.layout import Layout
 from activmask.models.stacked.network import forward, leaves, mode
+from activmask.objectives.chosen import needs
 from activmask.runs.selection import MARGIN
 from activmask.training.graphs.epoch_verdict import SplitScores
 from activmask.training.replicas.predictions import evaluation_batch
@@ -42,10 +43,12 @@ def _keep(best: Tensor, now: Tensor, layout: Layout, improved: Tensor) -> None:
 def logits_of(group: Group, split: JudgedTogether) -> Tensor:
     """What all seeds' networks say of a split, float32 (R, V, K)."""
     size = evaluation_batch(split.images[0])
+    # As in training, whose kernels then serve here too.
+    tapped = needs(group.replicas[0].config.objectives).activations
     with torch.no_grad(), mode(group.stacked, training=False):
         [weights] = leaves(group.stacked)
         parts = [
-            forward(group.stacked, weights, images, reconstruct=False).logits.float()
+            forward(group.stacked, weights, images, reconstruct=False, tapped=tapped).logits.float()
             for images in split.images.split(size, dim=1)
         ]
         return torch.cat(parts, dim=1)
