@@ -1,11 +1,16 @@
 """Fixtures that several test files share."""
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from process_marker import clocked, only_where_marked, too_long
+
+# Read when numpy is first imported: BLAS asks nobody before it takes all cores for a small product, and
+# as many processes as there are cores do tests.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Imports that take seconds wait: of the processes that read this file, one runs no tests.
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
+from activmask.auditing.leaks import probe
 from activmask.auditing.leaks.columns import kinds
 from activmask.auditing.leaks.crossing import crossing
 from activmask.auditing.leaks.last_features import MOST_FEATURES, last_features
@@ -147,6 +149,28 @@ def test_scores_are_those_of_another_implementation():
     )
     told = answered(found, features, what="label", source="x", seed=0)
     assert told.auc == pytest.approx(roc_auc_score(labels, scores), abs=1e-3)
+
+
+@pytest.mark.process
+def test_a_probe_learns_on_one_thread_whatever_the_process_has(monkeypatch):
+    seen: list[list[int]] = []
+    log_odds = probe._log_odds
+
+    def threads() -> list[int]:
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    def looked(*given):
+        if not seen:
+            seen.append(threads())
+        return log_odds(*given)
+
+    monkeypatch.setattr(probe, "_log_odds", looked)
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        answered(asked(halves(40)), noise(40, side=2).reshape(40, 4), what="label", source="x", seed=0)
+        assert threads() == before
+    assert set(before) == {2}
+    assert [set(one) for one in seen] == [{1}]
 
 
 @pytest.mark.process

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from activmask_cli import demo as demo_command
 from activmask_cli.train import _note_same_images
 from held_processes import held, last_words
 from hostile import HOSTILE, SEEN, joined, seen
@@ -263,7 +264,12 @@ def test_presets_resolve_for_every_model(model, preset, tmp_path):
 
 
 @pytest.mark.process
-def test_the_demo_ends_with_its_table_and_picture(tmp_path):
+def test_the_demo_ends_with_its_table_and_picture(tmp_path, monkeypatch):
+    """With narrower networks than a user's, of which a dry run tells whether they can be trained."""
+    at = demo_command.SETTINGS.index("--width") + 1
+    narrow = (*demo_command.SETTINGS[:at], "4", *demo_command.SETTINGS[at + 1 :])
+    told("train", *demo_command.SETTINGS, "--dry-run", cwd=tmp_path)
+    monkeypatch.setattr(demo_command, "SETTINGS", narrow)
     folder = f"try it{HOSTILE}"
     result = told("demo", "--epochs", 1, "--out", folder, "--json", cwd=tmp_path)
     assert seen(result.stderr).count("\n$ activmask ") == 5

@@ -1,4 +1,4 @@
-"""What the endurance benchmark does to files and programs, that it can fail, and a minute of it."""
+"""What the endurance benchmark does to files and programs, that it can fail, and some of its cases."""
 
 import gzip
 import json
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,7 @@ from benchmarks.command import run
 from benchmarks.endurance import TURNS, _cases
 from benchmarks.endurance.damage import damage
 from benchmarks.endurance.kills import mixed_up
+from benchmarks.endurance.lanes import on_lanes
 from benchmarks.endurance.outcome import KINDS, Case, Outcome, faults, hidden_names
 from benchmarks.endurance.programs import Ended
 from benchmarks.endurance.sameness import differences, tensors_and_header
@@ -283,12 +285,31 @@ def test_ctrl_c_ends_it_with_what_it_has_counted(tmp_path):
     assert list(tmp_path.glob("endurance-*")) == []
 
 
+SOME_OF_EACH = ("kill-0", *(f"mutation-{number}" for number in range(6)), "race-0")
+
+
 @pytest.mark.process
-def test_a_minute_of_kills_damage_and_races_loses_nothing(tmp_path):
+def test_kills_damage_and_races_lose_nothing(tmp_path):
     stem = tmp_path / "endurance"
-    command = [*ENDURANCE, "--minutes", "1", "--lanes", "1", "--out", str(stem)]
+    command = [*ENDURANCE, "--repeat", *SOME_OF_EACH, "--lanes", "1", "--out", str(stem)]
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     figures = read_result(stem)["behind"]
-    assert figures["kills"] + figures["mutations"] > 0
+    assert (figures["kills"], figures["mutations"], figures["races"]) == (1, 6, 1)
     assert figures["lost"] == 0
+
+
+@pytest.mark.process
+def test_no_case_begins_after_the_last_minute():
+    """The clock is read before each case: the first ends after the moment, and no second begins."""
+    moment = time.monotonic() + 0.01
+
+    def work(case: Case) -> Outcome:
+        while time.monotonic() < moment:
+            pass
+        return outcome(case.kind, case.number)
+
+    done = [one.case.name for one in on_lanes(work, islice(_cases(None), 5), 1, moment)]
+    assert done in ([], ["kill-0"])
+    assert list(on_lanes(work, islice(_cases(None), 5), 2, time.monotonic())) == []
+    assert len(list(on_lanes(work, islice(_cases(None), 5), 2, float("inf")))) == 5

@@ -43,8 +43,8 @@ def run_by_evaluating(tmp_path_factory) -> dict[str, Path]:
     plant(root / "clean", root / "tag", planting)
     runs = {"cnn": "tag", "resnet18": "clean"}
     for model, data in runs.items():
-        width = {"width": 2} if model == "cnn" else {}
-        config = make_config(data=str(root / data), model=model, **width, epochs=1, device="cpu", threads=1)
+        settings = {"data": str(root / data), "model": model, "width": 2}
+        config = make_config(**settings, epochs=1, device="cpu", threads=1)
         train(config, (0,), root / model)
     paths = [root / model / "seed-0/best.safetensors" for model in runs]
     command = [sys.executable, "-c", EVALUATIONS, *map(str, paths), str(root / "clean")]

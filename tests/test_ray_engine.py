@@ -151,14 +151,14 @@ class Saboteur:
 
 
 @pytest.mark.process
-def test_a_killed_worker_and_a_lost_node_change_nothing(cluster, tmp_path, monkeypatch):
+def test_a_killed_worker_and_a_lost_node_change_nothing(cluster, crosses, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep_module, "_TICK", 0.05)
-    run_sweep(jobs_in(tmp_path / "local"), InlineEngine(), nobody)
+    run_sweep(jobs_in(tmp_path / "local", data=str(crosses)), InlineEngine(), nobody)
     add_node(cluster)
     engine = RayEngine(cluster.address, 1, device="auto")
     engine._work = ray.remote(max_calls=1)(halting_after_an_epoch())
     saboteur = Saboteur(cluster)
-    states = run_sweep(jobs_in(tmp_path / "ray"), engine, saboteur)
+    states = run_sweep(jobs_in(tmp_path / "ray", data=str(crosses)), engine, saboteur)
     assert [(state.status, state.error) for state in states] == [("done", ""), ("done", "")]
     assert len(saboteur.begun) == 2
     assert len(cluster.list_all_nodes()) == 2
@@ -179,8 +179,8 @@ def ended(engine: RayEngine, job: Job) -> str:
 
 
 @pytest.mark.process
-def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, tmp_path, monkeypatch):
-    job = jobs_in(tmp_path / "ray", epochs=2)[0]
+def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, crosses, tmp_path, monkeypatch):
+    job = jobs_in(tmp_path / "ray", data=str(crosses), epochs=2)[0]
     local = replace(job, folder=tmp_path / "local", seeds=(0, 1))
     assert run_job(local) == ""
     monkeypatch.setattr(RayEngine, "_beacon", lambda engine, folder: "left nowhere")
@@ -228,10 +228,10 @@ def test_a_search_on_a_cluster_has_the_trials_and_runs_of_one_on_this_machine(cl
 
 @pytest.mark.process
 def test_a_node_that_does_not_see_the_folder_is_sent_the_run_that_a_job_begins_with(
-    cluster, tmp_path, monkeypatch
+    cluster, crosses, tmp_path, monkeypatch
 ):
     method = {"first": {"epochs": 1}, "jtt": {"epochs": 2, "upweight_errors_of": {"cell": "first"}}}
-    cells = grid_cells(replace(GRID, axes={"method": method}))
+    cells = grid_cells(replace(GRID, axes={"method": method}), settings={"data": str(crosses)})
     monkeypatch.setattr(RayEngine, "_beacon", lambda engine, folder: "left nowhere")
     engine = RayEngine(cluster.address, None, device="cpu")
     try:

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 from dataclasses import replace
+from multiprocessing import connection
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +22,16 @@ from activmask.runs.description import changed
 from activmask.runs.folder import FILES, RUN_FILE, read_history
 from activmask.runs.making import make_config
 
-QUICK = {"data": "synthetic", "width": 4, "lr": 1e-3, "epochs": 2, "device": "cpu"}
+QUICK = {"width": 4, "lr": 1e-3, "epochs": 2, "device": "cpu"}
 CELLS = {
     "actdiff": {"model": "cnn", "actdiff": 1.0, "threads": 1},
     "adversarial": {"model": "cnn", "adversarial": 1.0, "threads": 1},
 }
 
 
-def jobs_in(folder: Path, **changes: object) -> list[Job]:
+def jobs_in(folder: Path, data: Path, **changes: object) -> list[Job]:
     cells = [
-        Cell(labels={"n": name}, config=make_config(**{**QUICK, **cell, **changes}))
+        Cell(labels={"n": name}, config=make_config(data=str(data), **{**QUICK, **cell, **changes}))
         for name, cell in CELLS.items()
     ]
     return make_jobs(cells, (0,), folder)
@@ -58,30 +59,33 @@ def outcome(folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.process
-def test_cells_come_out_the_same_in_any_order_in_one_process(tmp_path):
+def test_cells_come_out_the_same_in_any_order_in_one_process(crosses, tmp_path):
     """The first of each order has a fresh process; they are those of this process too."""
     for order in (1, -1):
         engine = LocalEngine(1)
         try:
-            found = [done(engine, job) for job in jobs_in(tmp_path / str(order))[::order]]
+            found = [done(engine, job) for job in jobs_in(tmp_path / str(order), crosses)[::order]]
         finally:
             engine.close()
         assert [error for error, _ in found] == ["", ""]
         assert len({process for _, process in found}) == 1
-    assert [run_job(job) for job in jobs_in(tmp_path / "here")] == ["", ""]
+    assert [run_job(job) for job in jobs_in(tmp_path / "here", crosses)] == ["", ""]
     for name in CELLS:
         one, other, here = (outcome(tmp_path / way / name / "seed-0") for way in ("1", "-1", "here"))
         assert one == other == here
 
 
 @pytest.mark.process
-def test_what_fails_or_is_killed_takes_its_process_alone(tmp_path):
-    first, second = jobs_in(tmp_path)
+def test_what_fails_or_is_killed_takes_its_process_alone(crosses, tmp_path):
+    first, second = jobs_in(tmp_path, crosses)
     lost = replace(first, config=changed(first.config, data="nowhere"), name="lost", folder=tmp_path / "lost")
     endless = replace(first, config=changed(first.config, epochs=100_000), name="endless")
     engine = LocalEngine(2)
     try:
         engine.start(endless)
+        beside = engine._running["endless"]
+        # It stands still meanwhile, and what would end it would still do so.
+        os.kill(beside.process.pid, signal.SIGSTOP)
         error, failed_in = done(engine, lost)
         assert error.startswith("the data set folder nowhere")
         error, process = done(engine, second)
@@ -93,7 +97,11 @@ def test_what_fails_or_is_killed_takes_its_process_alone(tmp_path):
         error, fresh = done(engine, again)
         assert (error, fresh != process) == ("", True)
         assert list(engine._running) == ["endless"]
-        os.kill(engine._running["endless"].process.pid, signal.SIGKILL)
+        os.kill(beside.process.pid, signal.SIGCONT)
+        connection.wait([beside.line], GIVE_UP)
+        assert engine.ended(0) == []
+        assert (beside.begun, beside.process.is_alive()) == (True, True)
+        os.kill(beside.process.pid, signal.SIGKILL)
         assert [one.name for one in engine.ended(GIVE_UP)] == ["endless"]
         [idle] = [worker.process for worker in engine._idle]
     finally:
@@ -104,8 +112,9 @@ def test_what_fails_or_is_killed_takes_its_process_alone(tmp_path):
 
 
 @pytest.mark.process
-def test_another_number_of_threads_gets_a_process_of_its_own(tmp_path):
-    [job, _], [two, _] = jobs_in(tmp_path / "one", epochs=1), jobs_in(tmp_path / "two", epochs=1, threads=2)
+def test_another_number_of_threads_gets_a_process_of_its_own(crosses, tmp_path):
+    [job, _] = jobs_in(tmp_path / "one", crosses, epochs=1)
+    [two, _] = jobs_in(tmp_path / "two", crosses, epochs=1, threads=2)
     engine = LocalEngine(1)
     try:
         processes = [done(engine, one)[1] for one in (job, two)]

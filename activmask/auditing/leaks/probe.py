@@ -14,6 +14,7 @@ from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from activmask.auditing.leaks.told import CHANCE, Told
 from activmask.evaluation.bootstrap import Rows, subject_resamples
@@ -158,10 +159,12 @@ def answered(
     if isinstance(features, str):
         return Told(what=what, source=source, within=within, reason=features)
     own, classes = features[asked.rows], len(asked.values)
-    [scores] = out_of_fold(asked.truth[None], asked.folds, own, classes=classes)
-    auc = _auc(scores, asked.truth)
-    low, high = interval(scores, auc, asked)
-    chance = learning_chance(asked, own, seed=seed) if low is not None and low > CHANCE else None
+    # Products so small are slower on several threads, and far slower on a busy machine.
+    with threadpool_limits(1, user_api="blas"):
+        [scores] = out_of_fold(asked.truth[None], asked.folds, own, classes=classes)
+        auc = _auc(scores, asked.truth)
+        low, high = interval(scores, auc, asked)
+        chance = learning_chance(asked, own, seed=seed) if low is not None and low > CHANCE else None
     return Told(
         what=what,
         source=source,

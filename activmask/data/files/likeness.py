@@ -121,4 +121,6 @@ def _is_invisible(letter: str) -> bool:
 
 
 def _is_file_name(name: str) -> bool:
+    if "." not in name:
+        return False
     return is_nifti(Path(name)) or PurePosixPath(name).suffix.lower() in (*SUFFIXES, ".dcm")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from activmask.data.files.likeness import is_missing, refuse_likenesses, trimmed
 from activmask.data.sources.xray.findings import Finding
@@ -93,8 +93,7 @@ class Selection:
     """(image, or table and row; reason) of rows that could not be used."""
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     image: str
     folder: str
     patient: str
@@ -194,7 +193,7 @@ def _is_adult(cells: dict[str, str]) -> bool:
     return not (year.isdecimal() and birth.isdecimal()) or int(year) - int(birth) >= _ADULT_AGE
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)
 def _tokens(text: str) -> frozenset[str]:
     """The labels in a Python list written as text; some are empty, and an empty cell has none."""
     if text.strip() in {"", "nan"}:
@@ -277,11 +276,12 @@ def _cells(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str,
                 advice="give the table as it was released",
             )
         places = [header.index(name) for name in columns]
+        fewest = max(places) + 1
         # The last column may be empty and left out.
         for row in reader:
             if not row:
                 continue
-            if len(row) <= max(places):
+            if len(row) < fewest:
                 raise DataError(
                     path=table,
                     row=reader.line_num,
