@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from activmask.data.sources.presets import presets
 from activmask.report.charts.chart import Chart, drawing
 from activmask.report.charts.sheet import Picture, Sheet
-from activmask.report.findings.gallery import Gallery, Look, Shown, look
+from activmask.report.findings.gallery import Gallery, look
+from activmask.report.findings.looks import Look, Shown
 from activmask.report.findings.series import finished, the_data_set
 from activmask.runs.results import Run
 from activmask.runs.selection import Epoch
@@ -90,7 +91,7 @@ def _chart(data: str, gallery: Gallery, top: float, epoch: Epoch) -> Chart:
 
 def overlay(one: Look) -> NDArray[np.float64]:
     """The image as the network saw it with its top pixels in orange, (H, W, 3) in [0, 1]."""
-    return blend(one.explanation.image, one.top)
+    return blend(one.image, one.top)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _layout(gallery: Gallery) -> _Layout:
     for row in gallery.rows:
         rows.append((row, row, _paint_attribution))
         looks = [one for (model, _), of in gallery.looks.items() if model == row for one in of]
-        if any(one.explanation.reconstruction is not None for one in looks):
+        if any(one.reconstruction is not None for one in looks):
             rows.append(("decoded", row, _paint_decoded))
     stacked = len(rows) >= _INPUTS
     inputs = (1 if stacked else _INPUTS) if gallery.shown else 0
@@ -179,15 +180,15 @@ def _draw_input(sheet: Sheet, shown: Shown, below: float, *, stacked: bool) -> N
 def _paint_attribution(sheet: Sheet, left: float, top: float, one: Look) -> bool:
     sheet.picture(left, top, overlay(one))
     sheet.border(left, top, one.shown.dilated)
-    verdict = f"{one.explanation.predicted} {'right' if one.right else 'wrong'}"
+    verdict = f"{one.predicted} {'right' if one.right else 'wrong'}"
     sheet.under(left, top, f"{verdict}, {_share(one)}", bold=not one.right)
     return True
 
 
 def _paint_decoded(sheet: Sheet, left: float, top: float, one: Look) -> bool:
-    if one.explanation.reconstruction is None:
+    if one.reconstruction is None:
         return False
-    sheet.picture(left, top, one.explanation.reconstruction)
+    sheet.picture(left, top, one.reconstruction)
     return True
 
 
@@ -220,7 +221,7 @@ def _caption(gallery: Gallery, top: float, epoch: Epoch) -> str:
         "the dilated mask; chance is the mask's share of the image. Blank: no pixel has any gradient.",
         "A dash: no such network.",
     ]
-    if any(one.explanation.reconstruction is not None for looks in gallery.looks.values() for one in looks):
+    if any(one.reconstruction is not None for looks in gallery.looks.values() for one in looks):
         sentences.append(
             "Decoded: what the network reconstructs of the image, or, with Reconstruct Masked, of the image "
             "with the pixels outside the mask shuffled."
@@ -257,4 +258,4 @@ def _alt_rows(gallery: Gallery, k: int) -> list[str]:
 
 
 def _told(one: Look) -> str:
-    return f"{_share(one)} (class {one.explanation.predicted}, {'right' if one.right else 'wrong'})"
+    return f"{_share(one)} (class {one.predicted}, {'right' if one.right else 'wrong'})"
