@@ -21,16 +21,18 @@ from test_kept_evaluations import (
     other_threads,
 )
 
+from activmask.evaluation import basis
 from activmask.ground.errors import DataError
 from activmask.report.findings import looks
 from activmask.report.findings.gallery import Gallery, look
 from activmask.report.findings.looks import _from_kept, _packed, _Said, _to_keep
 from activmask.report.write import write_report
-from activmask.runs import checkpoint
+from activmask.runs import checkpoint, manifest
 from activmask.runs.checkpoint import load_checkpoint, save_checkpoint
 from activmask.runs.folder import EVALUATIONS_FILE
 from activmask.runs.making import make_config
 from activmask.runs.results import find_runs
+from activmask.training.feed.reading import Reading
 from activmask.training.run import train
 
 TINY = {"width": 4, "epochs": 1, "device": "cpu", "threads": 1, "batch_size": 16}
@@ -107,6 +109,30 @@ def test_a_second_report_builds_no_network_and_is_the_same_to_the_byte(place, mo
         path.unlink()
     assert report(place, "anew", *names) == first
     assert sum(name.startswith("figures/") for name in first) > 2
+
+
+def test_all_parts_of_a_report_digest_a_file_once(place, monkeypatch):
+    digested: list[Path] = []
+
+    def counted(path):
+        digested.append(path)
+        return path.read_bytes()
+
+    for module in (basis, manifest):
+        monkeypatch.setattr(module, "file_content", counted)
+    report(place, "report", "runs/actdiff")
+    files = place / "data/synthetic"
+    assert sorted(digested) == sorted([*files.glob("images/*.png"), *files.glob("masks/*.png")])
+
+
+def test_what_changed_since_it_was_read_for_others_is_read_again(place):
+    reading = Reading()
+    runs = find_runs([place / "runs/actdiff"])
+    look(runs, images=2, seed=None, epoch="last", top=0.1, reading=reading)
+    image = next((place / "data/synthetic/images").glob("*.png"))
+    Image.fromarray(np.flipud(np.array(Image.open(image)))).save(image)
+    with pytest.raises(DataError, match="has changed since"):
+        look(runs, images=2, seed=None, epoch="last", top=0.1, reading=reading)
 
 
 @pytest.mark.parametrize("name", ["runs", "drawn"])

@@ -21,6 +21,7 @@ from activmask.runs.results import Run
 from activmask.runs.selection import Epoch
 from activmask.saliency.maps import TOP_SHARE
 from activmask.saliency.render import blend
+from activmask.training.feed.reading import Reading
 
 Painter = Callable[[Sheet, float, float, Look], bool]
 """Paints the cell whose upper left corner lies there, and says whether there was anything to paint."""
@@ -51,6 +52,7 @@ def saliency_grid(
     epoch: Epoch = "last",
     device: torch.device | str = "cpu",
     code: Sequence[Path] = (),
+    reading: Reading | None = None,
 ) -> Chart | None:
     """Draw what each network looked at in the same validation images, or nothing without a finished run.
 
@@ -64,6 +66,7 @@ def saliency_grid(
         epoch: the weights after the last epoch, as in the paper, or those of the best epoch.
         device: where to compute.
         code: Python files that may run, as in `load_checkpoint`.
+        reading: as in `look`.
 
     Raises:
         UsageError: no run has finished the seed, or `images` or `top` makes no sense.
@@ -72,7 +75,9 @@ def saliency_grid(
     ended = finished(runs)
     if not ended:
         return None
-    gallery = look(ended, images=images, seed=seed, epoch=epoch, top=top, device=device, code=code)
+    gallery = look(
+        ended, images=images, seed=seed, epoch=epoch, top=top, device=device, code=code, reading=reading
+    )
     return _chart(the_data_set(ended), gallery, top, epoch)
 
 

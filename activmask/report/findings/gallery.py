@@ -65,6 +65,7 @@ def look(
     top: float,
     device: torch.device | str = "cpu",
     code: Sequence[Path] = (),
+    reading: Reading | None = None,
 ) -> Gallery:
     """Let every network of one data set explain its decision on a few validation images.
 
@@ -77,6 +78,7 @@ def look(
         top: share of the pixels that count as the highest, in (0, 1].
         device: where to compute.
         code: Python files that may run, as in `load_checkpoint`.
+        reading: what was read for others, and is read for more; None where there are none.
 
     Raises:
         UsageError: no run has finished the seed, or `images` or `top` makes no sense.
@@ -88,7 +90,8 @@ def look(
             "images must be at least 1 and top above 0 and at most 1", found=f"{images} and {top:g}"
         )
     wanted, notes = _chosen(runs, seed)
-    reading, program = Reading(), common_basis(torch.device(device), __name__)
+    reading = (reading or Reading()).still_true()
+    program = common_basis(torch.device(device), __name__)
     chosen, valid, told = _validation(wanted, reading)
     notes += told
     common = _pick(valid[0], _common(chosen, valid), images)
