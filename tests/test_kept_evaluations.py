@@ -352,3 +352,15 @@ def test_what_is_kept_never_grows_beyond_what_is_read(tmp_path, monkeypatch):
     found = [kept.kept(tmp_path, a_basis(label=str(label))) for label in range(9)]
     assert found[0] is None
     assert found[-2:] == [["x" * 3000]] * 2
+
+
+def test_what_another_part_of_the_program_keeps_goes_by_its_own_files(tmp_path):
+    old, one, other = a_basis(), a_basis(program="one"), a_basis(program="other", program_sha256="q")
+    for basis_ in (old, one, other):
+        kept.keep(tmp_path, basis_, "first")
+    changed = {**one, "program_sha256": "r"}
+    kept.keep(tmp_path, changed, "second")
+    found = [kept.kept(tmp_path, basis_) for basis_ in (old, one, other, changed)]
+    assert found == [None, None, "first", "second"]
+    kept.keep(tmp_path, {**changed, "checkpoint_sha256": "d"}, "third")
+    assert len(kept._read(tmp_path)) == 1

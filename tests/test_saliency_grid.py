@@ -1,6 +1,5 @@
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +11,12 @@ from tiny_checkpoints import samples_of, tiny_config
 from activmask.ground.errors import DataError, UsageError
 from activmask.report.charts.chart import MUTED, drawing, svg
 from activmask.report.charts.saliency_grid import _chart, _draw, overlay, saliency_grid
-from activmask.report.findings.gallery import Gallery, Look, Shown, _pick, look
+from activmask.report.findings.gallery import Gallery, _pick, look
+from activmask.report.findings.looks import Look, Shown
 from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.description import changed
 from activmask.runs.names import data_name
 from activmask.runs.results import find_runs
-from activmask.saliency.explain import Explanation
 from activmask.training.feed.sources import load_splits
 from activmask.training.run import train
 
@@ -48,19 +47,15 @@ def made_look(seed=0, side=28, top=0.1, decoded=False, masked=True):
     image, heat = rng.random((2, side, side), dtype=np.float32)
     mask = np.zeros((side, side), dtype=bool)
     mask[5:15, 5:15] = True
-    explanation = Explanation(
-        path=Path("a.png"),
-        image=image,
-        mask=mask,
-        method="contrast",
-        target=1,
-        attribution=heat,
-        probabilities=np.array([0.25, 0.75], dtype=np.float32),
-        reconstruction=image if decoded else None,
-    )
     given = mask if masked else None
     shown = Shown(name="a.png", label=1, image=image, given=given, dilated=given)
-    return Look(shown=shown, explanation=explanation, top=heat >= np.quantile(heat, 1 - top))
+    return Look(
+        shown=shown,
+        image=image,
+        predicted=1,
+        top=heat >= np.quantile(heat, 1 - top),
+        reconstruction=image if decoded else None,
+    )
 
 
 def made_gallery(rows, columns, count=2, preset="synthetic"):
@@ -107,7 +102,7 @@ def test_every_cell_shows_the_same_images_of_both_classes(runs, crosses):
         for one, shown in zip(looks, gallery.shown, strict=True):
             place = valid.names.index(shown.name)
             assert one.shown.name == shown.name
-            np.testing.assert_array_equal(one.explanation.image, valid.images[place, 0])
+            np.testing.assert_array_equal(one.image, valid.images[place, 0])
             np.testing.assert_array_equal(shown.dilated, valid.masks[place, 0])
             assert shown.given.sum() < shown.dilated.sum()
 
@@ -119,7 +114,6 @@ def test_the_last_epochs_network_is_asked_where_the_contrast_changes(runs):
     pixels = torch.from_numpy(one.shown.image).double()[None, None].requires_grad_()
     logits = network(pixels).logits[0]
     (slope,) = torch.autograd.grad(logits[1] - logits[0], pixels)
-    np.testing.assert_allclose(one.explanation.attribution, slope[0, 0].abs(), rtol=1e-3, atol=1e-7)
     highest = np.sort(slope.abs().numpy(), axis=None)[-78]
     expected = slope[0, 0].abs().numpy() >= highest * (1 - 1e-6)
     np.testing.assert_array_equal(one.top, expected)
@@ -166,7 +160,7 @@ def test_words_give_the_numbers_of_every_cell(runs):
     for (row, column), looks in gallery.looks.items():
         for one in looks:
             verdict = "right" if one.right else "wrong"
-            told = f"{column} {one.inside:.0%} (class {one.explanation.predicted}, {verdict})"
+            told = f"{column} {one.inside:.0%} (class {one.predicted}, {verdict})"
             assert row in chart.alt
             assert told in chart.alt
     assert f"the dilated mask has {gallery.shown[0].dilated.mean():.0%} of the pixels" in chart.alt
@@ -205,7 +199,7 @@ def test_images_drawn_from_different_seeds_are_not_taken_for_the_same(tmp_path):
     gallery = look(runs, **CHOICE)
     assert gallery.shown == ()
     assert "The runs share no validation image, so each cell shows its own." in gallery.notes
-    first, other = (looks[0].explanation.image for looks in gallery.looks.values())
+    first, other = (looks[0].image for looks in gallery.looks.values())
     assert (first != other).any()
     chart = saliency_grid(runs)
     assert len(frames(chart.figure)) == 2 * 2

@@ -99,6 +99,7 @@ def common_basis(device: torch.device, module: str) -> Basis:
     if not program:
         return {}
     return {
+        "program": module,
         "program_sha256": program,
         "libraries": {name: version(name) for name in _LIBRARIES},
         "device": _device(device),

@@ -83,6 +83,7 @@ def evaluate_checkpoints(
     predictions: bool = False,
     code: Sequence[Path] = (),
     progress: ItemsDone | None = None,
+    reading: Reading | None = None,
 ) -> dict[Question, Outcome]:
     """Evaluate checkpoints on a split as their runs wrote it down, or on another data set.
 
@@ -104,6 +105,7 @@ def evaluate_checkpoints(
         predictions: whether they are asked for, too; they are not kept, so that all is measured anew.
         code: Python files that may run, as in `load_checkpoint`.
         progress: is told how many have been answered, and of how many.
+        reading: what was read for others, and is read for more; None where there are none.
 
     Returns:
         One outcome for each question, in their order.
@@ -123,7 +125,8 @@ def evaluate_checkpoints(
         device=torch.device(device),
         code=tuple(code),
     )
-    reading, common = Reading(), common_basis(asked.device, __name__)
+    reading = (reading or Reading()).still_true()
+    common = common_basis(asked.device, __name__)
     bases: Bases = {
         (path, label): basis_of(
             path,

@@ -62,10 +62,12 @@ def _latest(entries: list[Kept]) -> list[Kept]:
 
 def _replaced(before: Basis, now: Basis) -> bool:
     """Whether what was kept is the same again, or of a program or a checkpoint that is no more."""
-    other = before.get("program_sha256") != now["program_sha256"]
-    same_file = before.get("file") == now["file"]
+    # What another part of the program keeps goes by that part's files. Earlier versions named no part.
+    comparable = before.get("program") in {None, now.get("program")}
     return (
-        before == now or other or (same_file and before.get("checkpoint_sha256") != now["checkpoint_sha256"])
+        before == now
+        or (comparable and before.get("program_sha256") != now["program_sha256"])
+        or (before.get("file") == now["file"] and before.get("checkpoint_sha256") != now["checkpoint_sha256"])
     )
 
 

@@ -45,6 +45,7 @@ from activmask.report.tables.measured_tables import Pair, audit_table, localisat
 from activmask.report.tables.table import Table
 from activmask.runs.results import Run
 from activmask.runs.seed_folders import Unreadable
+from activmask.training.feed.reading import Reading
 
 Item = TypeVar("Item")
 
@@ -138,6 +139,7 @@ def gather(
     title: str = "",
     now: datetime,
     code: Sequence[Path] = (),
+    reading: Reading | None = None,
 ) -> Contents:
     """Tabulate and draw everything that the runs hold.
 
@@ -150,10 +152,12 @@ def gather(
         title: of the page; empty for the usual one.
         now: when it is made.
         code: Python files that may run, as in `load_checkpoint`.
+        reading: what was read for the measurements, and is read for more; None where that is gone.
 
     Raises:
         CheckpointError: a run folder is damaged.
     """
+    reading = reading or Reading()
     summary = summarise([one.run for one in measured], unreadable)
     pairs = [(row, next(one for one in measured if one.run is row.run)) for row in summary.rows]
     data_sets = [
@@ -167,7 +171,7 @@ def gather(
     tables, by_label = _experiment_tables(data_sets), _label_tables(data_sets)
     measured_tables = _measured_tables(data_sets)
     training = _training_charts(data_sets)
-    attention, problems = _attention_charts(data_sets, device, code)
+    attention, problems = _attention_charts(data_sets, device, code, reading)
     parts = (
         Part(name="what", title="What was run", facts=account(summary)),
         Part(
@@ -181,7 +185,7 @@ def gather(
         _scores([*tables, *(shown for shown, _ in by_label)], summary.notes),
         _differences(tables),
         study_part(studied, [shown for shown, _ in tables_of_study], of_study),
-        _run_by_run(data_sets, command_of),
+        _run_by_run(data_sets, command_of, reading),
         Part(name="training", title="How training went", figures=figures(training)),
         Part(
             name="attention",
@@ -210,14 +214,16 @@ def gather(
     return Contents(page=page, files=files | drawn(charts))
 
 
-def _run_by_run(data_sets: Sequence[_DataSet], command_of: CommandOf | None) -> Part:
+def _run_by_run(data_sets: Sequence[_DataSet], command_of: CommandOf | None, reading: Reading) -> Part:
     left_out = images_left_out([pair for one in data_sets for pair in one.pairs])
     return Part(
         name="runs",
         title="Run by run",
         paragraphs=(RUN_BY_RUN, left_out) if left_out else (RUN_BY_RUN,),
         openings=tuple(
-            opening for one in data_sets for opening in openings(one.pairs, command_of, pictured=not left_out)
+            opening
+            for one in data_sets
+            for opening in openings(one.pairs, command_of, pictured=not left_out, reading=reading)
         ),
     )
 
@@ -273,15 +279,15 @@ def _training_charts(data_sets: Sequence[_DataSet]) -> list[Chart]:
 
 
 def _attention_charts(
-    data_sets: Sequence[_DataSet], device: torch.device | str, code: Sequence[Path]
+    data_sets: Sequence[_DataSet], device: torch.device | str, code: Sequence[Path], reading: Reading
 ) -> tuple[list[Chart], tuple[str, ...]]:
     """The charts, and in sentences why others could not be drawn."""
     draws = (auc_against_attribution, audit_chart, localisation_chart)
     charts = [chart for draw in draws for one in data_sets for chart in one.draw(draw(one.measured))]
     problems = [problem for one in data_sets for found in one.measured for problem in found.problems]
     for one in data_sets:
-        grids = () if one.labels else (partial(saliency_grid, device=device, code=code),)
-        for draw_runs in (*grids, site_means):
+        grids = () if one.labels else (partial(saliency_grid, device=device, code=code, reading=reading),)
+        for draw_runs in (*grids, partial(site_means, reading=reading)):
             try:
                 charts += [replace(chart, stem=one.stem) for chart in [draw_runs(one.runs)] if chart]
             except (DataError, CheckpointError) as error:

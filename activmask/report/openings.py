@@ -35,7 +35,11 @@ NOT_RECORDED = "not recorded (by an earlier version, or from Python without a ca
 
 
 def openings(
-    pairs: Sequence[Pair], command_of: CommandOf | None = None, *, pictured: bool = True
+    pairs: Sequence[Pair],
+    command_of: CommandOf | None = None,
+    *,
+    pictured: bool = True,
+    reading: Reading | None = None,
 ) -> tuple[Opening, ...]:
     """What the rows of one data set open.
 
@@ -43,9 +47,10 @@ def openings(
         pairs: every experiment with what was measured of it.
         command_of: how a run is trained anew; None leaves that out.
         pictured: whether images are shown.
+        reading: what was read for others, and is read for more; None where there are none.
     """
-    reading = Reading()
-    return tuple(_opening(row, one, command_of, reading, pictured=pictured) for row, one in pairs)
+    read = (reading or Reading()).still_true()
+    return tuple(_opening(row, one, command_of, read, pictured=pictured) for row, one in pairs)
 
 
 def images_left_out(pairs: Sequence[Pair]) -> str:

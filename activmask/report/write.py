@@ -18,6 +18,7 @@ from activmask.report.openings import CommandOf
 from activmask.report.page.folder import PAGE_FILE, check_target, write_page
 from activmask.runs.results import Run
 from activmask.runs.seed_folders import Unreadable
+from activmask.training.feed.reading import Reading
 
 WHAT = "report"
 
@@ -75,7 +76,10 @@ def write_report(
                 "resume their training"
             )
         check_alike(runs)
-        measured = measure_all(runs, groups=groups, device=device, code=files, progress=progress)
+        reading = Reading()
+        measured = measure_all(
+            runs, groups=groups, device=device, code=files, progress=progress, reading=reading
+        )
         contents = gather(
             measured,
             unreadable=unreadable,
@@ -84,6 +88,7 @@ def write_report(
             command_of=command_of,
             title=title,
             code=files,
+            reading=reading,
             now=now or datetime.now(UTC),
         )
         write_page(contents.page, contents.files, real(out), WHAT)

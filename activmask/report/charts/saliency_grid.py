@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from activmask.data.sources.presets import presets
 from activmask.report.charts.chart import Chart, drawing
 from activmask.report.charts.sheet import Picture, Sheet
-from activmask.report.findings.gallery import Gallery, Look, Shown, look
+from activmask.report.findings.gallery import Gallery, look
+from activmask.report.findings.looks import Look, Shown
 from activmask.report.findings.series import finished, the_data_set
 from activmask.runs.results import Run
 from activmask.runs.selection import Epoch
 from activmask.saliency.maps import TOP_SHARE
 from activmask.saliency.render import blend
+from activmask.training.feed.reading import Reading
 
 Painter = Callable[[Sheet, float, float, Look], bool]
 """Paints the cell whose upper left corner lies there, and says whether there was anything to paint."""
@@ -50,6 +52,7 @@ def saliency_grid(
     epoch: Epoch = "last",
     device: torch.device | str = "cpu",
     code: Sequence[Path] = (),
+    reading: Reading | None = None,
 ) -> Chart | None:
     """Draw what each network looked at in the same validation images, or nothing without a finished run.
 
@@ -63,6 +66,7 @@ def saliency_grid(
         epoch: the weights after the last epoch, as in the paper, or those of the best epoch.
         device: where to compute.
         code: Python files that may run, as in `load_checkpoint`.
+        reading: as in `look`.
 
     Raises:
         UsageError: no run has finished the seed, or `images` or `top` makes no sense.
@@ -71,7 +75,9 @@ def saliency_grid(
     ended = finished(runs)
     if not ended:
         return None
-    gallery = look(ended, images=images, seed=seed, epoch=epoch, top=top, device=device, code=code)
+    gallery = look(
+        ended, images=images, seed=seed, epoch=epoch, top=top, device=device, code=code, reading=reading
+    )
     return _chart(the_data_set(ended), gallery, top, epoch)
 
 
@@ -90,7 +96,7 @@ def _chart(data: str, gallery: Gallery, top: float, epoch: Epoch) -> Chart:
 
 def overlay(one: Look) -> NDArray[np.float64]:
     """The image as the network saw it with its top pixels in orange, (H, W, 3) in [0, 1]."""
-    return blend(one.explanation.image, one.top)
+    return blend(one.image, one.top)
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def _layout(gallery: Gallery) -> _Layout:
     for row in gallery.rows:
         rows.append((row, row, _paint_attribution))
         looks = [one for (model, _), of in gallery.looks.items() if model == row for one in of]
-        if any(one.explanation.reconstruction is not None for one in looks):
+        if any(one.reconstruction is not None for one in looks):
             rows.append(("decoded", row, _paint_decoded))
     stacked = len(rows) >= _INPUTS
     inputs = (1 if stacked else _INPUTS) if gallery.shown else 0
@@ -179,15 +185,15 @@ def _draw_input(sheet: Sheet, shown: Shown, below: float, *, stacked: bool) -> N
 def _paint_attribution(sheet: Sheet, left: float, top: float, one: Look) -> bool:
     sheet.picture(left, top, overlay(one))
     sheet.border(left, top, one.shown.dilated)
-    verdict = f"{one.explanation.predicted} {'right' if one.right else 'wrong'}"
+    verdict = f"{one.predicted} {'right' if one.right else 'wrong'}"
     sheet.under(left, top, f"{verdict}, {_share(one)}", bold=not one.right)
     return True
 
 
 def _paint_decoded(sheet: Sheet, left: float, top: float, one: Look) -> bool:
-    if one.explanation.reconstruction is None:
+    if one.reconstruction is None:
         return False
-    sheet.picture(left, top, one.explanation.reconstruction)
+    sheet.picture(left, top, one.reconstruction)
     return True
 
 
@@ -220,7 +226,7 @@ def _caption(gallery: Gallery, top: float, epoch: Epoch) -> str:
         "the dilated mask; chance is the mask's share of the image. Blank: no pixel has any gradient.",
         "A dash: no such network.",
     ]
-    if any(one.explanation.reconstruction is not None for looks in gallery.looks.values() for one in looks):
+    if any(one.reconstruction is not None for looks in gallery.looks.values() for one in looks):
         sentences.append(
             "Decoded: what the network reconstructs of the image, or, with Reconstruct Masked, of the image "
             "with the pixels outside the mask shuffled."
@@ -257,4 +263,4 @@ def _alt_rows(gallery: Gallery, k: int) -> list[str]:
 
 
 def _told(one: Look) -> str:
-    return f"{_share(one)} (class {one.explanation.predicted}, {'right' if one.right else 'wrong'})"
+    return f"{_share(one)} (class {one.predicted}, {'right' if one.right else 'wrong'})"

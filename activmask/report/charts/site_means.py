@@ -18,7 +18,8 @@ from activmask.report.charts.chart import WIDTH, Chart, drawing
 from activmask.report.findings.series import finished, the_data_set
 from activmask.report.findings.site_means import SiteMean, mean_by_site
 from activmask.runs.results import Run
-from activmask.training.feed.trained_data import of_seed, own_table
+from activmask.training.feed.reading import Reading
+from activmask.training.feed.trained_data import of_seed, own_place, own_table
 
 EDGE = 0.1
 """Share of the side that counts as the edge of an image, on each of its sides."""
@@ -31,13 +32,14 @@ _TITLE_CHARACTERS = 22
 _DIFFERENCE_COLOURS = "PuOr"
 
 
-def site_means(runs: Sequence[Run]) -> Chart | None:
+def site_means(runs: Sequence[Run], reading: Reading | None = None) -> Chart | None:
     """Draw the mean training image of every site, or nothing for a data set with fewer than two sites.
 
     The images are those of the first run's lowest finished seed.
 
     Args:
         runs: of one data set.
+        reading: what was read for others, and is read for more; None where there are none.
 
     Raises:
         DataError: the data set is missing or broken.
@@ -47,7 +49,9 @@ def site_means(runs: Sequence[Run]) -> Chart | None:
         return None
     data, first = the_data_set(ended), ended[0]
     seed = min(first.seeds)
-    table = own_table(of_seed(first.folder, seed, first.config))
+    trained = of_seed(first.folder, seed, first.config)
+    reading, place = (reading or Reading()).still_true(), own_place(trained)
+    table = own_table(trained, reading.table(place), reading.known(place))
     means = mean_by_site(table.dataset, table.rows["train"], first.config.view)
     return _chart(data, means, seed) if len(means) > 1 else None
 

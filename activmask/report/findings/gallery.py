@@ -1,7 +1,4 @@
-"""What the networks of one data set make of the same validation images.
-
-Shapes: H x W pixels of the network's size.
-"""
+"""What the networks of one data set make of the same validation images."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,71 +6,29 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from activmask.data.samples import Samples, as_picture
+from activmask.data.samples import Samples
 from activmask.data.settings import IN_MEMORY, View, split_seed
-from activmask.data.view import as_seen, at_network_size
-from activmask.evaluation.evaluate import check_fit
+from activmask.evaluation.basis import common_basis
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.models import MODELS
 from activmask.objectives.chosen import shown_always
+from activmask.report.findings.looks import Look, Shown, looks_at, shown
 from activmask.report.findings.series import papers_methods, series_names, with_all_masks, without_repeats
-from activmask.runs.checkpoint import load_checkpoint
 from activmask.runs.folder import CHECKPOINT_FILES, seed_folder
 from activmask.runs.names import model_name
 from activmask.runs.results import Run
 from activmask.runs.selection import Epoch
-from activmask.saliency.explain import Explanation, Floats, explain
-from activmask.saliency.inputs import Inputs
-from activmask.saliency.maps import top_pixels
 from activmask.training.feed.kept_masks import with_lent_masks
 from activmask.training.feed.origin import absolute
-from activmask.training.feed.sources import as_judged
+from activmask.training.feed.reading import Reading
 from activmask.training.feed.trained_data import Trained, of_seed, own_split
 
 Place = tuple[str, str]
 """Row and column: model and method."""
 RunSeed = tuple[Run, int]
 """A run and the seed that stands for it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """A validation image as the data set holds it, at the size the network sees."""
-
-    name: str
-    label: int
-    image: Floats
-    """(H, W) in [0, 1], or (H, W, 3) in colour."""
-    given: NDArray[np.bool_] | None
-    """(H, W), the mask before its dilation, or None."""
-    dilated: NDArray[np.bool_] | None
-    """(H, W), the mask of training, or None."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """One network's decision on one image, and the pixels that mattered most to it."""
-
-    shown: Shown
-    explanation: Explanation
-    top: NDArray[np.bool_]
-    """(H, W), the pixels of highest attribution."""
-
-    @property
-    def right(self) -> bool:
-        """Whether the predicted class is the image's."""
-        return self.explanation.predicted == self.shown.label
-
-    @property
-    def inside(self) -> float | None:
-        """Share of the top pixels in the dilated mask; None without a mask or any attribution."""
-        if self.shown.dilated is None or not self.top.any():
-            return None
-        return float(self.shown.dilated[self.top].mean())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +65,7 @@ def look(
     top: float,
     device: torch.device | str = "cpu",
     code: Sequence[Path] = (),
+    reading: Reading | None = None,
 ) -> Gallery:
     """Let every network of one data set explain its decision on a few validation images.
 
@@ -122,6 +78,7 @@ def look(
         top: share of the pixels that count as the highest, in (0, 1].
         device: where to compute.
         code: Python files that may run, as in `load_checkpoint`.
+        reading: what was read for others, and is read for more; None where there are none.
 
     Raises:
         UsageError: no run has finished the seed, or `images` or `top` makes no sense.
@@ -133,7 +90,9 @@ def look(
             "images must be at least 1 and top above 0 and at most 1", found=f"{images} and {top:g}"
         )
     wanted, notes = _chosen(runs, seed)
-    chosen, valid, told = _validation(wanted)
+    reading = (reading or Reading()).still_true()
+    program = common_basis(torch.device(device), __name__)
+    chosen, valid, told = _validation(wanted, reading)
     notes += told
     common = _pick(valid[0], _common(chosen, valid), images)
     notes += [] if common else ["The runs share no validation image, so each cell shows its own."]
@@ -143,7 +102,15 @@ def look(
         names = common or _pick(samples, set(samples.names), images)
         path = seed_folder(run.folder, own) / CHECKPOINT_FILES[epoch]
         try:
-            looks[place] = _looks(path, samples.subset(_indices(samples, names)), top, device, code)
+            looks[place] = looks_at(
+                path,
+                samples.subset(_indices(samples, names)),
+                top=top,
+                device=device,
+                code=code,
+                common=program,
+                reading=reading,
+            )
         except CheckpointError as error:
             notes.append(f"{' '.join(place)} is missing: {error}.")
     if not looks:
@@ -155,7 +122,7 @@ def look(
         preset=first.preset,
         rows=_ordered((row for row, _ in places), [one.label for one in MODELS.values() if one.label]),
         columns=_ordered((column for _, column in places), papers_methods()),
-        shown=_shown(valid[0].subset(_indices(valid[0], common)), first.view),
+        shown=shown(valid[0].subset(_indices(valid[0], common)), first.view),
         looks=looks,
         seeds=tuple(sorted({own for _, own in chosen})),
         notes=(*notes, *_unlike([run.config.view for run, _ in chosen])),
@@ -178,7 +145,9 @@ def _chosen(runs: Sequence[Run], seed: int | None) -> tuple[list[RunSeed], list[
     return chosen, [words for words in (note.strip(), apart) if words]
 
 
-def _validation(wanted: Sequence[RunSeed]) -> tuple[list[RunSeed], list[Samples], list[str]]:
+def _validation(
+    wanted: Sequence[RunSeed], reading: Reading
+) -> tuple[list[RunSeed], list[Samples], list[str]]:
     """The runs whose data is there unchanged, their validation images as stored, and sentences on the rest.
 
     Runs with one split share one reading.
@@ -195,7 +164,7 @@ def _validation(wanted: Sequence[RunSeed]) -> tuple[list[RunSeed], list[Samples]
         key = _split_key(trained)
         if key not in read:
             try:
-                stored, told = own_split(trained, "valid")
+                stored, told = own_split(trained, "valid", reading)
                 read[key] = with_lent_masks(
                     stored, trained.view, trained.objectives, seed=seed, split="valid"
                 )
@@ -255,35 +224,6 @@ def _ordered(names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
     ranks = {name: rank for rank, name in enumerate(known)}
     distinct = dict.fromkeys(names)
     return tuple(sorted(distinct, key=lambda name: ranks.get(re.split(r", | \(| in ", name)[0], len(ranks))))
-
-
-def _shown(stored: Samples, view: View) -> tuple[Shown, ...]:
-    given, dilated = at_network_size(stored, view), as_seen(stored, view)
-    return tuple(
-        Shown(
-            name=stored.names[i],
-            label=int(stored.labels[i]),
-            image=as_picture(given.images[i]),
-            given=given.masks[i, 0].numpy() if stored.has_mask[i] else None,
-            dilated=dilated.masks[i, 0].numpy() if stored.has_mask[i] else None,
-        )
-        for i in range(len(stored))
-    )
-
-
-def _looks(
-    path: Path, stored: Samples, top: float, device: torch.device | str, code: Sequence[Path]
-) -> tuple[Look, ...]:
-    checkpoint = load_checkpoint(path, code=code)
-    view = checkpoint.config.view
-    seen = as_judged(stored, view, checkpoint.config.objectives)
-    check_fit(checkpoint, seen)
-    names = tuple(Path(name) for name in seen.names)
-    explained = explain(checkpoint, Inputs(names, seen.images, seen.masks[:, 0]), device=device)
-    return tuple(
-        Look(shown=shown, explanation=explanation, top=top_pixels(explanation.attribution, top))
-        for shown, explanation in zip(_shown(stored, view), explained, strict=True)
-    )
 
 
 def _unlike(views: Sequence[View]) -> list[str]:

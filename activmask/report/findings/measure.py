@@ -21,6 +21,7 @@ from activmask.runs.folder import BEST_FILE, seed_folder
 from activmask.runs.label_checkpoint import label_names
 from activmask.runs.results import Run
 from activmask.runs.seed_folders import Unreadable
+from activmask.training.feed.reading import Reading
 from activmask.training.replicas.group_accuracy import ByGroup
 
 
@@ -69,6 +70,7 @@ def measure_all(
     device: torch.device | str = "cpu",
     code: Sequence[Path] = (),
     progress: ItemsDone | None = None,
+    reading: Reading | None = None,
 ) -> list[Measured]:
     """Evaluate every finished seed of runs on its own test images.
 
@@ -80,6 +82,7 @@ def measure_all(
         device: where to compute.
         code: Python files that may run, as in `load_checkpoint`.
         progress: is told how many networks have been measured, and of how many.
+        reading: as in `evaluate_checkpoints`.
     """
     labels = [told_labels(run) for run in runs]
     asked: list[Question] = [
@@ -88,7 +91,9 @@ def measure_all(
         for seed in run.seeds
         for label in names or (None,)
     ]
-    found = evaluate_checkpoints(asked, groups=groups, device=device, code=code, progress=progress)
+    found = evaluate_checkpoints(
+        asked, groups=groups, device=device, code=code, progress=progress, reading=reading
+    )
     several = [run for run, names in zip(runs, labels, strict=True) if names]
     together = all_labels(
         [best_of(run, seed) for run in several for seed in run.seeds], device=device, code=code

@@ -79,16 +79,17 @@ def comparable_points(measured: Sequence[Measured]) -> tuple[list[Point], str]:
 
 def network_points(measured: Sequence[Measured]) -> list[Point]:
     """What was measured of every network, by run and seed."""
+    named = [(one, model_name(one.run.config), family(one.run)) for one in measured]
     return [
         Point(
             run=number,
-            model=model_name(one.run.config),
-            method=family(one.run),
+            model=model,
+            method=method,
             inside=row.mean,
             chance=row.chance,
             auc=evaluation.scores.auc,
         )
-        for number, one in enumerate(measured)
+        for number, (one, model, method) in enumerate(named)
         for evaluation in one.evaluations.values()
         for row in evaluation.localisation.rows
         if row.metric == METRIC and evaluation.scores.auc is not None

@@ -66,6 +66,10 @@ class Reading:
             self._look_at(root, known)
         return any(_stamp(path) != stamp for path, stamp in self._stamps.items())
 
+    def still_true(self) -> "Reading":
+        """This, or an empty one where a file changed."""
+        return Reading() if self.changed() else self
+
     def for_another_run(self) -> "Reading":
         """What another run in this process need not read again; nothing where a file changed."""
         return Reading(decoded={}) if self.changed() else self
