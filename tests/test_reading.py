@@ -52,7 +52,7 @@ def test_runs_that_read_once_are_those_that_read_anew(settings, data, tmp_path):
     reading = Reading(decoded={})
     runs = []
     for turn, extra in enumerate(({}, {"actdiff": 1.0}, {})):
-        reading = reading.for_another_run()
+        reading = reading.still_true()
         own = {**settings, **extra}
         runs.append(trained(own.pop("data", data), tmp_path / f"kept-{turn}", reading, **own))
     fresh = trained(settings.get("data", data), tmp_path / "fresh")
@@ -69,7 +69,7 @@ def test_a_run_takes_from_it_and_reads_no_file_again(data, tmp_path, monkeypatch
     trained(data, tmp_path / "one", reading)
     for name in ("read_stored", "read_plain_mask"):
         monkeypatch.setattr(f"activmask.data.dataset.{name}", lambda *_, **__: pytest.fail("read again"))
-    assert reading.for_another_run() is reading
+    assert reading.still_true() is reading
     trained(data, tmp_path / "two", reading)
 
 
@@ -97,11 +97,11 @@ def test_whatever_changed_in_a_data_set_nothing_of_it_is_used_again(which, chang
     reading = Reading(decoded={})
     table = reading.table(data)
     named = {"image": table.file_names[5], "mask": table.mask_file_names[5]}
-    assert reading.for_another_run() is reading
+    assert reading.still_true() is reading
     kept = data / "held"
     os.link(data / named.get(which, which), kept)  # No other file takes its number.
     change(data / named.get(which, which))
-    after = reading.for_another_run()
+    after = reading.still_true()
     assert after is not reading
     assert not after.tables
 
@@ -123,7 +123,7 @@ def test_a_file_that_changes_while_a_run_trains_is_seen_by_the_next(data, tmp_pa
 
     reading = Reading(decoded={})
     before = trained(data, tmp_path / "one", reading, Meddling())
-    following = reading.for_another_run()
+    following = reading.still_true()
     assert following is not reading
     after = trained(data, tmp_path / "two", following)
     assert before[0]["splits.csv"] != after[0]["splits.csv"]

@@ -176,7 +176,7 @@ def _work(line: connection.Connection, gpu: str | None) -> None:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         error, reading = "", Reading(decoded={})
         while not error:
-            job, reading = line.recv(), reading.for_another_run()
+            job, reading = line.recv(), reading.still_true()
             with settings_kept():
                 error = run_job(job, reading=reading)
             _free_memory()

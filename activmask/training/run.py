@@ -98,7 +98,7 @@ def train(
         searched: the search that chose the settings, for `run.json`.
         progress: who is told of every step and epoch, one or several, each a `Callback` or whatever else
             has those three methods. What one raises ends training and is raised here; what was saved resumes.
-        reading: what runs before in this process have read, and is as it was, see `Reading.for_another_run`.
+        reading: what runs before in this process have read, and is as it was, see `Reading.still_true`.
 
     Raises:
         InUse: another process trains one of the seeds, or a sweep holds `out`.

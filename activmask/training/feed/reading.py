@@ -68,11 +68,7 @@ class Reading:
 
     def still_true(self) -> "Reading":
         """This, or an empty one where a file changed."""
-        return Reading() if self.changed() else self
-
-    def for_another_run(self) -> "Reading":
-        """What another run in this process need not read again; nothing where a file changed."""
-        return Reading(decoded={}) if self.changed() else self
+        return Reading(decoded=None if self.decoded is None else {}) if self.changed() else self
 
     def let_go(self) -> None:
         """Keep no images of a split, nor all of them where they take more than `MOST_KEPT`."""
