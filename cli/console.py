@@ -109,7 +109,7 @@ _WAYS = {
     "more": "more images",
     "split_policy": "--split-policy subject to split without regard to sites",
 }
-"""What the library calls by the name of an argument, as flags."""
+"""What settles failures, as the library names it, in the words of the command line."""
 
 
 @contextmanager

@@ -162,7 +162,7 @@ def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
 
 
 _SETTLED_BY = ("out", "resume", "overwrite", "by_subject", "split_policy", "split_ratio", "fewer", "more")
-"""Flags by which failures of `train` are settled."""
+"""What settles failures of `train`, by the names of the command line's words for it."""
 
 
 def _check_flags(resume: bool, overwrite: bool, dry_run: bool, as_json: bool) -> None:

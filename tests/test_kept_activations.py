@@ -40,8 +40,8 @@ QUIET = Objective(
 TELLING = replace(QUIET, switches={"quiet": Needs(activations=True)})
 
 
-def networks() -> list[torch.nn.Module]:
-    wanted = Network(model="resnet18", width=4)
+def networks(model: str = "resnet18") -> list[torch.nn.Module]:
+    wanted = Network(model=model, width=4)
     built = [
         build_model(wanted, channels=1, classes=2, image_size=SIDE, seed=seed).double()
         for seed in range(SEEDS)
@@ -98,10 +98,11 @@ def test_a_stack_keeps_them_where_an_objective_compares_them(settings, passes, m
     ]
 
 
-def test_a_pass_that_keeps_none_comes_to_the_same_bits():
+@pytest.mark.parametrize("model", ["resnet18", "cnn", "unet", "ae"])
+def test_a_pass_that_keeps_none_comes_to_the_same_bits(model):
     results = []
     for tapped in (True, False):
-        stacked = stack(networks())
+        stacked = stack(networks(model))
         [weights] = leaves(stacked)
         output = forward(stacked, weights, batch()[0], tapped=tapped)
         found = gradients(stacked, output.logits.square().sum(), [weights])

@@ -5,6 +5,7 @@ Shapes: N images. Nobody's images fall in two splits, and the order of the rows 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -94,9 +95,9 @@ def split_indices(
     _check_classes(table)
     drawn = draw(source, table, np.random.default_rng(seed))
     if several:
-        _check_split_labels(labels[order], drawn, label_names)
+        _check_split_labels(source, labels[order], drawn, label_names)
     else:
-        _check_split_classes(table, drawn)
+        _check_split_classes(source, table, drawn)
     rows = {split: np.sort(order[drawn[split]]) for split in SPLITS}
     if source.valid_iid:
         rows = _with_iid(source, rows, names, labels, subjects, sites, seed)
@@ -171,7 +172,11 @@ def _balanced(
             rows[split] = np.concatenate(
                 [
                     _draw(
-                        rng, rows[split][table.labels[rows[split]] == c], each, f"{split} images of class {c}"
+                        source,
+                        rng,
+                        rows[split][table.labels[rows[split]] == c],
+                        each,
+                        f"{split} images of class {c}",
                     )
                     for c in classes
                 ]
@@ -195,12 +200,11 @@ def _per_class(split: str, wanted: int, classes: int) -> int:
     return wanted // classes
 
 
-def _draw(rng: np.random.Generator, rows: np.ndarray, number: int, what: str) -> np.ndarray:
+def _draw(source: Source, rng: np.random.Generator, rows: np.ndarray, number: int, what: str) -> np.ndarray:
     if number > len(rows):
         raise DataError(
             f"{number} {what} are wanted, but only {len(rows)} available",
-            advice="ask for fewer or change split_ratio",
-            ways=("fewer", "split_ratio"),
+            **_settled("ask for fewer", "fewer", source),
         )
     return np.asarray(rng.choice(rows, number, replace=False))
 
@@ -224,7 +228,11 @@ def _site_correlated(source: Source, table: _Table, rng: np.random.Generator) ->
         drawn[split] = np.concatenate(
             [
                 _draw(
-                    rng, rows[split][kinds[rows[split]] == kind], numbers[kind % 2], f"{split} {words[kind]}"
+                    source,
+                    rng,
+                    rows[split][kinds[rows[split]] == kind],
+                    numbers[kind % 2],
+                    f"{split} {words[kind]}",
                 )
                 for kind in range(4)
             ]
@@ -309,15 +317,21 @@ def _check_classes(table: _Table) -> None:
         raise DataError("a split needs images of at least two classes", found=len(np.unique(table.labels)))
 
 
-def _check_split_classes(table: _Table, drawn: dict[str, np.ndarray]) -> None:
+def _settled(first: str, way: str, source: Source) -> dict[str, Any]:
+    """What settles splits that lack images, as advice: one way, or that images be shared out otherwise."""
+    if source.split_policy == "given":
+        return {"advice": f"{first} or choose the split policy 'subject'", "ways": (way, "by_subject")}
+    return {"advice": f"{first} or change split_ratio", "ways": (way, "split_ratio")}
+
+
+def _check_split_classes(source: Source, table: _Table, drawn: dict[str, np.ndarray]) -> None:
     classes = np.unique(table.labels)
     for split in SPLITS:
         missing = np.setdiff1d(classes, table.labels[drawn[split]])
         if len(missing):
             raise DataError(
                 f"the split {split} has no image of class {missing[0]}",
-                advice="add images or change split_ratio",
-                ways=("split_ratio", "more"),
+                **_settled("add images", "more", source),
             )
 
 
@@ -335,15 +349,13 @@ def _check_fits_labels(source: Source) -> None:
         )
 
 
-def _check_split_labels(labels: np.ndarray, drawn: dict[str, np.ndarray], label_names: Sequence[str]) -> None:
+def _check_split_labels(
+    source: Source, labels: np.ndarray, drawn: dict[str, np.ndarray], label_names: Sequence[str]
+) -> None:
     names = label_names or [str(k) for k in range(labels.shape[1])]
     for split in SPLITS:
         if constant := one_value_only(labels[drawn[split]], names):
-            raise DataError(
-                f"in the split {split} {constant}",
-                advice="add images or change split_ratio",
-                ways=("split_ratio", "more"),
-            )
+            raise DataError(f"in the split {split} {constant}", **_settled("add images", "more", source))
 
 
 _Draw = Callable[[Source, _Table, np.random.Generator], dict[str, np.ndarray]]

@@ -179,7 +179,7 @@ class Objective(Generic[S]):
     sums: Callable[[S], bool] = lambda _: False
     """Whether the term is a sum over the batch; others are means."""
     discriminator: Discriminator[S] | None = None
-    """Its second network, if it has one; then it needs the other pass too."""
+    """Its second network, if it has one; then it needs the other pass too, and activations if seen."""
 
     @property
     def name(self) -> str:

@@ -160,7 +160,9 @@ def _train(
     device = choose_device(config.machine.device)
     set_up_arithmetic(device, precision=config.training.precision, threads=config.machine.threads)
     finished = (
-        {} if overwrite else finished_seeds(config, seeds, out, mend=resume, held=held, first_run=first_run)
+        {}
+        if overwrite
+        else finished_seeds(config, seeds, out, mend=resume, held=held, first_run=first_run, reading=reading)
     )
     waiting = [seed for seed in seeds if seed not in finished]
     if not overwrite:
@@ -206,6 +208,7 @@ def finished_seeds(
     mend: bool = False,
     held: HeldImages | None = None,
     first_run: Path | None = None,
+    reading: Reading | None = None,
 ) -> dict[int, SeedResult]:
     """What `train` would leave as it is: the seeds under `out` that have a result for as many epochs.
 
@@ -216,13 +219,14 @@ def finished_seeds(
         mend: take a seed whose files are damaged or missing for unfinished, where it has a state.
         held: the images, where the caller has them in memory.
         first_run: as of `train`.
+        reading: likewise.
 
     Raises:
         UsageError: a seed finished under other settings, or on other data than lies there now.
         CheckpointError: a seed's files are damaged or missing.
     """
     found = {}
-    check_data = _data_check(config, out, held)
+    check_data = _data_check(config, out, held, reading or Reading())
     for seed in seeds:
         folder = seed_folder(out, seed)
         try:
@@ -269,10 +273,11 @@ def _other_settings(folder: Path, before: RunConfig, after: RunConfig, changed: 
     )
 
 
-def _data_check(config: RunConfig, out: Path, held: HeldImages | None) -> Callable[[int], None]:
+def _data_check(
+    config: RunConfig, out: Path, held: HeldImages | None, reading: Reading
+) -> Callable[[int], None]:
     """A function that refuses finished seeds of other data; all of them share one reading."""
     place = Path(config.source.data)
-    reading = Reading()
 
     def check(seed: int) -> None:
         folder = seed_folder(out, seed)
@@ -351,6 +356,7 @@ def _open_replicas(
 ) -> list[Replica]:
     """The replicas of seeds, for which a data set on disk is read once."""
     reading = reading or Reading(decoded={} if len(seeds) > 1 else None)
+    reading.of_several = len(seeds) > 1
     replicas: list[Replica] = []
     with drawn_ahead(config, seeds) as networks:
         for seed in seeds:

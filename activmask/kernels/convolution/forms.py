@@ -1,4 +1,4 @@
-"""The convolution and its two gradients in whichever form is quicker; arguments as in `reference`."""
+"""The convolution, its gradients and the ReLU after it in whichever form is quicker, as in `reference`."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
-"""Convolution and its two gradients as operators, each differentiated by calling the others.
+"""Convolution, its gradients and the ReLU after it as operators, differentiated by calling each other.
 
-A convolution with the ReLU that follows it is one too, so that what reaches it backwards is gathered, cut
-off and added up for its bias in one pass.
+A convolution with the ReLU that follows it is one, so that what reaches it backwards is gathered, cut off
+and added up for its bias in one pass.
 
 As operators, and not as `autograd.Function`, because `torch.compile` gets nested derivatives of
 the latter silently wrong.

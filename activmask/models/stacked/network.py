@@ -21,7 +21,7 @@ from activmask.models.activated import ActivatedConv2d
 from activmask.models.double_backward import TwiceDifferentiableConv2d, prepare_double_backward
 from activmask.models.output import ModelOutput, NotKept
 from activmask.models.stacked.layout import Layout, copied_together, place
-from activmask.models.stacked.normalised import keep_taps, normalise_together
+from activmask.models.stacked.normalised import normalise_together, taps_kept
 from activmask.models.stacked.seed_wise import CannotBeStackedError, SeedWise
 
 _CONVOLUTIONS = (nn.Conv2d, TwiceDifferentiableConv2d)
@@ -257,8 +257,7 @@ def forward_side_by_side(
     """The same pass as `forward`, of which everything lies as the network computed it, seeds side by side."""
     statistics = stacked.statistics_layout.of_all(stacked.statistics.split(stacked.statistics_layout.sizes))
     maps = side_by_side(images)
-    keep_taps(stacked.template, tapped)
-    with SeedWise(stacked.seeds):
+    with SeedWise(stacked.seeds), taps_kept(stacked.template, tapped):
         output: ModelOutput = functional_call(
             stacked.template, (weights, statistics), (maps, reconstruct), strict=False
         )

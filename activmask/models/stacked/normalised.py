@@ -1,5 +1,8 @@
 """A stack's template is given normalisations of all seeds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
 from activmask.models.activated import ActivatedConv2d
@@ -23,11 +26,17 @@ def normalise_together(template: nn.Module) -> None:
             module.relu.__class__ = Done
 
 
-def keep_taps(template: nn.Module, kept: bool) -> None:
-    """Have a stack's normalisations and convolutions keep what the ReLU after them sees, or not."""
-    for module in template.modules():
-        if isinstance(module, StackedBatchNorm2d | ActivatedConv2d):
-            module.tapped = kept
+@contextmanager
+def taps_kept(template: nn.Module, kept: bool) -> Iterator[None]:
+    """Within it a stack's normalisations and convolutions keep what the ReLU after them sees, or do not."""
+    modules = [one for one in template.modules() if isinstance(one, StackedBatchNorm2d | ActivatedConv2d)]
+    for module in modules:
+        module.tapped = kept
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.tapped = True
 
 
 def _stacked_block(kind: type[nn.Module]) -> type[nn.Module] | None:

@@ -20,7 +20,7 @@ MOST_KEPT = 2**28
 class Reading:
     """Tables and digests of all data sets that were met, and the images of the latest split.
 
-    With `decoded`, all images that were met.
+    With `decoded`, all images that were met, until `let_go`.
     """
 
     tables: dict[Path, Dataset] = field(default_factory=dict)
@@ -31,12 +31,16 @@ class Reading:
     """Of each folder, the pixels of files; None where none are kept."""
     pixel_digests: dict[Path, dict[str, bytes]] = field(default_factory=dict)
     """Of each folder, `pixel_digest` of images by name, as far as they were asked for."""
+    of_several: bool = True
+    """Whether several seeds are being opened, or networks judged, that share the pixels."""
     _stamps: dict[Path, tuple[int, ...]] = field(default_factory=dict)
+    """What each file was before it was first read."""
     _of: Hashable = None
     _held: dict[Hashable, object] = field(default_factory=dict)
     _drawn: dict[int, dict[str, Samples]] = field(default_factory=dict)
-    """With `decoded`, the splits of every seed that was met."""
+    """With `decoded`, the splits of every seed that was met, until `let_go`."""
     _origins: dict[Hashable, tuple[Hashable, object]] = field(default_factory=dict)
+    """Of each place the images that were met last, and where they come from."""
 
     def table(self, root: Path) -> Dataset:
         """The data set in a folder (raises DataError)."""
@@ -112,7 +116,7 @@ class Reading:
 
         Args:
             place: of which the latest is kept.
-            of: the images.
+            of: all that the images follow from.
             make: what is known of them.
         """
         if place not in self._origins or self._origins[place][0] != of:

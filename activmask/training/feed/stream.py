@@ -37,7 +37,7 @@ from activmask.training.feed.origin import (
     origin_on_disk,
     refuse_groups,
 )
-from activmask.training.feed.reading import Reading
+from activmask.training.feed.reading import MOST_KEPT, Reading
 from activmask.training.feed.sources import (
     check_scale,
     check_split,
@@ -59,7 +59,8 @@ RESIDENT_BYTES = 2**31
 """The most that the pixels of a run's three splits may take in memory (26,000 images of 128 px).
 
 Each seed of a run holds its own; beside the program a process was measured to need 1.4 times as much. While
-several are opened, what they have read is held once more, if all of the data set takes no more than this.
+several are opened, what they have read is held once more, if all of the data set takes no more than this; of
+`MOST_KEPT` that is so in a process that trains one cell of a grid after another, until its next cell.
 """
 
 _BYTES_PER_VALUE, _BYTES_PER_MASK_PIXEL = 4, 1
@@ -176,7 +177,7 @@ def open_stored(
     reading = reading or Reading()
     if source.data == IN_MEMORY:
         drawn = drawn_splits(source, seed, view, objectives, reading)
-        return drawn, reading.origin(("drawn", seed), source, lambda: origin_in_memory(drawn))
+        return drawn, reading.origin(("drawn", seed), (source, view), lambda: origin_in_memory(drawn))
     dataset = reading.table(Path(source.data))
     check_scale(dataset, view, objectives)
     rows = table_rows(written, dataset) if written else split_rows(source, dataset, seed)
@@ -185,7 +186,8 @@ def open_stored(
     of_pixel = _BYTES_PER_VALUE * dataset.channels + _BYTES_PER_MASK_PIXEL
     of_image = dataset.height * dataset.width * of_pixel
     if images * of_image <= RESIDENT_BYTES:
-        shared = reading if len(dataset) * of_image <= RESIDENT_BYTES else None
+        most = RESIDENT_BYTES if reading.of_several else MOST_KEPT
+        shared = reading if len(dataset) * of_image <= most else None
         stored = read_splits(dataset, rows, view, objectives, shared)
     else:
         count = worker_count(threads, world)

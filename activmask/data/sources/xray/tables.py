@@ -193,7 +193,7 @@ def _is_adult(cells: dict[str, str]) -> bool:
     return not (year.isdecimal() and birth.isdecimal()) or int(year) - int(birth) >= _ADULT_AGE
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=4096)
 def _tokens(text: str) -> frozenset[str]:
     """The labels in a Python list written as text; some are empty, and an empty cell has none."""
     if text.strip() in {"", "nan"}:
