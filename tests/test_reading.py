@@ -47,6 +47,7 @@ def whole(reading):
     }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("settings", [{}, {"data": "synthetic"}], ids=str)
 def test_runs_that_read_once_are_those_that_read_anew(settings, data, tmp_path):
     reading = Reading(decoded={})
@@ -140,6 +141,7 @@ def test_images_that_take_much_are_let_go_and_all_else_is_kept(data, tmp_path, m
     assert scores(trained(data, tmp_path / "two", reading)) == scores(first)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "settings", [{"actdiff": 1.0, "augment": "flips"}, {"classify_masked": "all"}], ids=str
 )
