@@ -103,13 +103,13 @@ _WAYS = {
     "out": "another --out",
     "resume": "--resume to go on with it",
     "overwrite": "--overwrite to replace it",
-    "by_subject": "--split-policy subject",
+    "split_policy": "--split-policy subject to split by subject alone",
     "split_ratio": "another --split-ratio",
-    "fewer": "smaller --train-images, --valid-images or --test-images",
-    "more": "more images",
-    "split_policy": "--split-policy subject to split without regard to sites",
+    "train_images": "a smaller --train-images",
+    "valid_images": "a smaller --valid-images",
+    "test_images": "a smaller --test-images",
 }
-"""What settles failures, as the library names it, in the words of the command line."""
+"""What the library calls by the name of an argument, as flags."""
 
 
 @contextmanager

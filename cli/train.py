@@ -87,7 +87,16 @@ def train(
 
     Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
     """
-    with failures_as_sentences(*_SETTLED_BY):
+    with failures_as_sentences(
+        "out",
+        "resume",
+        "overwrite",
+        "split_policy",
+        "split_ratio",
+        "train_images",
+        "valid_images",
+        "test_images",
+    ):
         from activmask.models.build import check_model
         from activmask.runs.toml_file import format_config
 
@@ -159,10 +168,6 @@ def _target(name: str | None, folder: Path | None, config: "RunConfig") -> Path:
     if name is not None:
         check_folder_name(name, "--name", "use --out for a path")
     return folder or (RUNS / name if name else usual_folder(config))
-
-
-_SETTLED_BY = ("out", "resume", "overwrite", "by_subject", "split_policy", "split_ratio", "fewer", "more")
-"""What settles failures of `train`, by the names of the command line's words for it."""
 
 
 def _check_flags(resume: bool, overwrite: bool, dry_run: bool, as_json: bool) -> None:

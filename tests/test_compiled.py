@@ -45,9 +45,13 @@ def test_normalisation_spills_nothing():
 
 def test_each_operator_launches_one_kernel_and_one_more_where_positions_are_split():
     names = [name for name, _ in convolution_launches(COMMON, "bf16")]
-    sums = [each for name in ("weight gradient", "bias gradient") for each in (name, f"{name}, adding up")]
-    assert names == ["conv2d", "data gradient", *sums]
-    assert len(convolution_launches(Layer(512, 512, 4), "bf16")) == 5
+    weight, *sums = (
+        (name, f"{name}, adding up")
+        for name in ("weight gradient", "bias gradient", "ReLU's and bias gradient")
+    )
+    activated = "conv2d and ReLU", "conv2d, kept, and ReLU"
+    assert names == ["conv2d", "data gradient", *weight, *activated, *sums[0], *sums[1]]
+    assert len(convolution_launches(Layer(512, 512, 4), "bf16")) == 9
     names = [name for name, _ in normalisation_launches(64, 28, "bf16")]
     assert names == ["measure", "normalise", "backward sums", "backward", "twice sums", "twice", "follow"]
 

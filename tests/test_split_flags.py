@@ -18,12 +18,11 @@ def data(crosses, tmp_path):
     [
         (
             ("--train-images", "400"),
-            "only 24 available; give smaller --train-images, --valid-images or --test-images or "
-            "--split-policy subject",
+            "only 24 available; give a smaller --train-images or --split-policy subject",
         ),
         (
             ("--split-policy", "site-correlated"),
-            "found ''; give --split-policy subject to split without regard to sites",
+            "found ''; give --split-policy subject to split by subject alone",
         ),
     ],
     ids=str,
@@ -49,4 +48,4 @@ def test_a_split_without_a_class_names_the_ratio(data, tmp_path):
     others = [row for row in rows if row not in ones]
     table.write_text("\n".join([header, *ones[:1], *others]) + "\n")
     said = told(*TRAIN, "--split-policy", "subject", cwd=tmp_path, code=3).output
-    assert "has no image of class 1; give more images or another --split-ratio" in said
+    assert "has no image of class 1; give another --split-ratio" in said

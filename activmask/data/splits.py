@@ -132,7 +132,7 @@ def _given(source: Source, table: _Table, rng: np.random.Generator) -> dict[str,
             "the split policy 'given' needs train, valid or test in every row",
             found=repr(unknown[0]),
             advice="fill the column or choose the split policy 'subject'",
-            ways=("by_subject",),
+            ways=("split_policy",),
         )
     pair = find_straddler(list(table.subjects), list(table.splits))
     if pair is not None:
@@ -176,7 +176,8 @@ def _balanced(
                         rng,
                         rows[split][table.labels[rows[split]] == c],
                         each,
-                        f"{split} images of class {c}",
+                        split,
+                        f"images of class {c}",
                     )
                     for c in classes
                 ]
@@ -200,11 +201,13 @@ def _per_class(split: str, wanted: int, classes: int) -> int:
     return wanted // classes
 
 
-def _draw(source: Source, rng: np.random.Generator, rows: np.ndarray, number: int, what: str) -> np.ndarray:
+def _draw(
+    source: Source, rng: np.random.Generator, rows: np.ndarray, number: int, split: str, kind: str
+) -> np.ndarray:
     if number > len(rows):
         raise DataError(
-            f"{number} {what} are wanted, but only {len(rows)} available",
-            **_settled("ask for fewer", "fewer", source),
+            f"{number} {split} {kind} are wanted, but only {len(rows)} available",
+            **_settled("ask for fewer", source, f"{split}_images"),
         )
     return np.asarray(rng.choice(rows, number, replace=False))
 
@@ -232,7 +235,8 @@ def _site_correlated(source: Source, table: _Table, rng: np.random.Generator) ->
                     rng,
                     rows[split][kinds[rows[split]] == kind],
                     numbers[kind % 2],
-                    f"{split} {words[kind]}",
+                    split,
+                    words[kind],
                 )
                 for kind in range(4)
             ]
@@ -317,11 +321,11 @@ def _check_classes(table: _Table) -> None:
         raise DataError("a split needs images of at least two classes", found=len(np.unique(table.labels)))
 
 
-def _settled(first: str, way: str, source: Source) -> dict[str, Any]:
-    """What settles splits that lack images, as advice: one way, or that images be shared out otherwise."""
+def _settled(first: str, source: Source, *ways: str) -> dict[str, Any]:
+    """What settles splits that lack images, as advice: something, or that images be shared out otherwise."""
     if source.split_policy == "given":
-        return {"advice": f"{first} or choose the split policy 'subject'", "ways": (way, "by_subject")}
-    return {"advice": f"{first} or change split_ratio", "ways": (way, "split_ratio")}
+        return {"advice": f"{first} or choose the split policy 'subject'", "ways": (*ways, "split_policy")}
+    return {"advice": f"{first} or change split_ratio", "ways": (*ways, "split_ratio")}
 
 
 def _check_split_classes(source: Source, table: _Table, drawn: dict[str, np.ndarray]) -> None:
@@ -331,7 +335,7 @@ def _check_split_classes(source: Source, table: _Table, drawn: dict[str, np.ndar
         if len(missing):
             raise DataError(
                 f"the split {split} has no image of class {missing[0]}",
-                **_settled("add images", "more", source),
+                **_settled("add images", source),
             )
 
 
@@ -355,7 +359,7 @@ def _check_split_labels(
     names = label_names or [str(k) for k in range(labels.shape[1])]
     for split in SPLITS:
         if constant := one_value_only(labels[drawn[split]], names):
-            raise DataError(f"in the split {split} {constant}", **_settled("add images", "more", source))
+            raise DataError(f"in the split {split} {constant}", **_settled("add images", source))
 
 
 _Draw = Callable[[Source, _Table, np.random.Generator], dict[str, np.ndarray]]

@@ -46,7 +46,7 @@ class ActivmaskError(Exception):
             expected: what should have been there.
             found: what was there instead.
             advice: what to do about it.
-            ways: names of what does it, mostly arguments such as `overwrite`, so that a program can put the
+            ways: the names of arguments that do it, such as `overwrite`, so that a program can put the
                 advice in words of its own.
         """
         super().__init__(what)

@@ -15,17 +15,7 @@ class ActivatedConv2d(TwiceDifferentiableConv2d):
 
     def activated(self, maps: Tensor, *, tapped: bool) -> tuple[Tensor, Tensor]:
         """What a ReLU gives of the convolution of maps (B, C, H, W), and what it saw, if that is kept."""
-        assert not isinstance(self.padding, str)
-        return activated_conv2d(
-            maps,
-            self.weight,
-            self.bias,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            tapped=tapped and self.tapped,
-        )
+        return activated_conv2d(maps, self.weight, self.bias, **self.geometry, tapped=tapped and self.tapped)
 
 
 def activated(convolution: nn.Module, maps: Tensor, *, tapped: bool) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,20 @@
 """Make a network cheap to differentiate twice."""
 
+from collections.abc import Sequence
+from typing import TypedDict
+
 from torch import Tensor, nn
 
 from activmask.kernels.convolution import conv2d
+
+
+class Geometry(TypedDict):
+    """Of a convolution, see `conv2d`."""
+
+    stride: Sequence[int]
+    padding: Sequence[int]
+    dilation: Sequence[int]
+    groups: int
 
 
 class TwiceDifferentiableConv2d(nn.Conv2d):
@@ -13,16 +25,18 @@ class TwiceDifferentiableConv2d(nn.Conv2d):
         if not isinstance(input, Tensor):
             # What stands for one says itself how it is convolved.
             return super().forward(input)
+        return conv2d(input, self.weight, self.bias, **self.geometry)
+
+    @property
+    def geometry(self) -> Geometry:
+        """How it convolves, as arguments of `conv2d`."""
         assert not isinstance(self.padding, str)
-        return conv2d(
-            input,
-            self.weight,
-            self.bias,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-        )
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+        }
 
 
 def prepare_double_backward(model: nn.Module) -> None:
