@@ -10,6 +10,7 @@ from inspect import signature
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.autograd.graph import increment_version
 from torch.library import define, impl, infer_schema
 
@@ -49,3 +50,9 @@ def _telling(form: Callable[..., Result], changes: Sequence[str]) -> Callable[..
         return found
 
     return told
+
+
+def laid_like(like: Tensor, found: Tensor) -> Tensor:
+    """What a form found, in the order in memory that its operator promises: that of `like`."""
+    order = torch.empty_like(like, device="meta").stride()
+    return found if found.stride() == order else torch.empty_like(like).copy_(found)

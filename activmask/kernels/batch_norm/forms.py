@@ -15,6 +15,7 @@ from torch import Tensor
 from activmask.kernels.ahead import compiles_ahead, prepare
 from activmask.kernels.batch_norm import closed_form
 from activmask.kernels.batch_norm.comparison import check_agreement
+from activmask.kernels.defining import laid_like
 from activmask.kernels.refusal import Refusal, once_agreed, unless_refused
 
 NOTES = logging.getLogger(__name__)
@@ -54,8 +55,8 @@ def _plain_forward(
     tapped: bool,
 ) -> Four:
     output, before, mean, variance = closed_form.forward(images, weight, bias, residual, epsilon, relu)
-    kept = _as(images, before) if relu and tapped else images.new_empty(0)
-    return _as(images, output), kept, mean, variance
+    kept = laid_like(images, before) if relu and tapped else images.new_empty(0)
+    return laid_like(images, output), kept, mean, variance
 
 
 def _our_forward(
@@ -87,8 +88,8 @@ def backward(
 def _plain_backward(gradient: Tensor | None, tapped: Tensor | None, images: Tensor, *rest: Any) -> Four:
     *others, wants_residual = rest
     to_images, to_residual, to_weight, to_bias = closed_form.backward(gradient, tapped, images, *others)
-    kept = _as(images, to_residual) if wants_residual else images.new_empty(0)
-    return _as(images, to_images), kept, to_weight, to_bias
+    kept = laid_like(images, to_residual) if wants_residual else images.new_empty(0)
+    return laid_like(images, to_images), kept, to_weight, to_bias
 
 
 def _our_backward(gradient: Tensor | None, tapped: Tensor | None, *rest: Any) -> Four:
@@ -123,8 +124,8 @@ def _plain_twice(*given: Any) -> Four:
     *rest, wants_tapped = given
     images: Tensor = given[6]
     of_gradient, of_tapped, of_images, of_weight = closed_form.twice_backward(*rest)
-    kept = _as(images, of_tapped) if wants_tapped else images.new_empty(0)
-    return _as(images, of_gradient), kept, _as(images, of_images), of_weight
+    kept = laid_like(images, of_tapped) if wants_tapped else images.new_empty(0)
+    return laid_like(images, of_gradient), kept, laid_like(images, of_images), of_weight
 
 
 def _our_twice(
@@ -232,9 +233,3 @@ def _dense(tensor: Tensor | None) -> Tensor | None:
 
 def _layout(tensor: Tensor) -> torch.memory_format:
     return torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-
-
-def _as(images: Tensor, found: Tensor) -> Tensor:
-    """What was found in the order in memory that the operators promise, that of the images."""
-    order = torch.empty_like(images, device="meta").stride()
-    return found if found.stride() == order else torch.empty_like(images).copy_(found)

@@ -14,6 +14,7 @@ from activmask.kernels.convolution import reference
 from activmask.kernels.convolution.choice import choices_of
 from activmask.kernels.convolution.tiles import Precision
 from activmask.kernels.convolution.trial import Refused, Trial, tried
+from activmask.kernels.defining import laid_like
 
 Found = TypeVar("Found", Tensor, tuple[Tensor, Tensor])
 
@@ -33,7 +34,8 @@ def conv2d(
     groups: int,
 ) -> Tensor:
     """The convolution of images (B, C, H, W) with a weight (D, C / G, K, L) and a bias (D,)."""
-    return _computed("conv2d", images, weight, bias, stride, padding, dilation, groups)
+    found: Tensor = _computed("conv2d", images, weight, bias, stride, padding, dilation, groups)
+    return found
 
 
 def data_gradient(
@@ -46,7 +48,8 @@ def data_gradient(
     groups: int,
 ) -> Tensor:
     """The gradient in the images, of shape `size`, given that in the output, (B, D, H', W')."""
-    return _computed("data_gradient", gradient, weight, size, stride, padding, dilation, groups)
+    found: Tensor = _computed("data_gradient", gradient, weight, size, stride, padding, dilation, groups)
+    return found
 
 
 def weight_gradient(
@@ -59,7 +62,8 @@ def weight_gradient(
     groups: int,
 ) -> Tensor:
     """The gradient in the weight, of shape `size`, given that in the output, (B, D, H', W')."""
-    return _computed("weight_gradient", images, gradient, size, stride, padding, dilation, groups)
+    found: Tensor = _computed("weight_gradient", images, gradient, size, stride, padding, dilation, groups)
+    return found
 
 
 def bias_gradient(gradient: Tensor, groups: int) -> Tensor:
@@ -95,30 +99,9 @@ def conv2d_relu(
     tapped: bool,
 ) -> tuple[Tensor, Tensor]:
     """A ReLU of `conv2d`, and with `tapped` what it saw; else that is empty."""
-    theirs = partial(_librarys_relu, how=(stride, padding, dilation, groups), tapped=tapped)
-    if not _may_be_ours(images, weight, bias, stride, padding, dilation, groups):
-        return theirs(images, weight, bias)
-    precision = precision_of(images)
-    ours = partial(
-        _ours,
-        "conv2d_relu",
-        stride=stride,
-        padding=padding,
-        groups=groups,
-        precision=precision,
-        tapped=tapped,
-    )
-    name = "conv2d_relu tapped" if tapped else "conv2d_relu"
-    shape = shape_of(name, images, weight, bias, stride, padding, groups, precision)
-    found: tuple[Tensor, Tensor] = _quicker(ours, theirs, (images, weight, bias), shape, precision)
+    how = stride, padding, dilation, groups
+    found: tuple[Tensor, Tensor] = _computed("conv2d_relu", images, weight, bias, *how, tapped=tapped)
     return found
-
-
-def _librarys_relu(
-    images: Tensor, weight: Tensor, bias: Tensor | None, *, how: tuple[Any, ...], tapped: bool
-) -> tuple[Tensor, Tensor]:
-    before = reference.conv2d(images, weight, bias, *how)
-    return (torch.relu(before), before) if tapped else (before.relu_(), before.new_empty(0))
 
 
 def rectified_gradient(
@@ -152,8 +135,7 @@ def _plain_rectified(
 ) -> tuple[Tensor, Tensor]:
     found: Tensor = torch.ops.aten.threshold_backward(gradient, output, 0)
     found = found if tapped is None else found.add_(tapped)
-    order = torch.empty_like(output, device="meta").stride()
-    found = found if found.stride() == order else torch.empty_like(output).copy_(found)
+    found = laid_like(output, found)
     return found, _summed(found) if sums else found.new_empty(0)
 
 
@@ -174,30 +156,20 @@ def _computed(
     padding: Sequence[int],
     dilation: Sequence[int],
     groups: int,
-) -> Tensor:
-    library: Callable[..., Tensor] = getattr(reference, name)
-    theirs = partial(library, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    if not _may_be_ours(first, second, third, stride, padding, dilation, groups):
-        return theirs(first, second, third)
-    precision = precision_of(first)
-    ours = partial(_ours, name, stride=stride, padding=padding, groups=groups, precision=precision)
-    shape = shape_of(name, first, second, third, stride, padding, groups, precision)
-    found: Tensor = _quicker(ours, theirs, (first, second, third), shape, precision)
-    return found
-
-
-def _may_be_ours(
-    first: Tensor,
-    second: Tensor,
-    third: Any,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
-) -> bool:
+    **more: Any,
+) -> Any:
+    library: Callable[..., Any] = getattr(reference, name)
+    theirs = partial(library, stride=stride, padding=padding, dilation=dilation, groups=groups, **more)
     # One network alone the library computes in one launch; that is also what a stack is compared with.
     stacked = groups > 1 and first.is_cuda and HAS_TRITON
-    return stacked and takes(first, second, third, stride, padding, dilation)
+    if not (stacked and takes(first, second, third, stride, padding, dilation)):
+        return theirs(first, second, third)
+    precision = precision_of(first)
+    ours = partial(_ours, name, stride=stride, padding=padding, groups=groups, precision=precision, **more)
+    called = " ".join([name, *(word for word, asked in more.items() if asked)])
+    shape = shape_of(called, first, second, third, stride, padding, groups, precision)
+    found: Any = _quicker(ours, theirs, (first, second, third), shape, precision)
+    return found
 
 
 def _quicker(

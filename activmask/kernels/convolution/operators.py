@@ -32,6 +32,7 @@ register_fake(
 )
 
 conv2d_relu = operator("activmask::conv2d_relu")(forms.conv2d_relu)
+register_fake("activmask::conv2d_relu", reference.conv2d_relu)
 rectified_gradient = operator("activmask::rectified_gradient")(forms.rectified_gradient)
 
 Gradients = tuple[Tensor | None, ...]
@@ -137,12 +138,6 @@ def _rectified_gradient_backward(ctx: Any, tangent: Tensor | None, of_sums: Tens
     return relu_gradient(tangent, kept), None, tangent if ctx.has_tapped else None, None
 
 
-def _activated_shapes(images: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-    *others, tapped = rest
-    output = reference.conv2d(images, weight, *others)
-    return output, torch.empty_like(output) if tapped else output.new_empty(0)
-
-
 def _rectified_shapes(
     gradient: Tensor, output: Tensor, tapped: Tensor | None, sums: bool
 ) -> tuple[Tensor, Tensor]:
@@ -150,7 +145,6 @@ def _rectified_shapes(
     return torch.empty_like(output), output.new_empty(output.shape[1] if sums else 0)
 
 
-register_fake("activmask::conv2d_relu", _activated_shapes)
 register_fake("activmask::rectified_gradient", _rectified_shapes)
 register_autograd("activmask::conv2d", _conv2d_backward, setup_context=_keep)
 register_autograd("activmask::conv2d_data_gradient", _data_gradient_backward, setup_context=_keep)

@@ -34,6 +34,21 @@ def conv2d(
     return output.contiguous(memory_format=layout_of(images, weight))
 
 
+def conv2d_relu(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    tapped: bool,
+) -> tuple[Tensor, Tensor]:
+    """A ReLU of that convolution, and with `tapped` what it saw; else that is empty."""
+    before = conv2d(images, weight, bias, stride, padding, dilation, groups)
+    return (torch.relu(before), before) if tapped else (before.relu_(), before.new_empty(0))
+
+
 def data_gradient(
     gradient: Tensor,
     weight: Tensor,
