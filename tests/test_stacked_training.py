@@ -126,15 +126,16 @@ def telling(*given):
     return obstacle
 
 together.train_stacked = telling
-config = make_config(model="cnn", width=2, gradmask=1.0, epochs=1, data=sys.argv[1])
+config = make_config(model=sys.argv[3], width=2, gradmask=1.0, epochs=1, data=sys.argv[1])
 train(config, (0, 1), sys.argv[2])
 print([name for name in ("torch._dynamo", "torch._inductor", "sympy") if name in sys.modules])
 """
 
 
 @pytest.mark.process
-def test_training_as_one_network_imports_no_compiler(crosses, tmp_path):
-    command = [sys.executable, "-c", AS_ONE, str(crosses), str(tmp_path / "run")]
+@pytest.mark.parametrize("model", ["cnn", "resnet18"])
+def test_training_as_one_network_imports_no_compiler(crosses, tmp_path, model):
+    command = [sys.executable, "-c", AS_ONE, str(crosses), str(tmp_path / "run"), model]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n") == ["stacked", "[]", ""]
 

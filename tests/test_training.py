@@ -71,17 +71,20 @@ def small(crosses: Path, **settings):
 
 
 @pytest.mark.process
-def test_training_a_network_of_ours_imports_neither_torchvision_nor_the_compiler(crosses, tmp_path):
+@pytest.mark.parametrize(("model", "imported"), [("unet", []), ("resnet18", ["torchvision"])])
+def test_training_imports_no_compiler_and_torchvision_only_where_its_network_is(
+    crosses, tmp_path, model, imported
+):
     code = (
         "import sys\n"
         "from activmask.runs.making import make_config\n"
         "from activmask.training.run import train\n"
-        f"config = make_config(model='unet', width=2, actdiff=1.0, epochs=1, data={str(crosses)!r}); "
+        f"config = make_config(model={model!r}, width=2, actdiff=1.0, epochs=1, data={str(crosses)!r}); "
         f"train(config, (0,), {str(tmp_path / 'run')!r}); "
         "print([name for name in ('torchvision', 'torch._dynamo') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == str(imported)
 
 
 def test_what_networks_can_do_is_looked_for_in_the_first_seeds(crosses, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from activmask.data.recipe import Recipe
+from activmask.machine.compiler import without_compiler
 
 if TYPE_CHECKING:
     from torchvision.transforms import v2
@@ -50,8 +51,9 @@ def transformed(
     Returns:
         Images (B, C, T, T) in [0, 1] and masks (B, 1, T, T).
     """
-    # Importing torchvision takes seconds, which training that changes no image need not wait for.
-    from torchvision import tv_tensors
+    # Training that changes no image need not wait for torchvision.
+    with without_compiler():
+        from torchvision import tv_tensors
 
     change = _change(tuple(names), size, upright)
     seeds = torch.randint(2**62, (len(images),), generator=generator, device=generator.device).tolist()
@@ -67,7 +69,8 @@ def transformed(
 
 @cache
 def _change(names: tuple[str, ...], size: int, upright: bool) -> "v2.Compose":
-    from torchvision.transforms import v2
+    with without_compiler():
+        from torchvision.transforms import v2
 
     stretch = (MOST_STRETCH, 1 / MOST_STRETCH)
     turned = v2.InterpolationMode.BILINEAR

@@ -31,7 +31,7 @@ def check_model(wanted: Network) -> None:
 
         check_library(name)
     elif name not in MODELS:
-        # Torchvision is asked last: loading it takes seconds.
+        # Torchvision is asked last: it has to be imported.
         from activmask.models.torchvision_models import torchvision_names
 
         known = torchvision_names()

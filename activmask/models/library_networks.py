@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from activmask.ground.errors import UsageError
 from activmask.ground.nearest import nearest
+from activmask.machine.compiler import without_compiler
 from activmask.models.foreign_code import failures_told
 from activmask.models.library_names import IMAGENET, library_of
 from activmask.models.taps import Tapped
@@ -97,7 +98,8 @@ def built_by_library(wanted: Network, *, channels: int, classes: int) -> Tapped:
 
 
 def _of_torchvision(name: str, channels: int, classes: int) -> nn.Module:
-    from torchvision.models import get_model
+    with without_compiler():
+        from torchvision.models import get_model
 
     options = {"aux_logits": False, "init_weights": True} if name in _OWN_SCALE else {}
     network: nn.Module = get_model(name, weights=None, num_classes=classes, **options)
@@ -117,7 +119,8 @@ def _scale(
     elif name in _OWN_SCALE:
         both = (_OWN_SCALE[name],), (_OWN_SCALE[name],)
     else:
-        from torchvision.models import get_model_weights
+        with without_compiler():
+            from torchvision.models import get_model_weights
 
         usual = get_model_weights(name).DEFAULT.transforms()
         both = tuple(usual.mean), tuple(usual.std)
@@ -142,7 +145,8 @@ def own_weights(name: str) -> dict[str, Tensor]:
                 raise UsageError(f"{name} has no weights of its own; give a safetensors file")
             found: nn.Module = timm.create_model(network, pretrained=True)
         else:
-            from torchvision.models import get_model, get_model_weights
+            with without_compiler():
+                from torchvision.models import get_model, get_model_weights
 
             own = get_model_weights(network)
             if not len(own):

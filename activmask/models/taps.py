@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from activmask.ground.errors import UsageError
 from activmask.kernels.torch_private import watch
+from activmask.machine.compiler import left_uncompiled
 from activmask.models.output import ModelOutput
 
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
@@ -185,7 +186,6 @@ def _collector(
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     calls = 0
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def collect(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         nonlocal calls
         key = name if calls == 0 else f"{name}:{calls + 1}"
@@ -193,5 +193,4 @@ def _collector(
         taps[key] = inputs[0]
         watches[key] = watch(inputs[0])
 
-    hook: Callable[[nn.Module, tuple[Tensor, ...]], None] = collect
-    return hook
+    return left_uncompiled(collect)

@@ -2,13 +2,16 @@
 
 from typing import cast
 
-import torchvision
 from torch import nn
-from torchvision.models.resnet import BasicBlock, ResNet, conv1x1
 
 from activmask.ground.errors import UsageError
+from activmask.machine.compiler import without_compiler
 from activmask.models.depths import BASIC_BLOCKS
 from activmask.models.model import USUAL_WIDTH
+
+with without_compiler():
+    import torchvision
+    from torchvision.models.resnet import BasicBlock, ResNet, conv1x1
 
 _HALVINGS = 3
 """How often a ResNet with the small-image stem halves the side of its map, rounding up."""

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from activmask.ground.errors import UsageError
+from activmask.machine.compiler import without_compiler
 from activmask.models.foreign_code import failures_told
 from activmask.models.library_names import IMAGENET
 from activmask.models.library_networks import check_library, timm_library
@@ -60,7 +61,8 @@ def library_network(library: str, name: str, weights: str | Path | None) -> Name
 
 
 def _of_torchvision(name: str, weights: Path | None) -> Named:
-    from torchvision.models import get_model, get_model_weights
+    with without_compiler():
+        from torchvision.models import get_model, get_model_weights
 
     called = f"torchvision:{name}"
     check_library(called)

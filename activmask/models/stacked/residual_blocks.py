@@ -1,9 +1,12 @@
-"""Torchvision's ResNets and their blocks in a stack. Who imports this waits seconds for torchvision."""
+"""Torchvision's ResNets and their blocks in a stack. Who imports this waits for torchvision."""
 
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
+from activmask.machine.compiler import without_compiler
 from activmask.models.stacked.batch_norm import activated
+
+with without_compiler():
+    from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 
 class StackedBasic(BasicBlock):  # type: ignore[misc]
