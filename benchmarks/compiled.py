@@ -165,6 +165,7 @@ def _row(precision: str, layer: str, name: str, launch: Launch, found: Compiled)
         found.registers,
         found.shared / 1024,
         found.spilled,
+        found.step,
     ]
 
 
@@ -176,6 +177,7 @@ def _findings(rows: list[list[Cell]], spilled: int) -> Findings:
         column("registers", "d"),
         column("shared KiB", ".0f"),
         column("spilled bytes", "d"),
+        column("instructions a step", "d"),
     ]
     return Findings(
         title=f"The kernels of {NETWORKS} stacked networks, compiled for a Hopper GPU",

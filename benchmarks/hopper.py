@@ -46,6 +46,9 @@ class Compiled:
     """Bytes of a program."""
     products: str
     """What multiplies: `wgmma` or `mma` on tensor cores, `fma` elsewhere."""
+    step: int | None = None
+    """Instructions of a thread in each step of the loop over products; None without such a loop, as where
+    the compiler unrolled it."""
 
 
 @contextmanager
@@ -75,10 +78,11 @@ def recorded(form: ModuleType) -> Iterator[list[Launch]]:
 def compiled(launch: Launch) -> Compiled:
     """Compile a launch's kernel for that launch."""
     made = compile_kernel(launch.kernel, *_signature(launch), launch.options)
-    spilled, registers = _resources(made.asm["ptx"])
     ptx = made.asm["ptx"]
+    spilled, registers, machine_code = _assembled(ptx)
     products = "wgmma" if "wgmma.mma_async" in ptx else "mma" if "mma.sync" in ptx else "fma"
-    return Compiled(registers, spilled, made.metadata.shared, products)
+    step = _shortest_loop(machine_code) if products != "fma" else None
+    return Compiled(registers, spilled, made.metadata.shared, products, step)
 
 
 def compile_kernel(
@@ -124,18 +128,37 @@ def _signature(
     return signature, constants, aligned
 
 
-def _resources(ptx: str) -> tuple[int, int]:
-    """Bytes spilled, and registers of a thread, in the report of the ptxas that Triton brings."""
+def _assembled(ptx: str) -> tuple[int, int, str]:
+    """Bytes spilled and registers of a thread, as the ptxas in Triton reports, and the machine code."""
     import triton
 
-    assembler = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
-    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
-        file.write(ptx)
-        file.flush()
-        asked = [str(assembler), "-v", f"--gpu-name={ARCHITECTURE}", file.name, "-o", "/dev/null"]
+    programs = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+    with tempfile.TemporaryDirectory() as folder:
+        source, binary = Path(folder) / "kernel.ptx", Path(folder) / "kernel.cubin"
+        source.write_text(ptx)
+        asked = [str(programs / "ptxas"), "-v", f"--gpu-name={ARCHITECTURE}", str(source), "-o", str(binary)]
         report = subprocess.run(asked, capture_output=True, text=True, check=True).stderr
+        asked = [str(programs / "nvdisasm"), "-c", str(binary)]
+        machine_code = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     spilled = re.findall(r"(\d+) bytes spill", report)
     registers = re.search(r"Used (\d+) registers", report)
     assert registers is not None, report
     assert spilled, report
-    return sum(map(int, spilled)), int(registers.group(1))
+    return sum(map(int, spilled)), int(registers.group(1)), machine_code
+
+
+def _shortest_loop(machine_code: str) -> int | None:
+    """Instructions of the shortest loop with a product in it."""
+    labels: dict[str, int] = {}
+    instructions: list[str] = []
+    loops: list[int] = []
+    for line in machine_code.splitlines():
+        if label := re.match(r"(\.L_x_\d+):", line.strip()):
+            labels[label.group(1)] = len(instructions)
+        elif found := re.match(r"\s*/\*[0-9a-f]+\*/\s+(.*?);", line):
+            instructions.append(found.group(1))
+            jump = re.search(r"\bBRA\b.*(\.L_x_\d+)", found.group(1))
+            begin = labels.get(jump.group(1)) if jump else None
+            if begin is not None and any("MMA" in each for each in instructions[begin:]):
+                loops.append(len(instructions) - begin)
+    return min(loops, default=None)

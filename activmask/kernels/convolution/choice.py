@@ -24,7 +24,7 @@ VARIABLE = "ACTIVMASK_CONVOLUTION"
 """Of the environment: `auto`, or the one form that is to be used, `triton` where it can be."""
 FORMS = ("auto", "triton", "library")
 FILE = "convolutions.json"
-_VERSION = 3
+_VERSION = 4
 """Times of other kernels say nothing of these."""
 
 

@@ -35,11 +35,9 @@ _ADDED_PER_PROGRAM = 1024
 _TURNED_TOGETHER = 64
 _READ_TOGETHER = 16
 """Of numbers by which a size divides, as Triton has to know to read several at once."""
-# Sizes that no address is aligned by: one compiled form serves them all.
-_LOOSE = [
-    *("images", "rows_in", "columns_in", "rows_out", "columns_out", "groups"),
-    *("padding_rows", "padding_columns"),
-]
+# Sizes that no address is aligned by: one compiled form serves them all. Those of a layer are constants,
+# or dividing by them and asking what lies inside would be most of a program's work.
+_LOOSE = ["images", "groups"]
 
 
 @triton.jit
@@ -47,6 +45,12 @@ def _meeting(phase, padding, stride: tl.constexpr, kernel: tl.constexpr):
     """Of pixels `phase` + n * `stride`: the first tap that meets them, its shift, how many taps do."""
     first = (phase + padding) % stride
     return first, (phase + padding - first) // stride, (kernel - first + stride - 1) // stride
+
+
+@triton.jit
+def _is_inside(place, size: tl.constexpr):
+    """Whether a row or column is one of an image: below 0 it is, without its sign, above all of them."""
+    return place.to(tl.uint32, bitcast=True) < size
 
 
 @triton.jit
@@ -78,8 +82,10 @@ def _write(total, result, activated, to, channel, exists, keeps: tl.constexpr, a
 @triton.jit(do_not_specialize=_LOOSE)
 def _product(
     source, weight, bias, result, activated,
-    images, rows_in, columns_in, rows_out, columns_out, groups, depth, channels,
-    weight_group, weight_out, weight_in, weight_row, weight_column, padding_rows, padding_columns,
+    images, groups, weight_group, weight_out, weight_in, weight_row, weight_column,
+    rows_in: tl.constexpr, columns_in: tl.constexpr, rows_out: tl.constexpr, columns_out: tl.constexpr,
+    depth: tl.constexpr, channels: tl.constexpr,
+    padding_rows: tl.constexpr, padding_columns: tl.constexpr,
     kernel_rows: tl.constexpr, kernel_columns: tl.constexpr,
     stride_rows: tl.constexpr, stride_columns: tl.constexpr,
     turned: tl.constexpr, has_bias: tl.constexpr, keeps: tl.constexpr, activates: tl.constexpr,
@@ -92,8 +98,9 @@ def _product(
     """
     group = tl.program_id(1)
     if turned:
-        phase_row = tl.program_id(2) // stride_columns
-        phase_column = tl.program_id(2) % stride_columns
+        # Of stride 1 there is one phase, which the compiler would not know.
+        phase = tl.program_id(2) if stride_rows * stride_columns > 1 else 0
+        phase_row, phase_column = phase // stride_columns, phase % stride_columns
         first_row, shift_row, taps_rows = _meeting(phase_row, padding_rows, stride_rows, kernel_rows)
         first_column, shift_column, taps_columns = _meeting(
             phase_column, padding_columns, stride_columns, kernel_columns
@@ -118,25 +125,25 @@ def _product(
         row_0, column_0 = row * stride_rows - padding_rows, column * stride_columns - padding_columns
         row_out, column_out = row, column
 
+    where = ((image * rows_in + row_0) * columns_in + column_0) * (groups * depth) + group * depth
     taps = taps_rows * taps_columns
     blocks = tl.cdiv(taps * depth, depth_per_tile) if spans_taps else taps * tl.cdiv(depth, depth_per_tile)
     total = tl.zeros((positions_per_tile, channels_per_tile), tl.float32)
     for step in range(blocks):
         tap, inner, is_inner = _reached(step, taps, depth, spans_taps, depth_per_tile)
         across, down = (tap[None, :], tap[:, None]) if spans_taps else (tap, tap)
+        below, right = across // taps_columns, across % taps_columns
         if turned:
-            row_in = row_0[:, None] - across // taps_columns
-            column_in = column_0[:, None] - across % taps_columns
+            below, right = -below, -right
             kernel_row = first_row + (down // taps_columns) * stride_rows
             kernel_column = first_column + (down % taps_columns) * stride_columns
         else:
-            row_in = row_0[:, None] + across // taps_columns
-            column_in = column_0[:, None] + across % taps_columns
             kernel_row, kernel_column = down // taps_columns, down % taps_columns
-        inside = (row_in >= 0) & (row_in < rows_in) & (column_in >= 0) & (column_in < columns_in)
-        where = ((image[:, None] * rows_in + row_in) * columns_in + column_in) * (groups * depth)
+        inside = _is_inside(row_0[:, None] + below, rows_in) & _is_inside(
+            column_0[:, None] + right, columns_in
+        )
         ours = tl.load(
-            source + where + (group * depth + inner)[None, :],
+            source + where[:, None] + ((below * columns_in + right) * (groups * depth) + inner[None, :]),
             mask=inside & is_position[:, None] & is_inner[None, :],
             other=0,
         )
@@ -179,8 +186,10 @@ def _turn(
 @triton.jit(do_not_specialize=_LOOSE)
 def _weight_gradient(
     source, gradient, parts,
-    images, rows_in, columns_in, rows_out, columns_out, groups, depth, channels,
-    padding_rows, padding_columns, positions_per_split,
+    images, groups, positions_per_split,
+    rows_in: tl.constexpr, columns_in: tl.constexpr, rows_out: tl.constexpr, columns_out: tl.constexpr,
+    depth: tl.constexpr, channels: tl.constexpr,
+    padding_rows: tl.constexpr, padding_columns: tl.constexpr,
     kernel_rows: tl.constexpr, kernel_columns: tl.constexpr,
     stride_rows: tl.constexpr, stride_columns: tl.constexpr,
     spans_taps: tl.constexpr, tf32: tl.constexpr, twice: tl.constexpr,
@@ -202,6 +211,12 @@ def _weight_gradient(
     inner, is_inner = inner[None, :], is_inner[None, :]
     if spans_taps:
         tap = tap[None, :]
+    below, right = tap // kernel_columns - padding_rows, tap % kernel_columns - padding_columns
+    ahead = (below * columns_in + right) * (groups * depth) + group * depth + inner
+    # Then a position is the one that it is convolved to.
+    is_alike: tl.constexpr = (
+        stride_rows * stride_columns == 1 and rows_in == rows_out and columns_in == columns_out
+    )
     positions = images * rows_out * columns_out
     last = tl.minimum(positions, (split + 1) * positions_per_split)
     total = tl.zeros((channels_per_tile, depth_per_tile), tl.float32)
@@ -209,17 +224,19 @@ def _weight_gradient(
     for start in range(split * positions_per_split, last, positions_per_tile):
         position = start + tl.arange(0, positions_per_tile)
         is_position = position < last
-        image = position // (rows_out * columns_out)
-        row_in = (position // columns_out % rows_out * stride_rows - padding_rows)[
-            :, None
-        ] + tap // kernel_columns
-        column_in = (position % columns_out * stride_columns - padding_columns)[
-            :, None
-        ] + tap % kernel_columns
-        inside = (row_in >= 0) & (row_in < rows_in) & (column_in >= 0) & (column_in < columns_in)
-        where = ((image[:, None] * rows_in + row_in) * columns_in + column_in) * (groups * depth)
+        row, column = (
+            position // columns_out % rows_out * stride_rows,
+            position % columns_out * stride_columns,
+        )
+        inside = _is_inside(row[:, None] + below, rows_in) & _is_inside(column[:, None] + right, columns_in)
+        if is_alike:
+            where = position
+        else:
+            where = (position // (rows_out * columns_out) * rows_in + row) * columns_in + column
         ours = tl.load(
-            source + where + group * depth + inner, mask=inside & is_position[:, None] & is_inner, other=0
+            source + (where * (groups * depth))[:, None] + ahead,
+            mask=inside & is_position[:, None] & is_inner,
+            other=0,
         )
         taken = gradient + (position * (groups * channels) + group * channels)[None, :] + channel[:, None]
         theirs = tl.load(taken, mask=is_channel[:, None] & is_position[None, :], other=0)
@@ -327,8 +344,9 @@ def weight_gradient(
     with torch.cuda.device_of(images):
         launch(
             _weight_gradient, grid,
-            images, gradient, parts, *_sizes(images, gradient, groups), depth, channels,
-            *padding, tiles.positions_per_split, kernel_rows, kernel_columns, *stride,
+            images, gradient, parts, len(images), groups, tiles.positions_per_split,
+            *images.shape[2:], *gradient.shape[2:], depth, channels, *padding,
+            kernel_rows, kernel_columns, *stride,
             tiles.spans_taps, precision == "tf32", tiles.twice, tiles.positions, tiles.channels, tiles.depth,
             num_warps=tiles.warps, num_stages=tiles.stages,
         )  # fmt: skip
@@ -380,9 +398,9 @@ def _multiply(
         launch(
             _product, grid,
             source, own, own if bias is None else bias, written, written if activated is None else activated,
-            *_sizes(source, written, groups), depth, channels,
-            of_group, *((of_input, of_output) if turned else (of_output, of_input)),
-            *of_taps, *padding, kernel_rows, kernel_columns, *stride,
+            len(source), groups, of_group, *((of_input, of_output) if turned else (of_output, of_input)),
+            *of_taps, *source.shape[2:], *written.shape[2:], depth, channels, *padding,
+            kernel_rows, kernel_columns, *stride,
             turned, bias is not None, result is not None, activated is not None,
             depth < FEW_CHANNELS, precision == "tf32",
             tiles.positions, tiles.channels, tiles.depth, num_warps=tiles.warps, num_stages=tiles.stages,
@@ -401,10 +419,6 @@ def _turned(weight: Tensor) -> Tensor:
             weight, turned, depth, channels, taps, *weight.stride(), kernel[1], _TURNED_TOGETHER,
         )  # fmt: skip
     return turned.permute(0, 4, 1, 2, 3)
-
-
-def _sizes(read: Tensor, written: Tensor, groups: int) -> tuple[int, int, int, int, int, int]:
-    return len(read), *read.shape[2:], *written.shape[2:], groups
 
 
 def _new(size: Sequence[int], like: Tensor) -> Tensor:
