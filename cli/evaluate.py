@@ -11,7 +11,8 @@ from activmask.runs.selection import KeptEpoch
 
 from .code_option import Code
 from .completion import among
-from .console import err, failures_as_sentences, others_talk_aside, out, write
+from .console import err, failures_as_sentences, others_talk_aside, write
+from .next_steps import say_next
 from .progress import counting
 from .shell import command_line
 from .table_file import check_table_place, write_table
@@ -222,7 +223,7 @@ def _print_next(places: list[Path], evaluated: "list[Evaluated]", groups: str, c
         *(["--groups", groups] if groups else []),
         *(word for file in code for word in ("--code", file)),
     )
-    out.print(f"next: {command_line('activmask', 'report', *places, *options)}", soft_wrap=True)
+    say_next(command_line("activmask", "report", *places, *options))
 
 
 def _print(evaluated: "list[Evaluated]", lost: "list[Unreadable]", *, as_json: bool) -> None:
