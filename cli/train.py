@@ -86,6 +86,8 @@ def train(
 ) -> None:
     """Train a classifier whose attribution is controlled, and score its best and its last epoch.
 
+    A switch that a file turns on is turned off by its opposite: --no-compile.
+
     Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
     """
     with failures_as_sentences(
