@@ -13,6 +13,7 @@ from activmask.runs.distinctions import distinctions
 from activmask.runs.entries import GROUPS
 from activmask.runs.folder import (
     HISTORY_FILE,
+    Written,
     last_scores,
     read_metrics,
     read_presence,
@@ -50,6 +51,10 @@ class Run:
     """What tells it from a run of the same folder and settings that had other data; mostly empty."""
     searched: Searched | None = None
     """The search that chose or tries its settings; None where none does."""
+    source: str = ""
+    """Of its images, as the data set's card calls it; empty where nothing tells."""
+    benchmark: Mapping[str, Any] = field(default_factory=dict)
+    """How the synthetic benchmark was drawn; empty of other data, and from earlier versions."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -201,6 +206,8 @@ class _Group:
     seeds: list[int]
     searched: list[Searched]
     """Of the seeds that tell of a search."""
+    written: Written | None = None
+    """What the first of the seeds says of the run."""
 
     def takes(self, config: RunConfig, place: str, entries: Sequence[Entry]) -> bool:
         """Whether a seed is of the same settings and the same data."""
@@ -230,7 +237,7 @@ def _runs_of(folder: Path, seed_places: Sequence[Path], lost: list[Unreadable]) 
                 digests[seed] = written.split_sha256
             group = next((group for group in groups if group.takes(config, data, entries)), None)
             if group is None:
-                group = _Group(config=config, place=data, files={}, seeds=[], searched=[])
+                group = _Group(config=config, place=data, files={}, seeds=[], searched=[], written=written)
                 groups.append(group)
             group.seeds.append(seed)
             group.searched += [written.searched] if written and written.searched else []
@@ -280,6 +287,8 @@ def _run(
         apart=apart,
         # A trial and its winner may share a folder; what is a trial in part is compared with nothing.
         searched=min(group.searched, key=lambda one: one.winner, default=None),
+        source=group.written.source if group.written else "",
+        benchmark=group.written.benchmark if group.written else {},
     )
 
 
