@@ -103,7 +103,7 @@ def evaluate(
 
     Example: activmask evaluate runs/demo --split test
     """
-    with failures_as_sentences():
+    with failures_as_sentences(data="the folder that it was moved to as --data"):
         from activmask.evaluation.all_labels import AllLabels, all_labels
         from activmask.evaluation.evaluated import predictions_sheet
         from activmask.evaluation.of_labels import labels_of, labels_sheet
@@ -130,7 +130,8 @@ def evaluate(
             read = [path for path in (paths if labels else ()) if path not in lost]
             together = all_labels(read, labels, **where)
         evaluated = [one for of_label in by_label.values() for one in of_label]
-        if lost and not evaluated and len({one.why for one in lost.values()}) == 1:
+        told = {one.error.what if "data" in one.error.ways else one.why for one in lost.values()}
+        if not evaluated and len(told) == 1:
             # Of all alike, as of data that are not there, it is no fault of theirs.
             raise next(iter(lost.values())).error
         if predictions is not None and evaluated:
@@ -138,12 +139,14 @@ def evaluate(
             write_table(predictions, sheet, "table of predictions")
             err.print(f"wrote {predictions}")
     _say_notes(evaluated)
-    told = {path: one for path, one in together.items() if isinstance(one, AllLabels)}
+    labelled = {path: one for path, one in together.items() if isinstance(one, AllLabels)}
     for path, one in together.items():
         if said := one.unchosen if isinstance(one, AllLabels) else f"of {path} no mean is told: {one}":
             err.print(f"note: {said}")
     if labels and evaluated:
-        _print_labels(_named(by_label), told, list(lost.values()), as_json=as_json, alone=label is not None)
+        _print_labels(
+            _named(by_label), labelled, list(lost.values()), as_json=as_json, alone=label is not None
+        )
     else:
         _print(evaluated, list(lost.values()), as_json=as_json)
     for folder in dict.fromkeys(folder for one in found for folder in one.unfinished):
