@@ -211,7 +211,7 @@ def audit(
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx)
         return
-    with failures_as_sentences(out="another --report"):
+    with failures_as_sentences(out="another --report", data="the data set's folder as --data"):
         if model is None:
             raise UsageError("--model says what is to be audited", advice="see activmask audit --help")
         from activmask.auditing.audit import audit as library_audit
