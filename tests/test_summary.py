@@ -134,6 +134,13 @@ def test_a_benchmark_drawn_otherwise_departs_from_the_papers(tmp_path):
     assert "training images 40 (paper 500)" in notes(tmp_path)
 
 
+def test_of_an_earlier_version_it_is_known_how_many_images_there_were(tmp_path):
+    counts = {"train": 400, "valid_iid": 100, "valid": 64, "test": 128}
+    write_run(tmp_path / "run", {0: 0.5}, described={"images": counts, "recipe": {"source": "synthetic"}})
+    departures = only(tmp_path, "CNN Classify").departures
+    assert departures == {"select": ("auc", "accuracy"), "validation images": (64, 128)}
+
+
 def test_the_papers_own_benchmark_departs_in_nothing(tmp_path):
     drawn = {name: value for name, value in asdict(SyntheticSpec(seed=7)).items() if value is not None}
     described = {"benchmark": drawn, "recipe": {"source": "synthetic"}}

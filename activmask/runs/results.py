@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from activmask.data.settings import IID
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.places import real
 from activmask.runs.description import RunConfig
@@ -54,7 +55,7 @@ class Run:
     source: str = ""
     """Of its images, as the data set's card calls it; empty where nothing tells."""
     benchmark: Mapping[str, Any] = field(default_factory=dict)
-    """How the synthetic benchmark was drawn; empty of other data, and from earlier versions."""
+    """How the synthetic benchmark was drawn, of earlier versions how many images; empty of other data."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -288,8 +289,17 @@ def _run(
         # A trial and its winner may share a folder; what is a trial in part is compared with nothing.
         searched=min(group.searched, key=lambda one: one.winner, default=None),
         source=group.written.source if group.written else "",
-        benchmark=group.written.benchmark if group.written else {},
+        benchmark=_benchmark(group.written) if group.written else {},
     )
+
+
+def _benchmark(written: Written) -> Mapping[str, Any]:
+    """How the benchmark was drawn; earlier versions wrote down how many images alone."""
+    counts = written.image_counts
+    if written.benchmark or written.source != "synthetic" or not counts:
+        return written.benchmark
+    held_out = counts.get(IID, 0)
+    return {"n": counts["train"] + held_out, "valid": counts["valid"], "test": counts["test"]}
 
 
 def _title(folder: Path, seeds: Sequence[int]) -> str:
