@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from activmask.data.dataset import read_dataset as read_dataset
     from activmask.data.samples import Samples as Samples
     from activmask.data.sources.folder.prepare import prepare_folder as prepare_folder
-    from activmask.data.sources.synthetic.drawing import SyntheticSpec as SyntheticSpec
     from activmask.data.sources.synthetic.drawing import draw_synthetic as draw_synthetic
     from activmask.data.sources.synthetic.prepare import make_synthetic as make_synthetic
+    from activmask.data.sources.synthetic.spec import SyntheticSpec as SyntheticSpec
     from activmask.evaluation.evaluate import evaluate as evaluate
     from activmask.evaluation.map_scores import score as score
     from activmask.experiments.cells import grid_cells as grid_cells
@@ -78,7 +78,7 @@ _HOME = {
     "Preprocessing": "activmask.predictors.preprocessing",
     "RunConfig": "activmask.runs.description",
     "Samples": "activmask.data.samples",
-    "SyntheticSpec": "activmask.data.sources.synthetic.drawing",
+    "SyntheticSpec": "activmask.data.sources.synthetic.spec",
     "attribute": "activmask.saliency.attribution",
     "audit": "activmask.auditing.audit",
     "draw_synthetic": "activmask.data.sources.synthetic.drawing",

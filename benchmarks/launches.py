@@ -26,8 +26,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from activmask.data.samples import Samples
-from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 from activmask.experiments.cells import grid_cells
 from activmask.experiments.grid import read_grid
 from activmask.models.double_backward import prepare_double_backward

@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from activmask.data.sources.synthetic.drawing import EXTENTS, SyntheticSpec, draw_synthetic
+from activmask.data.sources.synthetic.drawing import EXTENTS, draw_synthetic
 from activmask.data.sources.synthetic.prepare import make_synthetic as make
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 from benchmarks.figure import Effort, Figure
 from benchmarks.side_by_side import clocked, pick, race, ratios
 

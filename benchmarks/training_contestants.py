@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from activmask.data.settings import IN_MEMORY
-from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 from activmask.machine.device import set_up_arithmetic
 from activmask.runs.checkpoint import snapshot
 from activmask.runs.description import RunConfig

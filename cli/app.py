@@ -1,5 +1,6 @@
 """The root of the command line: its table of contents."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from .collection import leave_at_exit
 from .console import ending_on_request, plain_usage_errors, tell_error, tell_warnings, write
 from .demo import demo
 from .evaluate import evaluate
+from .late import flowing
 from .make_synthetic import make_synthetic
 from .missing import AllMissing
 from .plant import plant
@@ -69,21 +71,23 @@ def _root(
     pass
 
 
-app.command(rich_help_panel="Start")(demo)
-app.command(rich_help_panel="Data")(make_synthetic)
-app.command(rich_help_panel="Data", cls=AllMissing)(prepare_folder)
-app.command(rich_help_panel="Data")(prepare_msd)
-app.command(rich_help_panel="Data")(prepare_xray)
-app.command(rich_help_panel="Data", cls=AllMissing)(plant)
-app.command(rich_help_panel="Experiments", cls=BareFlags)(train)
-app.command(rich_help_panel="Experiments")(evaluate)
+def _in(panel: str, *commands: Callable[..., None], **how: Any) -> None:
+    for command in commands:
+        app.command(help=flowing(command), rich_help_panel=panel, **how)(command)
+
+
+_in("Start", demo)
+_in("Data", make_synthetic)
+_in("Data", prepare_folder, cls=AllMissing)
+_in("Data", prepare_msd, prepare_xray)
+_in("Data", plant, cls=AllMissing)
+_in("Experiments", train, cls=BareFlags)
+_in("Experiments", evaluate)
 app.add_typer(audit_app, name="audit", rich_help_panel="Experiments")
-app.command(rich_help_panel="Experiments")(saliency)
-app.command(rich_help_panel="Experiments")(score)
-app.command(rich_help_panel="Grids")(sweep)
-app.command(rich_help_panel="Grids", cls=BareFlags)(search)
-app.command(rich_help_panel="Grids")(table)
-app.command(rich_help_panel="Grids")(report)
+_in("Experiments", saliency, score)
+_in("Grids", sweep)
+_in("Grids", search, cls=BareFlags)
+_in("Grids", table, report)
 
 
 def main() -> None:

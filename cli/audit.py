@@ -15,6 +15,7 @@ from activmask.saliency.methods import USUAL_METHOD
 from .audit_export import DRAWS
 from .code_option import Code
 from .console import err, failures_as_sentences, others_talk_aside, write
+from .next_steps import say_next
 from .progress import waiting
 from .ranges import number, numbers
 from .shell import command_line
@@ -29,6 +30,8 @@ _PROBABILITIES = Range(least=0.0, most=1.0)
 _CHANNELS = Range(least=1, most=1000)
 _SIDES = Range(least=1, most=100_000)
 _COMMAND_LINE = "COMMANDLINE"
+_PAGE = Path("page")
+"""The folder of the page that is proposed, as in the documentation."""
 
 
 def audit(
@@ -208,7 +211,7 @@ def audit(
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx)
         return
-    with failures_as_sentences(out="another --report"):
+    with failures_as_sentences(out="another --report", data="the data set's folder as --data"):
         if model is None:
             raise UsageError("--model says what is to be audited", advice="see activmask audit --help")
         from activmask.auditing.audit import audit as library_audit
@@ -249,6 +252,8 @@ def audit(
             _write(audited, report)
         if left is not None:
             raise left
+        if report is None and not as_json and not _PAGE.exists():
+            say_next(command_line("activmask", *sys.argv[1:], "--report", _PAGE))
 
 
 def _refuse_options(ctx: typer.Context) -> None:

@@ -16,6 +16,7 @@ from .tables import ResultTable, print_table, result_table
 
 SETTINGS = ("--model", "resnet18", "--width", "16", "--lr", "1e-3", "--batch-size", "32", "--threads", "1")
 """One thread takes longer than two on idle cores, but two take much longer than one on busy ones."""
+NETWORKS = ("baseline", "actdiff")
 SHOWN = {0: 2, 1: 1}
 """Images of each class in the picture."""
 
@@ -49,7 +50,10 @@ def demo(
     with failures_as_sentences():
         from activmask.ground.claims import claimed, lock_beside
         from activmask.runs.folder import BEST_FILE, seed_folder
-    data, runs = folder / "data", folder / "runs"
+
+        data, runs = folder / "data", folder / "runs"
+        for name in NETWORKS:
+            _check_own(runs / name, data)
     common = ("--data", data, *SETTINGS, "--epochs", epochs, "--seeds", seed, "--overwrite")
     network = seed_folder(runs / "actdiff", seed) / BEST_FILE
     image, mask = (data / kind / "Valid-000000.png" for kind in ("images", "masks"))
@@ -70,6 +74,29 @@ def demo(
         found = _conclude(folder, seed)
     if as_json:
         write_object(found)
+
+
+def _check_own(run: Path, data: Path) -> None:
+    """Refuse to train anew over a run that no demo trained here, which is somebody's work.
+
+    Raises:
+        UsageError: there is one.
+        CheckpointError: there is a run that cannot be read.
+    """
+    from activmask.ground.errors import PATH, UsageError
+    from activmask.ground.places import real
+    from activmask.runs.folder import read_written
+
+    for seed in run.glob("seed-*"):
+        written = read_written(seed)
+        if written and {str(data), str(real(data))}.isdisjoint(
+            {written.config.source.data, written.data_path}
+        ):
+            raise UsageError(
+                f"{PATH} is a run that no demo trained here, and would be lost",
+                path=run,
+                advice="give another --out",
+            )
 
 
 def _run(context: typer.Context, words: list[str]) -> None:
@@ -102,12 +129,11 @@ def _conclude(folder: Path, seed: int) -> dict[str, Any]:
     from activmask.runs.folder import BEST_FILE, read_history, seed_folder
     from activmask.training.feed.trained_data import of_checkpoint, own_split_as_seen
 
-    names = ("baseline", "actdiff")
-    runs = [seed_folder(folder / "runs" / name, seed) for name in names]
+    runs = [seed_folder(folder / "runs" / name, seed) for name in NETWORKS]
     checkpoints = [load_checkpoint(run / BEST_FILE) for run in runs]
     valid, _ = own_split_as_seen(of_checkpoint(checkpoints[0]), "valid")
     networks = []
-    for name, run, checkpoint in zip(names, runs, checkpoints, strict=True):
+    for name, run, checkpoint in zip(NETWORKS, runs, checkpoints, strict=True):
         result = evaluate(checkpoint, valid, seed=seed)
         mass = result.localisation.rows[0]
         last = read_history(run)[-1]["valid_auc"]
@@ -126,7 +152,7 @@ def _conclude(folder: Path, seed: int) -> dict[str, Any]:
         [i for label, count in SHOWN.items() for i in (valid.labels == label).nonzero()[:count, 0].tolist()]
     )
     content = BytesIO()
-    side_by_side(checkpoints, names, shown).savefig(content, format="png", dpi=120)
+    side_by_side(checkpoints, NETWORKS, shown).savefig(content, format="png", dpi=120)
     write_whole(picture, content.getvalue())
     out.print()
     print_table(networks_table(networks))

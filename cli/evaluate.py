@@ -11,7 +11,8 @@ from activmask.runs.selection import KeptEpoch
 
 from .code_option import Code
 from .completion import among
-from .console import err, failures_as_sentences, others_talk_aside, out, write
+from .console import err, failures_as_sentences, others_talk_aside, write
+from .next_steps import say_next
 from .progress import counting
 from .shell import command_line
 from .table_file import check_table_place, write_table
@@ -102,7 +103,7 @@ def evaluate(
 
     Example: activmask evaluate runs/demo --split test
     """
-    with failures_as_sentences():
+    with failures_as_sentences(data="the folder that it was moved to as --data"):
         from activmask.evaluation.all_labels import AllLabels, all_labels
         from activmask.evaluation.evaluated import predictions_sheet
         from activmask.evaluation.of_labels import labels_of, labels_sheet
@@ -129,7 +130,8 @@ def evaluate(
             read = [path for path in (paths if labels else ()) if path not in lost]
             together = all_labels(read, labels, **where)
         evaluated = [one for of_label in by_label.values() for one in of_label]
-        if lost and not evaluated and len({one.why for one in lost.values()}) == 1:
+        told = {one.error.what if "data" in one.error.ways else one.why for one in lost.values()}
+        if not evaluated and len(told) == 1:
             # Of all alike, as of data that are not there, it is no fault of theirs.
             raise next(iter(lost.values())).error
         if predictions is not None and evaluated:
@@ -137,12 +139,14 @@ def evaluate(
             write_table(predictions, sheet, "table of predictions")
             err.print(f"wrote {predictions}")
     _say_notes(evaluated)
-    told = {path: one for path, one in together.items() if isinstance(one, AllLabels)}
+    labelled = {path: one for path, one in together.items() if isinstance(one, AllLabels)}
     for path, one in together.items():
         if said := one.unchosen if isinstance(one, AllLabels) else f"of {path} no mean is told: {one}":
             err.print(f"note: {said}")
     if labels and evaluated:
-        _print_labels(_named(by_label), told, list(lost.values()), as_json=as_json, alone=label is not None)
+        _print_labels(
+            _named(by_label), labelled, list(lost.values()), as_json=as_json, alone=label is not None
+        )
     else:
         _print(evaluated, list(lost.values()), as_json=as_json)
     for folder in dict.fromkeys(folder for one in found for folder in one.unfinished):
@@ -222,7 +226,7 @@ def _print_next(places: list[Path], evaluated: "list[Evaluated]", groups: str, c
         *(["--groups", groups] if groups else []),
         *(word for file in code for word in ("--code", file)),
     )
-    out.print(f"next: {command_line('activmask', 'report', *places, *options)}", soft_wrap=True)
+    say_next(command_line("activmask", "report", *places, *options))
 
 
 def _print(evaluated: "list[Evaluated]", lost: "list[Unreadable]", *, as_json: bool) -> None:

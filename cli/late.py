@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from copy import copy
 from typing import Annotated, Any, get_args
@@ -38,6 +39,11 @@ def with_help(**texts: Callable[[], str]) -> Callable[[Callable[..., None]], Lat
         return [_saying(one, texts[one.name]()) if one.name in texts else one for one in own]
 
     return lambda command: Late(command, parameters)
+
+
+def flowing(command: Callable[..., None]) -> str:
+    """A command's docstring for its help, where paragraphs break as wide as the terminal is."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(command) or "")
 
 
 def plain_help(text: str) -> str:

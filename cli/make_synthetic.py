@@ -88,8 +88,8 @@ def make_synthetic(
     Example: activmask make-synthetic --n 500 --seed 1 --out data/crosses
     """
     with failures_as_sentences("out", "overwrite"):
-        from activmask.data.sources.synthetic.drawing import SyntheticSpec
         from activmask.data.sources.synthetic.prepare import make_synthetic as make
+        from activmask.data.sources.synthetic.spec import SyntheticSpec
 
         spec = SyntheticSpec(
             n=n,

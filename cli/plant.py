@@ -9,6 +9,7 @@ import typer
 from activmask.data.planting.limits import SEEDS, SHARES, SIZES, STRENGTHS, UNTOLD, Kind, Place
 
 from .console import err, failures_as_sentences, out
+from .next_steps import say_next
 from .one_object import AsJson, talk_aside, write_object
 from .preparing import next_step, print_mask_shares, print_next, written_json
 from .ranges import number, numbers
@@ -185,8 +186,7 @@ def _plant_each(
     runs = Path("runs") / folder.name
     train = command_line("activmask", "sweep", grid, "--out", runs)
     report = command_line("activmask", "report", runs)
-    out.print(f"next: {train}", soft_wrap=True)
-    out.print(f"then: {report}", soft_wrap=True)
+    say_next(train, report)
     planted_sets = [_set_json(planted, replace(asked, share=share)) for share, _, planted in made]
     return {"sets": planted_sets, "grid": str(grid), "next": {"sweep": train, "report": report}}
 

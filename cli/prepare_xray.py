@@ -70,7 +70,7 @@ def prepare_xray(
     padchest_table: Annotated[
         Path | None,
         typer.Option(
-            help="PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv, likewise.",
+            help="PadChest's table of labels (PADCHEST_chest_x_ray_images_labels_*.csv), likewise.",
             rich_help_panel=_COLLECTIONS,
             show_default=False,
         ),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from activmask.data.settings import Source
 from activmask.ground.listed import listed
 
-from .console import out
+from .console import err, out
 from .durations import duration
+from .next_steps import say_next
 from .shell import command_line
 from .tables import print_table, result_table
 from .train_words import setting_words
@@ -104,16 +105,16 @@ def next_step(
 
 def print_next(step: NextStep) -> None:
     """Print the two commands, and what the whole training would cost, or why there is none yet."""
-    out.print(f"to audit a classifier that you have: {step.audit}")
+    err.print(f"to audit a classifier that you have: {step.audit}", soft_wrap=True)
     if step.refused or step.seconds is None:
         out.print(f"training cannot begin with these images: {step.refused}")
         return
     if step.quick:
-        out.print(
+        err.print(
             f"the next command is a quick form: without {' '.join(step.quick)} it trains {step.epochs} "
             f"epochs, about {duration(step.seconds)} a seed on two CPU cores, far less on a GPU"
         )
-    out.print(f"next: {step.train}", soft_wrap=True)
+    say_next(step.train)
 
 
 def written_json(written: "Summary") -> dict[str, Any]:

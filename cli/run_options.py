@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args
@@ -30,6 +31,14 @@ class BareFlags(TyperCommand):
         for arg, following in pairwise([*args, "--"]):
             full += [arg, bare[arg]] if arg in bare and following.startswith("-") else [arg]
         return super().parse_args(ctx, full)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Without the opposites of switches, whose column leaves no room for texts in 80 columns."""
+        told = copy(self)
+        told.params = [copy(one) for one in self.params]
+        for one in told.params:
+            one.secondary_opts = []
+        super(BareFlags, told).format_help(ctx, formatter)
 
 
 def with_run_options(command: Callable[..., None]) -> Late:
@@ -121,4 +130,4 @@ def _by_preset(value: Callable[[PresetValues], float], models: list[str]) -> str
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value) or "none"

@@ -1,5 +1,6 @@
 """`activmask saliency`: draw where a checkpoint looks in images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +17,10 @@ from .collection import uncollected
 from .completion import among
 from .console import err, failures_as_sentences, others_talk_aside, write
 from .late import with_help
+from .next_steps import say_next
 from .progress import waiting
 from .ranges import number
+from .shell import command_line
 from .tables import ResultTable, print_table, result_table
 
 if TYPE_CHECKING:
@@ -238,9 +241,19 @@ def saliency(
     for note in (*notes, *_of_replaced([] if to else replaced), *inputs.notes):
         err.print(f"note: {note}")
     _print(loaded, explanations, lost, written, as_json=as_json)
-    _say_written(written)
     with failures_as_sentences():
         _end(broken, of=len(files))
+    _say_next(checkpoint, code or [], as_json=as_json)
+
+
+def _say_next(checkpoint: Path, code: Sequence[Path], *, as_json: bool) -> None:
+    """Propose to people the report of the run that a checkpoint is of, where that is finished."""
+    from activmask.runs.folder import METRICS_FILE
+
+    seed = checkpoint.parent
+    if not as_json and seed.name and (seed / METRICS_FILE).exists():
+        words = [word for file in code for word in ("--code", file)]
+        say_next(command_line("activmask", "report", seed.parent, *words))
 
 
 def _of_replaced(pictures: list[Path]) -> tuple[str, ...]:
@@ -284,11 +297,12 @@ def _print(
             "files": [str(path) for path in written],
         }
         write(f"{json_text(told)}\n")
-        return
-    if len(explanations) <= FEW:
-        print_table(_table(explanations))
-    if len(explanations) > 1:
-        print_table(_summary(explanations))
+    else:
+        if len(explanations) <= FEW:
+            print_table(_table(explanations))
+        if len(explanations) > 1:
+            print_table(_summary(explanations))
+    _say_written(written)
 
 
 def _say_written(written: list[Path]) -> None:

@@ -167,7 +167,9 @@ def _table(found: "ScoredFolder") -> "ResultTable":
         f"{scores.n} image{'s' * (scores.n != 1)} of {scores.subjects} subject{'s' * (scores.subjects != 1)}"
     )
     split = f"{found.split} split" if found.split != "all" else "all images"
-    title = f"{found.maps} against {found.against}, {split} ({who}{sign})"
+    blur = found.options.mask_blur
+    masks = f"masks grown by blur {blur:g}" if blur else "masks as stored"
+    title = f"{found.maps} against {found.against}, {split} ({who}{sign}; {masks})"
     table = result_table(title, "metric", "mean", "95 %", "SD", "by chance")
     for row in scores.rows:
         between = "-" if row.low is None else f"{_number(row.low)} to {_number(row.high)}"

@@ -30,8 +30,8 @@ def search(
     over: Annotated[
         list[str],
         typer.Option(
-            help="Where to look, such as lr=1e-5..1e-2:log,actdiff=0..10,model=cnn|resnet18: ranges of "
-            "numbers, by their logarithm or evenly, and choices; can be repeated.",
+            help="Where to look: ranges of numbers, by their logarithm (lr=1e-5..1e-2:log) or evenly "
+            "(actdiff=0..10), and choices (model=cnn|resnet18), with commas between them; can be repeated.",
             rich_help_panel=_SEARCH,
             show_default=False,
         ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .console import err, out
 from .durations import duration
+from .next_steps import say_next
 from .progress import waiting
 from .shell import command_line
 from .tables import print_table, result_table
@@ -173,8 +174,8 @@ def conclude(plan: "Plan", trials: Sequence["Trial"], winner: Path | None) -> No
     for sentence in at_ends(best, plan.over):
         err.print(f"warning: {sentence}", style="yellow")
     if winner is not None:
-        out.print(f"next: {command_line('activmask', 'train', '--config', winner)}", soft_wrap=True)
-        out.print(f"      {command_line('activmask', 'table', plan.folder)}", soft_wrap=True)
+        train = command_line("activmask", "train", "--config", winner)
+        say_next(train, command_line("activmask", "table", plan.folder))
 
 
 def _counted(plan: "Plan", trials: Sequence["Trial"]) -> str:

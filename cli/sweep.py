@@ -13,6 +13,7 @@ from .caller import this_caller
 from .completion import among
 from .console import TRAINING_FAILED, err, failures_as_sentences, out, write
 from .engines import AddressOption, EngineOption, at_once, chosen_engine, slots
+from .next_steps import say_next
 from .ranges import number
 from .shell import command_line
 from .sweep_data import with_data
@@ -275,5 +276,5 @@ def _conclude(states: list["CellState"], place: Path) -> None:
     left = f", {not_run} not run" if not_run else ""
     out.print(f"{done} of {len(states)} cells are done{already}, {failed} failed{left}")
     if done:
-        out.print(f"next: {command_line('activmask', 'table', place)}", soft_wrap=True)
-        out.print(f"      {command_line('activmask', 'report', place, '--out', 'report')}", soft_wrap=True)
+        table = command_line("activmask", "table", place)
+        say_next(table, command_line("activmask", "report", place, "--out", "report"))

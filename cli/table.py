@@ -5,15 +5,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from .code_option import code_words
 from .console import failures_as_sentences, out, write
+from .next_steps import say_next
+from .shell import command_line
 from .unreadable import SkipUnreadable, tell_unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from activmask.report.findings.summary import Summary
+    from activmask.runs.results import Run
 
 Format = Literal["rich", "markdown", "latex", "csv", "json"]
+_FOR_PROGRAMS = {"csv", "json"}
 
 
 def table(
@@ -60,12 +67,21 @@ def table(
         summary = summarise(found.runs, found.unreadable)
         if chosen == "rich" and out_file is None:
             print_summary(summary, out)
-            return
-        text = _as_text(summary, chosen)
-        if out_file is None:
-            write(text)
+        elif out_file is None:
+            write(_as_text(summary, chosen))
         else:
-            _write(out_file, text)
+            _write(out_file, _as_text(summary, chosen))
+    if chosen not in _FOR_PROGRAMS:
+        _say_next(places, found.runs, skip=bool(found.unreadable))
+
+
+def _say_next(places: list[Path], runs: "Sequence[Run]", *, skip: bool) -> None:
+    """Propose the report of the same runs, where one of them is finished."""
+    if not any(run.seeds for run in runs):
+        return
+    own_code = dict.fromkeys(code_words(run.config.network.model) for run in runs)
+    words = [*(["--skip-unreadable"] if skip else []), *(word for one in own_code for word in one)]
+    say_next(command_line("activmask", "report", *places, *words))
 
 
 def _chosen(format_: Format, *, as_json: bool) -> Format:

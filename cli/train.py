@@ -10,6 +10,7 @@ from activmask.ground.limits import NUMBERS
 from .caller import this_caller
 from .code_option import code_words
 from .console import err, failures_as_sentences, others_talk_aside, out, write
+from .next_steps import say_next
 from .ranges import number
 from .run_options import given_settings, with_run_options
 from .shell import command_line
@@ -84,6 +85,8 @@ def train(
     **settings: Any,
 ) -> None:
     """Train a classifier whose attribution is controlled, and score its best and its last epoch.
+
+    A switch that a file turns on is turned off by its opposite: --no-compile.
 
     Example: activmask train --model resnet18 --actdiff 10 --width 16 --lr 1e-3 --epochs 10
     """
@@ -215,6 +218,7 @@ def _run(
     err.print(f"{config.network.model}, {epochs}, into {target}")
     if len(seeds) > 1:
         _note_same_images(config)
+    before = set() if resume else _states(target, seeds)
     try:
         with TrainingProgress(len(seeds), config.training.epochs) as bar:
             told: list[Watcher] = [bar, *trackers]
@@ -229,8 +233,34 @@ def _run(
                 progress=told,
             )
     except KeyboardInterrupt:
-        err.print("stopped; the same command with --resume continues from the last saved epoch")
+        saved = bool(_states(target, seeds) - before)
+        err.print(_after_a_stop(saved, resume=resume, overwrite=overwrite))
         raise
+
+
+def _states(folder: Path, seeds: tuple[int, ...]) -> set[tuple[int, int]]:
+    """The files from which seeds could be resumed, known by what changes whenever they are written."""
+    from activmask.runs.folder import STATE_FILE, seed_folder
+
+    paths = (seed_folder(folder, seed) / STATE_FILE for seed in seeds)
+    found = [path.stat() for path in paths if path.exists()]
+    return {(one.st_ino, one.st_mtime_ns) for one in found}
+
+
+def _after_a_stop(saved: bool, *, resume: bool, overwrite: bool) -> str:
+    """How to go on with a training that was interrupted.
+
+    Args:
+        saved: whether there is an epoch of it to go on from.
+        resume: whether it was one that had gone on itself.
+        overwrite: whether it began by discarding another.
+    """
+    if not saved:
+        return "stopped before an epoch was saved; the same command starts anew"
+    if resume:
+        return "stopped; the same command continues from the last saved epoch"
+    instead = " in the place of --overwrite" if overwrite else ""
+    return f"stopped; the same command with --resume{instead} continues from the last saved epoch"
 
 
 def _note_same_images(config: "RunConfig") -> None:
@@ -335,8 +365,7 @@ def _print_next(results: list["SeedResult"], config: "RunConfig", target: Path) 
     if not any(result.trained for result in results):
         out.print("this run was finished already; nothing was trained (--overwrite starts anew)")
     out.print(f"the best epoch is the {selection_rule(config)}")
-    evaluate = command_line("activmask", "evaluate", target, *code_words(config.network.model))
-    out.print(f"next: {evaluate}", soft_wrap=True)
+    say_next(command_line("activmask", "evaluate", target, *code_words(config.network.model)))
 
 
 def _spread(values: list[float], digits: int) -> str:

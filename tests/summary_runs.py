@@ -23,18 +23,19 @@ def write_run(
     preset: str = "synthetic",
     unfinished: tuple[int, ...] = (),
     old: bool = False,
+    described: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Path:
     """One experiment whose seeds score these test AUCs at epoch 3, and 0.05 less, or 0, in the last, epoch 4.
 
     Accuracies lie at half their AUC; train AUC is 1 and 0.9, valid AUC 0.4 and 0.1. An old run has the
-    last epoch's validation scores in its history alone.
+    last epoch's validation scores in its history alone. What is `described` stands in `run.json` too.
     """
     config = make_config(**{**PAPERS[preset], **settings})
     for seed in [*test_auc, *unfinished]:
         place = folder / f"seed-{seed}"
         place.mkdir(parents=True)
-        _write_json(place / "run.json", {"config": flat(config)})
+        _write_json(place / "run.json", {"config": flat(config), **(described or {})})
         _write_history(place)
     for seed, auc in test_auc.items():
         scores = {"train": 1.0, "valid": 0.4, "test": auc}

@@ -65,7 +65,7 @@ def place(tmp_path_factory):
     root = write_folder(tmp_path_factory.mktemp("audit"))
     command = ("prepare-folder", "images", "--masks", "masks", "--labels", "labels.csv", "--out", "own")
     hint = "activmask audit --data own --model net.py:make --weights net.safetensors\n"
-    assert hint in told(*command, cwd=root).stdout
+    assert hint in told(*command, cwd=root).stderr
     (root / "net.py").write_text(NET)
     (root / "reads.py").write_text(READS)
     save_file(ReadsTheCorner().state_dict(), root / "reads.safetensors")
@@ -201,7 +201,8 @@ def test_an_auc_below_chance_names_the_flag_that_turns_the_classes_round(place):
         ((), 2, "Usage"),
         (("--data", "own"), 2, "--model says what is to be audited"),
         (("--data", "own", "--model", "nothing"), 2, "there is no classifier 'nothing'"),
-        (("--model", "net.py:make"), 2, "needs images"),
+        (("--model", "net.py:make"), 2, "knows by itself; give the data set's folder as --data"),
+        (("--model", "runs/nowhere"), 3, "runs/nowhere does not exist"),
         (("--data", "nowhere", "--model", "net.py:make"), 3, "does not exist"),
         (("--data", "own", "--model", "net.py:broken"), 3, "fails on images of 16 x 16 px"),
         (("--data", "own", "--model", "net.py:make", "--mean", "x"), 2, "--mean takes numbers"),

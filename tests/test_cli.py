@@ -14,6 +14,7 @@ from activmask_cli.train import _note_same_images
 from held_processes import held, last_words
 from hostile import HOSTILE, SEEN, joined, seen
 from in_process import told
+from summary_runs import write_run
 
 from activmask.runs.making import make_config
 
@@ -24,11 +25,14 @@ COMMANDS = (
     "prepare-folder",
     "prepare-msd",
     "prepare-xray",
+    "plant",
     "train",
     "evaluate",
     "audit",
     "saliency",
+    "score",
     "sweep",
+    "search",
     "table",
     "report",
 )
@@ -261,6 +265,16 @@ def test_a_stopped_command_resumes_to_the_same_bits(long_command, straight, tmp_
 def test_presets_resolve_for_every_model(model, preset, tmp_path):
     text = told("train", "--preset", preset, "--model", model, "--dry-run", cwd=tmp_path).stdout
     assert tomllib.loads(text)["preset"] == preset
+
+
+def test_the_demo_discards_no_run_of_somebody_else(tmp_path):
+    write_run(tmp_path / "runs/baseline", {0: 0.5}, data="data/scans")
+    said = told("demo", "--out", ".", cwd=tmp_path, code=2)
+    assert (
+        "runs/baseline is a run that no demo trained here, and would be lost; give another --out"
+        in said.stderr
+    )
+    assert (tmp_path / "runs/baseline/seed-0/metrics.json").exists()
 
 
 @pytest.mark.process

@@ -27,7 +27,7 @@ def place(tmp_path_factory) -> Path:
     said = told(
         "prepare-folder", "user/images", "--masks", "user/masks", "--labels", "user/labels.csv",
         "--size", SIZE, "--out", "photos", cwd=root,
-    ).stdout  # fmt: skip
+    ).output  # fmt: skip
     (root / "said.txt").write_text(said)
     for model, objective in RUNS.items():
         told(

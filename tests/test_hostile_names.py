@@ -206,7 +206,7 @@ def test_a_dry_run_refuses_what_toml_cannot_hold(place):
 @pytest.mark.process
 def test_the_next_command_can_be_pasted(place):
     text = told("train", *QUICK, "--data", f"data/{HOSTILE}", "--split-policy", "given",
-                "--out", f"next/{HOSTILE}", cwd=place).stdout  # fmt: skip
+                "--out", f"next/{HOSTILE}", cwd=place).stderr  # fmt: skip
     line = text.partition("next: activmask ")[2].strip()
     words = subprocess.run(
         ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True

@@ -26,13 +26,18 @@ def next_steps(said: str) -> list[str]:
     return [line.removeprefix("next: activmask ") for line in said.splitlines() if line.startswith("next: ")]
 
 
+def steps(said: str) -> list[str]:
+    told_of = ("next: activmask ", "then: activmask ")
+    return [line.partition("activmask ")[2] for line in said.splitlines() if line.startswith(told_of)]
+
+
 def follow(said: str, cwd) -> int:
     """Do the next steps, training a narrow network for one epoch, until there are none; how many."""
     done = 0
-    while steps := next_steps(said):
-        [step] = steps
+    while found := next_steps(said):
+        [step] = found
         quick = QUICK if step.startswith("train") else []
-        said = told(*shlex.split(step), *quick, cwd=cwd).stdout
+        said = told(*shlex.split(step), *quick, cwd=cwd).output
         done += 1
     return done
 
@@ -41,7 +46,7 @@ def follow(said: str, cwd) -> int:
 def test_after_make_synthetic(tmp_path):
     usual = ["--n", 4, "--valid", 4, "--test", 4]
     made = told("make-synthetic", *usual, "--out", "my crosses", cwd=tmp_path)
-    assert follow(made.stdout, tmp_path) == 3
+    assert follow(made.output, tmp_path) == 3
 
 
 @pytest.mark.process
@@ -60,7 +65,7 @@ def test_after_plant(tmp_path):
         cwd=tmp_path,
     )
     flags = ("--shortcut", "tag", "--class", "one cross", "--share", 0.75, "--out", "my planted")
-    made = told("plant", "crosses", *flags, cwd=tmp_path).stdout
+    made = told("plant", "crosses", *flags, cwd=tmp_path).output
     assert " ".join(made.split()).count("3 of 4") == 1
     assert follow(made, tmp_path) == 3
 
@@ -69,7 +74,7 @@ def test_after_plant(tmp_path):
 def test_after_a_benchmark_of_very_few_images(tmp_path):
     usual = ["--n", 2, "--valid", 2, "--test", 2]
     made = told("make-synthetic", *usual, "--out", "few", cwd=tmp_path)
-    assert follow(made.stdout, tmp_path) == 3 or "training cannot begin with these images: " in made.stdout
+    assert follow(made.output, tmp_path) == 3 or "training cannot begin with these images: " in made.output
 
 
 def prepared(root, lines, *options):
@@ -80,7 +85,7 @@ def prepared(root, lines, *options):
         folder.mask(name, half(28))
     folder.table("file_name,label,split" if lines[0].count(",") == 2 else "file_name,label", *lines)
     given = ["images", "--masks", "masks", "--labels", "labels.csv", "--out", "out", *options]
-    return told("prepare-folder", *given, cwd=root).stdout
+    return told("prepare-folder", *given, cwd=root).output
 
 
 @pytest.mark.process
@@ -113,8 +118,8 @@ def test_after_slices_of_computed_tomography(tmp_path):
     for k in range(5):
         task.case(f"lung_{k}", label=organ())
     made = told("prepare-msd", "Task06_Lung", "--size", 28, "--out", "my slices", cwd=tmp_path)
-    assert "--split-policy subject" in next_steps(made.stdout)[0]
-    assert follow(made.stdout, tmp_path) == 3
+    assert "--split-policy subject" in next_steps(made.output)[0]
+    assert follow(made.output, tmp_path) == 3
 
 
 @pytest.mark.process
@@ -122,7 +127,7 @@ def test_after_slices_of_computed_tomography(tmp_path):
 def test_after_chest_x_rays(tmp_path, sites):
     made = Collections(tmp_path, n=8)
     folders = [word for site in sites for word in (f"--{site}", getattr(made, site))]
-    said = told("prepare-xray", *folders, "--size", 128, "--out", "my x-rays", cwd=tmp_path).stdout
+    said = told("prepare-xray", *folders, "--size", 128, "--out", "my x-rays", cwd=tmp_path).output
     assert ("--split-policy subject" in next_steps(said)[0]) == (len(sites) == 1)
     assert follow(said, tmp_path) == 3
 
@@ -136,7 +141,7 @@ def test_after_images_that_are_not_square(tmp_path, size):
         folder.image(f"{name}.png", np.full((40, 28), 20 * k, np.uint8))
     folder.table("file_name,label,split", *(f"{name}.png,{name[-1]},{name[:-1]}" for name in names))
     given = ["images", "--labels", "labels.csv", "--out", "out", *size]
-    said = told("prepare-folder", *given, cwd=tmp_path).stdout
+    said = told("prepare-folder", *given, cwd=tmp_path).output
     square = "but training needs square ones; --size PX --overwrite makes them so"
     assert follow(said, tmp_path) == 3 or (not size and square in " ".join(said.split()))
 
@@ -162,11 +167,10 @@ def test_after_a_sweep_both_its_steps(tmp_path):
         "make-synthetic", "--n", 4, "--valid", 4, "--test", 4, "--size", 32, "--out", "crosses", cwd=tmp_path
     )
     (tmp_path / "grid.toml").write_text(GRID)
-    said = told("sweep", "grid.toml", "--out", "my runs", cwd=tmp_path).stdout
-    steps = [line.removeprefix("next:").strip() for line in said.splitlines() if " activmask " in line]
-    assert [step.split()[1] for step in steps] == ["table", "report"]
-    for step in steps:
-        told(*shlex.split(step)[1:], cwd=tmp_path)
+    said = told("sweep", "grid.toml", "--out", "my runs", cwd=tmp_path).output
+    assert [step.split()[0] for step in steps(said)] == ["table", "report"]
+    for step in steps(said):
+        told(*shlex.split(step), cwd=tmp_path)
     assert "plain" in (tmp_path / "report/index.html").read_text()
 
 
@@ -176,20 +180,65 @@ def test_after_several_shares_both_steps(tmp_path):
     sizes = ("--n", 8, "--valid", 4, "--test", 4, "--size", 32, "--no-distractor")
     told("make-synthetic", *sizes, "--out", "crosses", cwd=tmp_path)
     planting = ("--shortcut", "tag", "--class", 1, "--share", "0.5,1", "--out", "my doses")
-    said = told("plant", "crosses", *planting, cwd=tmp_path).stdout
-    steps = [line.partition("activmask ")[2] for line in said.splitlines() if line[:5] in {"next:", "then:"}]
-    assert [step.split()[0] for step in steps] == ["sweep", "report"]
+    said = told("plant", "crosses", *planting, cwd=tmp_path).output
+    sweep, report = steps(said)
+    assert (sweep.split()[0], report.split()[0]) == ("sweep", "report")
     quick = ("--seeds", 1, "--epochs", 1, "--set", "width=2", "--set", "threads=1", "--device", "cpu")
-    told(*shlex.split(steps[0]), *quick, cwd=tmp_path)
-    told(*shlex.split(steps[1]), "--device", "cpu", cwd=tmp_path)
+    told(*shlex.split(sweep), *quick, cwd=tmp_path)
+    told(*shlex.split(report), "--device", "cpu", cwd=tmp_path)
     assert "my doses" in (tmp_path / "report/index.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a data set and a finished run of it."""
+    root = tmp_path_factory.mktemp("trained")
+    told("make-synthetic", "--n", 8, "--valid", 4, "--test", 4, "--out", "crosses", cwd=root)
+    quick = ("--model", "cnn", "--width", 2, "--epochs", 1, "--threads", 1, "--device", "cpu")
+    told("train", "--data", "crosses", *quick, "--out", "my runs/plain", cwd=root)
+    return root
+
+
+NETWORK = "my runs/plain/seed-0/best.safetensors"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("command", "step"),
+    [
+        (("table", "my runs"), ["report", "my runs"]),
+        (("table", "my runs", "--format", "markdown"), ["report", "my runs"]),
+        (("table", "my runs", "--json"), []),
+        (("table", "my runs", "--format", "csv"), []),
+        (("saliency", NETWORK, "--out", "maps"), ["report", "my runs/plain"]),
+        (("saliency", NETWORK, "--out", "maps", "--json"), []),
+        (("audit", "--model", NETWORK, "--without", "clinic"), ["--report", "page"]),
+        (("audit", "--model", NETWORK, "--without", "clinic", "--json"), []),
+        (("audit", "--model", NETWORK, "--without", "clinic", "--report", "written"), []),
+        (("report", "my runs"), []),
+    ],
+)
+def test_after_what_is_looked_at(trained, command, step, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["activmask", *command])
+    said = told(*command, cwd=trained)
+    assert "next: " not in said.stdout
+    found = [shlex.split(one) for one in next_steps(said.stderr)]
+    whole = [[*command, *step] if command[0] == "audit" else step] if step else []
+    assert found == whole
+
+
+@pytest.mark.process
+def test_nothing_comes_after_the_maps_of_a_network_that_is_no_run_s(trained, tmp_path):
+    (tmp_path / "net.safetensors").write_bytes((trained / NETWORK).read_bytes())
+    said = told("saliency", "net.safetensors", trained / "crosses/images/Test-000000.png", cwd=tmp_path)
+    assert not next_steps(said.output)
 
 
 @pytest.mark.process
 def test_a_hint_is_quick_and_says_what_the_whole_would_cost(tmp_path):
     made = told(
         "make-synthetic", "--n", 64, "--valid", 4, "--test", 4, "--out", "crosses", cwd=tmp_path
-    ).stdout
+    ).output
     [step] = next_steps(made)
     assert step == "train --model resnet18 --actdiff 10 --data crosses --epochs 20"
     assert "without --epochs 20 it trains 500 epochs, about 29 min a seed" in " ".join(made.split())

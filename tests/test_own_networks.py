@@ -86,7 +86,7 @@ def test_it_trains_under_actdiff_and_what_was_fitted_is_told(trained):
     assert "the first convolution of net.py:make, 0, took 3 channels, whose weights are summed to one" in note
     assert "the last layer of net.py:make, 8, had 10 outputs and is a new one of 2" in note
     assert "own code talks" not in said.stdout
-    assert said.stdout.endswith("next: activmask evaluate run --code net.py\n")
+    assert said.stderr.endswith("next: activmask evaluate run --code net.py\n")
     history = (run / "seed-0" / "history.csv").read_text().splitlines()
     assert "loss_actdiff" in history[0]
     assert len(history) == 3

@@ -70,7 +70,7 @@ def test_a_set_in_the_way_is_seen_before_the_first_is_written(tmp_path):
 def test_one_command_makes_the_sets_and_a_grid_that_sweeps(tmp_path):
     source(tmp_path / "own")
     command = ("plant", "own", *TAGGED, "--share", "0.5,0.75,1", "--out", "my dose")
-    printed = told(*command, cwd=tmp_path).stdout
+    printed = told(*command, cwd=tmp_path).stderr
     assert "next: activmask sweep 'my dose/dose.toml' --out 'runs/my dose'" in " ".join(printed.split())
     cells = grid_cells(read_grid(str(tmp_path / "my dose/dose.toml")))
     assert [(cell.title, cell.config.source.data) for cell in cells] == [

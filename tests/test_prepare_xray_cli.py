@@ -91,7 +91,7 @@ def test_the_xray_preset_goes_from_the_collections_to_a_picture(masked, workers,
     made = Collections(tmp_path, n=12)
     made.as_dicom("216840_scan.png")
     said = told("prepare-xray", "--nih", "NIH", "--padchest", "PadChest", "--workers", workers, cwd=tmp_path)
-    assert "next: activmask train --preset xray --data data/xray" in said.stdout
+    assert "next: activmask train --preset xray --data data/xray" in said.stderr
     assert "draws its own: a circle with 50.2% of the image inside" in said.stdout
     flags = ("--classify-masked", "all") if masked else ("--correlation", 0.75, "--actdiff", 1)
     told("train", "--preset", "xray", "--width", 4, "--epochs", 2, *flags, "--name", "r", cwd=tmp_path)

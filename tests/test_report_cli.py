@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import webbrowser
+from pathlib import Path
 
 import pytest
 import typer
@@ -51,6 +52,17 @@ def test_open_starts_the_browser_or_says_why_not(trained, tmp_path, monkeypatch,
         assert found["unreadable"] == []
     assert opened == [(tmp_path / "report" / "index.html").as_uri()]
     assert message in result.stderr
+
+
+@pytest.mark.process
+def test_data_that_are_gone_are_told_where_the_report_is_made_too(tmp_path):
+    trained = train_runs(tmp_path / "my runs", seeds=(0,), epochs=1)
+    config = json.loads((trained / "classify/seed-0/run.json").read_text())["config"]
+    Path(config["data"]).rename(tmp_path / "moved")
+    result = run(trained, "--out", tmp_path / "report", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "networks are not judged, nor are their maps drawn: the data set folder" in result.stderr
+    assert result.stderr.count("does not exist") == 1
 
 
 def test_failures_are_one_sentence_with_their_exit_code(trained, tmp_path):

@@ -69,7 +69,7 @@ def arrays(place, numbers):
 
 def test_a_folder_of_maps_scores_what_the_arrays_score(place):
     result = told("score", "maps", "--data", "data", cwd=place)
-    assert "maps against data, test split (5 images of 3 subjects)" in result.stdout
+    assert "maps against data, test split (5 images of 3 subjects; masks as stored)" in result.stdout
     assert "note: 1 image cannot be scored, no mask: images/scan7.png" in result.stderr
     assert "note: 2 maps of images of other splits are left aside" in result.stderr
     assert "note: the intervals are of 3 subjects" in result.stderr

@@ -296,4 +296,4 @@ def test_prepare_folder_prints_each_label_with_what_is_unknown(folder, tmp_path)
         ["all", "effusion", "24", "21", "3"],
         ["all", "mass", "24", "24", "0"],
     ]
-    assert "next: activmask train --data set --split-policy subject" in said.stdout
+    assert "next: activmask train --data set --split-policy subject" in said.stderr

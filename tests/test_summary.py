@@ -1,10 +1,12 @@
 """Runs tabulated: order, names, the paper's values, baselines and notes."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 from summary_runs import write_run
 
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 from activmask.evaluation.spread import Spread
 from activmask.ground.errors import CheckpointError
 from activmask.report.findings.by_form import by_form, form_names
@@ -116,6 +118,51 @@ def test_departures_are_said_once_for_all_rows_that_share_them(tmp_path):
         "Departing from the paper, every row of Conv AE, CNN: width 4 (paper 16).",
         "Departing from the paper, ResNet Actdiff: actdiff_norm row (paper channel), lr 0.01 (paper 0.0001).",
     ]
+
+
+def test_a_benchmark_drawn_otherwise_departs_from_the_papers(tmp_path):
+    drawn = asdict(SyntheticSpec(n=40, size=48, correlation=0.9))
+    write_run(tmp_path / "run", {0: 0.5}, described={"benchmark": drawn})
+    row = only(tmp_path, "CNN Classify")
+    assert row.departures == {
+        "select": ("auc", "accuracy"),
+        "training images": (40, 500),
+        "side in px": (48, 28),
+        "box in training": (0.9, 1.0),
+    }
+    assert row.seeds_at
+    assert "training images 40 (paper 500)" in notes(tmp_path)
+
+
+def test_of_an_earlier_version_it_is_known_how_many_images_there_were(tmp_path):
+    counts = {"train": 400, "valid_iid": 100, "valid": 64, "test": 128}
+    write_run(tmp_path / "run", {0: 0.5}, described={"images": counts, "recipe": {"source": "synthetic"}})
+    departures = only(tmp_path, "CNN Classify").departures
+    assert departures == {"select": ("auc", "accuracy"), "validation images": (64, 128)}
+
+
+def test_the_papers_own_benchmark_departs_in_nothing(tmp_path):
+    drawn = {name: value for name, value in asdict(SyntheticSpec(seed=7)).items() if value is not None}
+    described = {"benchmark": drawn, "recipe": {"source": "synthetic"}}
+    write_run(tmp_path / "run", {0: 0.5}, described=described, select="accuracy")
+    assert only(tmp_path, "CNN Classify").departures == {}
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [{"distractor": False}, {"correlation": 0.5}, {"valid_correlation": 1.0}, {"test_correlation": 1.0}],
+)
+def test_no_seed_is_said_to_take_a_box_that_is_not_there_or_does_not_lie(tmp_path, drawn):
+    described = {"benchmark": asdict(SyntheticSpec(**drawn))}
+    write_run(tmp_path / "run", {0: 0.05}, described=described)
+    assert not only(tmp_path, "CNN Classify").seeds_at
+    assert "took the box" not in notes(tmp_path)
+
+
+def test_images_of_another_source_are_not_the_papers_whatever_they_are_called(tmp_path):
+    write_run(tmp_path / "run", {0: 0.05}, described={"recipe": {"source": "folder"}})
+    row = only(tmp_path, "CNN Classify")
+    assert (row.paper, row.source, row.seeds_at) == ({}, "", {})
 
 
 def test_a_method_is_paired_with_its_baseline_on_the_seeds_both_finished(tmp_path):

@@ -163,7 +163,7 @@ def test_the_papers_grid_runs_as_one_line(tmp_path):
         for method in ("actdiff-gradmask-released", "classify")
         for seed in (0, 1)
     ]
-    assert "next: activmask table runs/table1" in done.stdout
+    assert "next: activmask table runs/table1" in done.stderr
     assert "best epoch by validation accuracy" in done.stderr
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from activmask_cli.app import app
 from activmask_cli.run_options import _default
+from in_process import told
 from safetensors.torch import save
 from tiny_checkpoints import unsealed
 from typer.testing import CliRunner
@@ -71,6 +72,40 @@ def test_runs_on_two_data_sets_that_nobody_gave_a_place_do_not_meet(crosses, tmp
     assert names == {"synthetic-cnnw2", "synthetic-cnnw2-my_scans"}
     written = read_written_config(tmp_path / "runs/synthetic-cnnw2-my_scans/seed-0")
     assert written.source.data == "my scans"
+
+
+QUICK = ("--model", "cnn", "--width", 2, "--epochs", 3, "--device", "cpu", "--threads", 1, "--out", "run")
+
+
+@pytest.mark.parametrize("flags", [(), ("--overwrite",), ("--resume",)])
+def test_who_interrupts_before_an_epoch_was_saved_is_sent_to_no_saved_epoch(
+    crosses, tmp_path, monkeypatch, flags
+):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("activmask.training.run.train", interrupted)
+    said = told("train", "--data", crosses, *QUICK, *flags, cwd=tmp_path, code=130).stderr
+    assert "stopped before an epoch was saved; the same command starts anew\n" in said
+
+
+def test_who_interrupts_after_one_is_told_a_command_that_is_taken(crosses, tmp_path, monkeypatch):
+    def interrupted(bar: Any, seed: int, row: dict[str, Any]) -> None:
+        if row["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("activmask_cli.progress.TrainingProgress.epoch", interrupted)
+    for flags, way in (
+        ((), "the same command with --resume"),
+        (("--overwrite",), "the same command with --resume in the place of --overwrite"),
+    ):
+        said = told("train", "--data", crosses, *QUICK, *flags, cwd=tmp_path, code=130).stderr
+        assert f"stopped; {way} continues from the last saved epoch\n" in said
+    monkeypatch.setattr(
+        "activmask_cli.progress.TrainingProgress.epoch", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    said = told("train", "--data", crosses, *QUICK, "--resume", cwd=tmp_path, code=130).stderr
+    assert "stopped; the same command continues from the last saved epoch\n" in said
 
 
 def test_the_help_says_where_a_default_depends_on_the_network():

@@ -207,3 +207,14 @@ def test_a_report_names_a_broken_network(broken):
     assert not (broken / "other").exists()
     told("report", "runs", "--out", "other", "--skip-unreadable", cwd=broken)
     assert "1 unreadable" in (broken / "other/index.html").read_text()
+
+
+def test_checkpoints_whose_common_data_are_gone_are_no_fault_of_theirs(crosses, tmp_path):
+    shutil.copytree(crosses, tmp_path / "mine")
+    config = make_config(data=str(tmp_path / "mine"), model="cnn", width=2, epochs=1, device="cpu", threads=1)
+    train(config, (0, 1), tmp_path / "run")
+    (tmp_path / "mine").rename(tmp_path / "moved")
+    said = told("evaluate", "run", cwd=tmp_path, code=3).stderr
+    assert "unreadable" not in said
+    assert "was trained on does not exist; give the folder that it was moved to as --data\n" in said
+    told("evaluate", "run", "--data", "moved", cwd=tmp_path)

@@ -18,7 +18,7 @@ from activmask.auditing.conditions.conditions import DRAWS
 from activmask.auditing.material import Material
 from activmask.auditing.parts import Told, audit_labels, audit_material
 from activmask.auditing.stored import material_of_checkpoint, material_of_folder
-from activmask.ground.errors import UsageError
+from activmask.ground.errors import PATH, ActivmaskError, CheckpointError, UsageError
 from activmask.predictors.find import find_predictor
 from activmask.predictors.preprocessing import Preprocessing
 from activmask.predictors.reading import Kind
@@ -115,7 +115,7 @@ def audit(
     )
     if isinstance(images, str | Path) or images is None:
         _check_alone(masks, labels, facts)
-        materials = _stored(known, images, split, accept_recipe=accept_recipe)
+        materials = _stored(model, known, images, split, accept_recipe=accept_recipe)
     else:
         if known is not None and class_names is None:
             facts = replace(facts, class_names=known.class_names or None)
@@ -158,7 +158,7 @@ def _may_be_own(path: Path) -> bool:
 
 
 def _stored(
-    known: Checkpoint | None, data: str | Path | None, split: str | None, *, accept_recipe: bool
+    model: Any, known: Checkpoint | None, data: str | Path | None, split: str | None, *, accept_recipe: bool
 ) -> tuple[Material, ...]:
     if known is not None:
         place = None if data is None else str(data)
@@ -166,8 +166,19 @@ def _stored(
     if accept_recipe:
         raise UsageError("accept_recipe has no effect: only checkpoints of activmask know a recipe")
     if data is None:
-        raise UsageError("an audit needs images, masks and labels, or the folder of a data set")
+        raise _nothing_to_judge_on(model)
     return material_of_folder(Path(data))
+
+
+def _nothing_to_judge_on(model: Any) -> ActivmaskError:
+    """Why a model that knows no images of its own cannot be audited without any."""
+    if isinstance(model, str | Path) and ":" not in str(model) and not Path(model).exists():
+        return CheckpointError(f"{PATH} does not exist", path=model)
+    return UsageError(
+        "an audit needs images, masks and labels, or the folder of a data set, which only a checkpoint of "
+        "activmask knows by itself",
+        ways=("data",),
+    )
 
 
 def _check_alone(masks: Any, labels: Any, facts: Facts) -> None:

@@ -65,6 +65,12 @@ def card_recipe(card: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
+def card_benchmark(card: Mapping[str, Any]) -> dict[str, Any]:
+    """How a card says that the synthetic benchmark was drawn; empty of other data."""
+    drawn = card.get("spec")
+    return drawn if isinstance(drawn, dict) and card_recipe(card).get("source") == "synthetic" else {}
+
+
 def recipe_differences(own: Recipe, other: Recipe) -> list[str]:
     """In what another recipe makes other images of a file, a clause each; nothing where one is unknown."""
     names = _COMPARED if "source" in own and "source" in other else ()

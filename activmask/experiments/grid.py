@@ -143,8 +143,9 @@ def _read_text(path: Path) -> str:
     try:
         return decoded_text(path)
     except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            f"the grid {PATH} cannot be read ({error})", path=path, advice="give a TOML file"
+            f"the grid {PATH} cannot be read ({why})", path=path, advice="give a TOML file"
         ) from error
 
 

@@ -1,10 +1,12 @@
 """The paper's cell that a run repeats, and in what the run departs from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
+from activmask.data.sources.presets import source_of
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 from activmask.experiments.cells import Cell, grid_cells
 from activmask.experiments.forms import form_of
 from activmask.experiments.grid import FURTHER, NAMED, Grid, read_grid
@@ -15,6 +17,7 @@ from activmask.objectives.objective import Objective
 from activmask.runs.description import RunConfig, all_settings, flat
 from activmask.runs.identity import OF_NO_EXPERIMENT
 from activmask.runs.names import data_name
+from activmask.runs.results import Run
 
 
 def _matched() -> list[str]:
@@ -72,6 +75,61 @@ def paper_cell(config: RunConfig) -> PaperCell | None:
         if _identity(cell.config, printed, matched) == own
     ]
     return min(found, key=lambda cell: len(cell.departures), default=None)
+
+
+def run_cell(run: Run) -> PaperCell | None:
+    """As `paper_cell` of a trained run, whose data are known better than by their name.
+
+    None too where they are of another source than the paper's; a synthetic benchmark that was drawn
+    otherwise than the paper's departs from it in that.
+    """
+    cell = paper_cell(run.config)
+    if cell is None or run.source not in {"", source_of(run.config.preset)[0]}:
+        return None
+    return replace(cell, departures=cell.departures | _drawn_otherwise(run.benchmark))
+
+
+_DRAWN = {
+    "n": "training images",
+    "valid": "validation images",
+    "test": "test images",
+    "size": "side in px",
+    "correlation": "box in training",
+    "valid_correlation": "box in validation",
+    "test_correlation": "box in test",
+    "distractor": "a box",
+    "overlap": "overlapping crosses",
+}
+"""What decides how the synthetic benchmark is drawn, in words."""
+
+
+def _drawn_otherwise(benchmark: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+    """In what a synthetic benchmark departs from the paper's; nothing where nobody wrote it down."""
+    papers, own = _whole({}), _whole(benchmark)
+    return {words: (own[name], papers[name]) for name, words in _DRAWN.items() if own[name] != papers[name]}
+
+
+def _whole(benchmark: Mapping[str, Any]) -> dict[str, Any]:
+    """How a benchmark was drawn, as the paper's where nothing is said."""
+    found = asdict(SyntheticSpec()) | {name: one for name, one in benchmark.items() if one is not None}
+    if found["test_correlation"] is None:
+        found["test_correlation"] = found["valid_correlation"]
+    return found
+
+
+def box_lies(run: Run) -> bool:
+    """Whether who reads the box of the synthetic benchmark is right in training and wrong elsewhere.
+
+    So it is in the paper's, for which a run is taken that says nothing of how its data were drawn.
+    """
+    if not data_name(run.config).lower().startswith("synthetic") or run.source not in {"", "synthetic"}:
+        return False
+    drawn = _whole(run.benchmark)
+    elsewhere = max(drawn["valid_correlation"], drawn["test_correlation"])
+    return bool(drawn["distractor"] and drawn["correlation"] > _EVEN > elsewhere)
+
+
+_EVEN = 0.5
 
 
 @cache

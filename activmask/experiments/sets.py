@@ -22,8 +22,8 @@ from activmask.data.dataset import TABLE_FILE, read_dataset
 from activmask.data.planting.plant import Planted, plant
 from activmask.data.planting.planting import CARD_ENTRY, Planting, check_settings, others_of, shares_of
 from activmask.data.sources.msd.prepare import prepare_msd
-from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 from activmask.experiments.digit_scans import write_digit_scans
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.nearest import nearest

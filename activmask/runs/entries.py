@@ -28,6 +28,9 @@ MEASURES = ("auc", "accuracy")
 GROUPS = "groups"
 """The key of the metrics under which the scores of groups stand, where images are in groups."""
 
+BENCHMARK = "benchmark"
+"""The key, in `run.json`, of how the synthetic benchmark was drawn that a run trained on."""
+
 AUC_INTERVAL = "auc_interval"
 """The key, in the scores of the test images, of the 95 % interval of a mean AUC over several labels."""
 
@@ -61,6 +64,7 @@ RUN = {
     "images": mapping_to(is_count, EVERY_SPLIT),
     "versions": mapping_to(is_text),
     SEARCHED: is_searched,
+    BENCHMARK: is_mapping,
 }
 """Of `run.json`, as far as anybody reads it."""
 

@@ -13,7 +13,7 @@ from activmask.data.splits import EVERY_SPLIT, SPLITS
 from activmask.ground.errors import PATH, ActivmaskError, CheckpointError
 from activmask.runs.checkpoint_format import refuse_newer
 from activmask.runs.description import RunConfig
-from activmask.runs.entries import MEASURES, PRESENT, RUN, wrong_metrics
+from activmask.runs.entries import BENCHMARK, MEASURES, PRESENT, RUN, wrong_metrics
 from activmask.runs.making import written_config
 from activmask.runs.searched import SEARCHED, Searched, searched_from
 from activmask.runs.selection import Epoch, KeptEpoch
@@ -139,6 +139,10 @@ class Written:
     """Which run it is, see `identity.run_digest`; empty from earlier versions."""
     built_from: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what the network was built from besides the program."""
+    source: str = ""
+    """Of its images, as the data set's card calls it; empty where nothing tells."""
+    benchmark: dict[str, Any] = field(default_factory=dict)
+    """How the synthetic benchmark was drawn; empty of other data, and from earlier versions."""
     searched: Searched | None = None
     """The search that chose or tries its settings; None where none does."""
 
@@ -162,6 +166,8 @@ def read_written(folder: Path) -> Written | None:
             image_counts=found.get("images", {}),
             run_sha256=found.get("run_sha256", ""),
             built_from=found.get("built_from", {}),
+            source=str(found.get("recipe", {}).get("source", "")),
+            benchmark=found.get(BENCHMARK, {}),
             searched=searched_from(found.get(SEARCHED)),
         )
     except ActivmaskError as error:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from activmask.data.settings import IID
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.places import real
 from activmask.runs.description import RunConfig
@@ -13,6 +14,7 @@ from activmask.runs.distinctions import distinctions
 from activmask.runs.entries import GROUPS
 from activmask.runs.folder import (
     HISTORY_FILE,
+    Written,
     last_scores,
     read_metrics,
     read_presence,
@@ -50,6 +52,10 @@ class Run:
     """What tells it from a run of the same folder and settings that had other data; mostly empty."""
     searched: Searched | None = None
     """The search that chose or tries its settings; None where none does."""
+    source: str = ""
+    """Of its images, as the data set's card calls it; empty where nothing tells."""
+    benchmark: Mapping[str, Any] = field(default_factory=dict)
+    """How the synthetic benchmark was drawn, of earlier versions how many images; empty of other data."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -201,6 +207,8 @@ class _Group:
     seeds: list[int]
     searched: list[Searched]
     """Of the seeds that tell of a search."""
+    written: Written | None = None
+    """What the first of the seeds says of the run."""
 
     def takes(self, config: RunConfig, place: str, entries: Sequence[Entry]) -> bool:
         """Whether a seed is of the same settings and the same data."""
@@ -230,7 +238,7 @@ def _runs_of(folder: Path, seed_places: Sequence[Path], lost: list[Unreadable]) 
                 digests[seed] = written.split_sha256
             group = next((group for group in groups if group.takes(config, data, entries)), None)
             if group is None:
-                group = _Group(config=config, place=data, files={}, seeds=[], searched=[])
+                group = _Group(config=config, place=data, files={}, seeds=[], searched=[], written=written)
                 groups.append(group)
             group.seeds.append(seed)
             group.searched += [written.searched] if written and written.searched else []
@@ -280,7 +288,18 @@ def _run(
         apart=apart,
         # A trial and its winner may share a folder; what is a trial in part is compared with nothing.
         searched=min(group.searched, key=lambda one: one.winner, default=None),
+        source=group.written.source if group.written else "",
+        benchmark=_benchmark(group.written) if group.written else {},
     )
+
+
+def _benchmark(written: Written) -> Mapping[str, Any]:
+    """How the benchmark was drawn; earlier versions wrote down how many images alone."""
+    counts = written.image_counts
+    if written.benchmark or written.source != "synthetic" or not counts:
+        return written.benchmark
+    held_out = counts.get(IID, 0)
+    return {"n": counts["train"] + held_out, "valid": counts["valid"], "test": counts["test"]}
 
 
 def _title(folder: Path, seeds: Sequence[int]) -> str:

@@ -46,7 +46,9 @@ def read_told(path: Path) -> Told:
     """As `read_config`, with the search that chose the settings, if one did (raises ConfigError)."""
     try:
         settings = tomllib.loads(decoded_text(path))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(f"{PATH} cannot be read ({error.strerror})", path=path) from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{PATH} cannot be read as TOML ({error})", path=path) from error
     try:
         seeds, searched = settings.pop("seeds", None), settings.pop(SEARCHED, None)

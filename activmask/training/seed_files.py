@@ -22,7 +22,7 @@ from activmask.models.build import load_plain_weights, plain_weights
 from activmask.models.library_names import library_of
 from activmask.runs.checkpoint import save_checkpoint
 from activmask.runs.clearing import clear
-from activmask.runs.entries import AUC_INTERVAL, GROUPS
+from activmask.runs.entries import AUC_INTERVAL, BENCHMARK, GROUPS
 from activmask.runs.folder import LAST_FILE, METRICS_FILE, RUN_FILE, SPLITS_FILE, read_written
 from activmask.runs.manifest import format_entries
 from activmask.runs.searched import Searched, searched_to_json
@@ -93,6 +93,7 @@ def _run_description(replica: Replica) -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in replica.model.parameters()),
         "training_data_sha256": replica.origin.digests["train"],
+        **({BENCHMARK: dict(replica.origin.benchmark)} if replica.origin.benchmark else {}),
         "images": {name: len(samples) for name, samples in replica.splits.items()},
         **replica.mask_facts.to_json(),
         "mask_notes": notes_on_masks(replica),

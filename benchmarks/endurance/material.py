@@ -13,8 +13,8 @@ from PIL import Image
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from activmask.data.sources.synthetic.drawing import SyntheticSpec
 from activmask.data.sources.synthetic.prepare import make_synthetic
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 
 SIDE = 28
 

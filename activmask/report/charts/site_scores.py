@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from activmask.evaluation.spread import Spread, spread
-from activmask.experiments.paper import paper_cell
+from activmask.experiments.paper import run_cell
 from activmask.experiments.printed import Printed
 from activmask.report.charts.chart import Chart, chance_line, drawing
 from activmask.report.charts.dots import dot_panels, dots, in_words, marks_explained, printed_mark
@@ -71,7 +71,7 @@ def _spread(run: Run, measure: str) -> Spread:
 
 
 def _printed(run: Run) -> Printed | None:
-    cell = paper_cell(run.config)
+    cell = run_cell(run)
     return cell.printed.get("test") if cell else None
 
 

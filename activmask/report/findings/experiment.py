@@ -11,7 +11,7 @@ from activmask.data.splits import SPLITS
 from activmask.evaluation.spread import Spread, spread
 from activmask.experiments.forms import form_of, form_title
 from activmask.experiments.outcomes import Outcomes, decoded, outcomes
-from activmask.experiments.paper import paper_cell
+from activmask.experiments.paper import box_lies, run_cell
 from activmask.experiments.printed import Printed
 from activmask.report.findings.baselines import Comparison, PFloor, p_floor
 from activmask.runs.description import flat
@@ -132,10 +132,10 @@ def experiment_of(run: Run, distinction: str, comparison: Comparison | None) -> 
     scores = {split: {name: spread(run.values(split, name)) for name in MEASURES} for split in SPLITS}
     last = {split: {name: spread(run.last_values(split, name)) for name in MEASURES} for split in SPLITS}
     best_epoch = spread(run.best_epochs())
-    cell = paper_cell(run.config)
+    cell = run_cell(run)
     printed = cell.printed if cell else {}
     ours: dict[Epoch, Means] = {"best": {**scores, "best_epoch": {"epoch": best_epoch}}, "last": last}
-    crosses = data.lower().startswith("synthetic")
+    crosses = box_lies(run)
     return Experiment(
         run=run,
         data=data,

@@ -1,5 +1,6 @@
 """What the report measures of a run beyond its scores: the audit, and where each network looks."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from activmask.runs.results import Run
 from activmask.runs.seed_folders import Unreadable
 from activmask.training.feed.reading import Reading
 from activmask.training.replicas.group_accuracy import ByGroup
+
+NOTES = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +101,24 @@ def measure_all(
     together = all_labels(
         [best_of(run, seed) for run in several for seed in run.seeds], device=device, code=code
     )
+    _note_unjudged(found)
     return [
         _of_labels(run, names, found, together) if names else _measured(run, None, found)
         for run, names in zip(runs, labels, strict=True)
     ]
+
+
+def _note_unjudged(found: Mapping[Question, Outcome]) -> None:
+    """Say how many networks are not judged because of their data; what is damaged is told otherwise."""
+    reasons = {path: str(one) for (path, _), one in found.items() if isinstance(one, DataError)}
+    if reasons:
+        asked = len({path for path, _ in found})
+        NOTES.warning(
+            "%d of %d networks are not judged, nor are their maps drawn: %s",
+            len(reasons),
+            asked,
+            next(iter(reasons.values())),
+        )
 
 
 def told_labels(run: Run) -> tuple[str, ...] | None:

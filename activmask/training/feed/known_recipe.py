@@ -12,7 +12,8 @@ from typing import Any
 from activmask.data.dataset import CARD_FILE, read_card
 from activmask.data.recipe import Recipe, card_class_names, card_recipe
 from activmask.data.settings import IN_MEMORY
-from activmask.data.sources.synthetic.drawing import CLASS_NAMES, SyntheticSpec, drawn_recipe
+from activmask.data.sources.synthetic.drawing import CLASS_NAMES, drawn_recipe
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 from activmask.runs.checkpoint import Checkpoint
 
 

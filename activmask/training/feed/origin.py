@@ -1,15 +1,16 @@
 """Where a run's images come from, and by what they are known again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from activmask.data.arrays import HeldImages
 from activmask.data.dataset import Dataset
 from activmask.data.groups import group_values, usual_groups
-from activmask.data.recipe import Recipe, class_names, recipe_of
+from activmask.data.recipe import Recipe, card_benchmark, class_names, recipe_of
 from activmask.data.samples import Samples
 from activmask.data.sources.synthetic.drawing import CLASS_NAMES, drawn_recipe
 from activmask.ground.errors import DataError
@@ -43,6 +44,8 @@ class Origin:
     """The images of train, valid and test."""
     digests: dict[str, str]
     """SHA-256 of each split's entries."""
+    benchmark: Mapping[str, Any] = field(default_factory=dict)
+    """How the card says that the synthetic benchmark was drawn; empty of other data."""
     column: ColumnOfSplits | None = None
     """By which images are grouped; None where nobody asks and no shortcut was planted."""
 
@@ -68,6 +71,7 @@ def origin_on_disk(
         images=len(dataset),
         class_names=names,
         recipe=recipe_of(dataset),
+        benchmark=card_benchmark(dataset.card),
         entries=entries,
         digests=split_digests(entries),
         column=_column(dataset, rows, groups or usual_groups(dataset)),

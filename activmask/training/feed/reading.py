@@ -7,7 +7,8 @@ from typing import TypeVar, cast
 
 from activmask.data.dataset import CARD_FILE, TABLE_FILE, Dataset, Decoded, load_samples, read_dataset
 from activmask.data.samples import Samples
-from activmask.data.sources.synthetic.drawing import SyntheticSpec, draw_synthetic, synthetic_samples
+from activmask.data.sources.synthetic.drawing import draw_synthetic, synthetic_samples
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 from activmask.data.splits import SPLITS
 
 Made = TypeVar("Made")

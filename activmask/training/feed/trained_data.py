@@ -200,12 +200,14 @@ def _found(trained: Trained) -> tuple[Path, list[str]]:
         )
     typed, stored = Path(trained.source.data), Path(trained.data_path)
     if trained.data_path and not (stored.is_dir() or typed.is_dir()):
+        back = way_back(stored)
         raise DataError(
             f"the data set folder {stored} that {PATH} was trained on does not exist",
             path=trained.folder,
-            advice=way_back(stored)
+            advice=back
             or "put it back, or name the folder it was moved to as the data to evaluate on, "
             "where its digests tell it",
+            ways=() if back else ("data",),
         )
     if trained.data_path:
         # A run and its data may have been moved together; the digests say whether they were.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from activmask.data.recipe import Recipe
 from activmask.data.samples import Samples
 from activmask.data.sources.synthetic.limits import IMAGES, SEEDS, SHARES, SIDES
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 from activmask.data.splits import SPLITS
 from activmask.ground.errors import UsageError
 
@@ -29,32 +30,6 @@ LARGEST_PIXELS = 2**31
 
 _BOX_HEIGHT, _BOX_WIDTH, _BOX_MARGIN = 2, 3, 3
 _FRUITLESS_ROUNDS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class SyntheticSpec:
-    """What to draw; the defaults are the paper's."""
-
-    n: int = 500
-    """Training images."""
-    valid: int = 128
-    """Validation images."""
-    test: int = 128
-    """Test images."""
-    size: int = 28
-    """Side of the images in px."""
-    seed: int = 0
-    """The only source of randomness."""
-    correlation: float = 1.0
-    """Share of training images of each class whose box agrees with the class."""
-    valid_correlation: float = 0.0
-    """The same for validation images."""
-    test_correlation: float | None = None
-    """The same for test images; None is that of validation."""
-    distractor: bool = True
-    """Whether there is a box at all."""
-    overlap: bool = False
-    """Whether crosses may touch or cover each other and the box."""
 
 
 @dataclass(frozen=True, kw_only=True)

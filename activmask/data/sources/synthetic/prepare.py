@@ -5,13 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from activmask.data.settings import View
-from activmask.data.sources.synthetic.drawing import (
-    CLASS_NAMES,
-    SyntheticSpec,
-    SyntheticSplit,
-    draw_synthetic,
-)
+from activmask.data.sources.synthetic.drawing import CLASS_NAMES, SyntheticSplit, draw_synthetic
 from activmask.data.sources.synthetic.preview import synthetic_preview
+from activmask.data.sources.synthetic.spec import SyntheticSpec
 from activmask.data.writer import Record, Summary, write_dataset
 from activmask.ground.progress import ItemsDone
 
