@@ -18,7 +18,14 @@ from activmask.data.files.tables import CsvRow, relative_path
 from activmask.data.skipped import reason
 from activmask.data.sources.folder.classes import canonical
 from activmask.data.sources.folder.image_names import check_there
-from activmask.data.sources.folder.kinds import DICOM_SUFFIX, Header, Kind, header_of, kind_of
+from activmask.data.sources.folder.kinds import (
+    DICOM_SUFFIX,
+    Header,
+    Kind,
+    check_mask_place,
+    header_of,
+    kind_of,
+)
 from activmask.data.sources.folder.labels_table import Place, place_of, read_labels
 from activmask.data.sources.folder.mask_names import existing, mask_finder
 from activmask.data.sources.folder.several_labels import SeveralLabels, kind_of_labels, none_known
@@ -64,6 +71,8 @@ class Item:
     """Likewise for what the files call their patient."""
     inverted: bool = False
     """Whether 0 is white in its file, and not in the image as stored."""
+    pixel_ratio: float = 1.0
+    """Height over width of a pixel, as the file says."""
     labels: Mapping[str, int] = field(default_factory=dict)
     """0, 1 or unknown for each of several labels by name; none where images have a class."""
 
@@ -209,6 +218,7 @@ def _items(row: CsvRow, path: PurePosixPath, mask: Path | None, look: _Look) -> 
             study=header.study,
             patient=header.patient,
             inverted=header.inverted,
+            pixel_ratio=header.place.ratio,
             **_told(row, look),
         )
     ]
@@ -296,6 +306,7 @@ def _check_mask(mask: Path, path: Path, image: Header) -> None:
     with faults_of_masks():
         found = header_of(mask, mask=True)
     check_mask_size(mask, found.size, path, image.size)
+    check_mask_place(mask, found, image)
 
 
 def _shown(cell: str) -> str:
