@@ -250,6 +250,42 @@ def test_masks_of_the_other_kind_are_refused(folder):
     assert "the mask b.nii.gz is a NIfTI volume, but its image is none" in told["p.png"]
 
 
+def of_two_channels(folder, *header_and_subjects: str) -> None:
+    """Two files for each case, as nnU-Net keeps channels, and one label volume."""
+    for k, name in enumerate("abc"):
+        (folder.images / f"{name}.nii.gz").rename(folder.images / f"{name}_0000.nii.gz")
+        save(folder.images / f"{name}_0001.nii.gz", voxels(10 + k))
+    names = [f"{name}_000{k}.nii.gz" for name in "abc" for k in (0, 1)]
+    header, *subjects = header_and_subjects or ("file_name,label",)
+    rows = [f"{name},{'ill' if name[0] == 'a' else 'well'}" for name in names]
+    folder.table(header, *(f"{row}{more}" for row, more in zip(rows, subjects or 6 * [""], strict=True)))
+
+
+def test_channels_of_one_case_are_of_one_patient(folder):
+    of_two_channels(folder)
+    summary = folder.prepare(size=16)
+    assert summary.subjects == 3
+    assert set(folder.written().subjects) == {"a_0000.nii.gz", "b_0000.nii.gz", "c_0000.nii.gz"}
+    assert any(note.startswith("6 volumes are channels of 3 cases, by nnU-Net's") for note in summary.notes)
+
+
+def test_a_table_that_gives_channels_of_one_case_to_two_subjects_is_refused(folder):
+    of_two_channels(folder, "file_name,label,subject", ",an", ",bo", ",cy", ",cy", ",di", ",di")
+    with pytest.raises(
+        DataError, match=r"'a_0000.*' and 'a_0001.*' are channels of one case .*'an' and 'bo'"
+    ):
+        folder.prepare(size=16)
+
+
+def test_numbers_of_patients_are_no_channels(folder):
+    """Files numbered as nnU-Net numbers channels, each with a label volume of its own."""
+    for k in (1, 2):
+        save(folder.images / f"p_000{k}.nii.gz", voxels(k))
+        save(folder.masks / f"p_000{k}.nii.gz", organ())
+    folder.table("file_name,label", "p_0001.nii.gz,ill", "p_0002.nii.gz,well")
+    assert folder.prepare(size=16).subjects == 2
+
+
 def test_the_label_of_nnunets_channel_has_the_name_of_its_case(folder):
     save(folder.images / "a_0000.nii.gz", voxels())
     folder.table("file_name,label", "a_0000.nii.gz,ill", "b.nii.gz,well")

@@ -53,8 +53,8 @@ def pixels_note(items: Sequence[Item]) -> str:
         return ""
     who = "1 DICOM file has" if odd == 1 else f"{odd} DICOM files have"
     return (
-        f"{who} pixels that are not square, with sides up to 1 to {max(ratios):.2f}; they are stored pixel by "
-        "pixel, so shapes in them are distorted by as much"
+        f"{who} pixels that are not square, with sides up to 1 to {max(ratios):.2f}; they are stored pixel "
+        "by pixel, so shapes in them are distorted by as much"
     )
 
 

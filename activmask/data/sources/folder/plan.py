@@ -30,7 +30,7 @@ from activmask.data.sources.folder.labels_table import Place, place_of, read_lab
 from activmask.data.sources.folder.mask_names import existing, mask_finder
 from activmask.data.sources.folder.several_labels import SeveralLabels, kind_of_labels, none_known
 from activmask.data.sources.folder.slice_rows import SLICE, listed_slices, whole_volumes
-from activmask.data.sources.folder.studies import with_one_subject_a_study
+from activmask.data.sources.folder.studies import case_of, with_one_subject_a_study
 from activmask.data.sources.folder.turned import check_mask_size
 from activmask.ground.errors import PATH, DataError
 
@@ -66,7 +66,7 @@ class Item:
     slice_number: int | None = None
     """Of a volume, from the patient's feet, counted from 0; None of a file of one image."""
     study: bytes = b""
-    """Files of one DICOM study share it; empty where nothing says."""
+    """Files of one DICOM study share it, as do channels of one case of nnU-Net; empty where nothing says."""
     patient: bytes = b""
     """Likewise for what the files call their patient."""
     inverted: bool = False
@@ -272,6 +272,7 @@ def _slices(row: CsvRow, path: PurePosixPath, image: Path, mask: Path | None, lo
             columns={name: str(z) if name == SLICE else row[name] for name in look.columns},
             kind="NIfTI",
             slice_number=z,
+            study=case_of(image, mask),
             **_told(row, look),
         )
         for z in listed_slices(look.table, row, depth)
