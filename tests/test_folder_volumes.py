@@ -354,3 +354,58 @@ def test_damaged_files_are_skipped_or_a_user_failure(fuzzed, which, edits, keep)
         pass
     finally:
         path.write_bytes(whole)
+
+
+def coded(path: Path, array: np.ndarray, sform: np.ndarray | None, qform: np.ndarray | None) -> None:
+    """Write a volume with both affines, either or none."""
+    volume = nibabel.Nifti1Image(array, None)
+    volume.set_sform(sform, int(sform is not None))
+    volume.set_qform(qform, int(qform is not None))
+    nibabel.save(volume, path)
+
+
+TURNED = np.array([[0, 0, 2.0, 3], [1, 0, 0, -5], [0, 1, 0, -4], [0, 0, 0, 1]])
+TILTED = AFFINE @ np.array([[0.98, -0.199, 0, 9], [0.199, 0.98, 0, 7], [0, 0, 1.1, 0], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("qform", [AFFINE * [[-1], [1], [1], [1]], TURNED, AFFINE * [1, 1, 2.5, 1]])
+def test_two_affines_that_contradict_each_other_are_refused(folder, qform):
+    coded(folder.images / "a.nii.gz", voxels(0), AFFINE, qform)
+    coded(folder.masks / "a.nii.gz", organ(), AFFINE, qform)
+    [(name, why)] = folder.prepare(size=16).skipped
+    assert (name, why.partition(":")[0]) == (
+        "a.nii.gz",
+        "a.nii.gz says in two ways how its voxels lie in the patient",
+    )
+
+
+@pytest.mark.parametrize(("sform", "qform"), [(TILTED, AFFINE), (AFFINE, None), (None, AFFINE)])
+def test_affines_that_are_one_or_differ_a_little_are_taken(folder, sform, qform):
+    coded(folder.images / "a.nii.gz", voxels(0), sform, qform)
+    coded(folder.masks / "a.nii.gz", organ(), sform, qform)
+    summary = folder.prepare(size=16)
+    assert summary.skipped == ()
+    assert not any("how its axes lie" in note for note in summary.notes)
+
+
+def test_volumes_that_do_not_say_how_they_lie_are_told_with_their_number(folder):
+    coded(folder.images / "a.nii.gz", voxels(0), None, None)
+    coded(folder.masks / "a.nii.gz", organ(), None, None)
+    assert any(
+        note.startswith("1 volume does not say how its axes") for note in folder.prepare(size=16).notes
+    )
+
+
+@pytest.mark.parametrize(("values", "window"), [((-300, 400), (1000, 2000)), ((0, 1), (-160, 240))])
+def test_a_volume_of_which_the_window_makes_one_grey_is_refused(folder, values, window):
+    image = np.where(voxels(0) > 0, *reversed(values)).astype(np.float32)
+    save(folder.images / "a.nii.gz", image)
+    low, high = values
+    said = f"a.nii.gz holds values from {low} to {high}, of which the window from {window[0]} to {window[1]}"
+    if values == (-300, 400):
+        with pytest.raises(DataError, match=said):
+            folder.prepare(size=16, window=window)
+    else:
+        assert [why.partition(" makes")[0] for _, why in folder.prepare(size=16, window=window).skipped] == [
+            said
+        ]

@@ -152,13 +152,14 @@ def plan_items(
     alike, notes = with_one_subject_a_study(labels, items, named=told)
     left_out = tuple(name for name in rows[0].cells if name not in COLUMNS and means_a_file(name))
     labelled = () if label_from_mask else whole_volumes(rows)
+    unplaced = _unplaced(items, look)
     return Plan(
         items=tuple(alike),
         skipped=tuple(skipped),
         left_out=left_out,
         subjects_told=told,
         unused=table.unused,
-        notes=(*table.notes, *notes, *labelled),
+        notes=(*table.notes, *notes, *labelled, *unplaced),
     )
 
 
@@ -183,6 +184,17 @@ def _frame(path: Path) -> "Frame":
     from activmask.data.files.nifti import volume_frame
 
     return volume_frame(path)
+
+
+def _unplaced(items: Sequence[Item], look: "_Look") -> tuple[str, ...]:
+    """What is to be said of volumes that do not say how they lie in the patient."""
+    volumes = {item.image for item in items if item.slice_number is not None}
+    if not volumes:
+        return ()
+    from activmask.data.files.volume_slices import unplaced_note
+
+    note = unplaced_note(sum(not look.frame(path).placed for path in volumes))
+    return (note,) if note else ()
 
 
 def _first_mention(row: CsvRow, seen: dict[Place, int]) -> PurePosixPath:
