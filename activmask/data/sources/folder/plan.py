@@ -27,7 +27,7 @@ from activmask.data.sources.folder.kinds import (
     kind_of,
 )
 from activmask.data.sources.folder.labels_table import Place, place_of, read_labels
-from activmask.data.sources.folder.mask_names import existing, mask_finder
+from activmask.data.sources.folder.mask_names import existing, is_there, mask_finder, stray_note
 from activmask.data.sources.folder.several_labels import SeveralLabels, kind_of_labels, none_known
 from activmask.data.sources.folder.slice_rows import SLICE, listed_slices, whole_volumes
 from activmask.data.sources.folder.studies import case_of, with_one_subject_a_study
@@ -139,10 +139,14 @@ def plan_items(
     items: list[Item] = []
     skipped: dict[tuple[str, str], None] = {}
     seen: dict[Place, int] = {}
+    bare: set[PurePosixPath] = set()
     for row in rows:
         try:
             path = _first_mention(row, seen)
-            items += _items(row, path, find_mask(row, path), look)
+            mask = find_mask(row, path)
+            if mask is None and is_there(existing(images, path)):
+                bare.add(path)
+            items += _items(row, path, mask, look)
         except DataError as error:
             if error.row is not None:
                 raise
@@ -153,13 +157,16 @@ def plan_items(
     left_out = tuple(name for name in rows[0].cells if name not in COLUMNS and means_a_file(name))
     labelled = () if label_from_mask else whole_volumes(rows)
     unplaced = _unplaced(items, look)
+    stray = ""
+    if masks is not None and "mask_file_name" not in rows[0].cells:
+        stray = stray_note(images, masks, len(bare))
     return Plan(
         items=tuple(alike),
         skipped=tuple(skipped),
         left_out=left_out,
         subjects_told=told,
         unused=table.unused,
-        notes=(*table.notes, *notes, *labelled, *unplaced),
+        notes=(*table.notes, *notes, *labelled, *unplaced, *filter(None, (stray,))),
     )
 
 
@@ -198,6 +205,8 @@ def _unplaced(items: Sequence[Item], look: "_Look") -> tuple[str, ...]:
 
 
 def _first_mention(row: CsvRow, seen: dict[Place, int]) -> PurePosixPath:
+    if not row["file_name"]:
+        raise DataError(f"row {row.number} names no file")
     place = place_of(row)
     first = seen.setdefault(place, row.number)
     if first != row.number:
