@@ -160,6 +160,7 @@ def _object(summary: "MsdSummary", step: NextStep) -> dict[str, Any]:
         "task": summary.task,
         "preset": summary.preset,
         "volumes": summary.volumes,
+        "unplaced_volumes": summary.unplaced,
         "mask_blur": summary.mask_blur,
         "mask_radius": summary.mask_radius,
         "native_sides": list(summary.native_sides),
@@ -171,6 +172,7 @@ def _object(summary: "MsdSummary", step: NextStep) -> dict[str, Any]:
 
 
 def _print_summary(summary: "MsdSummary", data: Path) -> None:
+    from activmask.data.files.volume_slices import unplaced_note
     from activmask.data.used_ranges import constant_images
 
     written = summary.written
@@ -190,6 +192,8 @@ def _print_summary(summary: "MsdSummary", data: Path) -> None:
         "stored, in training; they are stored as they are"
     )
     print_mask_shares(written.mask_shares)
+    if unplaced := unplaced_note(summary.unplaced):
+        out.print(f"note: {unplaced}")
     if summary.constant:
         out.print(f"note: {constant_images(summary.constant)}")
     print_duplicates(summary.duplicates)

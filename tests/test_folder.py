@@ -194,6 +194,32 @@ def test_masks_that_match_nothing_fail(folder, tmp_path):
         folder.prepare(masks=tmp_path / "other")
 
 
+def test_masks_of_no_image_are_told_where_images_have_none(folder):
+    (folder.masks / "a.png").rename(folder.masks / "A.png")
+    folder.mask("c_mask.png", half())
+    folder.mask("._c.png", half())
+    [told] = [note for note in folder.prepare().notes if "the name of no image" in note]
+    assert told.startswith(
+        "2 masks have the name of no image, the first 'A.png', and 3 images have no mask; "
+    )
+
+
+def test_masks_of_images_that_the_table_leaves_out_are_no_strays(folder):
+    folder.image("more.png", grey(9))
+    folder.mask("more.png", half())
+    assert not any("the name of no image" in note for note in folder.prepare().notes)
+
+
+def test_rows_of_nothing_are_passed_over_and_rows_without_a_file_are_named(folder):
+    text = folder.labels.read_text()
+    width = text.splitlines()[0].count(",")
+    folder.labels.write_text(
+        text + width * "," + "\n" + " ,x".ljust(width + 2, ",") + "\n" + width * " ," + "\n"
+    )
+    rows = len(text.splitlines())
+    assert folder.prepare().skipped == (("", f"row {rows + 2} names no file"),)
+
+
 def test_two_masks_of_one_name_are_skipped(folder):
     folder.mask("a.tif", half())
     assert "two masks have its name" in folder.prepare().skipped[0][1]

@@ -7,6 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_files import PATIENT, PATIENT_ID, dicom_dataset, gradient, write_dicom
+from pydicom import Dataset
 from pydicom.uid import JPEGLosslessSV1, generate_uid
 from user_folder import Folder, grey, half
 
@@ -166,6 +167,77 @@ def test_dicom_masks_that_are_none_are_refused(folder, pixels, elements, said):
     (folder.masks / "a.png").unlink()
     write_dicom(folder.masks / "a.dcm", pixels, **elements)
     assert said in dict(folder.prepare().skipped)["a.dcm"]
+
+
+PLANE = {
+    "PixelSpacing": [0.5, 0.5],
+    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    "ImagePositionPatient": [0, 0, 40],
+    "FrameOfReferenceUID": "1.2.3",
+}
+
+
+def masked_on_planes(folder, mask, image=PLANE):
+    (folder.masks / "a.png").unlink()
+    write_dicom(folder.images / "a.dcm", scan(0), **image)
+    write_dicom(folder.masks / "a.dcm", half() // 255, **{**PLANE, **mask})
+    return folder.prepare()
+
+
+@pytest.mark.parametrize(
+    ("mask", "differs"),
+    [
+        ({"PixelSpacing": [1, 1]}, "PixelSpacing"),
+        (
+            {"ImageOrientationPatient": [-1, 0, 0, 0, 1, 0], "ImagePositionPatient": [3.5, 0, 40]},
+            "ImageOrientationPatient and ImagePositionPatient",
+        ),
+        ({"ImagePositionPatient": [0, 0, 45]}, "ImagePositionPatient"),
+    ],
+)
+def test_a_dicom_mask_that_lies_elsewhere_in_the_patient_than_its_image_is_refused(folder, mask, differs):
+    summary = masked_on_planes(folder, mask)
+    said = "the mask a.dcm lies elsewhere in the patient than its image: their headers differ in "
+    assert [(name, why.split(";")[0]) for name, why in summary.skipped] == [("a.dcm", said + differs)]
+
+
+@pytest.mark.parametrize(
+    ("mask", "image"),
+    [
+        ({"PixelSpacing": [0.5, 0.500001], "ImagePositionPatient": [0, 0, "40.001"]}, PLANE),
+        ({"ImagePositionPatient": [0, 0, 45], "FrameOfReferenceUID": "1.2.4"}, PLANE),
+        ({"PixelSpacing": "", "ImageOrientationPatient": ""}, PLANE),
+        ({"PixelSpacing": [1, 1]}, {}),
+    ],
+)
+def test_headers_that_round_or_do_not_say_hold_no_dicom_mask_back(folder, mask, image):
+    assert masked_on_planes(folder, mask, image).written.masks == 2
+
+
+def test_a_segmentation_of_one_frame_says_its_place_in_sequences(folder):
+    def held(attributes):
+        measures, orientation = Dataset(), Dataset()
+        measures.PixelSpacing, orientation.ImageOrientationPatient = attributes
+        shared = Dataset()
+        shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+        return {"SharedFunctionalGroupsSequence": [shared]}
+
+    (folder.masks / "a.png").unlink()
+    write_dicom(folder.images / "a.dcm", scan(0), **PLANE)
+    for spacing, masks in ((0.5, 2), (1.0, 1)):
+        groups = held(([spacing, spacing], PLANE["ImageOrientationPatient"]))
+        write_dicom(folder.masks / "a.dcm", half() // 255, **groups)
+        assert folder.prepare(overwrite=True).written.masks == masks
+
+
+@pytest.mark.parametrize(
+    "elements", [{"PixelSpacing": [1, 0.5]}, {"PixelAspectRatio": [2, 1]}, {"ImagerPixelSpacing": [0.2, 0.4]}]
+)
+def test_pixels_that_are_not_square_are_told_with_their_sides(folder, elements):
+    assert not any("square" in note for note in folder.prepare().notes)
+    write_dicom(folder.images / "a.dcm", scan(0), **elements)
+    [told] = [note for note in folder.prepare(overwrite=True).notes if "square" in note]
+    assert told.startswith("1 DICOM file has pixels that are not square, with sides up to 1 to 2.00; ")
 
 
 def test_a_dicom_mask_of_several_values_asks_which_are_inside(folder):

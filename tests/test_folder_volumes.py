@@ -250,6 +250,42 @@ def test_masks_of_the_other_kind_are_refused(folder):
     assert "the mask b.nii.gz is a NIfTI volume, but its image is none" in told["p.png"]
 
 
+def of_two_channels(folder, *header_and_subjects: str) -> None:
+    """Two files for each case, as nnU-Net keeps channels, and one label volume."""
+    for k, name in enumerate("abc"):
+        (folder.images / f"{name}.nii.gz").rename(folder.images / f"{name}_0000.nii.gz")
+        save(folder.images / f"{name}_0001.nii.gz", voxels(10 + k))
+    names = [f"{name}_000{k}.nii.gz" for name in "abc" for k in (0, 1)]
+    header, *subjects = header_and_subjects or ("file_name,label",)
+    rows = [f"{name},{'ill' if name[0] == 'a' else 'well'}" for name in names]
+    folder.table(header, *(f"{row}{more}" for row, more in zip(rows, subjects or 6 * [""], strict=True)))
+
+
+def test_channels_of_one_case_are_of_one_patient(folder):
+    of_two_channels(folder)
+    summary = folder.prepare(size=16)
+    assert summary.subjects == 3
+    assert set(folder.written().subjects) == {"a_0000.nii.gz", "b_0000.nii.gz", "c_0000.nii.gz"}
+    assert any(note.startswith("6 volumes are channels of 3 cases, by nnU-Net's") for note in summary.notes)
+
+
+def test_a_table_that_gives_channels_of_one_case_to_two_subjects_is_refused(folder):
+    of_two_channels(folder, "file_name,label,subject", ",an", ",bo", ",cy", ",cy", ",di", ",di")
+    with pytest.raises(
+        DataError, match=r"'a_0000.*' and 'a_0001.*' are channels of one case .*'an' and 'bo'"
+    ):
+        folder.prepare(size=16)
+
+
+def test_numbers_of_patients_are_no_channels(folder):
+    """Files numbered as nnU-Net numbers channels, each with a label volume of its own."""
+    for k in (1, 2):
+        save(folder.images / f"p_000{k}.nii.gz", voxels(k))
+        save(folder.masks / f"p_000{k}.nii.gz", organ())
+    folder.table("file_name,label", "p_0001.nii.gz,ill", "p_0002.nii.gz,well")
+    assert folder.prepare(size=16).subjects == 2
+
+
 def test_the_label_of_nnunets_channel_has_the_name_of_its_case(folder):
     save(folder.images / "a_0000.nii.gz", voxels())
     folder.table("file_name,label", "a_0000.nii.gz,ill", "b.nii.gz,well")
@@ -318,3 +354,58 @@ def test_damaged_files_are_skipped_or_a_user_failure(fuzzed, which, edits, keep)
         pass
     finally:
         path.write_bytes(whole)
+
+
+def coded(path: Path, array: np.ndarray, sform: np.ndarray | None, qform: np.ndarray | None) -> None:
+    """Write a volume with both affines, either or none."""
+    volume = nibabel.Nifti1Image(array, None)
+    volume.set_sform(sform, int(sform is not None))
+    volume.set_qform(qform, int(qform is not None))
+    nibabel.save(volume, path)
+
+
+TURNED = np.array([[0, 0, 2.0, 3], [1, 0, 0, -5], [0, 1, 0, -4], [0, 0, 0, 1]])
+TILTED = AFFINE @ np.array([[0.98, -0.199, 0, 9], [0.199, 0.98, 0, 7], [0, 0, 1.1, 0], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("qform", [AFFINE * [[-1], [1], [1], [1]], TURNED, AFFINE * [1, 1, 2.5, 1]])
+def test_two_affines_that_contradict_each_other_are_refused(folder, qform):
+    coded(folder.images / "a.nii.gz", voxels(0), AFFINE, qform)
+    coded(folder.masks / "a.nii.gz", organ(), AFFINE, qform)
+    [(name, why)] = folder.prepare(size=16).skipped
+    assert (name, why.partition(":")[0]) == (
+        "a.nii.gz",
+        "a.nii.gz says in two ways how its voxels lie in the patient",
+    )
+
+
+@pytest.mark.parametrize(("sform", "qform"), [(TILTED, AFFINE), (AFFINE, None), (None, AFFINE)])
+def test_affines_that_are_one_or_differ_a_little_are_taken(folder, sform, qform):
+    coded(folder.images / "a.nii.gz", voxels(0), sform, qform)
+    coded(folder.masks / "a.nii.gz", organ(), sform, qform)
+    summary = folder.prepare(size=16)
+    assert summary.skipped == ()
+    assert not any("how its axes lie" in note for note in summary.notes)
+
+
+def test_volumes_that_do_not_say_how_they_lie_are_told_with_their_number(folder):
+    coded(folder.images / "a.nii.gz", voxels(0), None, None)
+    coded(folder.masks / "a.nii.gz", organ(), None, None)
+    assert any(
+        note.startswith("1 volume does not say how its axes") for note in folder.prepare(size=16).notes
+    )
+
+
+@pytest.mark.parametrize(("values", "window"), [((-300, 400), (1000, 2000)), ((0, 1), (-160, 240))])
+def test_a_volume_of_which_the_window_makes_one_grey_is_refused(folder, values, window):
+    image = np.where(voxels(0) > 0, *reversed(values)).astype(np.float32)
+    save(folder.images / "a.nii.gz", image)
+    low, high = values
+    said = f"a.nii.gz holds values from {low} to {high}, of which the window from {window[0]} to {window[1]}"
+    if values == (-300, 400):
+        with pytest.raises(DataError, match=said):
+            folder.prepare(size=16, window=window)
+    else:
+        assert [why.partition(" makes")[0] for _, why in folder.prepare(size=16, window=window).skipped] == [
+            said
+        ]

@@ -71,6 +71,18 @@ def test_jpeg(tmp_path):
     assert image_size(path) == (16, 8)
 
 
+@pytest.mark.parametrize("comment", [b"", b"as a preview ends: \xff\xd9"])
+def test_a_jpeg_whose_end_a_copy_left_as_zeros_is_refused(tmp_path, comment):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    path = save(tmp_path / "a.jpg", pixels, "JPEG", comment=comment)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"appended by a phone")
+    read_grey(path)
+    path.write_bytes(whole[:-1000] + bytes(1000))
+    with pytest.raises(DataError, match="lacks the mark that ends a JPEG image"):
+        read_grey(path)
+
+
 def test_grey_palette_is_grey_and_colour_palette_is_not(tmp_path):
     grey = Image.fromarray(GREY8).convert("P")
     grey.save(tmp_path / "grey.png")

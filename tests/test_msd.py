@@ -92,7 +92,7 @@ def test_broken_volumes_are_left_out_and_named(task, tmp_path):
     task.case("cut").case("flipped").case("short", label=organ()[:5]).case("strange", label=organ() + 9)
     nan = voxels().astype(np.float32)
     nan[0, 0, 0] = np.nan
-    task.case("nan", nan).case("gone").case("flat", np.zeros((12, 10, 1), np.int16), organ()[..., :1])
+    task.case("nan", nan).case("gone").case("flat", voxels(1, (12, 10, 1)), organ()[..., :1])
     task.image("cut").write_bytes(task.image("cut").read_bytes()[:-20])
     flip_a_bit(task.label("flipped"))
     task.label("gone").unlink()
@@ -115,6 +115,13 @@ def test_broken_volumes_are_left_out_and_named(task, tmp_path):
         "imagesTr/nan.nii.gz,imagesTr/nan.nii.gz holds voxels that are NaN or infinite; repair or remove "
         "the volume",
     ]
+
+
+def test_volumes_that_do_not_say_how_they_lie_are_counted(task, tmp_path):
+    assert prepare_msd(task.root, tmp_path / "out", size=20).unplaced == 0
+    nib.save(nib.Nifti1Image(voxels(), None), task.image("liver_0"))
+    nib.save(nib.Nifti1Image(organ(), None), task.label("liver_0"))
+    assert prepare_msd(task.root, tmp_path / "out", size=20, overwrite=True).unplaced == 1
 
 
 def test_volumes_with_other_channels_are_left_out_and_named(task, tmp_path):

@@ -107,7 +107,7 @@ def test_pixels_that_are_not_square_keep_their_shape(tmp_path):
     affine = np.diag([1.0, 3.0, 1.0, 1.0])
     label = np.zeros((12, 4, 2), np.uint8)
     label[..., 1] = 1
-    one = sliced(tmp_path, np.zeros((12, 4, 2), np.int16), label, affine=affine).slices[1]
+    one = sliced(tmp_path, voxels(0, (12, 4, 2)), label, affine=affine).slices[1]
     assert one.mask is not None
     assert one.mask.all()
 

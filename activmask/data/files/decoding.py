@@ -26,6 +26,7 @@ _MP_ENTRIES = 0xB002
 _IMAGE_WIDTH, _IMAGE_LENGTH, _PHOTOMETRIC = 256, 257, 262
 _WHITE_IS_ZERO = 0
 _SAMPLE_FORMAT, _SIGNED = 339, 2
+_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xff\xd9"
 _TELLING = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 """Where Pillow keeps the orientation of a PNG, whose search takes a tenth of reading a small one."""
 
@@ -37,6 +38,7 @@ def decoded(path: Path, formats: tuple[str, ...]) -> Iterator[tuple[Image.Image,
         _check_depth(path, image)
         white_is_zero = _is_inverted(image)
         image.load()
+        _check_end(path, image)
         yield _upright(image), white_is_zero
 
 
@@ -136,6 +138,30 @@ def _check_depth(path: Path, image: Image.Image) -> None:
         raise DataError(
             f"{PATH} holds signed or 32-bit integers", path=path, advice="save it as a grey image of 16 bits"
         )
+
+
+def _check_end(path: Path, image: Image.Image) -> None:
+    """Refuse a JPEG without its end mark, as an interrupted copy leaves one filled up with zeros.
+
+    libjpeg decodes zeros as further pixels, and what it warns of is lost in Pillow.
+    """
+    if image.format in {"JPEG", "MPO"} and not _has_end(path.read_bytes()):
+        raise DataError(
+            f"{PATH} lacks the mark that ends a JPEG image, so part of its pixels may be missing",
+            path=path,
+            advice="copy or download it again",
+        )
+
+
+def _has_end(content: bytes) -> bool:
+    """Whether the pixels of a JPEG file are followed by the mark EOI (ITU-T T.81, B.1.1 and B.2)."""
+    place = 2
+    # The segments before the pixels, which may hold a whole JPEG of their own.
+    while (
+        content[place : place + 1] == b"\xff" and (mark := content[place + 1 : place + 2]) != _START_OF_SCAN
+    ):
+        place += 1 if mark == b"\xff" else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return content.find(_END_OF_IMAGE, place) >= 0
 
 
 def _is_inverted(image: Image.Image) -> bool:

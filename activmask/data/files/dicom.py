@@ -19,6 +19,7 @@ from pydicom.pixels.utils import pixel_array
 
 from activmask.data.files.dicom_header import check_header, listed_name, padding_of
 from activmask.data.files.dicom_mark import is_dicom
+from activmask.data.files.dicom_place import Place, place_of
 from activmask.ground.errors import PATH, DataError
 
 Found = TypeVar("Found")
@@ -50,6 +51,8 @@ class DicomFacts:
     """Files that give one number to their patient share it; empty where the header gives none."""
     inverted: bool
     """Whether 0 is white in it (MONOCHROME1)."""
+    place: Place
+    """Where its pixels lie in the patient."""
 
 
 def read_dicom(path: Path) -> np.ndarray:
@@ -108,6 +111,7 @@ def dicom_facts(path: Path, *, mask: bool = False) -> DicomFacts:
             study=_digest(dataset, "StudyInstanceUID"),
             patient=_digest(dataset, "PatientID"),
             inverted=_is_inverted(dataset),
+            place=place_of(dataset, _digest(dataset, "FrameOfReferenceUID")),
         )
 
     return _asked(path, facts, header_only=True)

@@ -31,6 +31,9 @@ _orientation: Any = nibabel.io_orientation
 _turned: Any = nibabel.apply_orientation
 _turn_back: Any = nibabel.orientations.inv_ornt_aff
 
+_MOST_SCALED = 1.2
+"""By which the sides of voxels may differ between sform and qform, as where an sform leads into an atlas."""
+
 _GZIP_START = b"\x1f\x8b"
 # Deflate packs at most 1032 bytes into one.
 _MOST_PACKED = 1100
@@ -49,11 +52,13 @@ class Frame:
     """(X, Y, Z) voxels."""
     affine: np.ndarray
     """float64 (4, 4), from voxel indices to mm."""
+    placed: bool = True
+    """Whether its header says how its axes lie in the patient; if not, left, front and head are taken."""
 
     @property
     def spacing(self) -> np.ndarray:
         """float64 (3,), the voxels' sides in mm."""
-        return np.asarray(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)))
+        return _spacing(self.affine)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Volume:
     """float64 (4, 4), from voxel indices to mm."""
     seconds: float
     """Spent on reading and decompressing the file."""
+    placed: bool
+    """As of its `Frame`."""
 
     def values(self, z: int) -> np.ndarray:
         """float64 (X, Y), the values of one axial slice."""
@@ -77,7 +84,7 @@ class Volume:
     def frame(self) -> Frame:
         """Where its voxels lie."""
         x, y, z = self.stored.shape
-        return Frame(shape=(x, y, z), affine=self.affine)
+        return Frame(shape=(x, y, z), affine=self.affine, placed=self.placed)
 
     @property
     def spacing(self) -> np.ndarray:
@@ -106,7 +113,7 @@ def read_volume(path: Path, channel: int = 0, channels: int | None = 1) -> Volum
         seconds = time.perf_counter() - began
         voxels = _voxels(path, header, content)
         slope, intercept = header.get_slope_inter()
-        affine = np.asarray(header.get_best_affine(), np.float64)
+        affine = _affine(path, header)
     stored = _channel(path, voxels, channel, channels)
     _check_finite(path, stored)
     turned, affine = _canonical(path, stored, affine)
@@ -116,6 +123,7 @@ def read_volume(path: Path, channel: int = 0, channels: int | None = 1) -> Volum
         intercept=0.0 if intercept is None else float(intercept),
         affine=affine,
         seconds=seconds,
+        placed=_is_placed(header),
     )
 
 
@@ -128,11 +136,12 @@ def volume_frame(path: Path) -> Frame:
     with _failures_named(path), _unpacked(path) as (stream, most):
         header = _header(path, stream.read(max(_HEADER_BYTES)))
         _bytes_claimed(path, header, most)
-        affine = np.asarray(header.get_best_affine(), np.float64)
+        affine = _affine(path, header)
     # One byte stands for all voxels: only their order is asked for.
     voxels = np.broadcast_to(np.zeros(1, np.uint8), _shape(path, header)[:4])
     turned, affine = _canonical(path, _channel(path, voxels, 0, 1), affine)
-    return Frame(shape=(turned.shape[0], turned.shape[1], turned.shape[2]), affine=affine)
+    x, y, z = turned.shape
+    return Frame(shape=(x, y, z), affine=affine, placed=_is_placed(header))
 
 
 @contextmanager
@@ -303,6 +312,53 @@ def _check_finite(path: Path, stored: np.ndarray) -> None:
         raise DataError(
             f"{PATH} holds voxels that are NaN or infinite", path=path, advice="repair or remove the volume"
         )
+
+
+def _is_placed(header: Any) -> bool:
+    """Whether a header has an affine of its own, coded as NIfTI-1 asks for (methods 2 and 3)."""
+    return bool(header["sform_code"] > 0 or header["qform_code"] > 0)
+
+
+def _affine(path: Path, header: Any) -> np.ndarray:
+    """From voxel indices as stored to mm: the sform, else the qform, float64 (4, 4).
+
+    Raises:
+        DataError: both are there, and turn the axes otherwise or give voxels of other sides.
+    """
+    sform, qform = header.get_sform(coded=True)[0], _qform(header)
+    if sform is not None and qform is not None and _contradict(sform, qform):
+        raise DataError(
+            f"{PATH} says in two ways how its voxels lie in the patient: its sform and its qform contradict "
+            "each other",
+            path=path,
+            advice="set the code of the wrong one to 0",
+        )
+    return np.asarray(header.get_best_affine(), np.float64)
+
+
+def _qform(header: Any) -> np.ndarray | None:
+    """The qform, where the header has one that can be computed."""
+    try:
+        found: np.ndarray | None = header.get_qform(coded=True)[0]
+    except (ValueError, HeaderDataError):
+        return None
+    return found
+
+
+def _contradict(sform: np.ndarray, qform: np.ndarray) -> bool:
+    """Whether two affines call the axes otherwise, or give voxels of other sides.
+
+    A registration may turn and scale a little, and move.
+    """
+    if not all(np.isfinite(one).all() and abs(np.linalg.det(one[:3, :3])) > 0 for one in (sform, qform)):
+        return False
+    turned = not np.array_equal(_orientation(sform), _orientation(qform))
+    factors = _spacing(sform) / _spacing(qform)
+    return turned or bool((np.maximum(factors, 1 / factors) > _MOST_SCALED).any())
+
+
+def _spacing(affine: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt((affine[:3, :3] ** 2).sum(axis=0)))
 
 
 def _canonical(path: Path, stored: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -90,7 +90,8 @@ def read_table(
 ) -> list[CsvRow]:
     """Read a table with a header, which names at least the `required` columns.
 
-    White space around names and cells is dropped, that of other alphabets and invisible characters too.
+    White space around names and cells is dropped, that of other alphabets and invisible characters too, and
+    rows of nothing else, such as spreadsheets leave at the end.
 
     Args:
         path: of the table.
@@ -112,7 +113,7 @@ def read_table(
         header = [trimmed(name) for name in next(reader, [])]
         _check_header(path, header, required)
         refuse_like_columns(path, header, (*required, *optional))
-        rows = [_row(path, header, reader.line_num, cells) for cells in reader if cells]
+        rows = [_row(path, header, reader.line_num, cells) for cells in reader if any(map(trimmed, cells))]
     except csv.Error as error:
         raise DataError(f"not a comma-separated table ({error})", path=path, row=reader.line_num) from error
     if not rows:

@@ -19,6 +19,8 @@ PERCENTILES = (0.5, 99.5)
 
 _AFFINE_TOLERANCE = 1e-2
 _LABEL_TOLERANCE = 1e-3
+_LEAST_SHOWN = 0.01
+"""Of a window, that a volume's values have to fill."""
 _MAX_SIDE = 2**13
 
 
@@ -34,6 +36,31 @@ def check_place(path: Path, label: Frame, image: Frame) -> None:
     if not np.allclose(image.affine, label.affine, rtol=0, atol=_AFFINE_TOLERANCE):
         raise DataError(
             f"{PATH} lies elsewhere in the patient than its image (their affines differ)", path=path
+        )
+
+
+def unplaced_note(count: int) -> str:
+    """How many volumes do not say how they lie in the patient, as a sentence; empty without one."""
+    if not count:
+        return ""
+    who, whose = ("1 volume does", "its") if count == 1 else (f"{count} volumes do", "their")
+    return (
+        f"{who} not say how {whose} axes lie in the patient (sform_code and qform_code are 0): they are "
+        "taken to lead to the left, the front and the head, so slices may be mirrored or lie otherwise"
+    )
+
+
+def check_contrast(path: Path, image: Volume, window: tuple[float, float]) -> None:
+    """Refuse a volume of which a window makes one grey (raises DataError)."""
+    ends = np.array([image.stored.min(), image.stored.max()], np.float64) * image.slope + image.intercept
+    low, high = sorted(ends.tolist())
+    shown = np.clip([low, high], *window)
+    if shown[1] - shown[0] < _LEAST_SHOWN * (window[1] - window[0]):
+        raise DataError(
+            f"{PATH} holds values from {low:g} to {high:g}, of which the window from {window[0]:g} to "
+            f"{window[1]:g} makes one grey",
+            path=path,
+            advice="choose another window",
         )
 
 

@@ -16,6 +16,7 @@ from activmask.data.sources.synthetic.drawing import CLASS_NAMES, drawn_recipe
 from activmask.ground.errors import DataError
 from activmask.ground.places import real
 from activmask.runs.manifest import Entry, sample_entries, split_digests, table_entries
+from activmask.training.feed.unread_subjects import unread_subjects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,8 @@ class Origin:
     """How the card says that the synthetic benchmark was drawn; empty of other data."""
     column: ColumnOfSplits | None = None
     """By which images are grouped; None where nobody asks and no shortcut was planted."""
+    unread_subjects: str = ""
+    """What a column that may say whom images show tells of the splits, see `unread_subjects`."""
 
 
 def origin_on_disk(
@@ -75,6 +78,7 @@ def origin_on_disk(
         entries=entries,
         digests=split_digests(entries),
         column=_column(dataset, rows, groups or usual_groups(dataset)),
+        unread_subjects=unread_subjects(dataset, rows),
     )
 
 

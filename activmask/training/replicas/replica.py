@@ -379,6 +379,7 @@ def _data(
                 *(() if held is None else held.notes),
                 equal_images(source, stored, origin.entries, pixels),
                 near_images(source, origin.entries),
+                origin.unread_subjects,
             ),
         )
     )

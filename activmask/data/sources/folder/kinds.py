@@ -3,14 +3,16 @@
 Shapes: H x W pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from activmask.data.files.decoding import check_file
+from activmask.data.files.dicom_place import Place, differing
 from activmask.data.files.images import SUFFIXES, bit_depth, image_size
 from activmask.data.files.nifti_names import is_nifti
-from activmask.ground.errors import DataError
+from activmask.ground.errors import PATH, DataError
+from activmask.ground.listed import listed
 
 Kind = Literal["picture", "DICOM", "NIfTI"]
 
@@ -33,6 +35,8 @@ class Header:
     """Likewise for what the files call their patient."""
     inverted: bool = False
     """Whether 0 is white in the file, and not in the image as stored."""
+    place: Place = field(default_factory=Place)
+    """Where its pixels lie in the patient; of a picture nothing is known."""
 
 
 def kind_of(path: Path) -> Kind:
@@ -63,7 +67,19 @@ def header_of(path: Path, *, mask: bool = False) -> Header:
         study=facts.study,
         patient=facts.patient,
         inverted=facts.inverted,
+        place=facts.place,
     )
+
+
+def check_mask_place(mask: Path, found: Header, image: Header) -> None:
+    """Refuse a DICOM mask that lies elsewhere in the patient than its DICOM image (raises DataError)."""
+    if attributes := differing(found.place, image.place):
+        raise DataError(
+            f"the mask {PATH} lies elsewhere in the patient than its image: their headers differ in "
+            f"{listed(attributes)}",
+            path=mask,
+            advice="draw it on the image itself, or export it anew",
+        )
 
 
 def _is_dicom(path: Path) -> bool:

@@ -44,6 +44,31 @@ def mask_finder(rows: Sequence[CsvRow], images: Path, masks: Path | None) -> Fin
     return lambda _, path: _only_mask(by_stem, path)
 
 
+def stray_note(images: Path, masks: Path, without: int) -> str:
+    """Which masks have the name of no image, where images have none, as a sentence; empty without any.
+
+    Masks of images that a table leaves out are no strays.
+
+    Args:
+        images: the folder of images.
+        masks: that of masks, found by their names.
+        without: how many images of the table have no mask.
+    """
+    if not without:
+        return ""
+    named = {stem for path in _paths(images) for stem in stems(path)}
+    strays = [found[0] for stem, found in _files_by_stem(masks).items() if stem not in named]
+    strays = [path for path in strays if not path.name.startswith(".")]
+    if not strays:
+        return ""
+    who = "1 mask has" if len(strays) == 1 else f"{len(strays)} masks have"
+    lack = "1 image has" if without == 1 else f"{without} images have"
+    return (
+        f"{who} the name of no image, the first {strays[0].relative_to(masks).as_posix()!r}, and {lack} no "
+        "mask; rename them, or name them in a column mask_file_name"
+    )
+
+
 def existing(folder: Path, path: PurePosixPath) -> Path:
     """The file of that name, by whichever of Unicode's two ways to write its accents."""
     if str(path).isascii():
@@ -93,11 +118,16 @@ def _named_mask(folder: Path, name: str) -> Path | None:
 
 def _files_by_stem(masks: Path) -> dict[PurePosixPath, list[Path]]:
     found: dict[PurePosixPath, list[Path]] = defaultdict(list)
-    paths = [folder / name for folder, _, names in walked(masks) for name in names]
-    for path in sorted(paths):
-        if path.suffix.lower() in _KNOWN or kind_of(path) != "picture":
-            found[stems(PurePosixPath(path.relative_to(masks).as_posix()))[0]].append(path)
+    for path in _paths(masks):
+        if path.suffix.lower() in _KNOWN or kind_of(masks / path) != "picture":
+            found[stems(path)[0]].append(masks / path)
     return found
+
+
+def _paths(folder: Path) -> list[PurePosixPath]:
+    """All files below a folder, relative to it, in order."""
+    paths = [place / name for place, _, names in walked(folder) for name in names]
+    return [PurePosixPath(path.relative_to(folder).as_posix()) for path in sorted(paths)]
 
 
 def _only_mask(by_stem: dict[PurePosixPath, list[Path]], path: PurePosixPath) -> Path | None:

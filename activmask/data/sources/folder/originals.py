@@ -8,6 +8,9 @@ from activmask.data.sources.folder.plan import Item
 from activmask.data.sources.folder.volumes import VolumeRules
 from activmask.ground.errors import UsageError
 
+_SQUARE = 1.01
+"""The longer side of a pixel over the shorter from which on it is told."""
+
 
 def by_volume(items: Sequence[Item]) -> list[Item]:
     """The items, slices of one volume beside each other, so that it is read once."""
@@ -39,6 +42,19 @@ def dicom_note(items: Sequence[Item]) -> str:
         f"{who} as in a viewer (the header's rescaling and first window applied; {turned} MONOCHROME1, in "
         "which 0 is white, and inverted); in each the darkest pixel is black and the brightest white, so the "
         "same grey is another value, such as HU, in another file"
+    )
+
+
+def pixels_note(items: Sequence[Item]) -> str:
+    """How many files say that their pixels are not square, as a sentence; empty without one."""
+    ratios = [max(item.pixel_ratio, 1 / item.pixel_ratio) for item in items]
+    odd = sum(ratio > _SQUARE for ratio in ratios)
+    if not odd:
+        return ""
+    who = "1 DICOM file has" if odd == 1 else f"{odd} DICOM files have"
+    return (
+        f"{who} pixels that are not square, with sides up to 1 to {max(ratios):.2f}; they are stored pixel "
+        "by pixel, so shapes in them are distorted by as much"
     )
 
 

@@ -18,12 +18,19 @@ from activmask.data.files.tables import CsvRow, relative_path
 from activmask.data.skipped import reason
 from activmask.data.sources.folder.classes import canonical
 from activmask.data.sources.folder.image_names import check_there
-from activmask.data.sources.folder.kinds import DICOM_SUFFIX, Header, Kind, header_of, kind_of
+from activmask.data.sources.folder.kinds import (
+    DICOM_SUFFIX,
+    Header,
+    Kind,
+    check_mask_place,
+    header_of,
+    kind_of,
+)
 from activmask.data.sources.folder.labels_table import Place, place_of, read_labels
-from activmask.data.sources.folder.mask_names import existing, mask_finder
+from activmask.data.sources.folder.mask_names import existing, is_there, mask_finder, stray_note
 from activmask.data.sources.folder.several_labels import SeveralLabels, kind_of_labels, none_known
 from activmask.data.sources.folder.slice_rows import SLICE, listed_slices, whole_volumes
-from activmask.data.sources.folder.studies import with_one_subject_a_study
+from activmask.data.sources.folder.studies import case_of, with_one_subject_a_study
 from activmask.data.sources.folder.turned import check_mask_size
 from activmask.ground.errors import PATH, DataError
 
@@ -59,11 +66,13 @@ class Item:
     slice_number: int | None = None
     """Of a volume, from the patient's feet, counted from 0; None of a file of one image."""
     study: bytes = b""
-    """Files of one DICOM study share it; empty where nothing says."""
+    """Files of one DICOM study share it, as do channels of one case of nnU-Net; empty where nothing says."""
     patient: bytes = b""
     """Likewise for what the files call their patient."""
     inverted: bool = False
     """Whether 0 is white in its file, and not in the image as stored."""
+    pixel_ratio: float = 1.0
+    """Height over width of a pixel, as the file says."""
     labels: Mapping[str, int] = field(default_factory=dict)
     """0, 1 or unknown for each of several labels by name; none where images have a class."""
 
@@ -130,10 +139,14 @@ def plan_items(
     items: list[Item] = []
     skipped: dict[tuple[str, str], None] = {}
     seen: dict[Place, int] = {}
+    bare: set[PurePosixPath] = set()
     for row in rows:
         try:
             path = _first_mention(row, seen)
-            items += _items(row, path, find_mask(row, path), look)
+            mask = find_mask(row, path)
+            if mask is None and is_there(existing(images, path)):
+                bare.add(path)
+            items += _items(row, path, mask, look)
         except DataError as error:
             if error.row is not None:
                 raise
@@ -143,13 +156,17 @@ def plan_items(
     alike, notes = with_one_subject_a_study(labels, items, named=told)
     left_out = tuple(name for name in rows[0].cells if name not in COLUMNS and means_a_file(name))
     labelled = () if label_from_mask else whole_volumes(rows)
+    unplaced = _unplaced(items, look)
+    stray = ""
+    if masks is not None and "mask_file_name" not in rows[0].cells:
+        stray = stray_note(images, masks, len(bare))
     return Plan(
         items=tuple(alike),
         skipped=tuple(skipped),
         left_out=left_out,
         subjects_told=told,
         unused=table.unused,
-        notes=(*table.notes, *notes, *labelled),
+        notes=(*table.notes, *notes, *labelled, *unplaced, *filter(None, (stray,))),
     )
 
 
@@ -176,7 +193,20 @@ def _frame(path: Path) -> "Frame":
     return volume_frame(path)
 
 
+def _unplaced(items: Sequence[Item], look: "_Look") -> tuple[str, ...]:
+    """What is to be said of volumes that do not say how they lie in the patient."""
+    volumes = {item.image for item in items if item.slice_number is not None}
+    if not volumes:
+        return ()
+    from activmask.data.files.volume_slices import unplaced_note
+
+    note = unplaced_note(sum(not look.frame(path).placed for path in volumes))
+    return (note,) if note else ()
+
+
 def _first_mention(row: CsvRow, seen: dict[Place, int]) -> PurePosixPath:
+    if not row["file_name"]:
+        raise DataError(f"row {row.number} names no file")
     place = place_of(row)
     first = seen.setdefault(place, row.number)
     if first != row.number:
@@ -209,6 +239,7 @@ def _items(row: CsvRow, path: PurePosixPath, mask: Path | None, look: _Look) -> 
             study=header.study,
             patient=header.patient,
             inverted=header.inverted,
+            pixel_ratio=header.place.ratio,
             **_told(row, look),
         )
     ]
@@ -262,6 +293,7 @@ def _slices(row: CsvRow, path: PurePosixPath, image: Path, mask: Path | None, lo
             columns={name: str(z) if name == SLICE else row[name] for name in look.columns},
             kind="NIfTI",
             slice_number=z,
+            study=case_of(image, mask),
             **_told(row, look),
         )
         for z in listed_slices(look.table, row, depth)
@@ -296,6 +328,7 @@ def _check_mask(mask: Path, path: Path, image: Header) -> None:
     with faults_of_masks():
         found = header_of(mask, mask=True)
     check_mask_size(mask, found.size, path, image.size)
+    check_mask_place(mask, found, image)
 
 
 def _shown(cell: str) -> str:

@@ -19,7 +19,14 @@ from activmask.data.sources.folder.classes import ABSENT, PRESENT, number_classe
 from activmask.data.sources.folder.colours import check_intensity_of, chosen_colour
 from activmask.data.sources.folder.fitting import USUAL_FIT, Fit, check_fit
 from activmask.data.sources.folder.items import Job, Seen, as_record, nothing_seen
-from activmask.data.sources.folder.originals import by_volume, columns_note, dicom_note, formats, named
+from activmask.data.sources.folder.originals import (
+    by_volume,
+    columns_note,
+    dicom_note,
+    formats,
+    named,
+    pixels_note,
+)
 from activmask.data.sources.folder.plan import Item, plan_items
 from activmask.data.sources.folder.requests import (
     check_intensity,
@@ -194,6 +201,7 @@ def prepare_folder(
                 turned_note(seen.turned),
                 *plan.notes,
                 dicom_note(kept),
+                pixels_note(kept),
                 columns_note(plan.left_out),
             )
             if note

@@ -9,7 +9,7 @@ from activmask.data.files.intensities import FULL_RANGE, Intensity
 from activmask.data.raw_files import Preparing, RawImage, in_data_set, reading_of
 from activmask.data.sources.folder.fitting import card_fit
 from activmask.data.sources.folder.items import as_prepared
-from activmask.data.sources.folder.kinds import header_of, kind_of
+from activmask.data.sources.folder.kinds import check_mask_place, header_of, kind_of
 from activmask.data.sources.folder.volumes import card_rules
 from activmask.ground.errors import PATH, DataError, UsageError
 
@@ -29,6 +29,8 @@ def read_original(how: Preparing, path: Path, mask: Path | None, number: int | N
         _check_number(path, number)
     else:
         _check_depth(how, path)
+    if kind == "DICOM" and mask is not None and kind_of(mask) == "DICOM":
+        check_mask_place(mask, header_of(mask, mask=True), header_of(path))
     stored, region = as_prepared(
         path,
         mask,

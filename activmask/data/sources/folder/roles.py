@@ -87,8 +87,8 @@ def unused_columns(rows: Sequence[CsvRow], reserved: Collection[str] = ()) -> di
     """
     header = [name for name in rows[0].cells if name not in reserved]
     found = {
-        role: tuple(name for name in header if _suggests(name, words) and _repeats(rows, name))
-        for role, words in ROLES.items()
+        role: tuple(name for name in header if suggests(role, name) and _repeats(rows, name))
+        for role in ROLES
         if role not in rows[0].cells
     }
     return {role: names for role, names in found.items() if names}
@@ -110,9 +110,10 @@ def unused_note(role: str, columns: Sequence[str], way: str) -> str:
     return f"{what} {why}; {way} uses {'it' if one else repr(columns[0])}"
 
 
-def _suggests(name: str, words: Sequence[str]) -> bool:
+def suggests(role: str, name: str) -> bool:
+    """Whether a column of that name seems to have a role."""
     letters = re.sub(r"[\W_]", "", name.casefold())
-    return any(letters == word + ending for word in words for ending in _ENDINGS)
+    return any(letters == word + ending for word in ROLES[role] for ending in _ENDINGS)
 
 
 def _repeats(rows: Sequence[CsvRow], name: str) -> bool:

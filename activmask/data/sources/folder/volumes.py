@@ -16,6 +16,7 @@ from activmask.data.files.nifti import Volume, read_volume
 from activmask.data.files.volume_slices import (
     ORIENTATION,
     PERCENTILES,
+    check_contrast,
     check_place,
     check_sides,
     organ_voxels,
@@ -168,7 +169,9 @@ class VolumeReader:
         image = read_volume(path)
         check_sides(path, image.frame)
         inside = None if label is None else self._inside(label, image)
-        return _Held((path, label), image, inside, self.rules.window or percentile_window(path, image))
+        window = self.rules.window or percentile_window(path, image)
+        check_contrast(path, image, window)
+        return _Held((path, label), image, inside, window)
 
     def _inside(self, path: Path, image: Volume) -> np.ndarray:
         try:

@@ -41,6 +41,8 @@ class MsdSummary:
     """The paper's for this task; None for a task that is not in it."""
     volumes: int
     """How many gave slices."""
+    unplaced: int
+    """How many of these do not say how their axes lie in the patient, see `unplaced_note`."""
     skipped: tuple[tuple[str, str], ...]
     """(file name, reason) of volumes and slices left out."""
     constant: tuple[str, ...]
@@ -63,6 +65,7 @@ class _Tally:
 
     skipped: list[tuple[str, str]]
     volumes: int = 0
+    unplaced: int = 0
     decompressing: float = 0.0
     elsewhere: float = 0.0
     classes: set[int] = field(default_factory=set)
@@ -170,6 +173,7 @@ def prepare_msd(
         task=task.name,
         preset=preset,
         volumes=tally.volumes,
+        unplaced=tally.unplaced,
         skipped=tuple(tally.skipped),
         constant=tuple(tally.constant),
         mask_blur=blur,
@@ -264,6 +268,7 @@ def _count(task: Task, case: Case, slices: Slices, tally: _Tally) -> None:
         (f"{case.subject}-z{z:03d}", "the organ vanishes at the stored size") for z in slices.vanished
     )
     tally.volumes += bool(slices.slices)
+    tally.unplaced += bool(slices.slices) and not slices.placed
 
 
 def _refuse(task: Task, tally: _Tally) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from activmask.data.files.nifti import Volume, read_volume
 from activmask.data.files.volume_slices import (
+    check_contrast,
     check_place,
     check_sides,
     native_sides,
@@ -63,6 +64,8 @@ class Slices:
     """Numbers of the slices left out because the organ vanishes at the stored size."""
     failure: DataError | None
     """Why the volume was left out; None if it was not."""
+    placed: bool
+    """Whether its header says how its axes lie in the patient."""
     seconds_decompressing: float
     seconds_elsewhere: float
 
@@ -78,8 +81,8 @@ def cut(case: Case, rules: SliceRules) -> Slices:
         reading += label.seconds
         slices, vanished = _cut(case, image, label, rules)
     except DataError as error:
-        return Slices((), (), error, reading, time.perf_counter() - began - reading)
-    return Slices(slices, vanished, None, reading, time.perf_counter() - began - reading)
+        return Slices((), (), error, True, reading, time.perf_counter() - began - reading)
+    return Slices(slices, vanished, None, image.placed, reading, time.perf_counter() - began - reading)
 
 
 def _cut(
@@ -89,6 +92,7 @@ def _cut(
     check_sides(case.image, image.frame)
     organ = organ_voxels(case.label, label, rules.organ, rules.declared)
     window = rules.window or percentile_window(case.image, image)
+    check_contrast(case.image, image, window)
     kept: list[Slice] = []
     vanished: list[int] = []
     positive = organ.sum(axis=(0, 1)) > 1
