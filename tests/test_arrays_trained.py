@@ -147,3 +147,18 @@ def test_tensors_of_any_type_and_lists_of_them_are_the_arrays_that_they_hold(arr
 def test_a_description_that_names_other_data_is_refused(arrays, tmp_path):
     with pytest.raises(UsageError, match="data are given as arrays, and the description names"):
         am.train(make_config(data="elsewhere", **SMALL), out=tmp_path / "run", data=arrays)
+
+
+@pytest.mark.process
+def test_training_asks_for_gradients_itself_and_for_numbers_of_float32(arrays, tmp_path):
+    config = am.make_config(model="cnn", width=4, epochs=1, split_policy="given", device="cpu")
+    straight = am.train(config, out=tmp_path / "straight", data=arrays)
+    with torch.no_grad():
+        without = am.train(config, out=tmp_path / "without", data=arrays)
+    assert same(weights(straight), weights(without))
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(UsageError, match="computes in float32, and torch's default is another"):
+            am.train(config, out=tmp_path / "double", data=arrays)
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -224,6 +224,21 @@ def test_one_score_is_taken_with_its_threshold(exported, tmp_path):
             "row 6: score must be a finite",
         ),
         (
+            lambda lines: [*lines[:5], lines[5].split(",")[0] + ",1_0", *lines[6:]],
+            "row 6: score must be a finite number; found '1_0'",
+        ),
+        (
+            lambda lines: [
+                lines[0].replace(",", ";"),
+                *(line.replace(",", ";").replace("0.", "0,") for line in lines[1:]),
+            ],
+            "row .: score must be a finite number; found '0,.*'; write decimals with a point",
+        ),
+        (
+            lambda lines: ["file,sound", *lines[1:]],
+            "of scores of .* is of class sound, and one score speaks for .*; give that of",
+        ),
+        (
             lambda lines: ["file,a,b", *(f"{line},1" for line in lines[1:])],
             "no column of scores that can be told",
         ),

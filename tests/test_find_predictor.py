@@ -13,6 +13,7 @@ from tiny_checkpoints import tiny_checkpoint, write_checkpoint
 from torch import nn
 
 import activmask as am
+from activmask.auditing.looks.randomised import untrained
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.models.output import ModelOutput
 from activmask.predictors.find import find_predictor
@@ -163,6 +164,84 @@ def test_a_network_that_cannot_be_copied_is_put_into_evaluation_mode_and_this_is
     one = found(network)
     assert any("cannot be copied (TypeError" in note for note in one.notes)
     assert not network.training
+
+
+class Remembering(nn.Module):
+    """Classifies by what a hook kept, which knows the network that it was made for and no copy of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network, self.kept = small(), torch.zeros(1, 4)
+        self.network[6].register_forward_hook(lambda _module, _inputs, out: setattr(self, "kept", out))
+
+    def forward(self, images):
+        self.network(images)
+        return self.network[7](self.kept.expand(len(images), -1))
+
+
+def handed_on() -> nn.Module:
+    """A network whose forward is a function, which any copy of it shares."""
+    network, inner = small(), small()
+    network.inner = nn.Sequential(inner, nn.Dropout(0.5))
+    network.forward = lambda images: network.inner(1 * images)
+    return network
+
+
+@pytest.mark.parametrize("make", [Remembering, handed_on])
+def test_a_network_whose_copy_answers_otherwise_is_asked_itself(make):
+    network = make()
+    with torch.no_grad():
+        network.eval()(IMAGES[:1])
+        expected = torch.cat([network(image[None]) for image in IMAGES])
+    one = found(network.train(), outputs="logits")
+    torch.testing.assert_close(one.predictor.predict(IMAGES), expected, rtol=1e-3, atol=1e-3)
+    assert any("a copy of it answers otherwise" in note for note in one.notes), one.notes
+    assert "otherwise" in untrained(nn.Sequential(one.predictor.module), seed=0)
+
+
+@pytest.mark.parametrize("method", ["contrast", "hirescam"])
+def test_maps_are_the_same_where_the_caller_asks_for_no_gradients(method):
+    module = found(small()).predictor.module
+    expected = am.attribute(module, IMAGES[:2], method=method)
+    with torch.no_grad():
+        heat = am.attribute(found(small()).predictor.module, IMAGES[:2], method=method)
+    with torch.inference_mode():
+        inside = am.attribute(module, IMAGES[:2].clone(), method=method)
+    assert torch.equal(heat, expected)
+    assert torch.equal(inside, expected)
+
+
+class Counting(nn.Module):
+    """Counts its passes in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = small()
+        self.register_buffer("passes", torch.zeros(1))
+
+    def forward(self, images):
+        self.passes += 1
+        return self.network(images)
+
+
+def test_a_network_that_counts_its_passes_is_left_as_it_was():
+    network = Counting()
+    found(network).predictor.predict(IMAGES)
+    assert network.passes == 0
+
+
+def test_lazy_layers_have_no_weights_to_be_judged_by():
+    lazy = nn.Sequential(
+        nn.LazyConv2d(4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    )
+    with pytest.raises(CheckpointError, match="Sequential has lazy layers, which have no weights yet"):
+        found(lazy, outputs="logits")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_script_holds_its_weights():
+    script = torch.jit.trace(small().eval(), IMAGES[:2])
+    assert not any("does not hold" in note for note in found(script).notes)
 
 
 def test_answers_that_are_drawn_or_depend_on_the_batch_are_told():

@@ -124,6 +124,15 @@ def test_files_of_other_things_are_told(tmp_path, options, sentence):
         found(str(tmp_path / "net.onnx"), pictures(4, 3))
 
 
+def test_what_fails_is_told_once(tmp_path, capfd):
+    file = written(tmp_path / "net.onnx", ["N", "C", "H", "W"])
+    with pytest.raises(
+        CheckpointError, match=r"fails on images of 16 x 16 px with 2 channels; found .*MatMul"
+    ):
+        found(file, pictures(9, 2))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_files_that_are_broken_or_gone_are_told(tmp_path):
     with pytest.raises(CheckpointError, match=r"there is no file .*gone\.onnx"):
         found(str(tmp_path / "gone.onnx"), pictures(4))

@@ -333,6 +333,11 @@ REFUSED = {
         "def make(): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), "
         "nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 2))"
     ),
+    "a copy of the network of": (
+        "def make():\n    net = nn.Sequential(nn.Flatten(), nn.Linear(256, 4))\n"
+        "    net.last = nn.Linear(4, 2)\n"
+        "    net.forward = lambda x: net.last(net[1](net[0](x)))\n    return net"
+    ),
     "remembers more of its training than is saved": _scores(
         "self.one(x.flatten(1) - self.moved(x))",
         "    mean = 0.0\n    def moved(self, x):\n        if self.training: self.mean += x.mean().item()\n"

@@ -1,14 +1,17 @@
 """Networks by the name of what makes them, and weights from files."""
 
+import pickle
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
 from foreign_networks import CLASSES, pictures, small
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file, save_model
 
 from activmask.ground.errors import CheckpointError, DataError, UsageError
+from activmask.models.user_code import network_of
 from activmask.predictors.find import find_predictor
 
 IMAGES = pictures()
@@ -159,6 +162,26 @@ def test_pickled_files_are_refused_with_lines_that_turn_them_into_safetensors(tm
         found("torchvision:resnet18", weights=name)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_that_runs_code_is_known_by_how_it_begins(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weights = small().state_dict()
+    torch.save(weights, "weights")
+    (tmp_path / "model.pickle2").write_bytes(pickle.dumps(weights))
+    for name in ("weights", "model.pickle2"):
+        with pytest.raises(CheckpointError, match=r"any code; where you trust it, turn it into safetensors"):
+            found(name)
+    torch.jit.trace(small().eval(), IMAGES[:2]).save("net.ts")
+    with pytest.raises(
+        CheckpointError, match=r"any code; where you trust it, .* return torch\.jit\.load\('net\.ts'"
+    ):
+        found("net.ts")
+    save_file({"a": torch.zeros(1)}, "long.safetensors", {"of": "x" * (0x0480 - 80)})
+    assert (tmp_path / "long.safetensors").read_bytes()[:2] == b"\x80\x04"
+    with pytest.raises(CheckpointError, match="holds weights, and does not say of which network"):
+        found("long.safetensors")
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -167,6 +190,10 @@ def test_pickled_files_are_refused_with_lines_that_turn_them_into_safetensors(tm
         (
             lambda w: w.update({"7.bias": torch.zeros(3)}),
             r"1 of other shapes \(7\.bias is \(3,\) instead of \(2,\)\)",
+        ),
+        (
+            lambda w: w.update({"7.weight": torch.ones((2, 4), dtype=torch.int8)}),
+            r"1 of no floating-point numbers \(7\.weight is int8\)",
         ),
         (lambda w: w.clear(), r"missing \(0\.weight, 1\.weight, 1\.bias, \.\.\.\)"),
     ],
@@ -180,19 +207,80 @@ def test_weights_of_another_network_are_told_in_one_sentence(code, tmp_path, cha
         found(f"{code}/same.py:make", weights=tmp_path / "w.safetensors")
 
 
-def test_a_first_word_that_all_weights_share_is_left_out_and_told(code, tmp_path):
+@pytest.mark.parametrize("before", ["module.", "module.model."])
+def test_first_words_that_all_weights_share_are_left_out_and_told(code, tmp_path, before):
     network = small()
     save_file(
-        {f"module.{name}": one for name, one in network.state_dict().items()}, tmp_path / "w.safetensors"
+        {f"{before}{name}": one for name, one in network.state_dict().items()}, tmp_path / "w.safetensors"
     )
     (code / "same.py").write_text(
         "from foreign_networks import small\n\ndef make():\n    return small(seed=5)\n"
     )
     one = found(f"{code}/same.py:make", weights=tmp_path / "w.safetensors")
-    assert "begin with 'module.', which is left out" in one.notes[0]
+    assert f"begin with '{before}', which is left out" in one.notes[0]
     assert torch.equal(
         one.predictor.predict(IMAGES), find_predictor(network, IMAGES).predictor.predict(IMAGES)
     )
+
+
+def test_weights_that_layers_share_may_stand_once(code, tmp_path):
+    text = """
+        from torch import nn
+
+        class Sharing(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first = nn.Sequential(nn.Flatten(), nn.Linear(256, 2))
+                self.second = self.first
+
+            def forward(self, images):
+                return self.second(images)
+    """
+    (code / "sharing.py").write_text(textwrap.dedent(text))
+    network = network_of(f"{code}/sharing.py", "Sharing")
+    save_model(network, str(tmp_path / "w.safetensors"))
+    assert len(load_file(tmp_path / "w.safetensors")) == 2
+    one = found(f"{code}/sharing.py:Sharing", weights=tmp_path / "w.safetensors").predictor
+    assert torch.equal(
+        one.predict(IMAGES), find_predictor(network, IMAGES, outputs="logits").predictor.predict(IMAGES)
+    )
+
+
+def test_lazy_layers_take_their_shapes_from_a_file(code, tmp_path):
+    layers = "nn.{0}Conv2d({1}4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)"
+    for name, of in (("lazy", ("Lazy", "")), ("whole", ("", "1, "))):
+        (code / f"{name}.py").write_text(
+            f"from torch import nn\n\ndef make():\n    return nn.Sequential({layers.format(*of)})\n"
+        )
+    network = network_of(f"{code}/whole.py", "make")
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    one = found(f"{code}/lazy.py:make", weights=tmp_path / "w.safetensors").predictor
+    torch.testing.assert_close(one.predict(IMAGES), network(IMAGES).detach())
+
+
+def test_what_a_script_sets_for_itself_is_as_it_was(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = """
+        import os
+        import torch
+        from torch import nn
+
+        torch.set_grad_enabled(False)
+        torch.set_default_device("meta")
+
+        def make():
+            os.chdir("/")
+            return nn.Sequential(nn.Flatten(), nn.Linear(256, 2, device="cpu"))
+    """
+    (code / "setting.py").write_text(textwrap.dedent(text))
+    try:
+        assert found(f"{code}/setting.py:make").predictor.module is not None
+        assert Path.cwd() == tmp_path
+        assert torch.is_grad_enabled()
+        assert torch.get_default_device() == torch.device("cpu")
+    finally:
+        torch.set_default_device(None)
+        torch.set_grad_enabled(True)
 
 
 def test_words_that_name_nothing_say_what_could_be_named(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from activmask.auditing.arrays import Facts, material_of_arrays
@@ -28,6 +29,7 @@ from activmask.runs.tensor_file import has_header
 from activmask.saliency.maps import Sign
 
 
+@torch.inference_mode(mode=False)
 def audit(
     model: Any,
     images: Any = None,

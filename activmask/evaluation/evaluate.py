@@ -99,6 +99,7 @@ def evaluate(
     return evaluate_and_predict(checkpoint, samples, seed=seed, device=device)[0]
 
 
+@torch.inference_mode(mode=False)
 def evaluate_and_predict(
     checkpoint: Checkpoint, samples: Samples, *, seed: int, device: torch.device | str = "cpu"
 ) -> tuple[Evaluation, Predictions]:

@@ -46,8 +46,14 @@ def set_up_arithmetic(device: torch.device, *, precision: str, threads: int = 0)
         threads: of the CPU; 0 leaves torch's choice.
 
     Raises:
-        UsageError: a precision that this device does not have.
+        UsageError: a precision that this device does not have, or another type of numbers than float32.
     """
+    if torch.get_default_dtype() != torch.float32:
+        raise UsageError(
+            "training computes in float32, and torch's default is another; call "
+            "torch.set_default_dtype(torch.float32)",
+            found=str(torch.get_default_dtype()).removeprefix("torch."),
+        )
     if threads:
         torch.set_num_threads(threads)
     if precision == "tf32" and device.type != "cuda":

@@ -235,7 +235,14 @@ def _refuse_what_passes_show(name: str, network: nn.Module, images: Tensor) -> N
             f"the outputs of {name} {what}, as probabilities do, and training needs logits; leave out the "
             f"{by} at its end"
         )
-    if stray := stray_weights(trial, scores):
+    stray = stray_weights(trial, scores)
+    if stray and not stray_weights(nn.ModuleList([trial, network]), scores):
+        raise UsageError(
+            f"a copy of the network of {name} computes with the weights of the network itself, and training "
+            "judges copies",
+            advice="make its forward and its hooks methods that hold no network, and no script of it",
+        )
+    if stray:
         tensors = f"{len(stray)} tensor{'s' * (len(stray) > 1)}"
         raise UsageError(
             f"the network of {name} computes with {tensors} of weights that it does not hold, which would be "

@@ -35,13 +35,14 @@ def stray_weights(network: nn.Module, scores: Tensor) -> list[tuple[int, ...]]:
         network: whose parameters are known.
         scores: that it returned, with their graph.
     """
-    held = {id(weight) for weight in network.parameters()}
+    # By where they lie: of a compiled script each asking for its weights makes other objects of them.
+    held = {weight.data_ptr() for weight in network.parameters()}
     return [
         tuple(node.variable.shape)
         for node in _nodes(scores)
         if node.name().endswith("AccumulateGrad")
         and isinstance(node.variable, nn.Parameter)
-        and id(node.variable) not in held
+        and node.variable.data_ptr() not in held
     ]
 
 

@@ -44,6 +44,7 @@ class Tapped(nn.Module):
         before: nn.Module | None = None,
         after: Callable[[Any, int], Tensor] | None = None,
         notes: tuple[str, ...] = (),
+        copyable: bool = True,
     ) -> None:
         """Wrap a network that maps images (B, C, H, W) to logits (B, K), by itself or between two steps.
 
@@ -52,12 +53,14 @@ class Tapped(nn.Module):
             before: makes of images what the network takes; None where it takes images as they are.
             after: makes logits (B, K) of what the network returns, told B; None where it returns them.
             notes: clauses on how the network was fitted to its images and classes.
+            copyable: whether a copy of the network answers as it does.
         """
         super().__init__()
         self.network = network
         self.before = before
         self.after = after
         self.notes = notes
+        self.copyable = copyable
         for module in network.modules():
             if getattr(module, "inplace", False) is True:
                 module.inplace = False  # type: ignore[assignment]

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from activmask.ground.errors import PATH, CheckpointError, DataError, UsageError
@@ -98,9 +100,18 @@ def _by_name(where: str) -> ModuleType:
 
 @contextmanager
 def looked_in(folder: Path) -> Iterator[None]:
-    """Python looks for modules in a folder too, first, as it does for a script's own."""
+    """Python looks for modules in a folder too, first, as it does for a script's own.
+
+    What a script sets for itself is afterwards as it was: the working folder, where our files are named
+    from, torch's gradients, which those that only predict turn off, and its device.
+    """
+    where, gradients, device = Path.cwd(), torch.is_grad_enabled(), torch.get_default_device()
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
         sys.path.remove(str(folder))
+        os.chdir(where)
+        torch.set_grad_enabled(gradients)
+        if torch.get_default_device() != device:
+            torch.set_default_device(None if device == torch.device("cpu") else device)

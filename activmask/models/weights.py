@@ -3,10 +3,12 @@
 Shapes: C channels, K classes.
 """
 
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from activmask.ground.errors import PATH, CheckpointError
 from activmask.models.fitting import first_convolution, fitted_kernel
@@ -21,18 +23,33 @@ def refuse_pickled(path: Path) -> None:
     """Refuse a file that can run code when it is read, with the lines that turn it into safetensors.
 
     Raises:
-        CheckpointError: by its name it is one.
+        CheckpointError: by its name, or as it begins, it is one.
     """
-    if path.suffix.lower() not in PICKLED:
+    if path.suffix.lower() not in PICKLED and not _is_pickled(path):
         return
-    raise CheckpointError(
-        f"{PATH} is not read, since such a file can run any code",
-        path=path,
-        advice="where you trust it, turn it into safetensors in Python: import torch, safetensors.torch; "
-        f"weights = torch.load({path.name!r}, map_location='cpu', weights_only=True); "
-        "safetensors.torch.save_file({name: one.clone().contiguous() for name, one in "
-        f"weights.get('state_dict', weights).items()}}, {path.with_suffix('.safetensors').name!r})",
-    )
+    if zipfile.is_zipfile(path) and any("/code/" in name for name in zipfile.ZipFile(path).namelist()):
+        advice = (
+            "where you trust it, have a function of your own return "
+            f"torch.jit.load({path.name!r}, map_location='cpu'), and name that as file.py:function"
+        )
+    else:
+        advice = (
+            "where you trust it, turn it into safetensors in Python: import torch, safetensors.torch; "
+            f"weights = torch.load({path.name!r}, map_location='cpu', weights_only=True); "
+            "safetensors.torch.save_file({name: one.clone().contiguous() for name, one in "
+            f"weights.get('state_dict', weights).items()}}, {path.with_suffix('.safetensors').name!r})"
+        )
+    raise CheckpointError(f"{PATH} is not read, since such a file can run any code", path=path, advice=advice)
+
+
+def _is_pickled(path: Path) -> bool:
+    """Whether a file begins as those that torch and pickle write, whatever it is called."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        begins = file.read(8)
+    # A safetensors file begins with the length of its header, whose upper half is 0.
+    return begins.startswith((b"PK\x03\x04", b"\x80")) and begins[4:] != bytes(4)
 
 
 def start_from(
@@ -86,7 +103,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, 
 
     Args:
         network: is changed in place.
-        weights: by name. A first part that all names share, such as `module.`, is left out where that
+        weights: by name. First parts that all names share, such as `module.`, are left out where that
             makes them fit.
         path: of the file that they were read from.
         whose: what the network is called.
@@ -97,18 +114,36 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, 
     Raises:
         CheckpointError: names or shapes are others.
     """
-    expected = network.state_dict()
+    expected = network.state_dict(keep_vars=True)
     named, notes = _without_prefix(weights, expected)
+    # Of layers that share their weights safetensors' own writer keeps one, by one of its names.
+    held = {id(tensor) for name, tensor in expected.items() if name in named}
     # Files of torch's early versions have no counts of batches, and nothing in evaluation reads them.
     counts = {name for name in expected if name.endswith("num_batches_tracked")}
-    missing = [name for name in expected if name not in named and name not in counts]
-    unexpected = [name for name in named if name not in expected]
-    other = [
-        f"{name} is {tuple(named[name].shape)} instead of {tuple(tensor.shape)}"
+    missing = [
+        name
         for name, tensor in expected.items()
-        if name in named and named[name].shape != tensor.shape
+        if name not in named and name not in counts and id(tensor) not in held
     ]
-    kinds = (("missing", missing), ("unexpected", unexpected), ("of other shapes", other))
+    unexpected = [name for name in named if name not in expected]
+    both = [(name, named[name], tensor) for name, tensor in expected.items() if name in named]
+    other = [
+        f"{name} is {tuple(given.shape)} instead of {tuple(tensor.shape)}"
+        for name, given, tensor in both
+        if not is_lazy(tensor) and given.shape != tensor.shape
+    ]
+    # Those of a quantised network are no weights without their scales.
+    whole = [
+        f"{name} is {str(given.dtype).removeprefix('torch.')}"
+        for name, given, tensor in both
+        if tensor.is_floating_point() and not given.is_floating_point()
+    ]
+    kinds = (
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("of other shapes", other),
+        ("of no floating-point numbers", whole),
+    )
     wrong = [f"{len(names)} {what} ({_some(names)})" for what, names in kinds if names]
     if wrong:
         raise CheckpointError(
@@ -155,15 +190,15 @@ def _without_prefix(
     weights: Mapping[str, Tensor], expected: Iterable[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Weights by the names that a network has for them."""
-    prefixes = {name.partition(".")[0] for name in weights}
-    known = set(expected)
-    if len(prefixes) != 1 or known & weights.keys():
-        return dict(weights), []
-    prefix = f"{prefixes.pop()}."
-    shorter = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    if not known & shorter.keys():
-        return dict(weights), []
-    return shorter, [f"The names of the weights begin with '{prefix}', which is left out."]
+    known, named, prefix = set(expected), dict(weights), ""
+    while named and not known & named.keys():
+        first = f"{next(iter(named)).partition('.')[0]}."
+        if not all(name.startswith(first) for name in named):
+            return dict(weights), []
+        prefix += first
+        named = {name.removeprefix(first): tensor for name, tensor in named.items()}
+    told = f"The names of the weights begin with '{prefix}', which is left out."
+    return named, [told] if prefix else []
 
 
 def _some(names: list[str]) -> str:

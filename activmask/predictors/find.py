@@ -33,6 +33,7 @@ SAMPLE = 32
 """Images that a classifier is tried on, spread over those given."""
 
 
+@torch.inference_mode(mode=False)
 def find_predictor(
     what: str | Path | Checkpoint | nn.Module | Callable[..., Any],
     images: Tensor,

@@ -4,17 +4,22 @@ Shapes: B images, C channels, H x W pixels.
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
+from activmask.ground.errors import CheckpointError
 from activmask.kernels.torch_private import watch
+from activmask.machine.settings_kept import settings_kept
 from activmask.models.foreign_code import failures_told, first_line, sides_in_words
-from activmask.models.inference import classifier
+from activmask.models.inference import alike, classifier
 from activmask.models.pass_facts import stray_weights
 from activmask.models.returned import scores_in
-from activmask.models.taps import Tapped
+from activmask.models.taps import Tapped, device_of
 from activmask.predictors.asked import Asked, FoundPredictor, read_as
 from activmask.predictors.checks import behaviour_notes
 from activmask.predictors.passes import images_at_once, in_passes
@@ -49,7 +54,8 @@ def of_network(
     """A predictor of any network that classifies images.
 
     It works on a copy of the network's structure, in evaluation mode, that shares the weights, so that
-    the network stays as it is. A network that cannot be copied is put into evaluation mode and stays so.
+    the network stays as it is. A network that cannot be copied, or whose copy answers otherwise, as where a
+    hook holds the network that it was made for, is put into evaluation mode and stays so.
 
     Args:
         network: from images (B, C, H, W), as `asked.preprocessing` makes them, to scores.
@@ -62,11 +68,17 @@ def of_network(
         CheckpointError: it fails, or does not classify these images.
         UsageError: what was said does not fit it.
     """
-    own, notes = _own(network, name, device)
-    how, said = _with_channels(own, images, asked.preprocessing)
+    _refuse_lazy(network, name)
+    how, said = _with_channels(network, images, asked.preprocessing)
     sample = images.to(device)
     prepare, prepared = prepared_by(how, sample[:1], name)
-    dtype = next((weight.dtype for weight in own.parameters() if weight.is_floating_point()), prepared.dtype)
+    dtype = next(
+        (weight.dtype for weight in network.parameters() if weight.is_floating_point()), prepared.dtype
+    )
+    # Not one of the images: what the network may have kept of such a pass would be in its copy.
+    with torch.no_grad(), failures_told(name, f"to prepare {sides_in_words(sample)}"):
+        unseen = prepare(1 - sample[:1]).to(dtype)
+    own, notes = _own(network, unseen, name, device)
     copied = not _keeps(name, own, prepared.to(dtype))
     prepare = nn.Sequential(prepare, Handed(dtype, copied=copied))
     at_once = images_at_once((prepared.shape[2], prepared.shape[3]), device)
@@ -77,7 +89,7 @@ def of_network(
     with failures_told(name, f"on {sides_in_words(sample)}"):
         scores = in_passes(name, raw, sample, at_once)
     reading, guessed = read_as(name, scores, asked, of_network=True)
-    model = Tapped(own, before=prepare, after=reading.logits).eval()
+    model = Tapped(own, before=prepare, after=reading.logits, copyable=own is not network).eval()
     quick = classifier(model, sample[:1])
 
     def predict(images: Tensor) -> Tensor:
@@ -99,23 +111,86 @@ def of_network(
     return FoundPredictor(predictor=predictor, notes=tuple(notes))
 
 
-def _own(network: nn.Module, name: str, device: torch.device) -> tuple[nn.Module, list[str]]:
-    """A network to be changed at will, on a device and in evaluation mode."""
+def _own(network: nn.Module, unseen: Tensor, name: str, device: torch.device) -> tuple[nn.Module, list[str]]:
+    """A network to be changed at will, on a device and in evaluation mode.
+
+    Args:
+        network: to be copied.
+        unseen: an image (1, C, H, W) as it takes them, that it never saw.
+        name: what it is called.
+        device: where it is to compute.
+    """
     held = [*network.parameters(), *network.buffers()]
-    # A copy's memo says what stands for what: tensors for themselves, so that they take no memory; but
+    # A copy's memo says what stands for what: weights for themselves, so that they take no memory; but
     # moving a module moves the tensors that it shares.
-    shared = {} if any(tensor.device != device for tensor in held) else {id(one): one for one in held}
+    moves = any(tensor.device != device for tensor in held)
+    shared = {} if moves else {id(weight): weight for weight in network.parameters()}
+    scripted = any(isinstance(module, torch.jit.ScriptModule) for module in network.modules())
     try:
-        own = copy.deepcopy(network, shared)
+        # The code of a script goes on computing with the weights that it was compiled for.
+        own, why = (network, f"{name} is a script") if scripted else (copy.deepcopy(network, shared), "")
     except Exception as error:  # noqa: BLE001 - what cannot be copied raises anything, and is told
-        own, notes = (
-            network,
-            [f"{name} cannot be copied ({first_line(error)}): it was put into evaluation mode and stays so."],
-        )
-    else:
-        notes = []
+        own, why = network, f"{name} cannot be copied ({first_line(error)})"
+    if own is not network and not _stands_for(network, own, unseen.to(device_of(network))):
+        own, why = network, f"{name} is asked itself, as a copy of it answers otherwise"
+    notes = [f"{why}: it was put into evaluation mode and stays so."] if why else []
     with failures_told(name, f"to be moved to {device}"):
         return own.to(device).eval(), notes
+
+
+def _stands_for(network: nn.Module, own: nn.Module, image: Tensor) -> bool:
+    """Whether a copy of a network answers an image (1, C, H, W) as the network does in evaluation.
+
+    A function is shared by all copies: a hook, or a forward that was set, goes on with the network that it
+    was made for, its mode and whatever is kept there. What neither answers is told later.
+    """
+    ran: list[nn.Module] = []
+    with _at_rest(network):
+        hooks = [
+            module.register_forward_pre_hook(lambda one, _: ran.append(one)) for module in network.modules()
+        ]
+        try:
+            of_copy = _answer(own.eval(), image)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        expected = _answer(network, image)
+    if of_copy is None or expected is None:
+        return of_copy is expected
+    return not ran and alike(of_copy, expected)
+
+
+def _answer(network: nn.Module, image: Tensor) -> Tensor | None:
+    """The scores (1, K) of an image; None where there are none."""
+    try:
+        with settings_kept(), torch.no_grad():
+            return scores_in(network(image.clone()), 1)
+    except Exception:  # noqa: BLE001 - others' code raises anything
+        return None
+
+
+@contextmanager
+def _at_rest(network: nn.Module) -> Iterator[None]:
+    """A network is in evaluation mode within; its mode and buffers are afterwards as they were."""
+    training = [module for module in network.modules() if module.training]
+    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+        for buffer, before in buffers:
+            if not torch.equal(buffer, before):
+                buffer.copy_(before)
+
+
+def _refuse_lazy(network: nn.Module, name: str) -> None:
+    if any(isinstance(weight, UninitializedParameter) for weight in network.parameters()):
+        raise CheckpointError(
+            f"{name} has lazy layers, which have no weights yet",
+            advice="show the network an image, or give it a file of its weights",
+        )
 
 
 def _with_channels(network: nn.Module, images: Tensor, how: Preprocessing) -> tuple[Preprocessing, list[str]]:

@@ -58,7 +58,7 @@ def of_onnx(path: Path, images: Tensor, asked: Asked) -> FoundPredictor:
         raise CheckpointError(f"there is no file {PATH}", path=path)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = torch.get_num_threads()
-    settings.log_severity_level = 3  # What is wrong is raised; below that it only talks.
+    settings.log_severity_level = 4  # What is wrong is raised, and need not be printed first.
     with failures_told(str(path), "to be read by onnxruntime"):
         session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     taken, output = _input(path, session.get_inputs()), _output(path, session.get_outputs())

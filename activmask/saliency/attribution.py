@@ -20,6 +20,7 @@ from activmask.saliency.methods import METHODS
 from activmask.saliency.request import Request
 
 
+@torch.inference_mode(mode=False)
 def attribute(
     model: nn.Module,
     images: Tensor,

@@ -60,6 +60,7 @@ class SeedResult:
     """False where a finished run was found and nothing was done."""
 
 
+@torch.inference_mode(mode=False)
 def train(
     config: RunConfig,
     seeds: Sequence[int] = (0,),

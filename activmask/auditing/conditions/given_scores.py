@@ -105,6 +105,14 @@ def _columns(table: Path, row: CsvRow, classes: Sequence[str]) -> tuple[tuple[st
     elif len(classes) == 2 and SCORE in others:
         chosen = (SCORE,)
     elif len(classes) == 2 and len(others) == 1:
+        if others[0] in _called(0, classes[0]):
+            raise DataError(
+                f"the one column of scores of {PATH} is of class {classes[0]}, and one score speaks for "
+                f"{classes[1]}",
+                path=table,
+                found=repr(others[0]),
+                advice=f"give that of {classes[1]}, or a column of each class",
+            )
         chosen = (others[0],)
         notes.append(f"the column {others[0]} is taken as the score of class {classes[1]}")
     else:
@@ -125,8 +133,7 @@ def _per_class(table: Path, others: Sequence[str], classes: Sequence[str]) -> tu
     """The column of each class, called by its name or number, alone or after the word score."""
     chosen = []
     for number, name in enumerate(classes):
-        known = [f"{before}{called}" for before in ("", "score ", "score_") for called in {name, str(number)}]
-        own = [column for column in others if column in known]
+        own = [column for column in others if column in _called(number, name)]
         if len(own) > 1:
             raise DataError(
                 f"{PATH} has several columns of class {name}", path=table, found=", ".join(map(repr, own))
@@ -135,10 +142,15 @@ def _per_class(table: Path, others: Sequence[str], classes: Sequence[str]) -> tu
     return tuple(chosen) if len(chosen) == len(classes) == len(set(chosen)) else ()
 
 
+def _called(number: int, name: str) -> set[str]:
+    return {f"{before}{called}" for before in ("", "score ", "score_") for called in (name, str(number))}
+
+
 def _number(table: Path, row: CsvRow, column: str) -> float:
     text = row[column]
     try:
-        value = float(text) if text.isascii() else math.nan
+        # Python reads 1_0 as 10.
+        value = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
@@ -147,7 +159,7 @@ def _number(table: Path, row: CsvRow, column: str) -> float:
             path=table,
             row=row.number,
             found=repr(text),
-            advice="predict the file again",
+            advice="write decimals with a point" if "," in text else "predict the file again",
         )
     return value
 

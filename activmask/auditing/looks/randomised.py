@@ -20,6 +20,7 @@ from torch import nn
 from activmask.auditing.looks.moved_maps import moved
 from activmask.evaluation.localisation import PerImage
 from activmask.evaluation.map_scores import is_blank, summarised
+from activmask.models.taps import Tapped
 
 SURVIVES = 0.7
 """A mean rank correlation whose interval does not lie below this is that of a map that survives: half of
@@ -63,6 +64,8 @@ def untrained(network: nn.Module, *, seed: int) -> nn.Module | str:
         network: on any device; left as it was.
         seed: of the draws.
     """
+    if any(isinstance(module, Tapped) and not module.copyable for module in network.modules()):
+        return "a copy of the network answers otherwise than it does, so it cannot be randomised"
     try:
         drawn = copy.deepcopy(network)
     except (RuntimeError, TypeError) as error:
