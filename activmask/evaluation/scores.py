@@ -16,7 +16,7 @@ from torch import Tensor
 from activmask.evaluation.estimate import Drawn, counts_over_subjects
 from activmask.evaluation.resampled import Counts
 from activmask.ground.errors import CheckpointError
-from activmask.training.replicas.predictions import auc
+from activmask.training.replicas.predictions import auc, lead_over_rest
 from activmask.training.replicas.resampled_auc import CONFIDENCE, resampled_auc
 
 AucKind = Literal["ROC AUC", "macro one-vs-rest ROC AUC", "mean ROC AUC over labels"]
@@ -57,8 +57,8 @@ class ScoreReport:
 def score_report(logits: Tensor, labels: Tensor, subjects: Sequence[str], *, seed: int) -> ScoreReport:
     """Score logits by ROC AUC with a 95 % interval and by accuracy.
 
-    Two classes: ROC AUC of the contrast y1 - y0. More: the mean of the one-vs-rest AUCs of the softmax
-    probabilities. The interval is of percentiles of a bootstrap that draws subjects with all of their
+    Two classes: ROC AUC of the contrast y1 - y0. More: the mean of the one-vs-rest AUCs, see
+    `lead_over_rest`. The interval is of percentiles of a bootstrap that draws subjects with all of their
     images (Davison & Hinkley 1997, sec. 3.8): images of one subject are no evidence of each other. At an
     AUC of exactly 0 or 1 it degenerates to a point: it then says nothing about the uncertainty, which few
     images still leave large.
@@ -116,7 +116,7 @@ def class_scores(logits: Tensor) -> NDArray[np.float64]:
     if logits.shape[1] == 2:
         contrast = wide[:, 1] - wide[:, 0]
         return np.stack([-contrast.numpy(), contrast.numpy()], axis=1)
-    return np.asarray(wide.softmax(dim=1).numpy())
+    return np.asarray(lead_over_rest(wide).numpy())
 
 
 def _interval(
