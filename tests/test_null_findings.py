@@ -83,3 +83,24 @@ def test_images_of_one_subject_that_are_ranked_alike_are_no_evidence_of_each_oth
     distances = np.array([abs(macro_auc(np.stack([-one, one], axis=1), truth) - 0.5) for one in scores])
     assert (distances > chance).sum() <= MOST
     assert (distances > chance_distance(torch.from_numpy(truth), 2)).sum() > AUDITS / 3
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [(60, 0), (0, 60), *[(3, 0), (0, 3)] * 9],
+        [*[(6, 0), (0, 6)] * 9, (6, 0), (3, 3)],
+        [(5, 1), (1, 5)] * 10,
+    ],
+    ids=["unequally often", "one of two classes", "all of two classes"],
+)
+def test_chance_reaches_further_where_subjects_are_shown_unequally_or_are_of_two_classes(sizes):
+    rng, numbers = np.random.default_rng(0), np.array(sizes)
+    truth = np.concatenate([[0] * no + [1] * yes for no, yes in sizes])
+    owners = np.arange(len(sizes)).repeat(numbers.sum(axis=1))
+    chance = chance_over_subjects(truth, [f"p{i}" for i in owners], 2)
+    scores = rng.standard_normal((AUDITS, len(sizes)))[:, owners]
+    distances = np.array([abs(macro_auc(np.stack([-one, one], axis=1), truth) - 0.5) for one in scores])
+    assert (distances > chance).sum() <= MOST
+    # No further than it must: 95 % of them are within.
+    assert np.quantile(distances, 0.95) == pytest.approx(chance, rel=0.15)

@@ -1,5 +1,6 @@
 """The AUC of a training, by hand and against scikit-learn's, to the bit."""
 
+import math
 import subprocess
 import sys
 
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from activmask.training.replicas.predictions import auc
+from activmask.evaluation.scores import class_scores, macro_auc
+from activmask.training.replicas.predictions import auc, lead_over_rest
 from activmask.training.replicas.roc_area import roc_area
+from activmask.training.stacks.judging import auc as auc_of_stack
 
 FINE = st.floats(-1e6, 1e6)
 COARSE = st.sampled_from([-1.0, -0.0, 0.0, 0.5, 1.0])
@@ -49,6 +52,27 @@ def test_of_several_classes_it_is_the_mean_of_each_against_the_rest(seed):
     rng = np.random.default_rng(seed)
     labels, logits = torch.from_numpy(rng.integers(3, size=60)), torch.from_numpy(rng.normal(size=(60, 3)))
     assert auc(logits, labels) == roc_auc_score(labels, logits.softmax(dim=1), multi_class="ovr")
+
+
+def test_images_of_which_a_network_is_surer_than_a_probability_can_tell_are_no_ties():
+    labels = torch.tensor([0, 1, 2])
+    logits = torch.tensor([[100.0, 0.0, 0.0], [80.0, 0.0, 0.0], [0.0, 0.0, 100.0]], dtype=torch.float64)
+    leads = lead_over_rest(logits)
+    two = math.log(2)
+    assert leads[0].tolist() == pytest.approx([100 - two, -100, -100])
+    assert leads[1].tolist() == pytest.approx([80 - two, -80, -80])
+    # Of the first two the first is the surer one of class 0, which it is of.
+    assert auc(logits, labels) == 1
+    assert macro_auc(class_scores(logits), labels.numpy()) == 1
+    assert auc_of_stack(logits[None], labels[None], classes=3).item() == 1
+
+
+def test_a_lead_over_the_rest_is_the_logit_of_a_softmax():
+    source = torch.Generator().manual_seed(0)
+    logits = torch.randn((50, 4), generator=source, dtype=torch.float64) * 3
+    assert torch.allclose(lead_over_rest(logits), logits.softmax(dim=1).logit())
+    alike = torch.zeros((1, 3), dtype=torch.float64)
+    assert lead_over_rest(alike)[0].tolist() == pytest.approx([-math.log(2)] * 3)
 
 
 @pytest.mark.parametrize(

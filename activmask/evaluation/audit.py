@@ -67,8 +67,7 @@ class Audit:
     mask_area_auc: float | None
     """AUC of the mask's area as a score: how much the size of the ROI alone tells."""
     chance_distance: float | None
-    """An AUC no further than this from 0.5 counts as chance (95 %); where each subject is of one class, of
-    subjects in place of images."""
+    """An AUC no further than this from 0.5 counts as chance (95 %), whether images or subjects are ranked."""
     verdict: Verdict | None
     """The rows in words."""
     mask_counts: tuple[MaskCount, ...] = ()

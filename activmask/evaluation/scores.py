@@ -16,7 +16,7 @@ from torch import Tensor
 from activmask.evaluation.estimate import Drawn, counts_over_subjects
 from activmask.evaluation.resampled import Counts
 from activmask.ground.errors import CheckpointError
-from activmask.training.replicas.predictions import auc
+from activmask.training.replicas.predictions import auc, lead_over_rest
 from activmask.training.replicas.resampled_auc import CONFIDENCE, resampled_auc
 
 AucKind = Literal["ROC AUC", "macro one-vs-rest ROC AUC", "mean ROC AUC over labels"]
@@ -57,8 +57,8 @@ class ScoreReport:
 def score_report(logits: Tensor, labels: Tensor, subjects: Sequence[str], *, seed: int) -> ScoreReport:
     """Score logits by ROC AUC with a 95 % interval and by accuracy.
 
-    Two classes: ROC AUC of the contrast y1 - y0. More: the mean of the one-vs-rest AUCs of the softmax
-    probabilities. The interval is of percentiles of a bootstrap that draws subjects with all of their
+    Two classes: ROC AUC of the contrast y1 - y0. More: the mean of the one-vs-rest AUCs, see
+    `lead_over_rest`. The interval is of percentiles of a bootstrap that draws subjects with all of their
     images (Davison & Hinkley 1997, sec. 3.8): images of one subject are no evidence of each other. At an
     AUC of exactly 0 or 1 it degenerates to a point: it then says nothing about the uncertainty, which few
     images still leave large.
@@ -116,7 +116,7 @@ def class_scores(logits: Tensor) -> NDArray[np.float64]:
     if logits.shape[1] == 2:
         contrast = wide[:, 1] - wide[:, 0]
         return np.stack([-contrast.numpy(), contrast.numpy()], axis=1)
-    return np.asarray(wide.softmax(dim=1).numpy())
+    return np.asarray(lead_over_rest(wide).numpy())
 
 
 def _interval(
@@ -165,13 +165,8 @@ def chance_distance(labels: Tensor, classes: int) -> float:
     Returns:
         In (0, 0.5].
     """
-    total = len(labels)
-    deviations = []
-    for k in [1] if classes == 2 else range(classes):
-        m = int((labels == k).sum())
-        deviations.append(((total + 1) / (12 * m * (total - m))) ** 0.5)
-    z = float(ndtri((1 + CONFIDENCE) / 2))
-    return min(0.5, z * float(np.mean(deviations)))
+    truth = labels.numpy()
+    return _chance(truth, classes, [np.arange(len(truth))])
 
 
 def chance_over_subjects(
@@ -179,15 +174,38 @@ def chance_over_subjects(
 ) -> float:
     """`chance_distance` of images some of which show the same subject.
 
-    Where each subject is of one class, its images count as one: they may all be ranked alike.
+    Scores that tell nothing of the classes may still tell subjects apart. So the larger variance is taken of
+    two: that of images in random order, and that of subjects in random order, the images of each ranked
+    alike. Someone who is shown often, or whose images are of two classes, counts as such.
 
     Args:
         labels: int64 (N,), every class present.
         subjects: (N,), whom each image shows.
         classes: K.
     """
-    names = np.asarray(subjects, dtype=object).astype(str)
-    _, first, numbers = np.unique(names, return_index=True, return_inverse=True)
-    of_subjects = labels[first]
-    pure = bool((of_subjects[numbers] == labels).all())
-    return chance_distance(torch.from_numpy(of_subjects if pure else labels), classes)
+    _, owners = np.unique(np.asarray(subjects, dtype=object).astype(str), return_inverse=True)
+    return _chance(labels, classes, [np.arange(len(labels)), owners])
+
+
+def _chance(labels: NDArray[np.int64], classes: int, ranked: Sequence[NDArray[np.int64]]) -> float:
+    """The distance where owners, int64 (N,), are ranked by chance: of several ways, that of the largest."""
+    deviations = [
+        max(_variance(labels == k, owners) for owners in ranked) ** 0.5
+        for k in ([1] if classes == 2 else range(classes))
+    ]
+    z = float(ndtri((1 + CONFIDENCE) / 2))
+    return min(0.5, z * float(np.mean(deviations)))
+
+
+def _variance(positive: NDArray[np.bool_], owners: NDArray[np.int64]) -> float:
+    """The variance of an AUC where owners are ranked in random order, the images of each alike.
+
+    With m_i positives and n_i others of owner i, of m and n in all, and a_ij = m_i n_j - m_j n_i, the AUC is
+    0.5 plus the sum over pairs of s_ij a_ij / (2 m n). The signs s_ij of the order of i and j are as often 1
+    as -1, and the mean of s_ij s_ik is 1/3. Of owners of one image each that is (m + n + 1) / (12 m n).
+    """
+    yes, no = (np.bincount(owners, weights=side) for side in (positive, ~positive))
+    m, n = yes.sum(), no.sum()
+    pairs = (yes @ yes) * (no @ no) - (yes @ no) ** 2
+    of_owners = ((yes * n - no * m) ** 2).sum()
+    return float((pairs + of_owners) / (12 * (m * n) ** 2))

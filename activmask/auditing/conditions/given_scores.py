@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from activmask.auditing.conditions.answers import Answers
 from activmask.data.files.tables import CsvRow, read_table, separator_note, separator_of
+from activmask.evaluation.scores import class_scores
 from activmask.ground.errors import PATH, DataError, UsageError
 from activmask.ground.listed import listed
 
@@ -223,9 +224,6 @@ def _of_one(values: NDArray[np.float64], threshold: float | None) -> Answers:
 
 
 def _of_classes(values: NDArray[np.float64], *, shares: bool) -> Answers:
-    if values.shape[1] == 2:
-        contrast = values[:, 1] - values[:, 0]
-        ranking = np.stack([-contrast, contrast], axis=1)
-    else:
-        ranking = values if shares else softmax(values, axis=1)
+    # Of two probabilities the difference ranks as either does.
+    ranking = values if shares and values.shape[1] > 2 else class_scores(torch.from_numpy(values))
     return Answers(values=ranking, first=values.argmax(axis=1))

@@ -21,7 +21,7 @@ from activmask.runs.selection import MARGIN
 from activmask.training.graphs.epoch_verdict import SplitScores, pack_verdict
 from activmask.training.replicas.epoch import forward_step, members_of, update
 from activmask.training.replicas.optimizer import set_rate
-from activmask.training.replicas.predictions import evaluation_batch, mean_cross_entropy
+from activmask.training.replicas.predictions import evaluation_batch, lead_over_rest, mean_cross_entropy
 from activmask.training.replicas.replica import Replica, class_count
 
 
@@ -174,7 +174,7 @@ def _auc(logits: Tensor, split: Judged) -> Tensor:
     if len(split.members) == 1:
         ranked = [logits[:, 1] - logits[:, 0]]
     else:
-        ranked = list(logits.softmax(dim=1).unbind(dim=1))
+        ranked = list(lead_over_rest(logits).unbind(dim=1))
     shares = [_share_won(scores, *members) for scores, members in zip(ranked, split.members, strict=True)]
     return torch.stack(shares).mean()
 

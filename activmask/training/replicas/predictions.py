@@ -93,8 +93,28 @@ def auc(logits: Tensor, labels: Tensor) -> float:
     wide, classes = logits.double(), labels.numpy()
     if logits.shape[1] == 2:
         return roc_area((wide[:, 1] - wide[:, 0]).numpy(), classes == 1)
-    shares = wide.softmax(dim=1).numpy()
-    return float(np.mean([roc_area(shares[:, k], classes == k) for k in range(shares.shape[1])]))
+    leads = lead_over_rest(wide).numpy()
+    return float(np.mean([roc_area(leads[:, k], classes == k) for k in range(leads.shape[1])]))
+
+
+def lead_over_rest(logits: Tensor) -> Tensor:
+    """By what a one-vs-rest AUC ranks: z_k less the logarithm of the sum of exp z_j over all other classes j.
+
+    These are the log-odds of a softmax, which ranks alike as long as it does not round to 1: from a lead of
+    37 on all that a network is sure of, right or wrong, would be ties.
+
+    Args:
+        logits: float64 (..., K), finite, K at least 2.
+
+    Returns:
+        (..., K), finite.
+    """
+    whole = logits.logsumexp(dim=-1, keepdim=True)
+    rest = whole + torch.log(-torch.expm1(logits - whole))
+    # Of the highest that difference is rounded to 0.
+    top = logits.argmax(dim=-1, keepdim=True)
+    others = logits.scatter(-1, top, -torch.inf).logsumexp(dim=-1, keepdim=True)
+    return logits - rest.scatter(-1, top, others)
 
 
 def worst_accuracy(logits: Tensor, labels: Tensor, members: Tensor) -> float:

@@ -12,7 +12,7 @@ from activmask.models.stacked.network import forward, leaves, mode
 from activmask.objectives.chosen import needs
 from activmask.runs.selection import MARGIN
 from activmask.training.graphs.epoch_verdict import SplitScores
-from activmask.training.replicas.predictions import evaluation_batch
+from activmask.training.replicas.predictions import evaluation_batch, lead_over_rest
 from activmask.training.stacks.group import Group, JudgedTogether
 
 
@@ -79,10 +79,8 @@ def auc(logits: Tensor, labels: Tensor, classes: int) -> Tensor:
     """
     if classes == 2:
         return _share_won(logits[..., 1] - logits[..., 0], labels == 1)
-    probabilities = logits.softmax(dim=2)
-    return torch.stack([_share_won(probabilities[..., own], labels == own) for own in range(classes)]).mean(
-        dim=0
-    )
+    leads = lead_over_rest(logits)
+    return torch.stack([_share_won(leads[..., own], labels == own) for own in range(classes)]).mean(dim=0)
 
 
 def _share_won(scores: Tensor, positive: Tensor) -> Tensor:
