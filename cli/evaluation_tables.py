@@ -78,12 +78,11 @@ def _ends_of(low: float | None, high: float | None) -> str:
 
 
 def _sites(evaluated: Sequence[Evaluated]) -> ResultTable:
-    table = result_table("By site", "checkpoint", "site", "n", "AUC", "accuracy", names=2)
+    table = result_table("By site", "checkpoint", "site", "n", "AUC", "95 %", "accuracy", names=2)
     for one in evaluated:
         for site in one.evaluation.sites:
-            table.add_row(
-                checkpoint_name(one), site.site, str(site.n), number(site.auc), number(site.accuracy)
-            )
+            cells = (str(site.n), number(site.auc), between(site.interval), number(site.accuracy))
+            table.add_row(checkpoint_name(one), site.site, *cells)
     return table
 
 

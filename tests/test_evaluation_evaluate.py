@@ -11,12 +11,14 @@ from activmask.evaluation.across_seeds import across_seeds, to_json
 from activmask.evaluation.batch import evaluate_checkpoint
 from activmask.evaluation.evaluate import evaluate
 from activmask.evaluation.localisation import METRICS, relevance_mass
+from activmask.evaluation.scores import score_report
 from activmask.evaluation.spread import Spread, spread
 from activmask.ground.errors import CheckpointError, DataError, UsageError
 from activmask.runs.checkpoint_paths import find_checkpoints, run_folder
 from activmask.saliency.attribution import attribute
 from activmask.saliency.explain import explain
 from activmask.saliency.inputs import Inputs
+from activmask.training.replicas.predictions import predict
 
 
 def random_samples(n=24, side=SIDE, channels=1, sites=""):
@@ -90,6 +92,17 @@ def test_a_site_of_one_class_has_an_accuracy_but_no_auc(tmp_path):
     samples = random_samples(sites="ab" * 12)
     rows = evaluate(tiny_checkpoint(tmp_path), samples, seed=0).sites
     assert [(row.site, row.n, row.auc) for row in rows] == [("a", 12, None), ("b", 12, None)]
+    assert [row.interval for row in rows] == [None, None]
+
+
+def test_the_auc_of_a_site_has_the_interval_that_it_would_have_alone(tmp_path):
+    checkpoint, samples = tiny_checkpoint(tmp_path), random_samples(sites="a" * 14 + "b" * 10)
+    of_sites = evaluate(checkpoint, samples, seed=3).sites
+    for row, part in zip(of_sites, (slice(0, 14), slice(14, 24)), strict=True):
+        labels, subjects = samples.labels[part], samples.subjects[part]
+        alone = score_report(predict(checkpoint.model, samples.images[part]), labels, subjects, seed=3)
+        assert (row.n, row.auc, row.interval) == (alone.n, alone.auc, alone.interval)
+        assert row.interval.low < row.auc < row.interval.high
 
 
 def test_images_without_a_site_make_no_site_rows(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from activmask.data.samples import Samples
@@ -16,11 +17,11 @@ from activmask.evaluation.audit import Audit, audit_and_predictions
 from activmask.evaluation.localisation import METRICS, PerImage
 from activmask.evaluation.participants import partial_masks
 from activmask.evaluation.predictions_table import Predicted, Predictions, predictions_of
-from activmask.evaluation.scores import ScoreReport, accuracy, score_report, why_no_auc
+from activmask.evaluation.scores import Interval, ScoreReport, score_report
 from activmask.ground.errors import CheckpointError, DataError
 from activmask.runs.checkpoint import Checkpoint, refuse_several_labels
 from activmask.saliency.attribution import attribute
-from activmask.training.replicas.predictions import auc, predict
+from activmask.training.replicas.predictions import predict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class SiteScores:
     auc: float | None
     """None when a class is missing at this site."""
     accuracy: float
+    interval: Interval | None = None
+    """Around `auc`, as that of all images; None without an AUC, or when a class is of one subject only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +116,7 @@ def evaluate_and_predict(
     evaluation = Evaluation(
         seed=seed,
         scores=score_report(logits, samples.labels, samples.subjects, seed=seed),
-        sites=_by_site(logits, samples),
+        sites=_by_site(logits, samples, seed),
         audit=found,
         localisation=localise(model, samples, logits.shape[1]),
     )
@@ -145,18 +148,21 @@ def _shape(shape: tuple[int, ...]) -> str:
     return f"{width} x {height} px with {channels} channel{'s' if channels != 1 else ''}"
 
 
-def _by_site(logits: Tensor, samples: Samples) -> tuple[SiteScores, ...]:
+def _by_site(logits: Tensor, samples: Samples, seed: int) -> tuple[SiteScores, ...]:
     sites = np.array(samples.sites)
     return tuple(
-        _site_scores(str(site), logits[torch.from_numpy(sites == site)], samples.labels[sites == site])
+        _site_scores(str(site), logits, samples, np.flatnonzero(sites == site), seed)
         for site in np.unique(sites)
         if site
     )
 
 
-def _site_scores(site: str, logits: Tensor, labels: Tensor) -> SiteScores:
-    area = None if why_no_auc(labels, logits.shape[1]) else auc(logits, labels)
-    return SiteScores(site=site, n=len(labels), auc=area, accuracy=accuracy(logits, labels))
+def _site_scores(
+    site: str, logits: Tensor, samples: Samples, rows: NDArray[np.int64], seed: int
+) -> SiteScores:
+    subjects = [samples.subjects[row] for row in rows.tolist()]
+    found = score_report(logits[rows], samples.labels[rows], subjects, seed=seed)
+    return SiteScores(site=site, n=found.n, auc=found.auc, accuracy=found.accuracy, interval=found.interval)
 
 
 def localise(model: torch.nn.Module, samples: Samples, classes: int) -> Localisation:
