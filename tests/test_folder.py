@@ -220,6 +220,13 @@ def test_rows_of_nothing_are_passed_over_and_rows_without_a_file_are_named(folde
     assert folder.prepare().skipped == (("", f"row {rows + 2} names no file"),)
 
 
+def test_a_name_with_a_line_break_is_a_subject_as_it_is_shown(folder):
+    folder.image("d\ne.png", grey(9))
+    folder.table("file_name,label", "a.png,cat", "b.tif,dog", '"d\ne.png",cat')
+    assert folder.prepare().skipped == ()
+    assert folder.written().subjects == ("a.png", "b.tif", r"d\ne.png")
+
+
 def test_two_masks_of_one_name_are_skipped(folder):
     folder.mask("a.tif", half())
     assert "two masks have its name" in folder.prepare().skipped[0][1]

@@ -250,3 +250,8 @@ def test_a_dicom_file_of_a_folder_that_was_not_resized_is_read_at_its_size(tmp_p
     other = write_dicom(tmp_path / "other.dcm", gradient(40, 40))
     with pytest.raises(DataError, match=r"other\.dcm is 40 x 40 px, but the images .* are 28 x 28 and"):
         read_inputs(checkpoint, [other])
+    scan, mask = (tmp_path / name for name in ("scan.dcm", "mask.dcm"))
+    write_dicom(scan, gradient(SIDE, SIDE), PixelSpacing=[1, 1])
+    write_dicom(mask, np.eye(SIDE, dtype=np.uint8), PixelSpacing=[0.5, 0.5])
+    with pytest.raises(DataError, match=r"mask\.dcm lies elsewhere .* differ in PixelSpacing"):
+        read_inputs(checkpoint, [scan], mask)

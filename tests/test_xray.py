@@ -260,6 +260,13 @@ def test_older_data_sets_keep_the_range_they_were_made_with(tmp_path):
         read_intensities(path, intensity=1023)
 
 
+def test_two_files_of_an_image_are_told_by_their_endings(tmp_path):
+    made = Collections(tmp_path)
+    Image.fromarray(xray(1, 255)).save(made.nih / "images_001/images/00000001_000.jpg")
+    said = "00000001_000.jpg and 00000001_000.png lie in one folder; keep one"
+    assert prepared(made).skipped == (("00000001_000.png", said),)
+
+
 def test_an_image_in_two_folders_is_told_apart_by_the_table_or_skipped(tmp_path):
     made = Collections(tmp_path)
     png(made.padchest / "elsewhere/216840_scan.png", xray(1, 4095, kind=np.uint16))

@@ -33,6 +33,7 @@ from activmask.data.sources.folder.slice_rows import SLICE, listed_slices, whole
 from activmask.data.sources.folder.studies import case_of, with_one_subject_a_study
 from activmask.data.sources.folder.turned import check_mask_size
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.shown import shown
 
 if TYPE_CHECKING:
     from activmask.data.files.nifti import Frame
@@ -252,7 +253,7 @@ def _told(row: CsvRow, look: _Look) -> dict[str, Any]:
     return {
         "label": "" if look.label_from_mask else label,
         "labels": several,
-        "subject": row["subject"] or row["file_name"],
+        "subject": row["subject"] or shown(row["file_name"]),
         "site": row["site"],
         "split": row["split"],
     }

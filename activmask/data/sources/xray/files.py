@@ -6,6 +6,7 @@ from pathlib import Path
 from activmask.data.files.images import SUFFIXES
 from activmask.data.sources.xray.tables import Candidate
 from activmask.ground.errors import PATH, DataError
+from activmask.ground.listed import listed
 from activmask.ground.places import real
 from activmask.ground.walking import walked
 
@@ -53,7 +54,10 @@ def find_image(index: dict[str, list[Path]], image: Candidate) -> Path:
     if not paths:
         raise DataError("no file of that name is in the folder")
     if len(paths) > 1:
-        raise DataError(f"{paths[0].name} lies in {len(paths)} folders; keep one")
+        names = listed(sorted({path.name for path in paths}))
+        folders = len({path.parent for path in paths})
+        where = "one folder" if folders == 1 else f"{folders} folders"
+        raise DataError(f"{names} {'lies' if names == paths[0].name else 'lie'} in {where}; keep one")
     return paths[0]
 
 
