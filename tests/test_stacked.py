@@ -107,6 +107,20 @@ def test_terms_gradients_and_statistics_are_those_of_each_network_alone(name, mo
             assert_close(tied[seed].get_buffer(buffer), tensor)
 
 
+@pytest.mark.parametrize("narrow", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+@pytest.mark.parametrize("model", ["ae", "unet", "resnet18"])
+def test_what_convolutions_take_begins_where_several_numbers_are_read_at_once(model, seeds, narrow):
+    stacked = stack([one.float() for one in networks(model, width=16, seeds=seeds)])
+    odd = {place.name for place in stacked.layout.places if place.shape.numel() % 8}
+    assert odd <= {"head.bias", "network.fc.bias", "fc.bias", "project.bias"}
+    with torch.autocast("cpu", narrow, enabled=narrow != torch.float32):
+        [weights] = leaves(stacked)
+    products = list(weights)[: stacked.layout.count(stacked.products)]
+    begins = {name: weights[name].data_ptr() % 16 for name in products if name not in odd}
+    assert not any(begins.values()), begins
+
+
 @pytest.mark.parametrize("model", ["cnn", "unet", "resnet18"])
 def test_no_convolution_of_a_stack_is_the_librarys(model):
     alone = networks(model)

@@ -28,6 +28,9 @@ _CONVOLUTIONS = (nn.Conv2d, TwiceDifferentiableConv2d)
 LAYERS: tuple[type[nn.Module], ...] = (*_CONVOLUTIONS, nn.BatchNorm2d, nn.Linear)
 """The layers with weights that can be stacked; a type derived from one may compute otherwise."""
 
+_READ_TOGETHER = 8
+"""Of the narrowest numbers, those that 16 bytes hold."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
@@ -69,7 +72,14 @@ def stack(networks: Sequence[nn.Module]) -> Stack:
         place(name, parameter, batched=name.rpartition(".")[0] in linear)
         for name, parameter in first.named_parameters()
     ]
-    places.sort(key=lambda one: one.name.rpartition(".")[0] not in multiplied)
+    # A few numbers, as a bias of two classes, would have all that follows begin where no kernel reads
+    # several at once.
+    places.sort(
+        key=lambda one: (
+            one.name.rpartition(".")[0] not in multiplied,
+            one.shape.numel() % _READ_TOGETHER > 0,
+        )
+    )
     layout = Layout(places=tuple(places), seeds=seeds)
     products = sum(
         size
