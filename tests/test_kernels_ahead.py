@@ -14,8 +14,10 @@ from activmask.kernels.ahead import compiled_ahead, compiles_ahead, launch, prep
 from activmask.kernels.convolution import forms, reference
 from activmask.models.double_backward import prepare_double_backward
 from activmask.training.replicas.replica import new_replica
+from activmask.training.stacks.device_step import take_step
 from activmask.training.stacks.first_step import compile_kernels, why_another_step
 from activmask.training.stacks.group import new_group
+from activmask.training.stacks.judging import judge
 
 CPU = torch.device("cpu")
 
@@ -91,9 +93,20 @@ def test_what_cannot_be_compiled_is_told_by_its_launch_alone():
         prepare(lambda: 1 / 0)
 
 
+LAUNCHING = (
+    *("activation_distance.triton", "adam.triton", "batch_norm.triton", "convolution.triton"),
+    *("convolution.triton_sums", "masked_shuffle.triton", "max_pool.triton"),
+)
+
+
+def test_all_that_launches_is_known_here():
+    found = [path for path in Path(ahead.__file__).parent.glob("*/*.py") if "launch(" in path.read_text()]
+    assert sorted(f"{path.parent.name}.{path.stem}" for path in found) == sorted(LAUNCHING)
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("settings", [{"actdiff": 1.0, "width": 8}, {"gradmask": 1.0, "actdiff": 1.0}])
-def test_what_the_first_step_of_stacked_seeds_launches_was_compiled_ahead(crosses, monkeypatch, settings):
+def test_what_stacked_seeds_launch_was_compiled_ahead(crosses, monkeypatch, settings):
     """As on CUDA, with launches that are only noted; the numbers are whatever lies in memory."""
     pytest.importorskip("triton")
     noted: list[object] = []
@@ -102,8 +115,8 @@ def test_what_the_first_step_of_stacked_seeds_launches_was_compiled_ahead(crosse
         kinds = map(ahead._kind, kernel.params, arguments)
         noted.append((kernel.__name__, tuple(options.items()), *kinds))
 
-    for package in ("activation_distance", "batch_norm", "convolution", "masked_shuffle", "max_pool"):
-        monkeypatch.setattr(import_module(f"activmask.kernels.{package}.triton"), "launch", note)
+    for module in LAUNCHING:
+        monkeypatch.setattr(import_module(f"activmask.kernels.{module}"), "launch", note)
     replicas = [new_replica(small(crosses, **settings), seed, Path("unused"), CPU) for seed in (0, 1)]
     for replica in replicas:
         replica.model.to(memory_format=torch.channels_last)
@@ -121,12 +134,18 @@ def test_what_the_first_step_of_stacked_seeds_launches_was_compiled_ahead(crosse
         "_spread",
         "_product",
         "_max_pool",
+        "_step",
     }
+    # One form serves all sizes of batch, and a seed alone as several.
+    assert len([name for name, *_ in compiled if name == "_shuffle_image"]) == ("actdiff" in settings)
     noted.clear()
     # The forms that need no compiling compute once more, as nothing here can launch.
     with compiled_ahead(1):
         why_another_step(group)
-    assert noted
+        for size in sorted(set(group.replicas[0].batch_sizes)):
+            take_step(group, size)
+        judge(group)
+    assert {name for name, *_ in noted} >= {"_product", "_step"}
     assert compiled.issuperset(noted)
 
 

@@ -16,10 +16,9 @@ STRIDED = {
     "mask_p": "i32",
     "strides": ("i32",) * 8,
 }
-# One channel of a contiguous image: Triton takes every 1 as a constant.
+# One channel of a contiguous image: Triton takes every 1 as a constant, but for images a seed.
 UNIT = {
     **STRIDED,
-    "per_seed": 1,
     "channels": 1,
     "strides": ("i32", "i32", 1, "i32", "i32", 1, "i32", 1),
     "mask_p": 1,

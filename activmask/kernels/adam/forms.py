@@ -14,6 +14,7 @@ from torch.library import register_fake
 
 from activmask.kernels.adam import reference
 from activmask.kernels.adam.parts import Parts, parts_of
+from activmask.kernels.ahead import compiles_ahead, prepare
 from activmask.kernels.defining import operator
 from activmask.kernels.refusal import Refusal, once_agreed
 
@@ -51,7 +52,8 @@ def adam(
     """Take a step of Adam (Kingma and Ba, arXiv:1412.6980, algorithm 1), but for seeds that have stopped.
 
     Of a stopped seed nothing is changed by a bit, whatever its gradient, and nothing of another
-    depends on it. Nothing is read back from the device.
+    depends on it. Nothing is read back from the device. While kernels are only compiled, see
+    `compiled_ahead`, no step is taken.
 
     Args:
         weights: float32 (N,), is changed.
@@ -67,7 +69,8 @@ def adam(
     """
     state = weights, gradient, first, second, steps
     _adam(*state, stopped, parts.sizes, parts.blocks, lr, *betas, eps)
-    steps.view(-1, len(stopped)).add_(1 - stopped)
+    if not compiles_ahead():
+        steps.view(-1, len(stopped)).add_(1 - stopped)
 
 
 @operator("activmask::adam", changes=("weights", "first", "second"))
@@ -99,7 +102,11 @@ def _adam(
         check_agreement(triton.adam, weights.device)
 
     plain = partial(reference.adam, *given, sizes, *settings)
-    if weights.is_cuda and HAS_TRITON:
+    can = weights.is_cuda and HAS_TRITON
+    if compiles_ahead():
+        if can:
+            prepare(ours)
+    elif can:
         may_compare = not torch.cuda.is_current_stream_capturing()
         once_agreed(ours, plain, _refusal(), weights.device, compare, may_compare=may_compare)
     else:

@@ -101,7 +101,7 @@ def _move(images, out, places, number, rank, kept, channels, strides, inverse: t
         _copy(images, out, drawn, ranked, kept, channels, strides)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["per_seed"])
 def _shuffle_image(
     images, masks, out, places, keys, seed, offset, per_seed, channels, pixels, strides,
     high_bits: tl.constexpr, low_bits: tl.constexpr, inverse: tl.constexpr,
@@ -122,7 +122,7 @@ def _shuffle_image(
     _move(images, out, places, number, rank, kept, channels, strides, inverse)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["per_seed"])
 def _count_tile(
     masks, counts, keys, seed, offset, per_seed, pixels, mask_b, mask_p, tile_size: tl.constexpr
 ):  # fmt: skip
@@ -285,20 +285,23 @@ register_autograd("activmask::masked_shuffle", _backward, setup_context=_save)
 
 def masked_shuffle(images: Tensor, masks: Tensor, generator: torch.Generator) -> Tensor:
     """The Triton form of `activmask.kernels.masked_shuffle.masked_shuffle`; same arguments and result."""
-    words = _words(generator, images.device)
-    shuffled: Tensor = shuffle(images, masks, words[0], words[1], False)
+    seed, offset = _words([generator], images.device)
+    shuffled: Tensor = shuffle(images, masks, seed, offset, False)
     return shuffled
 
 
 def masked_shuffles(images: Tensor, masks: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     """The Triton form of `activmask.kernels.masked_shuffle.masked_shuffles`; same arguments and result."""
-    words = torch.empty(2, len(generators), dtype=torch.int64, device=images.device)
-    for own, generator in zip(words.unbind(1), generators, strict=True):
-        torch.randint(_WORDS, (2,), generator=generator, out=own)
-    shuffled: Tensor = shuffle(images.flatten(0, 1), masks.flatten(0, 1), words[0], words[1], False)
+    seeds, offsets = _words(generators, images.device)
+    shuffled: Tensor = shuffle(images.flatten(0, 1), masks.flatten(0, 1), seeds, offsets, False)
     return shuffled.view_as(images)
 
 
-def _words(generator: torch.Generator, device: torch.device) -> Tensor:
-    """A seed and an offset."""
-    return torch.randint(_WORDS, (2,), generator=generator, device=device)
+def _words(generators: Sequence[torch.Generator], device: torch.device) -> tuple[Tensor, Tensor]:
+    """A seed and an offset of each, (R,) both."""
+    count = len(generators)
+    # An even number of eight bytes has both begin aligned: one compiled form serves any number of seeds.
+    words = torch.empty(2, count + count % 2, dtype=torch.int64, device=device)[:, :count]
+    for own, generator in zip(words.unbind(1), generators, strict=True):
+        torch.randint(_WORDS, (2,), generator=generator, out=own)
+    return words[0], words[1]

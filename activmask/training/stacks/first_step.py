@@ -24,6 +24,7 @@ from activmask.training.replicas.replica import Replica
 from activmask.training.stacks.device_step import forward
 from activmask.training.stacks.group import Group
 from activmask.training.stacks.judging import logits_of
+from activmask.training.stacks.optimizer import take_laid_step
 
 MOST_APART: dict[Precision, float] = {"fp32": 0.02, "tf32": 0.5, "bf16": 0.5}
 """By which share of its length a parameter's gradient, or a running statistic, may differ: sums in another
@@ -49,6 +50,7 @@ def compile_kernels(group: Group) -> None:
             with mode(group.stacked, training=True):
                 passed = forward(group, rows + torch.arange(size, device=rows.device))
             gradients(group.stacked, passed.losses, passed.passes)
+        take_laid_step(group.moments, group.stacked, group.replicas, group.stopped)
         for split in group.splits.values():
             logits_of(group, split)
         # Of a seed alone kernels are others, and every seed's are the same.

@@ -70,6 +70,11 @@ def take_optimizer_step(
         new = {name for name, own in replica.model.named_parameters() if name in found and own not in state}
         _tie(moments, stacked, replica, seed, new)
     lay_together(stacked, found, moments.gradient)
+    take_laid_step(moments, stacked, replicas, stopped)
+
+
+def take_laid_step(moments: Moments, stacked: Stack, replicas: Sequence[Replica], stopped: Tensor) -> None:
+    """The same step by the gradients that lie in the moments."""
     [settings] = replicas[0].optimizer.param_groups
     adam(
         stacked.weights,
