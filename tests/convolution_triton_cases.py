@@ -161,7 +161,7 @@ def test_other_products_equal_float64_as_far_as_they_round(name, precision):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "ieee"])
-@pytest.mark.parametrize("size", [(1, 1, 1, 1), (3, 5, 7, 6), (2, 70, 9, 11), (40, 33, 20, 20)])
+@pytest.mark.parametrize("size", [(1, 1, 1, 1), (3, 5, 7, 6), (2, 70, 9, 11), (21, 17, 20, 20)])
 def test_the_gradient_in_a_bias_is_a_sum_over_all_positions(size, precision):
     source = torch.Generator().manual_seed(2)
     gradient = in_guard(torch.randn(size, generator=source).to(DEVICE, TYPES[precision]))
@@ -174,7 +174,7 @@ def test_the_gradient_in_a_bias_is_a_sum_over_all_positions(size, precision):
 
 @pytest.mark.parametrize(("tapped", "sums"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("precision", ["bf16", "ieee"])
-@pytest.mark.parametrize("size", [(1, 1, 1, 1), (3, 5, 7, 6), (2, 70, 9, 11), (40, 33, 20, 20)])
+@pytest.mark.parametrize("size", [(1, 1, 1, 1), (3, 5, 7, 6), (2, 70, 9, 11), (21, 17, 20, 20)])
 def test_the_gradient_before_a_relu_is_cut_off_joined_and_added_up(size, precision, tapped, sums):
     source = torch.Generator().manual_seed(4)
     gradient, seen, other = (

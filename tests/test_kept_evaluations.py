@@ -316,17 +316,22 @@ def test_report_and_evaluate_share_what_is_kept(place, made):
 
 
 @pytest.mark.process
-def test_two_processes_at_once_keep_what_is_whole_or_nothing(place):
+def test_two_processes_at_once_keep_what_is_whole_or_nothing(place, tmp_path):
+    """One process becomes two once it has imported all that it needs, so that both begin at once."""
     program = (
-        "import sys; from pathlib import Path; from activmask.evaluation.batch import evaluate_checkpoint\n"
-        "path = Path(sys.argv[1])\n"
-        "for split in ('test', 'valid', 'train') * 5: print(repr(evaluate_checkpoint(path, split=split)))"
+        "import os, sys; from pathlib import Path\n"
+        "from activmask.evaluation.batch import evaluate_checkpoint\n"
+        "path, *told = map(Path, sys.argv[1:])\n"
+        "child = os.fork()\n"
+        "said = [repr(evaluate_checkpoint(path, split=split)) for split in ('test', 'valid', 'train') * 5]\n"
+        "told[bool(child)].write_text('\\n'.join(said))\n"
+        "sys.exit(bool(child and os.wait()[1]))"
     )
-    command = [sys.executable, "-c", program, str(checkpoint(place))]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    one, other = (process.communicate()[0] for process in both)
-    assert [process.returncode for process in both] == [0, 0]
+    told = [tmp_path / name for name in ("one", "other")]
+    subprocess.run([sys.executable, "-c", program, checkpoint(place), *told], check=True)
+    one, other = (path.read_text() for path in told)
     assert one == other
+    assert len(one.splitlines()) == 15
     assert len(set(one.splitlines())) == 3
 
 

@@ -169,6 +169,12 @@ def test_a_killed_worker_and_a_lost_node_change_nothing(cluster, crosses, tmp_pa
     assert not ray.is_initialized()
 
 
+def keeps_workers(engine: RayEngine) -> RayEngine:
+    """That engine, one process of which has job after job: each that starts imports torch for seconds."""
+    engine._work = ray.remote(ray_engine.work_on_node)
+    return engine
+
+
 def ended(engine: RayEngine, job: Job) -> str:
     """Run one job to its end and give its error."""
     engine.start(job)
@@ -184,7 +190,7 @@ def test_a_node_that_does_not_see_the_folder_sends_its_files_back(cluster, cross
     local = replace(job, folder=tmp_path / "local", seeds=(0, 1))
     assert run_job(local) == ""
     monkeypatch.setattr(RayEngine, "_beacon", lambda engine, folder: "left nowhere")
-    engine = RayEngine(cluster.address, None, device="cpu")
+    engine = keeps_workers(RayEngine(cluster.address, None, device="cpu"))
     try:
         assert ended(engine, job) == ""
         assert is_finished(job)
@@ -233,7 +239,7 @@ def test_a_node_that_does_not_see_the_folder_is_sent_the_run_that_a_job_begins_w
     method = {"first": {"epochs": 1}, "jtt": {"epochs": 2, "upweight_errors_of": {"cell": "first"}}}
     cells = grid_cells(replace(GRID, axes={"method": method}), settings={"data": str(crosses)})
     monkeypatch.setattr(RayEngine, "_beacon", lambda engine, folder: "left nowhere")
-    engine = RayEngine(cluster.address, None, device="cpu")
+    engine = keeps_workers(RayEngine(cluster.address, None, device="cpu"))
     try:
         for place, run in (("local", run_job), ("ray", lambda job: ended(engine, job))):
             assert [run(job) for job in make_jobs(cells, (0,), tmp_path / place)] == ["", ""]

@@ -13,7 +13,7 @@ RECIPES = Path(__file__).parents[1] / "docs/recipes"
 
 
 @pytest.fixture
-def cluster(tmp_path):
+def cluster(tmp_path, crosses):
     """A folder with a grid, where `activmask` is this one, and `scontrol` writes down what it is asked."""
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -21,7 +21,7 @@ def cluster(tmp_path):
     for name, line in {"activmask": f'exec {command} "$@"', "scontrol": 'echo "$@" >> asked.txt'}.items():
         (programs / name).write_text(f"#!/bin/bash\n{line}\n")
         (programs / name).chmod(0o755)
-    (tmp_path / "own.toml").write_text(GRID)
+    (tmp_path / "own.toml").write_text(GRID.replace('"synthetic"', f"'{crosses}'"))
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
     return tmp_path, {**ENVIRONMENT, "PATH": path, "SLURM_JOB_ID": "17"}
 

@@ -173,7 +173,7 @@ def test_a_second_sheet_replaces_none_of_another_network_or_of_other_images(scan
     other = write_checkpoint(tmp_path / "other" / "seed-1" / "best.safetensors", seed=1)
 
     def asked(checkpoint, *options):
-        return told("saliency", checkpoint, scans, "--split", "train", *options, "--json", cwd=tmp_path)
+        return told("saliency", checkpoint, scans, "--split", "test", *options, "--json", cwd=tmp_path)
 
     def places(said):
         return {path.rpartition("/")[0] for path in json.loads(said.stdout)["files"]}

@@ -24,6 +24,7 @@ from activmask.machine.world import ALONE, World, joined, read_world, share
 from activmask.runs.description import changed
 from activmask.runs.making import make_config
 from activmask.training.feed import kept_masks, sources
+from activmask.training.feed.reading import Reading
 from activmask.training.replicas import replica as replica_module
 from activmask.training.replicas.epoch import training_steps
 from activmask.training.replicas.replica import new_replica
@@ -40,12 +41,12 @@ BATCH = 31
 """Does not divide by two."""
 
 
-def configs(data: Path):
+def config_of(name: str, data: Path):
     settings = {"model": "cnn", "width": 4, "lr": 1e-3, "batch_size": BATCH, "data": str(data)}
     synced = {"batch norm": {"sync_batchnorm": True}, "batch norm twice": {"sync_batchnorm": True}}
     grouped = {"data": str(data.with_name("sited")), "groups": "site"}
-    asked = {**OBJECTIVES, **{name: {**grouped, **own} for name, own in GROUPS.items()}}
-    return {name: make_config(**{**settings, **asked[name], **synced.get(name, {})}) for name in SHARED}
+    asked = {**grouped, **GROUPS[name]} if name in GROUPS else OBJECTIVES[name]
+    return make_config(**{**settings, **asked, **synced.get(name, {})})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,11 +76,11 @@ def widened(make: Callable[..., Samples]) -> Callable[..., Samples]:
     return wide
 
 
-def first_step(config, world: World) -> list[list[float]]:
+def first_step(config, world: World, reading: Reading) -> list[list[float]]:
     """The loss and its terms, then every gradient; Adam's step after it turns rounding into more."""
     # The discriminator computes in single precision whatever its input.
     with nullcontext() if config["adversarial"] else double_precision():
-        replica = new_replica(config, 0, Path("nowhere"), torch.device("cpu"), world)
+        replica = new_replica(config, 0, Path("nowhere"), torch.device("cpu"), world, reading=reading)
     values, _ = next(training_steps(replica))
     modules = [replica.model, *([replica.discriminator] if replica.discriminator else [])]
     gradients = [p.grad.flatten().tolist() for m in modules for p in m.parameters() if p.grad is not None]
@@ -109,7 +110,8 @@ def take_part(rank: int, told: dict[str, str], data: Path, answer) -> None:
     os.environ |= told
     world = World(rank=rank, size=2, local_rank=rank)
     with joined(world, torch.device("cpu")):
-        answer.send({name: first_step(config, world) for name, config in configs(data).items()})
+        reading = Reading(decoded={})
+        answer.send({name: first_step(config_of(name, data), world, reading) for name in SHARED})
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +134,17 @@ def together(crosses):
     return found
 
 
+@pytest.fixture(scope="module")
+def reading() -> Reading:
+    """What this process reads of the data sets, once."""
+    return Reading(decoded={})
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("name", SHARED)
-def test_gradients_of_two_processes_are_those_of_one(crosses, together, name):
-    config = changed(configs(crosses)[name], sync_batchnorm=False)
-    alone = first_step(config, ALONE)
+def test_gradients_of_two_processes_are_those_of_one(crosses, together, reading, name):
+    config = changed(config_of(name, crosses), sync_batchnorm=False)
+    alone = first_step(config, ALONE, reading)
     for found in together:
         for left, right in zip(alone, found[name], strict=True):
             expected, other = (torch.tensor(side, dtype=torch.float64) for side in (left, right))
@@ -144,10 +152,10 @@ def test_gradients_of_two_processes_are_those_of_one(crosses, together, name):
             assert (other - expected).norm() <= tolerance * expected.norm() + 1e-12
 
 
-def test_a_wrong_weight_would_be_seen(crosses):
+def test_a_wrong_weight_would_be_seen(crosses, reading):
     """The comparison above can fail: halves of an uneven batch do not average to the whole."""
-    config = configs(crosses)["plain"]
-    parts = [first_step(changed(config, batch_size=size), ALONE)[0][0] for size in (15, 31)]
+    config = config_of("plain", crosses)
+    parts = [first_step(changed(config, batch_size=size), ALONE, reading)[0][0] for size in (15, 31)]
     assert abs(parts[0] - parts[1]) > 1e-6 * parts[1]
 
 
@@ -169,14 +177,14 @@ def test_the_world_is_read_from_torchruns_variables():
 
 
 def test_a_batch_smaller_than_the_world_is_refused(crosses):
-    config = changed(configs(crosses)["plain"], batch_size=47)
+    config = changed(config_of("plain", crosses), batch_size=47)
     with pytest.raises(UsageError, match="the last batch of an epoch has 1 images"):
         new_replica(config, 0, Path("nowhere"), torch.device("cpu"), World(rank=0, size=2))
 
 
 def test_synced_statistics_need_a_world(crosses, tmp_path):
     with pytest.raises(UsageError, match="sync_batchnorm has no effect in a single process"):
-        train(configs(crosses)["batch norm"], out=tmp_path)
+        train(config_of("batch norm", crosses), out=tmp_path)
 
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activmask.data.sources.xray.findings import find_finding
 from activmask.data.sources.xray.sampling import PaperSample, paper_sampling, patient_level_sizes, sample
-from activmask.data.sources.xray.tables import Candidate, read_nih, read_padchest
+from activmask.data.sources.xray.tables import Candidate
 from activmask.ground.errors import DataError, UsageError
-from tests.test_xray_tables import REAL_NIH, REAL_PADCHEST, real_table
+from tests.real_xray_tables import real_nih, real_padchest
 
 CELLS = [("nih", 0), ("nih", 1), ("padchest", 0), ("padchest", 1)]
 
@@ -143,10 +142,8 @@ def test_paper_sampling_counts_the_patients_it_leaks() -> None:
 
 @pytest.fixture(scope="module")
 def paper_draws() -> list[PaperSample]:
-    emphysema = find_finding("emphysema")
-    nih = read_nih(real_table(REAL_NIH), finding=emphysema, views="all")
-    padchest = read_padchest(real_table(REAL_PADCHEST), finding=emphysema, paper=True, adults=False)
-    return [paper_sampling(nih.candidates + padchest.candidates, seed=seed) for seed in range(3)]
+    candidates = real_nih("all").candidates + real_padchest(paper=True).candidates
+    return [paper_sampling(candidates, seed=seed) for seed in range(3)]
 
 
 @pytest.mark.process
@@ -174,10 +171,7 @@ def test_paper_sampling_leaks_patients(paper_draws: list[PaperSample]) -> None:
 
 @pytest.mark.process
 def test_patient_level_splits_of_the_real_tables_come_close_to_the_paper() -> None:
-    emphysema = find_finding("emphysema")
-    nih = read_nih(real_table(REAL_NIH), finding=emphysema, views="PA")
-    padchest = read_padchest(real_table(REAL_PADCHEST), finding=emphysema, paper=False)
-    drawn = sample(nih.candidates + padchest.candidates, 500)
+    drawn = sample(real_nih("PA").candidates + real_padchest(paper=False).candidates, 500)
     assert len({image.subject for image in drawn}) == 2000
     sizes = patient_level_sizes(drawn)
     assert sizes == {"train": 1000, "valid": 500, "test": 500}

@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,14 @@ import pytest
 from activmask.data.sources.xray.findings import FINDINGS, find_finding
 from activmask.data.sources.xray.tables import Selection, Step, find_table, read_nih, read_padchest
 from activmask.ground.errors import DataError, UsageError
+from tests.real_xray_tables import (
+    EMPHYSEMA,
+    REAL_NIH,
+    REAL_PADCHEST,
+    real_nih,
+    real_padchest,
+    real_table,
+)
 from tests.xray_tables_files import (
     NIH_2017_HEADER,
     NIH_2020_HEADER,
@@ -19,20 +26,6 @@ from tests.xray_tables_files import (
     padchest_text,
     write_table,
 )
-
-EMPHYSEMA = find_finding("emphysema")
-
-
-def real_table(name: str) -> Path:
-    """A table that ships in torchxrayvision, found without importing it."""
-    spec = find_spec("torchxrayvision")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "data" / name
-
-
-REAL_NIH = "Data_Entry_2017_v2020.csv.gz"
-REAL_PADCHEST = f"{PADCHEST_NAME}.gz"
 
 
 def counts(step: Step) -> tuple[int, int, int, int]:
@@ -50,7 +43,7 @@ def read_rows(tmp_path: Path, *rows: dict[str, str], paper: bool = False, adults
 
 @pytest.mark.process
 def test_real_nih_counts() -> None:
-    everything, pa = read_nih(real_table(REAL_NIH), finding=EMPHYSEMA, views="PA").steps
+    everything, pa = real_nih("PA").steps
     assert (everything.images, everything.patients, pa.images) == (112_120, 30_805, 67_310)
     assert counts(everything) == (2_516, 1_046, 60_361, 24_907)
     assert counts(pa) == (1_499, 781, 39_302, 22_452)
@@ -58,7 +51,7 @@ def test_real_nih_counts() -> None:
 
 @pytest.mark.process
 def test_real_padchest_counts() -> None:
-    selection = read_padchest(real_table(REAL_PADCHEST), finding=EMPHYSEMA, paper=False)
+    selection = real_padchest(paper=False)
     everything, pa, adults = selection.steps
     assert (everything.images, pa.images) == (160_861, 91_728)
     assert counts(pa) == (861, 735, 34_266, 28_703)
@@ -70,7 +63,7 @@ def test_real_padchest_counts() -> None:
 
 @pytest.mark.process
 def test_real_padchest_counts_by_the_rule_of_the_paper() -> None:
-    selection = read_padchest(real_table(REAL_PADCHEST), finding=EMPHYSEMA, paper=True, adults=False)
+    selection = real_padchest(paper=True)
     assert counts(selection.steps[-1]) == (500, 446, 22_091, 18_923)
     assert len(selection.candidates) == 500 + 22_091
 
