@@ -48,9 +48,7 @@ def _that_look_at_one() -> str:
 def saliency(
     checkpoint: Annotated[
         Path,
-        typer.Argument(
-            help="A checkpoint that train wrote, such as demo/runs/actdiff/seed-0/best.safetensors."
-        ),
+        typer.Argument(help="A checkpoint that train wrote: best.safetensors or last.safetensors of a seed."),
     ],
     images: Annotated[
         list[Path] | None,
