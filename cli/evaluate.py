@@ -101,7 +101,7 @@ def evaluate(
 ) -> None:
     """Score checkpoints, audit them for shortcuts, and measure where they look.
 
-    Example: activmask evaluate runs/demo --split test
+    Example: activmask evaluate demo/runs/actdiff --split test
     """
     with failures_as_sentences(data="the folder that it was moved to as --data"):
         from activmask.evaluation.all_labels import AllLabels, all_labels

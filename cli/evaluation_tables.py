@@ -45,7 +45,7 @@ def _print_choices(evaluated: Sequence[Evaluated]) -> None:
     """By what the best epochs were chosen, kind of checkpoint by kind."""
     kinds = dict.fromkeys((one.path.stem, one.chosen_by) for one in evaluated if one.chosen_by)
     for kind, by in kinds:
-        out.print(f"The epoch of each checkpoint {kind} was chosen by {by}.")
+        out.print(f"The epochs of {kind}.safetensors were chosen by {by}.")
 
 
 def _scores(evaluated: Sequence[Evaluated], spreads: Sequence[RunSpread]) -> ResultTable:

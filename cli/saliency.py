@@ -47,7 +47,8 @@ def _that_look_at_one() -> str:
 )
 def saliency(
     checkpoint: Annotated[
-        Path, typer.Argument(help="A checkpoint that train wrote, such as runs/demo/seed-0/best.safetensors.")
+        Path,
+        typer.Argument(help="A checkpoint that train wrote: best.safetensors or last.safetensors of a seed."),
     ],
     images: Annotated[
         list[Path] | None,
@@ -164,7 +165,7 @@ def saliency(
 
     Of several images it writes a contact sheet and a table, and sums them up in one row.
 
-    Example: activmask saliency runs/demo/seed-0/best.safetensors scan.png
+    Example: activmask saliency demo/runs/actdiff/seed-0/best.safetensors scan.png
     """
     broken: list[tuple[Path, ActivmaskError]] = []
     with failures_as_sentences(), waiting("explaining") as say, others_talk_aside():

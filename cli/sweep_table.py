@@ -150,6 +150,7 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> bool:
     """
     from activmask.experiments.jobs import epochs_of
     from activmask.machine.device import cores
+    from activmask.report.findings.words import count
     from activmask.runs.selection import selected_by
     from activmask.training.readiness import waits_for_data
 
@@ -176,11 +177,14 @@ def print_plan(title: str, jobs: Sequence["Job"], parallel: int) -> bool:
     print_table(table)
     for sentence, cells in problems.items():
         err.print(f"not measured: {sentence} ({_named(cells)})")
-    runs = sum(len(job.seeds) for job in jobs)
-    total = duration(max(sum(times) / parallel, *times))
     out.print(f"the best epoch is selected by {selected_by(job.config for job in jobs)}")
+    what = f"{count(len(jobs), 'cell')}, {count(sum(len(job.seeds) for job in jobs), 'run')}"
+    if sum(map(len, problems.values())) == len(jobs):
+        out.print(f"{what}; no cell could be measured, so it is not known how long they take")
+        return could
+    total = duration(max(sum(times) / parallel, *times))
     out.print(
-        f"{len(jobs)} cells, {runs} runs; about {total} with {parallel} at once on this machine, "
+        f"{what}; about {total} with {parallel} at once on this machine, "
         "scaled up from a few steps of each cell measured alone, saving not counted"
         + ("; cells that could not be measured are not in it" if problems else "")
     )

@@ -212,7 +212,7 @@ def test_an_occupied_disk_place_is_told(tmp_path):
 def test_a_diverged_run_exits_4(crosses, tmp_path):
     flags = ("--model", "cnn", "--lr", 1e18, "--epochs", 3, "--data", crosses)
     result = told("train", *flags, "--out", tmp_path, cwd=tmp_path, code=4)
-    assert "no longer finite" in result.stderr
+    assert "the loss is no longer finite in epoch 1, step 2" in result.stderr
 
 
 def test_a_finished_run_says_so(crosses, tmp_path):

@@ -20,7 +20,7 @@ ADDED = {"train": ["--device", "cpu"], "evaluate": ["--device", "cpu", "--json"]
 def activmask(*arguments: str) -> str:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    return result.stdout
+    return result.stdout if "--json" in arguments else result.output
 
 
 @pytest.mark.process

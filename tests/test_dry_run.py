@@ -96,7 +96,9 @@ def test_a_sweep_names_the_cell_that_would_fail(place, tmp_path):
     assert "all of them" not in said
     assert "2 cells, 2 runs" in done.stdout
     grid.write_text(GRID.replace('data = "crosses"', 'data = "later"'))
-    waiting = " ".join(told("sweep", grid, "--dry-run", cwd=place).stderr.split())
+    done = told("sweep", grid, "--dry-run", cwd=place)
+    waiting = " ".join(done.stderr.split())
+    assert "no cell could be measured, so it is not known how long they take" in " ".join(done.stdout.split())
     assert "(all of them, my own layers)" in waiting
 
 

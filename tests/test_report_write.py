@@ -118,3 +118,12 @@ def test_a_report_without_data_and_with_unfinished_seeds_says_so_and_is_the_same
     assert f"the data set folder {data / 'synthetic'} that" in one
     assert "figure-7-synthetic" in one
     assert "audit-synthetic" not in one
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(
+    trained, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(write, "measure_all", lambda *_, **__: pytest.fail("measured"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"the report .*file/report cannot be written"):
+        write_report(find_runs([trained]), tmp_path / "file" / "report")

@@ -213,7 +213,7 @@ def test_the_command_makes_trains_and_refuses(tmp_path):
     command = ("prepare-xray", "--rsna", made.root)
     said = " ".join(told(*command, "--dry-run", cwd=tmp_path).stdout.split())
     assert "drawn: 4 of each view and class, 16 images" in said
-    said = " ".join(told(*command, "--size", 16, "--out", "out", cwd=tmp_path).stdout.split())
+    said = " ".join(told(*command, "--size", 16, "--out", "out", cwd=tmp_path).output.split())
     assert "16 images of 16 x 16 px, 16 bits; 8 masks" in said
     assert "each image is a subject" in said
     assert "--mask file --image-size 16 --correlation 0.1" in said

@@ -269,7 +269,7 @@ def test_a_seed_that_diverges_ends_the_run_and_the_others_are_saved(crosses, tmp
     poison = Poison(seed=1, epoch=1)
     monkeypatch.setattr(stacks, "new_group", poison.new_group)
     save_always(monkeypatch)
-    with pytest.raises(TrainingDiverged, match=r"seed 1: the loss is no longer finite in epoch 2, step 0"):
+    with pytest.raises(TrainingDiverged, match=r"seed 1: the loss is no longer finite in epoch 3, step 1"):
         train(small(crosses, epochs=4), seeds=SEEDS, out=tmp_path / "run", progress=poison)
     assert [len(history(tmp_path / f"run/seed-{seed}")) for seed in SEEDS] == [3, 2, 3]
     state = load_file(tmp_path / "run/seed-1/state.safetensors")

@@ -191,7 +191,7 @@ def test_figure6_says_which_number_of_seeds_it_takes(tmp_path, monkeypatch):
 def test_seeds_are_a_count_or_a_choice(tmp_path):
     for text, seeds in (("2", "2"), ("3-5", "3"), ("1,7", "2")):
         flags = ("--methods", "classify-no-spc", "--seeds", text, "--dry-run")
-        assert f"1 cells, {seeds} runs" in told("sweep", "figure5", *flags, cwd=tmp_path).stdout
+        assert f"1 cell, {seeds} runs; " in told("sweep", "figure5", *flags, cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize(

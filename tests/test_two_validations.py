@@ -229,7 +229,7 @@ def test_evaluations_tell_which_validation_chose_and_judge_on_either(runs, tmp_p
     assert found.chosen_by == "iid validation AUC"
     assert found.evaluation.scores.auc == pytest.approx(metrics["other"][IID]["auc"], abs=1e-12)
     out = told("evaluate", runs / "valid", "--epoch", "other", "--split", "valid_iid", cwd=tmp_path).stdout
-    assert "best-other was chosen by iid validation AUC" in " ".join(out.split())
+    assert "best-other.safetensors were chosen by iid validation AUC" in " ".join(out.split())
     as_json = json.loads(told("evaluate", runs / IID, "--json", cwd=tmp_path).stdout)
     assert as_json["checkpoints"][0]["chosen_by"] == "iid validation AUC"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from activmask.ground.errors import UsageError
-from activmask.ground.folders import claimed_folder
+from activmask.ground.folders import check_writable, claimed_folder
 from activmask.ground.places import real
 from activmask.ground.progress import ItemsDone
 from activmask.report.contents import MAKER, gather
@@ -69,7 +69,12 @@ def write_report(
         DataError: the folder cannot be written.
     """
     out, files = Path(out), [*map(Path, code)]
-    with claimed_folder(out, WHAT, lambda: check_target(out, WHAT, MAKER, overwrite=overwrite)):
+
+    def check() -> None:
+        check_target(out, WHAT, MAKER, overwrite=overwrite)
+        check_writable(out, WHAT)
+
+    with claimed_folder(out, WHAT, check):
         if not finished(runs):
             raise UsageError(
                 f"none of the {len(runs)} runs has a finished seed, so there is nothing to report; "

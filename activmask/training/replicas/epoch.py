@@ -220,8 +220,8 @@ def diverged(replica: Replica, step: int, values: Tensor) -> TrainingDiverged:
     terms = zip(loss_names(replica.config.objectives), values[1:].tolist(), strict=True)
     culprits = [f"{name} = {value}" for name, value in terms if not math.isfinite(value)]
     return TrainingDiverged(
-        f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch}, "
-        f"step {step} ({', '.join(culprits) or 'the sum of finite terms overflows'}); "
+        f"seed {replica.seed}: the loss is no longer finite in epoch {replica.next_epoch + 1}, "
+        f"step {step + 1} ({', '.join(culprits) or 'the sum of finite terms overflows'}); "
         f"{_what_is_left(replica)}",
         path=replica.folder,
         advice="lower lr or the term's weight",
@@ -273,7 +273,7 @@ def split_logits(replica: Replica, split: str, epoch: int) -> Tensor:
 def logits_diverged(replica: Replica, split: str, epoch: int) -> TrainingDiverged:
     """What to raise when a split's logits are no longer finite after an epoch."""
     return TrainingDiverged(
-        f"seed {replica.seed}: the {split} logits are no longer finite after epoch {epoch}; "
+        f"seed {replica.seed}: the {split} logits are no longer finite after epoch {epoch + 1}; "
         f"{_what_is_left(replica)}",
         path=replica.folder,
         advice="lower lr",
