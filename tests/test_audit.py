@@ -165,7 +165,12 @@ def test_an_auc_is_below_chance_only_where_there_are_enough_to_tell():
     assert audited(**short).below_chance.auc == 0
     assert audited(**{**short, "without": ["leaks", "looks", "conditions"]}).below_chance.auc == 0
     assert audited(**short, subjects=["a", "b"] * (N // 2)).below_chance is None
+    assert audited(**short, subjects=NINE).below_chance is None
     assert audited(without=["leaks", "looks", "clinic"]).below_chance is None
+
+
+NINE = [f"p{k % 9}" for k in range(N)]
+"""Subjects of images of both classes, one fewer than a verdict needs."""
 
 
 class Shifted(ReadsTheCorner):
@@ -201,6 +206,7 @@ def test_nothing_is_doubted_where_both_classes_are_called_or_nothing_is_ranked_o
     assert said_of(ReadsTheCorner()) == []
     # An AUC of two subjects is told from nothing.
     assert said_of(Shifted(), subjects=["a", "b"] * (N // 2)) == []
+    assert said_of(Shifted(), subjects=NINE) == []
 
     def ranks(images):
         return 100 + images[:, 0, :4, :4].mean(axis=(1, 2))

@@ -82,6 +82,20 @@ def test_masks_that_cannot_be_are_refused(masks, said):
         one(masks=masks)
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), ""])
+def test_an_image_of_nobody_is_no_image_of_one_person_more(missing):
+    with pytest.raises(DataError, match="2 of 6 images have no subject, the first image 1, so that nobody"):
+        one(subjects=["a", missing, "b", "c", missing, "d"])
+    assert len(set(one(subjects=range(N)).samples.subjects)) == N
+
+
+def test_labels_of_which_each_image_has_one_may_be_classes():
+    several = material_of_arrays(GREY, None, np.eye(2)[LABELS], Facts())
+    assert any("give labels.argmax(1)" in note for note in several[0].notes)
+    [first, _] = material_of_arrays(GREY, None, np.eye(3)[LABELS][:, :2] + [[0, 1]] * 6 > 0, Facts())
+    assert not any("argmax" in note for note in first.notes)
+
+
 def test_labels_are_numbers_or_names():
     assert one().class_names == ("0", "1")
     named = one(labels=["ill", "well"] * 3)

@@ -296,6 +296,7 @@ def on_meta():
         (nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), {}, "mat1 and mat2 .*; say how images are prepared"),
         (nn.Conv2d(1, 2, 3), {}, r"wrong shape; expected \(12,\) or .*, found \(12, 2, 14, 14\)"),
         (Returning(small(), lambda z: z.argmax(1)), {}, "found int64, as class numbers are"),
+        (Returning(small(), lambda z: z.to(torch.complex64)), {}, "found complex64; return the scores"),
         (Returning(small(), lambda z: {"a": z, "b": z}), {}, "found a dictionary of a, b"),
         (Returning(small(), lambda z: z[:5]), {}, r"found \(5, 2\)"),
         (

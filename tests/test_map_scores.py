@@ -125,6 +125,11 @@ def test_the_sign_must_be_said_where_there_are_two():
         (lambda maps, masks: (maps * 1j, masks, None), "finite real"),
         (lambda maps, masks: (maps, masks * 255, None), "True or 1"),
         (lambda maps, masks: (maps, masks, ["x"]), "one subject a map"),
+        (lambda maps, masks: (maps, masks, [None, *"abcde"]), "1 of 6 images have no subject"),
+        (
+            lambda maps, masks: ([*maps[:-1], maps[0, 1:]], masks, None),
+            "must be arrays, or what NumPy makes one of",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(change, said):

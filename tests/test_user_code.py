@@ -176,6 +176,9 @@ def test_a_file_that_runs_code_is_known_by_how_it_begins(tmp_path, monkeypatch):
         CheckpointError, match=r"any code; where you trust it, .* return torch\.jit\.load\('net\.ts'"
     ):
         found("net.ts")
+    (tmp_path / "cut.ts").write_bytes((tmp_path / "net.ts").read_bytes()[:900])
+    with pytest.raises(CheckpointError, match="is not read, since such a file can run any code"):
+        found("cut.ts")
     save_file({"a": torch.zeros(1)}, "long.safetensors", {"of": "x" * (0x0480 - 80)})
     assert (tmp_path / "long.safetensors").read_bytes()[:2] == b"\x80\x04"
     with pytest.raises(CheckpointError, match="holds weights, and does not say of which network"):

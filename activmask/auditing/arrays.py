@@ -24,6 +24,7 @@ from activmask.data.arrays import (
 )
 from activmask.data.multi_label import UNKNOWN
 from activmask.data.samples import Samples
+from activmask.data.subjects import refuse_unknown
 from activmask.ground.errors import DataError, UsageError
 
 _ENTRIES = ("images", "masks", "labels", "subjects", "sites")
@@ -75,6 +76,7 @@ def material_of_arrays(images: Any, masks: Any, labels: Any, facts: Facts) -> tu
     if len(truth) != n:
         raise UsageError(f"there must be a label for each of {n} images", found=len(truth))
     subjects = texts_in("subjects", facts.subjects, n)
+    refuse_unknown(subjects)
     sites = texts_in("sites", facts.sites, n)
     columns = {
         str(name): known_texts(texts_in(str(name), one, n)) for name, one in (facts.groups or {}).items()
@@ -112,6 +114,12 @@ def _label_by_label(
     values = labels.astype(np.float64)
     if not (np.isin(values, (0, 1)) | np.isnan(values)).all():
         raise DataError("labels that do not exclude each other must be 0 or 1, or NaN where unknown")
+    if (values.sum(axis=1) == 1).all():
+        told = (
+            "Every image has one of the labels, as of classes that exclude each other; if they do, give "
+            "labels.argmax(1), as each label is audited by itself."
+        )
+        base = replace(base, notes=(*base.notes, told))
     return label_by_label(base, np.where(np.isnan(values), UNKNOWN, values).astype(np.int64), called)
 
 

@@ -16,7 +16,7 @@ from activmask.auditing.looks.looks import Looks
 from activmask.auditing.material import Material
 from activmask.auditing.shortcut import Shortcut
 from activmask.evaluation.scores import chance_over_subjects
-from activmask.evaluation.sides import Area
+from activmask.evaluation.sides import Area, too_few
 from activmask.predictors.predictor import Predictor
 from activmask.training.replicas.mean_auc import MeanAuc
 
@@ -60,6 +60,8 @@ class Audited:
         if self.labels or len(self.material.class_names) != 2 or auc is None or auc.auc >= 0.5:
             return None
         samples = self.material.samples
+        if too_few(len(set(samples.subjects))):
+            return None
         chance = chance_over_subjects(samples.labels.numpy(), samples.subjects, 2)
         return auc if auc.informs(chance) else None
 

@@ -15,6 +15,7 @@ from activmask.evaluation.scores import (
     chance_over_subjects,
     why_no_auc,
 )
+from activmask.evaluation.sides import too_few
 from activmask.evaluation.standing import with_interval
 from activmask.predictors.predictor import Predictor
 from activmask.predictors.preprocessing import Preprocessing
@@ -38,7 +39,7 @@ def one_class_notes(predictor: Predictor, judged: Material, logits: Tensor, *, s
     if how is None or not predictor.probabilities or not bool((called == called[0]).all()):
         return ()
     labels, classes = samples.labels, logits.shape[1]
-    if why_no_auc(labels, classes):
+    if why_no_auc(labels, classes) or too_few(len(set(samples.subjects))):
         return ()
     counts = counts_over_subjects(labels.numpy(), samples.subjects, seed=seed)
     area = auc_over_subjects(auc(logits, labels), logits, labels, counts).estimate().area()

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from activmask.data.files.likeness import is_missing, names_alike
+from activmask.data.files.likeness import is_missing
 from activmask.data.multi_label import UNKNOWN, one_value_only
 from activmask.data.samples import Samples
 from activmask.data.splits import SPLITS
-from activmask.data.subjects import find_straddler
+from activmask.data.subjects import find_straddler, refuse_unknown
 from activmask.ground.errors import DataError, UsageError
 
 _LARGEST = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
@@ -68,7 +68,7 @@ def held_images(data: Sequence[Any]) -> HeldImages:
             advice="give subjects; range(len(images)) where each image shows somebody else",
         )
     people = texts_in("subjects", subjects, n)
-    _refuse_unknown(people)
+    refuse_unknown(people)
     samples = Samples(
         images=pixels,
         masks=regions,
@@ -142,23 +142,6 @@ def _refuse_gaps(labels: Tensor) -> None:
             f"labels must be 0, 1, ... without a gap, but no image has {missing[0]}",
             found=", ".join(map(str, found[:_SHOWN])) + ", ..." * (len(found) > _SHOWN),
             advice="number the classes anew, or give their names as texts",
-        )
-
-
-def _refuse_unknown(subjects: tuple[str, ...]) -> None:
-    """Refuse subjects of whom nobody knows who they are, and names that a reader would take for one."""
-    unknown = [k for k, one in enumerate(subjects) if is_missing(one) or one.casefold() == "none"]
-    if unknown:
-        raise DataError(
-            f"{len(unknown)} of {len(subjects)} images have no subject, the first image {unknown[0]}, so "
-            "that nothing keeps one person's images in one split",
-            advice="give each a subject, or leave those images out",
-        )
-    if alike := names_alike(subjects):
-        raise DataError(
-            "subjects differ in case, spaces or the form of numbers alone",
-            found=" and ".join(map(repr, alike[0])),
-            advice="write who is one in one way, and who is not in ways that differ more",
         )
 
 

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from activmask.data.files.likeness import is_missing, names_alike
+from activmask.ground.errors import DataError
+
 
 def find_straddler(subjects: Sequence[str], splits: Sequence[str]) -> tuple[int, int] | None:
     """Two rows in which one subject is in two splits, or None."""
@@ -17,6 +20,30 @@ def find_straddler(subjects: Sequence[str], splits: Sequence[str]) -> tuple[int,
         if splits[known] != splits[row]:
             return known, row
     return None
+
+
+def refuse_unknown(subjects: Sequence[str]) -> None:
+    """Refuse subjects of whom nobody knows who they are, and names that a reader would take for one.
+
+    Args:
+        subjects: (N,) whom each image shows.
+
+    Raises:
+        DataError: names the first.
+    """
+    unknown = [k for k, one in enumerate(subjects) if is_missing(one) or one.casefold() == "none"]
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} of {len(subjects)} images have no subject, the first image {unknown[0]}, so "
+            "that nobody knows which are of one person",
+            advice="give each a subject, or leave those images out",
+        )
+    if alike := names_alike(subjects):
+        raise DataError(
+            "subjects differ in case, spaces or the form of numbers alone",
+            found=" and ".join(map(repr, alike[0])),
+            advice="write who is one in one way, and who is not in ways that differ more",
+        )
 
 
 def strata(subjects: np.ndarray, kinds: np.ndarray) -> list[list[str]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from activmask.data.files.limits import LARGEST
+from activmask.data.subjects import refuse_unknown
 from activmask.evaluation.localisation import EQUAL_AREA, METRICS, PerImage
 from activmask.ground.errors import UsageError
 from activmask.saliency.maps import Sign
@@ -84,9 +85,15 @@ def score(
     Raises:
         UsageError: shapes that do not fit, values that are not finite, negative values without a sign,
             or masks of other values.
+        DataError: a subject is not known.
     """
-    inside = np.asarray(masks)
-    values = np.asarray(maps)
+    try:
+        inside, values = np.asarray(masks), np.asarray(maps)
+    except (RuntimeError, TypeError, ValueError) as error:
+        # As of tensors on a GPU, or with gradients.
+        raise UsageError(
+            "maps and masks must be arrays, or what NumPy makes one of", found=str(error).splitlines()[0]
+        ) from error
     if values.ndim != 3 or values.shape != inside.shape:
         raise UsageError(
             "maps and masks must have one shape (N, H, W)", found=f"{values.shape} and {inside.shape}"
@@ -98,6 +105,7 @@ def score(
     whose = [str(one) for one in (range(len(values)) if subjects is None else subjects)]
     if len(whose) != len(values):
         raise UsageError("there must be one subject a map", found=f"{len(whose)} for {len(values)} maps")
+    refuse_unknown(whose)
     negative = int((values < 0).any(axis=(1, 2)).sum())
     if negative and sign is None:
         raise unsaid_sign(negative, len(values))

@@ -41,7 +41,8 @@ def scores_in(returned: object, images: int) -> Tensor:
         raise CheckpointError(
             "the network's outputs are no scores",
             expected="floating-point numbers",
-            found=f"{str(found.dtype).removeprefix('torch.')}, as class numbers are",
+            found=str(found.dtype).removeprefix("torch.")
+            + ", as class numbers are" * (not found.is_complex()),
             advice="return the scores that these were made of",
         )
     if images == 1 and found.ndim < 2:

@@ -27,7 +27,7 @@ def refuse_pickled(path: Path) -> None:
     """
     if path.suffix.lower() not in PICKLED and not _is_pickled(path):
         return
-    if zipfile.is_zipfile(path) and any("/code/" in name for name in zipfile.ZipFile(path).namelist()):
+    if _is_script(path):
         advice = (
             "where you trust it, have a function of your own return "
             f"torch.jit.load({path.name!r}, map_location='cpu'), and name that as file.py:function"
@@ -50,6 +50,15 @@ def _is_pickled(path: Path) -> bool:
         begins = file.read(8)
     # A safetensors file begins with the length of its header, whose upper half is 0.
     return begins.startswith((b"PK\x03\x04", b"\x80")) and begins[4:] != bytes(4)
+
+
+def _is_script(path: Path) -> bool:
+    """Whether a file is a TorchScript, an archive with a folder of code."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def start_from(
