@@ -139,7 +139,7 @@ def test_anisotropic_slices_grow_further_along_the_finer_axis(tmp_path):
     label = np.zeros((60, 120, 2), np.uint8)
     label[30, 60, 1] = label[31, 60, 1] = 1
     task = Decathlon(tmp_path / "Task06_Lung")
-    task.case("a", label.astype(np.int16), label, affine=np.diag([1.0, 0.5, 1, 1]))
+    task.case("a", 100 * label.astype(np.int16), label, affine=np.diag([1.0, 0.5, 1, 1]))
     prepare_msd(task.root, tmp_path / "data", size=60, mask_blur=1.0)
     dataset = read_dataset(tmp_path / "data")
     assert dataset.native.tolist() == [[120, 60]] * 2
