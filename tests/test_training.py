@@ -390,7 +390,7 @@ def test_divergence_keeps_the_last_good_epoch(crosses, tmp_path, monkeypatch):
         return epoch_module.train_epoch(replica, on_step)
 
     monkeypatch.setattr(advance_module, "train_epoch", poison)
-    with pytest.raises(TrainingDiverged, match="epoch 2, step 0"):
+    with pytest.raises(TrainingDiverged, match="epoch 3, step 1"):
         train(config, out=tmp_path / "run")
     folder = tmp_path / "run/seed-0"
     assert len(history(folder)) == 2
