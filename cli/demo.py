@@ -93,7 +93,7 @@ def _check_own(run: Path, data: Path) -> None:
             {written.config.source.data, written.data_path}
         ):
             raise UsageError(
-                f"{PATH} is a run that no demo trained here, and would be lost",
+                f"{PATH} is a run that no demo trained here, or has been moved, and would be lost",
                 path=run,
                 advice="give another --out",
             )

@@ -108,7 +108,8 @@ def search(
 
     A trial is an ordinary run folder. Its score is the one by which train selects its epoch (--select), on
     the validation images; test scores play no part. The winner is written as TOML for train --config, with
-    a warning where it lies at an end of a range.
+    a warning where it lies at an end of a range. A switch that a file turns on is turned off by its
+    opposite: --no-compile.
 
     Example: activmask search --over lr=1e-4..1e-1:log,actdiff=1e-2..10:log --trials 20 --seeds 3
     """

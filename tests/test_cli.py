@@ -271,8 +271,8 @@ def test_the_demo_discards_no_run_of_somebody_else(tmp_path):
     write_run(tmp_path / "runs/baseline", {0: 0.5}, data="data/scans")
     said = told("demo", "--out", ".", cwd=tmp_path, code=2)
     assert (
-        "runs/baseline is a run that no demo trained here, and would be lost; give another --out"
-        in said.stderr
+        "runs/baseline is a run that no demo trained here, or has been moved, and would be lost; "
+        "give another --out" in said.stderr
     )
     assert (tmp_path / "runs/baseline/seed-0/metrics.json").exists()
 

@@ -13,17 +13,16 @@ from test_floors import MODULES, import_statements
 from activmask.machine import compiler
 from activmask.machine.compiler import COMPILER, QUESTION, QUESTIONS, without_compiler
 
-IMPORTED = """
-from activmask.machine.compiler import without_compiler
+ALONE = """
 with without_compiler():
     import torchvision
-import sys, torch
 assert "torch._dynamo" not in sys.modules
 """
 
 
-def told_by_a_new_process(code: str) -> str:
-    command = [sys.executable, "-W", "error", "-c", IMPORTED + textwrap.dedent(code)]
+def told_by_a_new_process(code: str, before: str = ALONE) -> str:
+    start = "import sys, torch\nfrom activmask.machine.compiler import without_compiler\n"
+    command = [sys.executable, "-W", "error", "-c", start + before + textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -57,32 +56,39 @@ def test_the_compiler_is_whole_when_somebody_else_imports_it():
 
 
 def test_whoever_takes_more_of_the_compiler_gets_it(monkeypatch):
-    """As some other version of torchvision might."""
+    """As some other version of torchvision might, or another thread meanwhile."""
     for name in (COMPILER, QUESTIONS, "torchvision"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    real = {COMPILER: ModuleType(COMPILER), QUESTIONS: ModuleType(QUESTIONS)}
-    real[QUESTIONS].counters, real[COMPILER].disable = "counters", "disable"
+    real = ModuleType(QUESTIONS)
+    real.counters = "counters"
 
     def imported(name):
-        sys.modules.update(real)
-        return real[name]
+        sys.modules[name] = real
+        return real
 
     monkeypatch.setattr(compiler, "import_module", imported)
     with without_compiler():
         from torch._dynamo.utils import is_compile_supported
 
-        assert sys.modules[COMPILER] is not real[COMPILER]
+        assert sys.modules[QUESTIONS] is not real
         from torch._dynamo.utils import counters
 
         assert counters == "counters"
-        from torch._dynamo import disable
-
-        assert disable == "disable"
-    assert sys.modules[COMPILER] is real[COMPILER]
-    assert sys.modules[QUESTIONS] is real[QUESTIONS]
-    real[QUESTIONS].is_compile_supported = lambda device: device == "cuda"
+    assert sys.modules[QUESTIONS] is real
+    real.is_compile_supported = lambda device: device == "cuda"
     assert is_compile_supported("cuda")
     assert not is_compile_supported("cpu")
+
+
+@pytest.mark.process
+def test_the_compiler_can_be_imported_while_torchvision_is():
+    told = told_by_a_new_process(
+        """
+        print(torch.compile(lambda x: 2 * x, backend="eager")(torch.ones(1)).item())
+        """,
+        before="with without_compiler():\n    import torch._dynamo.config\n    import torchvision\n",
+    )
+    assert told.split() == ["2.0"]
 
 
 def test_nothing_stands_for_it_afterwards_even_where_torchvision_cannot_be_imported(monkeypatch):

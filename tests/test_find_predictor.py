@@ -212,20 +212,24 @@ def test_maps_are_the_same_where_the_caller_asks_for_no_gradients(method):
 
 
 class Counting(nn.Module):
-    """Counts its passes in a buffer."""
+    """Counts its passes in a buffer, in place or in another."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_place: bool) -> None:
         super().__init__()
-        self.network = small()
+        self.network, self.in_place = small(), in_place
         self.register_buffer("passes", torch.zeros(1))
 
     def forward(self, images):
-        self.passes += 1
+        if self.in_place:
+            self.passes += 1
+        else:
+            self.passes = self.passes + 1
         return self.network(images)
 
 
-def test_a_network_that_counts_its_passes_is_left_as_it_was():
-    network = Counting()
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_network_that_counts_its_passes_is_left_as_it_was(in_place):
+    network = Counting(in_place=in_place)
     found(network).predictor.predict(IMAGES)
     assert network.passes == 0
 

@@ -205,6 +205,7 @@ def test_a_dicom_mask_that_lies_elsewhere_in_the_patient_than_its_image_is_refus
     ("mask", "image"),
     [
         ({"PixelSpacing": [0.5, 0.500001], "ImagePositionPatient": [0, 0, "40.001"]}, PLANE),
+        ({"ImagePositionPatient": [0.1, 0, 40]}, PLANE),
         ({"ImagePositionPatient": [0, 0, 45], "FrameOfReferenceUID": "1.2.4"}, PLANE),
         ({"PixelSpacing": "", "ImageOrientationPatient": ""}, PLANE),
         ({"PixelSpacing": [1, 1]}, {}),

@@ -356,10 +356,12 @@ def test_damaged_files_are_skipped_or_a_user_failure(fuzzed, which, edits, keep)
         path.write_bytes(whole)
 
 
-def coded(path: Path, array: np.ndarray, sform: np.ndarray | None, qform: np.ndarray | None) -> None:
+def coded(
+    path: Path, array: np.ndarray, sform: np.ndarray | None, qform: np.ndarray | None, sform_code: int = 1
+) -> None:
     """Write a volume with both affines, either or none."""
     volume = nibabel.Nifti1Image(array, None)
-    volume.set_sform(sform, int(sform is not None))
+    volume.set_sform(sform, sform_code * (sform is not None))
     volume.set_qform(qform, int(qform is not None))
     nibabel.save(volume, path)
 
@@ -386,6 +388,19 @@ def test_affines_that_are_one_or_differ_a_little_are_taken(folder, sform, qform)
     summary = folder.prepare(size=16)
     assert summary.skipped == ()
     assert not any("how its axes lie" in note for note in summary.notes)
+
+
+@pytest.mark.parametrize(("degrees", "scale", "code"), [((44, 46), 1.0, 1), ((0, 10), 1.5, 4)])
+def test_a_short_axis_and_a_way_into_an_atlas_are_no_contradiction(folder, degrees, scale, code):
+    """Two turns on either side of 45 degrees name other axes and are nearly one; an atlas is larger."""
+    forms = []
+    for angle, factor in zip(np.radians(degrees), (1.0, scale), strict=True):
+        turn = np.eye(4)
+        turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        forms.append(np.diag([factor, factor, factor, 1]) @ turn @ AFFINE)
+    for path, array in ((folder.images, voxels(0)), (folder.masks, organ())):
+        coded(path / "a.nii.gz", array, forms[1], forms[0], sform_code=code)
+    assert folder.prepare(size=16).skipped == ()
 
 
 def test_volumes_that_do_not_say_how_they_lie_are_told_with_their_number(folder):

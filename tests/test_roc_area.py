@@ -71,6 +71,9 @@ def test_a_lead_over_the_rest_is_the_logit_of_a_softmax():
     source = torch.Generator().manual_seed(0)
     logits = torch.randn((50, 4), generator=source, dtype=torch.float64) * 3
     assert torch.allclose(lead_over_rest(logits), logits.softmax(dim=1).logit())
+    # Whatever an image's logits have in common tells nothing of its class.
+    common = torch.randint(-8, 8, (50, 1), generator=source).double()
+    assert torch.equal(lead_over_rest(logits[:1] + common), lead_over_rest(logits[:1] + 0 * common))
     alike = torch.zeros((1, 3), dtype=torch.float64)
     assert lead_over_rest(alike)[0].tolist() == pytest.approx([-math.log(2)] * 3)
 

@@ -141,6 +141,21 @@ def test_of_an_earlier_version_it_is_known_how_many_images_there_were(tmp_path):
     assert departures == {"select": ("auc", "accuracy"), "validation images": (64, 128)}
 
 
+def test_how_many_images_a_run_was_told_to_take_is_told_once(tmp_path):
+    counts = {"train": 200, "valid": 128, "test": 128}
+    described = {"images": counts, "recipe": {"source": "synthetic"}}
+    write_run(tmp_path / "run", {0: 0.5}, described=described, train_images=200, data="synthetic/")
+    departures = only(tmp_path, "CNN Classify").departures
+    assert {name for name in departures if "images" in name} == {"train_images"}
+
+
+@pytest.mark.parametrize("drawn", [{"correlation": "high"}, ["n"], {"n": [40]}])
+def test_a_benchmark_that_is_none_is_told_with_its_file(tmp_path, drawn):
+    write_run(tmp_path / "run", {0: 0.5}, described={"benchmark": drawn})
+    with pytest.raises(CheckpointError, match="benchmark"):
+        only(tmp_path, "CNN Classify")
+
+
 def test_the_papers_own_benchmark_departs_in_nothing(tmp_path):
     drawn = {name: value for name, value in asdict(SyntheticSpec(seed=7)).items() if value is not None}
     described = {"benchmark": drawn, "recipe": {"source": "synthetic"}}

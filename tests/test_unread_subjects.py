@@ -32,7 +32,8 @@ def test_patients_that_the_table_names_and_splits_part_are_told_with_their_numbe
     parted = [*OF_SPLITS[:2], *["p0", "p9"], *OF_SPLITS[4:6], *["", ""], *OF_SPLITS[8:]]
     assert said(tmp_path, "Patient ID", parted) == (
         "1 of the 5 values of the column 'Patient ID' have images in two splits or more; if it says whom "
-        "images show, call it subject in metadata.csv, so that nobody is in train and test"
+        "images show, make it the column subject of metadata.csv, or name it as that when the folder is "
+        "prepared, so that nobody is in train and test"
     )
 
 

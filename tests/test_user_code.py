@@ -5,6 +5,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from foreign_networks import CLASSES, pictures, small
@@ -176,6 +177,10 @@ def test_a_file_that_runs_code_is_known_by_how_it_begins(tmp_path, monkeypatch):
         CheckpointError, match=r"any code; where you trust it, .* return torch\.jit\.load\('net\.ts'"
     ):
         found("net.ts")
+    np.savez("weights.npz", np.zeros(2))
+    with pytest.raises(CheckpointError) as told:
+        found("weights.npz")
+    assert "any code" not in str(told.value)
     (tmp_path / "cut.ts").write_bytes((tmp_path / "net.ts").read_bytes()[:900])
     with pytest.raises(CheckpointError, match="is not read, since such a file can run any code"):
         found("cut.ts")

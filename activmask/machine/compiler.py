@@ -23,24 +23,23 @@ QUESTION = "is_compile_supported"
 
 
 class _Later(ModuleType):
-    """Stands for a module of the compiler, which is imported when somebody needs more of it."""
+    """Stands for a module of the compiler, which is imported when somebody needs more than the question."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(_itself(self.__name__), name)
+        return getattr(_questions(), name)
 
 
-def _itself(name: str) -> ModuleType:
-    """A module of the compiler, in place of what stands for it."""
-    for own, module in [*sys.modules.items()]:
-        if isinstance(module, _Later):
-            del sys.modules[own]
-    return import_module(name)
+def _questions() -> ModuleType:
+    """The compiler's module itself, in place of what stands for it."""
+    if isinstance(sys.modules.get(QUESTIONS), _Later):
+        del sys.modules[QUESTIONS]
+    return import_module(QUESTIONS)
 
 
 def _asked_later(device: str) -> bool:
-    return bool(getattr(_itself(QUESTIONS), QUESTION)(device))
+    return bool(getattr(_questions(), QUESTION)(device))
 
 
 def left_uncompiled(function: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -57,14 +56,11 @@ def without_compiler() -> Iterator[None]:
     if COMPILER in sys.modules or "torchvision" in sys.modules:
         yield
         return
-    package, questions = _Later(COMPILER), _Later(QUESTIONS)
-    package.__path__ = []  # Or it were no package, whose modules can be imported.
-    setattr(questions, QUESTION, _asked_later)
-    waiting = {COMPILER: package, QUESTIONS: questions}
-    sys.modules.update(waiting)
+    stand_in = _Later(QUESTIONS)
+    setattr(stand_in, QUESTION, _asked_later)
+    sys.modules[QUESTIONS] = stand_in
     try:
         yield
     finally:
-        for name, module in waiting.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
+        if sys.modules.get(QUESTIONS) is stand_in:
+            del sys.modules[QUESTIONS]

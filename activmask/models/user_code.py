@@ -105,13 +105,19 @@ def looked_in(folder: Path) -> Iterator[None]:
     What a script sets for itself is afterwards as it was: the working folder, where our files are named
     from, torch's gradients, which those that only predict turn off, and its device.
     """
-    where, gradients, device = Path.cwd(), torch.is_grad_enabled(), torch.get_default_device()
+    gradients, device = torch.is_grad_enabled(), torch.get_default_device()
+    try:
+        where = Path.cwd()
+    except OSError:
+        # It was removed; everything is named by whole paths, then.
+        where = None
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
         sys.path.remove(str(folder))
-        os.chdir(where)
+        if where is not None:
+            os.chdir(where)
         torch.set_grad_enabled(gradients)
         if torch.get_default_device() != device:
             torch.set_default_device(None if device == torch.device("cpu") else device)

@@ -44,21 +44,32 @@ def refuse_pickled(path: Path) -> None:
 
 def _is_pickled(path: Path) -> bool:
     """Whether a file begins as those that torch and pickle write, whatever it is called."""
-    if not path.is_file():
+    try:
+        with path.open("rb") as file:
+            begins = file.read(8)
+    except OSError:
+        # Whoever reads it says why it cannot be read.
         return False
-    with path.open("rb") as file:
-        begins = file.read(8)
     # A safetensors file begins with the length of its header, whose upper half is 0.
-    return begins.startswith((b"PK\x03\x04", b"\x80")) and begins[4:] != bytes(4)
+    if begins.startswith(b"\x80"):
+        return begins[4:] != bytes(4)
+    # Of an archive that was cut off nobody knows what was in it.
+    names = _packed_in(path)
+    return begins.startswith(b"PK\x03\x04") and (not names or any(n.endswith("data.pkl") for n in names))
 
 
 def _is_script(path: Path) -> bool:
     """Whether a file is a TorchScript, an archive with a folder of code."""
+    return any("/code/" in name for name in _packed_in(path))
+
+
+def _packed_in(path: Path) -> list[str]:
+    """The names in an archive; none where it is no archive."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return any("/code/" in name for name in archive.namelist())
+            return archive.namelist()
     except (OSError, zipfile.BadZipFile):
-        return False
+        return []
 
 
 def start_from(

@@ -173,16 +173,22 @@ def _answer(network: nn.Module, image: Tensor) -> Tensor | None:
 def _at_rest(network: nn.Module) -> Iterator[None]:
     """A network is in evaluation mode within; its mode and buffers are afterwards as they were."""
     training = [module for module in network.modules() if module.training]
-    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    buffers = [
+        (module, name, buffer, buffer.clone())
+        for module in network.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
     network.eval()
     try:
         yield
     finally:
         for module in training:
             module.training = True
-        for buffer, before in buffers:
+        for module, name, buffer, before in buffers:
             if not torch.equal(buffer, before):
                 buffer.copy_(before)
+            if getattr(module, name) is not buffer:
+                setattr(module, name, buffer)
 
 
 def _refuse_lazy(network: nn.Module, name: str) -> None:

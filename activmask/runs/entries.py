@@ -64,7 +64,7 @@ RUN = {
     "images": mapping_to(is_count, EVERY_SPLIT),
     "versions": mapping_to(is_text),
     SEARCHED: is_searched,
-    BENCHMARK: is_mapping,
+    BENCHMARK: mapping_to(lambda value: value is None or is_flag(value) or is_number(value)),
 }
 """Of `run.json`, as far as anybody reads it."""
 

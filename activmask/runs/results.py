@@ -295,11 +295,20 @@ def _run(
 
 def _benchmark(written: Written) -> Mapping[str, Any]:
     """How the benchmark was drawn; earlier versions wrote down how many images alone."""
-    counts = written.image_counts
-    if written.benchmark or written.source != "synthetic" or not counts:
+    counts, source = dict(written.image_counts), written.config.source
+    if written.benchmark or written.source != "synthetic":
         return written.benchmark
-    held_out = counts.get(IID, 0)
-    return {"n": counts["train"] + held_out, "valid": counts["valid"], "test": counts["test"]}
+    if source.split_policy != "given":
+        return {}
+    if "train" in counts:
+        counts["train"] += counts.get(IID, 0)
+    # How many of them a run takes is a setting, which is told by itself.
+    own = (
+        ("n", "train", source.train_images),
+        ("valid", "valid", source.valid_images),
+        ("test", "test", source.test_images),
+    )
+    return {name: counts[split] for name, split, asked in own if not asked and split in counts}
 
 
 def _title(folder: Path, seeds: Sequence[int]) -> str:

@@ -23,6 +23,8 @@ _GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 
 _TOLERANCE = 1e-2
 """In mm, and of direction cosines: programs round what they write."""
+_OF_A_PIXEL = 0.25
+"""By which share of a pixel's side positions may differ: no pixel of a mask then lies on another's place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +51,13 @@ def differing(mask: Place, image: Place) -> tuple[str, ...]:
     both = [keyword for keyword in _NUMBERS if keyword in mask.numbers and keyword in image.numbers]
     if not mask.frame or mask.frame != image.frame:
         both = [keyword for keyword in both if keyword != _POSITION]
+    pixel = min(image.numbers.get(_SPACING, ()), default=0.0)
+    rooms = {_POSITION: max(_TOLERANCE, _OF_A_PIXEL * pixel)}
     return tuple(
         keyword
         for keyword in both
         if any(
-            abs(a - b) > _TOLERANCE
+            abs(a - b) > rooms.get(keyword, _TOLERANCE)
             for a, b in zip(mask.numbers[keyword], image.numbers[keyword], strict=True)
         )
     )

@@ -32,7 +32,11 @@ _turned: Any = nibabel.apply_orientation
 _turn_back: Any = nibabel.orientations.inv_ornt_aff
 
 _MOST_SCALED = 1.2
-"""By which the sides of voxels may differ between sform and qform, as where an sform leads into an atlas."""
+"""By which the sides of voxels may differ between sform and qform."""
+_LEAST_ALIKE = 0.5
+"""The cosine of the angle between an axis by sform and by qform, which a registration may turn a little."""
+_ATLAS = frozenset({3, 4})
+"""Codes of an affine that leads into an atlas, which is larger or smaller than the patient (NIfTI-1)."""
 
 _GZIP_START = b"\x1f\x8b"
 # Deflate packs at most 1032 bytes into one.
@@ -323,10 +327,11 @@ def _affine(path: Path, header: Any) -> np.ndarray:
     """From voxel indices as stored to mm: the sform, else the qform, float64 (4, 4).
 
     Raises:
-        DataError: both are there, and turn the axes otherwise or give voxels of other sides.
+        DataError: both are there, and lead an axis elsewhere or give voxels of other sides.
     """
     sform, qform = header.get_sform(coded=True)[0], _qform(header)
-    if sform is not None and qform is not None and _contradict(sform, qform):
+    into_atlas = not _ATLAS.isdisjoint({int(header["sform_code"]), int(header["qform_code"])})
+    if sform is not None and qform is not None and _contradict(sform, qform, scaled=into_atlas):
         raise DataError(
             f"{PATH} says in two ways how its voxels lie in the patient: its sform and its qform contradict "
             "each other",
@@ -345,16 +350,18 @@ def _qform(header: Any) -> np.ndarray | None:
     return found
 
 
-def _contradict(sform: np.ndarray, qform: np.ndarray) -> bool:
-    """Whether two affines call the axes otherwise, or give voxels of other sides.
+def _contradict(sform: np.ndarray, qform: np.ndarray, *, scaled: bool) -> bool:
+    """Whether two affines lead an axis elsewhere, or give voxels of other sides.
 
-    A registration may turn and scale a little, and move.
+    A registration may turn and scale a little, and move; with `scaled` sides may be any.
     """
     if not all(np.isfinite(one).all() and abs(np.linalg.det(one[:3, :3])) > 0 for one in (sform, qform)):
         return False
-    turned = not np.array_equal(_orientation(sform), _orientation(qform))
-    factors = _spacing(sform) / _spacing(qform)
-    return turned or bool((np.maximum(factors, 1 / factors) > _MOST_SCALED).any())
+    sides = _spacing(sform), _spacing(qform)
+    cosines = (sform[:3, :3] / sides[0] * (qform[:3, :3] / sides[1])).sum(axis=0)
+    factors = sides[0] / sides[1]
+    resized = not scaled and bool((np.maximum(factors, 1 / factors) > _MOST_SCALED).any())
+    return resized or bool((cosines < _LEAST_ALIKE).any())
 
 
 def _spacing(affine: np.ndarray) -> np.ndarray:

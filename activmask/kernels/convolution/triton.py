@@ -143,7 +143,7 @@ def _product(
             column_0[:, None] + right, columns_in
         )
         ours = tl.load(
-            source + where[:, None] + ((below * columns_in + right) * (groups * depth) + inner[None, :]),
+            source + (where[:, None] + ((below * columns_in + right) * (groups * depth) + inner[None, :])),
             mask=inside & is_position[:, None] & is_inner[None, :],
             other=0,
         )
@@ -234,7 +234,7 @@ def _weight_gradient(
         else:
             where = (position // (rows_out * columns_out) * rows_in + row) * columns_in + column
         ours = tl.load(
-            source + (where * (groups * depth))[:, None] + ahead,
+            source + ((where * (groups * depth))[:, None] + ahead),
             mask=inside & is_position[:, None] & is_inner,
             other=0,
         )

@@ -38,5 +38,6 @@ def _straddling(name: str, values: tuple[str, ...], rows: Mapping[str, np.ndarra
         return ""
     return (
         f"{apart} of the {len(splits)} values of the column {name!r} have images in two splits or more; if "
-        f"it says whom images show, call it {_SUBJECT} in {TABLE_FILE}, so that nobody is in train and test"
+        f"it says whom images show, make it the column {_SUBJECT} of {TABLE_FILE}, or name it as that when "
+        "the folder is prepared, so that nobody is in train and test"
     )

@@ -109,6 +109,8 @@ def lead_over_rest(logits: Tensor) -> Tensor:
     Returns:
         (..., K), finite.
     """
+    # As a softmax, which takes no notice of what all of an image's logits have in common.
+    logits = logits - logits.amax(dim=-1, keepdim=True)
     whole = logits.logsumexp(dim=-1, keepdim=True)
     rest = whole + torch.log(-torch.expm1(logits - whole))
     # Of the highest that difference is rounded to 0.
