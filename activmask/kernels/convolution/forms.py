@@ -19,7 +19,8 @@ from activmask.kernels.defining import laid_like
 Found = TypeVar("Found", Tensor, tuple[Tensor, Tensor])
 
 HAS_TRITON = find_spec("triton") is not None
-_MOST_ELEMENTS = 2**31 - 1
+_MOST_ELEMENTS = 2**31 - 2**28
+"""Addresses begin up to a kernel's rows beyond the images, and have 32 bits with their sign."""
 TOLERANCE = {"bf16": 2**-6, "tf32": 2**-7, "ieee": 1e-4}
 """Between two forms, of the result's norm: far above rounding, far below any mistake."""
 

@@ -10,8 +10,8 @@ second launch adds them in a fixed order, so that the same inputs give the same 
 
 Shapes: B images, R networks (the groups of the convolution), C channels in and D channels out of each,
 H x W pixels, K x L kernel. Images (B, R * C, H, W) and output (B, R * D, H', W') are channels-last, the
-weight (R * D, C, K, L) may lie in any order, and is read best channels-last. All have fewer than 2^31
-elements, and one type: bfloat16 or float32.
+weight (R * D, C, K, L) may lie in any order, and is read best channels-last. All have fewer elements than
+`forms` takes, and one type: bfloat16 or float32.
 """
 
 from collections.abc import Sequence
@@ -143,7 +143,7 @@ def _product(
             column_0[:, None] + right, columns_in
         )
         ours = tl.load(
-            source + (where[:, None] + ((below * columns_in + right) * (groups * depth) + inner[None, :])),
+            source + where[:, None] + ((below * columns_in + right) * (groups * depth) + inner[None, :]),
             mask=inside & is_position[:, None] & is_inner[None, :],
             other=0,
         )
@@ -234,7 +234,7 @@ def _weight_gradient(
         else:
             where = (position // (rows_out * columns_out) * rows_in + row) * columns_in + column
         ours = tl.load(
-            source + ((where * (groups * depth))[:, None] + ahead),
+            source + (where * (groups * depth))[:, None] + ahead,
             mask=inside & is_position[:, None] & is_inner,
             other=0,
         )
