@@ -23,7 +23,13 @@ def compiling():
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("layer", "precision", "products"),
-    [(COMMON, "bf16", "wgmma"), (COMMON, "tf32", "wgmma"), (STEM, "bf16", "wgmma"), (STEM, "tf32", "wgmma")],
+    [
+        (COMMON, "bf16", "wgmma"),
+        (COMMON, "tf32", "wgmma"),
+        (STEM, "bf16", "wgmma"),
+        (STEM, "tf32", "wgmma"),
+        (STEM, "ieee", "fma"),
+    ],
 )
 def test_convolutions_multiply_on_tensor_cores_and_spill_nothing(layer, precision, products):
     for name, launch in convolution_launches(layer, precision):

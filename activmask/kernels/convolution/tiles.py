@@ -92,7 +92,9 @@ def product_tiles(positions: int, channels: int, depth: int, groups: int, precis
         else:
             high //= 2
     deep = _depth_tile(depth, precision)
-    return Tiles(high, wide, deep, warps=8 if high * wide > 128 * 64 else 4, stages=3)
+    # Addresses of taps and products of single numbers fill the registers, and more loads would spill them.
+    stages = 2 if precision == "ieee" and depth < FEW_CHANNELS else 3
+    return Tiles(high, wide, deep, warps=8 if high * wide > 128 * 64 else 4, stages=stages)
 
 
 def weight_tiles(
