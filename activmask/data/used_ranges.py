@@ -94,8 +94,9 @@ def constant_images(names: Sequence[str]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    what = "1 image has {} and shows" if len(names) == 1 else f"{len(names)} images have {{}} and show"
-    return f"{what.format('one value everywhere')} nothing: {', '.join(names[:_NAMED])}{more}"
+    one = "1 image has one value everywhere and shows nothing"
+    several = f"{len(names)} images have one value everywhere and show nothing"
+    return f"{one if len(names) == 1 else several}: {', '.join(names[:_NAMED])}{more}"
 
 
 def _unequal(largest: dict[Kind, list[int]]) -> tuple[Kind, Kind] | None:

@@ -101,6 +101,8 @@ _DRAWN = {
     "overlap": "overlapping crosses",
 }
 """What decides how the synthetic benchmark is drawn, in words."""
+_EVEN = 0.5
+"""The share of images whose box agrees with their class where it tells nothing."""
 
 
 def _drawn_otherwise(benchmark: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
@@ -127,9 +129,6 @@ def box_lies(run: Run) -> bool:
     drawn = _whole(run.benchmark)
     elsewhere = max(drawn["valid_correlation"], drawn["test_correlation"])
     return bool(drawn["distractor"] and drawn["correlation"] > _EVEN > elsewhere)
-
-
-_EVEN = 0.5
 
 
 @cache

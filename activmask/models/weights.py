@@ -53,9 +53,11 @@ def _is_pickled(path: Path) -> bool:
     # A safetensors file begins with the length of its header, whose upper half is 0.
     if begins.startswith(b"\x80"):
         return begins[4:] != bytes(4)
+    if not begins.startswith(b"PK\x03\x04"):
+        return False
     # Of an archive that was cut off nobody knows what was in it.
     names = _packed_in(path)
-    return begins.startswith(b"PK\x03\x04") and (not names or any(n.endswith("data.pkl") for n in names))
+    return not names or any(name.endswith("data.pkl") for name in names)
 
 
 def _is_script(path: Path) -> bool:
